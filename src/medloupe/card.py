@@ -1,0 +1,262 @@
+"""The evaluation passport of a model: what the card says and the sentences that must be read first."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medloupe import __version__, evaluate
+from medloupe.audit import Audit
+from medloupe.backbones import Backbone
+from medloupe.features import Features
+from medloupe.images import FITTING
+from medloupe.judging import Verdict
+from medloupe.model import CARD_FORMAT
+from medloupe.split import Plan
+
+INTENDED_USE = (
+    "Research and teaching. This is not a medical device and must not be used to diagnose or to decide on treatment."
+    " It answers only for pictures of the kind it was trained on."
+)
+_PREFIX = 8  # bytes of a digest kept: enough to recognise an image, useless for anything else
+
+
+def card(
+    features: Features, audit: Audit, plan: Plan, verdict: Verdict, backbone: Backbone, *, seed: int, sensitivity: float
+) -> dict[str, Any]:
+    """All of a card but its name, version and date."""
+    data = features.data
+    figures = evaluate.headline(verdict.judged, seed)
+    table = evaluate.per_label(verdict.judged, verdict.limits, sensitivity, seed)
+    secondary = None
+    if verdict.secondary is not None:
+        secondary = {
+            "title": f"Cross-validation by patient or group over all {len(verdict.everything):,} labelled images",
+            "metrics": evaluate.headline(verdict.secondary, seed),
+        }
+    records = [data.records[i] for i in verdict.rows]
+    found = audit.as_json()
+    return {
+        "format": CARD_FORMAT,
+        "medloupe": __version__,
+        "task": data.task,
+        "modality": "image",
+        "labels": list(data.labels),
+        "label_counts": data.counts(),
+        "positive": positive(data.labels, data.task),
+        "backbone": backbone_entry(backbone),
+        "input": {"size": backbone.card.input_size, "fitting": FITTING},
+        "data": _data(features, verdict),
+        "split": _split(features, plan, verdict),
+        "audit": found,
+        "metrics": figures,
+        "secondary": secondary,
+        "per_label": table,
+        "confusion": evaluate.confusion(verdict.judged),
+        "subgroups": evaluate.subgroups(verdict.judged, records, seed),
+        "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
+        "head": {
+            "regularisation": verdict.fitted.choice.penalty,
+            "top": verdict.fitted.choice.top,
+            "dimension": backbone.card.dimension,
+            "tried": [
+                {"penalty": c.penalty, "top": c.top, "auc": round(auc, 4)} for c, auc in verdict.fitted.candidates
+            ],
+            "seed": seed,
+        },
+        "warnings": _warnings(features, plan, figures, secondary, found["findings"], table),
+        "licence": data.origin.get("licence"),
+        "intended_use": INTENDED_USE,
+        "limits": _limits(features, plan, audit),
+    }
+
+
+_HEALTHY = ("normal", "healthy", "uninfected", "negative", "benign", "control", "other", "others", "none", "clear")
+
+
+def positive(labels: Sequence[str], task: str) -> str | None:
+    """Which of two classes is looked for: the one whose name does not sound healthy, else the second."""
+    if task != "multiclass" or len(labels) != 2:
+        return None
+
+    def healthy(name: str) -> bool:
+        words = name.casefold().replace("_", " ").replace("-", " ").split()
+        return bool(words) and (words[0] in ("no", "not", "non") or any(w in _HEALTHY for w in words))
+
+    return labels[0] if healthy(labels[1]) and not healthy(labels[0]) else labels[1]
+
+
+def backbone_entry(backbone: Backbone) -> dict[str, Any]:
+    """What a card says of its backbone."""
+    c = backbone.card
+    return {
+        "name": c.name,
+        "source": c.source,
+        "licence": c.licence,
+        "input_size": c.input_size,
+        "dimension": c.dimension,
+        "top": c.top,
+        "places": list(c.places),
+        "cut": list(c.cut),
+        "sha256": backbone.sha256,
+    }
+
+
+def remembered(digests: Iterable[bytes]) -> str:
+    """The digests of the training images, shortened and sorted, as one base64 text."""
+    return base64.b64encode(b"".join(sorted(d[:_PREFIX] for d in digests))).decode()
+
+
+def seen(card: Mapping[str, Any], digests: Sequence[bytes]) -> np.ndarray:
+    """bool (N,): which images the model was trained on, by their content."""
+    known = base64.b64decode(card["data"].get("digests") or "")
+    prefixes = {known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)}
+    return np.array([d[:_PREFIX] in prefixes for d in digests], bool)
+
+
+def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
+    data = features.data
+    labelled = [features.digests[i] for i in verdict.everything]
+    patients = {data.records[i].patient for i in verdict.everything} - {None}
+    fingerprint = hashlib.sha256()
+    for i in sorted(verdict.everything, key=lambda i: features.digests[i]):
+        fingerprint.update(features.digests[i] + repr(sorted(data.records[i].labels.items())).encode())
+    return {
+        "name": data.name,
+        "records": len(data) + len(features.unreadable),
+        "labelled": len(labelled),
+        "unreadable": [{"file": f, "error": e} for f, e in features.unreadable],
+        "groups": int(len(np.unique(verdict.judged.groups)))
+        if verdict.secondary is None
+        else int(len(np.unique(verdict.secondary.groups))),
+        "patients": len(patients) or None,
+        "fingerprint": fingerprint.hexdigest(),
+        "digests": remembered(labelled),
+        "splits": {k or "none": v for k, v in data.splits.items()},
+        "licence": data.origin.get("licence"),
+        "citation": data.origin.get("citation"),
+        "source": data.origin.get("source"),
+        "reader": data.reader,
+        "skipped": {reason: len(names) for reason, names in data.skipped.items()},
+        "notes": list(data.notes),
+    }
+
+
+def _split(features: Features, plan: Plan, verdict: Verdict) -> dict[str, Any]:
+    repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
+    groups = len(np.unique(plan.groups[verdict.everything]))
+    n = len(verdict.everything)
+    if plan.test is None:
+        sentence = (
+            f"Judged by {folds}-fold cross-validation, repeated {repeats} times: each of the {n:,} images was answered by"
+            f" heads that had seen neither it nor any image of its group ({groups:,} groups of patients and copies)."
+            " The model that is shipped was then fitted on all of them."
+        )
+        return {
+            "scheme": "cross-validation",
+            "folds": folds,
+            "repeats": repeats,
+            "groups": groups,
+            "train": n,
+            "test": None,
+            "leaking": 0,
+            "patients_shared": 0,
+            "sentence": " ".join((*plan.notes, sentence)),
+        }
+    leaking = ""
+    if len(plan.leaking):
+        leaking = (
+            f" {len(plan.leaking):,} training images were left out for this because a copy of them, or another image of"
+            " the same patient, is in the test split."
+        )
+    sentence = (
+        f"Judged on the {len(plan.test):,} images of the test split that the data brings, by a head that was chosen,"
+        f" calibrated and fitted on the other {len(plan.fitting):,}.{leaking} The model that is shipped was then fitted"
+        f" on all {n:,} with the same method; cross-validation over all of them stands beside it."
+    )
+    return {
+        "scheme": "official test",
+        "folds": folds,
+        "repeats": repeats,
+        "groups": groups,
+        "train": len(plan.fitting),
+        "test": len(plan.test),
+        "leaking": len(plan.leaking),
+        "patients_shared": 0,
+        "sentence": sentence,
+    }
+
+
+def _temperature(values: np.ndarray) -> float | list[float]:
+    if np.ptp(values) == 0:
+        return round(float(values[0]), 4)
+    return [round(float(v), 4) for v in values]
+
+
+def _warnings(
+    features: Features,
+    plan: Plan,
+    figures: Mapping[str, Any],
+    secondary: Mapping[str, Any] | None,
+    findings: Sequence[Mapping[str, Any]],
+    table: Sequence[Mapping[str, Any]],
+) -> list[dict[str, str]]:
+    said: list[dict[str, str]] = []
+
+    def say(level: str, text: str) -> None:
+        said.append({"level": level, "text": text})
+
+    auc = figures["auc"]
+    if auc["low"] is not None and auc["low"] <= 0.5:
+        say(
+            "serious",
+            f"Not shown to be better than guessing: the interval of the AUC reaches down to {auc['low']:.2f}.",
+        )
+    for finding in findings:
+        if finding["level"] == "serious":
+            say("serious", f"{finding['title']}. {finding['detail']}")
+    if secondary and auc["value"] is not None:
+        other = secondary["metrics"]["auc"]
+        apart = other["value"] - auc["value"]
+        if auc["high"] is not None and (other["value"] > auc["high"] or other["value"] < auc["low"]):
+            say(
+                "warning",
+                f"The test split (AUC {auc['value']:.3f}) and cross-validation (AUC {other['value']:.3f}) disagree by"
+                f" more than chance explains: the folders differ in how they were collected."
+                + (" Expect the lower figure elsewhere." if apart > 0 else ""),
+            )
+    wide = [row["label"] for row in table if row["auc"]["low"] is None or row["auc"]["high"] - row["auc"]["low"] > 0.2]
+    if wide:
+        say("warning", f"Too few cases to judge well: {', '.join(wide)}. The interval is wider than 0.2.")
+    if all(r.patient is None for r in features.data.records):
+        say(
+            "warning",
+            "The data names no patients. Copies and near copies are kept together, but other images of one patient may"
+            " stand on both sides, which makes figures too good.",
+        )
+    if plan.notes:
+        say("notice", " ".join(plan.notes))
+    return said
+
+
+def _limits(features: Features, plan: Plan, audit: Audit) -> list[str]:
+    data = features.data
+    limits = [
+        f"It knows only: {', '.join(data.labels)}. Any other condition gets one of these answers or none.",
+        "It was judged on data collected as its training data was. Figures at another hospital, with other devices or"
+        " other patients, are usually lower; measure them with `medloupe evaluate` on local cases.",
+        "The percentages hold for the share of cases in the training data"
+        f" ({', '.join(f'{name} {n:,}' for name, n in data.counts().items())}); where a disease is rarer, so are true"
+        " alarms.",
+    ]
+    if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
+        limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
+    if features.unreadable:
+        limits.append(f"{len(features.unreadable):,} files could not be read and were left out.")
+    if plan.test is None and any(r.split for r in data.records):
+        limits.append("The split into folders that the data brings was not used for judging.")
+    return limits

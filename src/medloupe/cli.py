@@ -1,0 +1,296 @@
+"""The command line: one short command a stage. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medloupe import __version__
+from medloupe.errors import MedloupeError, StoreError
+
+app = typer.Typer(
+    help="From a labelled folder of medical images to an honestly evaluated classifier in one ONNX file.\n\n"
+    "Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="List, show and remove the models of the store.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+def _use_home(value: Path | None) -> Path | None:
+    if value is not None:
+        os.environ["MEDLOUPE_HOME"] = str(value.expanduser().absolute())
+    return value
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"medloupe {__version__}")
+        raise typer.Exit
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", callback=_use_home, help="Where the store and the caches live (MEDLOUPE_HOME)."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="A folder, a table or a MedMNIST .npz.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
+Labels = Annotated[
+    str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
+]
+Patient = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column of the patient, or a regular expression on file names.")
+]
+SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help="Column that says train, val or test.")]
+Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
+Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
+Seed = Annotated[int, typer.Option(metavar="S", help="Same data and seed, same model.")]
+BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
+
+
+@app.callback()
+def _main(
+    home: Home = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def check(
+    data: Data,
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
+    backbone: BackboneName = None,
+    seed: Seed = 0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """What is wrong with this data, before any training."""
+    from medloupe import console
+    from medloupe.audit import audit
+    from medloupe.backbones import DEFAULT
+    from medloupe.backbones import backbone as find_backbone
+    from medloupe.features import embed, scan
+    from medloupe.readers import read
+
+    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    with console.progress() as say:
+        features = embed(scan(dataset), find_backbone(backbone or DEFAULT), lambda d, t: say("embedding", d, t))
+        audited = audit(features, seed)
+    if json:
+        console.print_json({**console.described(dataset), **audited.as_json()})
+    else:
+        console.print_audit(dataset, audited)
+
+
+@app.command()
+def train(
+    data: Data,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
+    finetune: Annotated[
+        str, typer.Option(metavar="none", help="Only `none` so far: a linear head on the frozen backbone.")
+    ] = "none",
+    sensitivity: Annotated[
+        float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
+    ] = 0.9,
+    backbone: BackboneName = None,
+    seed: Seed = 0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Train, judge and export a classifier: a store version, report.html and model.onnx."""
+    if finetune != "none":
+        raise typer.BadParameter(
+            f"{finetune!r} is not available in medloupe {__version__}: only 'none' (a linear head on the frozen"
+            " backbone).",
+            param_hint="--finetune",
+        )
+    from medloupe import console
+    from medloupe.backbones import DEFAULT
+    from medloupe.readers import read
+    from medloupe.store import Store
+    from medloupe.training import summary
+    from medloupe.training import train as run
+
+    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    if not json:
+        console.print_dataset(dataset)
+    with console.progress() as say:
+        model = run(
+            dataset, name=name, backbone=backbone or DEFAULT, seed=seed, sensitivity=sensitivity, progress=say
+        )
+    folder = Store.open().folder(model.name, model.version)
+    if json:
+        console.print_json(summary(model, folder))
+    else:
+        console.print_model(model, folder)
+
+
+@app.command()
+def evaluate(
+    model: ModelName,
+    data: Data,
+    labels: Labels = None,
+    patient: Patient = None,
+    image: Image = None,
+    table: Table = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the whole report as an HTML page.")
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Judge a model on another site's labelled data."""
+    from medloupe import console
+    from medloupe.readers import read
+    from medloupe.resolve import find_model
+    from medloupe.validation import validate
+
+    loaded = find_model(model)
+    dataset = read(data, labels=labels, patient=patient, image=image, table=table)
+    with console.progress() as say:
+        validation = validate(loaded, dataset, progress=lambda d, t: say("embedding", d, t))
+    if report:
+        from medloupe.report import render
+
+        _write(report, render(validation.report))
+    if json:
+        console.print_json(validation.as_json())
+    else:
+        console.print_validation(validation, report)
+
+
+@app.command()
+def predict(
+    model: ModelName,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """What a model sees in images."""
+    from medloupe import console
+    from medloupe.errors import ImageError
+    from medloupe.predict import Predictor, expand
+    from medloupe.resolve import find_model
+    from medloupe.settings import threads
+
+    predictor = Predictor(find_model(model), network_threads=1 if threads() > 1 else None)
+    failed = done = 0
+    for path, answer in predictor.predict_many(expand(paths)):
+        done += 1
+        failed += isinstance(answer, ImageError)
+        console.print_prediction(str(path), answer, predictor.model, json=json)
+    if not done:
+        raise MedloupeError(f"There are no images in {', '.join(paths)}.", "Give image files or folders of images.")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    model: ModelName,
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
+    precision: Annotated[str, typer.Option(metavar="fp32", help="Only fp32 so far.")] = "fp32",
+    home: Home = None,
+) -> None:
+    """Write one self-contained ONNX file, checked against the model."""
+    if precision != "fp32":
+        raise typer.BadParameter(
+            f"{precision!r} is not available in medloupe {__version__}: only 'fp32'.", param_hint="--precision"
+        )
+    from medloupe.export import write_onnx
+    from medloupe.resolve import find_model
+
+    parity = write_onnx(find_model(model), out)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, agrees with the model within {parity:.1g}", err=True)
+
+
+@models_app.command("list")
+def models_list(json: Json = False, home: Home = None) -> None:
+    """All versions of all models."""
+    from medloupe import console
+    from medloupe.store import Store
+
+    console.print_versions(Store.open().list(), json=json)
+
+
+@models_app.command("show")
+def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
+    """The card of one model."""
+    from medloupe import console
+    from medloupe.resolve import find_model
+
+    loaded = find_model(model)
+    if json:
+        console.print_json(dict(loaded.card))
+    else:
+        console.print_card(loaded)
+
+
+@models_app.command("remove")
+def models_remove(
+    model: ModelName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Remove one version (name@version), or all versions of a name."""
+    from medloupe.store import Store, parse_reference
+
+    name, version = parse_reference(model)
+    what = f"version {version} of {name}" if version else f"all versions of {name}"
+    if not yes and not typer.confirm(f"Remove {what}?", err=True):
+        raise typer.Exit(1)
+    Store.open().remove(name, version)
+    typer.echo(f"Removed {what}.", err=True)
+
+
+def _write(path: Path, text: str) -> None:
+    from medloupe.files import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as e:
+        raise StoreError(f"{path} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: errors raised on purpose become one or two lines and exit code 1."""
+    try:
+        app(arguments)
+    except MedloupeError as e:
+        typer.echo(f"medloupe: {e.message}", err=True)
+        if e.hint:
+            typer.echo(f"  → {e.hint}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("medloupe: stopped. What was embedded so far is kept; the same command goes on from there.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

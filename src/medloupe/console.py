@@ -1,0 +1,216 @@
+"""What the command line prints: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from medloupe.errors import ImageError
+from medloupe.model import Model
+from medloupe.records import Dataset, Prediction
+
+if TYPE_CHECKING:
+    from medloupe.audit import Audit
+    from medloupe.store import VersionInfo
+    from medloupe.training import Progress
+    from medloupe.validation import Validation
+
+DISCLAIMER = "Research software, not a medical device."
+_MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
+_STAGES = {
+    "embedding": "Embedding images",
+    "audit": "Looking for faults in the data",
+    "fitting": "Fitting and cross-validating",
+    "judging": "Judging",
+    "writing": "Writing report and ONNX file",
+}
+_FIGURES = ("auc", "balanced_accuracy", "accuracy", "majority_accuracy", "ece")
+_NAMES = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "majority_accuracy": "always the commonest class",
+    "ece": "calibration error",
+}
+
+
+def print_json(value: Any) -> None:
+    """One line on stdout."""
+    typer.echo(jsonlib.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress bar on stderr, one line a stage; plain lines where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, Any] = {}
+    with bar:
+
+        def say(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(_STAGES.get(stage, stage), total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield say
+
+
+def described(data: Dataset) -> dict[str, Any]:
+    """What was read, for --json."""
+    return {
+        "data": data.name,
+        "reader": data.reader,
+        "task": data.task,
+        "records": len(data),
+        "labels": data.counts(),
+        "splits": {k or "none": v for k, v in data.splits.items()},
+        "patients": len({r.patient for r in data.records} - {None}) or None,
+        "skipped": {reason: len(names) for reason, names in data.skipped.items()},
+        "notes": list(data.notes),
+    }
+
+
+def print_dataset(data: Dataset) -> None:
+    """What was read, on stderr."""
+    facts = described(data)
+    counts = ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items())
+    patients = f", {facts['patients']:,} patients" if facts["patients"] else ""
+    typer.echo(f"{data.name}: {len(data):,} images{patients} ({counts})", err=True)
+    for reason, n in facts["skipped"].items():
+        typer.echo(f"  left out: {n:,} {reason}", err=True)
+    for note in data.notes:
+        typer.echo(f"  {note}", err=True)
+
+
+def print_audit(data: Dataset, audited: Audit) -> None:
+    """All findings, the most serious first."""
+    facts = described(data)
+    typer.echo(f"{data.name}: {audited.checked:,} images, task {data.task}, read as {data.reader}")
+    typer.echo("  " + ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items()))
+    if facts["patients"]:
+        typer.echo(f"  {facts['patients']:,} patients")
+    for reason, n in facts["skipped"].items():
+        typer.echo(f"  left out: {n:,} {reason}")
+    for note in data.notes:
+        typer.echo(f"  {note}")
+    if not audited.findings:
+        typer.echo("\nNothing wrong was found.")
+    for f in audited.findings:
+        mark, colour = _MARKS[f.level]
+        typer.echo("\n" + typer.style(f"{mark} {f.title}", fg=colour, bold=f.level != "notice"))
+        typer.echo(f"  {f.detail}")
+        for files in f.files[:3]:
+            typer.echo("    " + "  =  ".join(files[:3]))
+        if len(f.files) > 3:
+            typer.echo(f"    … {f.count:,} in all; --json lists up to 50")
+        typer.echo(f"  → {f.advice}")
+    if audited.shortcut and not any(f.kind == "shortcut" for f in audited.findings):
+        typer.echo(f"\nShortcut probe: {audited.shortcut['sentence']}")
+
+
+def print_model(model: Model, folder: Path) -> None:
+    """What came out of a training."""
+    typer.echo("")
+    print_card(model)
+    typer.echo(f"\n  report  {folder / 'report.html'}")
+    typer.echo(f"  model   {folder / 'model.onnx'}")
+
+
+def print_card(model: Model) -> None:
+    """The headline of a card."""
+    card = model.card
+    version = f" version {model.version}" if model.version else ""
+    typer.echo(typer.style(f"{model.name}{version}", bold=True) + f"  {DISCLAIMER}")
+    if card.get("split"):
+        typer.echo(f"  {card['split']['sentence']}")
+    print_figures(card.get("metrics") or {})
+    for warning in card.get("warnings") or ():
+        mark, colour = _MARKS[warning["level"]]
+        typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))
+
+
+def print_figures(metrics: dict[str, Any]) -> None:
+    """One line a figure with its interval."""
+    for key in _FIGURES:
+        metric = metrics.get(key)
+        if metric and metric["value"] is not None:
+            interval = "" if metric["low"] is None else f"  [{metric['low']:.3f}, {metric['high']:.3f}]"
+            typer.echo(f"  {_NAMES[key]:28}{metric['value']:.3f}{interval}")
+
+
+def print_validation(validation: Validation, report: Path | None) -> None:
+    """The figures of an external validation beside those of the model's card."""
+    card = validation.report["card"]
+    typer.echo(typer.style(f"{card['name']} on {card['data']['name']}", bold=True) + f"  {DISCLAIMER}")
+    typer.echo(f"  {card['split']['sentence']}")
+    for n, what in (
+        (validation.seen, "images that the model was trained on"),
+        (validation.unlabelled, "images without one of its labels"),
+        (validation.unreadable, "unreadable files"),
+    ):
+        if n:
+            typer.echo(f"  left out: {n:,} {what}")
+    print_figures(card["metrics"])
+    claimed = (card["claimed"].get("auc") or {}).get("value")
+    if claimed is not None:
+        typer.echo(f"  {'AUC that its card claims':28}{claimed:.3f}")
+    for row in card["per_label"]:
+        typer.echo(f"  {row['label']}: {row['operating_point']['words']}")
+    for warning in card["warnings"]:
+        typer.echo(typer.style(f"  ✖ {warning['text']}", fg="red"))
+    if report:
+        typer.echo(f"\n  report  {report}")
+
+
+def print_prediction(file: str, answer: Prediction | ImageError, model: Model, *, json: bool) -> None:
+    """One image's answer, or why it has none."""
+    if isinstance(answer, ImageError):
+        if json:
+            print_json({"file": file, "error": str(answer)})
+        else:
+            typer.echo(f"{file}: {answer.message}", err=True)
+            if answer.hint:
+                typer.echo(f"  → {answer.hint}", err=True)
+        return
+    if json:
+        print_json(answer.as_json())
+        return
+    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:5]
+    called = answer.prediction or "none of the findings"
+    typer.echo(f"{file}: " + typer.style(called.replace("|", ", "), bold=True))
+    for label, p in ranked:
+        bar = "█" * round(p * 20)
+        typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
+
+
+def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
+    """The store's content, a line a version."""
+    if json:
+        for v in versions:
+            print_json(
+                {"name": v.name, "version": v.version, "created": v.created, "task": v.task, "labels": list(v.labels)}
+                | {"auc": v.auc}
+            )
+        return
+    if not versions:
+        typer.echo("No models yet. Train one: medloupe train FOLDER --name NAME", err=True)
+    for v in versions:
+        auc = "" if not v.auc or v.auc["value"] is None else f"AUC {v.auc['value']:.3f}"
+        typer.echo(f"{v.name}@{v.version:<4} {v.created[:16]:18} {auc:10} {', '.join(v.labels)}")

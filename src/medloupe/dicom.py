@@ -1,0 +1,329 @@
+"""DICOM pixels to uint8, as a viewer would first show them: modality LUT, window, MONOCHROME1 inverted, colour to RGB.
+
+Only the first frame of cines and volumes is decoded, so the size limits apply to one frame, however many there are.
+Only the elements that pixels depend on are read; what stands in the others can neither fail nor leak. The transfer
+syntax is read here and pydicom is given an open data set, because its own reader inflates deflated files without limit.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pydicom import encaps
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+
+from medloupe import headers
+from medloupe.errors import ImageTooLargeError, UnreadableImageError
+from medloupe.images import check_jpeg_effort, check_size, display_range, row_strips, sample_pixels, scale_to_8bit
+
+MAX_INFLATED_BYTES = 48 * 2**20
+"""Most that a deflated DICOM file may inflate to: 24 megapixels of 16 bits."""
+
+_IMPLICIT, _EXPLICIT, _DEFLATED, _BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
+_NATIVE = {_IMPLICIT, _EXPLICIT, _DEFLATED, _BIG_ENDIAN}
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+_JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}  # 80 and 81 are JPEG-LS
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
+_LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+
+_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_KEYWORDS = (
+    *_PIXEL_KEYWORDS,
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *(f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")),
+    *(f"Segmented{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+_TAGS = [BaseTag(tag) for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """The first frame as uint8 (h, w) grey or (h, w, 3) RGB.
+
+    data: the file, with or without the 128-byte preamble. name: what to call it in errors.
+    Raises UnreadableImageError where there are no pixels or none this installation can decode, ImageTooLargeError
+    from the header alone; a damaged file may raise anything else, which `images.decode` turns into the former.
+    """
+    ds, syntax = _parse(data, name)
+    keyword = next((k for k in _PIXEL_KEYWORDS if k in ds), None)
+    if keyword is None or not ds.get("Rows") or not ds.get("Columns"):
+        raise UnreadableImageError(
+            f"{name} is a DICOM file without pixels (a report, a plan or a directory, perhaps).",
+            "Choose the image files of the study.",
+        )
+    _check_cost(ds, syntax, name)
+    options: dict[str, Any] = {}
+    if syntax in _NATIVE:
+        options["view_only"] = True
+        _drop_excess(ds)
+    else:
+        _keep_first_frame(ds, syntax, name)
+    decoder = get_decoder(UID(syntax))
+    if not decoder.is_available:
+        raise _unsupported(syntax, name)
+    pixels, properties = decoder.as_array(ds, index=0, raw=True, **options)
+    photometric = str(properties["photometric_interpretation"])
+    if pixels.ndim == 3:
+        return _colour(pixels, photometric, int(properties["bits_stored"]))
+    if photometric == "PALETTE COLOR":
+        return _palette(pixels, ds)
+    return _grey(pixels, ds)
+
+
+def _parse(data: bytes, name: str) -> tuple[Dataset, str]:
+    """The elements that pixels depend on, and the transfer syntax."""
+    at, syntax = _meta(data)
+    if not syntax:  # no file meta information: the first element shows how it is written
+        big = data[at : at + 2] == b"\x00\x08"
+        syntax = (_BIG_ENDIAN if big else _EXPLICIT) if _has_vr(data, at) else _IMPLICIT
+    if syntax not in _NATIVE | _JPEG | _JPEG_2000 | {_RLE}:
+        raise _unsupported(syntax, name)
+    if syntax == _DEFLATED:
+        data, at = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[at:], MAX_INFLATED_BYTES + 1), 0
+        if len(data) > MAX_INFLATED_BYTES:
+            raise ImageTooLargeError(
+                f"{name} is a deflated DICOM file that inflates to over {MAX_INFLATED_BYTES >> 20} MiB.",
+                "Export it uncompressed, or one frame of it.",
+            )
+    file = io.BytesIO(data)
+    file.seek(at)
+    implicit = not _has_vr(data, at)  # some writers state an explicit syntax and write implicit VRs
+    ds = read_dataset(file, implicit, syntax != _BIG_ENDIAN, specific_tags=list(_TAGS))
+    ds.set_original_encoding(implicit, syntax != _BIG_ENDIAN)
+    return ds, syntax
+
+
+def _has_vr(data: bytes, at: int) -> bool:
+    """Whether the element at `at` carries its value representation, two capital letters."""
+    return data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
+
+
+def _meta(data: bytes) -> tuple[int, str]:
+    """(where the data set starts, transfer syntax UID or ""): PS3.10 section 7.1."""
+    at = 132 if data[128:132] == b"DICM" else 0
+    syntax = ""
+    while data[at : at + 2] == b"\x02\x00":
+        vr = data[at + 4 : at + 6]
+        if vr in _LONG_VRS:
+            start, (length,) = at + 12, struct.unpack_from("<I", data, at + 8)
+        elif vr.isalpha():
+            start, (length,) = at + 8, struct.unpack_from("<H", data, at + 6)
+        else:  # written with implicit VR, against the standard
+            start, (length,) = at + 8, struct.unpack_from("<I", data, at + 4)
+        if data[at + 2 : at + 4] == b"\x10\x00":
+            syntax = data[start : start + length].rstrip(b"\x00 ").decode("ascii")
+        at = start + length
+    return at, syntax
+
+
+def _unsupported(syntax: str, name: str) -> UnreadableImageError:
+    known = UID(syntax).name
+    return UnreadableImageError(
+        f"{name} is DICOM with the transfer syntax {known}, which cannot be decoded here.",
+        "pip install 'medloupe[dicom]' adds decoders; or export it uncompressed (Explicit VR Little Endian).",
+    )
+
+
+def _check_cost(ds: Dataset, syntax: str, name: str, frame_bytes: int = 0) -> None:
+    """Bytes a pixel, as measured: the stored frame and the 8-bit one, colour a few times over; what the decompressor
+    holds, and the compressed frame (frame_bytes, where known) twice beside the file.
+    """
+    samples = max(1, ds.get("SamplesPerPixel") or 1)
+    stored = samples * max(1, (ds.get("BitsAllocated") or 8) // 8)
+    cost = stored + (1 if samples == 1 else 7)
+    if syntax not in _NATIVE:
+        decompressor = {_JPEG_BASELINE: 4 if samples == 1 else 0, _RLE: 2 * stored}
+        cost += decompressor.get(syntax, stored + 4 * samples) + 2 * frame_bytes / (ds.Columns * ds.Rows)
+    check_size(name, ds.Columns, ds.Rows, cost)
+
+
+def _drop_excess(ds: Dataset) -> None:
+    """Cut what follows the last native frame: sound files are padded so, and pydicom would warn of each."""
+    bits = ds.get("BitsAllocated") or 0
+    if "PixelData" in ds and bits % 8 == 0 and ds.get("PhotometricInterpretation") != "YBR_FULL_422":
+        frames = max(1, int(ds.get("NumberOfFrames") or 1))
+        size = ds.Rows * ds.Columns * (ds.get("SamplesPerPixel") or 1) * (bits // 8) * frames
+        size += size % 2
+        if len(ds.PixelData) > size > 0:
+            ds.PixelData = ds.PixelData[:size]
+
+
+def _keep_first_frame(ds: Dataset, syntax: str, name: str) -> None:
+    """Replace the encapsulated frames by the first, once its own header agrees with the data set's.
+
+    Decoders allocate by the codestream's header, so a small image in DICOM terms could claim 65500 × 65500 there.
+    """
+    tables = (ds.get("ExtendedOffsetTable"), ds.get("ExtendedOffsetTableLengths"))
+    frame = encaps.get_frame(
+        ds.PixelData,
+        0,
+        extended_offsets=tables if all(tables) else None,  # type: ignore[arg-type]
+        number_of_frames=int(ds.get("NumberOfFrames") or 1),
+    )
+    _check_cost(ds, syntax, name, len(frame))
+    expected = (ds.Columns, ds.Rows, ds.SamplesPerPixel)
+    if syntax in _JPEG:
+        header = headers.jpeg_header(frame)
+        check_jpeg_effort(header, name)
+        claimed = (header.width, header.height, header.components)
+    elif syntax in _JPEG_2000:
+        claimed = headers.jpeg2000_size(frame)
+    else:  # run lengths lengthen incompressible data by 1 in 128 at most; more is an attempt to keep the decoder busy
+        claimed = expected
+        if len(frame) > 1.1 * ds.Columns * ds.Rows * ds.SamplesPerPixel * max(1, ds.BitsAllocated // 8) + 1024:
+            raise UnreadableImageError(
+                f"{name} holds more run-length data than its pixels can need.", "Export it again."
+            )
+    if claimed != expected:
+        raise UnreadableImageError(
+            f"{name} says {expected[0]} × {expected[1]} pixels of {expected[2]} samples, "
+            f"but its compressed data say {claimed[0]} × {claimed[1]} of {claimed[2]}.",
+            "Export it again from where it came.",
+        )
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in ds:
+            del ds[keyword]
+    ds.NumberOfFrames = 1
+    ds.PixelData = encaps.encapsulate([frame])
+    ds["PixelData"].is_undefined_length = True
+
+
+def _colour(pixels: np.ndarray, photometric: str, bits: int) -> np.ndarray:
+    """(h, w, 3) of `bits` a sample to uint8 RGB."""
+    if pixels.shape[2] != 3:
+        raise ValueError(f"{pixels.shape[2]} samples per pixel")
+    if bits > 8:
+        pixels = pixels >> (bits - 8)
+    pixels = pixels.astype(np.uint8, copy=False)
+    if not photometric.startswith("YBR_FULL"):
+        return pixels
+    out = np.empty(pixels.shape, np.uint8)
+    for rows in row_strips(pixels):
+        # Pillow's integer conversion is the full-range one of PS3.3 C.7.6.3.1.2; pydicom's makes float copies.
+        strip = pixels[rows]
+        ycbcr = Image.frombytes("YCbCr", (strip.shape[1], strip.shape[0]), strip.tobytes())
+        out[rows] = np.asarray(ycbcr.convert("RGB"))
+    return out
+
+
+def _palette(pixels: np.ndarray, ds: Dataset) -> np.ndarray:
+    low, table = int(pixels.min()), _stored_values(pixels)
+    colours = apply_color_lut(table[None], ds)[0]  # (values, 3)
+    if colours.max() > 255:
+        colours = colours >> 8
+    return _look_up(colours.astype(np.uint8), pixels, low)
+
+
+def _grey(pixels: np.ndarray, ds: Dataset) -> np.ndarray:
+    """Stored values (h, w) to uint8, through one table of what each stored value looks like."""
+    show = _Display(pixels, ds)
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2:
+        return _look_up(show(_stored_values(pixels)), pixels, int(pixels.min()))
+    out = np.empty(pixels.shape, np.uint8)
+    for rows in row_strips(pixels):
+        out[rows] = show(pixels[rows])
+    return out
+
+
+def _stored_values(pixels: np.ndarray) -> np.ndarray:
+    return np.arange(int(pixels.min()), int(pixels.max()) + 1, dtype=np.int32).astype(pixels.dtype)
+
+
+def _look_up(table: np.ndarray, pixels: np.ndarray, low: int) -> np.ndarray:
+    out = np.empty(pixels.shape + table.shape[1:], np.uint8)
+    for rows in row_strips(pixels):
+        out[rows] = table[pixels[rows].astype(np.int32) - low]
+    return out
+
+
+class _Display:
+    """Stored values of any shape to uint8: PS3.4 annex N.2, without the presentation state.
+
+    Without a window in the file: from the 0.5th to the 99.5th percentile of the pixels that are no padding,
+    or as they are where they fit in 8 bits.
+    """
+
+    def __init__(self, pixels: np.ndarray, ds: Dataset):
+        self.ds = ds
+        self.rescale = _first_frame_item(ds, "PixelValueTransformationSequence")
+        self.voi = _first_frame_item(ds, "FrameVOILUTSequence")
+        self.inverted = ds.PhotometricInterpretation == "MONOCHROME1"
+        self.window = _window(self.voi)
+        self.range = (0.0, 1.0)
+        if self.window is None and ds.get("BitsStored") != 1:
+            values = sample_pixels(pixels)
+            padding = ds.get("PixelPaddingValue")
+            if isinstance(padding, int):
+                kept = values[values != np.array(padding).astype(values.dtype)]
+                values = kept if kept.size else values
+            self.range = display_range(self.modality(values))
+
+    def __call__(self, stored: np.ndarray) -> np.ndarray:
+        values = self.modality(stored)
+        if self.voi.get("VOILUTSequence"):
+            bits = self.voi.VOILUTSequence[0].LUTDescriptor[2]
+            shown = scale_to_8bit(apply_voi(np.rint(values).astype(np.int32), self.voi), 0, 2**bits - 1)
+        elif self.window is not None:
+            shown = scale_to_8bit(_apply_window(values, *self.window), 0, 1)
+        else:
+            shown = scale_to_8bit(values, *self.range)
+        return 255 - shown if self.inverted else shown
+
+    def modality(self, stored: np.ndarray) -> np.ndarray:
+        """Stored values to the modality's (Hounsfield units, optical density, ...)."""
+        if self.rescale.get("ModalityLUTSequence"):
+            return apply_modality_lut(stored, self.rescale)
+        slope, intercept = self.rescale.get("RescaleSlope"), self.rescale.get("RescaleIntercept")
+        if slope is None or intercept is None or (slope == 1 and intercept == 0):
+            return stored
+        return stored.astype(np.float64) * float(slope) + float(intercept)
+
+
+def _first_frame_item(ds: Dataset, keyword: str) -> Dataset:
+    """Where enhanced multi-frame objects keep what older ones keep at the top: per frame, else shared, else `ds`."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for item in (ds.get(groups) or [])[:1]:
+            if item.get(keyword):
+                return item[keyword].value[0]
+    return ds
+
+
+def _window(ds: Dataset) -> tuple[float, float, str] | None:
+    """(centre, width, function), the first where several are offered; None where absent or meaningless."""
+    both: list[float] = []
+    for keyword in ("WindowCenter", "WindowWidth"):
+        value = ds.get(keyword)
+        if value is None or value == "" or value == []:
+            return None
+        both.append(float(value if isinstance(value, (int, float, str)) else value[0]))
+    centre, width = both
+    if not (np.isfinite(centre) and np.isfinite(width) and width > 0):
+        return None
+    return centre, width, str(ds.get("VOILUTFunction") or "LINEAR")
+
+
+def _apply_window(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
+    """Modality values to 0 ... 1 (below and above where outside the window): PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    values = values.astype(np.float64)
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
+    if function == "LINEAR_EXACT":
+        return (values - centre) / width + 0.5
+    if width <= 1:
+        return (values > centre - 0.5).astype(np.float64)
+    return (values - (centre - 0.5)) / (width - 1) + 0.5

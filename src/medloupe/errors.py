@@ -1,0 +1,105 @@
+"""What can go wrong, as a tree.
+
+    MedloupeError
+    ├── DataError                  the data set as a whole: not found, no labels, one class, too few
+    │   ├── ColumnError            a column named that the table lacks (offers the nearest)
+    │   └── UnknownLayoutError     no reader recognises the folder or file
+    ├── ImageError                 one image
+    │   ├── NotAnImageError        not an image format we read
+    │   ├── UnreadableImageError   an image, but broken or without pixels
+    │   └── ImageTooLargeError     more pixels than allowed, told from the header
+    ├── ModelFileError             a model file
+    │   ├── NotOurModelError       ONNX, but without our card or outputs
+    │   └── UnsafeModelError       external data, custom operators, oversized
+    ├── ParityError                the exported file does not agree with the training path
+    ├── StoreError                 the store: unknown model or version, cannot write
+    └── BackboneError              unknown backbone, or its weights are not installed
+
+Each carries what happened and, as `hint`, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MedloupeError(Exception):
+    """Base of all errors raised on purpose.
+
+    message: names the thing and what was expected. hint: what to do, or "".
+    """
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class DataError(MedloupeError):
+    """The data set as a whole cannot be used."""
+
+
+class ColumnError(DataError):
+    """A named column does not exist in the table."""
+
+    def __init__(self, column: str, available: Iterable[str], table: str):
+        names = list(available)
+        super().__init__(
+            f"{table} has no column {column!r}; it has: {', '.join(names)}.",
+            did_you_mean(column, names),
+        )
+
+
+class UnknownLayoutError(DataError):
+    """No reader recognises the folder or file."""
+
+
+class ImageError(MedloupeError):
+    """One image cannot be used."""
+
+
+class NotAnImageError(ImageError):
+    """The bytes are of no image format that is read."""
+
+
+class UnreadableImageError(ImageError):
+    """An image, but truncated, broken or without pixels."""
+
+
+class ImageTooLargeError(ImageError):
+    """The header claims more pixels than allowed; nothing was decoded."""
+
+
+class ModelFileError(MedloupeError):
+    """A model file cannot be used."""
+
+
+class NotOurModelError(ModelFileError):
+    """An ONNX file without our card, or with other inputs and outputs."""
+
+
+class UnsafeModelError(ModelFileError):
+    """A model file that refers to other files, uses custom operators or is oversized."""
+
+
+class ParityError(MedloupeError):
+    """The exported file does not agree with the training path."""
+
+
+class StoreError(MedloupeError):
+    """The store lacks the model or version, or cannot be written."""
+
+
+class BackboneError(MedloupeError):
+    """The backbone is unknown or its weights are not installed."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """ "Did you mean 'x'?" for the nearest of choices, or ""."""
+    by_lower = {c.lower(): c for c in choices}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[near[0]]!r}?" if near else ""

@@ -1,0 +1,300 @@
+"""Predictions and truth → the figures of a card: metrics, operating points, per-label table, subgroups, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe import metrics
+from medloupe.metrics import Metric, Ranking, Weighted
+from medloupe.records import Record
+
+SENSITIVITY = 0.9  # of the operating points, unless told otherwise
+SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
+AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))
+_SMALLEST_SUBGROUP = 20
+_LARGEST_CURVE = 160  # points drawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Predictions made without having seen the truth.
+
+    probabilities: float32 (R, N, K), R repeats of cross-validation, or one run on a test split. flags: bool (R, N, K),
+    whether the label is at or above its operating point. targets: (N, K) of 1/0/NaN. groups: int (N,).
+    """
+
+    probabilities: np.ndarray
+    flags: np.ndarray
+    targets: np.ndarray
+    groups: np.ndarray
+    labels: tuple[str, ...]
+    task: str
+
+    def called(self, repeat: int, k: int) -> np.ndarray:
+        """bool (N,): whether label k is announced: the most probable (multiclass), or flagged (multilabel)."""
+        if self.task == "multilabel":
+            return self.flags[repeat, :, k]
+        return self.probabilities[repeat].argmax(1) == k
+
+    def rows(self, rows: np.ndarray) -> Judged:
+        """The same for some of the rows."""
+        return Judged(
+            probabilities=self.probabilities[:, rows],
+            flags=self.flags[:, rows],
+            targets=self.targets[rows],
+            groups=self.groups[rows],
+            labels=self.labels,
+            task=self.task,
+        )
+
+    @property
+    def repeats(self) -> range:
+        return range(len(self.probabilities))
+
+
+def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
+    """For each label the highest threshold (K,) that still finds the share `sensitivity` of its cases; NaN without."""
+    found = np.full(targets.shape[1], np.nan)
+    for k in range(targets.shape[1]):
+        cases = np.sort(probabilities[targets[:, k] == 1, k])
+        if len(cases):
+            found[k] = cases[int((1 - sensitivity) * len(cases) + 1e-9)]
+    return found
+
+
+def crossfitted_flags(
+    probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray, sensitivity: float
+) -> np.ndarray:
+    """bool (R, N, K): each fold flagged at the thresholds that the other folds give; (R, N, K), (N, K), (R, N) in."""
+    flags = np.zeros(probabilities.shape, bool)
+    for r, fold in enumerate(folds):
+        for f in np.unique(fold):
+            own = fold == f
+            limit = thresholds(probabilities[r, ~own], targets[~own], sensitivity)
+            flags[r, own] = probabilities[r, own] >= np.where(np.isnan(limit), np.inf, limit)
+    return flags
+
+
+def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
+    """The metrics of the whole, each averaged over the repeats, with 95 % intervals over groups."""
+    overall: dict[str, list[Weighted]] = {}
+
+    def add(name: str, metric: Weighted) -> None:
+        overall.setdefault(name, []).append(metric)
+
+    truth = judged.targets == 1
+    known = ~np.isnan(judged.targets)
+    labels = [k for k in range(len(judged.labels)) if (truth[:, k]).any() and (known[:, k] & ~truth[:, k]).any()]
+    for r in judged.repeats:
+        p = judged.probabilities[r]
+        rankings = [Ranking(p[:, k], judged.targets[:, k]) for k in labels]
+        add("auc", metrics.average([x.auc for x in rankings]))
+        add("average_precision", metrics.average([x.average_precision for x in rankings]))
+        called = {k: judged.called(r, k) for k in labels}
+        add("macro_f1", metrics.average([metrics.f1(called[k] & known[:, k], truth[:, k]) for k in labels]))
+        found = {k: metrics.share(called[k], truth[:, k]) for k in labels}
+        if judged.task == "multiclass":
+            hit = np.zeros(len(p), bool)
+            for k in labels:
+                hit |= called[k] & truth[:, k]
+            add("balanced_accuracy", metrics.average(list(found.values())))
+            add("accuracy", metrics.share(hit, known.any(1)))
+            answer = p.argmax(1)
+            right = truth[np.arange(len(p)), answer]
+            add("ece", metrics.calibration_error(p.max(1), right, np.arange(len(p))))
+        else:
+            spared = [metrics.share(~called[k], known[:, k] & ~truth[:, k]) for k in labels]
+            add("balanced_accuracy", metrics.average([*found.values(), *spared]))
+            add("accuracy", metrics.average([metrics.share(called[k] == truth[:, k], known[:, k]) for k in labels]))
+            row, k_of = np.nonzero(known)
+            add("ece", metrics.calibration_error(p[row, k_of], truth[row, k_of], row))
+        add("brier", metrics.brier(p, judged.targets))
+    if judged.task == "multiclass":
+        commonest = int(truth.sum(0).argmax())
+        add("majority_accuracy", metrics.share(truth[:, commonest], known.any(1)))
+    else:
+        often = [truth[:, k].sum() * 2 > known[:, k].sum() for k in labels]
+        add(
+            "majority_accuracy",
+            metrics.average(
+                [metrics.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]
+            ),
+        )
+    values = metrics.intervals({n: metrics.average(m) for n, m in overall.items()}, judged.groups, seed)
+    if len(judged.labels) == 2 and judged.task == "multiclass":
+        values["auc"] = metrics.widened_auc(values["auc"], *_sides(judged, 1))
+    for name in ("accuracy", "balanced_accuracy"):
+        values[name] = metrics.widened_share(values[name], len(np.unique(judged.groups)))
+    return values
+
+
+def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int = 0) -> list[dict[str, Any]]:
+    """One row a label: ranking, how it fares when announced, and its operating point at thresholds `limits` (K,)."""
+    rows = []
+    for k, name in enumerate(judged.labels):
+        truth = judged.targets[:, k] == 1
+        known = ~np.isnan(judged.targets[:, k])
+        negative = known & ~truth
+        wanted: dict[str, list[Weighted]] = {}
+        for r in judged.repeats:
+            ranking = Ranking(judged.probabilities[r][:, k], judged.targets[:, k])
+            measures = {"auc": ranking.auc, "average_precision": ranking.average_precision}
+            for prefix, call in (("", judged.called(r, k) & known), ("point_", judged.flags[r, :, k] & known)):
+                measures[prefix + "sensitivity"] = metrics.share(call, truth)
+                measures[prefix + "specificity"] = metrics.share(~call, negative)
+                measures[prefix + "ppv"] = metrics.share(truth, call)
+                measures[prefix + "npv"] = metrics.share(negative, known & ~call)
+            for measure, metric in measures.items():
+                wanted.setdefault(measure, []).append(metric)
+        values = metrics.intervals({n: metrics.average(m) for n, m in wanted.items()}, judged.groups, seed)
+        positives, negatives = _sides(judged, k)
+        values["auc"] = metrics.widened_auc(values["auc"], positives, negatives)
+        for measure, n in (("sensitivity", positives), ("specificity", negatives)):
+            for prefix in ("", "point_"):
+                values[prefix + measure] = metrics.widened_share(values[prefix + measure], n)
+        point = {m: values.pop("point_" + m) for m in ("sensitivity", "specificity", "ppv", "npv")}
+        threshold = None if np.isnan(limits[k]) else float(limits[k])
+        rows.append(
+            {
+                "label": name,
+                "n": int(truth.sum()),
+                **values,
+                "operating_point": {
+                    "threshold": threshold,
+                    "target_sensitivity": sensitivity,
+                    **point,
+                    "words": in_words(point["sensitivity"]["value"], point["specificity"]["value"]),
+                },
+            }
+        )
+    return rows
+
+
+def in_words(sensitivity: float | None, specificity: float | None) -> str:
+    """ "finds 95 of 100 cases; 1 in 8 without it is flagged"."""
+    if sensitivity is None or specificity is None:
+        return "cannot be judged on this data"
+    flagged = 1 - specificity
+    if flagged < 0.005:
+        wrong = "fewer than 1 in 200 without it are flagged"
+    elif flagged <= 0.35:
+        wrong = f"1 in {round(1 / flagged)} without it is flagged"
+    else:
+        wrong = f"{round(flagged * 100)} of 100 without it are flagged"
+    return f"finds {round(sensitivity * 100)} of 100 cases; {wrong}"
+
+
+def confusion(judged: Judged) -> dict[str, Any] | None:
+    """Counts of truth (rows) by answer (columns), averaged over the repeats; None for several labels at once."""
+    if judged.task != "multiclass":
+        return None
+    k = len(judged.labels)
+    truth = judged.targets.argmax(1)
+    counts = np.zeros((k, k))
+    for r in judged.repeats:
+        np.add.at(counts, (truth, judged.probabilities[r].argmax(1)), 1)
+    return {"labels": list(judged.labels), "matrix": np.rint(counts / len(judged.repeats)).astype(int).tolist()}
+
+
+def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[dict[str, Any]]:
+    """AUC and balanced accuracy by sex, age band, view and site, where the table has such columns."""
+    rows = []
+    for column in sorted({c for r in records for c in r.columns if c.lower() in SUBGROUP_COLUMNS}):
+        values = np.array([_band(column, r.columns.get(column, "")) for r in records])
+        sizes = {v: int((values == v).sum()) for v in sorted(set(values.tolist()) - {""})}
+        if not 2 <= len(sizes) <= 12:
+            continue
+        for value, n in sizes.items():
+            row: dict[str, Any] = {"column": column, "value": value, "n": n, "auc": None, "balanced_accuracy": None}
+            if n < _SMALLEST_SUBGROUP:
+                row["note"] = "too few to judge"
+            else:
+                part = judged.rows(np.flatnonzero(values == value))
+                figures = headline(part, seed)
+                row |= {"auc": figures["auc"], "balanced_accuracy": figures["balanced_accuracy"], "note": ""}
+            rows.append(row)
+    return rows
+
+
+def _band(column: str, text: str) -> str:
+    if column.lower() != "age":
+        return text
+    try:
+        age = float(text.rstrip("Yy "))
+    except ValueError:
+        return ""
+    return next((f"{low}-{high}" if high < 130 else f"{low}+" for low, high in AGE_BANDS if low <= age < high + 1), "")
+
+
+def curves(judged: Judged) -> dict[str, Any]:
+    """Points of the ROC, precision-recall and calibration curves of the first repeat, thinned for drawing."""
+    p, targets = judged.probabilities[0], judged.targets
+    roc, pr = {}, {}
+    for k, name in enumerate(judged.labels):
+        known = ~np.isnan(targets[:, k])
+        truth, scores = targets[known, k] == 1, p[known, k]
+        if not truth.any() or truth.all():
+            continue
+        order = np.argsort(-scores, kind="stable")
+        last = np.r_[np.diff(scores[order]) != 0, True]  # a threshold lies only between different scores
+        tp, fp = np.cumsum(truth[order])[last], np.cumsum(~truth[order])[last]
+        tpr, fpr = np.r_[0, tp / tp[-1]], np.r_[0, fp / fp[-1]]
+        at = _thinned(fpr, tpr)
+        roc[name] = {"fpr": _rounded(fpr[at]), "tpr": _rounded(tpr[at])}
+        recall, precision = tp / tp[-1], tp / (tp + fp)
+        at = _thinned(recall, precision)
+        pr[name] = {
+            "recall": _rounded(recall[at]),
+            "precision": _rounded(precision[at]),
+            "prevalence": float(truth.mean()),
+        }
+    return {"roc": roc, "pr": pr, "calibration": _calibration(judged)}
+
+
+def _calibration(judged: Judged) -> list[dict[str, Any]]:
+    """Predicted against observed, in bins of equal width: of the announced label, or of all labels pooled."""
+    p, targets = judged.probabilities[0], judged.targets
+    if judged.task == "multiclass":
+        said = p.max(1)
+        right = targets[np.arange(len(p)), p.argmax(1)] == 1
+    else:
+        known = ~np.isnan(targets)
+        said, right = p[known], targets[known] == 1
+    bins = np.minimum((said * metrics.BINS).astype(int), metrics.BINS - 1)
+    rows = []
+    for b in np.unique(bins):
+        own = bins == b
+        low, high = metrics.wilson(float(right[own].sum()), float(own.sum()))
+        rows.append(
+            {
+                "n": int(own.sum()),
+                "predicted": float(said[own].mean()),
+                "observed": float(right[own].mean()),
+                "low": low,
+                "high": high,
+            }
+        )
+    return rows
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Positions of at most _LARGEST_CURVE points, spread evenly along the curve's length."""
+    if len(x) <= _LARGEST_CURVE:
+        return np.arange(len(x))
+    length = np.r_[0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
+    at = np.searchsorted(length, np.linspace(0, length[-1], _LARGEST_CURVE))
+    return np.unique(np.r_[0, np.minimum(at, len(x) - 1), len(x) - 1])
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return np.round(values, 4).tolist()
+
+
+def _sides(judged: Judged, k: int) -> tuple[int, int]:
+    """Independent groups with and without label k."""
+    column = judged.targets[:, k]
+    return len(np.unique(judged.groups[column == 1])), len(np.unique(judged.groups[column == 0]))

@@ -1,0 +1,116 @@
+"""Pictures for the report: the worst errors and a few right answers, with their heat maps."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from medloupe import heatmaps
+from medloupe.backbones import Backbone
+from medloupe.evaluate import Judged
+from medloupe.features import Features
+from medloupe.images import load
+from medloupe.model import Head
+from medloupe.runtime import session
+
+WRONG, RIGHT = 9, 6
+
+
+def examples(features: Features, judged: Judged, rows: np.ndarray, head: Head, backbone: Backbone) -> dict[str, Any]:
+    """{"wrong": [...], "right": [...]}; the answers are those given unseen, the heat maps are the shipped head's.
+
+    rows: rows of the features that `judged` holds.
+    """
+    wrong, right = _picked(judged)
+    network = session(backbone.path, threads=1)
+    return {
+        "wrong": [_example(features, judged, rows, i, k, head, backbone, network) for i, k in wrong],
+        "right": [_example(features, judged, rows, i, k, head, backbone, network) for i, k in right],
+    }
+
+
+def _picked(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(row, label announced) of the most confident errors, no two of one group, and of typical right answers."""
+    p, y = judged.probabilities[0], judged.targets
+    if judged.task == "multiclass":
+        answer = p.argmax(1)
+        said = p[np.arange(len(p)), answer]
+        hit = y[np.arange(len(p)), answer] == 1
+    else:  # the statement furthest from the truth, and the finding most surely found
+        error = np.where(np.isnan(y), -1, np.abs(p - np.nan_to_num(y)))
+        answer = error.argmax(1)
+        said = error.max(1)
+        hit = np.zeros(len(p), bool)
+        found = np.where(y == 1, p, -1)
+        sure = found.max(1) > 0.5
+        answer = np.where(sure, found.argmax(1), answer)
+        hit |= sure
+        said = np.where(sure, found.max(1), said)
+    wrong = _distinct(np.flatnonzero(~hit)[np.argsort(-said[~hit], kind="stable")], judged.groups, WRONG)
+    right: list[int] = []
+    candidates = np.flatnonzero(hit)
+    for k in np.unique(answer[candidates]):  # the median of each label: typical, not the best
+        own = candidates[answer[candidates] == k]
+        right.append(int(own[np.argsort(said[own], kind="stable")[len(own) // 2]]))
+    rest = candidates[np.argsort(np.abs(said[candidates] - np.median(said[candidates])), kind="stable")]
+    right = _distinct(np.array([*right, *rest.tolist()], np.int64), judged.groups, RIGHT)
+    return [(i, int(answer[i])) for i in wrong], [(i, int(answer[i])) for i in right]
+
+
+def _distinct(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
+    chosen: dict[int, int] = {}
+    for i in rows.tolist():
+        chosen.setdefault(int(groups[i]), i)
+        if len(chosen) == most:
+            break
+    return list(chosen.values())
+
+
+def _example(
+    features: Features, judged: Judged, rows: np.ndarray, i: int, k: int, head: Head, backbone: Backbone, network
+) -> dict[str, Any]:
+    record = features.data.records[rows[i]]
+    facts = features.facts[rows[i]]
+    size = backbone.card.input_size
+    pixels = load(record.image, size)
+    feature_map = network.run(["map"], {"image": pixels[None]})[0]
+    parts = heatmaps.contributions(head, feature_map)[0]
+    values = heatmaps.evidence(parts, k, judged.task)
+    box = content_box(int(facts["width"]), int(facts["height"]), size)
+    truth = judged.targets[i]
+    present = [name for name, v in zip(judged.labels, truth, strict=True) if v == 1]
+    p = judged.probabilities[0, i]
+    called = [judged.labels[k]]
+    if judged.task == "multilabel":
+        called = [name for name, f in zip(judged.labels, judged.flags[0, i], strict=True) if f]
+    return {
+        "file": record.id,
+        "truth": ", ".join(present) or "none of the findings",
+        "prediction": ", ".join(called) or "none of the findings",
+        "probability": float(p[k]),
+        "image": _data_url(_jpeg(pixels, box), "image/jpeg"),
+        "heatmap": _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None,
+        "heatmap_label": judged.labels[k],
+    }
+
+
+def content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the picture inside its padded square."""
+    longest = max(width, height)
+    w, h = max(1, round(width * size / longest)), max(1, round(height * size / longest))
+    left, top = (size - w) // 2, (size - h) // 2
+    return left, top, left + w, top + h
+
+
+def _jpeg(pixels: np.ndarray, box: tuple[int, int, int, int]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).crop(box).save(out, "JPEG", quality=82)
+    return out.getvalue()
+
+
+def _data_url(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,142 @@
+"""The feature cache: rows found by the content of an image, appended, never changed.
+
+One folder a backbone and way of fitting. Row i of three files belongs together:
+
+    index.bin        sha256 of the image's bytes, checksum of the row (36 bytes)
+    embeddings.f32   float32 (D,)
+    thumbs.bin       the image's width, height, length in bytes, and a 32x32 RGB thumbnail
+
+The index is written last, so a process killed at any point leaves at most rows that nobody points to; the next
+writer overwrites them. Several processes may append to one folder: each append holds a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from medloupe.errors import StoreError
+from medloupe.files import locked
+
+THUMB = 32
+FACTS = np.dtype([("width", "<u4"), ("height", "<u4"), ("bytes", "<u8"), ("thumb", "u1", (THUMB, THUMB, 3))])
+_INDEX = np.dtype([("digest", "V32"), ("checksum", "<u4")])
+_CHUNK = 256  # rows read at a time
+
+
+class FeatureCache:
+    """Embeddings and facts of images by the sha256 of their bytes.
+
+    folder: created when missing. dimension: D. Raises StoreError when the folder cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, dimension: int):
+        self.folder = folder
+        self.dimension = dimension
+        self.rows: dict[bytes, int] = {}
+        self._checksums: list[int] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._read_index()
+        except OSError as e:
+            raise self._explained(e) from e
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self.rows
+
+    def append(self, digests: Sequence[bytes], embeddings: np.ndarray, facts: np.ndarray) -> None:
+        """Add rows: n digests of 32 bytes, embeddings float32 (n, D), facts (n,) of dtype FACTS."""
+        try:
+            with locked(self.folder / "lock"):
+                self._read_index()  # another process may have added rows
+                start = len(self._checksums)
+                embeddings = np.ascontiguousarray(embeddings, np.float32)
+                checksums = [_checksum(e, f) for e, f in zip(embeddings, facts, strict=True)]
+                index = np.empty(len(digests), _INDEX)
+                index["digest"] = [np.void(d) for d in digests]
+                index["checksum"] = checksums
+                self._write_at("embeddings.f32", start * self.dimension * 4, embeddings.tobytes())
+                self._write_at("thumbs.bin", start * FACTS.itemsize, facts.tobytes())
+                self._write_at("index.bin", start * _INDEX.itemsize, index.tobytes())
+        except OSError as e:
+            raise self._explained(e) from e
+        for i, digest in enumerate(digests):
+            self.rows[digest] = start + i
+        self._checksums += checksums
+
+    def read(self, digests: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Embeddings float32 (n, D), facts (n,), and the positions whose rows are missing or damaged.
+
+        Rows that lie in order are mapped from the file, without a copy; else they are gathered.
+        """
+        rows = np.array([self.rows.get(d, -1) for d in digests], np.int64)
+        n = len(rows)
+        facts = np.empty(n, FACTS)
+        mapped = bool(n) and rows[0] >= 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + n))
+        if mapped:
+            offset = int(rows[0]) * self.dimension * 4
+            path = self.folder / "embeddings.f32"
+            embeddings = np.asarray(np.memmap(path, np.float32, "r", offset, (n, self.dimension)))
+        else:
+            embeddings = np.zeros((n, self.dimension), np.float32)
+        damaged = []
+        with (self.folder / "embeddings.f32").open("rb") as fe, (self.folder / "thumbs.bin").open("rb") as ff:
+            for i, row in enumerate(rows):
+                if row < 0:
+                    damaged.append(i)
+                    continue
+                e = self._row(fe, row, np.dtype((np.float32, self.dimension)))
+                f = self._row(ff, row, FACTS)
+                if e is None or f is None or _checksum(e, f) != self._checksums[row]:
+                    damaged.append(i)
+                    continue
+                facts[i] = f
+                if not mapped:
+                    embeddings[i] = e
+        for i in damaged:
+            self.rows.pop(digests[i], None)
+        return embeddings, facts, damaged
+
+    def _row(self, f: BinaryIO, row: int, dtype: np.dtype) -> np.ndarray | None:
+        f.seek(int(row) * dtype.itemsize)
+        data = f.read(dtype.itemsize)
+        return np.frombuffer(data, dtype)[0] if len(data) == dtype.itemsize else None
+
+    def _read_index(self) -> None:
+        """Takes in rows that were appended since the last look; a torn last entry is left out."""
+        path = self.folder / "index.bin"
+        if not path.exists():
+            return
+        start = len(self._checksums)
+        with path.open("rb") as f:
+            f.seek(start * _INDEX.itemsize)
+            data = f.read()
+        index = np.frombuffer(data[: len(data) // _INDEX.itemsize * _INDEX.itemsize], _INDEX)
+        for i, digest in enumerate(index["digest"]):
+            self.rows[digest.tobytes()] = start + i
+        self._checksums += index["checksum"].tolist()
+
+    def _write_at(self, name: str, offset: int, data: bytes) -> None:
+        path = self.folder / name
+        with path.open("r+b" if path.exists() else "w+b") as f:
+            f.seek(offset)
+            f.write(data)
+            f.truncate()
+
+    def _explained(self, e: OSError) -> StoreError:
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return StoreError(
+            f"The feature cache {self.folder} cannot be used: {e.strerror or e}.",
+            "Free some disk space, or choose another place with --home; what is cached already is kept."
+            if full
+            else "Choose a folder you may write to with --home or MEDLOUPE_HOME.",
+        )
+
+
+def _checksum(embedding: np.ndarray, facts: np.ndarray) -> int:
+    return zlib.crc32(facts.tobytes(), zlib.crc32(embedding.tobytes()))

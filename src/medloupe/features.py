@@ -1,0 +1,251 @@
+"""Data set → Features: every image embedded once, cached by content, resumable.
+
+Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
+network on another and no queue of pictures builds up: memory stays the same however large the set is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medloupe.backbones import Backbone
+from medloupe.errors import DataError, ImageError, UnreadableImageError
+from medloupe.featurecache import FACTS, THUMB, FeatureCache
+from medloupe.images import FITTING, load_measured
+from medloupe.records import Dataset, Record
+from medloupe.runtime import session
+from medloupe.settings import home, threads
+
+BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
+ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """The embeddings of a data set under one backbone.
+
+    data: the readable records, in the order of the rows. embeddings: float32 (N, D), possibly mapped from the cache.
+    facts: (N,) of featurecache.FACTS: size in pixels and bytes, thumbnail. digests: sha256 of each image's content.
+    unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were cached.
+    """
+
+    data: Dataset
+    embeddings: np.ndarray
+    facts: np.ndarray
+    digests: tuple[bytes, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    decoded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A data set whose files have been read once. digest: by record id, b"" where the file cannot be read, with the
+    reason in unreadable."""
+
+    data: Dataset
+    digest: dict[str, bytes]
+    unreadable: dict[str, str]
+
+
+def scan(data: Dataset) -> Scan:
+    """Hash every image of the data set, without decoding."""
+    digest: dict[str, bytes] = {}
+    unreadable: dict[str, str] = {}
+    for record in data.records:
+        try:
+            digest[record.id] = digest_of(content(record.image))
+        except ImageError as e:
+            digest[record.id] = b""
+            unreadable[record.id] = e.message
+    return Scan(data=data, digest=digest, unreadable=unreadable)
+
+
+def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None) -> Features:
+    """Embed every image of the data set that the cache does not hold yet.
+
+    Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
+    the cache cannot be written.
+    """
+    cache = open_cache(backbone)
+    data, unreadable = scanned.data, dict(scanned.unreadable)
+    digests = [scanned.digest[r.id] for r in data.records]
+    missing: dict[bytes, Record] = {}
+    for record, digest in zip(data.records, digests, strict=True):
+        if digest and digest not in cache:
+            missing.setdefault(digest, record)
+    broken = _embed_into(cache, missing, backbone, progress) if missing else {}
+
+    def readable() -> list[int]:
+        return [i for i, d in enumerate(digests) if d and d not in broken]
+
+    embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
+    if damaged:  # rows that a failing disk or a foreign hand spoilt: once more
+        rows = readable()
+        again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
+        broken |= _embed_into(cache, again, backbone, progress)
+        embeddings, facts, _ = cache.read([digests[i] for i in readable()])
+        missing |= again
+    for record, digest in zip(data.records, digests, strict=True):
+        if digest in broken:
+            unreadable[record.id] = broken[digest]
+    kept = readable()
+    if not kept:
+        first = next(iter(unreadable.items()), None)
+        raise DataError(
+            f"None of the {len(data)} images of {data.root} can be read"
+            + (f"; the first, {first[0]}: {first[1]}" if first else "."),
+            "Check that the files are images (JPEG, PNG, TIFF, BMP, GIF, WEBP, DICOM).",
+        )
+    return Features(
+        data=data if len(kept) == len(data) else replace(data, records=tuple(data.records[i] for i in kept)),
+        embeddings=embeddings,
+        facts=facts,
+        digests=tuple(digests[i] for i in kept),
+        unreadable=tuple(sorted(unreadable.items())),
+        decoded=len(missing) - len(broken),
+    )
+
+
+def open_cache(backbone: Backbone) -> FeatureCache:
+    """The cache of this backbone under the way of fitting in force."""
+    key = hashlib.sha256(f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}".encode()).hexdigest()[:20]
+    return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
+
+
+def content(image: Path | np.ndarray) -> bytes | np.ndarray:
+    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        return image.read_bytes()
+    except OSError as e:
+        raise UnreadableImageError(f"{image} cannot be read: {e.strerror or e}.", "Check the path and rights.") from e
+
+
+def digest_of(image: bytes | np.ndarray) -> bytes:
+    """sha256 of a file's bytes, or of pixels with their shape and type."""
+    if isinstance(image, np.ndarray):
+        head = f"{image.dtype.str}{image.shape}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
+    return hashlib.sha256(image).digest()
+
+
+def _embed_into(
+    cache: FeatureCache, missing: dict[bytes, Record], backbone: Backbone, progress: Progress | None
+) -> dict[bytes, str]:
+    """Embed the records and append them to the cache; returns why for those that cannot be read."""
+    network = session(backbone.path, threads=1)
+    size = backbone.card.input_size
+    todo = _Shared(iter(missing.items()))
+    done: queue.Queue[_Batch | BaseException | None] = queue.Queue(maxsize=2 * threads())
+    stop = threading.Event()
+
+    def work() -> None:
+        pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
+        try:
+            while not stop.is_set() and (taken := todo.take(BATCH)):
+                done.put(_embed_batch(taken, pixels, network))
+        except BaseException as e:  # handed to the main thread, which raises it
+            done.put(e)
+        done.put(None)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads())]
+    for w in workers:
+        w.start()
+    broken: dict[bytes, str] = {}
+    waiting: list[_Batch] = []
+    finished, count = 0, 0
+    try:
+        while finished < len(workers):
+            batch = done.get()
+            if isinstance(batch, BaseException):
+                raise batch
+            if batch is None:
+                finished += 1
+            else:
+                waiting.append(batch)
+                broken |= batch.broken
+                count += len(batch.digests) + len(batch.broken)
+                if progress:
+                    progress(count, len(missing))
+            if waiting and (finished == len(workers) or sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE):
+                _append(cache, waiting)
+                waiting = []
+    except KeyboardInterrupt:
+        _append(cache, waiting)
+        raise
+    finally:
+        stop.set()
+        while any(w.is_alive() for w in workers):  # a worker may stand at a full queue
+            try:
+                done.get(timeout=0.05)
+            except queue.Empty:
+                continue
+    return broken
+
+
+@dataclass(slots=True)
+class _Batch:
+    digests: list[bytes]
+    embeddings: np.ndarray
+    facts: np.ndarray
+    broken: dict[bytes, str]
+
+
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network) -> _Batch:
+    digests: list[bytes] = []
+    facts = np.empty(len(taken), FACTS)
+    broken: dict[bytes, str] = {}
+    for digest, record in taken:
+        try:
+            raw = content(record.image)
+            if digest_of(raw) != digest:
+                raise UnreadableImageError(f"{record.id} changed while it was being read.")
+            i = len(digests)
+            pixels[i], (width, height) = load_measured(raw, pixels.shape[1])
+            facts[i] = (width, height, _length(raw), _thumb(pixels[i]))
+            digests.append(digest)
+        except ImageError as e:
+            broken[digest] = e.message
+    n = len(digests)
+    embeddings = network.run(["embedding"], {"image": pixels[:n]})[0] if n else np.empty((0, 0), np.float32)
+    return _Batch(digests, embeddings, facts[:n], broken)
+
+
+def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
+    full = [b for b in batches if b.digests]
+    if full:
+        cache.append(
+            [d for b in full for d in b.digests],
+            np.concatenate([b.embeddings for b in full]),
+            np.concatenate([b.facts for b in full]),
+        )
+
+
+def _length(raw: bytes | np.ndarray) -> int:
+    return raw.nbytes if isinstance(raw, np.ndarray) else len(raw)
+
+
+def _thumb(fitted: np.ndarray) -> np.ndarray:
+    """uint8 (THUMB, THUMB, 3)."""
+    return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))
+
+
+class _Shared:
+    """An iterator that several threads take from."""
+
+    def __init__(self, items: Iterator[tuple[bytes, Record]]):
+        self._items, self._lock = items, threading.Lock()
+
+    def take(self, n: int) -> list[tuple[bytes, Record]]:
+        with self._lock:
+            return [item for _, item in zip(range(n), self._items, strict=False)]

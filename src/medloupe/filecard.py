@@ -1,0 +1,225 @@
+"""The card inside a model file: found without parsing the graph, and checked before anyone relies on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
+from medloupe.model import CARD_FORMAT
+from medloupe.wire import BYTES, MAX_FIELDS, fields
+
+CARD_KEY, FORMAT_KEY = "medloupe.card", "medloupe.format"
+MAX_BYTES = 512 * 2**20  # the largest backbone with a published int8 or fp16 file (ViT-L) takes 600 MB in fp32, half so
+MAX_CARD = 16 * 2**20  # a card takes 30 kB, and 11 bytes more for every training image it remembers
+MAX_LABELS = 10_000
+METADATA_PROPS = 14  # number of the field in onnx.ModelProto; 1 and 2 are key and value within
+
+_EXPORT = "Any other ONNX classifier must first be trained and exported by medloupe, which writes what is missing."
+
+MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes (.h5)"),
+    (4, b"TFL3", "a TensorFlow Lite model"),
+    (4, b"ORTM", "a model in ONNX Runtime's own format (.ort)"),
+    (0, b"GGUF", "a GGUF language model"),
+    (0, b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
+    (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
+    (0, b"\x89PNG", "a PNG image"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"%PDF", "a PDF"),
+    (128, b"DICM", "a DICOM file"),
+)
+PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card of a model file, without building a session or importing onnx.
+
+    Raises ModelFileError when the file is missing, damaged or not ONNX, NotOurModelError when it has no usable card.
+    """
+    path = Path(path)
+    return card_in(read_bytes(path), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a model file. Raises ModelFileError when it cannot be read or is plainly something else,
+    UnsafeModelError when it is larger than MAX_BYTES."""
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            inside = sorted(p.name for p in path.glob("*.onnx"))[:5]
+            hint = f"Name the file in it: {', '.join(inside)}." if inside else "Give the path of an .onnx file."
+            raise ModelFileError(f"{path} is a folder, not a model file.", hint)
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelFileError(f"{path} is a device or pipe, not a model file.", "Give the path of an .onnx file.")
+        with path.open("rb") as f:
+            size = os.fstat(f.fileno()).st_size
+            data = f.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
+    except FileNotFoundError:
+        beside = sorted(p.name for p in path.parent.glob("*.onnx")) if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, beside) or (f"There are: {', '.join(beside[:5])}." if beside else "")
+        raise ModelFileError(f"There is no file {path}.", hint or "Check the path.") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise ModelFileError(f"{path} cannot be read: {error}.", "Check the path and its permissions.") from error
+    if size > MAX_BYTES or len(data) > MAX_BYTES:
+        raise UnsafeModelError(
+            f"{path} has {size / 2**20:,.0f} MiB; model files may have {MAX_BYTES // 2**20}.",
+            "A model of medloupe has 7 to 40 MiB.",
+        )
+    if other := _other_format(data):
+        raise ModelFileError(f"{path} is {other}.", _EXPORT)
+    return data
+
+
+def _other_format(data: bytes) -> str:
+    """What a file is that is not ONNX, as far as its first bytes tell; else ""."""
+    start = data[:4096]
+    if not data:
+        return "empty"
+    if start.startswith(b"PK\x03\x04"):
+        if b"data.pkl" in start:
+            return "a PyTorch checkpoint; medloupe never unpickles, since that runs code from the file"
+        if b"metadata.json" in start or b"config.json" in start:
+            return "a Keras model (.keras) or another zip archive, not ONNX"
+        return "a zip archive, not ONNX; unpack it first"
+    if start.startswith(PICKLES):
+        return "a Python pickle or old PyTorch checkpoint; medloupe never unpickles, since that runs code from the file"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < len(data):
+        return "a safetensors file: weights without a network"
+    for at, magic, what in MAGIC:
+        if start[at : at + len(magic)] == magic:
+            return f"{what}, not ONNX"
+    if not any(byte < 9 or 13 < byte < 32 for byte in start):
+        return "text, not ONNX"
+    return ""
+
+
+# ----------------------------------------------------------------------- card
+
+
+def card_in(data: bytes, called: str) -> dict[str, Any]:
+    """The checked card in the bytes of a model file; called is its name for messages. Raises as read_card does."""
+    try:
+        found = _metadata(memoryview(data))
+    except (ValueError, IndexError) as error:
+        raise ModelFileError(
+            f"{called} is damaged, or not an ONNX file: it breaks off or is garbled.", "Copy or export it once more."
+        ) from error
+    missing = [key for key in (FORMAT_KEY, CARD_KEY) if key not in found]
+    if missing:
+        raise NotOurModelError(f"{called} is no model of medloupe: it has no {' and no '.join(missing)}.", _EXPORT)
+    if any(len(values) > 1 for values in found.values()):
+        raise NotOurModelError(f"{called} has more than one card.", _EXPORT)
+    text, version = found[CARD_KEY][0], bytes(found[FORMAT_KEY][0][:20])
+    if not version.isdigit() or int(version) < 1:
+        raise NotOurModelError(f"{called}: its {FORMAT_KEY} is {version!r}, not a number.", _EXPORT)
+    if int(version) > CARD_FORMAT:
+        raise ModelFileError(
+            f"{called} was made by a newer medloupe (format {int(version)}; this one reads up to {CARD_FORMAT}).",
+            "Upgrade: pip install -U medloupe",
+        )
+    if len(text) > MAX_CARD:
+        raise UnsafeModelError(f"{called}: its card has {len(text):,} bytes; the limit is {MAX_CARD:,}.", _EXPORT)
+    try:
+        card = json.loads(str(text, "utf-8"), parse_constant=_refuse)
+        json.dumps(card, ensure_ascii=False).encode()  # half of a surrogate pair passes JSON and fails when it is sent
+    except (ValueError, RecursionError) as error:
+        raise NotOurModelError(f"{called}: its card is not JSON ({error}).", _EXPORT) from error
+    if fault := card_fault(card):
+        raise NotOurModelError(f"{called}: its card {fault}.", _EXPORT)
+    return card
+
+
+def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
+    """Values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
+    found: dict[str, list[memoryview]] = {}
+    parts = fields(data)
+    for number, kind, begin, end in islice(parts, MAX_FIELDS):
+        if number == METADATA_PROPS and kind == BYTES:
+            entry = data[begin:end]
+            pair = {n: entry[b:e] for n, k, b, e in islice(fields(entry), MAX_FIELDS) if k == BYTES}
+            for key in (CARD_KEY, FORMAT_KEY):
+                if pair.get(1) == key.encode():
+                    found.setdefault(key, []).append(pair.get(2, memoryview(b"")))
+    if next(parts, None):
+        raise ValueError("too many fields")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def card_fault(card: object) -> str:
+    """What of a card cannot be relied on, as the end of a sentence ("has no labels"), or "" when it is sound."""
+    if not isinstance(card, Mapping):
+        return "is not an object"
+    required = ("name", "task", "labels", "backbone")
+    if missing := [key for key in required if key not in card]:
+        return f"has no {', '.join(missing)}"
+    if not _is_text(card["name"]):
+        return "has no proper name"
+    if card["task"] not in ("multiclass", "multilabel"):
+        return f"has the task {str(card['task'])[:40]!r}, neither multiclass nor multilabel"
+    labels = card["labels"]
+    if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(_is_text, labels)):
+        return f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty"
+    if twice := {label for label in labels if labels.count(label) > 1}:
+        return f"names the label {min(twice)!r} twice"
+    if not (card.get("version") is None or _is_whole(card["version"])):
+        return "has a version that is no whole number"
+    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), labels)
+
+
+def _backbone_fault(entry: object) -> str:
+    if not isinstance(entry, Mapping):
+        return "does not describe its backbone"
+    texts, numbers, lists = (
+        ("name", "source", "licence", "sha256"),
+        ("input_size", "dimension", "top"),
+        ("places", "cut"),
+    )
+    for key, good in (*((k, _is_text) for k in texts), *((k, _is_whole) for k in numbers)):
+        if not good(entry.get(key)):
+            return f"lacks a proper {key!r} of its backbone"
+    for key, length in zip(lists, (2, 3), strict=True):
+        value = entry.get(key)
+        if not isinstance(value, list) or len(value) != length or not all(map(_is_whole, value)):
+            return f"lacks a proper {key!r} of its backbone"
+    # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
+    if any(c in entry["name"] for c in "/\\:") or entry["name"].endswith(".onnx"):
+        return "names a path as its backbone"
+    return ""
+
+
+def _rows_fault(rows: object, labels: list[str]) -> str:
+    """Operating points are applied to every answer, so they must be numbers of labels that exist."""
+    if rows is None:
+        return ""
+    for row in rows if isinstance(rows, list) else [None]:
+        point = row.get("operating_point") if isinstance(row, Mapping) else None
+        if not isinstance(row, Mapping) or row.get("label") not in labels or not isinstance(point, Mapping):
+            return "has a row in per_label without a known label or an operating point"
+        threshold = point.get("threshold")
+        if isinstance(threshold, bool) or not (threshold is None or isinstance(threshold, int | float)):
+            return f"has an operating point of {row['label']!r} that is no number"
+    return ""
+
+
+def _is_text(value: object) -> bool:
+    """Text with something in it, short, without control characters (joiners of Indic and Arabic scripts are fine)."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value.strip()) <= len(value) <= 1000
+        and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
+    )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

@@ -1,0 +1,254 @@
+"""Linear heads: choose by grouped cross-validation, calibrate out of fold, fit on all, fold into one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.errors import DataError
+from medloupe.metrics import Ranking
+from medloupe.model import Head, probabilities
+from medloupe.solver import Problem, Solution, solve
+from medloupe.split import fold_count, folds
+
+PENALTIES = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # C of scikit-learn on standardised features, for 1,000 records
+FOLDS = 5
+REPEATS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the search decides. penalty: C. top: weight of the backbone's last map (0 leaves it out)."""
+
+    penalty: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A head and what cross-validation says of it.
+
+    head: for embeddings, calibrated. choice: what the search chose, of candidates: (choice, AUC out of fold).
+    temperature: float32 (K,), equal for all labels in a multi-class set; already in the head.
+    folds: int (R, N), fold of each row in each repeat. out_of_fold: float32 (R, N, K) calibrated probabilities, each
+    row predicted by heads fitted without its group, with penalty and temperature chosen without its fold.
+    """
+
+    head: Head
+    choice: Choice
+    candidates: tuple[tuple[Choice, float], ...]
+    temperature: np.ndarray
+    folds: np.ndarray
+    out_of_fold: np.ndarray
+
+
+def fit(
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    *,
+    task: str,
+    top: int,
+    seed: int = 0,
+    repeats: int = REPEATS,
+) -> Fitted:
+    """Search, judge and fit a head.
+
+    embeddings: float32 (N, D); the first `top` columns belong to the backbone's last map. targets: float32 (N, K) of
+    1/0/NaN. groups: int (N,). The result depends on the arguments alone. Raises DataError when the labels or groups
+    are too few for even two folds.
+    """
+    count = fold_count(targets, groups, FOLDS)
+    if not count:
+        raise DataError(
+            "The data cannot be cross-validated: no label is both present and absent in at least two groups"
+            " (patients, or images that are not copies of each other).",
+            "Bring at least two patients with and two without; ten a label give a first impression.",
+        )
+    fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
+    fitter = _Fitter(embeddings, targets, task, top)
+    choices = [Choice(penalty=c * 1000 / len(targets), top=1.0) for c in PENALTIES]
+    searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
+    scores = _scores(searched, targets, task)
+    if 0 < top < embeddings.shape[1]:  # and, around the best penalty, without the last map
+        near = [c for i, c in enumerate(choices) if abs(i - int(scores.argmax())) <= 1]
+        less = [Choice(penalty=c.penalty, top=0.0) for c in near]
+        searched = np.concatenate([searched, fitter.out_of_fold(fold[0], less)])
+        scores = np.concatenate([scores, _scores(searched[len(choices) :], targets, task)])
+        choices += less
+    best = _best(scores, choices)
+    chosen = choices[best]
+
+    logits = [_without_own_fold(searched, fold[0], targets, choices, task)]
+    for r in range(1, repeats):
+        logits.append(fitter.out_of_fold(fold[r], [chosen])[0])
+    out_of_fold = np.stack([_calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
+    temperature = fit_temperature(searched[best], targets, task)
+    solution = fitter.solve([(np.ones(len(targets), bool), chosen)])[0]
+    return Fitted(
+        head=folded(solution, temperature, task),
+        choice=chosen,
+        candidates=tuple(zip(choices, scores.tolist(), strict=True)),
+        temperature=temperature,
+        folds=fold,
+        out_of_fold=out_of_fold.astype(np.float32),
+    )
+
+
+def refit(
+    embeddings: np.ndarray, targets: np.ndarray, rows: Sequence[np.ndarray], choice: Choice, *, task: str, top: int
+) -> list[Solution]:
+    """Heads with the choice made, each fitted on its rows alone; uncalibrated."""
+    fitter = _Fitter(embeddings, targets, task, top)
+    masks = []
+    for r in rows:
+        mask = np.zeros(len(targets), bool)
+        mask[r] = True
+        masks.append((mask, choice))
+    return fitter.solve(masks)
+
+
+def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
+    """One matrix: scaling is already in the solution, the temperature divides it."""
+    return Head(
+        weight=np.ascontiguousarray((solution.weight / temperature).T, np.float32),
+        bias=np.asarray(solution.bias / temperature, np.float32),
+        task="multilabel" if task == "multilabel" else "multiclass",
+    )
+
+
+class _Fitter:
+    def __init__(self, embeddings: np.ndarray, targets: np.ndarray, task: str, top: int):
+        self.x, self.y, self.task, self.top = embeddings, targets, task, top
+
+    def out_of_fold(self, fold: np.ndarray, choices: Sequence[Choice]) -> np.ndarray:
+        """Logits (choices, N, K), every row by the head that did not see its fold."""
+        numbers = np.unique(fold)
+        solutions = self.solve([(fold != f, c) for f in numbers for c in choices])
+        z = np.empty((len(choices), *self.y.shape), np.float32)
+        for i, f in enumerate(numbers):
+            rows = np.flatnonzero(fold == f)
+            for j in range(len(choices)):
+                s = solutions[i * len(choices) + j]
+                z[j, rows] = self.x[rows] @ s.weight + s.bias
+        return z
+
+    def solve(self, problems: Sequence[tuple[np.ndarray, Choice]]) -> list[Solution]:
+        """Solutions for (rows to fit on as bool (N,), choice); features scaled on those rows alone."""
+        scalers: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        full = []
+        for mask, choice in problems:
+            key = np.packbits(mask).tobytes()
+            if key not in scalers:
+                scalers[key] = mean_and_scale(self.x, mask)
+            mean, scale = scalers[key]
+            if choice.top != 1.0:
+                scale = scale.copy()
+                scale[: self.top] = scale[: self.top] / choice.top if choice.top else np.inf
+            full.append(Problem(weights=mask.astype(np.float32), penalty=choice.penalty, mean=mean, scale=scale))
+        return solve(self.x, self.y, full, task=self.task)
+
+
+def mean_and_scale(x: np.ndarray, mask: np.ndarray, chunk: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation float32 (D,) of the rows in mask; constant features get an infinite scale."""
+    n, total, squares = int(mask.sum()), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for start in range(0, len(x), chunk):  # in pieces: a copy of all would double the memory
+        part = x[start : start + chunk][mask[start : start + chunk]]
+        total += part.sum(0, dtype=np.float64)
+        squares += np.einsum("nd,nd->d", part, part, dtype=np.float64)
+    mean = total / n
+    deviation = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    scale = np.where(deviation > 1e-6, deviation, np.inf)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def _scores(searched: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    return np.array([macro_auc(rankable(z, task), targets) for z in searched])
+
+
+def macro_auc(scores: np.ndarray, targets: np.ndarray) -> float:
+    """Mean AUC over the labels that are both present and absent; scores and targets (N, K)."""
+    ones = np.ones((1, len(scores)), np.float32)
+    each = np.array([Ranking(s, t).auc(ones)[0] for s, t in zip(scores.T, targets.T, strict=True)])
+    return float(each[np.isfinite(each)].mean()) if np.isfinite(each).any() else 0.5
+
+
+def rankable(logits: np.ndarray, task: str) -> np.ndarray:
+    """Scores (N, K) that rank like the probabilities do, without their ties near 0 and 1."""
+    if task == "multilabel":
+        return logits
+    if logits.shape[1] == 2:
+        return np.column_stack([logits[:, 0] - logits[:, 1], logits[:, 1] - logits[:, 0]])
+    return np.log(np.maximum(probabilities(logits.astype(np.float64), task), 1e-300))
+
+
+def _best(scores: np.ndarray, choices: Sequence[Choice]) -> int:
+    """The best score; among those as good to the fourth digit, the strongest penalty."""
+    near = np.flatnonzero(scores >= scores.max() - 2e-4)
+    return int(min(near, key=lambda i: (choices[i].penalty, -choices[i].top)))
+
+
+def _without_own_fold(
+    searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[Choice], task: str
+) -> np.ndarray:
+    """For each fold the logits (N, K) of the choice that is best on the other folds."""
+    z = np.empty(searched.shape[1:], np.float32)
+    for f in np.unique(fold):
+        others = fold != f
+        scores = np.array([macro_auc(rankable(s[others], task), targets[others]) for s in searched])
+        z[fold == f] = searched[_best(scores, choices)][fold == f]
+    return z
+
+
+def _calibrated(logits: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str) -> np.ndarray:
+    """Probabilities (N, K), each fold tempered by the others' temperature."""
+    p = np.empty_like(logits)
+    for f in np.unique(fold):
+        own = fold == f
+        p[own] = probabilities(logits[own] / fit_temperature(logits[~own], targets[~own], task), task)
+    return p
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    """Temperatures float32 (K,) that minimise the log loss of out-of-fold logits (Guo et al., ICML 2017).
+
+    One for all classes of a multi-class set; one a label in a multi-label set. Found by golden section on its log.
+    """
+    k = logits.shape[1]
+    if task == "multiclass":
+        known = ~np.isnan(targets).any(1)
+        z, y = logits[known].astype(np.float64), targets[known].argmax(1)
+
+        def loss(t: float) -> float:
+            s = z / t
+            s = s - s.max(1, keepdims=True)
+            return float((np.log(np.exp(s).sum(1)) - s[np.arange(len(s)), y]).mean())
+
+        return np.full(k, _golden(loss), np.float32)
+    temperature = np.ones(k, np.float32)
+    for j in range(k):
+        known = ~np.isnan(targets[:, j])
+        z, y = logits[known, j].astype(np.float64), targets[known, j]
+        if 0 < y.sum() < len(y):
+            temperature[j] = _golden(lambda t, z=z, y=y: float((np.logaddexp(0, z / t) - y * z / t).mean()))
+    return temperature
+
+
+def _golden(loss, low: float = -2.3, high: float = 3.0) -> float:
+    """The temperature between e^low and e^high with the least loss, which is convex in 1/t."""
+    ratio = (np.sqrt(5) - 1) / 2
+    a, b = low, high
+    c, d = b - ratio * (b - a), a + ratio * (b - a)
+    fc, fd = loss(float(np.exp(c))), loss(float(np.exp(d)))
+    while b - a > 1e-3:
+        if fc < fd:
+            b, d, fd = d, c, fc
+            c = b - ratio * (b - a)
+            fc = loss(float(np.exp(c)))
+        else:
+            a, c, fc = c, d, fd
+            d = a + ratio * (b - a)
+            fd = loss(float(np.exp(d)))
+    return float(np.exp((a + b) / 2))

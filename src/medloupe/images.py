@@ -1,0 +1,411 @@
+"""Any image file to uint8 RGB at the model's input size: decode, then fit. Training, command line, server and report
+all come through here, so that a model sees in use what it saw in training.
+
+The fitting, for anyone who runs the ONNX file without medloupe:
+
+    im = Image.open(path).convert("RGB")                                   # from PIL import Image
+    w, h = (max(1, round(side * 224 / max(im.size))) for side in im.size)  # the longer side becomes 224
+    out = Image.new("RGB", (224, 224))                                     # black
+    out.paste(im.resize((w, h), Image.Resampling.BICUBIC), ((224 - w) // 2, (224 - h) // 2))
+    x = np.asarray(out)[None]                                              # uint8 (1, 224, 224, 3): the input `image`
+
+What is not plain 8-bit becomes so by these rules: EXIF orientation is applied; transparency lies over black, like the
+padding and the surround of most medical images; of animations and cines the first frame counts; pixels of more than
+8 bits that exceed 255, and floats outside (1, 255], are stretched from their 0.5th to their 99.5th percentile (an image
+of one value becomes black). DICOM has rules of its own, in dicom.py.
+
+Files are not trusted. The format is told from the bytes, and only seven Pillow plugins are ever called, directly
+rather than by Image.open: that needs no global (Image.MAX_IMAGE_PIXELS) and no warnings filter, which threads would
+share. All sizes are checked from the header, by what decoding would cost in memory, before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from medloupe import headers
+from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
+
+FITTING = "contain-black-bicubic-1"
+"""Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
+
+MAX_PIXELS = 64_000_000
+"""Most pixels a header may claim: above the 50-megapixel photos of phones and any radiograph (mammograms: 28)."""
+
+MAX_DECODED_BYTES = 136_000_000
+"""Most memory decoding may take: 34 megapixels of colour, 17 with transparency. A JPEG that is decoded for a model is
+scaled while decoding and stays far below."""
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Largest file that is read at all."""
+
+# A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
+# of half a grey level (99 % of pixels by 2 at most), which tests/test_images.py pins.
+_DRAFT_FACTOR = 2
+_MAX_SCANNED_PIXELS = (
+    1_000_000_000  # Pixels times scans of a progressive JPEG, about a second; usual files have 10 scans.
+)
+_MAX_SLOW_PIXELS = 1_500_000  # Formats that Pillow decodes in Python, at a million pixels a second.
+_SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}
+_MAX_SLOW_BYTES = 8 * 2**20
+_MAX_CHUNKS = 50_000  # PNG chunks or TIFF tiles; each is a step in Python.
+_STRIP_PIXELS = 1_000_000
+_Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """Does not interpret EXIF while opening: damaged tags would raise warnings, and only the orientation matters."""
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()
+
+
+_PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+}
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load(source: bytes | Path | np.ndarray, size: int) -> np.ndarray:
+    """Decode and fit: uint8 RGB (size, size, 3), the one way from a file to a model.
+
+    source: the file's bytes, its path, or pixels (see `decode`). The result is the same for bytes and path.
+    Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
+    """
+    return np.asarray(_fit(*_decode(source, size), size))
+
+
+def load_measured(source: bytes | np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `load`, and the image's own width and height in pixels, upright, before any scaling."""
+    image, box = _decode(source, size)
+    w, h = image.size
+    if isinstance(source, bytes) and headers.sniff(source[: headers.SNIFF_BYTES]) == "JPEG":
+        header = headers.jpeg_header(source)
+        longer, shorter = max(header.width, header.height), min(header.width, header.height)
+        w, h = (longer, shorter) if w >= h else (shorter, longer)
+    return np.asarray(_fit(image, box, size)), (w, h)
+
+
+def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> np.ndarray:
+    """The image as uint8 RGB (h, w, 3), upright.
+
+    source: the file's bytes, its path, or pixels: uint8 (h, w) or (h, w, 3) as they are, other integers and floats
+    stretched to 8 bits. min_side: what the longer side will be fitted to; a JPEG much larger than that is decoded at
+    a half, a quarter or an eighth of its size (never below twice min_side).
+    Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
+        return _check_array(source)
+    return np.asarray(_rgb(_decode(source, min_side)[0]))
+
+
+def fit(image: np.ndarray, size: int) -> np.ndarray:
+    """Resized to (size, size, 3) uint8 RGB: bicubic with antialiasing, aspect kept, centred on black.
+
+    image: uint8 (h, w, 3) or (h, w). The recipe is spelt out at the top of this module.
+    Raises UnreadableImageError for other arrays.
+    """
+    return np.asarray(_fit(*_whole(_from_array(image)), size))
+
+
+def to_8bit(values: np.ndarray) -> np.ndarray:
+    """Grey or colour values of any real type to uint8 of the same shape, by the rule at the top of this module.
+
+    The percentiles are values that occur (numpy's "inverted_cdf") in `sample_pixels`, infinities and NaN left out;
+    NaN becomes black.
+    """
+    if values.dtype == bool:
+        return values.astype(np.uint8) * 255
+    return scale_to_8bit(values, *display_range(sample_pixels(values)))
+
+
+def sample_pixels(values: np.ndarray) -> np.ndarray:
+    """At most about a million of them, flat: every second, third, ... row and column where there are more."""
+    step = math.ceil(math.sqrt(values.shape[0] * values.shape[1] / 1e6))
+    return values[::step, ::step].ravel()
+
+
+def display_range(values: np.ndarray) -> tuple[float, float]:
+    """(low, high): which values are shown black and white. Flat values in, by the rule at the top of this module."""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 0.0
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 255 and (values.dtype.kind in "iu" or high > 1):
+        return 0.0, 255.0
+    p_low, p_high = (float(p) for p in np.percentile(values, [0.5, 99.5], method="inverted_cdf"))
+    # Where nearly all is one value, what stands out from it is all there is to see.
+    return (p_low, p_high) if p_low < p_high else (low, high)
+
+
+def row_strips(pixels: np.ndarray) -> Iterator[slice]:
+    """Slices of rows, a million values each: work by strips keeps float copies small."""
+    rows = max(1, _STRIP_PIXELS // max(1, pixels[:1].size))
+    return (slice(y, y + rows) for y in range(0, len(pixels), rows))
+
+
+def scale_to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """uint8 of the same shape, 0 at `low` or less and 255 at `high` or more; all 0 where they are equal."""
+    out = np.zeros(values.shape, np.uint8)
+    if not high > low:
+        return out
+    with np.errstate(all="ignore"):  # floats may be anything a file holds; numpy keeps this setting per thread
+        for rows in row_strips(values):
+            strip = (values[rows].astype(np.float64) - low) * (255 / (high - low))
+            out[rows] = np.rint(np.clip(np.nan_to_num(strip, nan=0.0), 0, 255))
+    return out
+
+
+def check_size(name: str, width: int, height: int, bytes_per_pixel: float = 1) -> None:
+    """Raise ImageTooLargeError where width × height is over MAX_PIXELS, or its decoding over MAX_DECODED_BYTES."""
+    pixels = width * height
+    if pixels > MAX_PIXELS or pixels * bytes_per_pixel > MAX_DECODED_BYTES:
+        most = min(MAX_PIXELS, MAX_DECODED_BYTES / bytes_per_pixel)
+        raise ImageTooLargeError(
+            f"{name} claims {width} × {height} pixels; at most {most / 1e6:.0f} million are read in this format.",
+            "Scale the image down first: models look at a few hundred pixels a side.",
+        )
+
+
+def check_jpeg_effort(header: headers.JpegHeader, name: str) -> None:
+    """Raise ImageTooLargeError where a JPEG passes over too many pixels too often, or must hold too many at once,
+    and UnreadableImageError where its bytes cannot be all of it."""
+    if header.scans * header.width * header.height > _MAX_SCANNED_PIXELS or header.buffer > MAX_DECODED_BYTES:
+        raise ImageTooLargeError(
+            f"{name} is a progressive JPEG of {header.width} × {header.height} pixels in {header.scans} scans: "
+            "too costly to decode.",
+            "Save it as a baseline JPEG, or scale it down.",
+        )
+    if not header.complete:
+        raise UnreadableImageError(
+            f"{name} has too few bytes for the {header.width} × {header.height} JPEG pixels it claims.",
+            "Copy or export it again from where it came.",
+        )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _whole(image: Image.Image) -> tuple[Image.Image, _Box]:
+    return image, (0, 0, image.width, image.height)
+
+
+def _fit(image: Image.Image, box: _Box, size: int) -> Image.Image:
+    """image: L or RGB (grey is resized as grey: the same pixels in a third of the time). box: the part to fit."""
+    sides = (box[2] - box[0], box[3] - box[1])
+    w, h = (max(1, round(side * size / max(sides))) for side in sides)
+    if image.size != (w, h) or sides != (w, h):
+        image = image.resize((w, h), Image.Resampling.BICUBIC, box)
+    if (w, h) != (size, size):
+        square = Image.new(image.mode, (size, size))
+        square.paste(image, ((size - w) // 2, (size - h) // 2))
+        image = square
+    return _rgb(image)
+
+
+def _check_array(pixels: np.ndarray) -> np.ndarray:
+    numeric = (
+        pixels.dtype == bool or np.issubdtype(pixels.dtype, np.integer) or np.issubdtype(pixels.dtype, np.floating)
+    )
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)) or not numeric:
+        raise UnreadableImageError(
+            f"The pixels are {pixels.dtype} of shape {pixels.shape}; expected real numbers (h, w) or (h, w, 3).",
+            "Drop the alpha channel, or choose one frame.",
+        )
+    return pixels
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    """L or RGB."""
+    pixels = _check_array(pixels)
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else to_8bit(pixels)))
+
+
+def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> tuple[Image.Image, _Box]:
+    """L or RGB, upright, and where in it the image lies: a JPEG scaled by 1/8 may end within its last pixels."""
+    if isinstance(source, np.ndarray):
+        return _whole(_from_array(source))
+    if isinstance(source, Path):
+        name, data = str(source), _read(source)
+    else:
+        name, data = "The image", source
+    kind = headers.sniff(data[: headers.SNIFF_BYTES])
+    if kind is None:
+        _refuse(name, data)
+    try:
+        if kind == "DICOM":
+            from medloupe import dicom  # pydicom takes 0.2 s to import, and most data sets have none
+
+            return _whole(_from_array(dicom.decode(data, name)))
+        if kind == "JPEG":
+            return _decode_jpeg(data, name, min_side)
+        return _whole(_decode_file(data, kind, name))
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
+        raise ImageTooLargeError(f"{name} claims too many pixels: {e}", "Scale the image down first.") from e
+    except (
+        Exception
+    ) as e:  # damaged files make decoders raise nearly anything, and every one means the same to the caller
+        raise UnreadableImageError(
+            f"{name} is a {kind} image, but damaged or cut short ({type(e).__name__}: {str(e)[:200]}).",
+            "Copy or export it again from where it came.",
+        ) from e
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(headers.SNIFF_BYTES)
+            if headers.sniff(head) is None:  # a stray video need not be read whole to be refused
+                _refuse(str(path), head)
+            data = head + file.read(MAX_FILE_BYTES - len(head) + 1)
+    except OSError as e:
+        raise UnreadableImageError(
+            f"{path} cannot be opened: {e.strerror}.", "Check the path and its permissions."
+        ) from e
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageTooLargeError(
+            f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", "Export one frame or a smaller image."
+        )
+    return data
+
+
+def _refuse(name: str, data: bytes) -> NoReturn:
+    if not data:
+        raise NotAnImageError(f"{name} is empty (0 bytes); expected a {headers.FORMATS} file.", "Copy it again.")
+    what, hint = headers.describe_foreign(data[: headers.SNIFF_BYTES])
+    raise NotAnImageError(f"{name} is not an image: it is {what}; expected a {headers.FORMATS} file.", hint)
+
+
+def _decode_file(data: bytes, kind: str, name: str) -> Image.Image:
+    if kind == "PNG" and headers.png_chunk_count(data, _MAX_CHUNKS) > _MAX_CHUNKS:
+        raise ImageTooLargeError(f"{name} has over {_MAX_CHUNKS} PNG chunks.", "Save it again as PNG.")
+    if kind == "TIFF":
+        _check_tiles(data, name)
+    image = _PLUGINS[kind](io.BytesIO(data))
+    check_size(name, *image.size)
+    cost = _cost(image) + (12 if kind == "WEBP" else 0)  # WebP keeps two canvases and a copy of one
+    if image.tile and image.tile[0].codec_name in _SLOW_CODECS:
+        cost = max(cost, MAX_DECODED_BYTES / _MAX_SLOW_PIXELS)
+        if len(data) > _MAX_SLOW_BYTES:
+            raise ImageTooLargeError(
+                f"{name} is a {kind} of over 8 MiB in a form that decodes slowly.", "Save it as PNG."
+            )
+    check_size(name, *image.size, bytes_per_pixel=cost + (4 if _orientation(image, data) > 1 else 0))
+    image.load()
+    orientation = _orientation(image, data)  # anew: in a PNG it may follow the pixels
+    if orientation > 1:
+        check_size(name, *image.size, bytes_per_pixel=cost + 4)
+    if kind == "TIFF":  # Pillow has turned it while loading, and then taken the tag away
+        orientation = image.getexif().get(0x0112, 1)
+    return _upright(_flatten(image), orientation)
+
+
+def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> tuple[Image.Image, _Box]:
+    header = headers.jpeg_header(data)
+    check_size(name, header.width, header.height)
+    check_jpeg_effort(header, name)
+    image = _Jpeg(io.BytesIO(data))
+    w, h = image.size
+    if min_side:
+        scale = max(s for s in (1, 2, 4, 8) if s == 1 or max(w, h) >= s * _DRAFT_FACTOR * min_side)
+        drafted = image.draft(image.mode, (max(1, w // scale), max(1, h // scale))) if scale > 1 else None
+        if drafted:
+            w, h = drafted[1][2:]
+    orientation = _orientation(image, data)
+    cost = _cost(image) + (4 if orientation > 1 else 0) + header.buffer / (image.width * image.height)
+    check_size(name, *image.size, bytes_per_pixel=cost)
+    image.load()
+    upright = _upright(_flatten(image), orientation)
+    if orientation >= 5:
+        w, h = h, w
+    left = upright.width - w if orientation in (2, 3, 6, 7) else 0
+    top = upright.height - h if orientation in (3, 4, 7, 8) else 0
+    return upright, (left, top, left + w, top + h)
+
+
+def _check_tiles(data: bytes, name: str) -> None:
+    """A TIFF may claim tiles far larger than itself (allocated whole), or millions of tiny ones."""
+    tags = headers.tiff_tags(data)
+    tile = [tags.get(tag, (0, None))[1] or 0 for tag in (322, 323)]
+    check_size(name, *tile, bytes_per_pixel=4)
+    if max(tags.get(tag, (0, None))[0] for tag in (273, 324)) > _MAX_CHUNKS:
+        raise ImageTooLargeError(f"{name} has over {_MAX_CHUNKS} TIFF strips or tiles.", "Save it again as PNG.")
+
+
+def _cost(image: Image.Image) -> float:
+    """Bytes a pixel that decoding and flattening hold at once."""
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "CMYK", "YCbCr", "LAB"):
+        return 5 if image.mode in ("L", "P", "1") else 8
+    if image.mode.startswith("I;16"):
+        return 5
+    return {"1": 1, "L": 1, "P": 5, "RGB": 4}.get(image.mode, 9)
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    return headers.exif_orientation(data if image.format == "TIFF" else image.info.get("exif", b""))
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TRANSPOSE[orientation]) if orientation > 1 else image
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Any mode to L or RGB."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_array(np.asarray(image))
+    if image.has_transparency_data:
+        return _by_strips(image, _over_black)
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L") if image.mode == "1" else _by_strips(image, _rgb)
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    black.alpha_composite(image.convert("RGBA"))
+    return black.convert("RGB")
+
+
+def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """RGB by `convert`, a million pixels at a time, so that its intermediate images stay small."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if image.height <= rows:
+        return convert(image)
+    out = Image.new("RGB", image.size)
+    for y in range(0, image.height, rows):
+        out.paste(convert(image.crop((0, y, image.width, min(y + rows, image.height)))), (0, y))
+    return out

@@ -1,0 +1,137 @@
+"""Fit a head and judge it without its having seen the answers: on the official test split, else by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe import evaluate
+from medloupe.evaluate import Judged
+from medloupe.features import Features
+from medloupe.head import Choice, Fitted, fit, folded, refit
+from medloupe.metrics import Ranking, average, intervals
+from medloupe.model import Head, probabilities
+from medloupe.split import Plan, folds
+
+_SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
+_SMALLEST = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The head to ship and how heads made the same way fared on what they had not seen.
+
+    fitted: on all labelled records (rows `everything`). judged: the predictions behind the headline, for rows `rows`
+    of the features. limits: thresholds (K,) of the operating points. secondary: cross-validation over all records,
+    where the headline is from a test split.
+    """
+
+    fitted: Fitted
+    everything: np.ndarray
+    judged: Judged
+    rows: np.ndarray
+    limits: np.ndarray
+    secondary: Judged | None
+    learning: list[dict[str, Any]]
+
+    @property
+    def head(self) -> Head:
+        return self.fitted.head
+
+
+def judge(features: Features, plan: Plan, *, top: int, seed: int, sensitivity: float) -> Verdict:
+    """Judge by the plan, then fit on everything labelled."""
+    data = features.data
+    targets = data.targets
+    everything = np.flatnonzero(~np.isnan(targets).all(1))
+    x, y, groups = features.embeddings, targets[everything], plan.groups[everything]
+    whole = len(everything) == len(x)
+    fitted = fit(x if whole else x[everything], y, groups, task=data.task, top=top, seed=seed)
+    limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
+    crossed = Judged(
+        probabilities=fitted.out_of_fold,
+        flags=evaluate.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        targets=y,
+        groups=groups,
+        labels=data.labels,
+        task=data.task,
+    )
+    judged, rows, secondary = crossed, everything, None
+    if plan.test is not None:
+        judged, rows, secondary = _on_test(features, plan, top, seed, sensitivity), plan.test, crossed
+    learning = _learning_curve(features, plan, fitted.choice, top=top, seed=seed)
+    return Verdict(
+        fitted=fitted,
+        everything=everything,
+        judged=judged,
+        rows=rows,
+        limits=limits,
+        secondary=secondary,
+        learning=learning,
+    )
+
+
+def _on_test(features: Features, plan: Plan, top: int, seed: int, sensitivity: float) -> Judged:
+    """The test split's predictions by a head searched, calibrated and fitted on the rest alone."""
+    assert plan.test is not None
+    data, targets = features.data, features.data.targets
+    y = targets[plan.fitting]
+    trained = fit(
+        features.embeddings[plan.fitting], y, plan.groups[plan.fitting], task=data.task, top=top, seed=seed, repeats=1
+    )
+    p = trained.head.probabilities(features.embeddings[plan.test])[None]
+    limits = evaluate.thresholds(trained.out_of_fold[0], y, sensitivity)
+    return Judged(
+        probabilities=p,
+        flags=p >= np.where(np.isnan(limits), np.inf, limits),
+        targets=targets[plan.test],
+        groups=plan.groups[plan.test],
+        labels=data.labels,
+        task=data.task,
+    )
+
+
+def _learning_curve(features: Features, plan: Plan, choice: Choice, *, top: int, seed: int) -> list[dict[str, Any]]:
+    """AUC, judged as the headline is, of heads fitted on growing parts of the training groups."""
+    data, y = features.data, features.data.targets
+    task, rng = data.task, np.random.default_rng(seed)
+    if plan.test is None:
+        fold = folds(y[plan.fitting], plan.groups[plan.fitting], 5, seed)
+        turns = [(plan.fitting[fold != f], plan.fitting[fold == f]) for f in np.unique(fold)]
+    else:
+        turns = [(plan.fitting, plan.test)]
+    most = min(len(part) for part, _ in turns)
+    sizes = [s for s in _SIZES if s * most >= _SMALLEST] or [1]
+    parts, where = [], []
+    for turn, (part, _) in enumerate(turns):
+        numbers = np.unique(plan.groups[part])
+        order = rng.permutation(numbers)
+        for j, share in enumerate(sizes):
+            chosen = order[: max(2, round(share * len(order)))]
+            parts.append(part[np.isin(plan.groups[part], chosen)])
+            where.append((turn, j))
+    judged_rows = np.concatenate([rows for _, rows in turns])
+    at = {row: i for i, row in enumerate(judged_rows)}
+    scores = np.zeros((len(sizes), len(judged_rows), y.shape[1]), np.float32)
+    # a part of 1/s of the records gets the penalty that suits its size: C grows as its data shrink
+    by_size: dict[int, list[int]] = {}
+    for i, (_, j) in enumerate(where):
+        by_size.setdefault(j, []).append(i)
+    for j, members in by_size.items():
+        n = float(np.mean([len(parts[i]) for i in members]))
+        scaled = Choice(penalty=choice.penalty * len(plan.fitting) / n, top=choice.top)
+        solutions = refit(features.embeddings, y, [parts[i] for i in members], scaled, task=task, top=top)
+        for i, solution in zip(members, solutions, strict=True):
+            rows = turns[where[i][0]][1]
+            head = folded(solution, np.ones(y.shape[1], np.float32), task)
+            p = probabilities(head.logits(features.embeddings[rows]), task)
+            scores[j, [at[r] for r in rows]] = p
+    curve = []
+    for j in range(len(sizes)):
+        each = [Ranking(s, t).auc for s, t in zip(scores[j].T, y[judged_rows].T, strict=True)]
+        n = round(float(np.mean([len(parts[i]) for i in by_size[j]])))
+        auc = intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]
+        curve.append({"n": n, "auc": auc})
+    return curve

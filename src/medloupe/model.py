@@ -1,0 +1,89 @@
+"""The nouns of a trained model: Head and Model. Nothing here trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from medloupe.backbones import Backbone
+    from medloupe.records import Prediction
+
+CARD_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A linear head with scaling and calibration folded in.
+
+    weight: float32 (K, D). bias: float32 (K,). For embeddings e (N, D), `e @ weight.T + bias` are the calibrated
+    logits (N, K); the probabilities are their softmax (multiclass) or sigmoid (multilabel).
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    task: Literal["multiclass", "multilabel"]
+
+    def logits(self, embedding: np.ndarray) -> np.ndarray:
+        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
+        return np.asarray(embedding @ self.weight.T + self.bias, np.float32)
+
+    def probabilities(self, embedding: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities float32 (N, K) of embeddings (N, D)."""
+        return probabilities(self.logits(embedding), self.task)
+
+
+def probabilities(logits: np.ndarray, task: str) -> np.ndarray:
+    """Softmax over the last axis (multiclass) or element-wise sigmoid (multilabel)."""
+    if task == "multilabel":
+        return np.asarray(0.5 * (1 + np.tanh(logits / 2)), logits.dtype)
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Backbone, head and card: all that is needed to answer.
+
+    card: the evaluation passport, JSON (keys in docs/card.md); `card["labels"]` has the order of the head's rows.
+    report: the report as one HTML page, or "" where only the model file is at hand.
+    onnx: the self-contained file it came from or was written to, if any.
+    """
+
+    backbone: Backbone
+    head: Head
+    card: Mapping[str, Any]
+    report: str = ""
+    onnx: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.card["name"]
+
+    @property
+    def version(self) -> int | None:
+        return self.card.get("version")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.card["labels"])
+
+    def predict(self, image: str | Path | np.ndarray, *, heatmap: bool = False) -> Prediction:
+        """The answer to one image (a file, or uint8 (h, w) or (h, w, 3) pixels).
+
+        Raises ImageError when the image cannot be read.
+        """
+        from medloupe.predict import Predictor
+
+        return Predictor(self).predict(image, heatmap=heatmap)
+
+    def save(self, path: str | Path) -> Model:
+        """Write one self-contained ONNX file, checked for parity; returns the model pointing to it."""
+        from medloupe.export import write_onnx
+
+        write_onnx(self, Path(path))
+        return replace(self, onnx=Path(path))

@@ -1,0 +1,213 @@
+"""Reading a self-contained model file, trusting nothing in it.
+
+The file is ONNX: input `image` uint8 (N, S, S, 3); outputs `probabilities` and `logits` float32 (N, K), calibrated,
+`embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON) and `medloupe.format`. It is taken in this
+order, each step only when the one before passed: the file itself, its card (filecard.py), the graph (graphcheck.py),
+inputs and outputs against the card, the head against its own outputs on generated images.
+
+`onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy and the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
+from medloupe.filecard import card_in, read_bytes
+from medloupe.filecard import read_card as read_card
+from medloupe.model import Head, Model, probabilities
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from medloupe.backbones import Backbone
+
+INPUT = "image"
+OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
+HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
+HEATMAP_TOLERANCE = 1e-3  # of the logits, or of 1 where they are smaller
+TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
+
+
+def load(path: str | Path, *, trial: bool = True) -> Model:
+    """The model in a self-contained ONNX file, after all checks.
+
+    trial: also run it on generated images; only leave that out for a file that has passed before.
+
+    The model answers with its own file (`Model.onnx`); its head is rebuilt from the tensors `head.weight` and
+    `head.bias` in the graph and, in the trial, must explain the file's own outputs. Its backbone is the installed one
+    where the graph below the head is the same, node by node and weight by weight, so that embeddings and sessions can
+    be shared. Else it is this very file (which has an output `embedding`, but no `map` or `cut`), under the file's own
+    sha256: what the card claims is not believed, since embeddings are cached under that hash.
+
+    Raises ModelFileError when the file is missing, damaged or not ONNX, NotOurModelError when it is not of medloupe,
+    UnsafeModelError when it could harm (see graphcheck.py).
+    """
+    from medloupe import graphcheck
+
+    path = Path(path)
+    called = path.name
+    data = read_bytes(path)
+    card = card_in(data, called)
+    proto = graphcheck.parse(data, called)
+    _check_interface(proto, card, called)
+    head = _head(proto, card, called)
+    if trial:
+        _try(data, head, card, called)
+    return Model(backbone=_backbone(proto, data, path, card["backbone"]), head=head, card=card, onnx=path)
+
+
+def generated_images(size: int) -> np.ndarray:
+    """Three images that are the same everywhere: noise, a slope and plain grey; uint8 (3, size, size, 3)."""
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
+    slope = np.arange(size)[:, None] + np.arange(size)[None] * 2
+    images = np.stack([noise, np.repeat((slope * 255 // (3 * size))[..., None], 3, 2), np.full_like(noise, 128)])
+    return images.astype(np.uint8)
+
+
+def heatmap_gap(bias: np.ndarray, logits: np.ndarray, heatmap: np.ndarray) -> float:
+    """How far mean over places of heatmap (N, K, h, w) + bias (K,) is from logits (N, K), relative to their size."""
+    whole = heatmap.mean((2, 3), dtype=np.float64) + bias
+    return float(np.max(np.abs(whole - logits) / np.maximum(1, np.abs(logits).max())))
+
+
+def body(model: ModelProto) -> ModelProto:
+    """The part of a graph that makes `map` and `embedding`, without head, cut, metadata and declarations.
+
+    It is the same for a backbone's own file and for a model exported with it, byte by byte when serialised.
+    """
+    from onnx import ModelProto
+
+    needed, kept = {"embedding", "map"}, []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    small = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    small.graph.node.extend(reversed(kept))
+    small.graph.initializer.extend(t for t in model.graph.initializer if t.name in needed)
+    return small
+
+
+# ------------------------------------------------------------------ interface
+
+
+def _check_interface(model: ModelProto, card: Mapping[str, Any], called: str) -> None:
+    """Inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
+    from onnx import TensorProto
+
+    base, k = card["backbone"], len(card["labels"])
+    size, d, places = base["input_size"], base["dimension"], base["places"]
+    wanted: Sequence[tuple[str, int, list[int]]] = (
+        (INPUT, TensorProto.UINT8, [size, size, 3]),
+        *zip(OUTPUTS, [TensorProto.FLOAT] * 4, ([k], [k], [d], [k, *places]), strict=True),
+    )
+    values = (*model.graph.input, *model.graph.output)
+    names = [v.name for v in values]
+    if len(model.graph.input) != 1 or names != [name for name, _, _ in wanted]:
+        raise NotOurModelError(
+            f"{called} takes {', '.join(names[: len(model.graph.input)]) or 'nothing'} and gives"
+            f" {', '.join(names[len(model.graph.input) :])}; a model of medloupe takes {INPUT} and gives"
+            f" {', '.join(OUTPUTS)}.",
+            "Export it with `medloupe export`.",
+        )
+    for value, (name, kind, dims) in zip(values, wanted, strict=True):
+        tensor = value.type.tensor_type
+        found = [d.dim_value if d.HasField("dim_value") else "N" for d in tensor.shape.dim]
+        if tensor.elem_type != kind or found != ["N", *dims]:
+            raise NotOurModelError(
+                f"{called}: {name!r} is declared as {TensorProto.DataType.Name(tensor.elem_type).lower()} {found};"
+                f" by its card ({k} labels, backbone {base['name']}) it must be"
+                f" {TensorProto.DataType.Name(kind).lower()} {['N', *dims]}.",
+                "The card belongs to another model, or one of the two was changed afterwards.",
+            )
+
+
+def _head(model: ModelProto, card: Mapping[str, Any], called: str) -> Head:
+    from onnx import TensorProto, numpy_helper
+
+    k, d = len(card["labels"]), card["backbone"]["dimension"]
+    tensors = {t.name: t for t in model.graph.initializer}
+    found: list[np.ndarray] = []
+    for name, dims in ((HEAD_WEIGHT, [k, d]), (HEAD_BIAS, [k])):
+        tensor = tensors.get(name)
+        if tensor is None or tensor.data_type != TensorProto.FLOAT or list(tensor.dims) != dims:
+            raise NotOurModelError(f"{called} has no tensor {name!r} of float32 {dims}.", "Export it with medloupe.")
+        found.append(numpy_helper.to_array(tensor).astype(np.float32))
+        if not np.isfinite(found[-1]).all():
+            raise ModelFileError(f"{called}: {name!r} holds values that are no numbers.", "The file is damaged.")
+    return Head(weight=found[0], bias=found[1], task=card["task"])
+
+
+def _try(data: bytes, head: Head, card: Mapping[str, Any], called: str) -> None:
+    """Runs the file on generated images and holds its outputs against its own head."""
+    from medloupe.runtime import run, session
+
+    base = card["backbone"]
+    images = generated_images(base["input_size"])
+    p, logits, embedding, heatmap = run(session(data), OUTPUTS, images)
+    k, n = len(head.bias), len(images)
+    shapes = [(n, k), (n, k), (n, base["dimension"]), (n, k, *base["places"])]
+    if [a.shape for a in (p, logits, embedding, heatmap)] != shapes:
+        raise ModelFileError(f"{called} gives other sizes for several images than it declares.", _DAMAGED)
+    if not all(np.isfinite(a).all() for a in (p, logits, embedding, heatmap)):
+        raise ModelFileError(f"{called} answers with values that are no numbers.", _DAMAGED)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps = (
+            float(np.abs(head.probabilities(embedding) - p).max()),
+            float(np.abs(probabilities(logits, head.task) - p).max()),
+            heatmap_gap(head.bias, logits, heatmap) * TRIAL_TOLERANCE / HEATMAP_TOLERANCE / 10,
+        )
+    if not max(gaps) <= TRIAL_TOLERANCE:
+        raise ModelFileError(
+            f"{called} contradicts itself: its head, its probabilities and its heat map do not belong together.",
+            _DAMAGED,
+        )
+
+
+_DAMAGED = "It is damaged, or was changed after medloupe exported it."
+
+
+# ------------------------------------------------------------------- backbone
+
+
+def _backbone(model: ModelProto, data: bytes, path: Path, entry: Mapping[str, Any]) -> Backbone:
+    """The installed backbone where the file holds the same, else the file itself."""
+    from medloupe.backbones import BACKBONES, Backbone, BackboneCard, backbone
+
+    known = BACKBONES.get(entry["name"])
+    if known is not None and known.file:  # others are made on first use, which loading a file must not set off
+        try:
+            installed = backbone(known.name)
+            if installed.sha256 == entry["sha256"] and _installed_body(installed.path) == _digest(model):
+                return installed
+        except (BackboneError, OSError):
+            pass
+    card = BackboneCard(
+        name=entry["name"],
+        source=entry["source"],
+        licence=entry["licence"],
+        input_size=entry["input_size"],
+        dimension=entry["dimension"],
+        top=entry["top"],
+        places=tuple(entry["places"]),
+        cut=tuple(entry["cut"]),
+    )
+    return Backbone(card=card, path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+@lru_cache(maxsize=4)
+def _installed_body(path: Path) -> str:
+    import onnx
+
+    return _digest(onnx.load(path, load_external_data=False))
+
+
+def _digest(model: ModelProto) -> str:
+    return hashlib.sha256(body(model).SerializeToString(deterministic=True)).hexdigest()

@@ -1,0 +1,75 @@
+"""From files on disk to a Dataset: one reader for each layout, tried in the order of READERS."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from medloupe.errors import DataError, UnknownLayoutError
+from medloupe.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, existing, scan
+from medloupe.readers.dicom import DICOM
+from medloupe.readers.folders import FOLDERS
+from medloupe.readers.medmnist import MEDMNIST
+from medloupe.readers.table import TABLE, is_table
+from medloupe.records import Dataset
+
+__all__ = ["READERS", "ReadOptions", "Reader", "read"]
+
+# The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
+# both, since it reads them too and adds what the tags know.
+READERS: tuple[Reader, ...] = (MEDMNIST, DICOM, TABLE, FOLDERS)
+
+
+def read(
+    path: str | Path,
+    *,
+    labels: str | None = None,
+    patient: str | None = None,
+    split: str | None = None,
+    image: str | None = None,
+    table: str | Path | None = None,
+) -> Dataset:
+    """Read a labelled data set: a folder, a table or a MedMNIST .npz, whichever layout it has.
+
+    labels: the label column, several 1/0 columns joined by commas, or a DICOM keyword. patient: the column of what
+    must not be split, or a regular expression for file names (`C\\d+P\\d+`). split, image: the columns that say
+    train/val/test and name the file. table: the table, when it lies apart from the images.
+    Errors: DataError; ColumnError for a told column that is not there; UnknownLayoutError when no reader fits.
+    """
+    place = existing(Path(path).expanduser())
+    options = ReadOptions(
+        labels=labels, patient=patient, split=split, image=image, table=_table(place, table) if table else None
+    )
+    for reader in READERS:
+        if reader.recognises(place, options):
+            return reader.read(place, options)
+    raise _unknown(place)
+
+
+def _table(place: Path, told: str | Path) -> Path:
+    """The table told: as written, or inside the data folder."""
+    if not place.is_dir():
+        raise DataError(f"--table goes with the folder of the images, but {place} is a file.", "Give the folder.")
+    table = Path(told).expanduser()
+    inside = place / table
+    table = inside if inside.is_file() and not table.is_file() else existing(table)
+    if not is_table(table):
+        raise DataError(f"{table} is no table.", "Expected a .csv, .tsv or .parquet file.")
+    return table
+
+
+def _unknown(path: Path) -> UnknownLayoutError:
+    suffix = path.suffix.lower()
+    if path.is_file():
+        if suffix in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
+            return UnknownLayoutError(f"{path} is a packed archive.", "Unpack it and give the folder.")
+        if suffix in IMAGE_SUFFIXES:
+            return UnknownLayoutError(f"{path} is one image; a data set was expected.", f"Give its folder. {LAYOUTS}")
+        return UnknownLayoutError(f"{path} is no data set that is known.", LAYOUTS)
+    files = scan(path)
+    others = [*files.tables, *(file for reason, found in files.skipped.items() if reason != "hidden" for file in found)]
+    kinds = Counter(Path(file).suffix.lower() or "without an extension" for file in others)
+    holds = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    if not holds:
+        return UnknownLayoutError(f"{path} is empty.", LAYOUTS)
+    return UnknownLayoutError(f"{path} holds no images ({holds}).", LAYOUTS)

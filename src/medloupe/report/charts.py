@@ -1,0 +1,216 @@
+"""The charts that have two axes: ROC, precision-recall, calibration, learning curve. Each returns one SVG string."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .formats import bounds, count, decimal, known, plural, share, value, with_interval
+from .svg import (
+    SMALL,
+    Frame,
+    decimal_tick,
+    drawing,
+    nice_step,
+    nice_ticks,
+    tag,
+    text,
+    text_width,
+    title,
+)
+
+WIDTH = 340.0  # about the width of a phone's column, so that type keeps its size there
+PANEL = 170.0  # a small multiple: two to a phone's row, four to a desk's
+
+
+class Mark(NamedTuple):
+    """A point on a ROC curve worth naming."""
+
+    specificity: float
+    sensitivity: float
+    words: str
+
+
+def _square(small: bool) -> tuple[Frame, float, float]:
+    """A square frame with room for ticks, its drawing's width and height."""
+    width, left, right = (PANEL, 35.0, 14.0) if small else (WIDTH, 36.0, 18.0)
+    side = width - left - right
+    frame = Frame(left=left, top=26, width=side, height=side)
+    return frame, width, frame.bottom + 34
+
+
+def _square_axes(frame: Frame, small: bool, x_name: str, y_name: str) -> str:
+    ticks = [0, 0.5, 1] if small else [0, 0.25, 0.5, 0.75, 1]
+    return (
+        frame.axes(ticks, ticks)
+        + text(0, 11, y_name, "name")
+        + text(frame.right, frame.bottom + 30, x_name, "name", "end")
+    )
+
+
+def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The highest y reached by the time x is."""
+    return max((b for a, b in zip(xs, ys, strict=True) if a <= x), default=0.0)
+
+
+def roc(
+    key: str, label: str, curve: Mapping[str, Any], auc: Any, marks: Sequence[Mark] = (), small: bool = False
+) -> str:
+    """Sensitivity against false alarms, with the diagonal of chance and the points named in marks."""
+    frame, width, height = _square(small)
+    fpr, tpr = list(curve["fpr"]), list(curve["tpr"])
+    inside = [_square_axes(frame, small, "false alarms" if small else "false alarms (1 − specificity)", "sensitivity")]
+    inside.append(frame.line(0, 0, 1, 1, "reference"))
+    if not small:
+        inside.append(_along_diagonal(frame, "chance"))
+    inside.append(
+        tag("polygon", points=_points(frame, [0, *fpr, 1, 0], [0, *tpr, 0, 0]), class_="wash")
+        + frame.path(fpr, tpr, "curve")
+    )
+    for i, mark in enumerate(sorted(marks, key=lambda m: -m.sensitivity)):
+        x, y = frame.at_x(1 - mark.specificity), frame.at_y(mark.sensitivity)
+        dot = tag("circle", title(mark.words), cx=x, cy=y, r=3 if small else 4, class_="dot" if i == 0 else "dot open")
+        if not small:
+            room = text_width(mark.words, SMALL)
+            at = min(x + 34, frame.right - room)
+            down = max(y + 34, frame.at_y(0.84)) + 20 * i
+            inside.append(tag("path", d=f"M{x:.1f} {y:.1f}L{at - 3:.1f} {down - 4:.1f}", class_="leader"))
+            inside.append(text(at, down, mark.words, "small halo"))
+        inside.append(dot)
+    said = (
+        f"AUC {with_interval(auc)}. At 10% false alarms it finds {share(_interpolate(0.1, fpr, tpr))} of the cases, "
+        f"at 20% {share(_interpolate(0.2, fpr, tpr))}. The dashed diagonal is chance."
+    )
+    return drawing(key, width, height, f"ROC curve: {label}", said, *inside, kind="small" if small else "")
+
+
+def precision_recall(key: str, label: str, curve: Mapping[str, Any], average: Any, small: bool = False) -> str:
+    """Precision against sensitivity, with the line of prevalence: what flagging everybody would reach."""
+    frame, width, height = _square(small)
+    recall, precision = list(curve["recall"]), list(curve["precision"])
+    prevalence = curve.get("prevalence")
+    inside = [_square_axes(frame, small, "sensitivity" if small else "sensitivity (recall)", "precision")]
+    said = f"Average precision {with_interval(average)}."
+    if known(prevalence):
+        p = float(prevalence)
+        at = frame.at_y(p)
+        inside.append(frame.line(0, p, 1, p, "reference"))
+        if not small:  # a small panel has no room; there the caption says it
+            below = at + 13 if p > 0.08 else at - 5
+            inside.append(text(frame.left + 4, below, f"prevalence {share(p)}", "small halo muted"))
+        said += f" The dashed line at {share(p)} is the prevalence, what flagging everybody would reach."
+    inside.append(frame.path(recall, precision, "curve"))
+    return drawing(key, width, height, f"Precision-recall curve: {label}", said, *inside, kind="small" if small else "")
+
+
+def calibration(key: str, bins: Sequence[Mapping[str, Any]], ece: Any) -> str:
+    """What was said against what was so, with Wilson intervals; below it how many answers each point stands for."""
+    frame, width, _ = _square(small=False)
+    strip = Frame(left=frame.left, top=frame.bottom + 44, width=frame.width, height=58, x=frame.x)
+    inside = [
+        _square_axes(frame, False, "", "truly so"),
+        text(frame.right, frame.bottom + 30, "probability given", "name", "end"),
+        frame.line(0, 0, 1, 1, "reference"),
+        text(frame.left + 8, frame.top + 18, "too modest", "small muted halo"),
+        text(frame.right - 8, frame.bottom - 10, "too sure", "small muted halo", "end"),
+        text(0, strip.top + 6, "answers", "name"),
+        strip.line(0, 0, 1, 0, "axis"),
+    ]
+    shown = sorted((b for b in bins if known(b.get("predicted")) and known(b.get("observed"))), key=_predicted)
+    most = max((b.get("n") or 0 for b in shown), default=0) or 1
+    for b in shown:
+        n = b.get("n") or 0
+        x, y = frame.at_x(b["predicted"]), frame.at_y(b["observed"])
+        ends = bounds({**b, "value": b["observed"]})
+        words = f"{plural(n, 'answer')}: given {share(b['predicted'])}, truly so {share(b['observed'])}"
+        bar = ""
+        if ends:
+            words += f" ({share(ends[0])} to {share(ends[1])})"
+            bar = tag("line", x1=x, x2=x, y1=frame.at_y(ends[0]), y2=frame.at_y(ends[1]), class_="whisker")
+        inside.append(tag("g", title(words), bar, tag("circle", cx=x, cy=y, r=3.5, class_="dot")))
+        top = strip.bottom - 26 * n / most
+        inside.append(tag("line", x1=x, x2=x, y1=strip.bottom, y2=top, class_="column"))
+    taken: list[tuple[float, float]] = []
+    for b in sorted(shown, key=lambda b: -(b.get("n") or 0)):  # counts that would collide are left to the table
+        n = b.get("n") or 0
+        half = text_width(count(n), SMALL) / 2
+        at = min(max(frame.at_x(b["predicted"]), half), width - half)
+        if all(at + half + 2 < left or at - half - 2 > right for left, right in taken):
+            inside.append(text(at, strip.bottom - 26 * n / most - 4, count(n), "small", "middle"))
+            taken.append((at - half, at + half))
+    said = "; ".join(f"given {share(b['predicted'])}, truly so {share(b['observed'])}" for b in shown)
+    return drawing(
+        key, width, strip.bottom + 6, "Calibration", f"Expected calibration error {decimal(ece)}. {said}.", *inside
+    )
+
+
+def _predicted(b: Mapping[str, Any]) -> float:
+    return b["predicted"]
+
+
+def learning(key: str, points: Sequence[Mapping[str, Any]]) -> str:
+    """AUC against the number of training images (log scale), with its 95% band."""
+    shown = sorted(
+        (p for p in points if value(p.get("auc")) is not None and (p.get("n") or 0) > 0), key=lambda p: p["n"]
+    )
+    ns = [float(p["n"]) for p in shown]
+    values = [value(p["auc"]) or 0.0 for p in shown]
+    ends = [bounds(p["auc"]) or (v, v) for p, v in zip(shown, values, strict=True)]
+    lowest = min(low for low, _ in ends)
+    step = nice_step(max(0.05, 1 - lowest), 5)
+    frame = Frame(
+        left=36,
+        top=26,
+        width=WIDTH - 36 - 24,
+        height=190,
+        x=(ns[0] / 1.1, ns[-1] * 1.1),
+        y=(max(0.0, math.floor(min(lowest, 1 - step) / step + 1e-9) * step), 1.0),
+        log=True,
+    )
+    ticks = _log_ticks(ns[0], ns[-1])
+    inside = [
+        frame.axes(ticks, nice_ticks(*frame.y), count, decimal_tick),
+        text(0, 11, "AUC", "name"),
+        text(frame.right, frame.bottom + 30, "training images (log scale)", "name", "end"),
+        tag(
+            "polygon",
+            points=_points(frame, ns + ns[::-1], [high for _, high in ends] + [low for low, _ in ends][::-1]),
+            class_="band",
+        ),
+        frame.path(ns, values, "curve"),
+    ]
+    for p, n, v in zip(shown, ns, values, strict=True):
+        words = f"{plural(n, 'image')}: AUC {with_interval(p['auc'])}"
+        inside.append(tag("circle", title(words), cx=frame.at_x(n), cy=frame.at_y(v), r=3.5, class_="dot"))
+    for i, anchor, shift in ((0, "start", -3.0), (-1, "end", 6.0)):
+        v = frame.at_y(values[i])
+        y = v + 20 if v + 20 < frame.bottom - 4 else v - 10
+        inside.append(text(frame.at_x(ns[i]) + shift, y, decimal(shown[i]["auc"]), "small strong halo", anchor))
+    said = "; ".join(f"{plural(n, 'image')}: {with_interval(p['auc'])}" for p, n in zip(shown, ns, strict=True))
+    return drawing(key, WIDTH, frame.bottom + 36, "Learning curve", f"AUC by training images. {said}.", *inside)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10 … within the range, thinned until the numbers stand apart."""
+    fine = [m * 10.0**e for e in range(9) for m in (1, 2, 5) if low * 0.95 <= m * 10.0**e <= high * 1.05]
+    return fine if len(fine) <= 6 else fine[::-2][::-1]
+
+
+def _along_diagonal(frame: Frame, words: str) -> str:
+    """Words set along the diagonal, under it."""
+    x, y = frame.at_x(0.6), frame.at_y(0.6)
+    turned = f"rotate(-45 {x:.1f} {y:.1f})"
+    return tag("text", words, x=x, y=y + 14, transform=turned, class_="small muted", text_anchor="middle")
+
+
+def _points(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
+    """The points attribute of a polygon, without those that a step away from the last cannot be seen."""
+    kept: list[tuple[float, float]] = []
+    for point in zip(map(frame.at_x, xs), map(frame.at_y, ys), strict=True):
+        if not kept or abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= 0.7:
+            kept.append(point)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
+
+
+__all__ = ["PANEL", "WIDTH", "Mark", "calibration", "learning", "precision_recall", "roc"]

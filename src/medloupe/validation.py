@@ -1,0 +1,178 @@
+"""External validation: a model judged on another site's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe import __version__, evaluate
+from medloupe.audit import audit
+from medloupe.card import seen
+from medloupe.errors import DataError, did_you_mean
+from medloupe.evaluate import Judged
+from medloupe.features import Features, Progress, embed, scan
+from medloupe.model import Model
+from medloupe.predict import operating_points
+from medloupe.records import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A model's figures on data it was not trained on.
+
+    report: the same three parts as a training report: card, curves, examples. seen: images of the data that the model
+    was trained on, which were left out. unlabelled, unreadable: likewise left out.
+    """
+
+    report: dict[str, Any]
+    seen: int
+    unlabelled: int
+    unreadable: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The line that `evaluate --json` prints."""
+        card = self.report["card"]
+        return {
+            "name": card["name"],
+            "version": card.get("version"),
+            "data": card["data"]["name"],
+            "n": card["split"]["test"],
+            "groups": card["split"]["groups"],
+            "metrics": card["metrics"],
+            "per_label": card["per_label"],
+            "claimed": card["claimed"],
+            "left_out": {"seen": self.seen, "unlabelled": self.unlabelled, "unreadable": self.unreadable},
+        }
+
+
+def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress | None = None) -> Validation:
+    """Judge a model on labelled data; images that it was trained on are left out, by content.
+
+    Raises DataError when the labels do not fit the model's or nothing remains to judge on.
+    """
+    targets = _aligned(model, data)
+    features = embed(scan(data), model.backbone, progress)
+    position = {r.id: i for i, r in enumerate(data.records)}
+    targets = targets[[position[r.id] for r in features.data.records]]
+    known = ~np.isnan(targets).all(1)
+    learned = seen(model.card, features.digests)
+    rows = np.flatnonzero(known & ~learned)
+    if not len(rows):
+        raise DataError(
+            f"Nothing in {data.root} can judge {model.name}: {int(learned.sum()):,} of its images were in the training"
+            f" data and {int((~known).sum()):,} carry none of the model's labels.",
+            "Bring labelled images that the model has not seen.",
+        )
+    audited = audit(features, seed)
+    logits = model.head.logits(features.embeddings[rows])
+    from medloupe.model import probabilities
+
+    p = probabilities(logits, model.card["task"])[None]
+    limits = operating_points(model.card)
+    judged = Judged(
+        probabilities=p,
+        flags=p >= limits,
+        targets=targets[rows],
+        groups=audited.groups[rows],
+        labels=model.labels,
+        task=model.card["task"],
+    )
+    return Validation(
+        report=_report(model, features, judged, rows, audited.as_json(), limits, seed),
+        seen=int((known & learned).sum()),
+        unlabelled=int((~known).sum()),
+        unreadable=len(features.unreadable),
+    )
+
+
+def _aligned(model: Model, data: Dataset) -> np.ndarray:
+    """The data's targets (N, K) in the order of the model's labels; spelling may differ in case."""
+    by_name = {name.casefold(): k for k, name in enumerate(data.labels)}
+    foreign = [name for name in data.labels if name.casefold() not in {m.casefold() for m in model.labels}]
+    common = [name for name in model.labels if name.casefold() in by_name]
+    if not common or (foreign and model.card["task"] == "multiclass"):
+        wrong = foreign[0] if foreign else "(none)"
+        raise DataError(
+            f"The labels of {data.root} ({', '.join(data.labels) or 'none'}) are not those of {model.name}"
+            f" ({', '.join(model.labels)}).",
+            did_you_mean(wrong, model.labels) or "Rename the classes, or tell the label column with --labels.",
+        )
+    y = data.targets
+    targets = np.full((len(data), len(model.labels)), np.nan, np.float32)
+    for k, name in enumerate(model.labels):
+        if name.casefold() in by_name:
+            targets[:, k] = y[:, by_name[name.casefold()]]
+        elif model.card["task"] == "multiclass":  # the class does not occur here: known to be absent
+            targets[~np.isnan(y).all(1), k] = 0
+    return targets
+
+
+def _report(
+    model: Model,
+    features: Features,
+    judged: Judged,
+    rows: np.ndarray,
+    audited: dict[str, Any],
+    limits: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    from medloupe.examples import examples
+
+    data, old = features.data, model.card
+    table = {row["label"]: row for row in old.get("per_label") or ()}
+    sensitivity = next((r["operating_point"]["target_sensitivity"] for r in table.values()), evaluate.SENSITIVITY)
+    figures = evaluate.headline(judged, seed)
+    claimed = old.get("metrics") or {}
+    groups = len(np.unique(judged.groups))
+    sentence = (
+        f"Judged on {len(rows):,} images of {data.name} ({groups:,} groups of patients and copies), none of which the"
+        " model was trained on. Labels, calibration and operating points are the model's own, unchanged."
+    )
+    card = {
+        **old,
+        "medloupe": __version__,
+        "label_counts": data.counts(),
+        "data": {
+            "name": data.name,
+            "records": len(data) + len(features.unreadable),
+            "labelled": len(rows),
+            "unreadable": [{"file": f, "error": e} for f, e in features.unreadable],
+            "groups": groups,
+            "patients": len({data.records[i].patient for i in rows} - {None}) or None,
+            "splits": {},
+            "licence": data.origin.get("licence"),
+            "citation": data.origin.get("citation"),
+            "source": data.origin.get("source"),
+            "reader": data.reader,
+            "skipped": {reason: len(names) for reason, names in data.skipped.items()},
+            "notes": list(data.notes),
+        },
+        "split": {"scheme": "external validation", "groups": groups, "test": len(rows), "sentence": sentence},
+        "audit": audited,
+        "metrics": figures,
+        "claimed": claimed,
+        "secondary": {"title": "What the model's own card claims", "metrics": claimed} if claimed else None,
+        "per_label": evaluate.per_label(judged, limits, sensitivity, seed),
+        "confusion": evaluate.confusion(judged),
+        "subgroups": evaluate.subgroups(judged, [data.records[i] for i in rows], seed),
+        "warnings": _warnings(figures, claimed),
+    }
+    shown = examples(features, judged, rows, model.head, model.backbone)
+    return {"card": card, "curves": {**evaluate.curves(judged), "learning": []}, "examples": shown}
+
+
+def _warnings(figures: dict[str, Any], claimed: dict[str, Any]) -> list[dict[str, str]]:
+    now, then = figures["auc"], claimed.get("auc")
+    if not then or now["value"] is None or then["low"] is None or now["high"] is None:
+        return []
+    if now["high"] < then["low"]:
+        return [
+            {
+                "level": "serious",
+                "text": f"The model does worse here (AUC {now['value']:.3f}) than its card claims"
+                f" ({then['value']:.3f}), by more than chance explains.",
+            }
+        ]
+    return []
