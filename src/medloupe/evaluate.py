@@ -15,6 +15,8 @@ from medloupe.records import Record
 SENSITIVITY = 0.9  # of the operating points, unless told otherwise
 SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
 AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for how common a class is
+_WORTHWHILE = 0.01  # gain in balanced accuracy for which a stronger correction is taken
 _SMALLEST_SUBGROUP = 20
 _LARGEST_CURVE = 160  # points drawn
 
@@ -24,27 +26,28 @@ class Judged:
     """Predictions made without having seen the truth.
 
     probabilities: float32 (R, N, K), R repeats of cross-validation, or one run on a test split. flags: bool (R, N, K),
-    whether the label is at or above its operating point. targets: (N, K) of 1/0/NaN. groups: int (N,).
+    whether the label is at or above its operating point. answers: int (R, N), the class announced (see `decide`; not
+    used with several labels at once). targets: (N, K) of 1/0/NaN. groups: int (N,).
     """
 
     probabilities: np.ndarray
     flags: np.ndarray
+    answers: np.ndarray
     targets: np.ndarray
     groups: np.ndarray
     labels: tuple[str, ...]
     task: str
 
     def called(self, repeat: int, k: int) -> np.ndarray:
-        """bool (N,): whether label k is announced: the most probable (multiclass), or flagged (multilabel)."""
-        if self.task == "multilabel":
-            return self.flags[repeat, :, k]
-        return self.probabilities[repeat].argmax(1) == k
+        """bool (N,): whether label k is announced: the class answered (multiclass), or flagged (multilabel)."""
+        return self.flags[repeat, :, k] if self.task == "multilabel" else self.answers[repeat] == k
 
     def rows(self, rows: np.ndarray) -> Judged:
         """The same for some of the rows."""
         return Judged(
             probabilities=self.probabilities[:, rows],
             flags=self.flags[:, rows],
+            answers=self.answers[:, rows],
             targets=self.targets[rows],
             groups=self.groups[rows],
             labels=self.labels,
@@ -64,6 +67,40 @@ def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: floa
         if len(cases):
             found[k] = cases[int((1 - sensitivity) * len(cases) + 1e-9)]
     return found
+
+
+def class_weights(targets: np.ndarray, strength: float) -> np.ndarray:
+    """What the probabilities (K,) of classes are multiplied by before the largest is announced.
+
+    Calibrated probabilities lean towards common classes, rightly; announcing only the most probable would hardly ever
+    name a rare one. strength 0 announces the most probable class; 1 the one whose probability exceeds its share of the
+    training data most, which is best for the balanced accuracy where the calibration is exact.
+    """
+    shares = np.maximum(np.nanmean(targets, axis=0), 1e-6)
+    weights = shares**-strength
+    return weights / weights.sum()
+
+
+def best_strength(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """The least of STRENGTHS whose balanced accuracy on (N, K) is within a hundredth of the best."""
+    truth = targets.argmax(1)
+    classes = np.unique(truth)
+    recall = []
+    for strength in STRENGTHS:
+        answer = (probabilities * class_weights(targets, strength)).argmax(1)
+        recall.append(float(np.mean([(answer[truth == k] == k).mean() for k in classes])))
+    return next(s for s, r in zip(STRENGTHS, recall, strict=True) if r >= max(recall) - _WORTHWHILE)
+
+
+def crossfitted_answers(probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """int (R, N): each fold answered with the class weights that the other folds give."""
+    answers = np.zeros(probabilities.shape[:2], np.int64)
+    for r, fold in enumerate(folds):
+        for f in np.unique(fold):
+            own = fold == f
+            weights = class_weights(targets[~own], best_strength(probabilities[r, ~own], targets[~own]))
+            answers[r, own] = (probabilities[r, own] * weights).argmax(1)
+    return answers
 
 
 def crossfitted_flags(
@@ -103,8 +140,11 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
                 hit |= called[k] & truth[:, k]
             add("balanced_accuracy", metrics.average(list(found.values())))
             add("accuracy", metrics.share(hit, known.any(1)))
-            answer = p.argmax(1)
-            right = truth[np.arange(len(p)), answer]
+            top = p.argmax(1)
+            right = truth[np.arange(len(p)), top]
+            add("accuracy_most_probable", metrics.share(right, known.any(1)))
+            recalls = [metrics.share(top == k, truth[:, k]) for k in labels]
+            add("balanced_accuracy_most_probable", metrics.average(recalls))
             add("ece", metrics.calibration_error(p.max(1), right, np.arange(len(p))))
         else:
             spared = [metrics.share(~called[k], known[:, k] & ~truth[:, k]) for k in labels]
@@ -127,7 +167,7 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
     values = metrics.intervals({n: metrics.average(m) for n, m in overall.items()}, judged.groups, seed)
     if len(judged.labels) == 2 and judged.task == "multiclass":
         values["auc"] = metrics.widened_auc(values["auc"], *_sides(judged, 1))
-    for name in ("accuracy", "balanced_accuracy"):
+    for name in [n for n in values if n.startswith(("accuracy", "balanced_accuracy"))]:
         values[name] = metrics.widened_share(values[name], len(np.unique(judged.groups)))
     return values
 
@@ -196,7 +236,7 @@ def confusion(judged: Judged) -> dict[str, Any] | None:
     truth = judged.targets.argmax(1)
     counts = np.zeros((k, k))
     for r in judged.repeats:
-        np.add.at(counts, (truth, judged.probabilities[r].argmax(1)), 1)
+        np.add.at(counts, (truth, judged.answers[r]), 1)
     return {"labels": list(judged.labels), "matrix": np.rint(counts / len(judged.repeats)).astype(int).tolist()}
 
 

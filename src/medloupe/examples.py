@@ -37,7 +37,7 @@ def _picked(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]
     """(row, label announced) of the most confident errors, no two of one group, and of typical right answers."""
     p, y = judged.probabilities[0], judged.targets
     if judged.task == "multiclass":
-        answer = p.argmax(1)
+        answer = judged.answers[0]
         said = p[np.arange(len(p)), answer]
         hit = y[np.arange(len(p)), answer] == 1
     else:  # the statement furthest from the truth, and the finding most surely found

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.model import CARD_FORMAT
 from medloupe.wire import BYTES, MAX_FIELDS, fields
 
 CARD_KEY, FORMAT_KEY = "medloupe.card", "medloupe.format"
-MAX_BYTES = 512 * 2**20  # the largest backbone with a published int8 or fp16 file (ViT-L) takes 600 MB in fp32, half so
+MAX_BYTES = 512 * 2**20  # 70 times the usual file, and while it is parsed it is in memory three times
 MAX_CARD = 16 * 2**20  # a card takes 30 kB, and 11 bytes more for every training image it remembers
 MAX_LABELS = 10_000
 METADATA_PROPS = 14  # number of the field in onnx.ModelProto; 1 and 2 are key and value within
@@ -95,9 +97,18 @@ def _other_format(data: bytes) -> str:
     for at, magic, what in MAGIC:
         if start[at : at + len(magic)] == magic:
             return f"{what}, not ONNX"
-    if not any(byte < 9 or 13 < byte < 32 for byte in start):
-        return "text, not ONNX"
-    return ""
+    return "text, not ONNX" if _is_readable(start) else ""
+
+
+def _is_readable(start: bytes) -> bool:
+    """Whether the bytes are text in UTF-8; the last character may be cut off."""
+    if any(byte < 9 or 13 < byte < 32 for byte in start):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # ----------------------------------------------------------------------- card
@@ -127,8 +138,9 @@ def card_in(data: bytes, called: str) -> dict[str, Any]:
     if len(text) > MAX_CARD:
         raise UnsafeModelError(f"{called}: its card has {len(text):,} bytes; the limit is {MAX_CARD:,}.", _EXPORT)
     try:
-        card = json.loads(str(text, "utf-8"), parse_constant=_refuse)
-        json.dumps(card, ensure_ascii=False).encode()  # half of a surrogate pair passes JSON and fails when it is sent
+        card = json.loads(str(text, "utf-8"))
+        # Infinite numbers and halves of surrogate pairs can be read, but not sent on: they would fail in an answer.
+        json.dumps(card, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise NotOurModelError(f"{called}: its card is not JSON ({error}).", _EXPORT) from error
     if fault := card_fault(card):
@@ -152,10 +164,6 @@ def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
     return found
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
-
-
 def card_fault(card: object) -> str:
     """What of a card cannot be relied on, as the end of a sentence ("has no labels"), or "" when it is sound."""
     if not isinstance(card, Mapping):
@@ -170,11 +178,12 @@ def card_fault(card: object) -> str:
     labels = card["labels"]
     if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(_is_text, labels)):
         return f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty"
-    if twice := {label for label in labels if labels.count(label) > 1}:
-        return f"names the label {min(twice)!r} twice"
+    label, times = Counter(labels).most_common(1)[0]
+    if times > 1:
+        return f"names the label {label!r} twice"
     if not (card.get("version") is None or _is_whole(card["version"])):
         return "has a version that is no whole number"
-    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), labels)
+    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels))
 
 
 def _backbone_fault(entry: object) -> str:
@@ -182,7 +191,7 @@ def _backbone_fault(entry: object) -> str:
         return "does not describe its backbone"
     texts, numbers, lists = (
         ("name", "source", "licence", "sha256"),
-        ("input_size", "dimension", "top"),
+        ("input_size", "dimension"),
         ("places", "cut"),
     )
     for key, good in (*((k, _is_text) for k in texts), *((k, _is_whole) for k in numbers)):
@@ -192,19 +201,22 @@ def _backbone_fault(entry: object) -> str:
         value = entry.get(key)
         if not isinstance(value, list) or len(value) != length or not all(map(_is_whole, value)):
             return f"lacks a proper {key!r} of its backbone"
+    levels = entry.get("levels")
+    if not isinstance(levels, list) or not all(map(_is_whole, levels)) or sum(levels) != entry["dimension"]:
+        return "lacks proper 'levels' of its backbone, which add up to its dimension"
     # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
     if any(c in entry["name"] for c in "/\\:") or entry["name"].endswith(".onnx"):
         return "names a path as its backbone"
     return ""
 
 
-def _rows_fault(rows: object, labels: list[str]) -> str:
+def _rows_fault(rows: object, labels: set[str]) -> str:
     """Operating points are applied to every answer, so they must be numbers of labels that exist."""
     if rows is None:
         return ""
     for row in rows if isinstance(rows, list) else [None]:
         point = row.get("operating_point") if isinstance(row, Mapping) else None
-        if not isinstance(row, Mapping) or row.get("label") not in labels or not isinstance(point, Mapping):
+        if not isinstance(row, Mapping) or not isinstance(point, Mapping) or str(row.get("label")) not in labels:
             return "has a row in per_label without a known label or an operating point"
         threshold = point.get("threshold")
         if isinstance(threshold, bool) or not (threshold is None or isinstance(threshold, int | float)):

@@ -155,6 +155,9 @@ def _check_sizes(model: ModelProto, called: str) -> None:
     """
     import onnx
 
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    if len(shapes) < len(model.graph.initializer) or shapes.keys() & {v.name for v in model.graph.input}:
+        raise ModelFileError(f"{called} is not a valid ONNX graph: two of its tensors have one name.", _EXPORT)
     skeleton = _without_weights(model)
     try:
         onnx.checker.check_model(skeleton)
@@ -164,13 +167,11 @@ def _check_sizes(model: ModelProto, called: str) -> None:
             f"{called} is not a valid ONNX graph: {(str(error).strip() or repr(error)).splitlines()[0][:300]}",
             "It is damaged, or was not exported by medloupe.",
         ) from error
-    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    if len(shapes) < len(model.graph.initializer) or shapes.keys() & {v.name for v in model.graph.input}:
-        raise ModelFileError(f"{called} is not a valid ONNX graph: two of its tensors have one name.", _EXPORT)
     for value in (*graph.input, *graph.value_info, *graph.output):
         dims = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dims):
-            shapes[value.name] = tuple(max(d.dim_value, 0) for d in dims)
+        known = all(d.HasField("dim_value") and d.dim_value >= 0 for d in dims)  # an overflow comes out negative
+        if value.type.tensor_type.HasField("shape") and known:
+            shapes[value.name] = tuple(d.dim_value for d in dims)
     _check_totals(model.graph, shapes, called)
     for value in model.graph.output:
         declared = [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]

@@ -20,10 +20,10 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the search decides. penalty: C. top: weight of the backbone's last map (0 leaves it out)."""
+    """What the search decides. penalty: C. levels: which levels of the backbone's embedding take part."""
 
     penalty: float
-    top: float
+    levels: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +50,14 @@ def fit(
     groups: np.ndarray,
     *,
     task: str,
-    top: int,
+    levels: tuple[int, ...],
     seed: int = 0,
     repeats: int = REPEATS,
 ) -> Fitted:
     """Search, judge and fit a head.
 
-    embeddings: float32 (N, D); the first `top` columns belong to the backbone's last map. targets: float32 (N, K) of
-    1/0/NaN. groups: int (N,). The result depends on the arguments alone. Raises DataError when the labels or groups
+    embeddings: float32 (N, D). targets: float32 (N, K) of 1/0/NaN. groups: int (N,). levels: how D divides
+    (BackboneCard.levels). The result depends on the arguments alone. Raises DataError when the labels or groups
     are too few for even two folds.
     """
     count = fold_count(targets, groups, FOLDS)
@@ -68,16 +68,19 @@ def fit(
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
     fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
-    fitter = _Fitter(embeddings, targets, task, top)
-    choices = [Choice(penalty=c * 1000 / len(targets), top=1.0) for c in PENALTIES]
+    fitter = _Fitter(embeddings, targets, task, levels)
+    every = tuple(range(len(levels)))
+    choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
     searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
     scores = _scores(searched, targets, task)
-    if 0 < top < embeddings.shape[1]:  # and, around the best penalty, without the last map
-        near = [c for i, c in enumerate(choices) if abs(i - int(scores.argmax())) <= 1]
-        less = [Choice(penalty=c.penalty, top=0.0) for c in near]
-        searched = np.concatenate([searched, fitter.out_of_fold(fold[0], less)])
+    penalty = choices[_best(scores, choices)].penalty
+    # what tells classes apart may be the shape, the texture or both: with each end left out, at the best penalty
+    fewer = [Choice(penalty=penalty, levels=part) for part in {every[1:], every[:-1], every[1:-1]} if 0 < len(part)]
+    if len(levels) > 1:
+        fewer.sort(key=lambda c: c.levels)
+        searched = np.concatenate([searched, fitter.out_of_fold(fold[0], fewer)])
         scores = np.concatenate([scores, _scores(searched[len(choices) :], targets, task)])
-        choices += less
+        choices += fewer
     best = _best(scores, choices)
     chosen = choices[best]
 
@@ -98,10 +101,10 @@ def fit(
 
 
 def refit(
-    embeddings: np.ndarray, targets: np.ndarray, rows: Sequence[np.ndarray], choice: Choice, *, task: str, top: int
+    embeddings: np.ndarray, targets: np.ndarray, rows: Sequence[np.ndarray], choice: Choice, *, task: str, levels: tuple[int, ...]
 ) -> list[Solution]:
     """Heads with the choice made, each fitted on its rows alone; uncalibrated."""
-    fitter = _Fitter(embeddings, targets, task, top)
+    fitter = _Fitter(embeddings, targets, task, levels)
     masks = []
     for r in rows:
         mask = np.zeros(len(targets), bool)
@@ -120,8 +123,9 @@ def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
 
 
 class _Fitter:
-    def __init__(self, embeddings: np.ndarray, targets: np.ndarray, task: str, top: int):
-        self.x, self.y, self.task, self.top = embeddings, targets, task, top
+    def __init__(self, embeddings: np.ndarray, targets: np.ndarray, task: str, levels: tuple[int, ...]):
+        self.x, self.y, self.task = embeddings, targets, task
+        self.level_of = np.repeat(np.arange(len(levels)), levels)  # (D,)
 
     def out_of_fold(self, fold: np.ndarray, choices: Sequence[Choice]) -> np.ndarray:
         """Logits (choices, N, K), every row by the head that did not see its fold."""
@@ -144,9 +148,7 @@ class _Fitter:
             if key not in scalers:
                 scalers[key] = mean_and_scale(self.x, mask)
             mean, scale = scalers[key]
-            if choice.top != 1.0:
-                scale = scale.copy()
-                scale[: self.top] = scale[: self.top] / choice.top if choice.top else np.inf
+            scale = np.where(np.isin(self.level_of, choice.levels), scale, np.inf).astype(np.float32)
             full.append(Problem(weights=mask.astype(np.float32), penalty=choice.penalty, mean=mean, scale=scale))
         return solve(self.x, self.y, full, task=self.task)
 
@@ -187,7 +189,7 @@ def rankable(logits: np.ndarray, task: str) -> np.ndarray:
 def _best(scores: np.ndarray, choices: Sequence[Choice]) -> int:
     """The best score; among those as good to the fourth digit, the strongest penalty."""
     near = np.flatnonzero(scores >= scores.max() - 2e-4)
-    return int(min(near, key=lambda i: (choices[i].penalty, -choices[i].top)))
+    return int(min(near, key=lambda i: (choices[i].penalty, -len(choices[i].levels))))
 
 
 def _without_own_fold(

@@ -24,7 +24,8 @@ class Verdict:
     """The head to ship and how heads made the same way fared on what they had not seen.
 
     fitted: on all labelled records (rows `everything`). judged: the predictions behind the headline, for rows `rows`
-    of the features. limits: thresholds (K,) of the operating points. secondary: cross-validation over all records,
+    of the features. limits: thresholds (K,) of the operating points. strength: of the correction for common classes,
+    or None with several labels at once. secondary: cross-validation over all records,
     where the headline is from a test split.
     """
 
@@ -33,6 +34,7 @@ class Verdict:
     judged: Judged
     rows: np.ndarray
     limits: np.ndarray
+    strength: float | None
     secondary: Judged | None
     learning: list[dict[str, Any]]
 
@@ -41,17 +43,22 @@ class Verdict:
         return self.fitted.head
 
 
-def judge(features: Features, plan: Plan, *, top: int, seed: int, sensitivity: float) -> Verdict:
+def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int, sensitivity: float) -> Verdict:
     """Judge by the plan, then fit on everything labelled."""
     data = features.data
     targets = data.targets
     everything = np.flatnonzero(~np.isnan(targets).all(1))
     x, y, groups = features.embeddings, targets[everything], plan.groups[everything]
     whole = len(everything) == len(x)
-    fitted = fit(x if whole else x[everything], y, groups, task=data.task, top=top, seed=seed)
+    fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
     limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
+    exclusive = data.task == "multiclass"
+    answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
+    if exclusive:
+        answers = evaluate.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
     crossed = Judged(
         probabilities=fitted.out_of_fold,
+        answers=answers,
         flags=evaluate.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
         targets=y,
         groups=groups,
@@ -60,31 +67,36 @@ def judge(features: Features, plan: Plan, *, top: int, seed: int, sensitivity: f
     )
     judged, rows, secondary = crossed, everything, None
     if plan.test is not None:
-        judged, rows, secondary = _on_test(features, plan, top, seed, sensitivity), plan.test, crossed
-    learning = _learning_curve(features, plan, fitted.choice, top=top, seed=seed)
+        judged, rows, secondary = _on_test(features, plan, levels, seed, sensitivity), plan.test, crossed
+    learning = _learning_curve(features, plan, fitted.choice, levels=levels, seed=seed)
     return Verdict(
         fitted=fitted,
         everything=everything,
         judged=judged,
         rows=rows,
         limits=limits,
+        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if exclusive else None,
         secondary=secondary,
         learning=learning,
     )
 
 
-def _on_test(features: Features, plan: Plan, top: int, seed: int, sensitivity: float) -> Judged:
+def _on_test(features: Features, plan: Plan, levels: tuple[int, ...], seed: int, sensitivity: float) -> Judged:
     """The test split's predictions by a head searched, calibrated and fitted on the rest alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
     y = targets[plan.fitting]
     trained = fit(
-        features.embeddings[plan.fitting], y, plan.groups[plan.fitting], task=data.task, top=top, seed=seed, repeats=1
+        features.embeddings[plan.fitting], y, plan.groups[plan.fitting], task=data.task, levels=levels, seed=seed, repeats=1
     )
     p = trained.head.probabilities(features.embeddings[plan.test])[None]
     limits = evaluate.thresholds(trained.out_of_fold[0], y, sensitivity)
+    weights = np.ones(y.shape[1])
+    if data.task == "multiclass":
+        weights = evaluate.class_weights(y, evaluate.best_strength(trained.out_of_fold[0], y))
     return Judged(
         probabilities=p,
+        answers=(p * weights).argmax(2),
         flags=p >= np.where(np.isnan(limits), np.inf, limits),
         targets=targets[plan.test],
         groups=plan.groups[plan.test],
@@ -93,7 +105,7 @@ def _on_test(features: Features, plan: Plan, top: int, seed: int, sensitivity: f
     )
 
 
-def _learning_curve(features: Features, plan: Plan, choice: Choice, *, top: int, seed: int) -> list[dict[str, Any]]:
+def _learning_curve(features: Features, plan: Plan, choice: Choice, *, levels: tuple[int, ...], seed: int) -> list[dict[str, Any]]:
     """AUC, judged as the headline is, of heads fitted on growing parts of the training groups."""
     data, y = features.data, features.data.targets
     task, rng = data.task, np.random.default_rng(seed)
@@ -121,8 +133,8 @@ def _learning_curve(features: Features, plan: Plan, choice: Choice, *, top: int,
         by_size.setdefault(j, []).append(i)
     for j, members in by_size.items():
         n = float(np.mean([len(parts[i]) for i in members]))
-        scaled = Choice(penalty=choice.penalty * len(plan.fitting) / n, top=choice.top)
-        solutions = refit(features.embeddings, y, [parts[i] for i in members], scaled, task=task, top=top)
+        scaled = Choice(penalty=choice.penalty * len(plan.fitting) / n, levels=choice.levels)
+        solutions = refit(features.embeddings, y, [parts[i] for i in members], scaled, task=task, levels=levels)
         for i, solution in zip(members, solutions, strict=True):
             rows = turns[where[i][0]][1]
             head = folded(solution, np.ones(y.shape[1], np.float32), task)

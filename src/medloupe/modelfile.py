@@ -43,24 +43,31 @@ def load(path: str | Path, *, trial: bool = True) -> Model:
     The model answers with its own file (`Model.onnx`); its head is rebuilt from the tensors `head.weight` and
     `head.bias` in the graph and, in the trial, must explain the file's own outputs. Its backbone is the installed one
     where the graph below the head is the same, node by node and weight by weight, so that embeddings and sessions can
-    be shared. Else it is this very file (which has an output `embedding`, but no `map` or `cut`), under the file's own
-    sha256: what the card claims is not believed, since embeddings are cached under that hash.
+    be shared. Else it is this very file (which has an output `embedding`, but no `map` or `cut`), under the sha256 of
+    that part of the graph: what the card claims is not believed, since embeddings are cached under that hash.
 
     Raises ModelFileError when the file is missing, damaged or not ONNX, NotOurModelError when it is not of medloupe,
     UnsafeModelError when it could harm (see graphcheck.py).
     """
+    path = Path(path)
+    data = read_bytes(path)
+    proto, card, head = check(data, path.name)
+    if trial:
+        _try(data, head, card, path.name)
+    return Model(backbone=_backbone(proto, path, card["backbone"]), head=head, card=card, onnx=path)
+
+
+def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head]:
+    """Graph, card and head in the bytes of a model file, after all checks but the trial. Raises as load does.
+
+    called: the file's name for messages.
+    """
     from medloupe import graphcheck
 
-    path = Path(path)
-    called = path.name
-    data = read_bytes(path)
     card = card_in(data, called)
     proto = graphcheck.parse(data, called)
     _check_interface(proto, card, called)
-    head = _head(proto, card, called)
-    if trial:
-        _try(data, head, card, called)
-    return Model(backbone=_backbone(proto, data, path, card["backbone"]), head=head, card=card, onnx=path)
+    return proto, card, _head(proto, card, called)
 
 
 def generated_images(size: int) -> np.ndarray:
@@ -158,13 +165,9 @@ def _try(data: bytes, head: Head, card: Mapping[str, Any], called: str) -> None:
         raise ModelFileError(f"{called} gives other sizes for several images than it declares.", _DAMAGED)
     if not all(np.isfinite(a).all() for a in (p, logits, embedding, heatmap)):
         raise ModelFileError(f"{called} answers with values that are no numbers.", _DAMAGED)
-    with np.errstate(over="ignore", invalid="ignore"):
-        gaps = (
-            float(np.abs(head.probabilities(embedding) - p).max()),
-            float(np.abs(probabilities(logits, head.task) - p).max()),
-            heatmap_gap(head.bias, logits, heatmap) * TRIAL_TOLERANCE / HEATMAP_TOLERANCE / 10,
-        )
-    if not max(gaps) <= TRIAL_TOLERANCE:
+    with np.errstate(over="ignore"):
+        apart = np.abs(np.stack([head.probabilities(embedding), probabilities(logits, head.task)]) - p).max()
+    if not (apart <= TRIAL_TOLERANCE and heatmap_gap(head.bias, logits, heatmap) <= 10 * HEATMAP_TOLERANCE):
         raise ModelFileError(
             f"{called} contradicts itself: its head, its probabilities and its heat map do not belong together.",
             _DAMAGED,
@@ -177,15 +180,16 @@ _DAMAGED = "It is damaged, or was changed after medloupe exported it."
 # ------------------------------------------------------------------- backbone
 
 
-def _backbone(model: ModelProto, data: bytes, path: Path, entry: Mapping[str, Any]) -> Backbone:
+def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbone:
     """The installed backbone where the file holds the same, else the file itself."""
     from medloupe.backbones import BACKBONES, Backbone, BackboneCard, backbone
 
+    digest = _digest(model)
     known = BACKBONES.get(entry["name"])
     if known is not None and known.file:  # others are made on first use, which loading a file must not set off
         try:
             installed = backbone(known.name)
-            if installed.sha256 == entry["sha256"] and _installed_body(installed.path) == _digest(model):
+            if installed.sha256 == entry["sha256"] and _installed_digest(installed.path) == digest:
                 return installed
         except (BackboneError, OSError):
             pass
@@ -195,15 +199,15 @@ def _backbone(model: ModelProto, data: bytes, path: Path, entry: Mapping[str, An
         licence=entry["licence"],
         input_size=entry["input_size"],
         dimension=entry["dimension"],
-        top=entry["top"],
+        levels=tuple(entry["levels"]),
         places=tuple(entry["places"]),
         cut=tuple(entry["cut"]),
     )
-    return Backbone(card=card, path=path, sha256=hashlib.sha256(data).hexdigest())
+    return Backbone(card=card, path=path, sha256=digest)
 
 
 @lru_cache(maxsize=4)
-def _installed_body(path: Path) -> str:
+def _installed_digest(path: Path) -> str:
     import onnx
 
     return _digest(onnx.load(path, load_external_data=False))

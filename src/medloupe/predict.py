@@ -35,6 +35,7 @@ class Predictor:
         path = model.onnx if model.onnx is not None else model.backbone.path
         self._network = session(path, threads=network_threads)
         self._limits = operating_points(model.card)
+        self._weights = decision_weights(model.card)
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
         """The answer to one image: a path, the bytes of a file, or pixels. Raises ImageError."""
@@ -77,7 +78,7 @@ class Predictor:
         if task == "multilabel":
             called = "|".join(n for n, v, limit in zip(labels, p, self._limits, strict=True) if v >= limit)
         else:
-            called = labels[int(p.argmax())]
+            called = labels[int((p * self._weights).argmax())]
         order: Sequence[int] = range(len(labels))
         top = self.model.card.get("top_shown")
         if top:
@@ -113,6 +114,12 @@ def operating_points(card: Mapping[str, Any]) -> np.ndarray:
     """Threshold (K,) of each label's operating point; one half where the card has none."""
     rows = {row["label"]: row["operating_point"]["threshold"] for row in card.get("per_label") or ()}
     return np.array([0.5 if rows.get(name) is None else rows[name] for name in card["labels"]])
+
+
+def decision_weights(card: Mapping[str, Any]) -> np.ndarray:
+    """What the probabilities (K,) are multiplied by before the largest is announced; ones where the card has none."""
+    weights = (card.get("decision") or {}).get("weights") or {}
+    return np.array([weights.get(name, 1.0) for name in card["labels"]])
 
 
 def expand(paths: Iterable[str]) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from medloupe.settings import threads as default_threads
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-ERRORS_ONLY = 3  # ONNX Runtime's log severity: warnings about a graph are of no use to whoever runs it
+SILENT = 4  # ONNX Runtime's log severity "fatal": its errors are raised as well, so stderr need not repeat them
 
 
 def session(source: str | Path | bytes, threads: int | None = None) -> InferenceSession:
@@ -29,7 +29,7 @@ def session(source: str | Path | bytes, threads: int | None = None) -> Inference
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = SILENT
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1
     # Spinning threads burn a core between requests, and slow each other down where several sessions live together.
@@ -54,7 +54,7 @@ def run(opened: InferenceSession, names: Sequence[str], image: np.ndarray) -> li
     import onnxruntime
 
     options = onnxruntime.RunOptions()
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = SILENT
     options.only_execute_path_to_fetches = True
     try:
         return [np.asarray(value) for value in opened.run(list(names), {"image": image}, options)]

@@ -135,7 +135,7 @@ def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: P
     say("audit", 1, 1)
     say("fitting", 0, 1)
     planned = plan(features.data, audited.groups)
-    verdict = judge(features, planned, top=network.card.top, seed=seed, sensitivity=sensitivity)
+    verdict = judge(features, planned, levels=network.card.levels, seed=seed, sensitivity=sensitivity)
     seconds["fitting"] = lap()
     say("fitting", 1, 1)
     say("judging", 0, 1)

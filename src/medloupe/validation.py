@@ -13,8 +13,8 @@ from medloupe.card import seen
 from medloupe.errors import DataError, did_you_mean
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
-from medloupe.model import Model
-from medloupe.predict import operating_points
+from medloupe.model import Model, probabilities
+from medloupe.predict import decision_weights, operating_points
 from medloupe.records import Dataset
 
 
@@ -67,12 +67,11 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
         )
     audited = audit(features, seed)
     logits = model.head.logits(features.embeddings[rows])
-    from medloupe.model import probabilities
-
     p = probabilities(logits, model.card["task"])[None]
     limits = operating_points(model.card)
     judged = Judged(
         probabilities=p,
+        answers=(p * decision_weights(model.card)).argmax(2),
         flags=p >= limits,
         targets=targets[rows],
         groups=audited.groups[rows],

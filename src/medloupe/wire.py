@@ -34,8 +34,8 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
             start += 8 if kind == LONG else 4
         else:
             raise ValueError("not protobuf: unknown wire type")
-        if start > end:
-            raise ValueError("not protobuf: a field ends beyond the data")
+        if number == 0 or start > end:
+            raise ValueError("not protobuf: a field of number 0, or one that ends beyond the data")
         yield number, kind, begin, start
 
 

@@ -6,9 +6,10 @@ They claim no more than the intervals allow, and name what a figure is compared 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from medloupe import labels
 
 from .formats import (
     bounds,
@@ -21,12 +22,6 @@ from .formats import (
     share,
     value,
 )
-
-HEALTHY = re.compile(
-    r"^(no|not|non)[\s_-]|(?<!ab)normal|healthy|negative|uninfected|benign|control|no.?finding|^(none|absent|0|false|no)$",
-    re.I,
-)
-
 
 def mapping(x: Any) -> Mapping[str, Any]:
     """x where it is a mapping, else an empty one: half-filled cards are rendered too."""
@@ -44,12 +39,8 @@ def is_binary(card: Mapping[str, Any]) -> bool:
 def positive(card: Mapping[str, Any]) -> str | None:
     """Of two classes the one that is looked for: card["positive"], else the one whose name does not say healthy."""
     names = labels_of(card)
-    if not is_binary(card):
-        return None
-    if card.get("positive") in names:
-        return card["positive"]
-    ill = [name for name in names if not HEALTHY.search(name)]
-    return ill[0] if len(ill) == 1 else names[-1]
+    told = card.get("positive")
+    return told if told in names else labels.positive(names, str(card.get("task")))
 
 
 def noun(card: Mapping[str, Any]) -> str:

@@ -38,17 +38,7 @@ def load(name: str) -> Model:
         "modality": "image",
         "labels": labels,
         "top_shown": SHOWN,
-        "backbone": {
-            "name": network.card.name,
-            "source": network.card.source,
-            "licence": network.card.licence,
-            "input_size": network.card.input_size,
-            "dimension": network.card.dimension,
-            "top": network.card.top,
-            "places": list(network.card.places),
-            "cut": list(network.card.cut),
-            "sha256": network.sha256,
-        },
+        "backbone": network.as_json(),
         "data": {
             "name": "ImageNet-1k (ILSVRC 2012)",
             "citation": "Russakovsky et al., International Journal of Computer Vision 115 (2015)",

@@ -1,0 +1,43 @@
+"""Makes tests/golden/tiny-v1.onnx and what it answers: a file of format 1 that every later release must still read.
+
+    python scripts/make_golden.py
+
+Run once for each format of the model file, under a new name; a file once released is never made again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from medloupe.export import write_onnx
+from medloupe.model import CARD_FORMAT
+from medloupe.modelfile import generated_images, load
+from medloupe.runtime import run, session
+
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path.insert(0, str(TESTS))
+
+import tiny  # noqa: E402
+
+
+def main() -> None:
+    path = TESTS / "golden" / f"tiny-v{CARD_FORMAT}.onnx"
+    if path.exists():
+        sys.exit(f"{path} exists. A golden file is not made again: raise CARD_FORMAT, or delete it before a release.")
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx(tiny.model(Path(folder)), path)
+    (probabilities,) = run(session(path), ["probabilities"], generated_images(tiny.SIZE))
+    answers = {
+        "images": f"medloupe.modelfile.generated_images({tiny.SIZE})",
+        "labels": list(load(path).labels),
+        "probabilities": [[round(float(p), 7) for p in row] for row in probabilities],
+    }
+    path.with_suffix(".json").write_text(json.dumps(answers, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Writing a model as one self-contained ONNX file, and proving that it answers as the training path does.
+
+The graph is the backbone's, cut down to what the answer needs, and the head on top:
+
+    image ─▶ backbone ─▶ map ─▶ embedding ─▶ Gemm(head.weight, head.bias) ─▶ logits ─▶ Softmax/Sigmoid ─▶ probabilities
+                          └───▶ 1×1 Conv(head.weight, no bias) ─▶ heatmap
+
+Since `embedding` is the mean of `map` over its places, mean(heatmap) + bias is the logit: the heat map is an exact
+decomposition, not an estimate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medloupe.errors import BackboneError, ModelFileError, ParityError
+from medloupe.filecard import CARD_KEY, FORMAT_KEY, card_fault
+from medloupe.files import sync_folder
+from medloupe.model import CARD_FORMAT, Model
+from medloupe.modelfile import (
+    HEAD_BIAS,
+    HEAD_WEIGHT,
+    HEATMAP_TOLERANCE,
+    INPUT,
+    OUTPUTS,
+    body,
+    check,
+    generated_images,
+    heatmap_gap,
+)
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+PARITY = 1e-4  # largest difference of a probability, in single precision
+BATCH = 8  # images at once in the parity check
+_KERNEL, _KERNEL_SHAPE = "head.kernel", "head.kernel_shape"
+
+
+def write_onnx(model: Model, path: Path, *, check_images: np.ndarray | None = None) -> float:
+    """Write model as one ONNX file; returns the largest difference of a probability to the training path.
+
+    check_images: uint8 (n, S, S, 3) on which both must agree within PARITY (default: three generated images). The same
+    model always gives the same bytes. The file appears under its name only after it was flushed to the disk, read back
+    through all checks of modelfile, and compared in a fresh session.
+
+    Raises ParityError when the two disagree, BackboneError when the backbone's file is missing or not of the contract,
+    ModelFileError when the parts do not fit together or the file cannot be written (nothing is left then), ValueError
+    when check_images has another shape or type.
+    """
+    path = Path(path)
+    size = model.backbone.card.input_size
+    images = generated_images(size) if check_images is None else check_images
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images) or images.shape[1:] != (size, size, 3):
+        raise ValueError(f"check_images must be uint8 (n, {size}, {size}, 3), not {images.dtype} {images.shape}.")
+    data = build(model).SerializeToString(deterministic=True)
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder.", "Give the name of a file in it, such as model.onnx.")
+    temporary = path.parent / f".medloupe-{secrets.token_hex(8)}.part"
+    try:
+        with temporary.open("xb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        check(temporary.read_bytes(), path.name)
+        apart = _parity(model, temporary, images)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be written: {error.strerror}.", _advice(error, path, len(data))) from error
+    finally:
+        with contextlib.suppress(OSError):  # the folder may be what is missing
+            temporary.unlink()
+    return apart
+
+
+def build(model: Model) -> ModelProto:
+    """The ONNX graph of a model: its backbone's body, its head, and its card as metadata. Raises as write_onnx does."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from medloupe import __version__
+
+    base, head = model.backbone.card, model.head
+    k, d = len(model.labels), base.dimension
+    if head.weight.shape != (k, d) or head.bias.shape != (k,):
+        raise ModelFileError(
+            f"The head has weights {head.weight.shape} and bias {head.bias.shape}; {k} labels on the backbone"
+            f" {base.name} need ({k}, {d}) and ({k},).",
+            "Train the head again on embeddings of this backbone.",
+        )
+    card = _card(model)
+    out = _backbone_body(model)
+    graph = out.graph
+    graph.name = "medloupe"
+    graph.initializer.extend(
+        (
+            numpy_helper.from_array(np.ascontiguousarray(head.weight, np.float32), HEAD_WEIGHT),
+            numpy_helper.from_array(np.ascontiguousarray(head.bias, np.float32), HEAD_BIAS),
+            numpy_helper.from_array(np.array([k, d, 1, 1], np.int64), _KERNEL_SHAPE),
+        )
+    )
+    if head.task == "multilabel":
+        last = helper.make_node("Sigmoid", ["logits"], ["probabilities"], name="probabilities")
+    else:
+        last = helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1)
+    graph.node.extend(
+        (
+            helper.make_node("Gemm", ["embedding", HEAD_WEIGHT, HEAD_BIAS], ["logits"], name="logits", transB=1),
+            last,
+            helper.make_node("Reshape", [HEAD_WEIGHT, _KERNEL_SHAPE], [_KERNEL], name=_KERNEL),
+            helper.make_node("Conv", ["map", _KERNEL], ["heatmap"], name="heatmap", kernel_shape=[1, 1]),
+        )
+    )
+    s = base.input_size
+    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", s, s, 3]))
+    for name, dims in zip(OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))
+    out.producer_name, out.producer_version = "medloupe", __version__
+    helper.set_model_props(out, {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)})
+    return out
+
+
+def _card(model: Model) -> str:
+    """The card as JSON: sorted keys, with the backbone described in full.
+
+    JSON has no "not a number": a figure that could not be computed is written as null.
+    """
+    base = model.backbone
+    own = {k: v for k, v in asdict(base.card).items() if k not in ("file", "weights", "extra")}  # of this machine only
+    said = model.card.get("backbone")
+    described = {**(said if isinstance(said, Mapping) else {}), **own, "sha256": base.sha256}
+    card = _plain({**model.card, "backbone": described})
+    fault = card_fault(card)
+    if not fault and card["task"] != model.head.task:
+        fault = f"says {card['task']}, but the head is {model.head.task}"
+    if fault:
+        raise ModelFileError(f"The model cannot be exported: its card {fault}.", "See docs/card.md for what it needs.")
+    return json.dumps(card, ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """The same in types that JSON has."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _backbone_body(model: Model) -> ModelProto:
+    """The part of the backbone's graph under the head; its file may also be a model exported earlier."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = model.backbone.path
+    try:
+        whole = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise BackboneError(f"The backbone {path} cannot be read: {error}.", "Install medloupe again.") from error
+    out = body(whole)
+    made = {name for node in out.graph.node for name in node.output}
+    if lacking := {"embedding", "map"} - made:
+        raise BackboneError(
+            f"The backbone {path} does not compute {' and '.join(sorted(lacking))}.",
+            "The contract stands at the top of medloupe/backbones.py.",
+        )
+    taken = {*made, *(t.name for t in out.graph.initializer)}
+    ours = {*OUTPUTS, HEAD_WEIGHT, HEAD_BIAS, _KERNEL, _KERNEL_SHAPE} - {"embedding"}
+    if clash := taken & ours:
+        raise BackboneError(
+            f"The backbone {path} uses the names {', '.join(sorted(clash))}, which belong to the head.", "Rename them."
+        )
+    return out
+
+
+def _parity(model: Model, path: Path, images: np.ndarray) -> float:
+    """Largest difference between the file and the training path: the backbone's own session and the head in numpy."""
+    from medloupe.runtime import run, session
+
+    ours, theirs = session(path), session(model.backbone.path)
+    worst = gap = 0.0
+    # The first image goes alone: a graph with a fixed number of images would not survive both.
+    for at in (slice(0, 1), *(slice(i, i + BATCH) for i in range(1, len(images), BATCH))):
+        p, logits, heatmap = run(ours, ("probabilities", "logits", "heatmap"), images[at])
+        (embedding,) = run(theirs, ("embedding",), images[at])
+        worst = float(np.fmax(worst, _or_infinite(np.abs(p - model.head.probabilities(embedding)).max())))
+        gap = float(np.fmax(gap, _or_infinite(heatmap_gap(model.head.bias, logits, heatmap))))
+    if worst > PARITY:
+        raise ParityError(
+            f"The exported file and the training path differ by {worst:.2g} in a probability; at most {PARITY:g} is"
+            " allowed. The file was not written.",
+            "Please report this with the versions of numpy, onnx and onnxruntime (pip list).",
+        )
+    if gap > HEATMAP_TOLERANCE:
+        raise ParityError(
+            f"The heat maps do not add up to the logits (off by {gap:.2g}). The file was not written.",
+            f"In the backbone {model.backbone.card.name}, `embedding` must be the mean of `map` over its places.",
+        )
+    return worst
+
+
+def _or_infinite(value: float) -> float:
+    """Not a number compares as smaller than any limit; here it must count as the worst."""
+    return math.inf if math.isnan(value) else float(value)
+
+
+def _advice(error: OSError, path: Path, size: int) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full or a limit is reached; make room for {size / 1e6:.1f} MB in {path.parent}."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Choose a folder you may write to; {path.parent} is not."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"Create the folder {path.parent} first."
+    return f"Check the folder {path.parent}."

@@ -1,0 +1,288 @@
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import tiny
+from medloupe import export, modelfile
+from medloupe.backbones import backbone
+from medloupe.errors import BackboneError, ModelFileError, ParityError
+from medloupe.model import Head, Model
+from medloupe.runtime import run, session
+
+IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    (tmp_path / "backbone").mkdir()
+    return tiny.model(tmp_path / "backbone")
+
+
+def left_over(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.name != "backbone")
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_file_answers_as_the_training_path_does(tmp_path: Path, task: str) -> None:
+    model = tiny.model(tmp_path, task)
+    apart = export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES)
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, IMAGES)
+    trained_on, maps = run(session(model.backbone.path), ["embedding", "map"], IMAGES)
+    assert apart <= 1e-6
+    np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)
+    np.testing.assert_allclose(logits, model.head.logits(trained_on), atol=1e-5)
+    np.testing.assert_allclose(embedding, trained_on, atol=1e-6)
+    np.testing.assert_allclose(heatmap, np.einsum("kd,ndhw->nkhw", model.head.weight, maps), atol=1e-5)
+    np.testing.assert_allclose(heatmap.mean((2, 3)) + model.head.bias, logits, atol=1e-5)
+    if task == "multiclass":
+        np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+
+
+def test_graph_is_the_contract_and_nothing_else(tmp_path: Path, model: Model) -> None:
+    export.write_onnx(model, tmp_path / "m.onnx")
+    graph = onnx.load(tmp_path / "m.onnx")
+    onnx.checker.check_model(graph, full_check=True)
+    assert [v.name for v in graph.graph.input] == ["image"]
+    assert [v.name for v in graph.graph.output] == ["probabilities", "logits", "embedding", "heatmap"]
+    assert all(v.type.tensor_type.shape.dim[0].dim_param == "N" for v in graph.graph.output)
+    assert (graph.ir_version, graph.opset_import[0].version, graph.producer_name) == (8, 17, "medloupe")
+    assert "cut" not in {name for node in graph.graph.node for name in node.output}
+    weights = {t.name: t for t in graph.graph.initializer}
+    assert weights["head.weight"].data_type == onnx.TensorProto.FLOAT
+    assert weights["w1_f16"].data_type == onnx.TensorProto.FLOAT16
+
+
+def test_card_travels_with_unicode_figures_and_backbone(tmp_path: Path, model: Model) -> None:
+    card = {**model.card, "metrics": {"auc": np.float32(0.5), "f1": float("nan"), "each": np.arange(2)}}
+    export.write_onnx(replace(model, card=card), tmp_path / "m.onnx")
+    props = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert props["medloupe.format"] == "1"
+    assert "क्षय रोग" in props["medloupe.card"]
+    read = json.loads(props["medloupe.card"])
+    assert list(read) == sorted(read)
+    assert read["metrics"] == {"auc": 0.5, "f1": None, "each": [0, 1]}
+    assert read["backbone"]["sha256"] == model.backbone.sha256
+    assert "file" not in read["backbone"]
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path, model: Model) -> None:
+    export.write_onnx(model, tmp_path / "a.onnx")
+    backwards = dict(reversed(list(model.card.items())))
+    export.write_onnx(replace(model, card=backwards), tmp_path / "b.onnx", check_images=IMAGES)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_a_loaded_model_can_be_saved_again(tmp_path: Path, model: Model) -> None:
+    first = modelfile.load(model.save(tmp_path / "a.onnx").onnx or "")
+    second = modelfile.load(first.save(tmp_path / "b.onnx").onnx or "")
+    second.save(tmp_path / "c.onnx")
+    assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
+    answers = [run(session(tmp_path / f), ["probabilities"], IMAGES)[0] for f in ("a.onnx", "c.onnx")]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_shipped_backbone_comes_back_as_the_installed_one(tmp_path: Path) -> None:
+    base = backbone()
+    rng = np.random.default_rng(0)
+    head = Head(
+        weight=rng.normal(0, 0.05, (3, base.card.dimension)).astype(np.float32),
+        bias=np.zeros(3, np.float32),
+        task="multiclass",
+    )
+    model = Model(backbone=base, head=head, card={"name": "x", "task": "multiclass", "labels": ["a", "b", "c"]})
+    assert export.write_onnx(model, tmp_path / "m.onnx") <= 1e-4
+    loaded = modelfile.load(tmp_path / "m.onnx")
+    assert loaded.backbone == base
+    loaded.save(tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+    # The same claim over other weights is not believed: its embeddings would be cached as the installed backbone's.
+    forged = onnx.load(tmp_path / "m.onnx")
+    weight = next(t for t in forged.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
+    weight.raw_data = bytes(len(weight.raw_data))
+    (tmp_path / "forged.onnx").write_bytes(forged.SerializeToString())
+    assert modelfile.load(tmp_path / "forged.onnx").backbone.sha256 != base.sha256
+
+
+# ------------------------------------------------------------ nothing but whole
+
+
+def test_disagreement_is_refused_and_leaves_nothing(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Head, "probabilities", lambda self, e: np.full((len(e), 4), 0.25, np.float32))
+    with pytest.raises(ParityError, match="differ by"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+def test_what_is_no_number_never_agrees(tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Head, "probabilities", lambda self, e: np.full((len(e), 4), np.nan, np.float32))
+    with pytest.raises(ParityError, match="inf"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+def test_embedding_must_be_the_mean_of_the_map(tmp_path: Path, model: Model) -> None:
+    graph = onnx.load(model.backbone.path)
+    graph.graph.node[-1].op_type = "ReduceMax"
+    model.backbone.path.write_bytes(graph.SerializeToString())
+    with pytest.raises(ParityError, match="do not add up"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+def test_a_file_that_was_there_survives_a_failure(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export.write_onnx(model, tmp_path / "m.onnx")
+    before = (tmp_path / "m.onnx").read_bytes()
+    monkeypatch.setattr(export, "PARITY", -1.0)
+    with pytest.raises(ParityError):
+        export.write_onnx(replace(model, card={**model.card, "name": "other"}), tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == before
+    assert left_over(tmp_path) == ["m.onnx"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs resource limits")
+def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    script = """
+        import resource, sys
+        from pathlib import Path
+        import tiny
+        from medloupe.errors import ModelFileError
+        from medloupe.export import write_onnx
+        folder = Path(sys.argv[1])
+        (folder / "backbone").mkdir()
+        model = tiny.model(folder / "backbone")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_onnx(model, folder / "m.onnx")
+        except ModelFileError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(tmp_path / "m.onnx") in done.stdout
+    assert "make room for 0.0 MB" in done.stdout
+    assert left_over(tmp_path) == []
+
+
+def test_missing_folder_says_what_to_create(tmp_path: Path, model: Model) -> None:
+    with pytest.raises(ModelFileError, match=r"Create the folder .*nowhere"):
+        export.write_onnx(model, tmp_path / "nowhere" / "m.onnx")
+    with pytest.raises(ModelFileError, match="is a folder"):
+        export.write_onnx(model, tmp_path)
+    assert left_over(tmp_path) == []
+
+
+def test_failed_rename_is_told_and_cleaned_up(tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(ModelFileError, match="Choose a folder you may write to"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path, model: Model) -> None:
+    before = os.umask(0o022)
+    try:
+        export.write_onnx(model, tmp_path / "m.onnx")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "m.onnx").stat().st_mode) == 0o644
+
+
+# ------------------------------------------------------------- parts that do not fit
+
+
+def test_head_for_another_backbone(tmp_path: Path, model: Model) -> None:
+    head = replace(model.head, weight=np.zeros((4, 5), np.float32))
+    with pytest.raises(ModelFileError, match=r"\(4, 5\).*need \(4, 8\)"):
+        export.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
+
+
+def test_head_that_is_no_number(tmp_path: Path, model: Model) -> None:
+    head = replace(model.head, bias=np.full(4, np.nan, np.float32))
+    with pytest.raises(ModelFileError, match="no numbers"):
+        export.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": ["a", "b", "c", "a"]}, "label 'a' twice"),
+        ({"name": ""}, "no proper name"),
+        ({"task": "multilabel"}, "but the head is multiclass"),
+    ],
+)
+def test_card_that_could_not_be_read_back(tmp_path: Path, model: Model, change: dict, said: str) -> None:
+    with pytest.raises(ModelFileError, match=said):
+        export.write_onnx(replace(model, card={**model.card, **change}), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES[:0], IMAGES.astype(np.float32), IMAGES[0], IMAGES[:, :16]],
+    ids=["none", "float", "single", "small"],
+)
+def test_check_images_of_another_shape(tmp_path: Path, model: Model, images: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"must be uint8 \(n, 32, 32, 3\)"):
+        export.write_onnx(model, tmp_path / "m.onnx", check_images=images)
+
+
+def rename(graph: onnx.ModelProto, old: str, new: str) -> None:
+    for node in graph.graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                if name == old:
+                    names[i] = new
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"), [("map", "other", "does not compute map"), ("top", "logits", "names logits")]
+)
+def test_backbone_outside_the_contract(tmp_path: Path, model: Model, old: str, new: str, said: str) -> None:
+    graph = onnx.load(model.backbone.path)
+    rename(graph, old, new)
+    model.backbone.path.write_bytes(graph.SerializeToString())
+    with pytest.raises(BackboneError, match=said):
+        export.write_onnx(model, tmp_path / "m.onnx")
+
+
+def test_backbone_with_an_operator_that_is_not_listed(tmp_path: Path, model: Model) -> None:
+    graph = onnx.load(model.backbone.path)
+    graph.graph.node[-2].op_type = "Hardmax"
+    model.backbone.path.write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelFileError, match=r"m\.onnx uses the operator 'Hardmax'"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+def test_missing_backbone(tmp_path: Path, model: Model) -> None:
+    model.backbone.path.unlink()
+    with pytest.raises(BackboneError, match="cannot be read"):
+        export.write_onnx(model, tmp_path / "m.onnx")
+
+
+def test_advice_names_what_to_do() -> None:
+    for number, said in ((28, "make room"), (30, "may write to"), (2, "Create the folder"), (5, "Check the folder")):
+        assert said in export._advice(OSError(number, ""), Path("/x/m.onnx"), 10)
