@@ -18,7 +18,7 @@ from medloupe import console
 from medloupe.settings import home
 from medloupe.store import Store
 
-PATIENTS = 60
+PATIENTS = 120
 VIEWS = 2
 
 
@@ -44,15 +44,16 @@ def cell(rng: np.random.Generator, tint: np.ndarray, *, ringed: bool) -> Image.I
     draw = ImageDraw.Draw(image)
     x, y, r = rng.uniform(42, 54), rng.uniform(42, 54), rng.uniform(26, 36)
     draw.ellipse((x - r, y - 0.9 * r, x + r, y + 0.9 * r), fill=colour)
-    if ringed:
-        a, b = x + rng.uniform(-0.4, 0.4) * r, y + rng.uniform(-0.4, 0.4) * r
-        s = rng.uniform(4, 7)
-        draw.ellipse((a - s, b - s, a + s, b + s), outline=(128, 70, 140), width=int(rng.integers(1, 3)))
-    for _ in range(int(rng.integers(0, 4))):  # platelets and dust, in both classes
+    for ring in (True, False, False)[0 if ringed else 1 :]:  # both classes have dots inside, one a ring as well
+        a, b = x + rng.uniform(-0.5, 0.5) * r, y + rng.uniform(-0.5, 0.5) * r
+        s = rng.uniform(5, 9) if ring else rng.uniform(3, 6)
+        ink = tuple(int(c * rng.uniform(0.7, 0.92)) for c in colour)
+        draw.ellipse((a - s, b - s, a + s, b + s), outline=ink, fill=None if ring else ink, width=2)
+    for _ in range(int(rng.integers(0, 4))):  # platelets and dust around
         a, b, s = rng.uniform(5, 90), rng.uniform(5, 90), rng.uniform(1, 3)
         draw.ellipse((a - s, b - s, a + s, b + s), fill=(150, 110, 160))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4)))
-    noisy = np.asarray(image, np.float32) + rng.normal(0, 5, (96, 96, 1))
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.8)))
+    noisy = np.asarray(image, np.float32) + rng.normal(0, rng.uniform(4, 9), (96, 96, 1))
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 

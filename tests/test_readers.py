@@ -18,7 +18,6 @@ from medloupe.readers.base import split_of
 from medloupe.records import Box, Dataset, Record
 from readers_cases import CASES, dicom, mnist, picture, write
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NAMES = [reader.name for reader in READERS]
 
 
@@ -962,14 +961,11 @@ REAL = {
     ),
 }
 
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data sets are not there: {DATA}")
-
 
 @pytest.mark.realdata
-@needs_data
 @pytest.mark.parametrize("name", REAL)
-def test_real_sets(name: str):
-    data = read(DATA / name)
+def test_real_sets(name: str, real_sets: Path):
+    data = read(real_sets / name)
     task, counts, patients, splits = REAL[name]
     assert (data.task, data.counts(), dict(data.splits)) == (task, counts, splits)
     assert len({r.patient for r in data.records} - {None}) == patients
@@ -978,26 +974,24 @@ def test_real_sets(name: str):
 
 
 @pytest.mark.realdata
-@needs_data
-def test_real_details():
-    covid = read(DATA / "covid_cxr")
+def test_real_details(real_sets: Path):
+    covid = read(real_sets / "covid_cxr")
     assert sum(not r.labels for r in covid.records) == 71
     assert sum(len(r.boxes) for r in covid.records) == 966
-    boxes = read(DATA / "brain_boxes")
+    boxes = read(real_sets / "brain_boxes")
     assert len(boxes) == 880
     assert len(boxes.skipped["not in the table"]) == 13
-    findings = read(DATA / "chest_findings", labels="labels")
+    findings = read(real_sets / "chest_findings", labels="labels")
     assert findings.task == "multilabel"
     assert len(findings.labels) == 14
     assert (findings.targets.sum(axis=1) == 0).sum() == 400
-    cells = read(DATA / "malaria" / "train", patient=r"C\d+P\d+")
+    cells = read(real_sets / "malaria" / "train", patient=r"C\d+P\d+")
     assert cells.reader == "folders"
     assert cells.labels == ("Parasitized", "Uninfected")
     assert sum(r.patient is not None for r in cells.records) > 2000
 
 
 @pytest.mark.realdata
-@needs_data
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -1010,4 +1004,4 @@ def test_real_details():
 )
 def test_real_sets_that_hold_no_images(name: str, expected: str):
     with pytest.raises(DataError, match=expected):
-        read(DATA / name)
+        read(real_sets / name)

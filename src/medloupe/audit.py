@@ -16,6 +16,7 @@ from medloupe.split import joined, same
 Level = Literal["serious", "warning", "notice"]
 FEW = 10  # groups of a label below which its figures say little
 TOO_FEW = 2  # below which it cannot be judged at all
+SPOILT = 0.01  # share of contradicting images from which figures are in doubt
 SKEWED = 0.9  # share of the commonest class from which accuracy misleads
 _SHOWN = 50  # examples listed for each finding
 _ORDER = ("serious", "warning", "notice")
@@ -109,19 +110,20 @@ def _unreadable(features: Features) -> list[Finding]:
 
 def _copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
     sets = _sets(len(data), exact)
-    contradicting = [rows for rows in sets if len({_label(data, i) for i in rows}) > 1]
+    y = data.targets
+    contradicting = [rows for rows in sets if ((y[rows] == 1).any(0) & (y[rows] == 0).any(0)).any()]
     across = [rows for rows in sets if len({data.records[i].split for i in rows} - {None}) > 1]
     findings = []
     if contradicting:
         n = sum(map(len, contradicting))
-        pairs = [_label(data, i) for i in contradicting[0]]
+        said = [_label(data, i) for i in contradicting[0]]
         findings.append(
             Finding(
                 kind="duplicates_across_labels",
-                level="serious",
+                level="serious" if n >= SPOILT * len(data) else "warning",
                 title=f"{_number(len(contradicting), 'image')} {_is(len(contradicting))} filed under two labels or more",
                 detail=f"{_number(n, 'file')} with identical content carry labels that contradict each other; the"
-                f" first says {' and '.join(sorted(set(pairs)))}. At most one can be true.",
+                f" first says {' and '.join(sorted(set(said)))}. At most one can be true.",
                 advice="Find out which label is right and delete the others; until then they teach the model nothing"
                 " and count as errors whatever it answers.",
                 count=len(contradicting),
@@ -142,7 +144,8 @@ def _copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
                 files=_files(data, across),
             )
         )
-    rest = [rows for rows in sets if rows not in contradicting and rows not in across]
+    told = {rows[0] for rows in (*contradicting, *across)}
+    rest = [rows for rows in sets if rows[0] not in told]
     if rest:
         n = sum(len(rows) - 1 for rows in rest)
         findings.append(
@@ -162,9 +165,9 @@ def _copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
 def _near_copies(data: Dataset, near: np.ndarray) -> list[Finding]:
     if not len(near):
         return []
-    labels = np.array([_label(data, i) for i in range(len(data))])
+    one, other = data.targets[near.T]
     splits = np.array([r.split or "" for r in data.records])
-    two = near[labels[near[:, 0]] != labels[near[:, 1]]]
+    two = near[(np.abs(one - other) == 1).any(1)]  # a missing label contradicts none
     across = near[(splits[near[:, 0]] != splits[near[:, 1]]) & (splits[near] != "").all(1)]
     findings = []
     if len(two):
@@ -287,7 +290,8 @@ def _sets(n: int, pairs: np.ndarray) -> list[list[int]]:
 
 def _label(data: Dataset, i: int) -> str:
     """The label as one text: the set of findings where there are several."""
-    return "|".join(sorted(name for name, v in data.records[i].labels.items() if v == 1)) or "(no label)"
+    labels = data.records[i].labels
+    return "|".join(sorted(name for name, v in labels.items() if v == 1)) or ("(none)" if labels else "(no label)")
 
 
 def _files(data: Dataset, rows: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:

@@ -166,6 +166,7 @@ def _from_file(path: Path) -> Backbone:
         raise BackboneError(f"There is no backbone file {path}.", "Give the path of an existing .onnx file.")
     opened = session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
+    types = {v.name: v.type for v in opened.get_inputs()}
     want = {"image": 4, "embedding": 2, "map": 4, "cut": 4}
     for value, rank in want.items():
         if len(shapes.get(value, ())) != rank or not all(isinstance(n, int) for n in shapes[value][1:]):
@@ -174,6 +175,19 @@ def _from_file(path: Path) -> Backbone:
                 f" it has {', '.join(f'{k}{v}' for k, v in shapes.items())}.",
                 "The contract stands at the top of medloupe/backbones.py.",
             )
+    _, height, width, channels = shapes["image"]
+    if types["image"] != "tensor(uint8)" or height != width or channels != 3:
+        raise BackboneError(
+            f"{path} cannot serve as a backbone: its `image` must be uint8 (N, S, S, 3), it is {types['image']}"
+            f" {shapes['image']}.",
+            "Put the normalisation and the change of axes into the graph.",
+        )
+    if shapes["map"][1] != shapes["embedding"][1]:
+        raise BackboneError(
+            f"{path} cannot serve as a backbone: its `map` has {shapes['map'][1]} channels and its `embedding`"
+            f" {shapes['embedding'][1]}; the embedding must be the mean of the map.",
+            "The contract stands at the top of medloupe/backbones.py.",
+        )
     card = BackboneCard(
         name=path.stem,
         source=f"the file {path.name}",

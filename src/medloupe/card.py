@@ -52,10 +52,11 @@ def card(
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": FITTING},
         "data": _data(features, verdict),
-        "split": _split(features, plan, verdict),
+        "split": _split(plan, verdict, seed),
         "audit": found,
         "metrics": figures,
         "secondary": secondary,
+        "with_leaks": evaluate.headline(verdict.leaky, seed) if verdict.leaky else None,
         "per_label": table,
         "decision": _decision(features, verdict),
         "confusion": evaluate.confusion(verdict.judged),
@@ -108,7 +109,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
         "patients": len(patients) or None,
         "fingerprint": fingerprint.hexdigest(),
         "digests": remembered(labelled),
-        "splits": {k or "none": v for k, v in data.splits.items()},
+        "splits": {k or "none": v for k, v in data.splits.items()} if set(data.splits) - {""} else {},
         "licence": data.origin.get("licence"),
         "citation": data.origin.get("citation"),
         "source": data.origin.get("source"),
@@ -118,7 +119,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _split(features: Features, plan: Plan, verdict: Verdict) -> dict[str, Any]:
+def _split(plan: Plan, verdict: Verdict, seed: int) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
     groups = len(np.unique(plan.groups[verdict.everything]))
     n = len(verdict.everything)
@@ -145,6 +146,9 @@ def _split(features: Features, plan: Plan, verdict: Verdict) -> dict[str, Any]:
             f" {len(plan.leaking):,} training images were left out for this because a copy of them, or another image of"
             " the same patient, is in the test split."
         )
+        if verdict.leaky:
+            auc = evaluate.headline(verdict.leaky, seed)["auc"]["value"]
+            leaking += f" With them left in, as figures published on this split have it, the AUC would be {auc:.3f}."
     sentence = (
         f"Judged on the {len(plan.test):,} images of the test split that the data brings, by a head that was chosen,"
         f" calibrated and fitted on the other {len(plan.fitting):,}.{leaking} The model that is shipped was then fitted"

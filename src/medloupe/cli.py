@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -40,11 +45,15 @@ def _show_version(value: bool) -> None:
 Home = Annotated[
     Path | None,
     typer.Option(
-        "--home", metavar="DIR", callback=_use_home, help="Where the store and the caches live (MEDLOUPE_HOME)."
+        "--home",
+        metavar="DIR",
+        readable=False,  # what cannot be read is a failure with advice, not a mistake in typing
+        callback=_use_home,
+        help="Where the store and the caches live (MEDLOUPE_HOME).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="A folder, a table or a MedMNIST .npz.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
 Labels = Annotated[
     str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
@@ -55,7 +64,7 @@ Patient = Annotated[
 SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help="Column that says train, val or test.")]
 Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
 Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
-Seed = Annotated[int, typer.Option(metavar="S", help="Same data and seed, same model.")]
+Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
 BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 
 
@@ -213,6 +222,7 @@ def export(
     model: ModelName,
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
     precision: Annotated[str, typer.Option(metavar="fp32", help="Only fp32 so far.")] = "fp32",
+    json: Json = False,
     home: Home = None,
 ) -> None:
     """Write one self-contained ONNX file, checked against the model."""
@@ -223,8 +233,16 @@ def export(
     from medloupe.export import write_onnx
     from medloupe.resolve import find_model
 
-    parity = write_onnx(find_model(model), out)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, agrees with the model within {parity:.1g}", err=True)
+    loaded = find_model(model)
+    parity = write_onnx(loaded, out)
+    size = out.stat().st_size
+    if json:
+        from medloupe import console
+
+        said = {"name": loaded.name, "version": loaded.version, "onnx": str(out), "bytes": size, "parity": parity}
+        console.print_json(said)
+    else:
+        typer.echo(f"{out}: {size / 1e6:.1f} MB, agrees with the model within {parity:.1g}", err=True)
 
 
 @models_app.command("list")
@@ -253,6 +271,7 @@ def models_show(model: ModelName, json: Json = False, home: Home = None) -> None
 def models_remove(
     model: ModelName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
     home: Home = None,
 ) -> None:
     """Remove one version (name@version), or all versions of a name."""
@@ -262,8 +281,16 @@ def models_remove(
     what = f"version {version} of {name}" if version else f"all versions of {name}"
     if not yes and not typer.confirm(f"Remove {what}?", err=True):
         raise typer.Exit(1)
-    Store.open().remove(name, version)
-    typer.echo(f"Removed {what}.", err=True)
+    store = Store.open()
+    versions = [v.version for v in store.list() if v.name == name and version in (None, v.version)]
+    store.remove(name, version)
+    if json:
+        from medloupe import console
+
+        for number in versions:
+            console.print_json({"removed": name, "version": number})
+    else:
+        typer.echo(f"Removed {what}.", err=True)
 
 
 def _write(path: Path, text: str) -> None:
@@ -276,20 +303,57 @@ def _write(path: Path, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: errors raised on purpose become one or two lines and exit code 1."""
+    """Entry point: errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal or pipe that cannot show a character must not end the work
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with _interruptible() as stopped:
+        try:
+            app(arguments)
+        except BaseException as e:
+            # Not only KeyboardInterrupt: Typer turns it into an exit, and an import in C into an ImportError.
+            if stopped:
+                typer.echo(f"medloupe: stopped. {_RESUMES}", err=True)
+                sys.exit(130)
+            if isinstance(e, MedloupeError):
+                _fail(e.message, e.hint)
+            if isinstance(e, BrokenPipeError):
+                sys.stderr.close()
+                sys.exit(1)
+            if isinstance(e, OSError):  # a folder without rights, a disk that fails
+                place = f"{e.filename}: " if e.filename else ""
+                _fail(f"{place}{e.strerror or e}.", "Check the path, your rights there and the disk.")
+            raise
+
+
+_RESUMES = "What was embedded so far is kept; the same command goes on from there."
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Remembers, in the list, that Ctrl-C was pressed."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield stopped  # started with Ctrl-C ignored, or inside another program, which sees to it
+        return
+    signal.signal(signal.SIGINT, stop)
     try:
-        app(arguments)
-    except MedloupeError as e:
-        typer.echo(f"medloupe: {e.message}", err=True)
-        if e.hint:
-            typer.echo(f"  → {e.hint}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("medloupe: stopped. What was embedded so far is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _fail(message: str, hint: str) -> NoReturn:
+    typer.echo(f"medloupe: {message}", err=True)
+    if hint:
+        typer.echo(f"  → {hint}", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,13 @@ _NAMES = {
 
 
 def print_json(value: Any) -> None:
-    """One line on stdout."""
-    typer.echo(jsonlib.dumps(value, ensure_ascii=False))
+    """One line on stdout; ASCII only where stdout cannot show all (another encoding, or file names that are no text)."""
+    line = jsonlib.dumps(value, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = jsonlib.dumps(value)
+    typer.echo(line)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from medloupe.features import Features
 from medloupe.head import mean_and_scale
+from medloupe.split import same as same_values
 
 COSINE = 0.75  # of standardised embeddings
 CORRELATION = 0.95  # of grey thumbnails
@@ -22,14 +23,15 @@ _CHUNK = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
-    """Pairs of rows (M, 2), each with the lower row first. exact: same content. near: alike, not the same."""
+    """Pairs of rows (M, 2), each with the lower row first. exact: same content; of files with the same bytes each is
+    paired with the first only. near: alike, not the same."""
 
     exact: np.ndarray
     near: np.ndarray
 
 
 def find(features: Features) -> Duplicates:
-    """Every pair of copies and near copies. Time grows with the square of the images, memory does not."""
+    """The copies and near copies. Time grows with the square of the images, memory does not."""
     x = features.embeddings
     n = len(x)
     digests = np.array([np.void(d) for d in features.digests])
@@ -40,7 +42,8 @@ def find(features: Features) -> Duplicates:
         centred = x[start : start + _CHUNK] - mean
         norms[start : start + _CHUNK] = np.sqrt(np.einsum("nd,nd,d->n", centred, centred, weight)) + 1e-6
     thumbs = _normalised_thumbs(features.facts["thumb"])
-    exact, near = [], []
+    exact = [np.array([(rows[0], i) for i in rows[1:]]) for rows in same_values(features.digests)]
+    near = []
     for start in range(0, n, _CHUNK):
         a = (x[start : start + _CHUNK] - mean) * weight
         for other in range(0, start + 1, _CHUNK):  # pairs are found once, from the later row
@@ -52,10 +55,10 @@ def find(features: Features) -> Duplicates:
             i, j = i[keep], j[keep]
             agree = np.einsum("mt,mt->m", thumbs[start + i], thumbs[other + j])
             same = digests[start + i] == digests[other + j]
-            same |= (cosine[i, j] >= IDENTICAL) & (agree >= IDENTICAL)
+            pixels = ~same & (cosine[i, j] >= IDENTICAL) & (agree >= IDENTICAL)
             pairs = np.column_stack([other + j, start + i])
-            exact.append(pairs[same])
-            near.append(pairs[~same & (agree >= CORRELATION)])
+            exact.append(pairs[pixels])
+            near.append(pairs[~same & ~pixels & (agree >= CORRELATION)])
     return Duplicates(exact=_sorted(exact), near=_sorted(near))
 
 

@@ -16,6 +16,7 @@ SENSITIVITY = 0.9  # of the operating points, unless told otherwise
 SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
 AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for how common a class is
+_A_YEAR = {"M": 12, "W": 52, "D": 365}  # DICOM writes the age of infants as 006M, 013W or 021D
 _WORTHWHILE = 0.01  # gain in balanced accuracy for which a stronger correction is taken
 _SMALLEST_SUBGROUP = 20
 _LARGEST_CURVE = 160  # points drawn
@@ -76,8 +77,8 @@ def class_weights(targets: np.ndarray, strength: float) -> np.ndarray:
     name a rare one. strength 0 announces the most probable class; 1 the one whose probability exceeds its share of the
     training data most, which is best for the balanced accuracy where the calibration is exact.
     """
-    shares = np.maximum(np.nanmean(targets, axis=0), 1e-6)
-    weights = shares**-strength
+    shares = np.nanmean(targets, axis=0)
+    weights = np.where(shares > 0, shares, 1) ** -strength  # a class without cases is not favoured for its rarity
     return weights / weights.sum()
 
 
@@ -135,9 +136,7 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
         add("macro_f1", metrics.average([metrics.f1(called[k] & known[:, k], truth[:, k]) for k in labels]))
         found = {k: metrics.share(called[k], truth[:, k]) for k in labels}
         if judged.task == "multiclass":
-            hit = np.zeros(len(p), bool)
-            for k in labels:
-                hit |= called[k] & truth[:, k]
+            hit = truth[np.arange(len(p)), judged.answers[r]]
             add("balanced_accuracy", metrics.average(list(found.values())))
             add("accuracy", metrics.share(hit, known.any(1)))
             top = p.argmax(1)
@@ -193,8 +192,10 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
         values = metrics.intervals({n: metrics.average(m) for n, m in wanted.items()}, judged.groups, seed)
         positives, negatives = _sides(judged, k)
         values["auc"] = metrics.widened_auc(values["auc"], positives, negatives)
-        for measure, n in (("sensitivity", positives), ("specificity", negatives)):
-            for prefix in ("", "point_"):
+        for prefix, call in (("", judged.called(0, k)), ("point_", judged.flags[0, :, k])):
+            called, passed = (len(np.unique(judged.groups[known & c])) for c in (call, ~call))
+            sizes = {"sensitivity": positives, "specificity": negatives, "ppv": called, "npv": passed}
+            for measure, n in sizes.items():
                 values[prefix + measure] = metrics.widened_share(values[prefix + measure], n)
         point = {m: values.pop("point_" + m) for m in ("sensitivity", "specificity", "ppv", "npv")}
         threshold = None if np.isnan(limits[k]) else float(limits[k])
@@ -263,8 +264,9 @@ def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[
 def _band(column: str, text: str) -> str:
     if column.lower() != "age":
         return text
+    number, unit = text.strip().upper(), text.strip().upper()[-1:]
     try:
-        age = float(text.rstrip("Yy "))
+        age = float(number.rstrip("YMWD")) / _A_YEAR.get(unit, 1)
     except ValueError:
         return ""
     return next((f"{low}-{high}" if high < 130 else f"{low}+" for low, high in AGE_BANDS if low <= age < high + 1), "")

@@ -74,18 +74,28 @@ class FeatureCache:
 
         Rows that lie in order are mapped from the file, without a copy; else they are gathered.
         """
+        try:
+            return self._read(digests)
+        except OSError as e:
+            raise self._explained(e) from e
+
+    def _read(self, digests: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, list[int]]:
         rows = np.array([self.rows.get(d, -1) for d in digests], np.int64)
         n = len(rows)
         facts = np.empty(n, FACTS)
+        path, thumbs = self.folder / "embeddings.f32", self.folder / "thumbs.bin"
+        for file in (path, thumbs):  # an empty cache, or a file deleted beside its index
+            if not file.exists():
+                file.touch()
         mapped = bool(n) and rows[0] >= 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + n))
+        mapped = mapped and path.stat().st_size >= (int(rows[-1]) + 1) * self.dimension * 4  # cut short otherwise
         if mapped:
             offset = int(rows[0]) * self.dimension * 4
-            path = self.folder / "embeddings.f32"
             embeddings = np.asarray(np.memmap(path, np.float32, "r", offset, (n, self.dimension)))
         else:
             embeddings = np.zeros((n, self.dimension), np.float32)
         damaged = []
-        with (self.folder / "embeddings.f32").open("rb") as fe, (self.folder / "thumbs.bin").open("rb") as ff:
+        with path.open("rb") as fe, thumbs.open("rb") as ff:
             for i, row in enumerate(rows):
                 if row < 0:
                     damaged.append(i)

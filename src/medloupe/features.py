@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from medloupe.backbones import Backbone
-from medloupe.errors import DataError, ImageError, UnreadableImageError
+from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.images import FITTING, load_measured
 from medloupe.records import Dataset, Record
@@ -92,7 +92,12 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None) -
         rows = readable()
         again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
         broken |= _embed_into(cache, again, backbone, progress)
-        embeddings, facts, _ = cache.read([digests[i] for i in readable()])
+        embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
+        if damaged:
+            raise StoreError(
+                f"The feature cache {cache.folder} does not give back what was written to it.",
+                "The disk may be failing: choose another place with --home or MEDLOUPE_HOME.",
+            )
         missing |= again
     for record, digest in zip(data.records, digests, strict=True):
         if digest in broken:

@@ -17,7 +17,7 @@ from medloupe.model import CARD_FORMAT
 from medloupe.wire import BYTES, MAX_FIELDS, fields
 
 CARD_KEY, FORMAT_KEY = "medloupe.card", "medloupe.format"
-MAX_BYTES = 512 * 2**20  # 70 times the usual file, and while it is parsed it is in memory three times
+MAX_BYTES = 512 * 2**20  # 70 times the usual file; while it is checked it is in memory several times
 MAX_CARD = 16 * 2**20  # a card takes 30 kB, and 11 bytes more for every training image it remembers
 MAX_LABELS = 10_000
 METADATA_PROPS = 14  # number of the field in onnx.ModelProto; 1 and 2 are key and value within

@@ -221,12 +221,12 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
     k = logits.shape[1]
     if task == "multiclass":
         known = ~np.isnan(targets).any(1)
-        z, y = logits[known].astype(np.float64), targets[known].argmax(1)
+        z, y = logits[known].astype(np.float64), _softened(targets[known], k)
 
         def loss(t: float) -> float:
             s = z / t
             s = s - s.max(1, keepdims=True)
-            return float((np.log(np.exp(s).sum(1)) - s[np.arange(len(s)), y]).mean())
+            return float((np.log(np.exp(s).sum(1)) - (s * y).sum(1)).mean())
 
         return np.full(k, _golden(loss), np.float32)
     temperature = np.ones(k, np.float32)
@@ -234,8 +234,18 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
         known = ~np.isnan(targets[:, j])
         z, y = logits[known, j].astype(np.float64), targets[known, j]
         if 0 < y.sum() < len(y):
-            temperature[j] = _golden(lambda t, z=z, y=y: float((np.logaddexp(0, z / t) - y * z / t).mean()))
+            soft = _softened(y, 2)
+            temperature[j] = _golden(lambda t, z=z, y=soft: float((np.logaddexp(0, z / t) - y * z / t).mean()))
     return temperature
+
+
+def _softened(targets: np.ndarray, k: int) -> np.ndarray:
+    """Truth as after one more case of each of k answers: n cases told apart without a mistake do not make certainty.
+
+    Source: Platt (1999), "Probabilistic outputs for support vector machines", section 2.2.
+    """
+    share = k / (len(targets) + k)
+    return targets.astype(np.float64) * (1 - share) + share / k
 
 
 def _golden(loss, low: float = -2.3, high: float = 3.0) -> float:

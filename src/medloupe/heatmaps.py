@@ -28,13 +28,14 @@ def contributions(head: Head, feature_map: np.ndarray) -> np.ndarray:
 def evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
     """What speaks for a label at each place, float32 (h, w), of one image's contributions (K, h, w).
 
-    Among exclusive classes only the difference to the others counts: what adds the same to all moves no probability.
+    Above 0 are the places that speak more for it than the picture does on average. Among exclusive classes only the
+    difference to the strongest other counts: what adds the same to all moves no probability.
     """
     own = parts[label]
-    if task == "multilabel" or len(parts) == 1:
-        return own - own.mean()
-    others = np.delete(parts, label, axis=0)
-    return own - others.max(0)
+    if task != "multilabel" and len(parts) > 1:
+        others = np.delete(parts, label, axis=0)
+        own = own - others[others.mean((1, 2)).argmax()]
+    return own - own.mean()
 
 
 def overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None = None) -> bytes:

@@ -26,7 +26,8 @@ class Verdict:
     fitted: on all labelled records (rows `everything`). judged: the predictions behind the headline, for rows `rows`
     of the features. limits: thresholds (K,) of the operating points. strength: of the correction for common classes,
     or None with several labels at once. secondary: cross-validation over all records,
-    where the headline is from a test split.
+    where the headline is from a test split. leaky: the test split judged by a head that also learned from the training
+    images that leak into it, which is how published figures come about; None where nothing leaks.
     """
 
     fitted: Fitted
@@ -36,6 +37,7 @@ class Verdict:
     limits: np.ndarray
     strength: float | None
     secondary: Judged | None
+    leaky: Judged | None
     learning: list[dict[str, Any]]
 
     @property
@@ -65,9 +67,13 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         labels=data.labels,
         task=data.task,
     )
-    judged, rows, secondary = crossed, everything, None
+    judged, rows, secondary, leaky = crossed, everything, None, None
     if plan.test is not None:
-        judged, rows, secondary = _on_test(features, plan, levels, seed, sensitivity), plan.test, crossed
+        judged = _on_test(features, plan, plan.fitting, levels, seed, sensitivity)
+        rows, secondary = plan.test, crossed
+        if len(plan.leaking):
+            part = np.sort(np.concatenate([plan.fitting, plan.leaking]))
+            leaky = _on_test(features, plan, part, levels, seed, sensitivity)
     learning = _learning_curve(features, plan, fitted.choice, levels=levels, seed=seed)
     return Verdict(
         fitted=fitted,
@@ -77,17 +83,20 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         limits=limits,
         strength=evaluate.best_strength(fitted.out_of_fold[0], y) if exclusive else None,
         secondary=secondary,
+        leaky=leaky,
         learning=learning,
     )
 
 
-def _on_test(features: Features, plan: Plan, levels: tuple[int, ...], seed: int, sensitivity: float) -> Judged:
-    """The test split's predictions by a head searched, calibrated and fitted on the rest alone."""
+def _on_test(
+    features: Features, plan: Plan, part: np.ndarray, levels: tuple[int, ...], seed: int, sensitivity: float
+) -> Judged:
+    """The test split's predictions by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
-    y = targets[plan.fitting]
+    y = targets[part]
     trained = fit(
-        features.embeddings[plan.fitting], y, plan.groups[plan.fitting], task=data.task, levels=levels, seed=seed, repeats=1
+        features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1
     )
     p = trained.head.probabilities(features.embeddings[plan.test])[None]
     limits = evaluate.thresholds(trained.out_of_fold[0], y, sensitivity)

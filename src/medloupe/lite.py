@@ -47,6 +47,9 @@ class _TensorSpec:
 
     def array(self) -> np.ndarray:
         v = self.storage.values
+        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        if min(self.offset, *self.shape, *self.strides) < 0 or last >= len(v):  # as_strided would read beyond
+            raise ValueError("a tensor reaches outside its storage")
         return np.lib.stride_tricks.as_strided(
             v[self.offset :], self.shape, [s * v.itemsize for s in self.strides]
         ).copy()
@@ -81,15 +84,24 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     Raises ModelFileError when the file is of another format or holds anything but tensors.
     """
     f = io.BytesIO(Path(path).read_bytes())
+    try:
+        return _tensors(f)
+    except ModelFileError:
+        raise
+    except Exception as e:  # a damaged or foreign pickle makes the reader raise nearly anything
+        raise _foreign(path) from e
+
+
+def _tensors(f: io.BytesIO) -> dict[str, np.ndarray]:
+    storages: dict[str, _Storage] = {}
 
     def load() -> Any:
         reader = _Reader(f)
         reader.storages = storages
         return reader.load()
 
-    storages: dict[str, _Storage] = {}
     if load() != 0x1950A86A20F9469CFC6C:
-        raise ModelFileError(f"{path} is not a PyTorch checkpoint of the expected (pre-1.6) format.")
+        raise ValueError("another magic number")
     load()  # protocol version
     load()  # byte order and sizes of the writer's machine
     state = load()
@@ -99,6 +111,10 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         dtype = np.dtype(_DTYPES[s.kind])
         s.values = np.frombuffer(f.read(n * dtype.itemsize), dtype)
     return {k: v.array() for k, v in state.items() if isinstance(v, _TensorSpec)}
+
+
+def _foreign(path: str | Path) -> ModelFileError:
+    return ModelFileError(f"{path} is not a PyTorch checkpoint of the expected (pre-1.6) format.")
 
 
 # --------------------------------------------------------------------- graph

@@ -62,9 +62,11 @@ def _summary(values: np.ndarray) -> Metric:
 
 
 def average(metrics: Sequence[Weighted]) -> Weighted:
-    """The mean of several metrics, over those that are defined."""
+    """The mean of several metrics, over those that are defined; NaN where none is."""
 
     def mean(weights: np.ndarray) -> np.ndarray:
+        if not metrics:
+            return np.full(len(weights), np.nan)
         values = np.stack([m(weights) for m in metrics])
         defined = np.isfinite(values)
         return np.where(defined, values, 0).sum(0) / defined.sum(0)
@@ -176,7 +178,7 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
     p, z2 = hits / n, _Z**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    return float(min(p, max(0.0, centre - half))), float(max(p, min(1.0, centre + half)))
 
 
 def widened_share(metric: Metric, n: int) -> Metric:
@@ -188,19 +190,27 @@ def widened_share(metric: Metric, n: int) -> Metric:
 
 
 def widened_auc(metric: Metric, positives: int, negatives: int) -> Metric:
-    """The bootstrap interval of an AUC, joined with Hanley & McNeil's (Radiology 1982) on the logit scale.
+    """The bootstrap interval of an AUC, joined with Newcombe's (Statistics in Medicine 25 (2006) 559-573, method 5).
 
     positives, negatives: independent groups. Few groups, or an AUC of 1, leave a bootstrap without spread.
     """
     if metric["value"] is None or not positives or not negatives:
         return metric
-    pairs = positives * negatives
-    a = (metric["value"] * pairs + 0.5) / (pairs + 1)
-    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
-    variance = (a * (1 - a) + (positives - 1) * (q1 - a * a) + (negatives - 1) * (q2 - a * a)) / pairs
-    half = _Z * np.sqrt(max(variance, 0)) / max(a * (1 - a), 1e-9)
-    logit = np.log(a / (1 - a))
-    return _joined(metric, 1 / (1 + np.exp(half - logit)), 1 / (1 + np.exp(-half - logit)))
+    low = _lowest_auc(metric["value"], positives, negatives)
+    return _joined(metric, low, 1 - _lowest_auc(1 - metric["value"], positives, negatives))
+
+
+def _lowest_auc(value: float, positives: int, negatives: int) -> float:
+    """The AUC below `value` from which `value` lies 1.96 of its own standard errors (after Hanley & McNeil) away."""
+    low, high = 0.0, value
+    for _ in range(50):
+        a = (low + high) / 2
+        spread = 1 + ((positives + negatives) / 2 - 1) * ((1 - a) / (2 - a) + a / (1 + a))
+        if value - a > _Z * np.sqrt(a * (1 - a) / (positives * negatives) * spread):
+            low = a
+        else:
+            high = a
+    return low
 
 
 def _joined(metric: Metric, low: float, high: float) -> Metric:

@@ -34,7 +34,7 @@ class Predictor:
         self._own = model.onnx is not None
         path = model.onnx if model.onnx is not None else model.backbone.path
         self._network = session(path, threads=network_threads)
-        self._limits = operating_points(model.card)
+        self._limits = operating_points(model.card).astype(np.float32)
         self._weights = decision_weights(model.card)
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
@@ -76,7 +76,9 @@ class Predictor:
         p = probabilities(logits.astype(np.float64), task)
         labels = self.model.labels
         if task == "multilabel":
-            called = "|".join(n for n, v, limit in zip(labels, p, self._limits, strict=True) if v >= limit)
+            # In single precision, as the limits were found: near 1 a limit is rounded up to 1, above all that is exact.
+            flags = p.astype(np.float32) >= self._limits
+            called = "|".join(name for name, flag in zip(labels, flags, strict=True) if flag)
         else:
             called = labels[int((p * self._weights).argmax())]
         order: Sequence[int] = range(len(labels))
@@ -125,21 +127,27 @@ def decision_weights(card: Mapping[str, Any]) -> np.ndarray:
 def expand(paths: Iterable[str]) -> Iterator[Path]:
     """The files that paths name: files as they are, folders by all images within, globs by what they match.
 
-    Hidden files are left out of folders. A path that names nothing comes back as it is, to fail as a missing file.
+    What counts as an image in a folder is what counts when a data set is read. A path that names nothing comes back as
+    it is, to fail as a missing file.
     """
-    from medloupe.readers.base import IMAGE_SUFFIXES
-
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            for found in sorted(path.rglob("*")):
-                hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
-                if not hidden and found.suffix.lower() in IMAGE_SUFFIXES and found.is_file():
-                    yield found
+            yield from _images_in(path)
         elif path.exists():
             yield path
         else:
-            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (a glob may start anywhere)
-            yield from (Path(m) for m in matches if Path(m).is_file())
+            matches = [Path(m) for m in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (may start anywhere)
+            for match in matches:
+                if match.is_dir() and "**" not in text:  # which names what is in the folders already
+                    yield from _images_in(match)
+                elif match.is_file():
+                    yield match
             if not matches:
                 yield path
+
+
+def _images_in(folder: Path) -> Iterator[Path]:
+    from medloupe.readers.base import scan
+
+    return (folder / name for name in scan(folder).images)

@@ -24,7 +24,8 @@ def find_model(reference: str) -> Model:
     from medloupe import starter
     from medloupe.store import Store, parse_reference
 
-    name, _ = parse_reference(reference)
-    if name in starter.NAMES and not Store.open().has(name):
+    name, version = parse_reference(reference)
+    store = Store.open()
+    if name in starter.NAMES and version is None and not store.has(name):
         return starter.load(name)
-    return Store.open().get(*parse_reference(reference))
+    return store.get(name, version)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from medloupe.errors import MedloupeError
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -43,10 +45,17 @@ def _user_data() -> Path:
 
 
 def threads() -> int:
-    """How many worker threads to use: told, else the cores this process may run on."""
-    told = setting("MEDLOUPE_THREADS")
+    """How many worker threads to use: told, else the cores this process may run on.
+
+    Raises MedloupeError when what was told is no whole number above 0.
+    """
+    told = setting("MEDLOUPE_THREADS").strip()
     if told:
-        return max(1, int(told))
+        if not (told.isascii() and told.isdigit() and int(told) > 0):
+            raise MedloupeError(
+                f"MEDLOUPE_THREADS is {told!r}; expected a whole number above 0.", "Set it to 2, say, or unset it."
+            )
+        return int(told)
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min(cores, _quota() or cores))

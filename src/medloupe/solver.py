@@ -117,7 +117,7 @@ class _Batch:
                 steps.append(s)
                 yields.append(y)
                 del steps[:-MEMORY], yields[:-MEMORY]
-                small = f[hit] - f_new[ok] <= 1e-6 * np.maximum(np.abs(f_new[ok]), 1e-3)
+                small = f[hit] - f_new[ok] <= 1e-4 * tolerance * np.maximum(np.abs(f_new[ok]), 1e-3)
                 theta[hit], f[hit], g[hit] = trial[ok], f_new[ok], g_new[ok]
                 used[hit] += 1
                 flat = np.abs(g[hit]).max(1) <= tolerance * first[hit]

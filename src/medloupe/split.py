@@ -68,9 +68,10 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
     """
     y = data.targets
     labelled = ~np.isnan(y).all(1)
-    is_test = np.array([r.split == "test" for r in data.records]) & labelled
+    is_test = np.array([r.split == "test" for r in data.records], bool) & labelled
+    leaks = labelled & ~is_test & np.isin(groups, groups[is_test])
     notes: list[str] = []
-    if is_test.any() and (why := _unfit(data, y, groups, is_test, labelled)):
+    if is_test.any() and (why := _unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
         notes.append(f"The test split that the data brings cannot judge: {why}. Cross-validation is used instead.")
         is_test[:] = False
     if not is_test.any():
@@ -81,7 +82,6 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
             leaking=np.empty(0, np.int64),
             notes=tuple(notes),
         )
-    leaks = labelled & ~is_test & np.isin(groups, groups[is_test])
     return Plan(
         groups=groups,
         fitting=np.flatnonzero(labelled & ~is_test & ~leaks),
@@ -91,12 +91,14 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
     )
 
 
-def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, labelled: np.ndarray) -> str:
+def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
     """Why a test split cannot carry the headline, or ""."""
+    labelled = ~np.isnan(y).all(1)
     n = len(np.unique(groups[is_test]))
     if n < SMALLEST_TEST:
         return f"it holds only {n} independent {'case' if n == 1 else 'cases'}"
-    for rows, side in ((is_test, "it"), (labelled & ~is_test, "the rest")):
+    rest = "the rest" if (labelled == is_test | is_fitting).all() else "the rest, less what it shares with the test,"
+    for rows, side in ((is_test, "it"), (is_fitting, rest)):
         for name, here, overall in zip(data.labels, y[rows].T, y[labelled].T, strict=True):
             for value, what in ((1, "of"), (0, "without")):
                 wanted = min(FEWEST_CASES, len(np.unique(groups[labelled][overall == value])) // 2)

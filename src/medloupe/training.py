@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 from medloupe import __version__
 from medloupe.backbones import DEFAULT, Backbone, backbone
 from medloupe.errors import DataError, StoreError
-from medloupe.features import Scan, embed, scan
+from medloupe.features import Features, Scan, embed, scan
 from medloupe.files import write_atomically
 from medloupe.model import Head, Model
 from medloupe.records import Dataset
@@ -57,6 +59,8 @@ def train(
     check_trainable(data)
     if not 0.5 <= sensitivity < 1:
         raise DataError(f"The sensitivity {sensitivity} is not between 0.5 and 1.", "Give for example 0.95.")
+    if seed < 0:
+        raise DataError(f"The seed {seed} is negative.", "Give 0 or a whole number above.")
     say = progress or (lambda stage, done, total: None)
     network = _backbone(backbone)
     started = time.perf_counter()
@@ -77,7 +81,8 @@ def train(
         "reused": cached,
     }
     model = Model(backbone=network, head=outcome.head, card=card)
-    images = [r.image for r in data.records if found.digest.get(r.id) not in (None, b"")]
+    unreadable = {entry["file"] for entry in card["data"]["unreadable"]}
+    images = [r.image for r in data.records if r.id not in unreadable]
     writer = _Writer({**outcome.report, "card": card}, images)
     model = Store(home()).add(model, write_files=writer)
     say("writing", 1, 1)
@@ -95,7 +100,8 @@ def check_trainable(data: Dataset) -> None:
     counts = {name: n for name, n in data.counts().items() if n}
     if len(data) < 2:
         raise DataError(
-            f"{data.root} has only {len(data)} image.", "Bring at least ten a class; thirty give a first impression."
+            f"{data.root} has {'only 1 image' if len(data) else 'no images'}.",
+            "Bring at least ten a class; thirty give a first impression.",
         )
     if data.task == "multiclass" and len(counts) < 2:
         only = next(iter(counts), None)
@@ -103,6 +109,12 @@ def check_trainable(data: Dataset) -> None:
             f"{data.root} has only one class{f', {only} ({counts[only]:,} images)' if only else ''}; a classifier needs"
             " at least two to tell apart.",
             "Add a folder (or rows) of the other class, for example healthy people.",
+        )
+    if data.task == "multiclass" and sorted(counts.values())[-2] < 2:
+        few = ", ".join(name for name, n in counts.items() if n == 1)
+        raise DataError(
+            f"{data.root} has only one image of {few}; one cannot both teach and judge.",
+            "Bring at least ten a class; thirty give a first impression.",
         )
     if data.task == "multilabel" and not counts:
         raise DataError(f"{data.root} has no positive case of any label.", "Check the label column.")
@@ -129,6 +141,8 @@ def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: P
     seconds = {}
     features = embed(found, network, lambda done, total: say("embedding", done, total))
     seconds["embedding"] = lap()
+    if features.unreadable:
+        _check_what_is_left(features)
     say("audit", 0, 1)
     audited = audit(features, seed)
     seconds["audit"] = lap()
@@ -151,6 +165,19 @@ def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: P
     return Outcome(head=verdict.head, report=shown)
 
 
+def _check_what_is_left(features: Features) -> None:
+    """As check_trainable, for the readable part; the error then tells what could not be read."""
+    try:
+        check_trainable(features.data)
+    except DataError as e:
+        n, (file, why) = len(features.unreadable), features.unreadable[0]
+        raise DataError(
+            f"{e.message} That is what is left: {n:,} {'file' if n == 1 else 'files'} could not be read, such as"
+            f" {file}: {why}",
+            e.hint,
+        ) from e
+
+
 class _Writer:
     """Writes the two files for people into the folder of a version."""
 
@@ -170,7 +197,7 @@ class _Writer:
         parity = write_onnx(model, out, check_images=pixels)
         onnx = {"bytes": out.stat().st_size, "parity": parity}
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
-        (folder / "report.html").write_text(self.page, encoding="utf-8")
+        (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
 
 
 # ------------------------------------------------- outcomes kept by what went in
@@ -209,10 +236,10 @@ def _method_source() -> str:
 
 def _read_outcome(path: Path) -> Outcome | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             report = json.loads(stored["report"].tobytes())
             head = Head(weight=stored["weight"], bias=stored["bias"], task=report["card"]["task"])
-    except (OSError, ValueError, KeyError, EOFError):  # absent, or spoilt: computed anew
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
         return None
     return Outcome(head=head, report=report)
 

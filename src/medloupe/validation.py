@@ -72,7 +72,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     judged = Judged(
         probabilities=p,
         answers=(p * decision_weights(model.card)).argmax(2),
-        flags=p >= limits,
+        flags=p >= limits.astype(np.float32),
         targets=targets[rows],
         groups=audited.groups[rows],
         labels=model.labels,
@@ -105,7 +105,22 @@ def _aligned(model: Model, data: Dataset) -> np.ndarray:
             targets[:, k] = y[:, by_name[name.casefold()]]
         elif model.card["task"] == "multiclass":  # the class does not occur here: known to be absent
             targets[~np.isnan(y).all(1), k] = 0
+    if model.card["task"] == "multiclass" and data.task == "multilabel":
+        _one_each(model, data, targets)
     return targets
+
+
+def _one_each(model: Model, data: Dataset, targets: np.ndarray) -> None:
+    """Findings as classes, in place: an image with one is of that class, one with none is unlabelled."""
+    present = (targets == 1).sum(1)
+    if (present > 1).any():
+        raise DataError(
+            f"{int((present > 1).sum()):,} images of {data.root} carry several labels at once; {model.name} gives one"
+            " answer an image.",
+            "Tell a column with one label a row with --labels.",
+        )
+    targets[present == 0] = np.nan
+    targets[present == 1] = targets[present == 1] == 1
 
 
 def _report(
@@ -121,7 +136,8 @@ def _report(
 
     data, old = features.data, model.card
     table = {row["label"]: row for row in old.get("per_label") or ()}
-    sensitivity = next((r["operating_point"]["target_sensitivity"] for r in table.values()), evaluate.SENSITIVITY)
+    aims = (r["operating_point"].get("target_sensitivity") for r in table.values())
+    sensitivity = next((aim for aim in aims if aim is not None), evaluate.SENSITIVITY)
     figures = evaluate.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))

@@ -1,0 +1,5 @@
+"""`python -m medloupe`."""
+
+from medloupe.cli import main
+
+main()

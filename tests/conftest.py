@@ -1,0 +1,33 @@
+"""What many tests share: a home of their own, and the real data sets where they are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["trained"]  # the fixture `trained`: one model that many tests share
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not DATA.is_dir():
+        absent = pytest.mark.skip(reason=f"the real data sets are not there: {DATA}")
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def real_sets() -> Path:
+    """The folder of the real data sets, for tests marked `realdata`."""
+    return DATA
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MEDLOUPE_HOME of this test's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("MEDLOUPE_HOME", str(folder))
+    return folder

@@ -1,0 +1,175 @@
+"""Every reader with every shipped backbone, and every kind of set: read, train, export, load, predict."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import generated
+import numpy as np
+import pytest
+from generated import table, tissue
+from PIL import Image
+from readers_cases import CASES
+
+import medloupe
+from medloupe import settings
+from medloupe.backbones import BACKBONES, BackboneCard, backbone
+from medloupe.predict import Predictor, operating_points
+from medloupe.readers import READERS
+from medloupe.runtime import session
+from medloupe.store import Store
+from medloupe.validation import validate
+
+SHIPPED = [card.name for card in BACKBONES.values() if card.file]
+
+
+def paint(root: Path) -> None:
+    """Puts pictures that differ into a miniature tree, whose own are a few pixels of one grey."""
+    for number, path in enumerate(sorted(p for p in root.rglob("*") if p.is_file())):
+        if path.suffix == ".png":
+            Image.fromarray(tissue(number, bool(re.search("pneumonia|[135].png", str(path))))).save(path)
+        elif path.suffix == ".dcm":
+            from pydicom import dcmread
+
+            opened = dcmread(path)
+            opened.Rows = opened.Columns = generated.SIDE
+            opened.PixelData = tissue(number, "HAND" in str(path))[..., 0].tobytes()
+            opened.save_as(path)
+        elif path.suffix == ".npz":
+            with np.load(path) as stored:
+                arrays = dict(stored)
+            for split in ("train", "val", "test"):
+                labels = arrays[f"{split}_labels"].ravel()
+                arrays[f"{split}_images"] = np.stack([tissue(10 * len(split) + i, y == 1)[..., 0] for i, y in enumerate(labels)])
+            np.savez(path, allow_pickle=True, **arrays)
+
+
+def round_trip(data: medloupe.Dataset, name: str, folder: Path, backbone: str = "efficientnet-lite0") -> medloupe.Model:
+    """Trains, exports, loads; the three answer alike. Returns the trained model."""
+    model = medloupe.train(data, name=name, backbone=backbone)
+    model.save(folder / "out.onnx")
+    loaded = medloupe.load(folder / "out.onnx")
+    stored = Store(settings.home()).get(name)
+    assert loaded.labels == stored.labels == data.labels
+    for record in data.records[:3]:
+        said = [m.predict(record.image, heatmap=True) for m in (model, loaded, stored)]
+        for other in said[1:]:
+            assert other.prediction == said[0].prediction
+            assert other.probabilities == pytest.approx(said[0].probabilities, abs=1e-4)
+            assert other.heatmap is not None
+        if data.task == "multiclass":
+            assert sum(said[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+    return model
+
+
+@pytest.mark.parametrize("network", SHIPPED)
+@pytest.mark.parametrize("reader", [r.name for r in READERS])
+def test_every_reader_and_backbone(reader: str, network: str, home: Path, tmp_path: Path) -> None:
+    root = CASES[reader](tmp_path / "case")
+    paint(root)
+    data = medloupe.read(root)
+    assert data.reader == reader
+    model = round_trip(data, "mini", tmp_path, network)
+    assert model.card["data"]["reader"] == reader
+    assert model.card["data"]["unreadable"] == []
+    assert model.card["backbone"]["name"] == network
+
+
+@pytest.mark.parametrize("card", BACKBONES.values(), ids=lambda card: card.name)
+def test_every_backbone_says_where_it_comes_from_and_what_it_gives(card: BackboneCard) -> None:
+    assert card.source
+    assert re.fullmatch(r"[\w.-]+", card.licence), "an SPDX name"
+    assert card.input_size >= 32
+    assert sum(card.levels) == card.dimension
+    assert bool(card.file) != bool(card.weights and card.extra), "either shipped, or made from an extra"
+    pyproject = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    assert card.extra is None or f"\n{card.extra} = [" in pyproject
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_backbone_keeps_the_contract(name: str) -> None:
+    found = backbone(name)
+    card, opened = found.card, session(found.path)
+    images = np.stack([tissue(1, True), tissue(2, False)])
+    images = np.stack([np.asarray(Image.fromarray(i).resize((card.input_size, card.input_size))) for i in images])
+    embedding, places, cut = opened.run(["embedding", "map", "cut"], {"image": images})
+    assert embedding.shape == (2, card.dimension)
+    assert places.shape == (2, card.dimension, *card.places)
+    assert cut.shape == (2, *card.cut)
+    np.testing.assert_allclose(places.mean((2, 3)), embedding, atol=1e-4)
+
+
+def findings(n: int, missing: int = 0) -> tuple[list[dict[str, object]], list[np.ndarray]]:
+    """A row an image with the findings `spots` and `dark`; every `missing`-th does not state `dark`."""
+    rows, pictures = [], []
+    for i in range(n):
+        spots, dark = i % 2, int(i % 3 == 0)
+        picture = tissue(i, bool(spots)) // (3 if dark else 1)
+        said = "" if missing and i % missing == 0 else dark
+        rows.append({"file": "", "spots": spots, "dark": said, "patient_id": f"p{i // 2}"})
+        pictures.append(picture)
+    return rows, pictures
+
+
+def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
+    root = table(tmp_path / "findings", *findings(36))
+    data = medloupe.read(root, labels="spots,dark")
+    assert data.task == "multilabel"
+    model = round_trip(data, "findings", tmp_path)
+    assert model.card["confusion"] is None
+    assert model.card["decision"] is None
+    limits = dict(zip(model.labels, operating_points(model.card), strict=True))
+    predictor, seen = Predictor(model), set()
+    for record in data.records:
+        said = predictor.predict(record.image)
+        wanted = [name for name, p in said.probabilities.items() if p >= limits[name]]
+        assert said.prediction == "|".join(wanted)
+        seen.add(said.prediction)
+    assert "spots|dark" in seen
+    assert "" in seen
+
+
+def test_what_is_not_stated_is_not_absent(home: Path, tmp_path: Path) -> None:
+    root = table(tmp_path / "gaps", *findings(36, missing=4))
+    data = medloupe.read(root, labels="spots,dark")
+    assert np.isnan(data.targets).sum() == 9
+    model = round_trip(data, "gaps", tmp_path)
+    dark = next(row for row in model.card["per_label"] if row["label"] == "dark")
+    assert dark["n"] == sum(i % 3 == 0 and i % 4 != 0 for i in range(36))
+    assert model.card["data"]["labelled"] == 36
+    other = table(tmp_path / "other", *findings(24))
+    assert validate(model, medloupe.read(other, labels="spots,dark")).unlabelled == 0
+
+
+def test_unlabelled_images_take_no_part(home: Path, tmp_path: Path) -> None:
+    rows = [{"file": "", "label": ("normal", "sick", "")[i % 3]} for i in range(30)]
+    root = table(tmp_path / "part", rows, [tissue(i, i % 3 == 1) for i in range(30)])
+    model = round_trip(medloupe.read(root), "part", tmp_path)
+    assert model.card["data"]["labelled"] == 20
+    assert model.card["data"]["records"] == 30
+    assert any(f["kind"] == "unlabelled" for f in model.card["audit"]["findings"])
+
+
+def test_an_official_test_split_judges(home: Path, tmp_path: Path) -> None:
+    root = generated.folders(tmp_path / "cells", 18, splits=("train", "test"))
+    source = root / "test" / "sick" / "000.png"
+    (root / "train" / "sick" / "copy.png").write_bytes(source.read_bytes())  # leaks
+    model = round_trip(medloupe.read(root), "cells", tmp_path)
+    split = model.card["split"]
+    assert split["scheme"] == "official test"
+    assert (split["test"], split["train"], split["leaking"]) == (36, 36, 1)
+    assert model.card["secondary"]["metrics"]["auc"]["value"] is not None
+    assert sum(map(sum, model.card["confusion"]["matrix"])) == 36
+    assert model.card["data"]["splits"] == {"train": 37, "test": 36}
+
+
+def test_subgroups_are_judged_apart(home: Path, tmp_path: Path) -> None:
+    rows = [
+        {"file": "", "label": ("normal", "sick")[i % 2], "sex": ("F", "M")[i // 2 % 2], "age": 20 + i} for i in range(48)
+    ]
+    root = table(tmp_path / "people", rows, [tissue(i, i % 2 == 1) for i in range(48)])
+    model = round_trip(medloupe.read(root), "people", tmp_path)
+    groups = model.card["subgroups"]
+    assert {g["column"] for g in groups} >= {"sex"}
+    assert {g["value"] for g in groups if g["column"] == "sex"} == {"F", "M"}

@@ -1,0 +1,129 @@
+"""What `import medloupe` offers, and what it costs."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import generated
+import numpy as np
+import pytest
+from trained import Trained
+
+import medloupe
+
+
+def test_all_public_names_and_no_others() -> None:
+    assert medloupe.__all__ == ["__version__", *sorted(medloupe.__all__[1:])]
+    assert set(dir(medloupe)) == set(medloupe.__all__)
+    for name in medloupe.__all__:
+        assert getattr(medloupe, name) is not None
+    modules = {p.stem for p in Path(medloupe.__file__ or "").parent.iterdir()}
+    helpers = {"annotations", "importlib", "TYPE_CHECKING", "Any"}
+    public = {name for name in vars(medloupe) if not name.startswith("_")}
+    assert public - set(medloupe.__all__) - modules - helpers == set()
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        medloupe.trian  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_public_things_say_what_they_are_for() -> None:
+    for name in medloupe.__all__[1:]:
+        assert (getattr(medloupe, name).__doc__ or "").strip(), name
+
+
+def test_the_names_typed_are_the_names_given() -> None:
+    """The imports under TYPE_CHECKING and the table of lazy names are two lists of the same."""
+    source = Path(medloupe.__file__ or "").read_text("utf-8")
+    for name, module in medloupe._HOME.items():
+        assert f"from {module} import {name} as {name}\n" in source
+        assert getattr(importlib.import_module(module), name) is getattr(medloupe, name)
+
+
+def test_the_whole_way_in_python(home: Path, tmp_path: Path) -> None:
+    data = medloupe.read(generated.folders(tmp_path / "spots", 10))
+    model = medloupe.train(data, name="spots")
+    assert isinstance(model, medloupe.Model)
+    assert model.card["labels"] == ["normal", "sick"]
+    assert "<html" in model.report
+    scan = generated.save(tmp_path / "scan.png", generated.tissue(77, True))
+    said = model.predict(str(scan))
+    assert isinstance(said, medloupe.Prediction)
+    saved = model.save(tmp_path / "spots.onnx")
+    assert saved.onnx == tmp_path / "spots.onnx"
+    again = medloupe.load(str(tmp_path / "spots.onnx"))
+    assert again.predict(scan).probabilities == pytest.approx(said.probabilities, abs=1e-4)
+    assert again.card["metrics"] == model.card["metrics"]
+    np.testing.assert_array_equal(again.head.weight, model.head.weight)
+    other = medloupe.read(generated.folders(tmp_path / "other", 8, first=300))
+    assert medloupe.validate(again, other).as_json()["n"] == 16
+
+
+def test_one_error_catches_all(tmp_path: Path, trained: Trained) -> None:
+    with pytest.raises(medloupe.MedloupeError):
+        medloupe.read(tmp_path / "none")
+    with pytest.raises(medloupe.MedloupeError):
+        medloupe.load(tmp_path / "none.onnx")
+    with pytest.raises(medloupe.MedloupeError):
+        medloupe.load(trained.onnx).predict(tmp_path / "none.png")
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """User and system time of a fresh Python with these arguments: the least of five."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    took = []
+    for _ in range(5):
+        before = used()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        took.append(used() - before)
+    return min(took)
+
+
+def test_importing_costs_next_to_nothing() -> None:
+    assert cpu_seconds("-c", "import medloupe") < 0.3
+    assert cpu_seconds("-m", "medloupe", "--help") < 0.5
+
+
+FORBIDDEN = ("sklearn", "torch", "onnx", "pydicom", "alembic", "jinja2", "medloupe.head", "medloupe.solver")
+FORBIDDEN += ("medloupe.training", "medloupe.judging", "medloupe.audit", "medloupe.report", "medloupe.export")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import medloupe.predict",
+        "import medloupe.predict, medloupe.store, medloupe.resolve, medloupe.starter; medloupe.starter.load('imagenet')",
+        "from medloupe.store import Store; Store.open().get('spots').predict({image!r}, heatmap=True)",
+        "from medloupe.cli import main; main(['predict', 'spots', {image!r}, '--json'])",
+    ],
+)
+def test_answering_imports_nothing_that_trains(program: str, trained: Trained) -> None:
+    image = str(trained.data / "sick" / "000.png")
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('loaded', [m for m in {FORBIDDEN!r} if m in sys.modules]))\n"
+        + program.format(image=image)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_importing_changes_nothing_outside(tmp_path: Path) -> None:
+    """No global seed, no warnings filter, no folder made, no environment."""
+    code = (
+        "import os, random, warnings, numpy, medloupe\n"
+        "state = lambda: (random.getstate(), numpy.random.get_state()[1].tolist(), warnings.filters[:], dict(os.environ))\n"
+        "before = state()\n"
+        "for name in medloupe.__all__: getattr(medloupe, name)\n"
+        "import medloupe.cli, medloupe.store, medloupe.predict\n"
+        "assert state() == before\n"
+    )
+    environment = {"MEDLOUPE_HOME": str(tmp_path / "home"), "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not (tmp_path / "home").exists()

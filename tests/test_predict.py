@@ -1,0 +1,170 @@
+"""One image, one answer, by whichever path it is asked."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import generated
+import numpy as np
+import onnxruntime
+import pytest
+from generated import run
+from PIL import Image
+from trained import Trained
+
+import medloupe
+from medloupe import images
+from medloupe.errors import ImageError, NotAnImageError, UnreadableImageError
+from medloupe.features import digest_of, open_cache
+from medloupe.predict import Predictor, decision_weights, expand, operating_points
+from medloupe.readers.base import scan
+from medloupe.store import Store
+
+
+def fitted(path: Path) -> np.ndarray:
+    """The fitting as the docstring of medloupe/images.py tells it to people without medloupe."""
+    im = Image.open(path).convert("RGB")
+    w, h = (max(1, round(side * 224 / max(im.size))) for side in im.size)
+    out = Image.new("RGB", (224, 224))
+    out.paste(im.resize((w, h), Image.Resampling.BICUBIC), ((224 - w) // 2, (224 - h) // 2))
+    return np.asarray(out)[None]
+
+
+def test_the_recipe_above_is_the_documented_one() -> None:
+    documented = images.__doc__ or ""
+    for line in (
+        "w, h = (max(1, round(side * 224 / max(im.size))) for side in im.size)",
+        'out = Image.new("RGB", (224, 224))',
+        "out.paste(im.resize((w, h), Image.Resampling.BICUBIC), ((224 - w) // 2, (224 - h) // 2))",
+        "x = np.asarray(out)[None]",
+    ):
+        assert line in documented
+
+
+@pytest.mark.parametrize("name", ["sick/004.png", "normal/011.png"])
+def test_all_paths_agree(name: str, trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    image = trained.data / name
+    (line,) = run(capsys, "predict", "spots", image, "--json").lines
+    by_store = line["probabilities"]
+    labels = list(by_store)
+    by_file = medloupe.load(trained.onnx).predict(image).probabilities
+
+    bare = onnxruntime.InferenceSession(trained.onnx, providers=["CPUExecutionProvider"])
+    by_session = dict(zip(labels, bare.run(["probabilities"], {"image": fitted(image)})[0][0].tolist(), strict=True))
+
+    model = Store(trained.home).get("spots")
+    cache = open_cache(model.backbone)
+    rows, _, damaged = cache.read([digest_of(image.read_bytes())])
+    assert not damaged
+    by_training = dict(zip(labels, model.head.probabilities(rows)[0].tolist(), strict=True))
+
+    for other in (by_file, by_session, by_training):
+        assert list(other) == labels
+        assert other == pytest.approx(by_store, abs=1e-4)
+
+
+def test_both_heat_maps_agree_and_add_up_to_the_logits(trained: Trained) -> None:
+    image = trained.data / "sick" / "004.png"
+    stored, file = Store(trained.home).get("spots"), medloupe.load(trained.onnx)
+    one, two = (m.predict(image, heatmap=True).heatmap for m in (stored, file))
+    assert one is not None
+    assert two is not None
+    assert one.shape == two.shape == (2, 7, 7)
+    np.testing.assert_allclose(one, two, atol=1e-3)
+    logits, _ = Predictor(file).run(fitted(image))
+    np.testing.assert_allclose(one.mean((1, 2)) + file.head.bias, logits[0], atol=1e-3)
+    assert stored.predict(image).heatmap is None
+
+
+def test_paths_bytes_and_pixels_are_one(trained: Trained) -> None:
+    predictor = Predictor(Store(trained.home).get("spots"))
+    path = trained.data / "sick" / "002.png"
+    pixels = np.asarray(Image.open(path))
+    answers = [predictor.predict(x) for x in (str(path), path, path.read_bytes(), pixels)]
+    assert len({tuple(a.probabilities.values()) for a in answers}) == 1
+    assert [a.file for a in answers] == [str(path), str(path), "", ""]
+    assert predictor.predict(path.read_bytes(), file="upload.png").file == "upload.png"
+    assert set(answers[0].timings) == {"decode", "network"}
+    assert all(ms >= 0 for ms in answers[0].timings.values())
+
+
+def test_grey_pixels_and_other_shapes(trained: Trained) -> None:
+    predictor = Predictor(Store(trained.home).get("spots"))
+    grey = generated.tissue(3, True)[..., 0]
+    assert predictor.predict(grey).probabilities == predictor.predict(np.stack([grey] * 3, 2)).probabilities
+    with pytest.raises(UnreadableImageError, match="shape"):
+        predictor.predict(np.zeros((4, 4, 2), np.uint8))
+
+
+def test_errors_name_the_file(trained: Trained, tmp_path: Path) -> None:
+    model = Store(trained.home).get("spots")
+    (tmp_path / "letter.png").write_bytes(b"%PDF-1.4 hello")
+    with pytest.raises(NotAnImageError, match=r"letter\.png.*PDF"):
+        model.predict(tmp_path / "letter.png")
+    with pytest.raises(ImageError, match=r"none\.png"):
+        model.predict(str(tmp_path / "none.png"))
+
+
+def test_many_keep_their_order_and_one_predictor_serves_many_threads(trained: Trained, tmp_path: Path) -> None:
+    predictor = Predictor(Store(trained.home).get("spots"), network_threads=1)
+    files = sorted(trained.data.rglob("*.png")) * 2
+    files[5] = tmp_path / "missing.png"
+    answers = list(predictor.predict_many(iter(files)))
+    assert [path for path, _ in answers] == files
+    assert [i for i, (_, a) in enumerate(answers) if isinstance(a, ImageError)] == [5]
+    with ThreadPoolExecutor(8) as pool:
+        again = list(pool.map(predictor.predict, files[6:]))
+    for (_, one), two in zip(answers[6:], again, strict=True):
+        assert not isinstance(one, ImageError)
+        assert one.probabilities == pytest.approx(two.probabilities, abs=1e-6)
+
+
+def test_nothing_is_read_ahead_of_need(trained: Trained) -> None:
+    """A folder of a million images must not be listed into memory as answers."""
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield trained.data / "sick" / "000.png"
+
+    answers = Predictor(Store(trained.home).get("spots")).predict_many(endless())
+    for _ in range(3):
+        next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    assert taken < 100
+
+
+def test_the_announced_class_follows_the_card(trained: Trained) -> None:
+    model = Store(trained.home).get("spots")
+    leaning = replace(model, card={**model.card, "decision": {"weights": {"normal": 0.0, "sick": 1.0}}})
+    image = trained.data / "normal" / "001.png"
+    assert model.predict(image).prediction == "normal"
+    said = leaning.predict(image)
+    assert said.prediction == "sick"
+    assert said.probabilities == model.predict(image).probabilities
+    bare = {"labels": ["normal", "sick"], "task": "multiclass"}
+    assert operating_points(bare).tolist() == [0.5, 0.5]
+    assert decision_weights(bare).tolist() == [1, 1]
+
+
+def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:
+    from readers_cases import dicom, stray
+
+    root = tmp_path / "mixed"
+    generated.save(root / "deep" / "b.png", generated.tissue(1, False))
+    generated.save(root / "a[1].png", generated.tissue(2, False))
+    dicom(root / "IM000001")  # exported studies have no suffix
+    stray(root)
+    (root / ".hidden.png").write_bytes(b"x")
+    os.symlink(root / "deep", tmp_path / "link")
+    names = {str(p.relative_to(root)) for p in expand([str(root)])}
+    assert names == {"deep/b.png", "a[1].png", "IM000001"}
+    assert names == set(scan(root).images)
+    assert [p.name for p in expand([str(root / "a[1].png")])] == ["a[1].png"]  # a file, though it looks like a glob
+    assert [p.name for p in expand([str(tmp_path / "link")])] == ["b.png"]
+    assert list(expand([str(root / "none*.png"), "gone.png"])) == [root / "none*.png", Path("gone.png")]

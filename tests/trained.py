@@ -1,0 +1,42 @@
+"""Fixtures: one model trained on generated pictures, shared by all tests that only ask it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import generated
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A home with one model in it, `spots` version 1, trained by the command line. ran: what it said."""
+
+    home: Path
+    data: Path
+    ran: generated.Ran
+
+    @property
+    def onnx(self) -> Path:
+        return self.home / "models" / "spots" / "1" / "model.onnx"
+
+
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    root = tmp_path_factory.mktemp("trained")
+    data = generated.folders(root / "data", 16)
+    command = [sys.executable, "-m", "medloupe", "train", str(data), "--name", "spots", "--json"]
+    environment = {**os.environ, "MEDLOUPE_HOME": str(root / "home")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    return Trained(root / "home", data, generated.Ran(done.returncode, done.stdout, done.stderr))
+
+
+@pytest.fixture
+def trained(_trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """The shared model; its home is in force. For reading only."""
+    monkeypatch.setenv("MEDLOUPE_HOME", str(_trained.home))
+    return _trained
