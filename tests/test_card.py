@@ -7,18 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-import generated
 import numpy as np
 import pytest
-from generated import table, tissue
 from hypothesis import given
 from hypothesis import strategies as st
-from trained import Trained
 
+import generated
 import medloupe
+from generated import table, tissue
 from medloupe import card as cards
 from medloupe.filecard import read_card
 from medloupe.labels import positive
+from trained import Trained
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "card.md").read_text("utf-8")
 

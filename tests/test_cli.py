@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import generated
 import pytest
-from generated import run
-from trained import Trained
 
+import generated
+from generated import run
 from medloupe import __version__
+from trained import Trained
 
 Capture = pytest.CaptureFixture[str]
 
@@ -49,7 +49,9 @@ def test_train_names_the_report_and_the_model_file(trained: Trained) -> None:
     assert page.rstrip().endswith("</html>")
 
 
-def test_without_json_figures_go_to_stdout_and_the_rest_to_stderr(trained: Trained, home: Path, capsys: Capture) -> None:
+def test_without_json_figures_go_to_stdout_and_the_rest_to_stderr(
+    trained: Trained, home: Path, capsys: Capture
+) -> None:
     ran = run(capsys, "train", trained.data, "--name", "spots")
     assert ran.code == 0, ran.err
     assert "32 images (normal 16, sick 16)" in ran.err
@@ -126,7 +128,9 @@ def test_predict_json_prints_one_line_a_file(trained: Trained, capsys: Capture) 
     assert right >= 30  # these it was trained on
 
 
-def test_an_unreadable_file_gets_its_error_and_the_rest_go_on(trained: Trained, capsys: Capture, tmp_path: Path) -> None:
+def test_an_unreadable_file_gets_its_error_and_the_rest_go_on(
+    trained: Trained, capsys: Capture, tmp_path: Path
+) -> None:
     good = trained.data / "sick" / "000.png"
     broken = tmp_path / "cut.png"
     broken.write_bytes(good.read_bytes()[:700])
@@ -189,9 +193,7 @@ def test_names_that_are_no_text_are_answered_too(trained: Trained, capsys: Captu
     assert run(capsys, "train", trained_too, "--name", "odd", "--home", tmp_path / "home").code == 0
 
 
-@pytest.mark.parametrize(
-    ("photo", "known"), [("chelsea", "cat"), ("coffee", "espresso"), ("rocket", "missile")]
-)
+@pytest.mark.parametrize(("photo", "known"), [("chelsea", "cat"), ("coffee", "espresso"), ("rocket", "missile")])
 def test_the_shipped_model_names_everyday_objects(
     photo: str, known: str, home: Path, capsys: Capture, tmp_path: Path
 ) -> None:

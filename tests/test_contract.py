@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import generated
 import numpy as np
 import pytest
-from generated import table, tissue
 from PIL import Image
-from readers_cases import CASES
 
+import generated
 import medloupe
+from generated import table, tissue
 from medloupe import settings
 from medloupe.backbones import BACKBONES, BackboneCard, backbone
 from medloupe.predict import Predictor, operating_points
@@ -20,6 +19,7 @@ from medloupe.readers import READERS
 from medloupe.runtime import session
 from medloupe.store import Store
 from medloupe.validation import validate
+from readers_cases import CASES
 
 SHIPPED = [card.name for card in BACKBONES.values() if card.file]
 
@@ -41,7 +41,9 @@ def paint(root: Path) -> None:
                 arrays = dict(stored)
             for split in ("train", "val", "test"):
                 labels = arrays[f"{split}_labels"].ravel()
-                arrays[f"{split}_images"] = np.stack([tissue(10 * len(split) + i, y == 1)[..., 0] for i, y in enumerate(labels)])
+                arrays[f"{split}_images"] = np.stack(
+                    [tissue(10 * len(split) + i, y == 1)[..., 0] for i, y in enumerate(labels)]
+                )
             np.savez(path, allow_pickle=True, **arrays)
 
 
@@ -138,8 +140,11 @@ def test_what_is_not_stated_is_not_absent(home: Path, tmp_path: Path) -> None:
     dark = next(row for row in model.card["per_label"] if row["label"] == "dark")
     assert dark["n"] == sum(i % 3 == 0 and i % 4 != 0 for i in range(36))
     assert model.card["data"]["labelled"] == 36
-    other = table(tmp_path / "other", *findings(24))
-    assert validate(model, medloupe.read(other, labels="spots,dark")).unlabelled == 0
+    rows, pictures = findings(24, missing=4)
+    other = table(tmp_path / "other", rows, [255 - p for p in pictures])
+    result = validate(model, medloupe.read(other, labels="spots,dark"))
+    assert result.unlabelled == 0
+    assert [row["n"] for row in result.as_json()["per_label"]] == [12, 6]
 
 
 def test_unlabelled_images_take_no_part(home: Path, tmp_path: Path) -> None:
@@ -166,7 +171,8 @@ def test_an_official_test_split_judges(home: Path, tmp_path: Path) -> None:
 
 def test_subgroups_are_judged_apart(home: Path, tmp_path: Path) -> None:
     rows = [
-        {"file": "", "label": ("normal", "sick")[i % 2], "sex": ("F", "M")[i // 2 % 2], "age": 20 + i} for i in range(48)
+        {"file": "", "label": ("normal", "sick")[i % 2], "sex": ("F", "M")[i // 2 % 2], "age": 20 + i}
+        for i in range(48)
     ]
     root = table(tmp_path / "people", rows, [tissue(i, i % 2 == 1) for i in range(48)])
     model = round_trip(medloupe.read(root), "people", tmp_path)

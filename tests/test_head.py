@@ -11,7 +11,9 @@ from medloupe.errors import DataError
 from medloupe.head import (
     Choice,
     Fitted,
+    _calibrated,
     _Fitter,
+    _without_own_fold,
     fit,
     fit_temperature,
     folded,
@@ -27,7 +29,7 @@ N, D = 150, 24
 
 
 def data(seed: int = 0, k: int = 2, strength: float = 2.0, n: int = N) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings (n, D), classes (n,) and groups of three; the first feature of each class tells it, the rest is noise."""
+    """Embeddings (n, D), classes (n,) and groups of three; one feature a class tells it, the rest is noise."""
     rng = np.random.default_rng(seed)
     groups = np.arange(n) // 3
     classes = rng.integers(0, k, n)
@@ -273,8 +275,8 @@ def test_the_temperature_is_the_best_and_never_hurts(seed: int, factor: float, k
     wrong = (honest * factor).astype(np.float32)  # over- or underconfident by a known factor
     t = fit_temperature(wrong, y, task)
     best = log_loss(wrong / t, y, task)
-    assert best <= log_loss(wrong, y, task) + 1e-6
-    assert best <= min(log_loss(wrong / (t * f), y, task) for f in (0.9, 1.1)) + 1e-6
+    assert best <= log_loss(wrong, y, task) + 5e-3  # the truth it is fitted to is softened a little
+    assert best <= min(log_loss(wrong / (t * f), y, task) for f in (0.8, 1.25)) + 5e-3
     assert np.median(t) == pytest.approx(factor, rel=0.6)
 
 
@@ -308,3 +310,39 @@ def test_scores_have_no_ties_where_probabilities_saturate():
     z = np.array([[0, 200.0], [0, 300], [0, 100]], np.float32)
     assert len(np.unique(rankable(z, "multiclass")[:, 1])) == 3
     assert macro_auc(np.zeros((4, 1)), np.ones((4, 1))) == 0.5  # nothing to rank
+
+
+# What is chosen without the fold it is judged on
+
+
+def test_the_choice_for_a_fold_does_not_look_at_it():
+    """Of two choices the one that is perfect on a single fold, and wrong elsewhere, is not taken for that fold."""
+    rng = np.random.default_rng(0)
+    y = one_hot(np.arange(90) % 2, 2)
+    fold = np.repeat(np.arange(3), 30)
+    fair = (2 * y - 1 + rng.normal(0, 1.5, y.shape)).astype(np.float32)
+    tempting = np.where((fold == 1)[:, None], 10 * y, rng.normal(size=y.shape)).astype(np.float32)
+    choices = [Choice(penalty=1e-3, levels=(0,)), Choice(penalty=1e-4, levels=(0,))]
+    found = _without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
+    np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_the_temperature_for_a_fold_does_not_look_at_it(task: str):
+    rng = np.random.default_rng(0)
+    y = one_hot(rng.integers(0, 2, 90), 2)
+    z = (3 * rng.normal(size=y.shape)).astype(np.float32)
+    fold = np.repeat(np.arange(3), 30)
+    before = _calibrated(z, y, fold, task)
+    y[fold == 1] = 1 - y[fold == 1]
+    after = _calibrated(z, y, fold, task)
+    np.testing.assert_array_equal(before[fold == 1], after[fold == 1])
+    assert (before[fold == 0] != after[fold == 0]).any()
+
+
+def test_cases_told_apart_without_a_mistake_are_no_certainty():
+    for n in (10, 100, 1000):
+        y = one_hot(np.arange(n) % 2, 2)
+        z = (5 * (2 * y - 1)).astype(np.float32)
+        p = probabilities(z / fit_temperature(z, y, "multiclass"), "multiclass").max()
+        assert p == pytest.approx((n + 1) / (n + 2), abs=1e-3)  # Laplace's rule of succession

@@ -156,3 +156,25 @@ def test_depends_on_the_arguments_alone():
     np.testing.assert_array_equal(first.head.weight, second.head.weight)
     assert first.learning == second.learning
     np.testing.assert_array_equal(first.judged.flags, second.judged.flags)
+
+
+def test_what_a_leaking_split_would_have_claimed_stands_apart():
+    """Each patient of the test split has an image in the training part; the label is a coin thrown for each patient."""
+    rng = np.random.default_rng(0)
+    groups = np.r_[np.repeat(np.arange(60), 2), np.arange(60)]
+    x = (rng.normal(size=(60, 80))[groups] + 0.05 * rng.normal(size=(180, 80))).astype(np.float32)
+    y = one_hot(rng.permutation(np.arange(60) % 2)[groups], 2)
+    strangers = np.arange(100)
+    more = (rng.normal(size=(100, 80))).astype(np.float32)
+    splits = ["train"] * 120 + ["test"] * 60 + ["train"] * 100
+    found = features(of_targets(np.r_[y, one_hot(strangers % 2, 2)], split=splits), np.r_[x, more])
+    v = verdict(found, np.r_[groups, 100 + strangers])
+    assert v.leaky is not None
+    assert macro_auc(v.leaky.probabilities[0], v.leaky.targets) > 0.9
+    assert macro_auc(v.judged.probabilities[0], v.judged.targets) < 0.7
+
+
+def test_without_leaks_there_is_nothing_to_set_apart():
+    found, groups = example(160, split=["train"] * 100 + ["test"] * 60)
+    assert verdict(found, groups).leaky is None
+    assert verdict(*example()).leaky is None

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import generated
 import numpy as np
 import onnxruntime
 import pytest
-from generated import run
 from PIL import Image
-from trained import Trained
 
+import generated
 import medloupe
+from generated import run
 from medloupe import images
 from medloupe.errors import ImageError, NotAnImageError, UnreadableImageError
 from medloupe.features import digest_of, open_cache
 from medloupe.predict import Predictor, decision_weights, expand, operating_points
 from medloupe.readers.base import scan
 from medloupe.store import Store
+from trained import Trained
 
 
 def fitted(path: Path) -> np.ndarray:
@@ -161,7 +160,7 @@ def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None
     dicom(root / "IM000001")  # exported studies have no suffix
     stray(root)
     (root / ".hidden.png").write_bytes(b"x")
-    os.symlink(root / "deep", tmp_path / "link")
+    (tmp_path / "link").symlink_to(root / "deep")
     names = {str(p.relative_to(root)) for p in expand([str(root)])}
     assert names == {"deep/b.png", "a[1].png", "IM000001"}
     assert names == set(scan(root).images)

@@ -1002,6 +1002,6 @@ def test_real_details(real_sets: Path):
         ("medmnist", "several data sets"),
     ],
 )
-def test_real_sets_that_hold_no_images(name: str, expected: str):
+def test_real_sets_that_hold_no_images(name: str, expected: str, real_sets: Path):
     with pytest.raises(DataError, match=expected):
         read(real_sets / name)

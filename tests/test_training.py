@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import generated
 import numpy as np
 import pytest
-from trained import Trained
 
+import generated
 import medloupe
 from medloupe import images
 from medloupe.errors import DataError, StoreError
 from medloupe.filecard import read_card
 from medloupe.store import Store
 from medloupe.training import check_trainable, summary
+from trained import Trained
 
 Count = Callable[[], int]
 
@@ -63,22 +63,6 @@ def test_same_data_and_seed_give_the_same_model_anywhere(
     assert plain(one.card) == plain(two.card)
 
 
-def test_the_order_of_files_on_disk_does_not_matter(home: Path, tmp_path: Path) -> None:
-    data = medloupe.read(generated.folders(tmp_path / "cells", 8))
-    one = medloupe.train(data, name="cells")
-    for path in (home / "cache").rglob("*"):
-        if path.is_file():
-            path.unlink()
-    for path in sorted((tmp_path / "cells").rglob("*.png"), reverse=True):
-        content = path.read_bytes()
-        path.unlink()
-        path.write_bytes(content)
-    two = medloupe.train(medloupe.read(tmp_path / "cells"), name="cells")
-    assert two.card["reused"] is False
-    assert np.array_equal(one.head.weight, two.head.weight)
-    assert one.card["metrics"] == two.card["metrics"]
-
-
 def test_a_second_training_decodes_next_to_nothing_and_still_gives_a_version(
     home: Path, tmp_path: Path, decoded: Count
 ) -> None:
@@ -111,19 +95,20 @@ def test_more_images_cost_only_themselves(home: Path, tmp_path: Path, decoded: C
     assert decoded() <= 3 + 15 + 4
 
 
-@pytest.mark.parametrize("change", ["label", "seed", "sensitivity", "file"])
-def test_nothing_stale_is_reused(change: str, home: Path, tmp_path: Path) -> None:
-    root = generated.folders(tmp_path / "cells", 8)
-    medloupe.train(medloupe.read(root), name="cells")
-    options: dict[str, Any] = {}
-    if change == "label":
-        (root / "sick" / "000.png").rename(root / "normal" / "was-sick.png")
-    elif change == "file":
-        generated.save(root / "sick" / "000.png", generated.tissue(999, True))
-    else:
-        options = {change: {"seed": 1, "sensitivity": 0.8}[change]}
-    again = medloupe.train(medloupe.read(root), name="cells", **options)
-    assert again.card["reused"] is False
+def test_nothing_stale_is_reused(home: Path, tmp_path: Path) -> None:
+    root = generated.folders(tmp_path / "cells", 5)
+
+    def reused(**options: Any) -> bool:
+        return medloupe.train(medloupe.read(root), name="cells", **options).card["reused"]
+
+    assert not reused()
+    assert not reused(seed=1)
+    assert not reused(sensitivity=0.8)
+    (root / "sick" / "000.png").rename(root / "normal" / "was-sick.png")
+    assert not reused()
+    generated.save(root / "sick" / "001.png", generated.tissue(999, True))
+    assert not reused()
+    assert reused()
 
 
 def test_a_spoilt_cache_is_computed_anew(home: Path, tmp_path: Path) -> None:
@@ -140,7 +125,7 @@ def test_a_spoilt_cache_is_computed_anew(home: Path, tmp_path: Path) -> None:
     assert np.array_equal(first.head.weight, again.head.weight)
 
 
-@pytest.mark.parametrize("number", [0, 3, 15])
+@pytest.mark.parametrize("number", [0, 15])
 def test_unreadable_images_are_listed_and_counted_and_never_replaced(
     number: int, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,20 +145,16 @@ def test_unreadable_images_are_listed_and_counted_and_never_replaced(
     assert generated.run(capsys, "train", root, "--name", "cells", "--json").code == 0
 
 
-def test_what_is_said_on_the_way(home: Path, tmp_path: Path) -> None:
+def test_what_is_said_on_the_way_and_in_the_end(home: Path, tmp_path: Path) -> None:
     said: list[tuple[str, int, int]] = []
     data = medloupe.read(generated.folders(tmp_path / "cells", 8))
-    medloupe.train(data, name="cells", progress=lambda *step: said.append(step))
+    model = medloupe.train(data, name="cells", progress=lambda *step: said.append(step))
     assert [stage for stage, done, total in said if done == total] == [
         *("embedding", "audit", "fitting", "judging", "writing"),
     ]
     embedding = [done for stage, done, _ in said if stage == "embedding"]
     assert embedding == sorted(embedding)
     assert embedding[-1] == 16
-
-
-def test_the_summary_is_the_promised_line(home: Path, tmp_path: Path) -> None:
-    model = medloupe.train(medloupe.read(generated.folders(tmp_path / "cells", 8)), name="cells")
     line = json.loads(json.dumps(summary(model, home / "x")))
     assert line["metrics"] == model.card["metrics"]
     assert line["onnx"] == str(home / "x" / "model.onnx")

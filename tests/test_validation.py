@@ -6,14 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import generated
 import numpy as np
 import pytest
-from trained import Trained
 
+import generated
 import medloupe
 from medloupe.errors import DataError
 from medloupe.validation import Validation, validate
+from trained import Trained
 
 
 @pytest.fixture
@@ -35,8 +35,12 @@ def test_unseen_images_judge_the_model(model: medloupe.Model, tmp_path: Path) ->
     assert card["claimed"] == model.card["metrics"]
     assert card["warnings"] == []
     p = [model.predict(r.image).prediction for r in medloupe.read(tmp_path / "clinic").records]
-    right = np.mean([said == r.id.split("/")[0] for said, r in zip(p, medloupe.read(tmp_path / "clinic").records, strict=True)])
-    assert card["metrics"]["accuracy"]["value"] == pytest.approx(right, abs=1e-6)  # the announced class, as predict says
+    right = np.mean(
+        [said == r.id.split("/")[0] for said, r in zip(p, medloupe.read(tmp_path / "clinic").records, strict=True)]
+    )
+    assert card["metrics"]["accuracy"]["value"] == pytest.approx(
+        right, abs=1e-6
+    )  # the announced class, as predict says
     matrix = np.array(card["confusion"]["matrix"])
     assert matrix.sum() == 40
     assert np.trace(matrix) / 40 == pytest.approx(right, abs=1e-6)

@@ -8,8 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import generated
 import pytest
+
+import generated
 
 
 @dataclass(frozen=True, slots=True)

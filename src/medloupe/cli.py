@@ -147,9 +147,7 @@ def train(
     if not json:
         console.print_dataset(dataset)
     with console.progress() as say:
-        model = run(
-            dataset, name=name, backbone=backbone or DEFAULT, seed=seed, sensitivity=sensitivity, progress=say
-        )
+        model = run(dataset, name=name, backbone=backbone or DEFAULT, seed=seed, sensitivity=sensitivity, progress=say)
     folder = Store.open().folder(model.name, model.version)
     if json:
         console.print_json(summary(model, folder))

@@ -41,7 +41,7 @@ _NAMES = {
 
 
 def print_json(value: Any) -> None:
-    """One line on stdout; ASCII only where stdout cannot show all (another encoding, or file names that are no text)."""
+    """One line on stdout; ASCII only where stdout cannot show all (another encoding, file names that are no text)."""
     line = jsonlib.dumps(value, ensure_ascii=False)
     try:
         line.encode(sys.stdout.encoding or "utf-8")

@@ -48,7 +48,7 @@ class _TensorSpec:
     def array(self) -> np.ndarray:
         v = self.storage.values
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        if min(self.offset, *self.shape, *self.strides) < 0 or last >= len(v):  # as_strided would read beyond
+        if min((self.offset, *self.shape, *self.strides)) < 0 or last >= len(v):  # as_strided would read beyond
             raise ValueError("a tensor reaches outside its storage")
         return np.lib.stride_tricks.as_strided(
             v[self.offset :], self.shape, [s * v.itemsize for s in self.strides]

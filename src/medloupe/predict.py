@@ -16,7 +16,7 @@ from medloupe.errors import ImageError
 from medloupe.images import load
 from medloupe.model import Model, probabilities
 from medloupe.records import Prediction
-from medloupe.runtime import session
+from medloupe.runtime import run, session
 from medloupe.settings import threads
 
 _AHEAD = 8  # images decoded or answered at once for each worker
@@ -57,10 +57,10 @@ class Predictor:
         """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3)."""
         if self._own:
             wanted = ["logits", "heatmap"] if heatmap else ["logits"]
-            outputs = self._network.run(wanted, {"image": pixels})
+            outputs = run(self._network, wanted, pixels)
             return outputs[0], outputs[1] if heatmap else None
         wanted = ["embedding", "map"] if heatmap else ["embedding"]
-        outputs = self._network.run(wanted, {"image": pixels})
+        outputs = run(self._network, wanted, pixels)
         logits = self.model.head.logits(outputs[0])
         if not heatmap:
             return logits, None

@@ -86,52 +86,50 @@ class _Batch:
         self.mean = np.stack([p.mean for p in problems]).astype(np.float32)
 
     def run(self, tolerance: float, iterations: int) -> list[Solution]:
-        p, size = len(self.w), (self.d + 1) * self.k
-        theta = np.zeros((p, size), np.float32)
-        active = np.arange(p)
-        f, g = self.evaluate(theta, active)
+        solved: dict[int, Solution] = {}
+        at = np.arange(len(self.w))  # the problems still open; all below has one row for each of them
+        theta = np.zeros((len(at), (self.d + 1) * self.k), np.float32)
+        f, g = self.evaluate(theta, at)
         first = np.maximum(np.abs(g).max(1), 1e-12)
-        steps: list[np.ndarray] = []  # newest last; (P, size)
-        yields: list[np.ndarray] = []
-        used = np.zeros(p, np.int64)
-        done = np.zeros(p, bool)
         direction = -g
-        step = np.minimum(1.0, 1.0 / np.maximum(np.abs(g).sum(1), 1e-12)).astype(np.float32)
-        slope = np.einsum("ps,ps->p", g, direction)
+        slope = -_dot(g, g)
+        step = np.minimum(1, 1 / np.maximum(np.abs(g).sum(1), 1e-12))
+        used = np.zeros(len(at), np.int64)
+        history: list[tuple[np.ndarray, np.ndarray]] = []  # steps and changes of the gradient, newest last
         for _ in range(iterations):
-            a = active
-            trial = theta[a] + step[a, None] * direction[a]
-            f_new, g_new = self.evaluate(trial, a)
-            ok = f_new <= f[a] + ARMIJO * step[a] * slope[a] + 1e-7 * np.abs(f[a])
-            step[a[~ok]] *= 0.4
-            done[a[~ok & (step[a] < 1e-6)]] = True  # no descent left at this precision
-            hit = a[ok]
-            if len(hit):
-                s = np.zeros_like(theta)
-                y = np.zeros_like(theta)
-                s[hit] = trial[ok] - theta[hit]
-                y[hit] = g_new[ok] - g[hit]
-                curvature = np.einsum("ps,ps->p", s, y)
-                s[curvature <= 1e-10] = 0
-                y[curvature <= 1e-10] = 0
-                steps.append(s)
-                yields.append(y)
-                del steps[:-MEMORY], yields[:-MEMORY]
-                small = f[hit] - f_new[ok] <= 1e-4 * tolerance * np.maximum(np.abs(f_new[ok]), 1e-3)
-                theta[hit], f[hit], g[hit] = trial[ok], f_new[ok], g_new[ok]
-                used[hit] += 1
-                flat = np.abs(g[hit]).max(1) <= tolerance * first[hit]
-                done[hit[flat | small]] = True
-                step[hit] = 1.0
-                direction[hit] = self._direction(g, steps, yields, hit)
-                slope[hit] = np.einsum("ps,ps->p", g[hit], direction[hit])
-                uphill = hit[slope[hit] >= 0]
-                direction[uphill] = -g[uphill]
-                slope[uphill] = -np.einsum("ps,ps->p", g[uphill], g[uphill])
-            active = np.flatnonzero(~done)
-            if not len(active):
+            trial = theta + step[:, None].astype(np.float32) * direction
+            f_new, g_new = self.evaluate(trial, at)
+            ok = f_new <= f + ARMIJO * step * slope + 1e-7 * np.abs(f)
+            done = ~ok & (step < 1e-6)  # no descent is left at this precision
+            done |= ok & (f - f_new <= 1e-4 * tolerance * np.maximum(np.abs(f_new), 1e-3))
+            s, y = trial - theta, g_new - g
+            curved = ok & (_dot(s, y) > 1e-10)
+            s[~curved] = 0  # a pair of zeros has no effect
+            y[~curved] = 0
+            history = [*history, (s, y)][-MEMORY:]
+            theta = np.where(ok[:, None], trial, theta)
+            g = np.where(ok[:, None], g_new, g)
+            f = np.where(ok, f_new, f)
+            used += ok
+            done |= ok & (np.abs(g).max(1) <= tolerance * first)
+            if done.all():
                 break
-        return [self._solution(theta[i], i, int(used[i]), bool(done[i])) for i in range(p)]
+            fresh = _direction(g, history)
+            downhill = _dot(g, fresh) < 0
+            fresh[~downhill] = -g[~downhill]
+            direction = np.where(ok[:, None], fresh, direction)
+            slope = np.where(ok, _dot(g, direction), slope)
+            step = np.where(ok, 1, step * 0.4)
+            if done.any():
+                for i in np.flatnonzero(done):
+                    solved[int(at[i])] = self._solution(theta[i], at[i], int(used[i]), converged=True)
+                keep = ~done
+                at, theta, f, g, first, used = at[keep], theta[keep], f[keep], g[keep], first[keep], used[keep]
+                direction, slope, step = direction[keep], slope[keep], step[keep]
+                history = [(s[keep], y[keep]) for s, y in history]
+        for i, problem in enumerate(at):
+            solved[int(problem)] = self._solution(theta[i], problem, int(used[i]), converged=bool(done[i]))
+        return [solved[i] for i in range(len(solved))]
 
     def evaluate(self, theta: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Objective (P,) and gradient (P, size) of the problems in rows, at theta (P, size)."""
@@ -177,35 +175,33 @@ class _Batch:
         z *= w[:, :, None]
         return z
 
-    def _direction(
-        self, g: np.ndarray, steps: list[np.ndarray], yields: list[np.ndarray], rows: np.ndarray
-    ) -> np.ndarray:
-        """L-BFGS directions of the problems in rows; a remembered pair of zeros has no effect."""
-        q = g[rows].copy()
-        alphas, rhos = [], []
-        for s, y in zip(reversed(steps), reversed(yields), strict=True):
-            sy = np.einsum("ps,ps->p", s[rows], y[rows])
-            rho = np.where(sy > 0, 1 / np.where(sy > 0, sy, 1), 0)
-            alpha = rho * np.einsum("ps,ps->p", s[rows], q)
-            q -= alpha[:, None] * y[rows]
-            alphas.append(alpha)
-            rhos.append(rho)
-        gamma = np.ones(len(rows), np.float32)
-        unset = np.ones(len(rows), bool)
-        for s, y in zip(reversed(steps), reversed(yields), strict=True):
-            yy = np.einsum("ps,ps->p", y[rows], y[rows])
-            take = unset & (yy > 0)
-            gamma[take] = (np.einsum("ps,ps->p", s[rows], y[rows])[take] / yy[take]).astype(np.float32)
-            unset &= ~take
-        q *= gamma[:, None]
-        for s, y, alpha, rho in zip(steps, yields, reversed(alphas), reversed(rhos), strict=True):
-            beta = rho * np.einsum("ps,ps->p", y[rows], q)
-            q += (alpha - beta)[:, None] * s[rows]
-        return -q
-
-    def _solution(self, theta: np.ndarray, i: int, iterations: int, converged: bool) -> Solution:
+    def _solution(self, theta: np.ndarray, i: int, iterations: int, *, converged: bool) -> Solution:
         d, k = self.d, self.k
         u = theta[: d * k].reshape(d, k) * self.inverse[i][:, None]
         return Solution(
             weight=u, bias=theta[d * k :] - self.mean[i] @ u, iterations=iterations, converged=converged
         )
+
+
+def _direction(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """L-BFGS directions (P, size) for gradients (P, size), each from the pairs of its own problem."""
+    q = g.copy()
+    alphas, rhos = [], []
+    gamma = np.zeros(len(g))
+    for s, y in reversed(history):
+        sy = _dot(s, y)
+        rho = np.where(sy > 0, 1 / np.where(sy > 0, sy, 1), 0)
+        alpha = rho * _dot(s, q)
+        q -= alpha[:, None].astype(np.float32) * y
+        alphas.append(alpha)
+        rhos.append(rho)
+        gamma = np.where(gamma == 0, sy / np.maximum(_dot(y, y), 1e-30), gamma)  # of the newest pair there is
+    q *= np.where(gamma > 0, gamma, 1)[:, None].astype(np.float32)
+    for (s, y), alpha, rho in zip(history, reversed(alphas), reversed(rhos), strict=True):
+        q += (alpha - rho * _dot(y, q))[:, None].astype(np.float32) * s
+    return -q
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Row by row."""
+    return np.einsum("ps,ps->p", a, b)

@@ -179,8 +179,11 @@ class Store:
 
         from medloupe.database import ModelRow, VersionRow
 
-        if not (self.home / "medloupe.sqlite").exists():
-            return []
+        with self._explained():
+            if self.home.exists() and not self.home.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
+            if not (self.home / "medloupe.sqlite").exists():
+                return []
         wanted = select(ModelRow.name, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
         with self._explained(), Session(self._engine) as session:
             return [
@@ -192,7 +195,7 @@ class Store:
                     labels=tuple(row.card["labels"]),
                     auc=(row.card.get("metrics") or {}).get("auc"),
                 )
-                for name, row in session.execute(wanted.order_by(ModelRow.name, VersionRow.number)).tuples()
+                for name, row in session.execute(wanted.order_by(ModelRow.name, VersionRow.number))
             ]
 
     def remove(self, name: str, version: int | None = None) -> None:
@@ -245,7 +248,7 @@ class Store:
         from medloupe.database import ModelRow, VersionRow
 
         known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-        rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).tuples().all()
+        rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
         folders = {self.folder(name, number) for name, number, _, _ in rows}
         blobs = {self._blob_path(b) for _, _, *both in rows for b in both}
         for folder in self.home.glob("models/*/*"):
