@@ -100,7 +100,9 @@ def held_out(data: Path, seed: int) -> dict[str, float]:
                 writer.writerows(chosen)
         medloupe(home, "train", str(Path(temporary) / "open"), "--name", "bench", "--json")
         out, _ = medloupe(home, "predict", "bench", str(Path(temporary) / "aside"), "--json")
-        answers = {str(Path(a["file"]).relative_to(Path(temporary) / "aside")): a for a in map(json.loads, out.splitlines())}
+        answers = {
+            str(Path(a["file"]).relative_to(Path(temporary) / "aside")): a for a in map(json.loads, out.splitlines())
+        }
     labels = sorted({r["label"] for r in rows})
     chosen = [r for r in parts["aside"] if "probabilities" in answers.get(r["file"], {})]
     p = np.array([[answers[r["file"]]["probabilities"][k] for k in labels] for r in chosen])
@@ -143,7 +145,10 @@ def main() -> None:
     told = parser.parse_args()
     wanted = [s for s in SETS if not told.sets or s[0] in told.sets.split(",")]
     if not told.holdout:
-        print("| data | images / groups | judged by | AUC | AUC, cross-validation | balanced accuracy | ECE | cold s | warm s | warm / cold |")
+        print(
+            "| data | images / groups | judged by | AUC | AUC, cross-validation | balanced accuracy | ECE"
+            " | cold s | warm s | warm / cold |"
+        )
         print("|---|---|---|---|---|---|---|---|---|---|")
         for name, options in wanted:
             trained(told.data / name, options)

@@ -72,7 +72,9 @@ def speed(folder: Path, images: int, rounds: int) -> None:
         rates.append((a, b))
         print(f"bare {a:6.1f}/s   embed {b:6.1f}/s   ratio {b / a:.3f}", flush=True)
     low, middle, high = np.quantile(ratios, (0, 0.5, 1))
-    print(f"{folder.name}, {len(arrays)} images: ratio median {middle:.3f}, {low:.3f} to {high:.3f} over {rounds} rounds")
+    print(
+        f"{folder.name}, {len(arrays)} images: ratio median {middle:.3f}, {low:.3f} to {high:.3f} over {rounds} rounds"
+    )
 
 
 def generated(folder: Path, n: int) -> None:
@@ -101,7 +103,9 @@ def memory() -> None:
             peaks[n] = int(done.stdout.split()[-1]) * 1024
             print(f"{n} images: peak {peaks[n] / 2**20:.0f} MiB", flush=True)
     features = 3000 * 4 * backbone().card.dimension
-    print(f"growth {(peaks[4000] - peaks[1000]) / 2**20:.0f} MiB; 3,000 more rows of features: {features / 2**20:.0f} MiB")
+    print(
+        f"growth {(peaks[4000] - peaks[1000]) / 2**20:.0f} MiB; 3,000 more rows of features: {features / 2**20:.0f} MiB"
+    )
 
 
 def main() -> None:

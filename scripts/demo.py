@@ -1,6 +1,6 @@
 """Trains on a folder and opens the report; without a folder, on pictures made up on the spot.
 
-    python scripts/demo.py [--name NAME] [DATA]
+python scripts/demo.py [--name NAME] [DATA]
 """
 
 from __future__ import annotations

@@ -40,7 +40,19 @@ _HOME = {  # public name -> module; loaded on first use, so that `import medloup
     "validate": "medloupe.validation",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = [
+    "Box",
+    "Dataset",
+    "MedloupeError",
+    "Model",
+    "Prediction",
+    "Record",
+    "__version__",
+    "load",
+    "read",
+    "train",
+    "validate",
+]
 
 
 def __getattr__(name: str) -> Any:

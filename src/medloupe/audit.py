@@ -121,7 +121,7 @@ def _copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
             Finding(
                 kind="duplicates_across_labels",
                 level="serious" if n >= SPOILT * len(data) else "warning",
-                title=f"{_number(len(contradicting), 'image')} {_is(len(contradicting))} filed under two labels or more",
+                title=f"{_number(len(contradicting), 'image')} {_is(len(contradicting))} filed under two labels",
                 detail=f"{_number(n, 'file')} with identical content carry labels that contradict each other; the"
                 f" first says {' and '.join(sorted(set(said)))}. At most one can be true.",
                 advice="Find out which label is right and delete the others; until then they teach the model nothing"

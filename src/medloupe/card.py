@@ -103,9 +103,9 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
         "records": len(data) + len(features.unreadable),
         "labelled": len(labelled),
         "unreadable": [{"file": f, "error": e} for f, e in features.unreadable],
-        "groups": int(len(np.unique(verdict.judged.groups)))
+        "groups": len(np.unique(verdict.judged.groups))
         if verdict.secondary is None
-        else int(len(np.unique(verdict.secondary.groups))),
+        else len(np.unique(verdict.secondary.groups)),
         "patients": len(patients) or None,
         "fingerprint": fingerprint.hexdigest(),
         "digests": remembered(labelled),
@@ -125,8 +125,8 @@ def _split(plan: Plan, verdict: Verdict, seed: int) -> dict[str, Any]:
     n = len(verdict.everything)
     if plan.test is None:
         sentence = (
-            f"Judged by {folds}-fold cross-validation, repeated {repeats} times: each of the {n:,} images was answered by"
-            f" heads that had seen neither it nor any image of its group ({groups:,} groups of patients and copies)."
+            f"Judged by {folds}-fold cross-validation, repeated {repeats} times: each of the {n:,} images was answered"
+            f" by heads that had seen neither it nor any image of its group ({groups:,} groups of patients and copies)."
             " The model that is shipped was then fitted on all of them."
         )
         return {

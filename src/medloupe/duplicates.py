@@ -2,7 +2,7 @@
 
 Exact copies have the same bytes, or the same thumbnail and embedding. Near copies (the same picture saved again,
 slightly cropped, rotated or annotated; neighbouring frames) are close by embedding and also agree place by place:
-embeddings alone would join different patients who merely look alike.
+either alone would join different patients who merely look alike.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from medloupe.split import same as same_values
 
 COSINE = 0.75  # of standardised embeddings
 CORRELATION = 0.95  # of grey thumbnails
+SAVED_AGAIN = (0.2, 0.999)  # the same two for a picture resized or compressed, which changes its texture
 IDENTICAL = 1 - 1e-4  # both, for the same pixels in another file
 _CHUNK = 512
 
@@ -50,10 +51,11 @@ def find(features: Features) -> Duplicates:
             b = x[other : other + _CHUNK]
             cosine = (a @ b.T - (a @ mean)[:, None]) / norms[start : start + _CHUNK, None]
             cosine /= norms[None, other : other + _CHUNK]
-            i, j = np.nonzero(cosine >= COSINE)
+            alike = thumbs[start : start + _CHUNK] @ thumbs[other : other + _CHUNK].T
+            i, j = np.nonzero((cosine >= COSINE) | ((cosine >= SAVED_AGAIN[0]) & (alike >= SAVED_AGAIN[1])))
             keep = other + j < start + i
             i, j = i[keep], j[keep]
-            agree = np.einsum("mt,mt->m", thumbs[start + i], thumbs[other + j])
+            agree = alike[i, j]
             same = digests[start + i] == digests[other + j]
             pixels = ~same & (cosine[i, j] >= IDENTICAL) & (agree >= IDENTICAL)
             pairs = np.column_stack([other + j, start + i])

@@ -125,7 +125,8 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
         overall.setdefault(name, []).append(metric)
 
     truth = judged.targets == 1
-    known = ~np.isnan(judged.targets)
+    known = np.asarray(~np.isnan(judged.targets))
+    judgeable = np.asarray(known.any(1))
     labels = [k for k in range(len(judged.labels)) if (truth[:, k]).any() and (known[:, k] & ~truth[:, k]).any()]
     for r in judged.repeats:
         p = judged.probabilities[r]
@@ -138,10 +139,10 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
         if judged.task == "multiclass":
             hit = truth[np.arange(len(p)), judged.answers[r]]
             add("balanced_accuracy", metrics.average(list(found.values())))
-            add("accuracy", metrics.share(hit, known.any(1)))
+            add("accuracy", metrics.share(hit, judgeable))
             top = p.argmax(1)
             right = truth[np.arange(len(p)), top]
-            add("accuracy_most_probable", metrics.share(right, known.any(1)))
+            add("accuracy_most_probable", metrics.share(right, judgeable))
             recalls = [metrics.share(top == k, truth[:, k]) for k in labels]
             add("balanced_accuracy_most_probable", metrics.average(recalls))
             add("ece", metrics.calibration_error(p.max(1), right, np.arange(len(p))))
@@ -154,14 +155,12 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
         add("brier", metrics.brier(p, judged.targets))
     if judged.task == "multiclass":
         commonest = int(truth.sum(0).argmax())
-        add("majority_accuracy", metrics.share(truth[:, commonest], known.any(1)))
+        add("majority_accuracy", metrics.share(truth[:, commonest], judgeable))
     else:
         often = [truth[:, k].sum() * 2 > known[:, k].sum() for k in labels]
         add(
             "majority_accuracy",
-            metrics.average(
-                [metrics.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]
-            ),
+            metrics.average([metrics.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]),
         )
     values = metrics.intervals({n: metrics.average(m) for n, m in overall.items()}, judged.groups, seed)
     if len(judged.labels) == 2 and judged.task == "multiclass":
@@ -176,12 +175,12 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
     rows = []
     for k, name in enumerate(judged.labels):
         truth = judged.targets[:, k] == 1
-        known = ~np.isnan(judged.targets[:, k])
+        known = np.asarray(~np.isnan(judged.targets[:, k]))
         negative = known & ~truth
         wanted: dict[str, list[Weighted]] = {}
         for r in judged.repeats:
             ranking = Ranking(judged.probabilities[r][:, k], judged.targets[:, k])
-            measures = {"auc": ranking.auc, "average_precision": ranking.average_precision}
+            measures: dict[str, Weighted] = {"auc": ranking.auc, "average_precision": ranking.average_precision}
             for prefix, call in (("", judged.called(r, k) & known), ("point_", judged.flags[r, :, k] & known)):
                 measures[prefix + "sensitivity"] = metrics.share(call, truth)
                 measures[prefix + "specificity"] = metrics.share(~call, negative)

@@ -33,7 +33,9 @@ class Fitted:
     head: for embeddings, calibrated. choice: what the search chose, of candidates: (choice, AUC out of fold).
     temperature: float32 (K,), equal for all labels in a multi-class set; already in the head.
     folds: int (R, N), fold of each row in each repeat. out_of_fold: float32 (R, N, K) calibrated probabilities, each
-    row predicted by heads fitted without its group, with penalty and temperature chosen without its fold.
+    row predicted by heads fitted without its group. In the first repeat, which the search runs on, the choice among
+    candidates is made without the row's fold; in the others it is the overall one. The temperature is always the other
+    folds'.
     """
 
     head: Head
@@ -75,7 +77,7 @@ def fit(
     scores = _scores(searched, targets, task)
     penalty = choices[_best(scores, choices)].penalty
     # what tells classes apart may be the shape, the texture or both: with each end left out, at the best penalty
-    fewer = [Choice(penalty=penalty, levels=part) for part in {every[1:], every[:-1], every[1:-1]} if 0 < len(part)]
+    fewer = [Choice(penalty=penalty, levels=part) for part in {every[1:], every[:-1], every[1:-1]} if len(part) > 0]
     if len(levels) > 1:
         fewer.sort(key=lambda c: c.levels)
         searched = np.concatenate([searched, fitter.out_of_fold(fold[0], fewer)])
@@ -84,9 +86,10 @@ def fit(
     best = _best(scores, choices)
     chosen = choices[best]
 
-    logits = [_without_own_fold(searched, fold[0], targets, choices, task)]
-    for r in range(1, repeats):
-        logits.append(fitter.out_of_fold(fold[r], [chosen])[0])
+    logits = [
+        _without_own_fold(searched, fold[0], targets, choices, task),
+        *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
+    ]
     out_of_fold = np.stack([_calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
     temperature = fit_temperature(searched[best], targets, task)
     solution = fitter.solve([(np.ones(len(targets), bool), chosen)])[0]
@@ -101,7 +104,13 @@ def fit(
 
 
 def refit(
-    embeddings: np.ndarray, targets: np.ndarray, rows: Sequence[np.ndarray], choice: Choice, *, task: str, levels: tuple[int, ...]
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    rows: Sequence[np.ndarray],
+    choice: Choice,
+    *,
+    task: str,
+    levels: tuple[int, ...],
 ) -> list[Solution]:
     """Heads with the choice made, each fitted on its rows alone; uncalibrated."""
     fitter = _Fitter(embeddings, targets, task, levels)
@@ -189,7 +198,7 @@ def rankable(logits: np.ndarray, task: str) -> np.ndarray:
 def _best(scores: np.ndarray, choices: Sequence[Choice]) -> int:
     """The best score; among those as good to the fourth digit, the strongest penalty."""
     near = np.flatnonzero(scores >= scores.max() - 2e-4)
-    return int(min(near, key=lambda i: (choices[i].penalty, -len(choices[i].levels))))
+    return min(near.tolist(), key=lambda i: (choices[i].penalty, -len(choices[i].levels)))
 
 
 def _without_own_fold(

@@ -95,9 +95,7 @@ def _on_test(
     assert plan.test is not None
     data, targets = features.data, features.data.targets
     y = targets[part]
-    trained = fit(
-        features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1
-    )
+    trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
     p = trained.head.probabilities(features.embeddings[plan.test])[None]
     limits = evaluate.thresholds(trained.out_of_fold[0], y, sensitivity)
     weights = np.ones(y.shape[1])
@@ -114,7 +112,9 @@ def _on_test(
     )
 
 
-def _learning_curve(features: Features, plan: Plan, choice: Choice, *, levels: tuple[int, ...], seed: int) -> list[dict[str, Any]]:
+def _learning_curve(
+    features: Features, plan: Plan, choice: Choice, *, levels: tuple[int, ...], seed: int
+) -> list[dict[str, Any]]:
     """AUC, judged as the headline is, of heads fitted on growing parts of the training groups."""
     data, y = features.data, features.data.targets
     task, rng = data.task, np.random.default_rng(seed)

@@ -62,6 +62,10 @@ def _rebuild(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: A
 class _Reader(pickle.Unpickler):
     """Unpickler that knows tensors and ordered dictionaries and refuses all else."""
 
+    def __init__(self, f: io.BytesIO, storages: dict[str, _Storage]):
+        super().__init__(f)
+        self.storages = storages
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -96,9 +100,7 @@ def _tensors(f: io.BytesIO) -> dict[str, np.ndarray]:
     storages: dict[str, _Storage] = {}
 
     def load() -> Any:
-        reader = _Reader(f)
-        reader.storages = storages
-        return reader.load()
+        return _Reader(f, storages).load()
 
     if load() != 0x1950A86A20F9469CFC6C:
         raise ValueError("another magic number")
@@ -160,10 +162,10 @@ def build_graph(state: dict[str, np.ndarray], size: int, name: str) -> tuple[onn
     Returns the model and {"weight": (1000, 1280), "bias": (1000,)}, which belongs to the first 1280 channels of D.
     """
     g = _Graph()
-    g.const("zero", np.float32(0))
-    g.const("six", np.float32(6))
-    g.const("mean", np.float32(127))
-    g.const("scale", np.float32(1 / 128))
+    g.const("zero", np.array(0, np.float32))
+    g.const("six", np.array(6, np.float32))
+    g.const("mean", np.array(127, np.float32))
+    g.const("scale", np.array(1 / 128, np.float32))
     x = g.op("Cast", ["image"], "image_f32", to=TensorProto.FLOAT)
     x = g.op("Transpose", [x], "image_nchw", perm=[0, 3, 1, 2])
     x = g.op("Sub", [x, "mean"], "image_centred")

@@ -72,9 +72,7 @@ def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 
     x = np.concatenate([_binned(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1)
     fold = folds(targets, group, count, seed)
     flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
-    problems = [
-        Problem(weights=(fold != f).astype(np.float32), penalty=_PENALTY, **flat) for f in range(count)
-    ]
+    problems = [Problem(weights=(fold != f).astype(np.float32), penalty=_PENALTY, **flat) for f in range(count)]
     z = np.empty(targets.shape, np.float32)
     for f, s in enumerate(solve(x, targets, problems, task=task)):
         z[fold == f] = x[fold == f] @ s.weight + s.bias
@@ -110,11 +108,16 @@ def _sentence(auc: Metric, value: float, named: list[tuple[str, float]]) -> str:
     best = f"{named[0][0]} alone reaches {named[0][1]:.2f}" if named else "no outside feature varies"
     if value >= SERIOUS:
         return (
-            f"Without looking into the picture, from its file size, dimensions, brightness, borders and colour alone, the"
-            f" label can be guessed with an AUC of {value:.2f} ({best}). The classes were collected differently: a good"
-            f" part of any figure in this report may come from that difference and be lost elsewhere."
+            "Without looking into the picture, from its file size, dimensions, brightness, borders and colour alone,"
+            f" the label can be guessed with an AUC of {value:.2f} ({best}). The classes were collected differently: a"
+            " good part of any figure in this report may come from that difference and be lost elsewhere."
         )
     low = auc["low"]
     if low is not None and low > 0.5 and value >= 0.6:
-        return f"The outside of the files tells a little about the label: AUC {value:.2f} ({best}), where 0.5 is guessing."
-    return f"The outside of the files tells next to nothing about the label: AUC {value:.2f} ({best}), where 0.5 is guessing."
+        return (
+            f"The outside of the files tells a little about the label: AUC {value:.2f} ({best}), where 0.5 is guessing."
+        )
+    return (
+        f"The outside of the files tells next to nothing about the label: AUC {value:.2f} ({best}), where 0.5 is"
+        " guessing."
+    )

@@ -96,6 +96,7 @@ class _Batch:
         step = np.minimum(1, 1 / np.maximum(np.abs(g).sum(1), 1e-12))
         used = np.zeros(len(at), np.int64)
         history: list[tuple[np.ndarray, np.ndarray]] = []  # steps and changes of the gradient, newest last
+        done = np.zeros(len(at), bool)
         for _ in range(iterations):
             trial = theta + step[:, None].astype(np.float32) * direction
             f_new, g_new = self.evaluate(trial, at)
@@ -122,13 +123,15 @@ class _Batch:
             step = np.where(ok, 1, step * 0.4)
             if done.any():
                 for i in np.flatnonzero(done):
-                    solved[int(at[i])] = self._solution(theta[i], at[i], int(used[i]), converged=True)
+                    problem = int(at[i])
+                    solved[problem] = self._solution(theta[i], problem, int(used[i]), converged=True)
                 keep = ~done
+                done = done[keep]
                 at, theta, f, g, first, used = at[keep], theta[keep], f[keep], g[keep], first[keep], used[keep]
                 direction, slope, step = direction[keep], slope[keep], step[keep]
                 history = [(s[keep], y[keep]) for s, y in history]
-        for i, problem in enumerate(at):
-            solved[int(problem)] = self._solution(theta[i], problem, int(used[i]), converged=bool(done[i]))
+        for i, problem in enumerate(at.tolist()):
+            solved[problem] = self._solution(theta[i], problem, int(used[i]), converged=bool(done[i]))
         return [solved[i] for i in range(len(solved))]
 
     def evaluate(self, theta: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -178,9 +181,7 @@ class _Batch:
     def _solution(self, theta: np.ndarray, i: int, iterations: int, *, converged: bool) -> Solution:
         d, k = self.d, self.k
         u = theta[: d * k].reshape(d, k) * self.inverse[i][:, None]
-        return Solution(
-            weight=u, bias=theta[d * k :] - self.mean[i] @ u, iterations=iterations, converged=converged
-        )
+        return Solution(weight=u, bias=theta[d * k :] - self.mean[i] @ u, iterations=iterations, converged=converged)
 
 
 def _direction(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

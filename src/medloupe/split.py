@@ -132,8 +132,6 @@ def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.
 
 def fold_count(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
     """How many folds the best represented label allows: each needs a group with it and one without. 0 when not two."""
-    allowed = [
-        min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T
-    ]
+    allowed = [min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T]
     count = min(most, max(allowed, default=0))
     return count if count >= 2 else 0

@@ -4,9 +4,13 @@
         medloupe.sqlite                  which versions there are, with their cards
         blobs/ab/cdef...                 backbones and heads by sha256, each kept once
         models/NAME/VERSION/             report.html and model.onnx, for people
+        store.pending                    what a writer is about to make or remove; only there while one is at work
+        store.lock                       held by the one writer; readers need no lock
 
 A version is written whole or not at all: blobs and files are flushed and renamed into place first, the row that makes
-them a version is committed last. What a killed process leaves without a row is swept away by the next writer.
+them a version is committed last. A writer first announces every path it will make or remove. Sweeping then removes
+those that no row names: that is how a failed or killed writer is undone and how a removal is done. Nothing that was
+not announced is ever removed, so a lost or older database costs no files.
 """
 
 from __future__ import annotations
@@ -18,8 +22,8 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,9 +39,13 @@ from medloupe.settings import home as default_home
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from medloupe.database import VersionRow
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FILES = ("report.html", "model.onnx")
 WriteFiles = Callable[[Path, Model], None]
 
 
@@ -90,8 +98,7 @@ class Store:
 
         with self._explained():
             self.home.mkdir(parents=True, exist_ok=True)
-            with locked(self.home / "store.lock"):  # only one process creates the tables
-                return engine(self.home / "medloupe.sqlite")
+            return engine(self.home / "medloupe.sqlite", self.home / "store.lock")
 
     def add(self, model: Model, *, write_files: WriteFiles) -> Model:
         """Add the model as the next version of its name.
@@ -106,63 +113,56 @@ class Store:
         from medloupe.database import ModelRow, VersionRow
 
         check_name(model.name)
-        with self._explained(), Session(self._engine) as session, locked(self.home / "store.lock"):
-            self._sweep(session)
-            row = session.scalar(select(ModelRow).where(ModelRow.name == model.name))
-            number = row.last + 1 if row else 1
+        with self._writing():
+            parts = [self._backbone_bytes(model.backbone), _head_bytes(model.head)]
+            blobs = [hashlib.sha256(data).hexdigest() for data in parts]
+            number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
-            blobs = [
-                self._put_blob(model.backbone.path.read_bytes()),
-                self._put_blob(_head_bytes(model.head)),
-            ]
             folder = self.folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
+            self._announce(temporary, folder, *map(self._blob_path, blobs))
+            for sha256, data in zip(blobs, parts, strict=True):
+                self._put_blob(sha256, data)
             temporary.mkdir(parents=True)
-            try:
-                write_files(temporary, made)
-                for path in temporary.iterdir():
-                    with path.open("rb") as f:
-                        os.fsync(f.fileno())
-                sync_folder(temporary)
-                temporary.rename(folder)
-                sync_folder(folder.parent)
-            except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
-                raise
-            if row is None:
-                row = ModelRow(name=model.name, last=0)
-                session.add(row)
-            row.last = number
-            session.flush()
-            session.add(
-                VersionRow(
-                    model_id=row.id,
-                    number=number,
-                    created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                    backbone_blob=blobs[0],
-                    head_blob=blobs[1],
-                    card=dict(made.card),
+            write_files(temporary, made)
+            for name in _FILES:
+                if not (temporary / name).is_file():
+                    raise StoreError(f"The files of {model.name} were written without {name}; it was not added.")
+            for path in temporary.rglob("*"):
+                _sync(path)
+            sync_folder(temporary)
+            temporary.rename(folder)
+            self._sync_up(folder.parent)
+            with Session(self._engine) as session:
+                row = session.scalar(select(ModelRow).where(ModelRow.name == model.name))
+                if row is None:
+                    row = ModelRow(name=model.name, last=0)
+                    session.add(row)
+                row.last = number
+                session.flush()
+                session.add(
+                    VersionRow(
+                        model_id=row.id,
+                        number=number,
+                        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                        backbone_blob=blobs[0],
+                        head_blob=blobs[1],
+                        card=dict(made.card),
+                    )
                 )
-            )
-            session.commit()
+                session.commit()
         return replace(made, onnx=folder / "model.onnx")
 
     def get(self, name: str, version: int | None = None) -> Model:
         """A version, or the newest one. Raises StoreError when there is none or its parts are damaged."""
-        from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow, VersionRow
-
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id).where(ModelRow.name == name)
-        if version is not None:
-            wanted = wanted.where(VersionRow.number == version)
-        with self._explained(), Session(self._engine) as session:
-            row = session.scalar(wanted.order_by(VersionRow.number.desc()).limit(1))
-            if row is None:
-                raise self._unknown(name, version)
+        with self._explained():
+            with Session(self._engine) as session:
+                row = self._rows(session, name, version)[-1]
             card = row.card
             head = _head(self._blob(row.head_blob), card["task"])
+            self._blob(row.backbone_blob)  # whole, or it raises
             backbone = _backbone(card["backbone"], self._blob_path(row.backbone_blob), row.backbone_blob)
             page = self.folder(name, row.number) / "report.html"
             report = page.read_text("utf-8") if page.exists() else ""
@@ -200,22 +200,19 @@ class Store:
 
     def remove(self, name: str, version: int | None = None) -> None:
         """Remove one version, or all of a name; numbers are not used again. Raises StoreError when there is none."""
-        from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow, VersionRow
-
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id).where(ModelRow.name == name)
-        if version is not None:
-            wanted = wanted.where(VersionRow.number == version)
-        with self._explained(), Session(self._engine) as session, locked(self.home / "store.lock"):
-            rows = session.scalars(wanted).all()
-            if not rows:
-                raise self._unknown(name, version)
-            for row in rows:
+        with self._writing(), Session(self._engine) as session:
+            for row in self._rows(session, name, version):
+                parts = (self._blob_path(row.backbone_blob), self._blob_path(row.head_blob))
+                self._announce(self.folder(name, row.number), *parts)
                 session.delete(row)
             session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
-            self._sweep(session)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
+        with self._writing():
+            pass
 
     def folder(self, name: str, version: int | None) -> Path:
         """Where report.html and model.onnx of a version lie."""
@@ -226,37 +223,118 @@ class Store:
     def _blob_path(self, sha256: str) -> Path:
         return self.home / "blobs" / sha256[:2] / sha256[2:]
 
-    def _put_blob(self, data: bytes) -> str:
-        sha256 = hashlib.sha256(data).hexdigest()
+    def _backbone_bytes(self, backbone: Backbone) -> bytes:
+        data = backbone.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != backbone.sha256:
+            raise StoreError(
+                f"The backbone {backbone.path} changed while it was in use; the model was not added.", "Train again."
+            )
+        return data
+
+    def _put_blob(self, sha256: str, data: bytes) -> None:
         path = self._blob_path(sha256)
-        if not path.exists() or path.stat().st_size != len(data):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
-        return sha256
+        with suppress(OSError):
+            if path.read_bytes() == data:
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)  # a damaged one is mended
+        self._sync_up(path.parent)
 
     def _blob(self, sha256: str) -> bytes:
         path = self._blob_path(sha256)
-        data = path.read_bytes()
+        hint = "Restore it from a backup, or remove the version and train it again."
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"The blob {path} is missing.", hint) from None
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise StoreError(f"The blob {path} is damaged: its content does not match its name.", "Train again.")
+            raise StoreError(f"The blob {path} is damaged: its content does not match its name.", hint)
         return data
 
-    def _sweep(self, session: Any) -> None:
-        """Removes folders and blobs that belong to no version; the caller holds the lock."""
+    def _sync_up(self, folder: Path) -> None:
+        """Make the folder and those above it durable, up to the home: each may be new."""
+        for each in (folder, *folder.parents):
+            sync_folder(each)
+            if each == self.home:
+                return
+
+    # ------------------------------------------------------------------ rows and writing
+
+    def _rows(self, session: Session, name: str, version: int | None) -> Sequence[VersionRow]:
+        """One version of the name, or all by number. Raises StoreError when there is none."""
         from sqlalchemy import select
 
         from medloupe.database import ModelRow, VersionRow
 
+        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id).where(ModelRow.name == name)
+        found = session.scalars(wanted.order_by(VersionRow.number)).all()
+        rows = [row for row in found if version in (None, row.number)]
+        if not rows:
+            raise self._unknown(name, version)
+        return rows
+
+    def _next_number(self, name: str) -> int:
+        """One above every number given so far, and above every folder there is."""
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session
+
+        from medloupe.database import ModelRow
+
+        with Session(self._engine) as session:
+            last = session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
+        taken = (p.name for p in (self.home / "models" / name).glob("*"))
+        return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Be the one writer; before and after, also when it fails, what was announced is swept."""
+        with self._explained():
+            _ = self._engine  # which may take the lock itself
+            with locked(self.home / "store.lock"):
+                with suppress(OSError):  # what cannot go now goes with a later writer
+                    self._sweep()
+                try:
+                    yield
+                finally:
+                    with suppress(Exception):
+                        self._sweep()
+
+    def _announce(self, *paths: Path) -> None:
+        pending = self.home / "store.pending"
+        before = pending.read_text("utf-8").splitlines() if pending.exists() else []
+        lines = dict.fromkeys([*before, *(p.relative_to(self.home).as_posix() for p in paths)])
+        write_atomically(pending, "\n".join(lines).encode())
+
+    def _sweep(self) -> None:
+        """Removes what was announced and belongs to no version; the caller holds the lock."""
+        from sqlalchemy import select
+        from sqlalchemy.orm import Session
+
+        from medloupe.database import ModelRow, VersionRow
+
+        pending = self.home / "store.pending"
+        for unfinished in self.home.glob(".store.pending.*"):
+            unfinished.unlink()
+        if not pending.exists():
+            return
         known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-        rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
-        folders = {self.folder(name, number) for name, number, _, _ in rows}
-        blobs = {self._blob_path(b) for _, _, *both in rows for b in both}
-        for folder in self.home.glob("models/*/*"):
-            if folder not in folders:
-                shutil.rmtree(folder, ignore_errors=True)
-        for blob in self.home.glob("blobs/*/*"):
-            if blob not in blobs:
-                blob.unlink(missing_ok=True)
+        with Session(self._engine) as session:
+            rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
+        kept = {self.folder(name, number) for name, number, _, _ in rows}
+        kept |= {self._blob_path(blob) for _, _, *both in rows for blob in both}
+        for path in (self.home / line for line in pending.read_text("utf-8").splitlines()):
+            for half in path.parent.glob(f".{path.name}.*"):  # of write_atomically
+                if half.is_file():
+                    half.unlink()
+            if path in kept:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # there are others in it
+                path.parent.rmdir()
+        pending.unlink()
 
     def _unknown(self, name: str, version: int | None) -> StoreError:
         have = self.list()
@@ -284,11 +362,18 @@ class Store:
                 else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
             ) from e
         except SQLAlchemyError as e:
-            detail = str(getattr(e, "orig", None) or e).splitlines()[0]
-            raise StoreError(
-                f"The database of the store {self.home} cannot be used: {detail}.",
-                "Free some disk space, or choose another place with --home.",
-            ) from e
+            from medloupe.database import unusable
+
+            raise unusable(self.home / "medloupe.sqlite", e) from e
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    if path.is_dir():
+        sync_folder(path)
+        return
+    with path.open("r+b") as f:  # Windows flushes only what is open for writing
+        os.fsync(f.fileno())
 
 
 def _head_bytes(head: Head) -> bytes:

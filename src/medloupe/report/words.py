@@ -23,6 +23,7 @@ from .formats import (
     value,
 )
 
+
 def mapping(x: Any) -> Mapping[str, Any]:
     """x where it is a mapping, else an empty one: half-filled cards are rendered too."""
     return x if isinstance(x, Mapping) else {}
