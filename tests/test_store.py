@@ -24,7 +24,8 @@ from medloupe.backbones import Backbone, BackboneCard
 from medloupe.database import REVISION
 from medloupe.errors import StoreError
 from medloupe.model import Head, Model
-from medloupe.store import Store, check_name, parse_reference
+from medloupe.names import check_name, parse_reference
+from medloupe.store import Store
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
 BACKBONE = b"not really a network" * 500  # the store never opens it

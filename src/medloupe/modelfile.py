@@ -193,16 +193,7 @@ def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbo
                 return installed
         except (BackboneError, OSError):
             pass
-    card = BackboneCard(
-        name=entry["name"],
-        source=entry["source"],
-        licence=entry["licence"],
-        input_size=entry["input_size"],
-        dimension=entry["dimension"],
-        levels=tuple(entry["levels"]),
-        places=tuple(entry["places"]),
-        cut=tuple(entry["cut"]),
-    )
+    card = BackboneCard.from_json(entry)
     return Backbone(card=card, path=path, sha256=digest)
 
 

@@ -22,7 +22,8 @@ def find_model(reference: str) -> Model:
             "Choosing the model by itself (`auto`) is not available yet.", "Name a model; `medloupe models list`."
         )
     from medloupe import starter
-    from medloupe.store import Store, parse_reference
+    from medloupe.names import parse_reference
+    from medloupe.store import Store
 
     name, version = parse_reference(reference)
     store = Store.open()

@@ -20,7 +20,6 @@ import errno
 import hashlib
 import io
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,9 +31,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.backbones import Backbone, BackboneCard
+from medloupe.blobs import Blobs
 from medloupe.errors import StoreError, did_you_mean
-from medloupe.files import locked, sync_folder, write_atomically
+from medloupe.files import locked, sync_folder, sync_up, write_atomically
 from medloupe.model import Head, Model
+from medloupe.names import check_name
 from medloupe.settings import home as default_home
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from medloupe.database import VersionRow
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FILES = ("report.html", "model.onnx")
 WriteFiles = Callable[[Path, Model], None]
@@ -61,31 +61,12 @@ class VersionInfo:
     auc: dict[str, Any] | None
 
 
-def check_name(name: str) -> None:
-    """Raises StoreError, with a proposal, unless name can name a model."""
-    if not _NAME.fullmatch(name) or name == "auto" or name.endswith(".onnx"):
-        cleaned = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64]
-        raise StoreError(
-            f"{name!r} cannot name a model: a name has up to 64 small letters, digits, '.', '_' and '-', begins with a"
-            " letter or digit, and is neither 'auto' nor a file name.",
-            f"Try {cleaned!r}." if _NAME.fullmatch(cleaned) else "",
-        )
-
-
-def parse_reference(text: str) -> tuple[str, int | None]:
-    """ "pneumonia@3" to ("pneumonia", 3); without a version, None. Raises StoreError."""
-    name, at, version = text.partition("@")
-    check_name(name)
-    if at and not (version.isascii() and version.isdigit() and int(version) > 0):
-        raise StoreError(f"{text!r} names no version: {version!r} is not a whole number above 0.", "Write NAME@3.")
-    return name, int(version) if at else None
-
-
 class Store:
     """The models under a home folder. Safe to use from several processes."""
 
     def __init__(self, home: Path):
         self.home = home
+        self._blobs = Blobs(home)
 
     @classmethod
     def open(cls) -> Store:
@@ -114,15 +95,15 @@ class Store:
 
         check_name(model.name)
         with self._writing():
-            parts = [self._backbone_bytes(model.backbone), _head_bytes(model.head)]
+            parts = [_backbone_bytes(model.backbone), _head_bytes(model.head)]
             blobs = [hashlib.sha256(data).hexdigest() for data in parts]
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
             folder = self.folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
-            self._announce(temporary, folder, *map(self._blob_path, blobs))
+            self._announce(temporary, folder, *map(self._blobs.path, blobs))
             for sha256, data in zip(blobs, parts, strict=True):
-                self._put_blob(sha256, data)
+                self._blobs.put(sha256, data)
             temporary.mkdir(parents=True)
             write_files(temporary, made)
             for name in _FILES:
@@ -132,7 +113,7 @@ class Store:
                 _sync(path)
             sync_folder(temporary)
             temporary.rename(folder)
-            self._sync_up(folder.parent)
+            sync_up(folder.parent, self.home)
             with Session(self._engine) as session:
                 row = session.scalar(select(ModelRow).where(ModelRow.name == model.name))
                 if row is None:
@@ -161,9 +142,9 @@ class Store:
             with Session(self._engine) as session:
                 row = self._rows(session, name, version)[-1]
             card = row.card
-            head = _head(self._blob(row.head_blob), card["task"])
-            self._blob(row.backbone_blob)  # whole, or it raises
-            backbone = _backbone(card["backbone"], self._blob_path(row.backbone_blob), row.backbone_blob)
+            head = _head(self._blobs.get(row.head_blob), card["task"])
+            self._blobs.get(row.backbone_blob)  # whole, or it raises
+            backbone = _backbone(card["backbone"], self._blobs.path(row.backbone_blob), row.backbone_blob)
             page = self.folder(name, row.number) / "report.html"
             report = page.read_text("utf-8") if page.exists() else ""
         return Model(backbone=backbone, head=head, card=card, report=report)
@@ -204,7 +185,7 @@ class Store:
 
         with self._writing(), Session(self._engine) as session:
             for row in self._rows(session, name, version):
-                parts = (self._blob_path(row.backbone_blob), self._blob_path(row.head_blob))
+                parts = (self._blobs.path(row.backbone_blob), self._blobs.path(row.head_blob))
                 self._announce(self.folder(name, row.number), *parts)
                 session.delete(row)
             session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
@@ -217,46 +198,6 @@ class Store:
     def folder(self, name: str, version: int | None) -> Path:
         """Where report.html and model.onnx of a version lie."""
         return self.home / "models" / name / str(version)
-
-    # ------------------------------------------------------------------ parts
-
-    def _blob_path(self, sha256: str) -> Path:
-        return self.home / "blobs" / sha256[:2] / sha256[2:]
-
-    def _backbone_bytes(self, backbone: Backbone) -> bytes:
-        data = backbone.path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != backbone.sha256:
-            raise StoreError(
-                f"The backbone {backbone.path} changed while it was in use; the model was not added.", "Train again."
-            )
-        return data
-
-    def _put_blob(self, sha256: str, data: bytes) -> None:
-        path = self._blob_path(sha256)
-        with suppress(OSError):
-            if path.read_bytes() == data:
-                return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)  # a damaged one is mended
-        self._sync_up(path.parent)
-
-    def _blob(self, sha256: str) -> bytes:
-        path = self._blob_path(sha256)
-        hint = "Restore it from a backup, or remove the version and train it again."
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise StoreError(f"The blob {path} is missing.", hint) from None
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise StoreError(f"The blob {path} is damaged: its content does not match its name.", hint)
-        return data
-
-    def _sync_up(self, folder: Path) -> None:
-        """Make the folder and those above it durable, up to the home: each may be new."""
-        for each in (folder, *folder.parents):
-            sync_folder(each)
-            if each == self.home:
-                return
 
     # ------------------------------------------------------------------ rows and writing
 
@@ -321,7 +262,7 @@ class Store:
         with Session(self._engine) as session:
             rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
         kept = {self.folder(name, number) for name, number, _, _ in rows}
-        kept |= {self._blob_path(blob) for _, _, *both in rows for blob in both}
+        kept |= {self._blobs.path(blob) for _, _, *both in rows for blob in both}
         for path in (self.home / line for line in pending.read_text("utf-8").splitlines()):
             for half in path.parent.glob(f".{path.name}.*"):  # of write_atomically
                 if half.is_file():
@@ -376,6 +317,15 @@ def _sync(path: Path) -> None:
         os.fsync(f.fileno())
 
 
+def _backbone_bytes(backbone: Backbone) -> bytes:
+    data = backbone.path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != backbone.sha256:
+        raise StoreError(
+            f"The backbone {backbone.path} changed while it was in use; the model was not added.", "Train again."
+        )
+    return data
+
+
 def _head_bytes(head: Head) -> bytes:
     out = io.BytesIO()
     np.savez(out, weight=head.weight, bias=head.bias)
@@ -389,14 +339,5 @@ def _head(data: bytes, task: Any) -> Head:
 
 def _backbone(entry: dict[str, Any], path: Path, sha256: str) -> Backbone:
     """The backbone as it was when the version was made, whatever the installed package has today."""
-    card = BackboneCard(
-        name=entry["name"],
-        source=entry["source"],
-        licence=entry["licence"],
-        input_size=entry["input_size"],
-        dimension=entry["dimension"],
-        levels=tuple(entry["levels"]),
-        places=tuple(entry["places"]),
-        cut=tuple(entry["cut"]),
-    )
+    card = BackboneCard.from_json(entry)
     return Backbone(card=card, path=path, sha256=sha256)

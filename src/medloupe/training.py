@@ -53,7 +53,8 @@ def train(
     model; what was computed for them before is taken from the cache. Raises DataError when the data cannot be learned
     from, StoreError when the disk is full.
     """
-    from medloupe.store import Store, check_name
+    from medloupe.names import check_name
+    from medloupe.store import Store
 
     check_name(name)
     check_trainable(data)

@@ -1,0 +1,29 @@
+"""How models are named, and how a person refers to one."""
+
+from __future__ import annotations
+
+import re
+
+from medloupe.errors import StoreError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(name: str) -> None:
+    """Raises StoreError, with a proposal, unless name can name a model."""
+    if not _NAME.fullmatch(name) or name == "auto" or name.endswith(".onnx"):
+        cleaned = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64]
+        raise StoreError(
+            f"{name!r} cannot name a model: a name has up to 64 small letters, digits, '.', '_' and '-', begins with a"
+            " letter or digit, and is neither 'auto' nor a file name.",
+            f"Try {cleaned!r}." if _NAME.fullmatch(cleaned) else "",
+        )
+
+
+def parse_reference(text: str) -> tuple[str, int | None]:
+    """ "pneumonia@3" to ("pneumonia", 3); without a version, None. Raises StoreError."""
+    name, at, version = text.partition("@")
+    check_name(name)
+    if at and not (version.isascii() and version.isdigit() and int(version) > 0):
+        raise StoreError(f"{text!r} names no version: {version!r} is not a whole number above 0.", "Write NAME@3.")
+    return name, int(version) if at else None
