@@ -17,7 +17,8 @@ from trained import Trained
 
 
 def test_all_public_names_and_no_others() -> None:
-    assert medloupe.__all__ == ["__version__", *sorted(medloupe.__all__[1:])]
+    assert medloupe.__all__ == sorted(medloupe.__all__)
+    assert set(medloupe.__all__) == {"__version__", *medloupe._HOME}
     assert set(dir(medloupe)) == set(medloupe.__all__)
     for name in medloupe.__all__:
         assert getattr(medloupe, name) is not None
@@ -30,7 +31,7 @@ def test_all_public_names_and_no_others() -> None:
 
 
 def test_public_things_say_what_they_are_for() -> None:
-    for name in medloupe.__all__[1:]:
+    for name in set(medloupe.__all__) - {"__version__"}:
         assert (getattr(medloupe, name).__doc__ or "").strip(), name
 
 
