@@ -39,6 +39,7 @@ def card(
             "title": f"Cross-validation by patient or group over all {len(verdict.everything):,} labelled images",
             "metrics": evaluate.headline(verdict.secondary, seed),
         }
+    with_leaks = evaluate.headline(verdict.leaky, seed) if verdict.leaky else None
     records = [data.records[i] for i in verdict.rows]
     found = audit.as_json()
     return {
@@ -52,11 +53,11 @@ def card(
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": FITTING},
         "data": _data(features, verdict),
-        "split": _split(plan, verdict, seed),
+        "split": _split(plan, verdict, with_leaks),
         "audit": found,
         "metrics": figures,
         "secondary": secondary,
-        "with_leaks": evaluate.headline(verdict.leaky, seed) if verdict.leaky else None,
+        "with_leaks": with_leaks,
         "per_label": table,
         "decision": _decision(features, verdict),
         "confusion": evaluate.confusion(verdict.judged),
@@ -103,9 +104,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
         "records": len(data) + len(features.unreadable),
         "labelled": len(labelled),
         "unreadable": [{"file": f, "error": e} for f, e in features.unreadable],
-        "groups": len(np.unique(verdict.judged.groups))
-        if verdict.secondary is None
-        else len(np.unique(verdict.secondary.groups)),
+        "groups": len(np.unique((verdict.secondary or verdict.judged).groups)),
         "patients": len(patients) or None,
         "fingerprint": fingerprint.hexdigest(),
         "digests": remembered(labelled),
@@ -119,7 +118,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _split(plan: Plan, verdict: Verdict, seed: int) -> dict[str, Any]:
+def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
     groups = len(np.unique(plan.groups[verdict.everything]))
     n = len(verdict.everything)
@@ -146,8 +145,8 @@ def _split(plan: Plan, verdict: Verdict, seed: int) -> dict[str, Any]:
             f" {len(plan.leaking):,} training images were left out for this because a copy of them, or another image of"
             " the same patient, is in the test split."
         )
-        if verdict.leaky:
-            auc = evaluate.headline(verdict.leaky, seed)["auc"]["value"]
+        if with_leaks:
+            auc = with_leaks["auc"]["value"]
             leaking += f" With them left in, as figures published on this split have it, the AUC would be {auc:.3f}."
     sentence = (
         f"Judged on the {len(plan.test):,} images of the test split that the data brings, by a head that was chosen,"

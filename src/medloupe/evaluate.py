@@ -27,8 +27,8 @@ class Judged:
     """Predictions made without having seen the truth.
 
     probabilities: float32 (R, N, K), R repeats of cross-validation, or one run on a test split. flags: bool (R, N, K),
-    whether the label is at or above its operating point. answers: int (R, N), the class announced (see `decide`; not
-    used with several labels at once). targets: (N, K) of 1/0/NaN. groups: int (N,).
+    whether the label is at or above its operating point. answers: int (R, N), the class announced (see
+    `class_weights`; not used with several labels at once). targets: (N, K) of 1/0/NaN. groups: int (N,).
     """
 
     probabilities: np.ndarray

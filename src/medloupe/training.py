@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from medloupe import __version__
-from medloupe.backbones import DEFAULT, Backbone, backbone
+from medloupe.backbones import DEFAULT, Backbone
+from medloupe.backbones import backbone as find_backbone
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, Scan, embed, scan
 from medloupe.files import write_atomically
@@ -63,7 +64,7 @@ def train(
     if seed < 0:
         raise DataError(f"The seed {seed} is negative.", "Give 0 or a whole number above.")
     say = progress or (lambda stage, done, total: None)
-    network = _backbone(backbone)
+    network = find_backbone(backbone)
     started = time.perf_counter()
     found = scan(data)
     kept = _outcome_path(found, network, seed, sensitivity)
@@ -119,10 +120,6 @@ def check_trainable(data: Dataset) -> None:
         )
     if data.task == "multilabel" and not counts:
         raise DataError(f"{data.root} has no positive case of any label.", "Check the label column.")
-
-
-def _backbone(name: str | Path) -> Backbone:
-    return backbone(name)
 
 
 def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: Progress) -> Outcome:
