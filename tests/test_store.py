@@ -255,10 +255,11 @@ def test_the_database_is_durable_and_as_the_tables_say(store: Store, tmp_path: P
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from medloupe.database import Base, engine
+    from medloupe.database import engine
+    from medloupe.tables import Base
 
     store.add(made(tmp_path), write_files=write_files)
-    opened = engine(store.home / "medloupe.sqlite", store.home / "store.lock")
+    opened = engine(store.home)
     with opened.connect() as connection:
         pragma = lambda name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # noqa: E731
         assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == ("wal", 2, 1)

@@ -1,104 +1,117 @@
-"""The tables of the store, and how they come into being: SQLAlchemy for queries, Alembic for the schema's history."""
+"""The database: SQLite under the home folder by default, PostgreSQL by URL; Alembic keeps the schema's history."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    URL,
-    Engine,
-    ForeignKey,
-    NullPool,
-    String,
-    UniqueConstraint,
-    create_engine,
-    event,
-    inspect,
-    text,
-)
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from medloupe.errors import StoreError
 from medloupe.files import locked
+from medloupe.settings import setting
 
-REVISION = "0001"  # of the newest migration in migrations/versions
-
-
-class Base(DeclarativeBase):
-    """Root of the tables."""
-
-
-class ModelRow(Base):
-    """A name. last: the highest version number ever given, so that none is used twice."""
-
-    __tablename__ = "models"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
-    last: Mapped[int] = mapped_column(default=0)
+REVISION = "0002"  # of the newest migration in migrations/versions
+FILE = "medloupe.sqlite"
+_UPGRADE_LOCK = 7_023_301  # any number that nobody else uses as an advisory lock of this PostgreSQL database
 
 
-class VersionRow(Base):
-    """One version of a model. Its parts lie as blobs under their sha256."""
+def url(home: Path) -> URL:
+    """Where the database is: MEDLOUPE_DATABASE, else a file under home. Raises StoreError for what is no such URL."""
+    told = setting("MEDLOUPE_DATABASE")
+    if not told:
+        return URL.create("sqlite", database=str(home / FILE))
+    try:
+        made = make_url(told)
+    except ArgumentError as e:
+        raise StoreError("MEDLOUPE_DATABASE is no database URL.", _EXAMPLE) from e
+    if made.get_backend_name() in ("postgresql", "postgres"):
+        return made.set(drivername="postgresql+psycopg")
+    raise StoreError(f"MEDLOUPE_DATABASE names the database {made.get_backend_name()!r}.", _EXAMPLE)
 
-    __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    number: Mapped[int]
-    created: Mapped[str] = mapped_column(String(32))  # UTC, ISO 8601
-    backbone_blob: Mapped[str] = mapped_column(String(64))
-    head_blob: Mapped[str] = mapped_column(String(64))
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+_EXAMPLE = "Expected postgresql://user:password@host/database, or leave it unset for SQLite under --home."
 
 
-def engine(path: Path, lock: Path) -> Engine:
-    """The SQLite database at path, with its schema up to date.
+def engine(home: Path) -> Engine:
+    """The database of the store under home, with its schema up to date.
 
-    lock: file of the lock that is held while the schema is made or changed, and only then: readers of a finished
-    store wait for nobody. Write-ahead log and full synchronisation: an acknowledged commit survives a power cut.
-    Raises StoreError when the file cannot be used or was made by a newer medloupe.
+    SQLite: write-ahead log and full synchronisation, so that an acknowledged commit survives a power cut; a connection
+    for each transaction, so that forks and threads share none. While the schema is made or changed a lock is held,
+    and only then: readers of a finished store wait for nobody.
+    Raises StoreError when the database cannot be used or was made by a newer medloupe.
     """
-    # A connection for each transaction: none is left open, and forks and threads share none.
-    url = URL.create("sqlite", database=str(path))
-    made = create_engine(url, poolclass=NullPool, connect_args={"timeout": 30})
-
-    @event.listens_for(made, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # Python's own BEGIN comes too late: tables would be made outside it
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(made, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
-
+    where = url(home)
+    lite = where.get_backend_name() == "sqlite"
+    try:
+        made = create_engine(
+            where, **({"poolclass": NullPool, "connect_args": {"timeout": 30}} if lite else {"pool_pre_ping": True})
+        )
+    except ImportError as e:
+        raise StoreError(
+            "MEDLOUPE_DATABASE names a PostgreSQL database, but its driver is not installed.",
+            "Run: pip install 'medloupe[postgres]'",
+        ) from e
+    if lite:
+        event.listen(made, "connect", _prepare)
+        event.listen(made, "begin", _begin)
     try:
         if _revision(made) != REVISION:
-            with locked(lock):  # another process may have made the tables meanwhile: look again
+            with _alone(made, home):  # another process may have made the tables meanwhile: look again
                 found = _revision(made)
                 if found != REVISION:
                     _upgrade(made, found)
     except SQLAlchemyError as e:
-        raise unusable(path, e) from e
+        raise unusable(where, e) from e
     return made
 
 
-def unusable(path: Path, error: SQLAlchemyError) -> StoreError:
-    """What the driver said of the database at path, and what to do."""
+def unusable(where: URL, error: SQLAlchemyError) -> StoreError:
+    """What the driver said of the database, and what to do."""
     cause = getattr(error, "orig", None) or error
+    first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    if where.get_backend_name() != "sqlite":
+        return StoreError(
+            f"The database {where.render_as_string(hide_password=True)} cannot be used: {first}.",
+            "Check MEDLOUPE_DATABASE, and that the server runs and lets this user in.",
+        )
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary code
     hint = "Check that you may write there and that the disk is not full, or choose another place with --home."
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         hint = "The file is damaged: restore it from a backup, or move it away and begin anew."
     elif code == sqlite3.SQLITE_BUSY:
         hint = "Another program keeps it busy: close that and try again."
-    return StoreError(f"The database {path} cannot be used: {str(cause).splitlines()[0]}.", hint)
+    return StoreError(f"The database {where.database} cannot be used: {first}.", hint)
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # Python's own BEGIN comes too late: tables would be made outside it
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+@contextmanager
+def _alone(made: Engine, home: Path) -> Iterator[None]:
+    """Be the only one to change the schema, on this machine or, with PostgreSQL, on any."""
+    if made.dialect.name == "sqlite":
+        with locked(home / "store.lock"):
+            yield
+        return
+    with made.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _UPGRADE_LOCK})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _UPGRADE_LOCK})
 
 
 def _revision(made: Engine) -> str | None:

@@ -37,12 +37,13 @@ from medloupe.files import locked, sync_folder, sync_up, write_atomically
 from medloupe.model import Head, Model
 from medloupe.names import check_name
 from medloupe.settings import home as default_home
+from medloupe.settings import setting
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from medloupe.database import VersionRow
+    from medloupe.tables import VersionRow
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FILES = ("report.html", "model.onnx")
@@ -79,7 +80,7 @@ class Store:
 
         with self._explained():
             self.home.mkdir(parents=True, exist_ok=True)
-            return engine(self.home / "medloupe.sqlite", self.home / "store.lock")
+            return engine(self.home)
 
     def add(self, model: Model, *, write_files: WriteFiles) -> Model:
         """Add the model as the next version of its name.
@@ -91,7 +92,7 @@ class Store:
         from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow, VersionRow
+        from medloupe.tables import ModelRow, VersionRow
 
         check_name(model.name)
         with self._writing():
@@ -158,12 +159,12 @@ class Store:
         from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow, VersionRow
+        from medloupe.tables import ModelRow, VersionRow
 
         with self._explained():
             if self.home.exists() and not self.home.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
-            if not (self.home / "medloupe.sqlite").exists():
+            if not setting("MEDLOUPE_DATABASE") and not (self.home / "medloupe.sqlite").exists():
                 return []
         wanted = select(ModelRow.name, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
         with self._explained(), Session(self._engine) as session:
@@ -205,7 +206,7 @@ class Store:
         """One version of the name, or all by number. Raises StoreError when there is none."""
         from sqlalchemy import select
 
-        from medloupe.database import ModelRow, VersionRow
+        from medloupe.tables import ModelRow, VersionRow
 
         wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id).where(ModelRow.name == name)
         found = session.scalars(wanted.order_by(VersionRow.number)).all()
@@ -219,7 +220,7 @@ class Store:
         from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow
+        from medloupe.tables import ModelRow
 
         with Session(self._engine) as session:
             last = session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
@@ -251,7 +252,7 @@ class Store:
         from sqlalchemy import select
         from sqlalchemy.orm import Session
 
-        from medloupe.database import ModelRow, VersionRow
+        from medloupe.tables import ModelRow, VersionRow
 
         pending = self.home / "store.pending"
         for unfinished in self.home.glob(".store.pending.*"):
@@ -303,9 +304,9 @@ class Store:
                 else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
             ) from e
         except SQLAlchemyError as e:
-            from medloupe.database import unusable
+            from medloupe.database import unusable, url
 
-            raise unusable(self.home / "medloupe.sqlite", e) from e
+            raise unusable(url(self.home), e) from e
 
 
 def _sync(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from medloupe.database import Base
+from medloupe.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
