@@ -4,8 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?=
 NAME   ?= demo
+# Not from the environment, where some shells keep the machine's name: make serve HOST=… PORT=…
+HOST   := 127.0.0.1
+PORT   := 8000
 
-.PHONY: demo test check format clean
+.PHONY: demo serve test check format clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +19,10 @@ $(VENV)/installed: pyproject.toml
 # Trains on DATA (without it: on pictures made up on the spot) and opens the report.
 demo: $(VENV)/installed
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/python scripts/demo.py --name $(NAME) $(DATA)
+
+# The web page and the API on http://HOST:PORT/, with the models that `make demo` made.
+serve: $(VENV)/installed
+	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/medloupe serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -267,6 +267,8 @@ def test_models_list_show_and_remove(trained: Trained, home: Path, capsys: Captu
 
     (card,) = run(capsys, "models", "show", "spots@1", "--json").lines
     assert (card["name"], card["version"]) == ("spots", 1)
+    assert run(capsys, "models", "show", "spots", "--json").lines[0]["version"] == 1  # in production, until promoted
+    assert run(capsys, "models", "promote", "spots@2").code == 0
     assert run(capsys, "models", "show", "spots", "--json").lines[0]["version"] == 2
     assert "AUC" in run(capsys, "models", "show", "spots").out
     run(capsys, "models", "show", "spots@7").failed("has no version 7", "1, 2")

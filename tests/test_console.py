@@ -13,7 +13,7 @@ import pytest
 import tiny
 from medloupe import console
 from medloupe.errors import NotAnImageError
-from medloupe.records import Prediction
+from medloupe.records import Prediction, Refusal
 
 
 class Terminal(io.StringIO):
@@ -59,24 +59,31 @@ def answer(**more: Any) -> Prediction:
     return Prediction(**{**said, **more})
 
 
-def test_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = tiny.model(tmp_path)
-    console.print_prediction("a.png", answer(), model, json=False)
+def test_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_prediction("a.png", answer(), json=False)
     assert capsys.readouterr().out.splitlines()[0] == "a.png: x, y"
-    console.print_prediction("a.png", answer(prediction=""), model, json=False)
+    console.print_prediction("a.png", answer(prediction=""), json=False)
     assert capsys.readouterr().out.splitlines()[0] == "a.png: none of the findings"
-    console.print_prediction("a.png", answer(), model, json=True)
+    console.print_prediction("a.png", answer(), json=False, chosen=True)
+    assert capsys.readouterr().out.splitlines()[0] == "a.png: x, y  (by m@1)"
+    console.print_prediction("a.png", answer(), json=True)
     assert json.loads(capsys.readouterr().out)["prediction"] == "x|y"
 
 
-def test_errors_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = tiny.model(tmp_path)
+def test_refusals_show_no_percentages(capsys: pytest.CaptureFixture[str]) -> None:
+    for looks_like, end in (("brain_mri", "It is foreign. It looks like brain_mri."), ("", "It is foreign.")):
+        refused = Refusal(reason="It is foreign.", looks_like=looks_like)
+        console.print_prediction("a.png", answer(prediction="", refused=refused), json=False)
+        assert capsys.readouterr().out == f"a.png: not judged. {end}\n"
+
+
+def test_errors_of_images(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = NotAnImageError("a.png is a PDF.", "Export the picture.")
-    console.print_prediction("a.png", wrong, model, json=True)
+    console.print_prediction("a.png", wrong, json=True)
     said = capsys.readouterr()
     assert json.loads(said.out) == {"file": "a.png", "error": "a.png is a PDF. Export the picture."}
     assert said.err == ""
-    console.print_prediction("a.png", wrong, model, json=False)
+    console.print_prediction("a.png", wrong, json=False)
     said = capsys.readouterr()
     assert said.out == ""
     assert "Export the picture." in said.err

@@ -329,6 +329,14 @@ def test_run_lengths_beyond_need() -> None:
         images.load(data, 224)
 
 
+def test_run_lengths_that_a_decoder_panics_about() -> None:
+    """A run that ends beyond the last pixel: pylibjpeg-rle panics, with what is no Exception."""
+    pixels = np.zeros((4, 4), np.uint8)
+    for runs in (b"\x81\x05\x81\x05", b"\x7f\x05", b"\xf1\x05\x00", b"\x80" * 8):
+        frame = struct.pack("<16I", 1, 64, *[0] * 14) + runs
+        assert isinstance(outcome(dicom(pixels, syntax=RLELossless, data=encapsulate([frame]))), ImageError)
+
+
 def deflated(body: bytes) -> bytes:
     whole = dicom(RAMP, syntax=DeflatedExplicitVRLittleEndian)
     at = 144 + struct.unpack_from("<I", whole, 140)[0]  # behind the file meta information

@@ -84,7 +84,13 @@ def assert_nothing_else(store: Store) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, database: str) -> Store:
+    """On SQLite and on PostgreSQL."""
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def lite_store(tmp_path: Path) -> Store:
     return Store(tmp_path / "home")
 
 
@@ -110,14 +116,14 @@ def test_what_comes_back_is_what_was_added_bit_for_bit(store: Store, tmp_path: P
     assert_whole(store)
 
 
-def test_the_list_says_what_there_is(store: Store, tmp_path: Path):
-    assert store.list() == []
-    assert not store.home.exists()  # asking makes nothing
+def test_the_list_says_what_there_is(lite_store: Store, tmp_path: Path):
+    assert lite_store.list() == []
+    assert not lite_store.home.exists()  # asking makes nothing
     auc = {"value": 0.9, "low": 0.8, "high": 0.95}
     for name in ("lungs", "heart", "lungs"):
-        store.add(made(tmp_path, name, metrics={"auc": auc}), write_files=write_files)
-    assert [(v.name, v.version) for v in store.list()] == [("heart", 1), ("lungs", 1), ("lungs", 2)]
-    first = store.list()[0]
+        lite_store.add(made(tmp_path, name, metrics={"auc": auc}), write_files=write_files)
+    assert [(v.name, v.version) for v in lite_store.list()] == [("heart", 1), ("lungs", 1), ("lungs", 2)]
+    first = lite_store.list()[0]
     assert (first.task, first.labels, first.auc) == ("multiclass", ("no", "yes"), auc)
 
 
@@ -251,15 +257,15 @@ def test_a_damaged_blob_is_named(part: str, harm: str, store: Store, tmp_path: P
 # ---------------------------------------------------------------- the database
 
 
-def test_the_database_is_durable_and_as_the_tables_say(store: Store, tmp_path: Path):
+def test_the_database_is_durable_and_as_the_tables_say(lite_store: Store, tmp_path: Path):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     from medloupe.database import engine
     from medloupe.tables import Base
 
-    store.add(made(tmp_path), write_files=write_files)
-    opened = engine(store.home)
+    lite_store.add(made(tmp_path), write_files=write_files)
+    opened = engine(lite_store.home)
     with opened.connect() as connection:
         pragma = lambda name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # noqa: E731
         assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == ("wal", 2, 1)
@@ -268,7 +274,7 @@ def test_the_database_is_durable_and_as_the_tables_say(store: Store, tmp_path: P
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_making_the_tables_is_one_step(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_making_the_tables_is_one_step(lite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from alembic import op
 
     real = op.create_table
@@ -280,8 +286,8 @@ def test_making_the_tables_is_one_step(store: Store, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(op, "create_table", dying)
-        store.add(made(tmp_path), write_files=write_files)
-    assert Store(store.home).add(made(tmp_path), write_files=write_files).version == 1
+        lite_store.add(made(tmp_path), write_files=write_files)
+    assert Store(lite_store.home).add(made(tmp_path), write_files=write_files).version == 1
 
 
 def test_opening_a_store_that_is_up_to_date_imports_no_alembic(store: Store, tmp_path: Path):
@@ -292,31 +298,31 @@ def test_opening_a_store_that_is_up_to_date_imports_no_alembic(store: Store, tmp
     assert done.stdout.strip() == "False"
 
 
-def test_the_database_of_a_newer_release_is_left_alone(store: Store, tmp_path: Path):
-    store.add(made(tmp_path), write_files=write_files)
-    with sqlite3.connect(store.home / "medloupe.sqlite") as connection:
+def test_the_database_of_a_newer_release_is_left_alone(lite_store: Store, tmp_path: Path):
+    lite_store.add(made(tmp_path), write_files=write_files)
+    with sqlite3.connect(lite_store.home / "medloupe.sqlite") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(StoreError, match=r"newer medloupe.*9999"):
-        Store(store.home).list()
+        Store(lite_store.home).list()
 
 
-def test_a_file_that_is_no_database_is_named(store: Store):
-    store.home.mkdir()
-    (store.home / "medloupe.sqlite").write_bytes(b"minutes of the meeting" * 100)
+def test_a_file_that_is_no_database_is_named(lite_store: Store):
+    lite_store.home.mkdir()
+    (lite_store.home / "medloupe.sqlite").write_bytes(b"minutes of the meeting" * 100)
     with pytest.raises(StoreError, match=r"medloupe\.sqlite|database"):
-        store.list()
+        lite_store.list()
 
 
-def test_a_lost_database_costs_no_files(store: Store, tmp_path: Path):
+def test_a_lost_database_costs_no_files(lite_store: Store, tmp_path: Path):
     for seed in range(2):
-        store.add(made(tmp_path, seed=seed), write_files=write_files)
-    before = files(store.home)
-    for part in store.home.glob("medloupe.sqlite*"):
+        lite_store.add(made(tmp_path, seed=seed), write_files=write_files)
+    before = files(lite_store.home)
+    for part in lite_store.home.glob("medloupe.sqlite*"):
         part.unlink()
-    again = Store(store.home)
+    again = Store(lite_store.home)
     assert again.add(made(tmp_path, seed=5), write_files=write_files).version == 3  # the folders 1 and 2 are taken
-    assert before < files(store.home)
+    assert before < files(lite_store.home)
 
 
 @pytest.mark.parametrize("odd", ["100% sure", "what?", "a#b", "größe"])
@@ -331,31 +337,31 @@ def test_odd_folders_do(odd: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_failing_disk_at_any_flush_leaves_nothing(code: int, store: Store, tmp_path: Path, monkeypatch: Any):
-    store.add(made(tmp_path, "other", seed=1), write_files=write_files)
-    before, real, flushes = files(store.home), os.fsync, 0
+def test_a_failing_disk_at_any_flush_leaves_nothing(code: int, lite_store: Store, tmp_path: Path, monkeypatch: Any):
+    lite_store.add(made(tmp_path, "other", seed=1), write_files=write_files)
+    before, real, flushes = files(lite_store.home), os.fsync, 0
 
     def failing(fd: int) -> None:
         nonlocal flushes
         flushes += 1
         if flushes == fails_at:
-            raise OSError(code, os.strerror(code), str(store.home / "blobs"))
+            raise OSError(code, os.strerror(code), str(lite_store.home / "blobs"))
         real(fd)
 
     monkeypatch.setattr(os, "fsync", failing)
     for fails_at in range(1, 40):
         flushes = 0
         try:
-            store.add(made(tmp_path, seed=2), write_files=write_files)
+            lite_store.add(made(tmp_path, seed=2), write_files=write_files)
         except StoreError as error:
-            assert str(store.home) in error.message and "--home" in error.hint
-            assert files(store.home) == before
+            assert str(lite_store.home) in error.message and "--home" in error.hint
+            assert files(lite_store.home) == before
         else:
             assert flushes < fails_at
             break
     else:
         raise AssertionError("never went through")
-    assert assert_whole(store) == 2
+    assert assert_whole(lite_store) == 2
 
 
 @posix
@@ -549,14 +555,14 @@ def test_kill_at_thirty_random_moments_leaves_whole_versions(store: Store, tmp_p
 
 
 @posix
-def test_kill_at_every_step_leaves_whole_versions(store: Store, tmp_path: Path):
+def test_kill_at_every_step_leaves_whole_versions(lite_store: Store, tmp_path: Path):
     """The process is killed before its first, second, ... touch of the disk, until it gets through."""
-    done = run(DRIVER, store.home, tmp_path, "step")
+    done = run(DRIVER, lite_store.home, tmp_path, "step")
     rounds, statuses = done.stdout.split()[::2], done.stdout.split()[1::2]
     assert statuses[-1] == "0" and int(rounds[-1]) > 30
-    assert [(v.name, v.version) for v in store.list()] == [("heart", 1)]
-    assert assert_whole(store) == 1
-    assert_nothing_else(store)
+    assert [(v.name, v.version) for v in lite_store.list()] == [("heart", 1)]
+    assert assert_whole(lite_store) == 1
+    assert_nothing_else(lite_store)
 
 
 @posix

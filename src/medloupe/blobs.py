@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from medloupe.errors import StoreError
+from medloupe.errors import StorageError
 from medloupe.files import sync_up, write_atomically
 
 
@@ -31,13 +31,13 @@ class Blobs:
         sync_up(path.parent, self.home)
 
     def get(self, sha256: str) -> bytes:
-        """The content. Raises StoreError when it is missing or damaged."""
+        """The content. Raises StorageError when it is missing or damaged."""
         path = self.path(sha256)
         hint = "Restore it from a backup, or remove the version and train it again."
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            raise StoreError(f"The blob {path} is missing.", hint) from None
+            raise StorageError(f"The blob {path} is missing.", hint) from None
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise StoreError(f"The blob {path} is damaged: its content does not match its name.", hint)
+            raise StorageError(f"The blob {path} is damaged: its content does not match its name.", hint)
         return data

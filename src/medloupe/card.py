@@ -17,6 +17,7 @@ from medloupe.images import FITTING
 from medloupe.judging import Verdict
 from medloupe.labels import positive
 from medloupe.model import CARD_FORMAT
+from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
 from medloupe.split import Plan
 
 INTENDED_USE = (
@@ -27,7 +28,15 @@ _PREFIX = 8  # bytes of a digest kept: enough to recognise an image, useless for
 
 
 def card(
-    features: Features, audit: Audit, plan: Plan, verdict: Verdict, backbone: Backbone, *, seed: int, sensitivity: float
+    features: Features,
+    audit: Audit,
+    plan: Plan,
+    verdict: Verdict,
+    backbone: Backbone,
+    novelty: Novelty | None,
+    *,
+    seed: int,
+    sensitivity: float,
 ) -> dict[str, Any]:
     """All of a card but its name, version and date."""
     data = features.data
@@ -73,10 +82,11 @@ def card(
             ],
             "seed": seed,
         },
+        "novelty": _novelty(novelty),
         "warnings": _warnings(features, plan, figures, secondary, found["findings"], table),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
-        "limits": _limits(features, plan, audit),
+        "limits": _limits(features, plan, audit, novelty),
     }
 
 
@@ -182,6 +192,14 @@ def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
     }
 
 
+def _novelty(novelty: Novelty | None) -> dict[str, Any] | None:
+    """By what pictures of another kind are refused; None where none is."""
+    if novelty is None:
+        return None
+    own = round(novelty.own_refused, 4)
+    return {"own_refused": own, "limit_at": LIMIT_AT, "allowance": ALLOWANCE, "method": METHOD}
+
+
 def _temperature(values: np.ndarray) -> float | list[float]:
     if np.ptp(values) == 0:
         return round(float(values[0]), 4)
@@ -234,7 +252,7 @@ def _warnings(
     return said
 
 
-def _limits(features: Features, plan: Plan, audit: Audit) -> list[str]:
+def _limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty | None) -> list[str]:
     data = features.data
     limits = [
         f"It knows only: {', '.join(data.labels)}. Any other condition gets one of these answers or none.",
@@ -244,6 +262,16 @@ def _limits(features: Features, plan: Plan, audit: Audit) -> list[str]:
         f" ({', '.join(f'{name} {n:,}' for name, n in data.counts().items())}); where a disease is rarer, so are true"
         " alarms.",
     ]
+    if novelty is None:
+        limits.append(
+            "It answers for any picture, also of another kind: to learn which are not its own it needs images of at"
+            f" least {FEWEST} patients or groups."
+        )
+    else:
+        limits.append(
+            "Pictures unlike all that it was trained on are refused. Of its own kind that were not used for this,"
+            f" {novelty.own_refused:.1%} were; a picture of another kind that resembles its own may still pass."
+        )
     if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
         limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
     if features.unreadable:

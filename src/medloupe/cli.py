@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import sys
 import threading
@@ -15,6 +14,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from medloupe import __version__
+from medloupe.cli_models import models_app
+from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli_serve import serve
+from medloupe.cli_users import users_app
 from medloupe.errors import MedloupeError, StoreError
 
 app = typer.Typer(
@@ -26,14 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="List, show and remove the models of the store.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-
-
-def _use_home(value: Path | None) -> Path | None:
-    if value is not None:
-        os.environ["MEDLOUPE_HOME"] = str(value.expanduser().absolute())
-    return value
+app.add_typer(users_app, name="users")
+app.command()(serve)
 
 
 def _show_version(value: bool) -> None:
@@ -42,19 +40,7 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        readable=False,  # what cannot be read is a failure with advice, not a mistake in typing
-        callback=_use_home,
-        help="Where the store and the caches live (MEDLOUPE_HOME).",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
 Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
 Labels = Annotated[
     str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
 ]
@@ -191,7 +177,9 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: ModelName,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each image chooses.")
+    ],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
     json: Json = False,
     home: Home = None,
@@ -199,16 +187,22 @@ def predict(
     """What a model sees in images."""
     from medloupe import console
     from medloupe.errors import ImageError
-    from medloupe.predict import Predictor, expand
-    from medloupe.resolve import find_model
+    from medloupe.predict import AutoPredictor, Predictor, expand
+    from medloupe.resolve import AUTO, choosable, elsewhere, find_model
     from medloupe.settings import threads
 
-    predictor = Predictor(find_model(model), network_threads=1 if threads() > 1 else None)
+    network_threads = 1 if threads() > 1 else None
+    auto = model == AUTO and not Path(model).is_file()
+    if auto:
+        predictor = AutoPredictor(choosable(), network_threads=network_threads)
+    else:
+        named = find_model(model)
+        predictor = Predictor(named, network_threads=network_threads, looks_like=elsewhere(named.backbone.sha256))
     failed = done = 0
     for path, answer in predictor.predict_many(expand(paths)):
         done += 1
         failed += isinstance(answer, ImageError)
-        console.print_prediction(str(path), answer, predictor.model, json=json)
+        console.print_prediction(str(path), answer, json=json, chosen=auto)
     if not done:
         raise MedloupeError(f"There are no images in {', '.join(paths)}.", "Give image files or folders of images.")
     if failed:
@@ -241,55 +235,6 @@ def export(
         console.print_json(said)
     else:
         typer.echo(f"{out}: {size / 1e6:.1f} MB, agrees with the model within {parity:.1g}", err=True)
-
-
-@models_app.command("list")
-def models_list(json: Json = False, home: Home = None) -> None:
-    """All versions of all models."""
-    from medloupe import console
-    from medloupe.store import Store
-
-    console.print_versions(Store.open().list(), json=json)
-
-
-@models_app.command("show")
-def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
-    """The card of one model."""
-    from medloupe import console
-    from medloupe.resolve import find_model
-
-    loaded = find_model(model)
-    if json:
-        console.print_json(dict(loaded.card))
-    else:
-        console.print_card(loaded)
-
-
-@models_app.command("remove")
-def models_remove(
-    model: ModelName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """Remove one version (name@version), or all versions of a name."""
-    from medloupe.names import parse_reference
-    from medloupe.store import Store
-
-    name, version = parse_reference(model)
-    what = f"version {version} of {name}" if version else f"all versions of {name}"
-    if not yes and not typer.confirm(f"Remove {what}?", err=True):
-        raise typer.Exit(1)
-    store = Store.open()
-    versions = [v.version for v in store.list() if v.name == name and version in (None, v.version)]
-    store.remove(name, version)
-    if json:
-        from medloupe import console
-
-        for number in versions:
-            console.print_json({"removed": name, "version": number})
-    else:
-        typer.echo(f"Removed {what}.", err=True)
 
 
 def _write(path: Path, text: str) -> None:

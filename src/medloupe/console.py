@@ -17,6 +17,7 @@ from medloupe.records import Dataset, Prediction
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit
+    from medloupe.production import Change
     from medloupe.store import VersionInfo
     from medloupe.training import Progress
     from medloupe.validation import Validation
@@ -184,8 +185,8 @@ def print_validation(validation: Validation, report: Path | None) -> None:
         typer.echo(f"\n  report  {report}")
 
 
-def print_prediction(file: str, answer: Prediction | ImageError, model: Model, *, json: bool) -> None:
-    """One image's answer, or why it has none."""
+def print_prediction(file: str, answer: Prediction | ImageError, *, json: bool, chosen: bool = False) -> None:
+    """One image's answer, or why it has none. chosen: the image chose the model, so say which."""
     if isinstance(answer, ImageError):
         if json:
             print_json({"file": file, "error": str(answer)})
@@ -197,25 +198,52 @@ def print_prediction(file: str, answer: Prediction | ImageError, model: Model, *
     if json:
         print_json(answer.as_json())
         return
+    if answer.refused:
+        instead = f" It looks like {answer.refused.looks_like}." if answer.refused.looks_like else ""
+        typer.echo(f"{file}: " + typer.style("not judged", bold=True) + f". {answer.refused.reason}{instead}")
+        return
     ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:5]
     called = answer.prediction or "none of the findings"
-    typer.echo(f"{file}: " + typer.style(called.replace("|", ", "), bold=True))
+    by = f"  (by {answer.model}@{answer.version})" if chosen else ""
+    typer.echo(f"{file}: " + typer.style(called.replace("|", ", "), bold=True) + by)
     for label, p in ranked:
         bar = "█" * round(p * 20)
         typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
 
 
 def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
-    """The store's content, a line a version."""
+    """The store's content, a line a version; an arrow marks what is in production."""
     if json:
         for v in versions:
             print_json(
-                {"name": v.name, "version": v.version, "created": v.created, "task": v.task, "labels": list(v.labels)}
-                | {"auc": v.auc}
+                {
+                    "name": v.name,
+                    "version": v.version,
+                    "created": v.created,
+                    "task": v.task,
+                    "labels": list(v.labels),
+                    "auc": v.auc,
+                    "production": v.production,
+                }
             )
         return
     if not versions:
         typer.echo("No models yet. Train one: medloupe train FOLDER --name NAME", err=True)
     for v in versions:
         auc = "" if not v.auc or v.auc["value"] is None else f"AUC {v.auc['value']:.3f}"
-        typer.echo(f"{v.name}@{v.version:<4} {v.created[:16]:18} {auc:10} {', '.join(v.labels)}")
+        mark = "→" if v.production else " "
+        typer.echo(f"{mark} {v.name}@{v.version:<4} {v.created[:16]:18} {auc:10} {', '.join(v.labels)}")
+    if versions:
+        typer.echo("→ in production: answers under the bare name", err=True)
+
+
+def print_history(changes: Sequence[Change], *, json: bool) -> None:
+    """How a model's production version changed, a line a change."""
+    for change in changes:
+        if json:
+            print_json(change.as_json())
+            continue
+        came = f" (before: {change.previous})" if change.previous is not None else ""
+        forced = typer.style(" forced", fg="yellow") if change.forced else ""
+        reason = f": {change.reason}" if change.reason else ""
+        typer.echo(f"{change.at[:16]}  {change.kind:8}{forced} → {change.version}{came}  by {change.actor}{reason}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from medloupe.errors import StoreError
+from medloupe.errors import StorageError, StoreError
 from medloupe.files import locked
 from medloupe.settings import setting
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 REVISION = "0002"  # of the newest migration in migrations/versions
 FILE = "medloupe.sqlite"
@@ -28,7 +32,7 @@ def url(home: Path) -> URL:
         return URL.create("sqlite", database=str(home / FILE))
     try:
         made = make_url(told)
-    except ArgumentError as e:
+    except (ArgumentError, ValueError) as e:  # ValueError: a port that is no number
         raise StoreError("MEDLOUPE_DATABASE is no database URL.", _EXAMPLE) from e
     if made.get_backend_name() in ("postgresql", "postgres"):
         return made.set(drivername="postgresql+psycopg")
@@ -57,6 +61,7 @@ def engine(home: Path) -> Engine:
             "MEDLOUPE_DATABASE names a PostgreSQL database, but its driver is not installed.",
             "Run: pip install 'medloupe[postgres]'",
         ) from e
+    weakref.finalize(made, made.pool.dispose)  # whoever drops the engine need not remember its open connections
     if lite:
         event.listen(made, "connect", _prepare)
         event.listen(made, "begin", _begin)
@@ -71,12 +76,23 @@ def engine(home: Path) -> Engine:
     return made
 
 
-def unusable(where: URL, error: SQLAlchemyError) -> StoreError:
+def writing(made: Engine) -> Session:
+    """A session for a transaction that writes.
+
+    SQLite takes its one write lock at the start of it then, and waits for it: a transaction that reads first and writes
+    afterwards would fail at once when another process wrote in between.
+    """
+    from sqlalchemy.orm import Session
+
+    return Session(made.execution_options(writing=True))
+
+
+def unusable(where: URL, error: SQLAlchemyError) -> StorageError:
     """What the driver said of the database, and what to do."""
     cause = getattr(error, "orig", None) or error
     first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     if where.get_backend_name() != "sqlite":
-        return StoreError(
+        return StorageError(
             f"The database {where.render_as_string(hide_password=True)} cannot be used: {first}.",
             "Check MEDLOUPE_DATABASE, and that the server runs and lets this user in.",
         )
@@ -86,7 +102,7 @@ def unusable(where: URL, error: SQLAlchemyError) -> StoreError:
         hint = "The file is damaged: restore it from a backup, or move it away and begin anew."
     elif code == sqlite3.SQLITE_BUSY:
         hint = "Another program keeps it busy: close that and try again."
-    return StoreError(f"The database {where.database} cannot be used: {first}.", hint)
+    return StorageError(f"The database {where.database} cannot be used: {first}.", hint)
 
 
 def _prepare(connection: Any, _: Any) -> None:
@@ -96,7 +112,7 @@ def _prepare(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
 
 
 @contextmanager

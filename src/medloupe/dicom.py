@@ -76,7 +76,12 @@ def decode(data: bytes, name: str) -> np.ndarray:
     decoder = get_decoder(UID(syntax))
     if not decoder.is_available:
         raise _unsupported(syntax, name)
-    pixels, properties = decoder.as_array(ds, index=0, raw=True, **options)
+    try:
+        pixels, properties = decoder.as_array(ds, index=0, raw=True, **options)
+    except BaseException as e:
+        if type(e).__name__ != "PanicException":
+            raise
+        raise ValueError(str(e)) from e  # decoders written in Rust panic on damage, which is no Exception
     photometric = str(properties["photometric_interpretation"])
     if pixels.ndim == 3:
         return _colour(pixels, photometric, int(properties["bits_stored"]))

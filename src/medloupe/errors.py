@@ -13,6 +13,9 @@
     │   └── UnsafeModelError       external data, custom operators, oversized
     ├── ParityError                the exported file does not agree with the training path
     ├── StoreError                 the store: unknown model or version, cannot write
+    │   ├── UnknownError           no such model, version or prediction
+    │   ├── StorageError           the disk or the database fails
+    │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
     └── BackboneError              unknown backbone, or its weights are not installed
 
 Each carries what happened and, as `hint`, what to do.
@@ -22,6 +25,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medloupe.promotion import Comparison
 
 
 class MedloupeError(Exception):
@@ -92,6 +99,22 @@ class ParityError(MedloupeError):
 
 class StoreError(MedloupeError):
     """The store lacks the model or version, or cannot be written."""
+
+
+class UnknownError(StoreError):
+    """There is no such model, version or prediction."""
+
+
+class StorageError(StoreError):
+    """The disk or the database cannot be used, or what lies there is damaged."""
+
+
+class PromotionRefusedError(StoreError):
+    """The candidate is worse than production, or the two cannot be compared. comparison: what the gate saw."""
+
+    def __init__(self, message: str, hint: str, comparison: Comparison):
+        super().__init__(message, hint)
+        self.comparison = comparison
 
 
 class BackboneError(MedloupeError):

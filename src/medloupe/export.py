@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.filecard import CARD_KEY, FORMAT_KEY, card_fault
+from medloupe.filecard import CARD_KEY, FORMAT_KEY, NOVELTY_KEY, card_fault, novelty_in
 from medloupe.files import sync_folder
 from medloupe.model import CARD_FORMAT, Model
 from medloupe.modelfile import (
@@ -73,7 +73,8 @@ def write_onnx(model: Model, path: Path, *, check_images: np.ndarray | None = No
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        check(temporary.read_bytes(), path.name)
+        written = temporary.read_bytes()
+        novelty_in(written, check(written, path.name)[1], path.name)
         apart = _parity(model, temporary, images)
         temporary.replace(path)
         sync_folder(path.parent)
@@ -127,7 +128,10 @@ def build(model: Model) -> ModelProto:
     for name, dims in zip(OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))
     out.producer_name, out.producer_version = "medloupe", __version__
-    helper.set_model_props(out, {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)})
+    properties = {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)}
+    if model.novelty is not None:
+        properties[NOVELTY_KEY] = json.dumps(model.novelty.as_json())
+    helper.set_model_props(out, properties)
     return out
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.model import CARD_FORMAT
+from medloupe.novelty import Novelty
 from medloupe.wire import BYTES, MAX_FIELDS, fields
 
-CARD_KEY, FORMAT_KEY = "medloupe.card", "medloupe.format"
+CARD_KEY, FORMAT_KEY, NOVELTY_KEY = "medloupe.card", "medloupe.format", "medloupe.novelty"
 MAX_BYTES = 512 * 2**20  # 70 times the usual file; while it is checked it is in memory several times
 MAX_CARD = 16 * 2**20  # a card takes 30 kB, and 11 bytes more for every training image it remembers
+MAX_NOVELTY = 2**20  # characters; it takes 40,000
 MAX_LABELS = 10_000
 METADATA_PROPS = 14  # number of the field in onnx.ModelProto; 1 and 2 are key and value within
 
@@ -148,6 +150,25 @@ def card_in(data: bytes, called: str) -> dict[str, Any]:
     return card
 
 
+def novelty_in(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | None:
+    """What the model in the bytes of a file was trained on looks like, None where the file does not say.
+
+    card: the checked one of the file. Raises NotOurModelError when it is damaged or belongs to another backbone.
+    """
+    found = _metadata(memoryview(data)).get(NOVELTY_KEY)
+    if not found:
+        return None
+    try:
+        if len(found[0]) > MAX_NOVELTY:
+            raise ValueError(f"it has {len(found[0]):,} bytes; the limit is {MAX_NOVELTY:,}")
+        novelty = Novelty.from_json(json.loads(str(found[0], "utf-8")))
+        if list(novelty.levels) != card["backbone"]["levels"]:
+            raise ValueError("it belongs to another backbone than the card")
+    except (ValueError, RecursionError) as error:
+        raise NotOurModelError(f"{called}: its {NOVELTY_KEY} cannot be used: {error}.", _EXPORT) from error
+    return novelty
+
+
 def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
     """Values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
     found: dict[str, list[memoryview]] = {}
@@ -156,7 +177,7 @@ def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
         if number == METADATA_PROPS and kind == BYTES:
             entry = data[begin:end]
             pair = {n: entry[b:e] for n, k, b, e in islice(fields(entry), MAX_FIELDS) if k == BYTES}
-            for key in (CARD_KEY, FORMAT_KEY):
+            for key in (CARD_KEY, FORMAT_KEY, NOVELTY_KEY):
                 if pair.get(1) == key.encode():
                     found.setdefault(key, []).append(pair.get(2, memoryview(b"")))
     if next(parts, None):

@@ -24,6 +24,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -97,24 +98,66 @@ _TRANSPOSE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded image, upright.
+
+    image: L or RGB, perhaps a half, a quarter or an eighth of the file's pixels a side. box: where in it the picture
+    lies. width, height: the file's own pixels, upright. kind: "JPEG", "PNG", ..., "DICOM"; "array" where no file.
+    """
+
+    image: Image.Image
+    box: _Box
+    width: int
+    height: int
+    kind: str = "array"
+
+    def fit(self, size: int) -> np.ndarray:
+        """What a model sees: uint8 RGB (size, size, 3), by the recipe at the top of this module."""
+        return np.asarray(_fit(self.image, self.box, size))
+
+    def preview(self, side: int, quality: int = 85) -> tuple[bytes, int, int]:
+        """(JPEG, width, height) for a reader's eyes: the longer side at most `side`, without any metadata.
+
+        Of a JPEG decoded with `preview_min_side(side)` as min_side, it is at least three quarters of `side`.
+        """
+        left, top = math.ceil(self.box[0]), math.ceil(self.box[1])
+        w, h = max(1, int(self.box[2]) - left), max(1, int(self.box[3]) - top)
+        if max(w, h) > side:
+            w, h = _within(self.box, side)
+            shown = self.image.resize((w, h), Image.Resampling.BICUBIC, self.box)
+        else:
+            shown = self.image.crop((left, top, left + w, top + h))
+        shown.info = {}  # Pillow would write a comment found here into the new file
+        file = io.BytesIO()
+        shown.save(file, "JPEG", quality=quality)
+        return file.getvalue(), w, h
+
+
+def preview_min_side(side: int) -> int:
+    """Of a large JPEG's half, quarter and eighth, the smallest that has three quarters of `side`: what `picture` shall
+    be told, so that a preview costs a fraction of decoding the whole."""
+    return math.ceil(0.75 * side / _DRAFT_FACTOR)
+
+
+def picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
+    """The image decoded as by `decode`, with its own size, for those who fit it more than once."""
+    return _decode(source, min_side)
+
+
 def load(source: bytes | Path | np.ndarray, size: int) -> np.ndarray:
     """Decode and fit: uint8 RGB (size, size, 3), the one way from a file to a model.
 
     source: the file's bytes, its path, or pixels (see `decode`). The result is the same for bytes and path.
     Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
     """
-    return np.asarray(_fit(*_decode(source, size), size))
+    return _decode(source, size).fit(size)
 
 
 def load_measured(source: bytes | np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     """As `load`, and the image's own width and height in pixels, upright, before any scaling."""
-    image, box = _decode(source, size)
-    w, h = image.size
-    if isinstance(source, bytes) and headers.sniff(source[: headers.SNIFF_BYTES]) == "JPEG":
-        header = headers.jpeg_header(source)
-        longer, shorter = max(header.width, header.height), min(header.width, header.height)
-        w, h = (longer, shorter) if w >= h else (shorter, longer)
-    return np.asarray(_fit(image, box, size)), (w, h)
+    picture = _decode(source, size)
+    return picture.fit(size), (picture.width, picture.height)
 
 
 def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> np.ndarray:
@@ -127,7 +170,7 @@ def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) ->
     """
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
         return _check_array(source)
-    return np.asarray(_rgb(_decode(source, min_side)[0]))
+    return np.asarray(_rgb(_decode(source, min_side).image))
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:
@@ -136,7 +179,7 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     image: uint8 (h, w, 3) or (h, w). The recipe is spelt out at the top of this module.
     Raises UnreadableImageError for other arrays.
     """
-    return np.asarray(_fit(*_whole(_from_array(image)), size))
+    return _whole(_from_array(image)).fit(size)
 
 
 def to_8bit(values: np.ndarray) -> np.ndarray:
@@ -218,14 +261,21 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _whole(image: Image.Image) -> tuple[Image.Image, _Box]:
-    return image, (0, 0, image.width, image.height)
+def _whole(image: Image.Image, kind: str = "array") -> Picture:
+    return Picture(image, (0, 0, image.width, image.height), image.width, image.height, kind)
+
+
+def _within(box: _Box, size: int) -> tuple[int, int]:
+    """Width and height of the box once its longer side is `size`."""
+    sides = (box[2] - box[0], box[3] - box[1])
+    w, h = (max(1, round(side * size / max(sides))) for side in sides)
+    return w, h
 
 
 def _fit(image: Image.Image, box: _Box, size: int) -> Image.Image:
     """image: L or RGB (grey is resized as grey: the same pixels in a third of the time). box: the part to fit."""
     sides = (box[2] - box[0], box[3] - box[1])
-    w, h = (max(1, round(side * size / max(sides))) for side in sides)
+    w, h = _within(box, size)
     if image.size != (w, h) or sides != (w, h):
         image = image.resize((w, h), Image.Resampling.BICUBIC, box)
     if (w, h) != (size, size):
@@ -253,8 +303,8 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else to_8bit(pixels)))
 
 
-def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> tuple[Image.Image, _Box]:
-    """L or RGB, upright, and where in it the image lies: a JPEG scaled by 1/8 may end within its last pixels."""
+def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
+    """As `decode`. A JPEG scaled by 1/8 may end within its last pixels: what is beyond is outside the box."""
     if isinstance(source, np.ndarray):
         return _whole(_from_array(source))
     if isinstance(source, Path):
@@ -268,12 +318,16 @@ def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> tuple[Im
         if kind == "DICOM":
             from medloupe import dicom  # pydicom takes 0.2 s to import, and most data sets have none
 
-            return _whole(_from_array(dicom.decode(data, name)))
+            return _whole(_from_array(dicom.decode(data, name)), kind)
         if kind == "JPEG":
             return _decode_jpeg(data, name, min_side)
-        return _whole(_decode_file(data, kind, name))
+        return _whole(_decode_file(data, kind, name), kind)
     except ImageError:
         raise
+    except MemoryError as e:
+        raise ImageTooLargeError(
+            f"{name} needs more memory to decode than there is.", "Scale the image down first."
+        ) from e
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise ImageTooLargeError(f"{name} claims too many pixels: {e}", "Scale the image down first.") from e
     except (
@@ -334,7 +388,7 @@ def _decode_file(data: bytes, kind: str, name: str) -> Image.Image:
     return _upright(_flatten(image), orientation)
 
 
-def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> tuple[Image.Image, _Box]:
+def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     header = headers.jpeg_header(data)
     check_size(name, header.width, header.height)
     check_jpeg_effort(header, name)
@@ -350,11 +404,12 @@ def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> tuple[Image.Im
     check_size(name, *image.size, bytes_per_pixel=cost)
     image.load()
     upright = _upright(_flatten(image), orientation)
+    width, height = header.width, header.height
     if orientation >= 5:
-        w, h = h, w
+        w, h, width, height = h, w, height, width
     left = upright.width - w if orientation in (2, 3, 6, 7) else 0
     top = upright.height - h if orientation in (3, 4, 7, 8) else 0
-    return upright, (left, top, left + w, top + h)
+    return Picture(upright, (left, top, left + w, top + h), width, height, "JPEG")
 
 
 def _check_tiles(data: bytes, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from medloupe.backbones import Backbone
+    from medloupe.novelty import Novelty
     from medloupe.records import Prediction
 
 CARD_FORMAT = 1
@@ -52,6 +53,8 @@ class Model:
     card: the evaluation passport, JSON (keys in docs/card.md); `card["labels"]` has the order of the head's rows.
     report: the report as one HTML page, or "" where only the model file is at hand.
     onnx: the self-contained file it came from or was written to, if any.
+    novelty: what its training images look like, by which others are refused; None where it was trained on too few
+    or refuses nothing.
     """
 
     backbone: Backbone
@@ -59,6 +62,7 @@ class Model:
     card: Mapping[str, Any]
     report: str = ""
     onnx: Path | None = None
+    novelty: Novelty | None = None
 
     @property
     def name(self) -> str:

@@ -1,9 +1,10 @@
 """Reading a self-contained model file, trusting nothing in it.
 
 The file is ONNX: input `image` uint8 (N, S, S, 3); outputs `probabilities` and `logits` float32 (N, K), calibrated,
-`embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON) and `medloupe.format`. It is taken in this
-order, each step only when the one before passed: the file itself, its card (filecard.py), the graph (graphcheck.py),
-inputs and outputs against the card, the head against its own outputs on generated images.
+`embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON), `medloupe.format` and, where it can
+refuse pictures of another kind, `medloupe.novelty`. It is taken in this order, each step only when the one before
+passed: the file itself, its card (filecard.py), the graph (graphcheck.py), inputs and outputs against the card, what it
+was trained on, the head against its own outputs on generated images.
 
 `onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy and the standard library.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
-from medloupe.filecard import card_in, read_bytes
+from medloupe.filecard import card_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
 from medloupe.model import Head, Model, probabilities
 
@@ -52,9 +53,11 @@ def load(path: str | Path, *, trial: bool = True) -> Model:
     path = Path(path)
     data = read_bytes(path)
     proto, card, head = check(data, path.name)
+    novelty = novelty_in(data, card, path.name)
     if trial:
         _try(data, head, card, path.name)
-    return Model(backbone=_backbone(proto, path, card["backbone"]), head=head, card=card, onnx=path)
+    network = _backbone(proto, path, card["backbone"])
+    return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty)
 
 
 def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from medloupe.errors import StoreError
+
+# A number; the version that answers under the bare name; the newest one above that; or None: see where it is taken.
+Version = int | Literal["production", "candidate"] | None
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -20,10 +24,17 @@ def check_name(name: str) -> None:
         )
 
 
-def parse_reference(text: str) -> tuple[str, int | None]:
-    """ "pneumonia@3" to ("pneumonia", 3); without a version, None. Raises StoreError."""
+def parse_reference(text: str) -> tuple[str, Version]:
+    """ "lungs@3" to ("lungs", 3), "lungs@candidate" to ("lungs", "candidate"), "lungs" with None. Raises StoreError."""
     name, at, version = text.partition("@")
     check_name(name)
-    if at and not (version.isascii() and version.isdigit() and int(version) > 0):
-        raise StoreError(f"{text!r} names no version: {version!r} is not a whole number above 0.", "Write NAME@3.")
-    return name, int(version) if at else None
+    if not at:
+        return name, None
+    if version == "production" or version == "candidate":
+        return name, version
+    if not (version.isascii() and version.isdigit() and len(version) <= 18 and int(version) > 0):
+        raise StoreError(
+            f"{text!r} names no version: {version!r} is not a whole number above 0.",
+            "Write NAME@3, NAME@production or NAME@candidate.",
+        )
+    return name, int(version)

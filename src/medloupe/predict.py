@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -15,27 +15,31 @@ import numpy as np
 from medloupe.errors import ImageError
 from medloupe.images import load
 from medloupe.model import Model, probabilities
-from medloupe.records import Prediction
+from medloupe.records import Prediction, Refusal
+from medloupe.router import NOBODY, Router, everyday, reason
+from medloupe.rules import Rules
 from medloupe.runtime import run, session
 from medloupe.settings import threads
 
 _AHEAD = 8  # images decoded or answered at once for each worker
+LooksLike = Callable[[np.ndarray, str], str]  # as Router.looks_like
 
 
 class Predictor:
     """A model ready to answer; safe to use from several threads.
 
     A model loaded from one self-contained file answers with that file, one from the store with its backbone and head.
+    looks_like: asked what a refused picture looks like instead, with its embedding and the model's name.
     """
 
-    def __init__(self, model: Model, *, network_threads: int | None = None):
+    def __init__(self, model: Model, *, network_threads: int | None = None, looks_like: LooksLike | None = None):
         self.model = model
+        self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
         self._own = model.onnx is not None
         path = model.onnx if model.onnx is not None else model.backbone.path
         self._network = session(path, threads=network_threads)
-        self._limits = operating_points(model.card).astype(np.float32)
-        self._weights = decision_weights(model.card)
+        self._rules = Rules.of(model.card)
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
         """The answer to one image: a path, the bytes of a file, or pixels. Raises ImageError."""
@@ -43,7 +47,7 @@ class Predictor:
         source = Path(image) if isinstance(image, str) else image
         pixels = load(source, self.size)
         decoded = time.perf_counter()
-        logits, parts = self.run(pixels[None], heatmap=heatmap)
+        logits, parts, embedding = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
         return self.answer(
@@ -51,65 +55,144 @@ class Predictor:
             logits[0],
             None if parts is None else parts[0],
             {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)},
+            refused=None if embedding is None else self.refusal(embedding[0]),
         )
 
     def run(self, pixels: np.ndarray, *, heatmap: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3)."""
+        return self._run(pixels, heatmap=heatmap)[:2]
+
+    def _run(self, pixels: np.ndarray, *, heatmap: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Logits, heat maps as `run` gives them, and embeddings (N, D), which a file is asked for only if needed."""
         if self._own:
-            wanted = ["logits", "heatmap"] if heatmap else ["logits"]
-            outputs = run(self._network, wanted, pixels)
-            return outputs[0], outputs[1] if heatmap else None
+            wanted = ["logits", *["embedding"] * (self.model.novelty is not None), *["heatmap"] * heatmap]
+            found = dict(zip(wanted, run(self._network, wanted, pixels), strict=True))
+            return found["logits"], found.get("heatmap"), found.get("embedding")
         wanted = ["embedding", "map"] if heatmap else ["embedding"]
         outputs = run(self._network, wanted, pixels)
-        logits = self.model.head.logits(outputs[0])
-        if not heatmap:
-            return logits, None
-        from medloupe.heatmaps import contributions
+        return (*read_off(self.model, outputs[0], outputs[1] if heatmap else None), outputs[0])
 
-        return logits, contributions(self.model.head, outputs[1])
+    def refusal(self, embedding: np.ndarray) -> Refusal | None:
+        """Why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
+        novelty = self.model.novelty
+        if novelty is None or (score := float(novelty.score(embedding[None])[0])) <= 1:
+            return None
+        name = self.model.name
+        return Refusal(
+            reason=reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
+        )
 
     def answer(
-        self, file: str, logits: np.ndarray, parts: np.ndarray | None, timings: Mapping[str, float]
+        self,
+        file: str,
+        logits: np.ndarray,
+        parts: np.ndarray | None,
+        timings: Mapping[str, float],
+        *,
+        refused: Refusal | None = None,
     ) -> Prediction:
         """Logits (K,) to a Prediction."""
-        task = self.model.card["task"]
-        p = probabilities(logits.astype(np.float64), task)
-        labels = self.model.labels
-        if task == "multilabel":
-            # In single precision, as the limits were found: near 1 a limit is rounded up to 1, above all that is exact.
-            flags = p.astype(np.float32) >= self._limits
-            called = "|".join(name for name, flag in zip(labels, flags, strict=True) if flag)
-        else:
-            called = labels[int((p * self._weights).argmax())]
-        order: Sequence[int] = range(len(labels))
-        top = self.model.card.get("top_shown")
-        if top:
-            order = np.argsort(-p)[:top].tolist()
-        return Prediction(
-            file=file,
-            model=self.model.name,
-            version=self.model.version,
-            prediction=called,
-            probabilities={labels[k]: float(p[k]) for k in order},
-            heatmap=parts,
-            timings=timings,
-        )
+        return answer(self.model, self._rules, file, logits, parts, timings, refused)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | ImageError]]:
         """Answers in the order of the files, several at once; an unreadable file gives its error and the rest go on."""
-        waiting = iter(files)
+        return in_turn(self.predict, files)
 
-        def one(path: Path) -> tuple[Path, Prediction | ImageError]:
-            try:
-                return path, self.predict(path)
-            except ImageError as e:
-                return path, e
 
-        with ThreadPoolExecutor(threads()) as pool:
-            running = [pool.submit(one, path) for path in islice(waiting, _AHEAD * threads())]
-            while running:
-                yield running.pop(0).result()
-                running += [pool.submit(one, path) for path in islice(waiting, 1)]
+class AutoPredictor:
+    """Lets each image choose the model, one pass of the network for all; safe to use from several threads.
+
+    models: each with a novelty, all on the same backbone.
+    """
+
+    def __init__(self, models: Sequence[Model], *, network_threads: int | None = None):
+        backbone = models[0].backbone
+        if any(m.novelty is None or m.backbone.sha256 != backbone.sha256 for m in models):
+            raise ValueError("Choosing needs models that share a backbone and know their own kind of picture.")
+        self.size: int = backbone.card.input_size
+        self._models = {m.name: (m, Rules.of(m.card)) for m in models}
+        checkups = {m.name: m.novelty for m in models if m.novelty is not None}
+        self._router = Router(checkups, everyday(backbone.sha256))
+        self._network = session(backbone.path, threads=network_threads)
+
+    def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
+        """The answer of the model whose kind of picture this is; a refusal by nobody in particular where there is none.
+
+        Raises ImageError.
+        """
+        started = time.perf_counter()
+        pixels = load(Path(image) if isinstance(image, str) else image, self.size)
+        decoded = time.perf_counter()
+        outputs = run(self._network, ["embedding", *["map"] * heatmap], pixels[None])
+        timings = {"decode": 1000 * (decoded - started), "network": 1000 * (time.perf_counter() - decoded)}
+        name = file or (str(image) if isinstance(image, (str, Path)) else "")
+        embedding = outputs[0][0]
+        chosen = self._router.choose(embedding).name
+        if chosen is None:
+            refused = Refusal(reason=NOBODY, looks_like=self._router.looks_like(embedding))
+            return Prediction(
+                file=name, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
+            )
+        model, rules = self._models[chosen]
+        logits, parts = read_off(model, outputs[0], outputs[1] if heatmap else None)
+        return answer(model, rules, name, logits[0], None if parts is None else parts[0], timings)
+
+    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | ImageError]]:
+        """As Predictor.predict_many."""
+        return in_turn(self.predict, files)
+
+
+def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Calibrated logits (N, K) and, from maps (N, D, h, w), heat maps (N, K, h, w)."""
+    logits = model.head.logits(embedding)
+    if maps is None:
+        return logits, None
+    from medloupe.heatmaps import contributions
+
+    return logits, contributions(model.head, maps)
+
+
+def answer(
+    model: Model,
+    rules: Rules,
+    file: str,
+    logits: np.ndarray,
+    parts: np.ndarray | None,
+    timings: Mapping[str, float],
+    refused: Refusal | None = None,
+) -> Prediction:
+    """Logits (K,) to a Prediction. A refused image keeps its probabilities, but nothing is announced."""
+    p = probabilities(logits.astype(np.float64), rules.task)
+    shown = rules.shown(p)
+    return Prediction(
+        file=file,
+        model=model.name,
+        version=model.version,
+        prediction="" if refused else rules.announced(p),
+        probabilities={rules.labels[k]: float(p[k]) for k in shown},
+        refused=refused,
+        heatmap=None if parts is None else parts[list(shown)],
+        timings=timings,
+    )
+
+
+def in_turn(
+    predict: Callable[[Path], Prediction], files: Iterable[Path]
+) -> Iterator[tuple[Path, Prediction | ImageError]]:
+    """What predict says of each file, in their order, several at once; an ImageError is given, not raised."""
+    waiting = iter(files)
+
+    def one(path: Path) -> tuple[Path, Prediction | ImageError]:
+        try:
+            return path, predict(path)
+        except ImageError as e:
+            return path, e
+
+    with ThreadPoolExecutor(threads()) as pool:
+        running = [pool.submit(one, path) for path in islice(waiting, _AHEAD * threads())]
+        while running:
+            yield running.pop(0).result()
+            running += [pool.submit(one, path) for path in islice(waiting, 1)]
 
 
 def operating_points(card: Mapping[str, Any]) -> np.ndarray:

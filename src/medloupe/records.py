@@ -105,8 +105,10 @@ class Refusal:
 class Prediction:
     """The answer to one image.
 
+    model, version: which answered; "" and None where all check-ups that could be chosen refused.
     probabilities: calibrated, by label. prediction: the label at the operating point; for several labels at once
-    those at or above theirs, joined with "|" ("" when none is).
+    those at or above theirs, joined with "|" ("" when none is). refused: why the image was not judged; then the
+    prediction is "", and the probabilities, still there to be looked into, mean nothing.
     heatmap: float32 (K, h, w), what each place adds to each label's logit, in the order of `probabilities`;
     None unless asked for. timings: milliseconds by stage.
     """
@@ -125,7 +127,7 @@ class Prediction:
         refused = self.refused and {"reason": self.refused.reason, "looks_like": self.refused.looks_like}
         return {
             "file": self.file,
-            "model": self.model,
+            "model": self.model or None,
             "version": self.version,
             "prediction": self.prediction,
             "probabilities": dict(self.probabilities),

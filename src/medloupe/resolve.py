@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
 from medloupe.model import Model
 
+if TYPE_CHECKING:
+    from medloupe.predict import LooksLike
+
+AUTO = "auto"
+
 
 def find_model(reference: str) -> Model:
-    """The model of that name, name@version or file. A model in the store goes before a shipped one of the same name.
+    """The model of that name (its version in production), name@version or file.
 
+    A model in the store goes before a shipped one of the same name.
     Raises StoreError, ModelFileError or BackboneError.
     """
     if reference.endswith(".onnx") or Path(reference).is_file():
         from medloupe.modelfile import load
 
         return load(Path(reference))
-    if reference == "auto":
-        raise StoreError(
-            "Choosing the model by itself (`auto`) is not available yet.", "Name a model; `medloupe models list`."
-        )
+    if reference == AUTO:
+        raise StoreError(f"{AUTO!r} chooses a model for each image; it is none itself.", "`medloupe models list`")
     from medloupe import starter
     from medloupe.names import parse_reference
     from medloupe.store import Store
@@ -30,3 +36,38 @@ def find_model(reference: str) -> Model:
     if name in starter.NAMES and version is None and not store.has(name):
         return starter.load(name)
     return store.get(name, version)
+
+
+def choosable() -> list[Model]:
+    """The models in production among which an image can choose: on the default backbone, knowing their own kind.
+
+    Raises StoreError when there is none.
+    """
+    from medloupe.backbones import backbone
+    from medloupe.store import Store
+
+    store, usual = Store.open(), backbone().sha256
+    models = [store.get(name, report=False) for name in dict.fromkeys(v.name for v in store.list())]
+    able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
+    if not able:
+        there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
+        raise StoreError(
+            f"No model of the store {store.home} can be chosen by an image: {there}.",
+            "Train one on images of 30 patients or more: medloupe train FOLDER --name NAME. Or name the model.",
+        )
+    return able
+
+
+def elsewhere(backbone_sha256: str) -> LooksLike:
+    """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
+    from medloupe.router import Router, everyday
+
+    @cache
+    def router() -> Router:
+        try:
+            others = {m.name: m.novelty for m in choosable() if m.backbone.sha256 == backbone_sha256}
+        except StoreError:  # empty or damaged: the refusal stands, and nothing more can be said
+            others = {}
+        return Router({name: n for name, n in others.items() if n is not None}, everyday(backbone_sha256))
+
+    return lambda embedding, asked: router().looks_like(embedding, asked)

@@ -15,7 +15,7 @@ from medloupe.errors import ModelFileError
 from medloupe.settings import threads as default_threads
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, SessionOptions
 
 SILENT = 4  # ONNX Runtime's log severity "fatal": its errors are raised as well, so stderr need not repeat them
 
@@ -28,22 +28,31 @@ def session(source: str | Path | bytes, threads: int | None = None) -> Inference
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    options.intra_op_num_threads = threads or default_threads()
-    options.inter_op_num_threads = 1
-    # Spinning threads burn a core between requests, and slow each other down where several sessions live together.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(
-            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
+            source if isinstance(source, bytes) else str(source),
+            session_options(threads or default_threads()),
+            providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own
         raise ModelFileError(
             f"ONNX Runtime {onnxruntime.__version__} cannot open {_called(source)}: {_first_line(error)}",
             "The file is damaged, or made for a newer ONNX Runtime (pip install -U onnxruntime).",
         ) from error
+
+
+def session_options(threads: int) -> SessionOptions:
+    """What every session has in common; threads: of one run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads burn a core between requests, and slow each other down where several sessions live together.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
 
 
 def run(opened: InferenceSession, names: Sequence[str], image: np.ndarray) -> list[np.ndarray]:

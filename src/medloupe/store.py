@@ -3,14 +3,16 @@
     home/
         medloupe.sqlite                  which versions there are, with their cards
         blobs/ab/cdef...                 backbones and heads by sha256, each kept once
-        models/NAME/VERSION/             report.html and model.onnx, for people
+        models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate
         store.pending                    what a writer is about to make or remove; only there while one is at work
         store.lock                       held by the one writer; readers need no lock
 
 A version is written whole or not at all: blobs and files are flushed and renamed into place first, the row that makes
-them a version is committed last. A writer first announces every path it will make or remove. Sweeping then removes
-those that no row names: that is how a failed or killed writer is undone and how a removal is done. Nothing that was
-not announced is ever removed, so a lost or older database costs no files.
+them a version is committed last. A writer first announces every path it will make or remove (pending.py). Sweeping then
+removes those that no row names: that is how a failed or killed writer is undone and how a removal is done.
+
+One version of a name is in production: the first at once, any other after it passed the gate (promotion.py) or was
+forced through it. Which one that is, its history and the audit log change in one transaction (production.py).
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ import errno
 import hashlib
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -32,10 +33,12 @@ import numpy as np
 
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.blobs import Blobs
-from medloupe.errors import StoreError, did_you_mean
-from medloupe.files import locked, sync_folder, sync_up, write_atomically
+from medloupe.errors import PromotionRefusedError, StorageError, StoreError, UnknownError, did_you_mean
+from medloupe.files import locked, sync_folder, sync_up
 from medloupe.model import Head, Model
-from medloupe.names import check_name
+from medloupe.names import Version, check_name
+from medloupe.novelty import Novelty
+from medloupe.pending import Pending
 from medloupe.settings import home as default_home
 from medloupe.settings import setting
 
@@ -43,16 +46,20 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from medloupe.tables import VersionRow
+    from medloupe.production import Change
+    from medloupe.promotion import Comparison
+    from medloupe.tables import ModelRow, VersionRow
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FILES = ("report.html", "model.onnx")
 WriteFiles = Callable[[Path, Model], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionInfo:
-    """One version, without its parts. created: UTC, ISO 8601. auc: the figure of its card, if it has one."""
+    """One version, without its parts.
+
+    created: UTC, ISO 8601. auc: the figure of its card, if it has one. production: whether it answers under the name.
+    """
 
     name: str
     version: int
@@ -60,6 +67,7 @@ class VersionInfo:
     task: str
     labels: tuple[str, ...]
     auc: dict[str, Any] | None
+    production: bool
 
 
 class Store:
@@ -68,6 +76,8 @@ class Store:
     def __init__(self, home: Path):
         self.home = home
         self._blobs = Blobs(home)
+        self._pending = Pending(home)
+        self._compared: dict[tuple[str, int, int], Comparison] = {}  # versions never change
 
     @classmethod
     def open(cls) -> Store:
@@ -75,48 +85,49 @@ class Store:
         return cls(default_home())
 
     @cached_property
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
         from medloupe.database import engine
 
         with self._explained():
             self.home.mkdir(parents=True, exist_ok=True)
             return engine(self.home)
 
-    def add(self, model: Model, *, write_files: WriteFiles) -> Model:
-        """Add the model as the next version of its name.
+    def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local") -> Model:
+        """Add the model as the next version of its name; the first one is in production at once.
 
-        write_files: called with a new folder and the model, its version in the card; it writes report.html and
-        model.onnx there. Returns the model with its version and the path of its file. Raises StoreError when the disk
-        is full or may not be written, and whatever write_files raises; then nothing is left behind.
+        write_files: called with a new folder and the model, its version in the card; it writes model.onnx there and, if
+        it has them, report.html and judged.npz. A model that is one self-contained file is kept as that file.
+        Returns the model with its version and the path of its file. Raises StoreError when the disk is full or may not
+        be written, and whatever write_files raises; then nothing is left behind.
         """
-        from sqlalchemy import select
-        from sqlalchemy.orm import Session
-
+        from medloupe.database import writing
+        from medloupe.production import note, put
         from medloupe.tables import ModelRow, VersionRow
 
         check_name(model.name)
         with self._writing():
-            parts = [_backbone_bytes(model.backbone), _head_bytes(model.head)]
+            whole = model.onnx is not None and model.backbone.path == model.onnx
+            body = model.backbone.path.read_bytes() if whole else _backbone_bytes(model.backbone)
+            parts = [body, _head_bytes(model.head, model.novelty)]
             blobs = [hashlib.sha256(data).hexdigest() for data in parts]
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
             folder = self.folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
-            self._announce(temporary, folder, *map(self._blobs.path, blobs))
+            self._pending.announce(temporary, folder, *map(self._blobs.path, blobs))
             for sha256, data in zip(blobs, parts, strict=True):
                 self._blobs.put(sha256, data)
             temporary.mkdir(parents=True)
             write_files(temporary, made)
-            for name in _FILES:
-                if not (temporary / name).is_file():
-                    raise StoreError(f"The files of {model.name} were written without {name}; it was not added.")
+            if not (temporary / "model.onnx").is_file():
+                raise StoreError(f"The files of {model.name} were written without model.onnx; it was not added.")
             for path in temporary.rglob("*"):
                 _sync(path)
             sync_folder(temporary)
             temporary.rename(folder)
             sync_up(folder.parent, self.home)
-            with Session(self._engine) as session:
-                row = session.scalar(select(ModelRow).where(ModelRow.name == model.name))
+            with writing(self.engine) as session:
+                row = self._locked(session, model.name)
                 if row is None:
                     row = ModelRow(name=model.name, last=0)
                     session.add(row)
@@ -129,30 +140,44 @@ class Store:
                         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                         backbone_blob=blobs[0],
                         head_blob=blobs[1],
+                        whole=whole,
                         card=dict(made.card),
                     )
                 )
+                note(session, "add", f"{model.name}@{number}", actor=actor)
+                if row.production is None:
+                    put(session, row, number, kind="first", actor=actor)
                 session.commit()
         return replace(made, onnx=folder / "model.onnx")
 
-    def get(self, name: str, version: int | None = None) -> Model:
-        """A version, or the newest one. Raises StoreError when there is none or its parts are damaged."""
+    def get(self, name: str, version: Version = None, *, report: bool = True) -> Model:
+        """A version; without one, what is in production, else the newest.
+
+        report: whether to read the report too. Raises StoreError when there is none or its parts are damaged.
+        """
         from sqlalchemy.orm import Session
 
         with self._explained():
-            with Session(self._engine) as session:
-                row = self._rows(session, name, version)[-1]
+            with Session(self.engine) as session:
+                row = self._row(session, name, version)
             card = row.card
-            head = _head(self._blobs.get(row.head_blob), card["task"])
+            head, novelty = _head(self._blobs.get(row.head_blob), card["task"])
             self._blobs.get(row.backbone_blob)  # whole, or it raises
             backbone = _backbone(card["backbone"], self._blobs.path(row.backbone_blob), row.backbone_blob)
             page = self.folder(name, row.number) / "report.html"
-            report = page.read_text("utf-8") if page.exists() else ""
-        return Model(backbone=backbone, head=head, card=card, report=report)
+            text = page.read_text("utf-8") if report and page.exists() else ""
+        onnx = backbone.path if row.whole else None
+        return Model(backbone=backbone, head=head, card=card, report=text, onnx=onnx, novelty=novelty)
 
     def has(self, name: str) -> bool:
         """Whether there is any version of that name."""
-        return any(v.name == name for v in self.list())
+        from sqlalchemy.orm import Session
+
+        with self._explained():
+            if not self._made:
+                return False
+            with Session(self.engine) as session:
+                return bool(self._numbers(session, name)[0])
 
     def list(self) -> list[VersionInfo]:
         """All versions, by name and number."""
@@ -162,34 +187,185 @@ class Store:
         from medloupe.tables import ModelRow, VersionRow
 
         with self._explained():
-            if self.home.exists() and not self.home.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
-            if not setting("MEDLOUPE_DATABASE") and not (self.home / "medloupe.sqlite").exists():
+            if not self._made:
                 return []
-        wanted = select(ModelRow.name, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
-        with self._explained(), Session(self._engine) as session:
-            return [
-                VersionInfo(
-                    name=name,
-                    version=row.number,
-                    created=row.created,
-                    task=row.card["task"],
-                    labels=tuple(row.card["labels"]),
-                    auc=(row.card.get("metrics") or {}).get("auc"),
-                )
-                for name, row in session.execute(wanted.order_by(ModelRow.name, VersionRow.number))
-            ]
+            wanted = select(ModelRow, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+            with Session(self.engine) as session:
+                return [
+                    VersionInfo(
+                        name=model.name,
+                        version=row.number,
+                        created=row.created,
+                        task=row.card["task"],
+                        labels=tuple(row.card["labels"]),
+                        auc=(row.card.get("metrics") or {}).get("auc"),
+                        production=row.number == model.production,
+                    )
+                    for model, row in session.execute(wanted.order_by(ModelRow.name, VersionRow.number))
+                ]
 
-    def remove(self, name: str, version: int | None = None) -> None:
-        """Remove one version, or all of a name; numbers are not used again. Raises StoreError when there is none."""
+    def remove(
+        self, name: str, version: Version = None, *, actor: str = "local", request_id: str = ""
+    ) -> Sequence[int]:
+        """Remove one version, or all of a name; returns the numbers, which are not used again.
+
+        Raises StoreError when there is none, or when it is the one in production.
+        """
+        from sqlalchemy import select
+
+        from medloupe.database import writing
+        from medloupe.production import note
+        from medloupe.tables import VersionRow
+
+        with self._writing(), writing(self.engine) as session:
+            model = self._locked(session, name)
+            rows: Sequence[VersionRow]
+            if version is None:
+                rows = session.scalars(
+                    select(VersionRow).where(VersionRow.model_id == (model.id if model else 0))
+                ).all()
+            else:
+                rows = [self._row(session, name, version)]
+                if model is not None and rows[0].number == model.production:
+                    raise StoreError(
+                        f"{name}@{model.production} is in production and was not removed.",
+                        f"Promote another version first, or remove all of {name}.",
+                    )
+            if model is None or not rows:
+                raise self._unknown(name, None)
+            for row in rows:
+                parts = (self._blobs.path(row.backbone_blob), self._blobs.path(row.head_blob))
+                self._pending.announce(self.folder(name, row.number), *parts)
+                session.delete(row)
+                note(session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
+            if version is None:
+                model.production = None
+            numbers = [row.number for row in rows]
+            session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
+        return sorted(numbers)
+
+    # ------------------------------------------------------------------ production
+
+    def production(self) -> dict[str, tuple[int, str]]:
+        """Of each name the version in production, and a text that changes with it. Cheap: servers ask all the time."""
+        from sqlalchemy import and_, select
         from sqlalchemy.orm import Session
 
-        with self._writing(), Session(self._engine) as session:
-            for row in self._rows(session, name, version):
-                parts = (self._blobs.path(row.backbone_blob), self._blobs.path(row.head_blob))
-                self._announce(self.folder(name, row.number), *parts)
-                session.delete(row)
-            session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
+        from medloupe.tables import ModelRow, VersionRow
+
+        with self._explained():
+            if not self._made:
+                return {}
+            same = and_(VersionRow.model_id == ModelRow.id, VersionRow.number == ModelRow.production)
+            wanted = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
+            with Session(self.engine) as session:
+                found = session.execute(wanted.join(VersionRow, same)).all()
+        return {name: (number, f"{number}-{body[:16]}-{head[:16]}") for name, number, body, head in found}
+
+    def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
+        """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
+        from sqlalchemy.orm import Session
+
+        from medloupe.promotion import Evidence, compare
+
+        with self._explained():
+            with Session(self.engine) as session:
+                numbers, present = self._numbers(session, name)
+            a, b = (self._chosen(name, v, numbers, present) for v in (candidate, production))
+        if (name, a, b) not in self._compared:
+            evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
+            compared = compare(*evidence, name=name, versions=(a, b))
+            if compared.auc is None:
+                return compared
+            self._compared[name, a, b] = compared
+        return self._compared[name, a, b]
+
+    def promote(
+        self, name: str, version: Version, *, actor: str, reason: str = "", force: bool = False, request_id: str = ""
+    ) -> Comparison | None:
+        """Put a version into production, if it is not worse than what is there now or force overrules that.
+
+        Returns what the gate saw; None where there was nothing in production. Servers take the change up by themselves.
+        Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
+        damaged, it is in production already, or force comes without a reason. All is in the audit log.
+        """
+        from medloupe.database import writing
+        from medloupe.production import note, put
+
+        if force and not reason.strip():
+            raise StoreError("A promotion is only forced with a reason.", "It goes into the audit log: --reason TEXT.")
+        while True:
+            number, present = self._candidate(name, version)
+            comparison = None if present is None else self.compare(name, number, present)
+            passed = comparison is None or comparison.passed
+            seen = None if comparison is None else comparison.as_json()
+            detail = {"reason": reason, "forced": force and not passed, "comparison": seen}
+            with self._writing(), writing(self.engine) as session:
+                model = self._locked(session, name)
+                numbers, now_present = self._numbers(session, name)
+                if model is None or number not in numbers or now_present != present:
+                    continue  # another promotion or removal came between: look again
+                if passed or force:
+                    put(
+                        session,
+                        model,
+                        number,
+                        kind="promote",
+                        actor=actor,
+                        reason=reason,
+                        forced=force and not passed,
+                        comparison=seen,
+                    )
+                action = "promote" if passed or force else "promote.refused"
+                note(session, action, f"{name}@{number}", actor=actor, request_id=request_id, detail=detail)
+                session.commit()
+            if comparison is None or passed or force:
+                return comparison
+            raise PromotionRefusedError(
+                f"{name}@{number} was not promoted. {comparison.words}",
+                "Train it with more or better data, or overrule this with a reason, which goes into the audit log:"
+                f' medloupe models promote {name}@{number} --force --reason "…"',
+                comparison,
+            )
+
+    def rollback(self, name: str, *, actor: str, reason: str = "", request_id: str = "") -> int:
+        """Put back the version that was in production before the present one; returns its number.
+
+        Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
+        Raises StoreError when there is nothing to go back to, or its parts are damaged.
+        """
+        from medloupe.database import writing
+        from medloupe.production import before, changes, note, put
+
+        with self._writing(), writing(self.engine) as session:
+            model = self._locked(session, name)
+            numbers, present = self._numbers(session, name)
+            if model is None or not numbers:
+                raise self._unknown(name, None)
+            target = None if present is None else before(changes(session, name), present, numbers)
+            if target is None:
+                raise StoreError(
+                    f"No version of {name} that is still there was in production before {name}@{present}.",
+                    f"Promote one: medloupe models promote {name}@N.",
+                )
+            self._check_parts(self._row(session, name, target))
+            put(session, model, target, kind="rollback", actor=actor, reason=reason)
+            detail = {"reason": reason, "forced": False, "comparison": None, "from": present}
+            note(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
+            session.commit()
+        return target
+
+    def history(self, name: str) -> Sequence[Change]:
+        """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
+        from sqlalchemy.orm import Session
+
+        from medloupe.production import changes
+
+        with self._explained(), Session(self.engine) as session:
+            found = changes(session, name)
+            if not found and not self._numbers(session, name)[0]:
+                raise self._unknown(name, None)
+        return found
 
     def sweep(self) -> None:
         """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
@@ -197,23 +373,85 @@ class Store:
             pass
 
     def folder(self, name: str, version: int | None) -> Path:
-        """Where report.html and model.onnx of a version lie."""
+        """Where model.onnx, report.html and judged.npz of a version lie."""
         return self.home / "models" / name / str(version)
 
     # ------------------------------------------------------------------ rows and writing
 
-    def _rows(self, session: Session, name: str, version: int | None) -> Sequence[VersionRow]:
-        """One version of the name, or all by number. Raises StoreError when there is none."""
+    @property
+    def _made(self) -> bool:
+        """Whether there can be anything in the store: asking an empty one should not make it. Raises OSError."""
+        if self.home.exists() and not self.home.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
+        return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
+
+    def _numbers(self, session: Session, name: str) -> tuple[Sequence[int], int | None]:
+        """The versions of a name, ascending, and the one in production."""
         from sqlalchemy import select
 
         from medloupe.tables import ModelRow, VersionRow
 
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id).where(ModelRow.name == name)
-        found = session.scalars(wanted.order_by(VersionRow.number)).all()
-        rows = [row for row in found if version in (None, row.number)]
-        if not rows:
+        wanted = select(VersionRow.number, ModelRow.production).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        found = session.execute(wanted.where(ModelRow.name == name).order_by(VersionRow.number)).all()
+        numbers = [number for number, _ in found]
+        present = found[0][1] if found else None
+        return numbers, present if present in numbers else None
+
+    def _chosen(self, name: str, version: Version, numbers: Sequence[int], present: int | None) -> int:
+        """The number that is meant. Raises StoreError when there is none."""
+        if not numbers:
+            raise self._unknown(name, None)
+        if version is None:
+            return numbers[-1] if present is None else present
+        if version == "production":
+            if present is None:
+                raise StoreError(f"No version of {name} is in production.", f"medloupe models promote {name}@N")
+            return present
+        if version == "candidate":
+            if present is not None and numbers[-1] <= present:
+                raise StoreError(f"{name} has no version newer than {present}, which is in production.")
+            return numbers[-1]
+        if version not in numbers:
             raise self._unknown(name, version)
-        return rows
+        return version
+
+    def _row(self, session: Session, name: str, version: Version) -> VersionRow:
+        """The version that is meant. Raises StoreError when there is none."""
+        from sqlalchemy import select
+
+        from medloupe.tables import ModelRow, VersionRow
+
+        number = self._chosen(name, version, *self._numbers(session, name))
+        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        row = session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
+        if row is None:  # removed between the two questions
+            raise self._unknown(name, number)
+        return row
+
+    def _locked(self, session: Session, name: str) -> ModelRow | None:
+        """The name's own row, which nobody else changes until the session ends."""
+        from sqlalchemy import select
+
+        from medloupe.tables import ModelRow
+
+        return session.scalar(select(ModelRow).where(ModelRow.name == name).with_for_update())
+
+    def _candidate(self, name: str, version: Version) -> tuple[int, int | None]:
+        """The version to promote, which is whole, and the one in production. Raises StoreError."""
+        from sqlalchemy.orm import Session
+
+        with self._explained(), Session(self.engine) as session:
+            row = self._row(session, name, version)
+            present = self._numbers(session, name)[1]
+            if row.number == present:
+                raise StoreError(f"{name}@{present} is in production already.", f"medloupe models history {name}")
+            self._check_parts(row)
+            return row.number, present
+
+    def _check_parts(self, row: VersionRow) -> None:
+        """Raises StoreError when a blob of the version is missing or damaged."""
+        for blob in (row.backbone_blob, row.head_blob):
+            self._blobs.get(blob)
 
     def _next_number(self, name: str) -> int:
         """One above every number given so far, and above every folder there is."""
@@ -222,7 +460,7 @@ class Store:
 
         from medloupe.tables import ModelRow
 
-        with Session(self._engine) as session:
+        with Session(self.engine) as session:
             last = session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
         taken = (p.name for p in (self.home / "models" / name).glob("*"))
         return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
@@ -231,61 +469,43 @@ class Store:
     def _writing(self) -> Iterator[None]:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
         with self._explained():
-            _ = self._engine  # which may take the lock itself
+            _ = self.engine  # which may take the lock itself
             with locked(self.home / "store.lock"):
                 with suppress(OSError):  # what cannot go now goes with a later writer
-                    self._sweep()
+                    self._pending.sweep(self._kept)
                 try:
                     yield
                 finally:
                     with suppress(Exception):
-                        self._sweep()
+                        self._pending.sweep(self._kept)
 
-    def _announce(self, *paths: Path) -> None:
-        pending = self.home / "store.pending"
-        before = pending.read_text("utf-8").splitlines() if pending.exists() else []
-        lines = dict.fromkeys([*before, *(p.relative_to(self.home).as_posix() for p in paths)])
-        write_atomically(pending, "\n".join(lines).encode())
+    def _kept(self) -> set[Path]:
+        """The folders and blobs of all versions.
 
-    def _sweep(self) -> None:
-        """Removes what was announced and belongs to no version; the caller holds the lock."""
-        from sqlalchemy import select
+        A server may still be about to commit what a writer sent it before being killed: that is waited for.
+        """
+        from sqlalchemy import select, text
         from sqlalchemy.orm import Session
 
         from medloupe.tables import ModelRow, VersionRow
 
-        pending = self.home / "store.pending"
-        for unfinished in self.home.glob(".store.pending.*"):
-            unfinished.unlink()
-        if not pending.exists():
-            return
         known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-        with Session(self._engine) as session:
+        with Session(self.engine) as session:
+            if self.engine.dialect.name == "postgresql":
+                session.execute(text("SET LOCAL lock_timeout = '10s'"))
+                session.execute(text("LOCK TABLE versions IN SHARE MODE"))
             rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
         kept = {self.folder(name, number) for name, number, _, _ in rows}
-        kept |= {self._blobs.path(blob) for _, _, *both in rows for blob in both}
-        for path in (self.home / line for line in pending.read_text("utf-8").splitlines()):
-            for half in path.parent.glob(f".{path.name}.*"):  # of write_atomically
-                if half.is_file():
-                    half.unlink()
-            if path in kept:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-            with suppress(OSError):  # there are others in it
-                path.parent.rmdir()
-        pending.unlink()
+        return kept | {self._blobs.path(blob) for _, _, *both in rows for blob in both}
 
-    def _unknown(self, name: str, version: int | None) -> StoreError:
+    def _unknown(self, name: str, version: int | None) -> UnknownError:
         have = self.list()
         versions = [str(v.version) for v in have if v.name == name]
         if version is not None and versions:
-            return StoreError(f"{name} has no version {version}; it has {', '.join(versions)}.")
+            return UnknownError(f"{name} has no version {version}; it has {', '.join(versions)}.")
         names = sorted({v.name for v in have})
         listed = f"there are: {', '.join(names)}." if names else "it is empty."
-        return StoreError(
+        return UnknownError(
             f"The store {self.home} has no model {name!r}; {listed}",
             did_you_mean(name, names) or "Train one: medloupe train FOLDER --name NAME",
         )
@@ -297,7 +517,7 @@ class Store:
         try:
             yield
         except OSError as e:
-            raise StoreError(
+            raise StorageError(
                 f"The store {self.home} cannot be used: {e.filename or ''} {e.strerror or e}".replace("  ", " ") + ".",
                 "Free some disk space, or choose another place with --home."
                 if e.errno in _FULL
@@ -327,15 +547,16 @@ def _backbone_bytes(backbone: Backbone) -> bytes:
     return data
 
 
-def _head_bytes(head: Head) -> bytes:
+def _head_bytes(head: Head, novelty: Novelty | None) -> bytes:
     out = io.BytesIO()
-    np.savez(out, weight=head.weight, bias=head.bias)
+    more: dict[str, Any] = {} if novelty is None else novelty.as_arrays()
+    np.savez(out, weight=head.weight, bias=head.bias, **more)
     return out.getvalue()
 
 
-def _head(data: bytes, task: Any) -> Head:
+def _head(data: bytes, task: Any) -> tuple[Head, Novelty | None]:
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return Head(weight=stored["weight"], bias=stored["bias"], task=task)
+        return Head(weight=stored["weight"], bias=stored["bias"], task=task), Novelty.from_arrays(stored)
 
 
 def _backbone(entry: dict[str, Any], path: Path, sha256: str) -> Backbone:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,14 @@ from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, Scan, embed, scan
 from medloupe.files import write_atomically
 from medloupe.model import Head, Model
+from medloupe.novelty import Novelty
+from medloupe.promotion import FILE as EVIDENCE
+from medloupe.promotion import Evidence
 from medloupe.records import Dataset
 from medloupe.settings import home
+
+if TYPE_CHECKING:
+    from medloupe.judging import Verdict
 
 METHOD = 1  # raise when the method changes what comes out of the same data
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
@@ -33,10 +39,13 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What training gives, apart from names and dates: the head, and the report's card, curves and examples."""
+    """What training gives, apart from names and dates: the head, the report's card, curves and examples, and the
+    predictions that its figures come from. novelty: None with too few images."""
 
     head: Head
+    novelty: Novelty | None
     report: dict[str, Any]
+    evidence: Evidence
 
 
 def train(
@@ -82,10 +91,10 @@ def train(
         "seconds": seconds,
         "reused": cached,
     }
-    model = Model(backbone=network, head=outcome.head, card=card)
+    model = Model(backbone=network, head=outcome.head, card=card, novelty=outcome.novelty)
     unreadable = {entry["file"] for entry in card["data"]["unreadable"]}
     images = [r.image for r in data.records if r.id not in unreadable]
-    writer = _Writer({**outcome.report, "card": card}, images)
+    writer = _Writer({**outcome.report, "card": card}, images, outcome.evidence)
     model = Store(home()).add(model, write_files=writer)
     say("writing", 1, 1)
     return replace(model, report=writer.page)
@@ -148,10 +157,12 @@ def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: P
     say("fitting", 0, 1)
     planned = plan(features.data, audited.groups)
     verdict = judge(features, planned, levels=network.card.levels, seed=seed, sensitivity=sensitivity)
+    rows = verdict.everything
+    novelty = Novelty.fit(features.embeddings[rows], planned.groups[rows], network.card.levels, seed)
     seconds["fitting"] = lap()
     say("fitting", 1, 1)
     say("judging", 0, 1)
-    facts = card(features, audited, planned, verdict, network, seed=seed, sensitivity=sensitivity)
+    facts = card(features, audited, planned, verdict, network, novelty, seed=seed, sensitivity=sensitivity)
     shown = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
@@ -160,7 +171,22 @@ def _learn(found: Scan, network: Backbone, seed: int, sensitivity: float, say: P
     seconds["judging"] = lap()
     facts["seconds"] = seconds
     say("judging", 1, 1)
-    return Outcome(head=verdict.head, report=shown)
+    return Outcome(head=verdict.head, novelty=novelty, report=shown, evidence=_evidence(features, verdict))
+
+
+def _evidence(features: Features, verdict: Verdict) -> Evidence:
+    """The predictions behind the figures, for comparing this version with another."""
+    judged = verdict.judged
+    called = [[judged.called(r, k) for k in range(len(judged.labels))] for r in judged.repeats]
+    return Evidence(
+        labels=judged.labels,
+        task=judged.task,
+        digests=Evidence.digest([features.digests[row] for row in verdict.rows]),
+        groups=np.asarray(judged.groups, np.int64),
+        targets=np.asarray(judged.targets, np.float32),
+        probabilities=np.asarray(judged.probabilities, np.float32),
+        announced=np.asarray(called, np.float32).mean(0).T,
+    )
 
 
 def _check_what_is_left(features: Features) -> None:
@@ -177,10 +203,10 @@ def _check_what_is_left(features: Features) -> None:
 
 
 class _Writer:
-    """Writes the two files for people into the folder of a version."""
+    """Writes the files for people, and the predictions for the promotion gate, into the folder of a version."""
 
-    def __init__(self, report: dict[str, Any], images: list[Path | np.ndarray]):
-        self.report, self.images = report, images
+    def __init__(self, report: dict[str, Any], images: list[Path | np.ndarray], evidence: Evidence):
+        self.report, self.images, self.evidence = report, images, evidence
         self.page = ""
 
     def __call__(self, folder: Path, model: Model) -> None:
@@ -196,6 +222,7 @@ class _Writer:
         onnx = {"bytes": out.stat().st_size, "parity": parity}
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
+        (folder / EVIDENCE).write_bytes(self.evidence.as_bytes())
 
 
 # ------------------------------------------------- outcomes kept by what went in
@@ -237,15 +264,19 @@ def _read_outcome(path: Path) -> Outcome | None:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             report = json.loads(stored["report"].tobytes())
             head = Head(weight=stored["weight"], bias=stored["bias"], task=report["card"]["task"])
+            novelty = Novelty.from_arrays(stored)
+            evidence = Evidence.from_bytes(stored["evidence"].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
         return None
-    return Outcome(head=head, report=report)
+    return Outcome(head=head, novelty=novelty, report=report, evidence=evidence)
 
 
 def _write_outcome(path: Path, outcome: Outcome) -> None:
     out = io.BytesIO()
     text = np.frombuffer(json.dumps(outcome.report).encode(), np.uint8)
-    np.savez(out, weight=outcome.head.weight, bias=outcome.head.bias, report=text)
+    evidence = np.frombuffer(outcome.evidence.as_bytes(), np.uint8)
+    novelty: dict[str, Any] = outcome.novelty.as_arrays() if outcome.novelty else {}
+    np.savez(out, weight=outcome.head.weight, bias=outcome.head.bias, report=text, evidence=evidence, **novelty)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, out.getvalue())

@@ -17,15 +17,21 @@ NAMES = ("imagenet",)
 SHOWN = 5  # labels answered of ImageNet's thousand
 
 
+def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Weights float16 (1000, 1280) on the last map, biases float32 (1000,) and labels of the everyday objects."""
+    folder = files("medloupe") / "starter"
+    labels = json.loads((folder / "imagenet-labels.json").read_text("utf-8"))
+    with (folder / "imagenet.npz").open("rb") as f, np.load(f, allow_pickle=False) as stored:
+        return stored["weight"].astype(np.float16), stored["bias"].astype(np.float32), tuple(labels)
+
+
 @cache
 def load(name: str) -> Model:
     """A shipped model. Raises StoreError for any other name."""
     if name not in NAMES:
         raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(NAMES)}.")
-    folder = files("medloupe") / "starter"
-    labels = json.loads((folder / "imagenet-labels.json").read_text("utf-8"))
-    with (folder / "imagenet.npz").open("rb") as f, np.load(f, allow_pickle=False) as stored:
-        top, bias = stored["weight"].astype(np.float32), stored["bias"]
+    top, bias, names = everyday_head()
+    labels = list(names)
     network = backbone()
     weight = np.zeros((len(labels), network.card.dimension), np.float32)
     weight[:, : top.shape[1]] = top  # the published head looks at the last map only

@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+# medloupe as a service: docker build -t medloupe . ; how to run it stands in docs/deploy.md.
+ARG BASE=docker.io/library/python:3.13-slim
+
+FROM ${BASE} AS build
+WORKDIR /build
+RUN python -m venv /opt/medloupe
+# What medloupe needs comes first and by itself: this layer is made again only when the requirements change.
+COPY pyproject.toml ./
+RUN python -c "import tomllib as t; p = t.load(open('pyproject.toml', 'rb'))['project']; e = p['optional-dependencies']; print(*p['dependencies'], *e['postgres'], *e['dicom'], sep='\n')" > requirements.txt \
+    && /opt/medloupe/bin/pip install --no-cache-dir --requirement requirements.txt
+COPY README.md LICENSE NOTICE ./
+COPY src src
+RUN /opt/medloupe/bin/pip wheel --no-cache-dir --no-deps --wheel-dir wheels . \
+    && /opt/medloupe/bin/pip install --no-cache-dir --no-deps wheels/medloupe-*.whl \
+    && /opt/medloupe/bin/python -m compileall -q /opt/medloupe/lib
+
+FROM ${BASE}
+RUN groupadd --gid 10001 medloupe \
+    && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin medloupe \
+    && install -d -o medloupe -g medloupe -m 0700 /data
+COPY --from=build /opt/medloupe /opt/medloupe
+ENV PATH=/opt/medloupe/bin:$PATH MEDLOUPE_HOME=/data PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+ENTRYPOINT ["medloupe"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -1,0 +1,147 @@
+"""Copies all that medloupe keeps into a folder while it runs, and puts such a copy back.
+
+    backup.py save FOLDER       FOLDER must not be there yet
+    backup.py restore FOLDER    into an empty MEDLOUPE_HOME and, with PostgreSQL, an empty database
+
+MEDLOUPE_HOME and MEDLOUPE_DATABASE say what, as they do for the server. Needs Python 3.11 and nothing else; with
+PostgreSQL also pg_dump and pg_restore, at least as new as the server.
+
+The database is copied first and the files after it: whatever a row names was on the disk before the row was, so the
+copy has it. What is added meanwhile is in the next copy. Only removing models meanwhile would leave rows without files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+FOLDERS = ("blobs", "models", "kept")  # caches are made anew
+SQLITE = "medloupe.sqlite"
+DUMP = "database.dump"
+SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
+
+
+class BackupError(Exception):
+    """What went wrong, for people."""
+
+
+def save(home: Path, url: str, target: Path) -> None:
+    """Copy the database and the files under home into target, whole or not at all."""
+    if target.exists():
+        raise BackupError(f"{target} is there already; name a new folder, by date for instance.")
+    if not url and not (home / SQLITE).is_file():
+        raise BackupError(f"{home} holds no {SQLITE}; set MEDLOUPE_HOME as it is for the server.")
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True, mode=0o700)
+    try:
+        if url:
+            _postgres(["pg_dump", "--format=custom", "--no-owner", f"--file={part / DUMP}"], url)
+        else:
+            _copy_sqlite(home / SQLITE, part / SQLITE)
+        for name in FOLDERS:
+            if (home / name).is_dir():
+                copy = _copy_if_there if name == "kept" else shutil.copy2
+                shutil.copytree(home / name, part / name, ignore=shutil.ignore_patterns(".*"), copy_function=copy)
+        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(part).items())]
+        (part / SUMS).write_text("".join(lines), "utf-8")
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def restore(home: Path, url: str, source: Path) -> None:
+    """Check the copy and put it into home, which is empty, and into the database, which is empty too."""
+    if not (source / SUMS).is_file():
+        raise BackupError(f"{source} is no copy that this program made: it has no {SUMS}.")
+    told = dict(reversed(line.split("  ", 1)) for line in (source / SUMS).read_text("utf-8").splitlines())
+    if wrong := sorted(told.items() ^ _sums(source).items()):
+        raise BackupError(f"{source} is damaged, for example {wrong[0][0]}; nothing was restored.")
+    if url and not (source / DUMP).is_file():
+        raise BackupError(f"{source} is of an SQLite database; unset MEDLOUPE_DATABASE to restore it.")
+    if not url and not (source / SQLITE).is_file():
+        raise BackupError(f"{source} is of a PostgreSQL database; set MEDLOUPE_DATABASE to restore it.")
+    if home.exists() and any(home.iterdir()):
+        raise BackupError(f"{home} is not empty; move it away or set MEDLOUPE_HOME to a new folder.")
+    home.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, home / name)
+    if url:
+        options = ["--no-owner", "--exit-on-error", "--single-transaction"]
+        _postgres(["pg_restore", *options, str(source / DUMP)], url)
+    else:
+        shutil.copy2(source / SQLITE, home / SQLITE)
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    """A picture may be deleted on somebody's wish while the others are copied."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """A consistent copy of a database in use, by SQLite's own means; copying the file would miss its log."""
+    with (
+        contextlib.closing(sqlite3.connect(source, timeout=60)) as live,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        live.backup(copy)
+        said = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        if said != "ok":
+            raise BackupError(f"{source} is damaged: {said}")
+
+
+def _postgres(command: list[str], url: str) -> None:
+    """Run pg_dump or pg_restore on the database; the password goes by the environment, which others cannot see."""
+    parts = urlsplit(url)
+    user, at, place = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    address = urlunsplit(("postgresql", f"{name}{at}{place}", *parts[2:]))
+    environment = {**os.environ, **({"PGPASSWORD": unquote(password)} if password else {})}
+    if shutil.which(command[0]) is None:
+        raise BackupError(f"{command[0]} is not installed (Debian: apt-get install postgresql-client).")
+    done = subprocess.run([*command, f"--dbname={address}"], env=environment, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise BackupError(f"{command[0]}: {done.stderr.strip()}")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Relative path → sha256 of all files under folder but the list itself."""
+    sums = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / SUMS:
+            with path.open("rb") as f:
+                sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(f, "sha256").hexdigest()
+    return sums
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["save", "restore"])
+    parser.add_argument("folder", type=Path)
+    told = parser.parse_args()
+    home = os.environ.get("MEDLOUPE_HOME")
+    if not home:
+        parser.error("MEDLOUPE_HOME is not set")
+    os.umask(0o077)
+    try:
+        {"save": save, "restore": restore}[told.action](
+            Path(home), os.environ.get("MEDLOUPE_DATABASE", ""), told.folder.absolute()
+        )
+    except (BackupError, OSError, shutil.Error, sqlite3.Error) as e:
+        print(f"backup.py: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""`medloupe models`: what is in the store, what is in production, and how that changes.
+
+With --json each command prints lines on stdout, described in docs/models.md.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medloupe.cli_options import Home, Json, ModelName
+
+models_app = typer.Typer(
+    help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a model in the store.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+
+
+@models_app.command("list")
+def models_list(json: Json = False, home: Home = None) -> None:
+    """All versions of all models; an arrow marks what is in production."""
+    from medloupe import console
+    from medloupe.store import Store
+
+    console.print_versions(Store.open().list(), json=json)
+
+
+@models_app.command("show")
+def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
+    """The card of one model."""
+    from medloupe import console
+    from medloupe.resolve import find_model
+
+    loaded = find_model(model)
+    if json:
+        console.print_json(dict(loaded.card))
+    else:
+        console.print_card(loaded)
+
+
+@models_app.command("add")
+def models_add(
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", readable=False, help="A model that medloupe exported.")],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name here (default: as in its card).")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Take a model file into the store, after checking it, as the next version of its name."""
+    from medloupe import console
+    from medloupe.intake import add_file
+
+    added = add_file(file, name=name, actor=_actor())
+    if json:
+        console.print_json({"added": added.name, "version": added.version, "onnx": str(added.onnx)})
+    else:
+        typer.echo(f"Added {added.name}@{added.version}.", err=True)
+
+
+@models_app.command("promote")
+def models_promote(
+    model: Annotated[str, typer.Argument(metavar="NAME@V", help="The version; `NAME@candidate` is the newest one.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if it is worse or cannot be compared.")] = False,
+    reason: Reason = "",
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Put a version into production if it is not worse than what is there. Running servers take it up by themselves."""
+    from medloupe import console
+    from medloupe.errors import PromotionRefusedError
+    from medloupe.names import parse_reference
+    from medloupe.store import Store
+
+    name, version = parse_reference(model)
+    if version is None:
+        raise typer.BadParameter(f"{model!r} names no version: write {model}@3 or {model}@candidate.")
+    if force and not reason.strip():
+        raise typer.BadParameter("a forced promotion needs --reason; it goes into the audit log.")
+    store = Store.open()
+    try:
+        comparison = store.promote(name, version, actor=_actor(), reason=reason, force=force)
+    except PromotionRefusedError as e:
+        if json:
+            c = e.comparison
+            console.print_json(
+                {"refused": name, "version": c.candidate, "production": c.production, "comparison": c.as_json()}
+            )
+        raise
+    number = store.production()[name][0]
+    if json:
+        seen = None if comparison is None else comparison.as_json()
+        forced = comparison is not None and not comparison.passed
+        console.print_json({"promoted": name, "version": number, "forced": forced, "comparison": seen})
+        return
+    if comparison is not None:
+        typer.echo(comparison.words)
+    typer.echo(f"{name}@{number} is in production.", err=True)
+
+
+@models_app.command("rollback")
+def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: Home = None) -> None:
+    """Put back the version that was in production before; again and again it goes further back."""
+    from medloupe import console
+    from medloupe.names import check_name
+    from medloupe.store import Store
+
+    check_name(name)
+    number = Store.open().rollback(name, actor=_actor(), reason=reason)
+    if json:
+        console.print_json({"rolled_back": name, "version": number})
+    else:
+        typer.echo(f"{name}@{number} is in production again.", err=True)
+
+
+@models_app.command("history")
+def models_history(name: Name, json: Json = False, home: Home = None) -> None:
+    """How the production version of a model changed, and who changed it."""
+    from medloupe import console
+    from medloupe.names import check_name
+    from medloupe.store import Store
+
+    check_name(name)
+    console.print_history(Store.open().history(name), json=json)
+
+
+@models_app.command("remove")
+def models_remove(
+    model: ModelName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Remove one version (name@version), or all versions of a name."""
+    from medloupe.names import parse_reference
+    from medloupe.store import Store
+
+    name, version = parse_reference(model)
+    what = f"version {version} of {name}" if version else f"all versions of {name}"
+    if not yes and not typer.confirm(f"Remove {what}?", err=True):
+        raise typer.Exit(1)
+    removed = Store.open().remove(name, version, actor=_actor())
+    if json:
+        from medloupe import console
+
+        for number in removed:
+            console.print_json({"removed": name, "version": number})
+    else:
+        typer.echo(f"Removed {what}.", err=True)
+
+
+def _actor() -> str:
+    """Who sits at the command line, for the audit log."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a user without a name, as in some containers
+        return "local"

@@ -1,0 +1,62 @@
+"""`medloupe serve`: the web page and the API."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from medloupe.cli_options import Home
+from medloupe.errors import MedloupeError
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def parse_bytes(text: str) -> int:
+    """ "512MB" to a number of bytes; K, M, G, with or without B or iB, are powers of 1024. Raises BadParameter."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    if not found or float(found[1]) <= 0:
+        raise typer.BadParameter(f"{text!r} is no amount of memory; write 512MB or 2GB.", param_hint="--memory")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def serve(
+    host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="Port; 0 takes any free one.")] = 8000,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What the networks held may take together.")] = "512MB",
+    queue: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Requests at work or waiting; more are told to come back.")
+    ] = 32,
+    keep_images: Annotated[
+        bool, typer.Option("--keep-images", help="Keep the pictures that people send, for retraining.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A name under which browsers may ask for the server.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Serve the models in production as a web page and an API."""
+    budget = parse_bytes(memory)
+    from medloupe.people import People
+    from medloupe.serving import observe
+    from medloupe.serving.app import create_app
+    from medloupe.serving.auth import check_bind, is_loopback
+    from medloupe.serving.server import listen
+    from medloupe.serving.server import serve as run
+    from medloupe.serving.service import Service
+    from medloupe.store import Store
+
+    store = Store.open()
+    check_bind(host, People(store.engine))
+    listening = listen(host, port)
+    observe.log_to_stderr()
+    try:
+        store.sweep()
+    except MedloupeError as e:  # a store on a full disk or one that may only be read still serves
+        typer.echo(f"medloupe: {e}", err=True)
+    service = Service(store, memory=budget, keep_images=keep_images)
+    app = create_app(service, loopback=is_loopback(host), hosts=allow_host or (), queue=queue)
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)
+    run(app, listening)

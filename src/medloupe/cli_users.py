@@ -1,0 +1,176 @@
+"""`medloupe users …`: who may log in, their tokens, and what was done."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medloupe.cli_options import Home, Json
+from medloupe.errors import MedloupeError
+
+if TYPE_CHECKING:
+    from medloupe.people import People
+
+users_app = typer.Typer(help="Accounts, API tokens and the audit log.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
+Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")]
+_ACTOR = "command line"
+
+
+@users_app.command("add")
+def add(
+    name: Name,
+    role: Annotated[str, typer.Option(metavar="R", help="viewer, clinician or admin.")] = "clinician",
+    password_stdin: Stdin = False,
+    home: Home = None,
+) -> None:
+    """Make an account."""
+    people = _people()
+    person = people.add(name, _password(password_stdin), role)
+    people.audit(_ACTOR, "user.add", person.name, {"role": person.role})
+    typer.echo(f"{person.name} is a {person.role}.", err=True)
+
+
+@users_app.command("list")
+def list_(json: Json = False, home: Home = None) -> None:
+    """All accounts."""
+    accounts = _people().all()
+    for a in accounts:
+        if json:
+            _print({"name": a.name, "role": a.role, "created": a.created, "disabled": a.disabled})
+        else:
+            typer.echo(f"{a.name:24} {a.role:10} {a.created[:10]}{'  shut out' if a.disabled else ''}")
+    if not accounts and not json:
+        typer.echo("No accounts: only this computer can ask. Make one: medloupe users add NAME --role admin", err=True)
+
+
+@users_app.command("passwd")
+def passwd(name: Name, password_stdin: Stdin = False, home: Home = None) -> None:
+    """Set a new password; the person is logged out everywhere."""
+    people = _people()
+    people.find(name)
+    people.set_password(name, _password(password_stdin))
+    people.audit(_ACTOR, "user.password", name)
+    typer.echo(f"{name} has a new password.", err=True)
+
+
+@users_app.command("role")
+def role(
+    name: Name,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, clinician or admin.")],
+    home: Home = None,
+) -> None:
+    """Change what a person may do."""
+    people = _people()
+    people.set_role(name, role)
+    people.audit(_ACTOR, "user.role", name, {"role": role})
+    typer.echo(f"{name} is a {role}.", err=True)
+
+
+@users_app.command("disable")
+def disable(name: Name, home: Home = None) -> None:
+    """Shut a person out, API tokens included."""
+    people = _people()
+    people.set_disabled(name, True)
+    people.audit(_ACTOR, "user.disable", name)
+    typer.echo(f"{name} is shut out.", err=True)
+
+
+@users_app.command("enable")
+def enable(name: Name, home: Home = None) -> None:
+    """Let a person in again."""
+    people = _people()
+    people.set_disabled(name, False)
+    people.audit(_ACTOR, "user.enable", name)
+    typer.echo(f"{name} may log in again.", err=True)
+
+
+@users_app.command("remove")
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Remove an account; the predictions stay, without a person."""
+    if not yes and not typer.confirm(f"Remove {name}?", err=True):
+        raise typer.Exit(1)
+    people = _people()
+    people.remove(name)
+    people.audit(_ACTOR, "user.remove", name)
+    typer.echo(f"Removed {name}.", err=True)
+
+
+@users_app.command("token")
+def token(
+    name: Name,
+    label: Annotated[str, typer.Option(metavar="TEXT", help="What will use it.")],
+    home: Home = None,
+) -> None:
+    """Make an API token; it is printed on stdout, this once."""
+    people = _people()
+    person = people.find(name)
+    secret = people.add_token(person, label)
+    people.audit(_ACTOR, "token.add", name, {"label": label})
+    typer.echo(secret)
+
+
+@users_app.command("tokens")
+def tokens(name: Name, json: Json = False, home: Home = None) -> None:
+    """A person's API tokens."""
+    people = _people()
+    for t in people.tokens(people.find(name)):
+        if json:
+            _print({"id": t.id, "label": t.name, "created": t.created, "last_used": t.last_used})
+        else:
+            typer.echo(f"{t.id:5}  {t.name:32} made {t.created[:10]}, last used {(t.last_used or 'never')[:16]}")
+
+
+@users_app.command("revoke")
+def revoke(
+    name: Name, id: Annotated[int, typer.Argument(metavar="ID", help="Of the token.")], home: Home = None
+) -> None:
+    """Make an API token worthless."""
+    people = _people()
+    people.revoke(people.find(name), id)
+    people.audit(_ACTOR, "token.revoke", name, {"id": id})
+    typer.echo(f"Token {id} of {name} is worthless now.", err=True)
+
+
+@users_app.command("audit")
+def audit(
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines.")] = 50,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Who did what, the newest first."""
+    for e in _people().audits(limit):
+        if json:
+            _print(
+                {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}
+                | {"detail": e.detail, "request_id": e.request_id}
+            )
+        else:
+            typer.echo(f"{e.at[:19]}  {e.actor:20} {e.action:18} {e.object}")
+
+
+def _people() -> People:
+    from medloupe.people import People
+    from medloupe.store import Store
+
+    return People(Store.open().engine)
+
+
+def _password(stdin: bool) -> str:
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise MedloupeError("There is nobody to ask for a password.", "Give it with --password-stdin.")
+    return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+
+
+def _print(value: dict[str, Any]) -> None:
+    from medloupe import console
+
+    console.print_json(value)

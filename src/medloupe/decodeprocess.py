@@ -1,0 +1,230 @@
+"""The parent's end of a decoding process (decodeworker.py): starting it, asking it, a watch over its time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from medloupe.decodeworker import ANSWER, ERRORS, READY, REQUEST
+from medloupe.errors import ImageError
+
+_MAX_BODY_BYTES = 2**28
+_END_SECONDS = 2.0
+_PIPE_BYTES = 2**20  # a usual photo passes in one piece; with Linux's 64 KiB the processes would take turns
+# No secret of the server's goes along. Temporary folders are for Windows, which needs them to start Python.
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP")
+_SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",  # its threads would take address space, and no linear algebra is done here
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a process says of one image.
+
+    error: why there is nothing else. pixels: uint8 RGB, of size 0 where none were asked for. width, height: the
+    file's own. jpeg, jpeg_width, jpeg_height: the preview, b"" where none was asked for. leaving: the process ends.
+    """
+
+    leaving: bool
+    error: ImageError | None
+    kind: str
+    width: int
+    height: int
+    milliseconds: float
+    pixels: np.ndarray
+    jpeg: bytes
+    jpeg_width: int
+    jpeg_height: int
+
+
+class DecodeProcess:
+    """A process with its pipes, started anew where it has ended. Used by one thread at a time, but for `kill`."""
+
+    def __init__(self, seconds: float, memory: int):
+        self._command = [sys.executable, "-P", "-m", "medloupe.decodeworker", repr(float(seconds)), str(int(memory))]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._up = False
+        self._head = bytearray(ANSWER.size)
+
+    @property
+    def pid(self) -> int | None:
+        """None where there is no process now."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can be asked at once."""
+        return self._up and self.pid is not None
+
+    def launch(self) -> None:
+        """Start without waiting until it is up. Raises OSError."""
+        self.end(at_once=True)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _SETTINGS,
+            start_new_session=True,  # Ctrl-C in the terminal is for the server alone
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        for pipe in self._pipes():
+            _widen(pipe)
+
+    def start(self) -> None:
+        """Start unless started, and wait until it is up. Raises OSError, or EOFError where it ended instead."""
+        if self.pid is None:
+            self.launch()
+        greeting = bytearray(len(READY))
+        _read(self._pipes()[1], greeting)
+        if greeting != READY:
+            raise EOFError("it answered what it should not")
+        self._up = True
+
+    def ask(self, data: bytes | memoryview, size: int, side: int) -> Answer:
+        """One image. size, side: 0 where no pixels, or no preview, are wanted.
+
+        Raises OSError or EOFError where the process ended, or answered what no sound process would.
+        """
+        requests, answers = self._pipes()
+        _write(requests, REQUEST.pack(size, side, len(data)), data)
+        _read(answers, self._head)
+        status, leaving, kind, width, height, milliseconds, got, w, h, length = ANSWER.unpack(self._head)
+        sound = status <= len(ERRORS) and length <= _MAX_BODY_BYTES and got == (0 if status else size)
+        if not sound:
+            raise EOFError("it answered what it should not")
+        pixels = np.empty((got, got, 3), np.uint8)
+        body = bytearray(length)
+        if got:
+            _read(answers, pixels.reshape(-1).data)
+        _read(answers, body)
+        error = None
+        if status:
+            message, _, hint = body.decode(errors="replace").partition("\0")
+            error, body = ERRORS[status - 1](message, hint), b""
+        name = kind.rstrip(b"\0").decode("ascii", "replace")
+        return Answer(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
+
+    def kill(self) -> None:
+        """From any thread: whoever waits for an answer gets an EOFError."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def end(self, at_once: bool = False) -> str:
+        """End it, by the end of its input or at once; returns how it ended, in words."""
+        process, self._process, self._up = self._process, None, False
+        if process is None:
+            return "not started"
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(0.1 if at_once else _END_SECONDS)  # one that is dying already shall tell of what
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        code = process.returncode
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit status {code}"
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise EOFError("it has ended")
+        return process.stdin, process.stdout
+
+
+class Watch:
+    """Kills the processes that are not done in time, from one thread that sleeps until the earliest could be due.
+
+    seconds: the usual time allowed. The thread is not woken for each request: one that begins while it sleeps cannot
+    be due before the sleep, of `seconds` at most, is over.
+    """
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._deadlines: dict[DecodeProcess, float] = {}
+        self._killed: set[DecodeProcess] = set()
+        self._change = threading.Condition()
+        self._idle = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def begin(self, process: DecodeProcess, seconds: float) -> None:
+        """Kill it in so many seconds, not fewer than the usual ones, unless `end` comes first."""
+        with self._change:
+            self._deadlines[process] = time.monotonic() + seconds
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="medloupe-decoder-watch", daemon=True)
+                self._thread.start()
+            elif self._idle:
+                self._change.notify()
+
+    def end(self, process: DecodeProcess) -> bool:
+        """Whether it has been killed since `begin`."""
+        with self._change:
+            self._deadlines.pop(process, None)
+            killed = process in self._killed
+            self._killed.discard(process)
+        return killed
+
+    def close(self) -> None:
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with self._change:
+            while not self._closed:
+                now = time.monotonic()
+                for process in [p for p, deadline in self._deadlines.items() if deadline <= now]:
+                    del self._deadlines[process]
+                    self._killed.add(process)
+                    process.kill()
+                self._idle = not self._deadlines
+                due = min(self._deadlines.values(), default=now)
+                self._change.wait(None if self._idle else min(due - now, self._seconds))
+
+
+def _write(pipe: IO[bytes], head: bytes, data: bytes | memoryview) -> None:
+    fd = pipe.fileno()
+    # Where the system can, in one call, so that the reader is woken once.
+    sent = (os.writev(fd, [head, data]) if hasattr(os, "writev") else os.write(fd, head)) - len(head)
+    view = memoryview(data)
+    while sent < len(view):
+        sent += os.write(fd, view[sent:])
+
+
+def _read(pipe: IO[bytes], into: bytearray | memoryview) -> None:
+    view = memoryview(into)
+    at = 0
+    while at < len(view):
+        count = pipe.readinto(view[at:])  # type: ignore[attr-defined]  # of io.RawIOBase, as bufsize is 0
+        if not count:
+            raise EOFError("it has ended")
+        at += count
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let the pipe hold a whole photo, where the system can."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # Linux
+    except (ImportError, AttributeError, OSError):  # or over the user's allowance of pipe pages
+        return

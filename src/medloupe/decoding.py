@@ -1,0 +1,228 @@
+"""Decoding of untrusted images in other processes, so that an image that crashes, hangs or fills a decoder costs its
+own request and not the server.
+
+    with DecoderPool(processs=2) as decoders:
+        decoded = decoders.decode(data, 224)  # the pixels of images.load(data, 224)
+
+Headers are checked before anything is decoded (images.py); the processes are for the faults of decoders that no check
+knows of. Each is bounded in time from here, in memory and files by the operating system (decodeprocess.py); on Windows
+in time alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.decodeprocess import Answer, DecodeProcess, Watch
+from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
+from medloupe.images import MAX_FILE_BYTES
+
+MAX_SIDE = 8192
+"""Largest side of pixels or of a preview that can be asked for."""
+
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One image for a model.
+
+    pixels: uint8 RGB (size, size, 3), exactly those of `images.load`. width, height: the file's own, upright.
+    kind: the format told from the bytes: "JPEG", "PNG", ..., "DICOM". milliseconds: spent decoding.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    kind: str
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One image for a reader's eyes: `jpeg`, its bytes without metadata, of width × height pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+class DecoderPool:
+    """`workers` processes that decode, started when first needed; for any number of threads.
+
+    seconds: after which a decoding is ended. memory: bytes that decoding may take beside what a process has at rest.
+    """
+
+    def __init__(self, workers: int, *, seconds: float = 10, memory: int = 512 * 2**20):
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self.seconds = seconds
+        self.killed = 0
+        """How many decodings were ended because they took too long."""
+        self.died = 0
+        """How many processes ended by themselves, or were ended by others, while decoding."""
+        self._processes = [DecodeProcess(seconds, memory) for _ in range(workers)]
+        self._free = self._processes.copy()  # last in, first out: with little to do, one process is kept warm
+        self._waiting: deque[queue.SimpleQueue[DecodeProcess]] = deque()  # first come, first served
+        self._lock = threading.Lock()
+        self._watch = Watch(seconds)
+        self._closed = False
+
+    def decode(self, data: bytes | memoryview, size: int) -> Decoded:
+        """For a model of input size `size`. Blocks until a process is free and has done it.
+
+        Raises NotAnImageError, UnreadableImageError (also where the image made its decoder fail or took too long) or
+        ImageTooLargeError; MedloupeError where no process can be started.
+        """
+        return _decoded(self._ask(data, size=size))
+
+    def preview(self, data: bytes | memoryview, side: int) -> Preview:
+        """For a web page: upright, in the grey levels that a model sees, the longer side at most `side`.
+
+        Raises as `decode`.
+        """
+        return _preview(self._ask(data, side=side))
+
+    def both(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
+        """`decode` and `preview`, decoding once unless a large JPEG is scaled more for the model than for the page."""
+        answer = self._ask(data, size=size, side=side)
+        return _decoded(answer), _preview(answer)
+
+    def pids(self) -> list[int]:
+        """Of the processes there are now."""
+        return [pid for process in self._processes if (pid := process.pid) is not None]
+
+    def close(self) -> None:
+        """Accept no more, finish what was accepted, end the processes. May be called again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for process in [self._take(closing=True) for _ in self._processes]:
+            process.end()
+        self._watch.close()
+
+    def __enter__(self) -> DecoderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> Answer:
+        for asked in (size, side):
+            if asked is not None and not 1 <= asked <= MAX_SIDE:
+                raise ValueError(f"a side of {asked} pixels; expected 1 to {MAX_SIDE}")
+        if len(data) > MAX_FILE_BYTES:
+            raise ImageTooLargeError(
+                f"The image is larger than {MAX_FILE_BYTES >> 20} MiB.", "Export one frame or a smaller image."
+            )
+        process = self._take()
+        try:
+            answer = self._exchange(process, data, size or 0, side or 0)
+        except BaseException as e:  # half an answer may still be in the pipe
+            process.end(at_once=True)
+            if isinstance(e, ImageError):
+                self._relaunch(process)
+            raise
+        else:
+            if answer.leaving:
+                self._relaunch(process)
+        finally:
+            self._give_back(process)
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> Answer:
+        if not process.is_up:
+            self._start(process)
+        self._watch.begin(process, self.seconds)
+        try:
+            answer = process.ask(data, size, side)
+        except (OSError, EOFError):
+            raise self._failure(process, overdue=self._watch.end(process)) from None
+        except BaseException:
+            self._watch.end(process)
+            raise
+        if self._watch.end(process):  # just as the answer was complete
+            process.end(at_once=True)
+            self._relaunch(process)
+        return answer
+
+    def _start(self, process: DecodeProcess) -> None:
+        for last in (False, True):  # twice: one that was started in advance may have ended since
+            self._watch.begin(process, max(_START_SECONDS, self.seconds))
+            try:
+                process.start()
+            except (OSError, EOFError) as e:
+                process.end(at_once=True)
+                if last:
+                    raise MedloupeError(
+                        f"The process that decodes images cannot be started ({e}).",
+                        "Look at the memory and the number of processes that are free on this machine.",
+                    ) from e
+            else:
+                break
+            finally:
+                self._watch.end(process)
+
+    def _relaunch(self, process: DecodeProcess) -> None:
+        """So that it is up, or nearly, when the next image comes. Where that fails, the next image will say so."""
+        with contextlib.suppress(OSError):
+            process.launch()
+
+    def _failure(self, process: DecodeProcess, overdue: bool) -> UnreadableImageError:
+        """What to tell of an image whose decoding ended without an answer."""
+        how = process.end(at_once=True)
+        with self._lock:
+            self.killed += overdue
+            self.died += not overdue
+        if overdue:
+            return UnreadableImageError(
+                f"The image could not be decoded within {self.seconds:g} seconds and was given up.",
+                "Export it again, or scale it down.",
+            )
+        return UnreadableImageError(
+            f"The image made its decoder fail ({how}): it is likely damaged.",
+            "Export it again from where it came, as PNG if that can be chosen.",
+        )
+
+    def _take(self, closing: bool = False) -> DecodeProcess:
+        with self._lock:
+            if self._closed and not closing:
+                raise RuntimeError("The decoder pool is closed.")
+            if self._free:
+                return self._free.pop()
+            turn: queue.SimpleQueue[DecodeProcess] = queue.SimpleQueue()
+            self._waiting.append(turn)
+        try:
+            return turn.get()
+        except BaseException:  # Ctrl-C in the main thread: the turn goes to the next
+            with self._lock:
+                left = turn in self._waiting
+                if left:
+                    self._waiting.remove(turn)
+            if not left:
+                self._give_back(turn.get())
+            raise
+
+    def _give_back(self, process: DecodeProcess) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().put(process)
+            else:
+                self._free.append(process)
+
+
+def _decoded(answer: Answer) -> Decoded:
+    return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds)
+
+
+def _preview(answer: Answer) -> Preview:
+    return Preview(answer.jpeg, answer.jpeg_width, answer.jpeg_height)

@@ -1,0 +1,37 @@
+"""Taking a model file from elsewhere into the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from medloupe.model import Model
+from medloupe.names import check_name
+from medloupe.store import Store
+
+
+def add_file(file: Path, *, name: str | None = None, actor: str = "local", store: Store | None = None) -> Model:
+    """Check a model file as modelfile.load does and add it as the next version of name (default: its card's).
+
+    A file on an installed backbone is kept as that backbone and its own head, any other as it is. It brings no report
+    and no predictions to compare it by. Raises ModelFileError when the file is damaged, foreign or unsafe, StoreError
+    when the store cannot take it.
+    """
+    from medloupe.export import write_onnx
+    from medloupe.filecard import read_bytes
+    from medloupe.modelfile import load
+
+    data = read_bytes(file)
+    with TemporaryDirectory(prefix="medloupe-") as folder:
+        own = Path(folder) / file.name  # what was checked and what is kept must be the same bytes
+        own.write_bytes(data)
+        model = load(own)
+        if name is not None:
+            model = replace(model, card={**model.card, "name": name})
+        check_name(model.name)
+
+        def write_files(into: Path, made: Model) -> None:
+            write_onnx(made, into / "model.onnx")  # with its name and version here in its card
+
+        return (store or Store.open()).add(model, write_files=write_files, actor=actor)

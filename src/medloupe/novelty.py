@@ -1,0 +1,266 @@
+"""Has a check-up seen anything like this picture? Fitted when it is trained, a few microseconds when it is asked.
+
+An embedding (N, D) is first brought to 512 numbers by a sketch that is the same for all models with the same levels:
+each level's square roots are scaled to length 1 (which takes out contrast and rare bright channels), then every number
+is added, with a fixed sign, into one of 512 sums. Distances survive that nearly unchanged. In the sketch a Gaussian of
+few axes is fitted: its own variance along each of at most 24 axes, one common variance for all other directions. The
+score is the Mahalanobis distance under it divided by a limit: above 1 a picture is foreign.
+
+The limit is the distance that 97 of 100 images stay under which took no part in the fit (grouped folds), with room for
+another camera: a shift by a squared length of 0.07 a level, which is what saving again at half size, blurring or turning
+a picture does. It is a length, not a factor, so that a varied collection, which has room already, gets little more.
+Measured by benchmarks/refusal.py.
+
+Sources: Lee et al., "A simple unified framework for detecting out-of-distribution samples" (NeurIPS 2018,
+arXiv:1807.03888) for the distance; Tipping & Bishop, "Probabilistic principal component analysis" (JRSS B 61, 1999) for
+the covariance; Charikar et al., "Finding frequent items in data streams" (ICALP 2002) for the sketch.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
+WIDTH = 512  # sums of the sketch
+AXES = 24
+FEWEST = 30  # groups; with fewer, nobody can say what is usual
+LIMIT_AT = 0.97  # share of its own kind that stays under the distance from which the limit is made
+ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
+_FOLDS = 5
+_SMALLEST = 1e-8  # of a variance: the lengths are about 1, so this is nothing
+_CHUNK = 4096
+_KEYS = ("levels", "mean", "axes", "spread", "numbers")
+_PREFIX = "novelty_"
+
+METHOD = (
+    f"Mahalanobis distance of the embedding's sketch under a Gaussian of up to {AXES} axes; the limit is the distance"
+    f" under which {LIMIT_AT:.0%} of the images stay that did not fit it (grouped folds), plus room for"
+    f" a shift of the sketch by a squared length of {ALLOWANCE:g} a level."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Novelty:
+    """What the embeddings of one data set usually look like; about 26 kB.
+
+    levels: how the embedding divides (BackboneCard.levels). With W = min(512, D) and k axes, mean: float16 (W,).
+    axes: float16 (k, W), orthonormal. spread: float32 (k,), the variance along each. noise: the variance in each other
+    direction. limit: the distance at which the score is 1. own_refused: share of its own images refused when neither
+    the fit nor the limit had seen them.
+    """
+
+    levels: tuple[int, ...]
+    mean: np.ndarray
+    axes: np.ndarray
+    spread: np.ndarray
+    noise: float
+    limit: float
+    own_refused: float
+
+    @classmethod
+    def fit(cls, embedding: np.ndarray, groups: np.ndarray, levels: Sequence[int], seed: int = 0) -> Novelty | None:
+        """From embeddings float32 (N, D) whose rows belong to groups (N,); None with fewer than FEWEST groups.
+
+        seed: of the folds in which the limit is found.
+        """
+        from medloupe.split import folds
+
+        independent = len(np.unique(groups))
+        if independent < FEWEST:
+            return None
+        z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
+        # as many axes in every fold as in the end, else their distances could not be compared
+        count = min(AXES, z.shape[1] // 2, independent // 4)
+        fold = folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
+        distance = np.zeros(len(z))
+        for f in range(_FOLDS):
+            distance[fold == f] = _Gaussian.fit(z[fold != f], count).distance(z[fold == f])
+        whole = _Gaussian.fit(z, count)
+        room = ALLOWANCE * len(levels) / whole.noise
+        refused = sum(
+            int((distance[fold == f] > _limit(distance[fold != f], z.shape[1], room)).sum()) for f in range(_FOLDS)
+        )
+        return cls(
+            levels=tuple(int(n) for n in levels),
+            mean=whole.mean.astype(np.float16),
+            axes=whole.axes.astype(np.float16),
+            spread=whole.spread.astype(np.float32),
+            noise=whole.noise,
+            limit=_limit(distance, z.shape[1], room),
+            own_refused=refused / len(z),
+        )
+
+    def score(self, embedding: np.ndarray) -> np.ndarray:
+        """float32 (N,) of embeddings (N, D): above 1 the picture is foreign. What is no number is foreign too."""
+        return self.score_sketch(sketch(embedding, self.levels))
+
+    def score_sketch(self, z: np.ndarray) -> np.ndarray:
+        """The same of sketches (N, W), which several models on one backbone can share."""
+        fitted = _Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
+        distance = fitted.distance(z) / self.limit
+        return np.where(np.isnan(distance), np.inf, distance).astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays in memory."""
+        return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes
+
+    # ------------------------------------------------------------------ keeping
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by name, for an npz file beside others."""
+        values = (
+            np.array((FORMAT, *self.levels), np.int64),
+            self.mean,
+            self.axes,
+            self.spread,
+            np.array((self.noise, self.limit, self.own_refused), np.float64),
+        )
+        return {_PREFIX + key: value for key, value in zip(_KEYS, values, strict=True)}
+
+    @classmethod
+    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
+        """Read back from as_arrays; None where there is none. Raises ValueError when they do not fit together."""
+        if _PREFIX + _KEYS[0] not in stored:
+            return None
+        try:
+            levels, mean, axes, spread, numbers = (np.asarray(stored[_PREFIX + key]) for key in _KEYS)
+        except KeyError as e:
+            raise ValueError(f"{e.args[0]} is missing") from e
+        return cls._checked(levels.tolist(), mean, axes, spread, numbers)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same in types that JSON has: arrays as base64 of their bytes, little endian."""
+        arrays = {key.removeprefix(_PREFIX): value for key, value in self.as_arrays().items()}
+        return {
+            "levels": arrays["levels"].tolist(),
+            "numbers": arrays["numbers"].tolist(),
+            "mean": _text(self.mean, "<f2"),
+            "axes": _text(self.axes, "<f2"),
+            "spread": _text(self.spread, "<f4"),
+        }
+
+    @classmethod
+    def from_json(cls, entry: object) -> Novelty:
+        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
+        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
+            raise ValueError(f"it must be an object of {', '.join(_KEYS)}")
+        levels, numbers = entry["levels"], entry["numbers"]
+        for name, values, kinds in (("levels", levels, int), ("numbers", numbers, int | float)):
+            if not isinstance(values, list) or not all(
+                isinstance(v, kinds) and not isinstance(v, bool) and abs(v) < 2**31 for v in values
+            ):
+                raise ValueError(f"its {name} are no list of numbers")
+        mean, axes, spread = (
+            _array(entry[key], dtype) for key, dtype in (("mean", "<f2"), ("axes", "<f2"), ("spread", "<f4"))
+        )
+        if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
+            raise ValueError("its arrays do not fit together")
+        return cls._checked(levels, mean, axes.reshape(len(spread), -1), spread, np.array(numbers, np.float64))
+
+    @classmethod
+    def _checked(
+        cls, numbered: list[int], mean: np.ndarray, axes: np.ndarray, spread: np.ndarray, numbers: np.ndarray
+    ) -> Novelty:
+        if len(numbered) < 2 or numbered[0] != FORMAT or min(numbered[1:]) < 1:
+            raise ValueError(f"its levels are not those of format {FORMAT}")
+        width, count = min(WIDTH, sum(numbered[1:])), len(spread)
+        if (mean.shape, axes.shape, spread.shape, numbers.shape) != ((width,), (count, width), (count,), (3,)):
+            raise ValueError("its arrays do not fit together")
+        if not all(np.isfinite(a).all() for a in (mean, axes, spread, numbers)):
+            raise ValueError("it holds values that are no numbers")
+        noise, limit, own = (float(v) for v in numbers)
+        if not (1 <= count <= AXES and spread.min() > 0 and noise > 0 and limit > 0 and 0 <= own <= 1):
+            raise ValueError("its variances or its limit are not above 0")
+        return cls(
+            levels=tuple(numbered[1:]),
+            mean=np.ascontiguousarray(mean, np.float16),
+            axes=np.ascontiguousarray(axes, np.float16),
+            spread=np.ascontiguousarray(spread, np.float32),
+            noise=noise,
+            limit=limit,
+            own_refused=own,
+        )
+
+
+def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
+    """float32 (N, W), W = min(512, D), of embeddings (N, D): the same for all models with these levels."""
+    x = np.asarray(embedding, np.float32)
+    roots = np.copysign(np.sqrt(np.abs(x)), x)
+    ends = np.cumsum(levels)
+    for begin, end in zip((0, *ends[:-1]), ends, strict=True):
+        part = roots[:, begin:end]
+        part /= np.sqrt(np.einsum("nd,nd->n", part, part))[:, None] + 1e-6
+    order, signs = _dealing(x.shape[1])
+    width = min(WIDTH, x.shape[1])
+    dealt = np.zeros((len(x), -(-x.shape[1] // width) * width), np.float32)
+    np.multiply(roots[:, order], signs, out=dealt[:, : x.shape[1]])
+    return dealt.reshape(len(x), -1, width).sum(1)
+
+
+@lru_cache(maxsize=8)
+def _dealing(dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """In which order, and with which signs, the numbers of an embedding are dealt to the sums.
+
+    From a hash, since models keep what was fitted on it, and numpy's generators may change between versions.
+    """
+    stream = hashlib.shake_256(f"medloupe sketch {FORMAT} {dimension}".encode()).digest(8 * dimension)
+    drawn = np.frombuffer(stream, "<u8")
+    order = np.argsort(drawn, kind="stable")
+    return order, np.where(drawn[order] & 1, np.float32(1), np.float32(-1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gaussian:
+    """mean (W,), orthonormal axes (k, W), variance along each (k,), and the variance of every other direction."""
+
+    mean: np.ndarray
+    axes: np.ndarray
+    spread: np.ndarray
+    noise: float
+
+    @classmethod
+    def fit(cls, z: np.ndarray, count: int) -> _Gaussian:
+        mean = z.mean(0, dtype=np.float64)
+        centred = z - mean
+        values, vectors = np.linalg.eigh(centred.T @ centred / len(z))  # ascending
+        values = np.maximum(values, 0)
+        noise = max(float(values[:-count].mean()), _SMALLEST)
+        axes = vectors[:, : -count - 1 : -1].T
+        turned = np.sign(axes[np.arange(count), np.abs(axes).argmax(1)])  # else the sign is the solver's whim
+        return cls(mean, axes * turned[:, None], values[: -count - 1 : -1] + noise, noise)
+
+    def distance(self, z: np.ndarray) -> np.ndarray:
+        """(N,) of sketches (N, W)."""
+        centred = z - self.mean
+        along = centred @ self.axes.T
+        rest = np.einsum("nw,nw->n", centred, centred) - np.einsum("nk,nk->n", along, along)
+        return np.sqrt(np.maximum(rest, 0) / self.noise + (along**2 / self.spread).sum(1))
+
+
+def _limit(distance: np.ndarray, width: int, room: float) -> float:
+    """The limit from distances (N,) of its own kind; never below what that many independent numbers give."""
+    at = min(len(distance), math.ceil((len(distance) + 1) * LIMIT_AT)) - 1
+    return math.sqrt(max(float(np.partition(distance, at)[at]) ** 2, width) + room)
+
+
+def _text(values: np.ndarray, dtype: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
+
+
+def _array(text: object, dtype: str) -> np.ndarray:
+    most = 4 * AXES * WIDTH
+    if not isinstance(text, str) or len(text) > most:
+        raise ValueError(f"its arrays must be base64 of at most {most:,} characters")
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype)
+    except ValueError as e:  # no base64, or no whole number of values
+        raise ValueError(f"its arrays are no base64 of {np.dtype(dtype).name}") from e

@@ -1,0 +1,110 @@
+"""Which version of a model answers under its bare name, how that came about, and the audit log of it.
+
+Everything here happens within the transaction of the session that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from medloupe.tables import AuditRow, ModelRow, PromotionRow, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of a model's production version.
+
+    at: UTC, ISO 8601. kind: "first", "promote" or "rollback". previous: what was in production before. forced: whether
+    the gate was overruled. comparison: what the gate saw (promotion.Comparison.as_json), or None.
+    """
+
+    at: str
+    kind: str
+    version: int
+    previous: int | None
+    actor: str
+    forced: bool
+    reason: str
+    comparison: dict[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def put(
+    session: Session,
+    model: ModelRow,
+    version: int,
+    *,
+    kind: str,
+    actor: str,
+    reason: str = "",
+    forced: bool = False,
+    comparison: dict[str, Any] | None = None,
+) -> None:
+    """Make version the one in production and note the change."""
+    session.add(
+        PromotionRow(
+            model_id=model.id,
+            at=now(),
+            kind=kind,
+            version=version,
+            previous=model.production,
+            actor=_text(actor, 64),
+            forced=forced,
+            reason=_text(reason),
+            comparison=comparison,
+        )
+    )
+    model.production = version
+
+
+def note(
+    session: Session, action: str, thing: str, *, actor: str, request_id: str = "", detail: dict[str, Any] | None = None
+) -> None:
+    """One line of the audit log."""
+    session.add(
+        AuditRow(
+            at=now(),
+            actor=_text(actor, 64),
+            action=action,
+            object=_text(thing, 200),
+            request_id=_text(request_id, 64),
+            detail=detail,
+        )
+    )
+
+
+def changes(session: Session, name: str) -> list[Change]:
+    """All changes of a name, the oldest first."""
+    wanted = select(PromotionRow).join(ModelRow, ModelRow.id == PromotionRow.model_id).where(ModelRow.name == name)
+    fields = Change.__dataclass_fields__
+    return [Change(**{f: getattr(row, f) for f in fields}) for row in session.scalars(wanted.order_by(PromotionRow.id))]
+
+
+def before(made: Sequence[Change], present: int, there: Collection[int]) -> int | None:
+    """The version that was in production before the present one, of those that are still there.
+
+    A rollback undoes the change that brought the present version, so one after the other goes further and further back.
+    """
+    stack: list[int] = []
+    for change in made:
+        if change.kind == "rollback":
+            del stack[-1:]
+            while stack and stack[-1] != change.version:
+                stack.pop()
+        elif not stack and change.previous is not None:  # in production since before there was a history
+            stack.append(change.previous)
+        if change.kind != "rollback" or not stack:
+            stack.append(change.version)
+    return next((v for v in reversed(stack) if v != present and v in there), None)
+
+
+def _text(value: str, length: int | None = None) -> str:
+    """As both databases take it: PostgreSQL knows neither zero characters nor halves of characters."""
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "�")[:length]

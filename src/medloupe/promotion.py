@@ -1,0 +1,292 @@
+"""Is a candidate at least as good as what is in production? Both judged on the same records, paired.
+
+Beside its report every trained version keeps `judged.npz`: the very predictions its card's figures come from, record by
+record, none of them made by a head that had seen the record. Two versions are compared on the records that both were
+judged on. How far apart they are is drawn again and again with other groups of patients (bootstrap over groups,
+the same draw for both). The candidate passes when even the pessimistic end of what it lost stays within a margin
+(non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medloupe import metrics
+from medloupe.metrics import Ranking, Weighted
+
+FILE = "judged.npz"
+MARGIN = 0.02  # of AUC, that a candidate may lose
+FEWEST_GROUPS = 30  # below, an interval says little
+DRAWS = 1000
+_MOST = 500_000  # scores of one version; with more, only the first repeat of the cross-validation is compared
+_DIGEST = 8  # bytes of a sha256: two of a million images are mistaken for one another once in 30 million data sets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What a card's figures come from, for N records, K labels and R repeats of cross-validation (1: a test split).
+
+    digests: uint64 (N,), the first 8 bytes of the sha256 of each image. groups: int64 (N,), records of one patient have
+    one. targets: float32 (N, K) of 1/0/NaN. probabilities: float32 (R, N, K). announced: float32 (N, K), the share of
+    the repeats in which the label was announced.
+    """
+
+    labels: tuple[str, ...]
+    task: str
+    digests: np.ndarray
+    groups: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    announced: np.ndarray
+
+    @staticmethod
+    def digest(sha256s: Sequence[bytes]) -> np.ndarray:
+        """uint64 (N,) of whole digests."""
+        return np.frombuffer(b"".join(d[:_DIGEST] for d in sha256s), np.uint64)
+
+    def as_bytes(self) -> bytes:
+        """The content of judged.npz."""
+        out = io.BytesIO()
+        arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
+        np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Evidence:
+        """Reads judged.npz. Raises ValueError when it is damaged; nothing in it is executed."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                made = cls(
+                    labels=tuple(stored["labels"].tolist()),
+                    task=str(stored["task"]),
+                    digests=stored["digests"],
+                    groups=stored["groups"],
+                    targets=stored["targets"],
+                    probabilities=stored["probabilities"],
+                    announced=stored["announced"],
+                )
+        except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as e:
+            raise ValueError(f"{FILE} is damaged: {e}") from e
+        n, k, r = made.digests.size, len(made.labels), made.probabilities.shape[:1]
+        arrays = (made.digests, made.groups, made.targets, made.announced, made.probabilities)
+        kinds = "".join(a.dtype.kind for a in arrays)
+        if kinds != "uifff" or r == (0,) or [a.shape for a in arrays] != [(n,), (n,), (n, k), (n, k), (*r, n, k)]:
+            raise ValueError(f"{FILE} is damaged: its parts do not fit together.")
+        return made
+
+    @classmethod
+    def read(cls, folder: Path) -> Evidence | None:
+        """What a version's folder holds; None where there is none that can be read."""
+        try:
+            return cls.from_bytes((folder / FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A figure of both versions, and candidate - production with its one-sided 95 % limits."""
+
+    candidate: float
+    production: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What the gate saw. passed: whether the candidate may replace what is in production.
+
+    candidate, production: version numbers. records, groups: on which both were judged. auc: macro average over the
+    labels. balanced_accuracy: of the label announced; shown, not judged. Both None where why_not says why the two
+    cannot be compared. margin: of AUC.
+    """
+
+    name: str
+    candidate: int
+    production: int
+    passed: bool
+    records: int = 0
+    groups: int = 0
+    auc: Difference | None = None
+    balanced_accuracy: Difference | None = None
+    margin: float = MARGIN
+    why_not: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields and the sentence, in types that JSON has."""
+        return {**asdict(self), "words": self.words}
+
+    @property
+    def words(self) -> str:
+        """A sentence or two for a person."""
+        a, b = f"version {self.candidate}", f"version {self.production}"
+        if self.auc is None:
+            return f"{self.name}: {a} cannot be compared with {b}, which is in production: {self.why_not}."
+        d = self.auc
+        shown = (
+            f"On the {self.records:,} pictures ({self.groups:,} groups of patients and copies) that both were judged"
+            f" on, {a} of {self.name} has AUC {d.candidate:.3f} and {b}, which is in production, {d.production:.3f}:"
+            f" {d.difference:+.3f}, and at worst {d.low:+.3f} (one-sided 95 % limit)."
+        )
+        if self.passed:
+            return f"{shown} It is not worse by more than the margin of {self.margin:g}."
+        if d.high < 0:
+            return f"{shown} It is worse."
+        return f"{shown} It may be worse by more than the margin of {self.margin:g}."
+
+
+def compare(
+    candidate: Evidence | None,
+    production: Evidence | None,
+    *,
+    name: str,
+    versions: tuple[int, int],
+    margin: float = MARGIN,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:
+    """Hold a candidate's evidence against production's; the same evidence and seed give the same figures.
+
+    versions: the numbers of both. margin: of AUC. It fails where the two cannot be compared, and says why.
+    """
+
+    def failed(why_not: str, records: int = 0, groups: int = 0) -> Comparison:
+        return Comparison(
+            name=name,
+            candidate=versions[0],
+            production=versions[1],
+            passed=False,
+            records=records,
+            groups=groups,
+            margin=margin,
+            why_not=why_not,
+        )
+
+    for evidence, number in ((candidate, versions[0]), (production, versions[1])):
+        if evidence is None:
+            return failed(
+                f"version {number} keeps no record of the predictions it was judged by (it was imported, or trained"
+                " before medloupe kept them)"
+            )
+    assert candidate is not None and production is not None
+    if candidate.task != production.task or set(candidate.labels) != set(production.labels):
+        return failed(f"they do not answer the same question ({_question(candidate)} and {_question(production)})")
+    _, at, at_production = np.intersect1d(candidate.digests, production.digests, return_indices=True)
+    order = [production.labels.index(label) for label in candidate.labels]
+    truth = candidate.targets[at]
+    same = np.equal(truth, production.targets[at_production][:, order]) | (
+        np.isnan(truth) & np.isnan(production.targets[at_production][:, order])
+    )
+    same = same.all(1)
+    at, at_production, truth = at[same], at_production[same], truth[same]
+    repeats = slice(None) if truth.size * max(len(e.probabilities) for e in (candidate, production)) <= _MOST else [0]
+    groups = joined(candidate.groups[at], production.groups[at_production])
+    count = len(np.unique(groups))
+    if count < FEWEST_GROUPS:
+        return failed(
+            f"they were judged on {count} common groups of patients and copies with the same labels; {FEWEST_GROUPS}"
+            " are needed",
+            len(at),
+            count,
+        )
+    new = _Figures(candidate.probabilities[repeats][:, at], candidate.announced[at], truth, candidate.task)
+    old = _Figures(
+        production.probabilities[repeats][:, at_production][:, :, order],
+        production.announced[at_production][:, order],
+        truth,
+        candidate.task,
+    )
+    differences = _differences(new, old, groups, draws, seed)
+    if differences is None:
+        return failed("the common records lack cases for or against the labels", len(at), count)
+    auc, balanced = differences
+    return Comparison(
+        name=name,
+        candidate=versions[0],
+        production=versions[1],
+        passed=auc.low >= -margin,
+        records=len(at),
+        groups=count,
+        auc=auc,
+        balanced_accuracy=balanced,
+        margin=margin,
+    )
+
+
+def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Groups (N,) that keep together what either of two groupings (N,) does."""
+    one, other = (np.unique(g, return_inverse=True)[1] for g in (one, other))
+    label = one.copy()
+    while True:  # the smallest number spreads through both until nothing changes
+        before = label
+        for grouping in (other, one):
+            least = np.full(int(grouping.max(initial=-1)) + 1, len(label))
+            np.minimum.at(least, grouping, label)
+            label = least[grouping]
+        if np.array_equal(before, label):
+            return label
+
+
+class _Figures:
+    """Macro AUC (mean over the repeats) and balanced accuracy of one version, as functions of row weights."""
+
+    def __init__(self, probabilities: np.ndarray, announced: np.ndarray, truth: np.ndarray, task: str):
+        labels = [k for k in range(truth.shape[1]) if (truth[:, k] == 1).any() and (truth[:, k] == 0).any()]
+        self.auc: Weighted = metrics.average(
+            [metrics.average([Ranking(p[:, k], truth[:, k]).auc for k in labels]) for p in probabilities]
+        )
+        sides = [(announced[:, k], truth[:, k] == 1) for k in labels]
+        if task == "multilabel":
+            sides += [(1 - announced[:, k], truth[:, k] == 0) for k in labels]
+        self.balanced_accuracy: Weighted = metrics.average([_mean(of, among) for of, among in sides])
+
+
+def _mean(of: np.ndarray, among: np.ndarray) -> Weighted:
+    """The weighted mean of `of` (N,) over the rows with `among` (N,)."""
+    matrix = np.column_stack([of * among, among]).astype(np.float32)
+
+    def value(weights: np.ndarray) -> np.ndarray:
+        hit, total = (weights @ matrix).T
+        return hit / np.where(total > 0, total, np.nan)
+
+    return value
+
+
+def _differences(
+    new: _Figures, old: _Figures, groups: np.ndarray, draws: int, seed: int
+) -> tuple[Difference, Difference] | None:
+    figures = (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = [np.stack([f(weights) for f in figures]) for weights in metrics.replicates(groups, seed, draws)]
+    drawn = np.concatenate(values, axis=1)  # (4, 1 + draws), the first with all weights 1
+    if not np.isfinite(drawn[:, 0]).all() or np.isfinite(drawn).all(0).sum() <= draws / 2:
+        return None
+    drawn = drawn[:, np.isfinite(drawn).all(0)]
+    found = []
+    for a, b in (drawn[:2], drawn[2:]):
+        apart = float(a[0] - b[0])
+        low, high = np.quantile((a - b)[1:], (0.05, 0.95))
+        found.append(
+            Difference(
+                candidate=float(a[0]),
+                production=float(b[0]),
+                difference=apart,
+                low=float(min(low, apart)),
+                high=float(max(high, apart)),
+            )
+        )
+    return found[0], found[1]
+
+
+def _question(evidence: Evidence) -> str:
+    return f"{evidence.task} {', '.join(evidence.labels)}"

@@ -1,0 +1,117 @@
+"""Which check-up does a picture belong to, and what does a foreign one look like? Pure functions of its embedding.
+
+All check-ups of a router share one backbone, so one pass of the network answers for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from medloupe.novelty import Novelty, sketch
+
+CLEAR = 0.5  # probability from which an everyday object is named
+CLEAR_TOGETHER = 0.6  # of two taken together, where neither alone is clear
+# What the everyday head sees in X-rays, scans, smears and skin; said to a health worker it would be nonsense.
+EVOKED = frozenset(
+    (
+        *("nematode", "tick", "jellyfish", "isopod", "velvet", "gong", "grey whale", "shower cap", "steel drum"),
+        *("spotlight", "Petri dish", "oxygen mask", "fountain", "head cabbage", "hourglass", "projectile", "wool"),
+        *("submarine", "breastplate", "caldron", "stinkhorn", "bubble", "spatula", "wall clock", "gasmask", "dugong"),
+        *("milk can", "broccoli", "bathtub", "suspension bridge", "loupe", "pick", "wallet", "Windsor tie"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """name: of the check-up that the picture fits best; None where all refuse. scores: by name, above 1 is refused."""
+
+    name: str | None
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Everyday:
+    """The published head for everyday objects. weight: float16 (K, d) for the first d numbers of an embedding, bias:
+    (K,), labels: K names."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    labels: tuple[str, ...]
+
+    def name(self, embedding: np.ndarray) -> str:
+        """What an embedding (D,) clearly shows ("tabby", "tabby or Egyptian cat"), or ""."""
+        logits = (self.weight @ embedding[: self.weight.shape[1]].astype(np.float32) + self.bias).astype(np.float64)
+        if not np.isfinite(logits).all():
+            return ""
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        first, second = np.argsort(-p)[:2].tolist()
+        if p[first] >= CLEAR:
+            named = (first,)
+        elif p[first] + p[second] >= CLEAR_TOGETHER:
+            named = (first, second)
+        else:
+            return ""
+        labels = [self.labels[k] for k in named]
+        return "" if EVOKED.intersection(labels) else " or ".join(labels)
+
+
+class Router:
+    """Chooses among check-ups by name; each Novelty was fitted on embeddings of the same backbone.
+
+    everyday: names what is foreign to all of them (see `everyday`), or None.
+    """
+
+    def __init__(self, checkups: Mapping[str, Novelty], everyday: Everyday | None = None):
+        self.checkups = dict(checkups)
+        self.everyday = everyday
+
+    def scores(self, embedding: np.ndarray) -> dict[str, float]:
+        """How foreign an embedding (D,) is to each check-up, by name: above 1 it is refused."""
+        sketches: dict[tuple[int, ...], np.ndarray] = {}
+        scores = {}
+        for name, novelty in self.checkups.items():
+            if novelty.levels not in sketches:
+                sketches[novelty.levels] = sketch(embedding[None], novelty.levels)
+            scores[name] = float(novelty.score_sketch(sketches[novelty.levels])[0])
+        return scores
+
+    def choose(self, embedding: np.ndarray) -> Choice:
+        """The check-up to which an embedding (D,) is least foreign, if it is not foreign to all."""
+        scores = self.scores(embedding)
+        best = min(scores, key=scores.__getitem__, default=None)
+        return Choice(name=best if best is not None and scores[best] <= 1 else None, scores=scores)
+
+    def looks_like(self, embedding: np.ndarray, asked: str = "") -> str:
+        """What a picture that the check-up `asked` refused looks like instead: the name of another check-up that knows
+        its kind, else "an everyday object: …" where one is clearly seen, else ""."""
+        others = {name: score for name, score in self.scores(embedding).items() if name != asked and score <= 1}
+        if others:
+            return min(others, key=others.__getitem__)
+        seen = self.everyday.name(embedding) if self.everyday is not None else ""
+        return f"an everyday object: {seen}" if seen else ""
+
+
+@lru_cache(maxsize=2)
+def everyday(backbone_sha256: str) -> Everyday | None:
+    """The shipped head for everyday objects, if it belongs to the backbone of that hash; 2.6 MB."""
+    from medloupe import starter
+    from medloupe.backbones import backbone
+
+    if backbone().sha256 != backbone_sha256:
+        return None
+    weight, bias, labels = starter.everyday_head()
+    return Everyday(weight=weight, bias=bias, labels=labels)
+
+
+def reason(name: str, score: float) -> str:
+    """Why a check-up refuses a picture, as a sentence."""
+    return f"This picture is unlike everything {name!r} was trained on ({score:.1f} times the limit)."
+
+
+NOBODY = "This picture is unlike everything that any check-up here was trained on."

@@ -1,0 +1,411 @@
+"""The JSON routes: asking, predictions and feedback, models and their versions. docs/api.md is their manual."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from medloupe.errors import ImageError, UnknownError
+from medloupe.names import check_name
+from medloupe.people import Person
+from medloupe.serving.auth import require
+from medloupe.serving.errors import HttpError, as_http
+from medloupe.serving.intake import body, flag, read
+from medloupe.serving.journal import Entry
+from medloupe.serving.service import Answer, Service
+
+router = APIRouter()
+Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
+PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
+VersionNumber = Annotated[int, InPath(ge=1, lt=2**31)]
+_LISTED = 50  # labels of a check-up in the list of all
+_IMAGE = {"type": "string", "format": "binary", "description": "JPEG, PNG, DICOM, TIFF, WebP, BMP, GIF."}
+
+
+def _takes(*fields: str) -> dict[str, Any]:
+    """How OpenAPI describes a body with images; it is read by intake.py and not by FastAPI, which would spool it."""
+    form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
+    form |= {name: {"type": "string"} for name in fields}
+    kinds: dict[str, Any] = {
+        "multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": form}}
+    }
+    if not fields:
+        kinds |= {kind: {"schema": _IMAGE} for kind in ("image/*", "application/dicom")}
+    return {"requestBody": {"required": True, "content": kinds}}
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Failure(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: Problem
+
+
+class RefusedOut(BaseModel):
+    """Why a picture was not judged, and what it looks like instead."""
+
+    reason: str
+    looks_like: str
+
+
+class PredictionOut(BaseModel):
+    """The answer to one picture. `heatmap`: by label, what each place adds to the logit."""
+
+    file: str = ""
+    model: str | None
+    version: int | None
+    prediction: str
+    probabilities: dict[str, float]
+    refused: RefusedOut | None
+    id: str
+    heatmap: dict[str, list[list[float]]] | None = None
+    timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
+
+
+class PredictionsOut(BaseModel):
+    """The answers to several pictures, in their order; an unreadable one has an error instead."""
+
+    predictions: list[PredictionOut | dict[str, Any]]
+
+
+class FeedbackIn(BaseModel):
+    """Was the answer right? labels: the true ones, where it was not."""
+
+    model_config = ConfigDict(extra="forbid")
+    right: bool | None = None
+    labels: list[Annotated[str, Field(max_length=1000)]] | None = Field(None, max_length=100)
+
+
+class PromoteIn(BaseModel):
+    """Which version answers from now on. force needs a reason, which goes into the audit log."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: int = Field(ge=1, lt=2**31)
+    force: bool = False
+    reason: str = Field("", max_length=2000)
+
+
+class RollbackIn(BaseModel):
+    """Why the version before is to answer again."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field("", max_length=2000)
+
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure, "description": text}
+    for status, text in (
+        (400, "The request cannot be read."),
+        (401, "Log in first."),
+        (403, "Not allowed."),
+        (404, "There is no such thing."),
+        (408, "The body stopped coming."),
+        (409, "The promotion gate refuses."),
+        (413, "Too large, by bytes or by pixels."),
+        (415, "Not an image."),
+        (422, "An image that cannot be read, or fields that do not fit."),
+        (503, "Busy or out of order for now; see Retry-After."),
+    )
+}
+
+
+def service_of(request: Request) -> Service:
+    """The running service."""
+    return request.app.state.service
+
+
+# ------------------------------------------------------------------ asking
+
+
+@router.post(
+    "/api/v1/models/{name}/predict",
+    response_model=PredictionOut | PredictionsOut,
+    response_model_exclude_none=False,
+    openapi_extra=_takes(),
+    summary="Ask a check-up about one or several pictures",
+)
+async def predict(
+    request: Request,
+    name: Name,
+    heatmap: Annotated[bool, Query(description="Also say what each place adds to each label.")] = False,
+    version: Annotated[int | None, Query(ge=1, lt=2**31, description="Instead of the one in production.")] = None,
+) -> Response:
+    """One picture: its prediction. Several: `{"predictions": […]}`."""
+    person = require(request, "clinician")
+    service_of(request).catalog.get(name, version)  # before the body is read
+    return await _predict(request, person, name, heatmap, version)
+
+
+@router.post(
+    "/api/v1/predict",
+    response_model=PredictionOut | PredictionsOut,
+    openapi_extra=_takes(),
+    summary="Let the app choose the check-up",
+)
+async def predict_auto(request: Request, heatmap: bool = False) -> Response:
+    """As above; the check-up that knows pictures of this kind answers, or none does and it is refused."""
+    return await _predict(request, require(request, "clinician"), None, heatmap, None)
+
+
+@router.post("/predict", openapi_extra=_takes("user", "model"), summary="The plain form")
+async def predict_plain(request: Request) -> Response:
+    """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out; without `model`, or
+    with `auto`, the app chooses."""
+    person = require(request, "clinician")
+    with admission(request).place(), admission(request).room() as room:
+        upload = await read(request, room)
+        name = upload.fields.get("model", "").strip()
+        file, data = upload.one()
+        wanted = flag(upload.fields.get("heatmap"))
+        answer = await _ask(request, person, None if name in ("", "auto") else name, (file, data), wanted, None)
+    return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
+
+
+async def _predict(request: Request, person: Person, name: str | None, heatmap: bool, version: int | None) -> Response:
+    with admission(request).place(), admission(request).room() as room:
+        upload = await read(request, room)
+        if len(upload.images) == 1:
+            answer = await _ask(request, person, name, upload.images[0], heatmap, version)
+            return JSONResponse(answer.as_json())
+        said = [await _ask_kindly(request, person, name, image, heatmap, version) for image in upload.images]
+    return JSONResponse({"predictions": said})
+
+
+async def _ask(
+    request: Request, person: Person, name: str | None, image: tuple[str, bytes], heatmap: bool, version: int | None
+) -> Answer:
+    answer = await service_of(request).ask(
+        name, image[1], person=person, version=version, file=image[0], heatmap=heatmap
+    )
+    note(request, answer)
+    return answer
+
+
+async def _ask_kindly(
+    request: Request, person: Person, name: str | None, image: tuple[str, bytes], heatmap: bool, version: int | None
+) -> dict[str, Any]:
+    try:
+        return (await _ask(request, person, name, image, heatmap, version)).as_json()
+    except ImageError as e:
+        return {"file": image[0], **as_http(e).as_json()}
+
+
+def admission(request: Request) -> Any:
+    """Who is let in."""
+    return request.app.state.admission
+
+
+def note(request: Request, answer: Answer) -> None:
+    """For the log line and the figures: which model and version answered."""
+    request.scope["state"]["noted"] = {"model": answer.prediction.model, "version": answer.prediction.version}
+    request.app.state.metrics.answered(answer)
+
+
+# ------------------------------------------------------------------ predictions
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One remembered answer."""
+    said = {"right": entry.right, "labels": list(entry.labels)} if entry.commented else None
+    return {**entry.answer, "id": entry.id, "at": entry.at, "image_kept": entry.kept, "feedback": said}
+
+
+@router.get("/api/v1/predictions", summary="One's own predictions, the newest first")
+async def predictions(
+    request: Request, before: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> dict[str, Any]:
+    """`before`: the `at` of the last one seen, for the next page."""
+    person = require(request, "clinician")
+    found = await asyncio.to_thread(service_of(request).journal.mine, person, before, limit)
+    return {"predictions": [entry_json(e) for e in found]}
+
+
+@router.get("/api/v1/predictions/{id}", summary="One prediction")
+async def prediction(request: Request, id: PredictionId) -> dict[str, Any]:
+    """What was answered, and what was said of it."""
+    person = require(request, "clinician")
+    return entry_json(await asyncio.to_thread(service_of(request).journal.get, id, person))
+
+
+@router.post("/api/v1/predictions/{id}/feedback", summary="Was it right?")
+async def feedback(request: Request, id: PredictionId, said: FeedbackIn) -> dict[str, Any]:
+    """Kept for retraining."""
+    person = require(request, "clinician")
+    await service_of(request).feedback(id, person, said.right, said.labels)
+    return {"id": id, "feedback": {"right": said.right, "labels": said.labels or []}}
+
+
+@router.delete("/api/v1/predictions/{id}", status_code=204, summary="Forget a prediction, its feedback and its image")
+async def forget(request: Request, id: PredictionId) -> Response:
+    """Nothing of it is left but the audit log's line that it was deleted."""
+    person = require(request, "clinician")
+    await service_of(request).journal.forget(id, person)
+    await audit(request, person, "prediction.delete", id)
+    return Response(status_code=204)
+
+
+@router.get("/api/v1/predictions/{id}/image", summary="The kept image", response_class=Response)
+async def image(request: Request, id: PredictionId) -> Response:
+    """404 where it was not kept."""
+    person = require(request, "clinician")
+    found = await asyncio.to_thread(service_of(request).journal.image, id, person)
+    if found is None:
+        raise UnknownError(f"The image of the prediction {id} is not kept.", "Images are only kept with --keep-images.")
+    path, suffix = found
+    return FileResponse(path, media_type="application/octet-stream", filename=f"{id}.{suffix}")
+
+
+@router.delete("/api/v1/predictions/{id}/image", status_code=204, summary="Delete the kept image")
+async def forget_image(request: Request, id: PredictionId) -> Response:
+    """The answer stays."""
+    person = require(request, "clinician")
+    await service_of(request).journal.forget(id, person, image_only=True)
+    await audit(request, person, "image.delete", id)
+    return Response(status_code=204)
+
+
+# ------------------------------------------------------------------ models
+
+
+@router.get("/api/v1/models", summary="All check-ups")
+async def models(request: Request) -> dict[str, Any]:
+    """Those in production, and the versions there are."""
+    require(request, "viewer")
+    service = service_of(request)
+    versions = await asyncio.to_thread(service.store.list)
+    return {
+        "models": [
+            {
+                "name": c.name,
+                "version": c.version,
+                "title": c.title,
+                "task": c.task,
+                "labels": list(c.labels[:_LISTED]),
+                "label_count": len(c.labels),
+                "auc": c.auc,
+                "versions": [v.version for v in versions if v.name == c.name],
+            }
+            for c in service.catalog.all()
+        ],
+        "broken": service.catalog.broken,
+    }
+
+
+@router.get("/api/v1/models/{name}", summary="One check-up and its versions")
+async def model(request: Request, name: Name) -> dict[str, Any]:
+    """Its labels, operating points, versions and who promoted what."""
+    require(request, "viewer")
+    service = service_of(request)
+    c = service.catalog.get(name)
+    versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
+    history = await asyncio.to_thread(service.store.history, name) if versions else []
+    return {
+        "name": name,
+        "version": c.version,
+        "title": c.title,
+        "task": c.task,
+        "labels": list(c.labels),
+        "input_size": c.size,
+        "auc": c.auc,
+        "operating_points": {
+            label: {"threshold": p.threshold, "sensitivity": p.sensitivity, "specificity": p.specificity}
+            for label, p in c.points.items()
+        },
+        "intended_use": c.intended_use,
+        "limits": list(c.limits),
+        "versions": [{"version": v.version, "created": v.created, "auc": v.auc} for v in versions],
+        "history": [change.as_json() for change in history],
+    }
+
+
+@router.get("/api/v1/models/{name}/card", summary="The evaluation passport")
+async def card(request: Request, name: Name, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None) -> Response:
+    """JSON; its keys stand in docs/card.md."""
+    require(request, "viewer")
+    return JSONResponse(await asyncio.to_thread(service_of(request).card, name, version))
+
+
+@router.get("/api/v1/models/{name}/versions/{version}/onnx", summary="Download the model", response_class=Response)
+async def download(request: Request, name: Name, version: VersionNumber) -> Response:
+    """One self-contained ONNX file."""
+    require(request, "viewer")
+    path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
+    return FileResponse(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
+
+
+@router.get("/api/v1/models/{name}/compare", summary="Two versions on the same test records")
+async def compare(request: Request, name: Name, a: int, b: int) -> dict[str, Any]:
+    """Whether `a` is not worse than `b`: paired bootstrap over patients."""
+    require(request, "viewer")
+    _exists(request, name)
+    return (await asyncio.to_thread(service_of(request).store.compare, name, a, b)).as_json()
+
+
+@router.post("/api/v1/models/{name}/promote", summary="Put a version into production")
+async def promote(request: Request, name: Name, wish: PromoteIn) -> dict[str, Any]:
+    """Refused with 409 when it is worse than the one in production, unless forced with a reason."""
+    person = require(request, "admin")
+    _exists(request, name)
+    comparison = await service_of(request).promote(
+        name, wish.version, person, reason=wish.reason, force=wish.force, request_id=request.state.request_id
+    )
+    return {"name": name, "version": wish.version, "comparison": comparison and comparison.as_json()}
+
+
+@router.post("/api/v1/models/{name}/rollback", summary="Back to the version before")
+async def rollback(request: Request, name: Name, wish: Annotated[RollbackIn | None, Body()] = None) -> dict[str, Any]:
+    """Never refused while there is one."""
+    person = require(request, "admin")
+    _exists(request, name)
+    reason = wish.reason if wish else ""
+    version = await service_of(request).rollback(name, person, reason=reason, request_id=request.state.request_id)
+    return {"name": name, "version": version}
+
+
+@router.post(
+    "/api/v1/models/{name}/versions",
+    status_code=201,
+    summary="Add a model file as a new version",
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _IMAGE}}}},
+)
+async def add(request: Request, name: Name) -> dict[str, Any]:
+    """An ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
+    person = require(request, "admin")
+    check_name(name)
+    with admission(request).place(), admission(request).room() as room, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        with path.open("wb") as f:
+            async for chunk in body(request, room):
+                f.write(chunk)
+        if path.stat().st_size == 0:
+            raise HttpError(422, "no_model", "The request brings no model file.", "Send the ONNX file as the body.")
+        version = await service_of(request).add(name, path)
+    await audit(request, person, "model.add", f"{name}@{version}")
+    return {"name": name, "version": version}
+
+
+def _exists(request: Request, name: str) -> None:
+    service_of(request).catalog.get(name)
+
+
+async def audit(
+    request: Request, person: Person, action: str, object: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    """A line in the audit log."""
+    people = request.app.state.people
+    await asyncio.to_thread(people.audit, person.name, action, object, detail, request.state.request_id)

@@ -1,0 +1,162 @@
+"""The server as one ASGI application: what is put together here is made elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from medloupe import __version__
+from medloupe.errors import MedloupeError
+from medloupe.people import People
+from medloupe.serving import api, openinference, web
+from medloupe.serving.auth import Attempts, Guard, Memory, require
+from medloupe.serving.errors import HttpError, as_http
+from medloupe.serving.intake import Admission
+from medloupe.serving.observe import Metrics, Observe
+from medloupe.serving.service import Service
+
+POLL = 0.4  # seconds between two looks for new production versions
+QUEUE = 32  # requests that may be at work or waiting together
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+_ABOUT = (
+    "Ask trained check-ups about pictures. **Research software, not a medical device.** Errors are always"
+    ' `{"error": {"code", "message", "hint"}}`.'
+)
+log = logging.getLogger("medloupe.serving")
+
+
+def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] = (), queue: int = QUEUE) -> FastAPI:
+    """The application around a service, which it closes at its end.
+
+    loopback: only this machine can reach it, so that nobody need log in while there are no accounts. hosts: further
+    names under which browsers may ask for it. queue: requests at work or waiting before others are told to come back.
+    """
+    app = FastAPI(
+        title="medloupe",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=api.FAILURES,
+    )
+    app.state.service = service
+    app.state.people = People(service.engine)
+    app.state.admission = Admission(queue, service.workers)
+    app.state.metrics = Metrics(service, app.state.admission)
+    app.include_router(api.router)
+    app.include_router(openinference.router)
+    app.include_router(web.router)
+    app.mount("/static", web.static_files(), name="static")
+    _operations(app)
+    for kind, handler in (
+        (HttpError, _said),
+        (MedloupeError, _raised),
+        (HTTPException, _routing),
+        (RequestValidationError, _invalid),
+    ):
+        app.add_exception_handler(kind, handler)
+    # The last one added is the outermost.
+    app.state.attempts = Attempts()
+    app.state.guard_memory = Memory()
+    app.add_middleware(
+        Guard, people=app.state.people, loopback=loopback, hosts=tuple(hosts), memory=app.state.guard_memory
+    )
+    app.add_middleware(Observe, metrics=app.state.metrics)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    watch = asyncio.create_task(_watch(app.state.service))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await asyncio.to_thread(app.state.service.close)
+
+
+async def _watch(service: Service) -> None:
+    """Takes up new production versions, from wherever they were promoted."""
+    while True:
+        await asyncio.sleep(POLL)
+        try:
+            await asyncio.to_thread(service.refresh)
+        except MedloupeError as e:  # what is in production goes on answering
+            log.error("store not readable", extra={"reason": str(e)})
+        except Exception:
+            log.exception("unexpected")
+
+
+def _operations(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["operations"], summary="Is the process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"], summary="Should it get requests?", response_model=None)
+    async def readyz() -> JSONResponse:
+        service, admission = app.state.service, app.state.admission
+        ready = bool(service.catalog.all()) and not admission.draining
+        state = "draining" if admission.draining else "ready" if ready else "starting"
+        body = {"status": state, "broken": sorted(service.catalog.broken)}
+        return JSONResponse(body, 200 if ready else 503, {} if ready else {"Retry-After": "1"})
+
+    @app.get("/metrics", tags=["operations"], summary="Figures for Prometheus", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        require(request, "viewer")
+        return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+# ------------------------------------------------------------------ errors
+
+
+def _respond(request: Request, error: HttpError) -> Response:
+    if wants_page(request):
+        return web.error_page(request, error)
+    if request.url.path.startswith("/v2"):  # whose clients expect a text
+        return JSONResponse({"error": f"{error.message} {error.hint}".strip()}, error.status, error.headers)
+    return JSONResponse(error.as_json(), error.status, error.headers)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person with a browser asks, rather than a program."""
+    path = request.url.path
+    programs = path.startswith(("/api/", "/v2")) or path in ("/predict", "/healthz", "/readyz", "/metrics")
+    return not programs and "text/html" in request.headers.get("accept", "")
+
+
+async def _said(request: Request, error: Any) -> Response:
+    return _respond(request, error)
+
+
+async def _raised(request: Request, error: Any) -> Response:
+    return _respond(request, as_http(error))
+
+
+async def _routing(request: Request, error: Any) -> Response:
+    said = HttpError(
+        error.status_code,
+        _CODES.get(error.status_code, "refused"),
+        f"{request.method} {request.url.path[:200]}: {error.detail}.",
+        "/docs lists what there is.",
+        error.headers,
+    )
+    return _respond(request, said)
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
+    where = ".".join(str(part) for part in first["loc"])
+    return _respond(request, HttpError(422, "invalid", f"{where}: {first['msg']}.", "/docs tells what is expected."))

@@ -1,0 +1,163 @@
+"""Sessions of networks within a number of bytes: shared, leased while in use, the least recently used go first."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medloupe.errors import ModelFileError
+from medloupe.serving.graphs import open_optimised, optimised
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+OVERHEAD = 3 * 2**20
+"""Bytes counted for a session besides its network's file: its graph, and buffers that are not shared."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One network: a session for use beside others, and one over all cores for a request that is alone."""
+
+    path: Path
+    bytes: int
+    users: int = 0
+    narrow: InferenceSession | None = None
+    wide: InferenceSession | None = None
+    opening: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Sessions:
+    """Sessions by the sha256 of their network; safe to use from several threads.
+
+    budget: bytes that the networks held may take together. folder: where optimised copies are kept.
+    cores: threads of a session that runs alone.
+    """
+
+    def __init__(self, budget: int, folder: Path, cores: int):
+        self.budget = budget
+        self._folder = folder
+        self._cores = cores
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._free = threading.Condition()
+        self._preparing: dict[str, threading.Lock] = {}
+        self.loads = 0
+        self.evictions = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the networks held take, by their files' sizes."""
+        with self._free:
+            return sum(e.bytes for e in self._entries.values())
+
+    @property
+    def count(self) -> int:
+        """How many networks are held."""
+        with self._free:
+            return len(self._entries)
+
+    @contextmanager
+    def lease(self, sha256: str, path: Path, *, alone: bool = False) -> Iterator[InferenceSession]:
+        """A session of the network in the ONNX file path, held for as long as the block runs.
+
+        It is opened if it is not held, once also when many ask at once. Where the budget is used up, networks that
+        nobody uses go first, the least recently used of them before others; if all are in use, this waits.
+        alone: the caller knows of no other work, and all cores may run for it.
+        Raises ModelFileError when the network cannot be opened or is larger than the budget, StoreError when its
+        optimised copy cannot be written.
+        """
+        entry = self._take(sha256, path)
+        try:
+            yield self._session(entry, alone and self._cores > 1)
+        except BaseException:
+            if entry.narrow is None and entry.wide is None:  # it never opened: the next one tries anew
+                with self._free:
+                    self._entries.pop(sha256, None)
+            raise
+        finally:
+            with self._free:
+                entry.users -= 1
+                self._free.notify_all()
+
+    def _session(self, entry: _Entry, wide: bool) -> InferenceSession:
+        found = entry.wide if wide else entry.narrow
+        if found is not None:
+            return found
+        with entry.opening:
+            found = entry.wide if wide else entry.narrow
+            if found is None:
+                found = open_optimised(entry.path, self._cores if wide else 1)
+                if wide:
+                    entry.wide = found
+                else:
+                    entry.narrow = found
+                self.loads += 1
+        return found
+
+    def _take(self, sha256: str, path: Path) -> _Entry:
+        with self._free:
+            entry = self._entries.get(sha256)
+            if entry is not None:
+                entry.users += 1
+                self._entries.move_to_end(sha256)
+                return entry
+        copy = self._prepared(sha256, path)
+        size = copy.stat().st_size + OVERHEAD
+        if size > self.budget:
+            raise ModelFileError(
+                f"The network {path.name} takes {size >> 20} MiB; all networks together may take {self.budget >> 20}.",
+                "Start the server with a larger --memory.",
+            )
+        with self._free:
+            self._free.wait_for(lambda: sha256 in self._entries or self._make_room(size))
+            entry = self._entries.setdefault(sha256, _Entry(copy, size))
+            entry.users += 1
+            self._entries.move_to_end(sha256)
+            return entry
+
+    def _prepared(self, sha256: str, path: Path) -> Path:
+        with self._free:
+            lock = self._preparing.setdefault(sha256, threading.Lock())
+        with lock:
+            copy = optimised(path, sha256, self._folder)
+        with self._free:
+            self._preparing.pop(sha256, None)
+        return copy
+
+    def _make_room(self, size: int) -> bool:
+        """Give networks up until size more bytes fit; False where those that are left are in use. Holds the lock."""
+        held = sum(e.bytes for e in self._entries.values())
+        gone = False
+        for sha256, entry in list(self._entries.items()):
+            if held + size <= self.budget:
+                break
+            if entry.users == 0:
+                held -= entry.bytes
+                del self._entries[sha256]
+                entry.narrow = entry.wide = None
+                self.evictions += 1
+                gone = True
+        if gone:
+            _trim()
+        return held + size <= self.budget
+
+
+def _no_trim() -> None: ...
+
+
+def _find_trim() -> Callable[[], object]:
+    """Gives freed memory back to the system, where the C library can."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return _no_trim
+    return lambda: trim(0)
+
+
+_trim = _find_trim()

@@ -1,0 +1,215 @@
+"""The check-ups: what answers under each name, as small as it can be, exchanged in one step when a version changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medloupe import starter
+from medloupe.errors import MedloupeError, UnknownError, did_you_mean
+from medloupe.model import Model, probabilities
+from medloupe.novelty import Novelty
+from medloupe.rules import Rules
+from medloupe.store import Store
+
+_OTHERS = 16  # versions kept that are not in production but were asked for
+log = logging.getLogger("medloupe.serving")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A label's operating point. sensitivity, specificity: measured shares, None where there is none."""
+
+    threshold: float | None
+    sensitivity: float | None
+    specificity: float | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckUp:
+    """One version of a model, ready to answer: what is needed for that and for introducing it, not the whole card.
+
+    network, network_sha256: the ONNX file that runs. whole: the file answers by itself, with outputs `logits` and
+    `heatmap`; else it is a backbone, `weight` float32 (K, d) and `bias` (K,) are the head, d the leading part of the
+    embedding that has any weight. images: how many it was trained on.
+    """
+
+    name: str
+    version: int | None
+    created: str
+    title: str
+    rules: Rules
+    size: int
+    network: Path
+    network_sha256: str
+    whole: bool
+    weight: np.ndarray
+    bias: np.ndarray
+    novelty: Novelty | None
+    positive: str | None
+    points: Mapping[str, Point]
+    auc: Mapping[str, Any] | None
+    data_name: str
+    images: int | None
+    licence: str
+    intended_use: str
+    limits: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        return self.rules.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.rules.labels
+
+    def logits(self, embedding: np.ndarray) -> np.ndarray:
+        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
+        return embedding[:, : self.weight.shape[1]] @ self.weight.T + self.bias
+
+    def contributions(self, feature_map: np.ndarray) -> np.ndarray:
+        """What each place adds to each logit, float32 (K, h, w), of one map (D, h, w)."""
+        used = feature_map[: self.weight.shape[1]]
+        return (self.weight @ used.reshape(len(used), -1)).reshape(-1, *used.shape[1:])
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float64, as many as logits."""
+        return probabilities(logits.astype(np.float64), self.task)
+
+    @classmethod
+    def of(cls, model: Model) -> CheckUp:
+        """What serving needs of a model."""
+        card = model.card
+        data = card.get("data") or {}
+        whole = model.onnx is not None
+        used = np.flatnonzero(model.head.weight.any(0))
+        depth = int(used[-1]) + 1 if len(used) else 1
+        return cls(
+            name=model.name,
+            version=model.version,
+            created=str(card.get("created") or ""),
+            title=title(model.name),
+            rules=Rules.of(card),
+            size=model.backbone.card.input_size,
+            network=model.onnx or model.backbone.path,
+            network_sha256=model.backbone.sha256,
+            whole=whole,
+            weight=np.ascontiguousarray(model.head.weight[:, : 1 if whole else depth]),
+            bias=model.head.bias,
+            novelty=model.novelty,
+            positive=card.get("positive"),
+            points={row["label"]: _point(row["operating_point"]) for row in card.get("per_label") or ()},
+            auc=(card.get("metrics") or {}).get("auc"),
+            data_name=str(data.get("name") or ""),
+            images=data.get("labelled"),
+            licence=str(card.get("licence") or ""),
+            intended_use=str(card.get("intended_use") or ""),
+            limits=tuple(card.get("limits") or ()),
+        )
+
+
+def title(name: str) -> str:
+    """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
+    words = name.replace("-", " ").replace("_", " ").strip()
+    return "ImageNet" if name == "imagenet" else words[:1].upper() + words[1:]
+
+
+class Catalog:
+    """The check-ups in production; safe to use from several threads.
+
+    A reader takes a whole state at once and keeps it for its request: answers of two versions cannot mix.
+    warm: called with each new check-up before it answers anybody, so that no request waits for its network to open.
+    """
+
+    def __init__(self, store: Store, warm: Callable[[CheckUp], None] = lambda _: None):
+        self._store = store
+        self._warm = warm
+        self._now: Mapping[str, CheckUp] = {}
+        self._marks: dict[str, tuple[int, str]] = {}
+        self._others: OrderedDict[tuple[str, int], CheckUp] = OrderedDict()
+        self._lock = threading.Lock()
+        self.broken: dict[str, str] = {}
+        """Names whose version in production cannot be loaded, with the error; what answered before goes on."""
+        self.swaps = 0
+
+    def all(self) -> list[CheckUp]:
+        """Those in production, by title; everyday objects last."""
+        return sorted(self._now.values(), key=lambda c: (c.name in starter.NAMES, c.title.lower()))
+
+    def get(self, name: str, version: int | None = None) -> CheckUp:
+        """The version in production, or another one. Raises StoreError when there is none."""
+        found = self._now.get(name)
+        if found is None:
+            raise UnknownError(
+                f"There is no check-up {name!r}.",
+                did_you_mean(name, self._now) or "GET /api/v1/models lists what there is.",
+            )
+        return found if version in (None, found.version) else self._other(name, version)
+
+    def refresh(self) -> bool:
+        """Take up what changed in the store; whether anything did. Raises StoreError when the store cannot be read."""
+        with self._lock:
+            marks = self._store.production()
+            if marks == self._marks and self._now:
+                return False
+            made = {name: c for name, c in self._now.items() if name in marks}
+            self.broken = {name: e for name, e in self.broken.items() if marks.get(name) == self._marks.get(name)}
+            for name in starter.NAMES:
+                if name not in marks:
+                    made[name] = self._now.get(name) or self._load(name, None)
+            for name, mark in marks.items():
+                if name in self._now and mark == self._marks.get(name):
+                    continue
+                try:
+                    made[name] = self._load(name, mark[0])
+                    self.broken.pop(name, None)
+                except MedloupeError as e:  # the one that answered so far goes on
+                    self.broken[name] = str(e)
+                    log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
+            self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
+            self._marks = marks
+            self._now = made
+            with_gone = [key for key in self._others if key[0] not in made]
+            for key in with_gone:
+                del self._others[key]
+            return True
+
+    def _load(self, name: str, version: int | None) -> CheckUp:
+        if version is None:
+            checkup = CheckUp.of(starter.load(name))
+            starter.load.cache_clear()  # its labels and weights are in the check-up now
+        else:
+            checkup = CheckUp.of(self._store.get(name, version, report=False))
+        self._warm(checkup)
+        return checkup
+
+    def _other(self, name: str, version: int) -> CheckUp:
+        with self._lock:
+            found = self._others.get((name, version))
+            if found is None:
+                found = self._others[name, version] = self._load(name, version)
+            self._others.move_to_end((name, version))
+            if len(self._others) > _OTHERS:
+                self._others.popitem(last=False)
+            return found
+
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    def value(key: str) -> float | None:
+        figure = entry.get(key)
+        return figure.get("value") if isinstance(figure, Mapping) else figure
+
+    return Point(
+        threshold=entry.get("threshold"),
+        sensitivity=value("sensitivity"),
+        specificity=value("specificity"),
+        words=str(entry.get("words") or ""),
+    )

@@ -1,0 +1,54 @@
+"""What goes wrong over HTTP: one exception for all routes, and how the others become it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medloupe.errors import (
+    ImageError,
+    ImageTooLargeError,
+    MedloupeError,
+    ModelFileError,
+    NotAnImageError,
+    PromotionRefusedError,
+    StorageError,
+    StoreError,
+    UnknownError,
+)
+
+
+class HttpError(Exception):
+    """An answer that is no success. code: for programs. message, hint: for people. headers: to be sent along."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.headers = dict(headers or {})
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+_STATUS: tuple[tuple[type[MedloupeError], int, str], ...] = (  # the first that fits counts
+    (NotAnImageError, 415, "not_an_image"),
+    (ImageTooLargeError, 413, "image_too_large"),
+    (ImageError, 422, "unreadable_image"),
+    (UnknownError, 404, "not_found"),
+    (PromotionRefusedError, 409, "promotion_refused"),
+    (ModelFileError, 503, "model_unavailable"),
+    (StorageError, 503, "storage_unavailable"),
+    (StoreError, 409, "not_possible"),
+    (MedloupeError, 422, "not_possible"),
+)
+
+
+def as_http(error: MedloupeError) -> HttpError:
+    """The HTTP form of an error raised on purpose."""
+    status, code = next((s, c) for kind, s, c in _STATUS if isinstance(error, kind))
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    return HttpError(status, code, error.message, error.hint, headers)

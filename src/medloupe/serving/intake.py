@@ -1,0 +1,192 @@
+"""What comes in: how many requests, how many bytes, how long, before anything is done with them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from medloupe.serving.errors import HttpError
+
+MAX_BODY = 40 * 2**20
+"""Largest request. Decoding a refused DICOM file may hold its bytes three times."""
+
+MAX_IMAGES = 32
+"""Most images in one request."""
+
+_ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
+_PATIENCE = 30.0  # seconds to wait for the next bytes of a body
+_RAW = ("image/", "application/dicom", "application/octet-stream")
+
+
+@dataclass(slots=True)
+class Upload:
+    """What a request brought. images: (file name, bytes), in their order. fields: the other parts of a form."""
+
+    images: list[tuple[str, bytes]] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def one(self) -> tuple[str, bytes]:
+        """The only image. Raises HttpError when there are several."""
+        if len(self.images) != 1:
+            raise HttpError(422, "one_image", f"Expected one image, not {len(self.images)}.", "Send them one by one.")
+        return self.images[0]
+
+
+class Admission:
+    """Says no in time: a request that would wait too long is told at once to come back.
+
+    places: requests that may be at work or waiting together.
+    """
+
+    def __init__(self, places: int, workers: int):
+        self.places = places
+        self.taken = 0
+        self.bytes = 0
+        self.rejected = 0
+        self._workers = workers
+        self._seconds = 0.05  # of one request, a moving average
+        self.draining = False
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place while the block runs. Raises HttpError 503 with Retry-After where there is none."""
+        if self.taken >= self.places:
+            raise self._busy(f"All {self.places} places are taken.")
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+            self._seconds += 0.05 * (min(loop.time() - started, 60) / max(1, self.taken + 1) - self._seconds)
+
+    @contextmanager
+    def room(self) -> Iterator[_Room]:
+        """Hold memory for a body while the block runs."""
+        room = _Room(self)
+        try:
+            yield room
+        finally:
+            self.bytes -= room.bytes
+
+    def _busy(self, message: str) -> HttpError:
+        self.rejected += 1
+        wait = max(1, math.ceil(self._seconds * self.taken))
+        return HttpError(
+            503, "busy", f"The server is busy. {message}", f"Try again in {wait} s.", {"Retry-After": str(wait)}
+        )
+
+
+class _Room:
+    def __init__(self, admission: Admission):
+        self._admission = admission
+        self.bytes = 0
+
+    def take(self, size: int) -> None:
+        if self._admission.bytes + size > _ALL_BODIES:
+            raise self._admission._busy("Too many large uploads at once.")
+        self._admission.bytes += size
+        self.bytes += size
+
+
+async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
+    """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body.
+
+    Raises HttpError: 413 over the limit, 415 for another kind of body, 422 without an image, 408 when it stops coming.
+    """
+    kind = request.headers.get("content-type", "").lower()
+    if kind.startswith("multipart/form-data"):
+        return await _form(request, room, limit)
+    if kind.startswith(_RAW) or not kind:
+        data = b"".join([chunk async for chunk in body(request, room, limit)])
+        if not data:
+            raise _no_image()
+        return Upload(images=[("", data)], fields=dict(request.query_params))
+    if kind.startswith("application/x-www-form-urlencoded"):
+        raise _no_image()
+    raise HttpError(
+        415,
+        "unsupported_media_type",
+        f"The body is {kind.partition(';')[0][:80]!r}; expected multipart/form-data with a part `image`, or an image.",
+        "curl -F image=@scan.png URL, or curl --data-binary @scan.png -H 'Content-Type: image/png' URL",
+    )
+
+
+async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncIterator[bytes]:
+    """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
+    told = request.headers.get("content-length", "")
+    if told.isascii() and told.isdigit() and int(told) > limit:
+        raise _too_large(limit)
+    total = 0
+    stream = request.stream()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(stream), _PATIENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as e:
+            raise HttpError(
+                408, "too_slow", f"No bytes came for {_PATIENCE:.0f} s.", "Check the connection and try again."
+            ) from e
+        except ClientDisconnect as e:
+            raise HttpError(400, "disconnected", "The connection was closed in the middle of the request.") from e
+        total += len(chunk)
+        if total > limit:
+            raise _too_large(limit)
+        room.take(len(chunk))
+        yield chunk
+
+
+class _InMemory(MultiPartParser):
+    """Keeps uploads in memory: pictures of patients do not belong into temporary files."""
+
+    spool_max_size = MAX_BODY + 1
+
+
+async def _form(request: Request, room: _Room, limit: int) -> Upload:
+    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_IMAGES)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
+        said = getattr(e, "message", None) or getattr(e, "detail", None) or str(e)
+        raise HttpError(422, "bad_form", f"The form cannot be read: {said}", "Send it as multipart/form-data.") from e
+    upload = Upload()
+    for key, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            data = await value.read()
+            if key in ("image", "images", "image[]") and (data or value.filename):
+                upload.images.append((value.filename or "", data))
+        else:
+            upload.fields[key] = str(value)
+    await form.close()
+    if not upload.images:
+        raise _no_image()
+    return upload
+
+
+def _no_image() -> HttpError:
+    return HttpError(
+        422, "no_image", "The request brings no image.", "Send it as the part `image` of a form, or as the whole body."
+    )
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(
+        413, "too_large", f"The request is larger than {limit >> 20} MiB.", "Send fewer or smaller images at once."
+    )
+
+
+def flag(value: Any) -> bool:
+    """Whether a query parameter or field says yes."""
+    return str(value or "").lower() in ("1", "true", "yes", "on")

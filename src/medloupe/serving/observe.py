@@ -1,0 +1,171 @@
+"""What an operator sees: a request id, one log line a request, and figures for Prometheus. Never an image or a name."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from medloupe.serving.errors import HttpError
+
+if TYPE_CHECKING:
+    from medloupe.serving.intake import Admission
+    from medloupe.serving.service import Answer, Service
+
+log = logging.getLogger("medloupe.serving")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), geolocation=(), microphone=()"),
+)
+
+
+class Metrics:
+    """The figures of one server."""
+
+    def __init__(self, service: Service, admission: Admission):
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        here: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("medloupe_requests_total", "Requests answered.", ["method", "route", "status"], **here)
+        self.seconds = Histogram(
+            "medloupe_request_seconds", "Seconds from request to answer.", ["route"], buckets=_BUCKETS, **here
+        )
+        self.stages = Histogram(
+            "medloupe_stage_seconds", "Seconds of an answer by stage.", ["stage"], buckets=_BUCKETS, **here
+        )
+        self.predictions = Counter(
+            "medloupe_predictions_total", "Pictures answered.", ["model", "version", "refused"], **here
+        )
+
+        def gauge(name: str, help: str, value: Any) -> None:
+            Gauge(name, help, **here).set_function(value)
+
+        gauge("medloupe_requests_at_work", "Pictures being answered or waiting.", lambda: admission.taken)
+        gauge("medloupe_upload_bytes", "Bytes of requests held in memory.", lambda: admission.bytes)
+        gauge("medloupe_rejected", "Requests told to come back.", lambda: admission.rejected)
+        gauge("medloupe_checkups", "Check-ups in production.", lambda: len(service.catalog.all()))
+        gauge("medloupe_checkups_broken", "Versions that cannot be loaded.", lambda: len(service.catalog.broken))
+        gauge("medloupe_swaps", "Versions taken up since the start.", lambda: service.catalog.swaps)
+        gauge("medloupe_networks", "Networks held in memory.", lambda: service.sessions.count)
+        gauge("medloupe_network_bytes", "Bytes of the networks held.", lambda: service.sessions.bytes)
+        gauge("medloupe_network_loads", "Sessions opened since the start.", lambda: service.sessions.loads)
+        gauge("medloupe_network_evictions", "Networks given up for others.", lambda: service.sessions.evictions)
+        gauge("medloupe_decoders_killed", "Decoders stopped for taking too long.", lambda: service.decoders.killed)
+        gauge("medloupe_decoders_died", "Decoders that crashed.", lambda: service.decoders.died)
+
+    def answered(self, answer: Answer) -> None:
+        """Count one picture's answer."""
+        p = answer.prediction
+        self.predictions.labels(p.model or "none", str(p.version or ""), str(p.refused is not None).lower()).inc()
+        for stage, ms in p.timings.items():
+            self.stages.labels(stage).observe(ms / 1000)
+
+
+class Observe:
+    """ASGI middleware around everything: id, log line, figures, headers, and the last net for errors."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics):
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        told = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode("latin-1")
+        id = told if _ID.fullmatch(told) else secrets.token_hex(8)
+        state = scope.setdefault("state", {})
+        state["request_id"] = id
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {k for k, _ in message.get("headers", ())}
+                extra = [(b"x-request-id", id.encode()), *(h for h in _HEADERS if h[0] not in given)]
+                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception:
+            log.exception("unexpected", extra={"request_id": id})
+            if status == 0:
+                body = HttpError(
+                    500, "internal", "Something went wrong in the server.", f"Its log tells more under {id}."
+                ).as_json()
+                await _json(answer, 500, body)
+        finally:
+            self._note(scope, id, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "") or "none"
+        self.metrics.requests.labels(scope["method"], route, str(status)).inc()
+        self.metrics.seconds.labels(route).observe(seconds)
+        if route in ("/healthz", "/readyz", "/metrics"):
+            return
+        person = scope["state"].get("person")
+        noted = scope["state"].get("noted") or {}
+        log.info(
+            "request",
+            extra={
+                "request_id": id,
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "ms": round(1000 * seconds, 2),
+                "user": getattr(person, "id", None),
+                **noted,
+            },
+        )
+
+
+async def _json(send: Send, status: int, body: dict[str, Any]) -> None:
+    data = json.dumps(body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
+
+
+_FIELDS = ("request_id", "method", "route", "status", "ms", "user", "model", "version", "code", "reason", "address")
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line, of fields that are known to name no patient and no file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        said |= {key: getattr(record, key) for key in _FIELDS if getattr(record, key, None) is not None}
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Structured logs of the server and of uvicorn's errors, on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    for name in ("medloupe", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(level if name == "medloupe" else logging.WARNING)

@@ -1,0 +1,155 @@
+// Choosing pictures and sending them one by one, so that a bad connection costs one picture and not all of them.
+import { liven } from "./reading.js";
+
+const SHOWN_BY_BROWSERS = /^image\/(jpeg|png|gif|webp|bmp|avif|svg\+xml)$/;
+
+export function asking(form) {
+  const say = (name, values = {}) =>
+    Object.entries(values).reduce((text, [key, value]) => text.replaceAll(`{${key}}`, value), form.dataset[`say${name}`]);
+  const find = (name) => form.querySelector(`[data-${name}]`);
+  const icon = (name) => form.parentElement.querySelector(`[data-${name}-icon]`).content.cloneNode(true);
+  const [drop, list, status, progress, submit] = ["drop", "chosen", "status", "progress", "submit"].map(find);
+  const results = document.querySelector("[data-results]");
+  const into = document.querySelector("[data-readings]");
+  const inputs = form.querySelectorAll("input[type=file]");
+  let chosen = [];
+  let busy = false;
+
+  const tell = (text) => {
+    status.textContent = text;
+    status.hidden = !text;
+  };
+
+  function add(files) {
+    if (busy) return;
+    let problem = "";
+    for (const file of files) {
+      if (chosen.length >= Number(form.dataset.limit)) { problem = say("TooMany"); break; }
+      if (file.size > Number(form.dataset.most)) { problem = `${file.name}: ${say("TooBig")}`; continue; }
+      chosen.push({ file, item: thumbnail(file) });
+    }
+    for (const input of inputs) input.value = "";
+    show(problem);
+  }
+
+  function thumbnail(file) {
+    const item = document.createElement("li");
+    let picture;
+    if (SHOWN_BY_BROWSERS.test(file.type)) {
+      picture = document.createElement("img");
+      picture.src = URL.createObjectURL(file);
+      picture.alt = "";
+      picture.addEventListener("error", () => picture.replaceWith(plate()));
+    } else picture = plate();
+    picture.classList.add("thumb");
+    const name = document.createElement("span");
+    name.className = "file";
+    name.textContent = file.name;
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.setAttribute("aria-label", say("Remove", { name: file.name }));
+    remove.append(icon("close"));
+    remove.addEventListener("click", () => {
+      if (busy) return;
+      chosen = chosen.filter((one) => one.item !== item);
+      forget(item);
+      show("");
+    });
+    item.append(picture, name, remove);
+    return item;
+  }
+
+  function plate() {
+    const made = document.createElement("span");
+    made.className = "thumb";
+    made.append(icon("scan"));
+    return made;
+  }
+
+  function forget(item) {
+    const picture = item.querySelector("img");
+    if (picture) URL.revokeObjectURL(picture.src);
+    item.remove();
+  }
+
+  function show(problem) {
+    list.replaceChildren(...chosen.map((one) => one.item));
+    list.hidden = !chosen.length;
+    tell(problem || (chosen.length ? say("Chosen", { n: chosen.length }) : ""));
+  }
+
+  for (const input of inputs) input.addEventListener("change", () => add(input.files));
+  for (const kind of ["dragenter", "dragover"]) {
+    addEventListener(kind, (event) => {
+      if (![...event.dataTransfer.types].includes("Files")) return;
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    add(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => { if (event.clipboardData.files.length) add(event.clipboardData.files); });
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (busy) return;
+    if (!chosen.length) return tell(say("None"));
+    busy = true;
+    submit.setAttribute("aria-disabled", "true");
+    progress.hidden = false;
+    results.hidden = false;
+    const all = chosen.length;
+    let done = 0;
+    const lost = [];
+    for (const one of chosen) {
+      const step = (share) => {
+        progress.value = 100 * (done + share) / all;
+        tell(share < 1 ? say("Sending", { i: done + 1, n: all }) : say("Looking", { i: done + 1, n: all }));
+      };
+      step(0);
+      const part = await send(form, one.file, step);
+      if (part) {
+        into.append(part);
+        liven(part);
+        forget(one.item);
+        if (done === 0) results.querySelector("h2").focus();
+      } else lost.push(one);
+      done += 1;
+    }
+    chosen = lost;
+    busy = false;
+    submit.removeAttribute("aria-disabled");
+    progress.hidden = true;
+    list.hidden = !chosen.length;
+    tell(lost.length ? `${say("Lost")} ${say("LostHint")}` : say("Done"));
+  });
+}
+
+/** Send one picture; the article that answers it, or null where the connection or the server gave way. */
+function send(form, file, step) {
+  return new Promise((done) => {
+    const body = new FormData();
+    body.append("csrf", form.elements.csrf.value);
+    body.append("image", file, file.name);
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("X-Part", "1");
+    request.setRequestHeader("Accept", "text/html");
+    request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) step(Math.min(0.99, event.loaded / event.total)); });
+    request.upload.addEventListener("load", () => step(1));
+    request.addEventListener("error", () => done(null));
+    request.addEventListener("timeout", () => done(null));
+    request.timeout = 180000;
+    request.addEventListener("load", () => {
+      const made = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("[data-reading]");
+      made?.classList.add("arriving");
+      done(made);
+    });
+    request.send(body);
+  });
+}

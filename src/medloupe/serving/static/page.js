@@ -1,0 +1,34 @@
+// What every page gains from scripts. All of it works without them, a little less comfortably.
+import { asking } from "./asking.js";
+import { liven } from "./reading.js";
+
+document.documentElement.classList.add("js");
+
+const offline = document.querySelector("[data-offline]");
+const connection = () => { offline.hidden = navigator.onLine; };
+addEventListener("online", connection);
+addEventListener("offline", connection);
+connection();
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
+
+// A form is sent once: a second click while the first is under way does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method === "get") return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-disabled", "true");
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("button[aria-disabled]")) button.removeAttribute("aria-disabled");
+  }
+});
+
+for (const reading of document.querySelectorAll("[data-reading]")) liven(reading);
+const form = document.querySelector("[data-asking]");
+if (form) asking(form);

@@ -1,0 +1,169 @@
+"""Tensors on the wire of the Open Inference Protocol v2: JSON, or the binary tensor data extension. Nothing of HTTP.
+
+Source: KServe "Open Inference Protocol" and Triton's "Binary Tensor Data Extension".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from medloupe.serving.errors import HttpError
+
+MAX_ELEMENTS = 200_000_000  # of one tensor; far above what a body may carry
+_FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
+
+
+@dataclass(slots=True, kw_only=True)
+class Inference:
+    """A request. image: uint8 (N, h, w, 3), or the bytes of N files. outputs: (name, whether binary), none for all."""
+
+    id: str
+    image: np.ndarray | list[bytes]
+    outputs: list[tuple[str, bool]] = field(default_factory=list)
+    binary: bool = False
+
+
+def parse(body: bytes, header_length: str | None) -> Inference:
+    """The request in a body. header_length: of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
+
+    Raises HttpError 400 for what is not of the protocol.
+    """
+    end = len(body)
+    if header_length is not None:
+        if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+            raise _bad(f"Inference-Header-Content-Length is {header_length[:40]!r}; the body has {len(body):,} bytes.")
+        end = int(header_length)
+    try:
+        said = json.loads(body[:end])
+    except (ValueError, RecursionError) as e:
+        raise _bad(f"The request is no JSON ({str(e)[:100]}).") from e
+    inputs = said.get("inputs") if isinstance(said, Mapping) else None
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], Mapping):
+        raise _bad("The request must have exactly one input, `image`.")
+    if inputs[0].get("name") != "image":
+        raise _bad(f"The input is named {str(inputs[0].get('name'))[:60]!r}; expected 'image'.")
+    wanted = said.get("outputs") or []
+    if not isinstance(wanted, list) or not all(
+        isinstance(o, Mapping) and isinstance(o.get("name"), str) for o in wanted
+    ):
+        raise _bad("`outputs` must be a list of objects with a name.")
+    binary = _parameter(said, "binary_data_output") is True
+    return Inference(
+        id=str(said.get("id") or "")[:200],
+        image=_image(inputs[0], body[end:]),
+        outputs=[(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted],
+        binary=binary,
+    )
+
+
+def render(
+    head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an answer. outputs: (name, values, whether binary); texts are BYTES tensors."""
+    described: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    for name, values, binary in outputs:
+        texts = isinstance(values, list)
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": _BYTES if texts else _FP32,
+            "shape": [len(values)] if texts else list(values.shape),
+        }
+        if binary:
+            data = _pack(values) if texts else np.ascontiguousarray(values, "<f4").tobytes()
+            entry["parameters"] = {"binary_data_size": len(data)}
+            parts.append(data)
+        else:
+            entry["data"] = values if texts else np.asarray(values, np.float64).ravel().tolist()
+        described.append(entry)
+    text = json.dumps({**head, "outputs": described}).encode()
+    if not parts:
+        return text, {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
+    return b"".join([text, *parts]), headers
+
+
+def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
+    shape, kind = entry.get("shape"), entry.get("datatype")
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
+        raise _bad("`shape` of the image must be a list of whole numbers above 0.")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise _bad(f"An image tensor of shape {shape} is too large.")
+    size = _parameter(entry, "binary_data_size")
+    if size is not None and (type(size) is not int or size != len(rest)):
+        raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest):,} bytes follow the JSON.")
+    if kind == _BYTES:
+        if math.prod(shape) != shape[0]:
+            raise _bad(f"A BYTES image must have the shape [N], not {shape}.")
+        files = _unpack(rest) if size is not None else _from_base64(entry.get("data"))
+        if len(files) != shape[0]:
+            raise _bad(f"The shape says {shape[0]} files, {len(files)} came.")
+        return files
+    if kind != _UINT8:
+        raise _bad(f"The image is {str(kind)[:20]}; expected UINT8 (RGB pixels) or BYTES (image files).")
+    if len(shape) != 4 or shape[3] != 3:
+        raise _bad(f"The image has the shape {shape}; expected [N, height, width, 3].")
+    flat = np.frombuffer(rest, np.uint8) if size is not None else _from_numbers(entry.get("data"))
+    if flat.size != math.prod(shape):
+        raise _bad(f"The shape {shape} needs {math.prod(shape):,} values, {flat.size:,} came.")
+    return flat.reshape(shape)
+
+
+def _named(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("name"), str)
+
+
+def _from_numbers(data: Any) -> np.ndarray:
+    try:
+        values = np.asarray(data)
+    except (ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise _bad("`data` of the image must be numbers, flat or nested evenly.") from e
+    if values.size == 0 or values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+        raise _bad("`data` of the image must be whole numbers from 0 to 255.")
+    return values.astype(np.uint8).ravel()
+
+
+def _from_base64(data: Any) -> list[bytes]:
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise _bad("`data` of a BYTES image must be a list of base64 texts.")
+    try:
+        return [base64.b64decode(text, validate=True) for text in data]
+    except (binascii.Error, ValueError) as e:
+        raise _bad("`data` of a BYTES image must be base64, or sent as binary tensor data.") from e
+
+
+def _unpack(data: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise _bad("A BYTES tensor ends within a length.")
+        (length,) = struct.unpack_from("<I", data, at)
+        at += 4
+        if at + length > len(data):
+            raise _bad(f"A BYTES tensor claims an element of {length:,} bytes, but {len(data) - at:,} are left.")
+        found.append(data[at : at + length])
+        at += length
+    return found
+
+
+def _pack(texts: Sequence[str]) -> bytes:
+    encoded = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(data)) + data for data in encoded)
+
+
+def _parameter(entry: Mapping[str, Any], name: str) -> Any:
+    parameters = entry.get("parameters")
+    return parameters.get(name) if isinstance(parameters, Mapping) else None
+
+
+def _bad(message: str) -> HttpError:
+    return HttpError(400, "bad_inference_request", message, "See GET /v2/models/NAME for inputs and outputs.")

@@ -1,0 +1,119 @@
+"""A check-up as pages introduce it: its labels, how well it works in words, what that rests on. No HTTP in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medloupe.serving.emblem import Emblem, emblem
+from medloupe.serving.language import Language
+
+if TYPE_CHECKING:
+    from medloupe.serving.catalog import CheckUp, Point
+
+_MOST = 40  # operating points named on a page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One answer a check-up can give. sought: the one it looks for."""
+
+    name: str
+    title: str
+    sought: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointView:
+    """An operating point in words."""
+
+    label: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A check-up as it is introduced. good: how well it works. doubt: what must be said first, or "". basis: what that
+    rests on. passport: path of its report, or ""."""
+
+    name: str
+    title: str
+    version: int | None
+    emblem: Emblem
+    labels: tuple[Label, ...]
+    good: str
+    doubt: str
+    basis: str
+    points: tuple[PointView, ...]
+    limits: tuple[str, ...]
+    lead: str
+    passport: str
+
+
+def pretty(label: str) -> str:
+    """A label as people read it: "ground_glass" → "ground glass"; capitals and other scripts stay as they are."""
+    return label.replace("_", " ").strip() or label
+
+
+def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
+    """How a check-up is introduced."""
+    sought = checkup.positive
+    order = sorted(checkup.labels, key=lambda name: name != sought)
+    labels = tuple(Label(name=n, title=pretty(n), sought=n == sought) for n in order)
+    shown = (
+        [sought]
+        if sought is not None and sought in checkup.points
+        else [n for n in checkup.labels if n in checkup.points]
+    )
+    points = tuple(
+        PointView(label=pretty(n), words=words)
+        for n in shown[:_MOST]
+        if (words := in_words(checkup, n, checkup.points[n], lang))
+    )
+    auc = (checkup.auc or {}).get("value")
+    if len(points) == 1:
+        good = points[0].words
+    elif auc is not None:
+        good = lang.t("checkup.ranks", n=lang.hundred(auc))
+    else:
+        good = lang.t("checkup.not_judged")
+    low = (checkup.auc or {}).get("low")
+    return Card(
+        name=checkup.name,
+        title=checkup.title,
+        version=checkup.version,
+        emblem=emblem(checkup.name),
+        labels=labels,
+        good=good,
+        doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
+        basis=_basis(checkup, lang),
+        points=points,
+        limits=checkup.limits,
+        lead=_lead(checkup, labels, lang),
+        passport=passport,
+    )
+
+
+def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
+    """An operating point as "finds 95 of 100 cases; 1 in 8 healthy people is flagged"; "" where it was not measured."""
+    if point.sensitivity is None or point.specificity is None:
+        return ""
+    others = [n for n in checkup.labels if n != label]
+    healthy = checkup.positive == label and any(w in others[0].lower() for w in ("normal", "healthy"))
+    key = "point.healthy" if healthy else "point.without"
+    return lang.one_in(key, 1 - point.specificity, found=lang.hundred(point.sensitivity))
+
+
+def _basis(checkup: CheckUp, lang: Language) -> str:
+    if not checkup.images:
+        return lang.t("checkup.builtin") if checkup.version is None else ""
+    basis = lang.t("checkup.basis", n=checkup.images)
+    return lang.t("checkup.basis_data", basis=basis, data=checkup.data_name) if checkup.data_name else f"{basis}."
+
+
+def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
+    if len(labels) > 8:
+        return lang.t("checkup.lead_many", n=len(labels))
+    names = lang.listed(lang.t("format.quoted", text=label.title) for label in labels)
+    return lang.t("checkup.lead_findings" if checkup.task == "multilabel" else "checkup.lead", labels=names)

@@ -1,0 +1,258 @@
+"""The pages for people: home, asking a check-up, results, history. Pages of models and of accounts are in their own
+modules; JSON is in api.py."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response
+
+from medloupe import __version__
+from medloupe.errors import ImageError, MedloupeError
+from medloupe.serving import readings, views, webmodels, webpeople
+from medloupe.serving.api import admission, audit, note, service_of
+from medloupe.serving.auth import check_csrf, require
+from medloupe.serving.catalog import CheckUp
+from medloupe.serving.emblem import emblem
+from medloupe.serving.errors import as_http
+from medloupe.serving.intake import MAX_BODY, MAX_IMAGES, read
+from medloupe.serving.journal import Entry
+from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
+from medloupe.serving.service import PREVIEW, Service
+
+__all__ = ["error_page", "router", "static_files"]
+router = APIRouter(include_in_schema=False)
+Name = Annotated[str, InPath(max_length=64)]
+Id = Annotated[str, InPath(max_length=64)]
+_PAGE = 30  # answers on one page of the history
+
+
+# ------------------------------------------------------------------ check-ups
+
+
+@router.get("/")
+async def home(request: Request) -> Response:
+    """All check-ups as cards."""
+    require(request, "viewer")
+    language = lang(request)
+    cards = [views.card(c, language) for c in service_of(request).catalog.all()]
+    return page(request, "home.html", tab="home", cards=cards)
+
+
+@router.get("/checkups/{name}")
+async def checkup(request: Request, name: Name) -> Response:
+    """A check-up and the form to ask it."""
+    require(request, "viewer")
+    service = service_of(request)
+    found = service.catalog.get(name)
+    card = views.card(found, lang(request), passport=_passport(service, found))
+    return _asking(request, title=card.title, emblem=card.emblem, lead=card.lead, checkup=card)
+
+
+@router.post("/checkups/{name}")
+async def ask(request: Request, name: Name) -> Response:
+    """The result: one reading for each picture."""
+    return await _result(request, name)
+
+
+@router.get("/choose")
+async def choose(request: Request) -> Response:
+    """The form that lets the app choose the check-up."""
+    require(request, "viewer")
+    language = lang(request)
+    service = service_of(request)
+    cards = [views.card(c, language) for c in service.catalog.all() if c.version is not None]
+    return _asking(
+        request,
+        title=language.t("choose.title"),
+        emblem=emblem("medloupe"),
+        lead=language.t("choose.short"),
+        checkup=None,
+        cards=cards,
+    )
+
+
+@router.post("/choose")
+async def ask_any(request: Request) -> Response:
+    """The result, from the check-ups that know such pictures."""
+    return await _result(request, None)
+
+
+def _asking(request: Request, **context: Any) -> Response:
+    service = service_of(request)
+    return page(
+        request,
+        "ask.html",
+        tab="home",
+        limit=MAX_IMAGES,
+        most_bytes=MAX_BODY,
+        keeps=service.keep_images,
+        **context,
+    )
+
+
+async def _result(request: Request, name: str | None) -> Response:
+    """Answer the form. The picture is not kept, so the page is the answer to the POST; a script that sends picture by
+    picture (X-Part) gets one article at a time."""
+    person = require(request, "clinician")
+    service, language = service_of(request), lang(request)
+    checkup = None if name is None else service.catalog.get(name)
+    titles = _titles(service)
+    found: list[readings.Reading] = []
+    status = 200
+    with admission(request).place(), admission(request).room() as room:
+        upload = await read(request, room)
+        check_csrf(request, upload.fields.get("csrf", ""))
+        for file, data in upload.images:
+            try:
+                answer = await service.ask(name, data, person=person, file=file, heatmap=True, preview=True)
+            except ImageError as e:
+                error = as_http(e)
+                status = error.status
+                found.append(readings.failed(file, error, language))
+                continue
+            note(request, answer)
+            passport = _passport(service, answer.checkup) if answer.checkup else ""
+            found.append(readings.reading(answer, language, titles=titles, chosen=name is None, passport=passport))
+    alone = len(found) == 1
+    if request.headers.get("x-part") and alone:
+        return page(request, "reading.html", status, reading=found[0])
+    title = checkup.title if checkup else language.t("choose.title")
+    return page(request, "result.html", status if alone else 200, tab="home", title=title, readings=found)
+
+
+# ------------------------------------------------------------------ answers that were given
+
+
+@router.get("/history")
+async def history(
+    request: Request, before: Annotated[str | None, Query(max_length=40)] = None, deleted: bool = False
+) -> Response:
+    """One's own answers."""
+    person = require(request, "clinician")
+    service, language = service_of(request), lang(request)
+    found = await asyncio.to_thread(service.journal.mine, person, before, _PAGE)
+    tasks = {c.name: c.task for c in service.catalog.all()}
+    titles = _titles(service)
+    entries = [
+        {
+            "id": e.id,
+            "headline": readings.summary(e.answer, tasks.get(e.model) == "multilabel", language),
+            "title": titles.get(e.model) or views.pretty(e.model) or language.t("choose.title"),
+            "at": language.date(e.at),
+            "said": readings.feedback_words(e, language),
+        }
+        for e in found
+    ]
+    older = found[-1].at if len(found) == _PAGE else ""
+    return page(request, "history.html", tab="history", entries=entries, older=older, deleted=deleted)
+
+
+@router.get("/predictions/{id}")
+async def prediction(request: Request, id: Id, thanks: bool = False) -> Response:
+    """One answer, with its picture where that was kept."""
+    person = require(request, "clinician")
+    service, language = service_of(request), lang(request)
+    entry = await asyncio.to_thread(service.journal.get, id, person)
+    checkup = await asyncio.to_thread(_given_by, service, entry)
+    picture = None
+    kept = await asyncio.to_thread(service.journal.image, id, person)
+    if kept is not None:
+        try:
+            data = await asyncio.to_thread(kept[0].read_bytes)
+            picture = readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW))
+        except (ImageError, OSError):  # the answer is still worth showing
+            picture = None
+    reading = readings.remembered(
+        entry,
+        checkup,
+        language,
+        titles=_titles(service),
+        picture=picture,
+        passport=_passport(service, checkup) if checkup else "",
+    )
+    return page(
+        request,
+        "prediction.html",
+        tab="history",
+        reading=reading,
+        thanks=thanks,
+        known=entry.model in _titles(service),
+        said=readings.feedback_words(entry, language),
+    )
+
+
+@router.post("/predictions/{id}/feedback")
+async def feedback(request: Request, id: Id) -> Response:
+    """Was it right? Without scripts the answer is shown again, with thanks."""
+    person = require(request, "clinician")
+    fields = await form(request)
+    check_csrf(request, one(fields, "csrf"))
+    right = {"yes": True, "no": False}.get(one(fields, "right"))
+    truth = None
+    if right is False:
+        labels = [label for label in fields.get("label", ()) if label]
+        # Of several findings "none of these" is an answer; of exclusive classes no choice means that it is not known.
+        truth = labels if labels or ("label" in fields and one(fields, "several")) else None
+    await service_of(request).feedback(id, person, right, truth)
+    return to(request, f"/predictions/{id}?thanks=1")
+
+
+@router.post("/predictions/{id}/delete")
+async def forget(request: Request, id: Id) -> Response:
+    """Delete an answer with all that belongs to it."""
+    person = require(request, "clinician")
+    fields = await form(request)
+    check_csrf(request, one(fields, "csrf"))
+    await service_of(request).journal.forget(id, person)
+    await audit(request, person, "prediction.delete", id)
+    return to(request, "/history?deleted=1")
+
+
+# ------------------------------------------------------------------ what this is
+
+
+@router.get("/about")
+async def about(request: Request) -> Response:
+    """What the figures mean and what is kept; open to all."""
+    return page(request, "about.html", tab="about", version=__version__)
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """The API, from its OpenAPI description."""
+    require(request, "viewer")
+    routes = [
+        {
+            "method": method.upper(),
+            "path": path,
+            "summary": said.get("summary", ""),
+            "text": said.get("description", ""),
+        }
+        for path, methods in request.app.openapi()["paths"].items()
+        for method, said in methods.items()
+    ]
+    return page(request, "docs.html", routes=routes, base=str(request.base_url).rstrip("/"))
+
+
+def _titles(service: Service) -> dict[str, str]:
+    return {c.name: c.title for c in service.catalog.all()}
+
+
+def _passport(service: Service, checkup: CheckUp) -> str:
+    return webmodels.passport_path(service, checkup.name, checkup.version)
+
+
+def _given_by(service: Service, entry: Entry) -> CheckUp | None:
+    """The version that gave an answer, if it is still there."""
+    try:
+        return service.catalog.get(entry.model, entry.version) if entry.model else None
+    except MedloupeError:
+        return None
+
+
+router.include_router(webmodels.router)
+router.include_router(webpeople.router)
