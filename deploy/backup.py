@@ -21,7 +21,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 FOLDERS = ("blobs", "models", "kept")  # caches are made anew
 SQLITE = "medloupe.sqlite"
@@ -53,6 +53,8 @@ def save(home: Path, url: str, target: Path) -> None:
                 shutil.copytree(home / name, part / name, ignore=shutil.ignore_patterns(".*"), copy_function=copy)
         lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(part).items())]
         (part / SUMS).write_text("".join(lines), "utf-8")
+        if hasattr(os, "sync"):
+            os.sync()
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -62,7 +64,8 @@ def restore(home: Path, url: str, source: Path) -> None:
     """Check the copy and put it into home, which is empty, and into the database, which is empty too."""
     if not (source / SUMS).is_file():
         raise BackupError(f"{source} is no copy that this program made: it has no {SUMS}.")
-    told = dict(reversed(line.split("  ", 1)) for line in (source / SUMS).read_text("utf-8").splitlines())
+    lines = (source / SUMS).read_text("utf-8").splitlines()
+    told = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
     if wrong := sorted(told.items() ^ _sums(source).items()):
         raise BackupError(f"{source} is damaged, for example {wrong[0][0]}; nothing was restored.")
     if url and not (source / DUMP).is_file():
@@ -72,14 +75,19 @@ def restore(home: Path, url: str, source: Path) -> None:
     if home.exists() and any(home.iterdir()):
         raise BackupError(f"{home} is not empty; move it away or set MEDLOUPE_HOME to a new folder.")
     home.mkdir(parents=True, exist_ok=True)
-    for name in FOLDERS:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, home / name)
-    if url:
-        options = ["--no-owner", "--exit-on-error", "--single-transaction"]
-        _postgres(["pg_restore", *options, str(source / DUMP)], url)
-    else:
-        shutil.copy2(source / SQLITE, home / SQLITE)
+    try:
+        for name in FOLDERS:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, home / name)
+        if url:
+            options = ["--no-owner", "--exit-on-error", "--single-transaction"]
+            _postgres(["pg_restore", *options, str(source / DUMP)], url)
+        else:
+            shutil.copy2(source / SQLITE, home / SQLITE)
+    except BaseException:
+        for path in home.iterdir():  # which was empty: it can be tried again
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
 
 
 def _copy_if_there(source: str, target: str) -> None:
@@ -105,7 +113,8 @@ def _postgres(command: list[str], url: str) -> None:
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
-    address = urlunsplit(("postgresql", f"{name}{at}{place}", *parts[2:]))
+    query = f"?{parts.query}" if parts.query else ""
+    address = f"postgresql://{name}{at}{place}{parts.path}{query}"
     environment = {**os.environ, **({"PGPASSWORD": unquote(password)} if password else {})}
     if shutil.which(command[0]) is None:
         raise BackupError(f"{command[0]} is not installed (Debian: apt-get install postgresql-client).")

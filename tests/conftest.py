@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["trained", "live", "postgres"]  # fixtures: one trained model that many tests share; databases
+pytest_plugins = ["trained", "live", "clinic", "postgres"]  # fixtures: a trained model, servers, databases
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

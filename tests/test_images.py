@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medloupe import headers, images
+from medloupe import headers, images, levels, limits
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 
 RESOURCES = """
@@ -221,7 +221,7 @@ def test_transparency_by_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     pixels = np.dstack([gradient(40, 50), gradient(40, 50)[..., 1]])
     data = encode(pixels, "PNG")
     whole = images.decode(data)
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 300)
+    monkeypatch.setattr(levels, "STRIP_PIXELS", 300)
     np.testing.assert_array_equal(images.decode(data), whole)
 
 
@@ -445,7 +445,7 @@ def test_tiff_with_a_tile_larger_than_the_image() -> None:
 
 
 def test_colour_has_a_lower_limit_than_grey(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_DECODED_BYTES", 2_000)
+    monkeypatch.setattr(limits, "MAX_DECODED_BYTES", 2_000)
     images.load(encode(gradient(40, 40)[..., 0], "PNG"), 32)
     with pytest.raises(ImageTooLargeError):
         images.load(encode(gradient(40, 40), "PNG"), 32)

@@ -466,7 +466,7 @@ def test_reading_does_not_wait_for_a_writer(store: Store, tmp_path: Path):
 DRIVER = """
     import os, random, shutil, signal, sys, time
     from pathlib import Path
-    import alembic.command, alembic.autogenerate, sqlalchemy.orm  # once, before the forks
+    import alembic.command, alembic.autogenerate, psycopg, sqlalchemy.orm  # once, before the forks
     from test_store import Store, made, write_files
 
     home, scratch, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -476,8 +476,11 @@ DRIVER = """
         time.sleep(random.random() * 0.004)
         write_files(folder, model)
 
-    def adding(round):
+    def adding(round, ready):
+        Store(home).list()
         for i in range(1000):
+            if i == round % 2:  # of every other process the first version is let through, however slow the machine
+                os.write(ready, b"1")
             store = Store(home)
             store.add(made(scratch, "lungs", seed=1000 * round + i), write_files=slowly)
             if i % 3 == 2:
@@ -504,18 +507,22 @@ DRIVER = """
         if how == "step":
             shutil.rmtree(home)
             shutil.copytree(scratch / "before", home)
+        wait, ready = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                adding(round) if how == "random" else stepping(round)
+                adding(round, ready) if how == "random" else stepping(round)
             except BaseException:
                 import traceback
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
+        os.close(ready)
         if how == "random":
-            time.sleep(0.02 + random.random() * 0.2)
+            os.read(wait, 1)
+            time.sleep(random.random() * 0.2)
             os.kill(child, signal.SIGKILL)
+        os.close(wait)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(round, status, flush=True)
         if status != -signal.SIGKILL:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 users_app = typer.Typer(help="Accounts, API tokens and the audit log.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")]
-_ACTOR = "command line"
 
 
 @users_app.command("add")
@@ -29,7 +28,7 @@ def add(
     """Make an account."""
     people = _people()
     person = people.add(name, _password(password_stdin), role)
-    people.audit(_ACTOR, "user.add", person.name, {"role": person.role})
+    _note(people, "user.add", person.name, {"role": person.role})
     typer.echo(f"{person.name} is a {person.role}.", err=True)
 
 
@@ -50,10 +49,12 @@ def list_(json: Json = False, home: Home = None) -> None:
 def passwd(name: Name, password_stdin: Stdin = False, home: Home = None) -> None:
     """Set a new password; the person is logged out everywhere."""
     people = _people()
-    people.find(name)
+    person = people.find(name)
     people.set_password(name, _password(password_stdin))
-    people.audit(_ACTOR, "user.password", name)
-    typer.echo(f"{name} has a new password.", err=True)
+    _note(people, "user.password", person.name)
+    typer.echo(f"{person.name} has a new password.", err=True)
+    if people.tokens(person):
+        typer.echo(f"API tokens go on working: medloupe users tokens {person.name}", err=True)
 
 
 @users_app.command("role")
@@ -65,7 +66,7 @@ def role(
     """Change what a person may do."""
     people = _people()
     people.set_role(name, role)
-    people.audit(_ACTOR, "user.role", name, {"role": role})
+    _note(people, "user.role", name, {"role": role})
     typer.echo(f"{name} is a {role}.", err=True)
 
 
@@ -74,7 +75,7 @@ def disable(name: Name, home: Home = None) -> None:
     """Shut a person out, API tokens included."""
     people = _people()
     people.set_disabled(name, True)
-    people.audit(_ACTOR, "user.disable", name)
+    _note(people, "user.disable", name)
     typer.echo(f"{name} is shut out.", err=True)
 
 
@@ -83,7 +84,7 @@ def enable(name: Name, home: Home = None) -> None:
     """Let a person in again."""
     people = _people()
     people.set_disabled(name, False)
-    people.audit(_ACTOR, "user.enable", name)
+    _note(people, "user.enable", name)
     typer.echo(f"{name} may log in again.", err=True)
 
 
@@ -98,7 +99,7 @@ def remove(
         raise typer.Exit(1)
     people = _people()
     people.remove(name)
-    people.audit(_ACTOR, "user.remove", name)
+    _note(people, "user.remove", name)
     typer.echo(f"Removed {name}.", err=True)
 
 
@@ -112,7 +113,7 @@ def token(
     people = _people()
     person = people.find(name)
     secret = people.add_token(person, label)
-    people.audit(_ACTOR, "token.add", name, {"label": label})
+    _note(people, "token.add", name, {"label": label})
     typer.echo(secret)
 
 
@@ -134,7 +135,7 @@ def revoke(
     """Make an API token worthless."""
     people = _people()
     people.revoke(people.find(name), id)
-    people.audit(_ACTOR, "token.revoke", name, {"id": id})
+    _note(people, "token.revoke", name, {"id": id})
     typer.echo(f"Token {id} of {name} is worthless now.", err=True)
 
 
@@ -155,6 +156,12 @@ def audit(
             typer.echo(f"{e.at[:19]}  {e.actor:20} {e.action:18} {e.object}")
 
 
+def _note(people: People, action: str, object: str, detail: dict[str, Any] | None = None) -> None:
+    from medloupe.people import operator
+
+    people.audit(operator(), action, object, detail)
+
+
 def _people() -> People:
     from medloupe.people import People
     from medloupe.store import Store
@@ -164,7 +171,10 @@ def _people() -> People:
 
 def _password(stdin: bool) -> str:
     if stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError as e:
+            raise MedloupeError("The password is not UTF-8 text.", "Check the terminal's or the file's encoding.") from e
     if not sys.stdin.isatty():
         raise MedloupeError("There is nobody to ask for a password.", "Give it with --password-stdin.")
     return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from medloupe.decodeprocess import Answer, DecodeProcess, Watch
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
-from medloupe.images import MAX_FILE_BYTES
+from medloupe.limits import MAX_FILE_BYTES
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""
@@ -67,6 +67,7 @@ class DecoderPool:
         """How many decodings were ended because they took too long."""
         self.died = 0
         """How many processes ended by themselves, or were ended by others, while decoding."""
+        self._most = min(MAX_FILE_BYTES, memory // 2)  # the file itself is held there, and DICOM copies some of it
         self._processes = [DecodeProcess(seconds, memory) for _ in range(workers)]
         self._free = self._processes.copy()  # last in, first out: with little to do, one process is kept warm
         self._waiting: deque[queue.SimpleQueue[DecodeProcess]] = deque()  # first come, first served
@@ -118,9 +119,9 @@ class DecoderPool:
         for asked in (size, side):
             if asked is not None and not 1 <= asked <= MAX_SIDE:
                 raise ValueError(f"a side of {asked} pixels; expected 1 to {MAX_SIDE}")
-        if len(data) > MAX_FILE_BYTES:
+        if len(data) > self._most:
             raise ImageTooLargeError(
-                f"The image is larger than {MAX_FILE_BYTES >> 20} MiB.", "Export one frame or a smaller image."
+                f"The image is a file of over {self._most >> 20} MiB.", "Export one frame or a smaller image."
             )
         process = self._take()
         try:

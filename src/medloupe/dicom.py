@@ -25,7 +25,8 @@ from pydicom.uid import UID
 
 from medloupe import headers
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
-from medloupe.images import check_jpeg_effort, check_size, display_range, row_strips, sample_pixels, scale_to_8bit
+from medloupe.levels import display_range, row_strips, sample_pixels, scale_to_8bit
+from medloupe.limits import check_jpeg_effort, check_size
 
 MAX_INFLATED_BYTES = 48 * 2**20
 """Most that a deflated DICOM file may inflate to: 24 megapixels of 16 bits."""

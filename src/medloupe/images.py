@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -41,33 +41,16 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from medloupe import headers
+from medloupe import headers, levels, limits
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 
 FITTING = "contain-black-bicubic-1"
 """Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
 
-MAX_PIXELS = 64_000_000
-"""Most pixels a header may claim: above the 50-megapixel photos of phones and any radiograph (mammograms: 28)."""
-
-MAX_DECODED_BYTES = 136_000_000
-"""Most memory decoding may take: 34 megapixels of colour, 17 with transparency. A JPEG that is decoded for a model is
-scaled while decoding and stays far below."""
-
-MAX_FILE_BYTES = 512 * 2**20
-"""Largest file that is read at all."""
-
 # A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
 # of half a grey level (99 % of pixels by 2 at most), which tests/test_images.py pins.
 _DRAFT_FACTOR = 2
-_MAX_SCANNED_PIXELS = (
-    1_000_000_000  # Pixels times scans of a progressive JPEG, about a second; usual files have 10 scans.
-)
-_MAX_SLOW_PIXELS = 1_500_000  # Formats that Pillow decodes in Python, at a million pixels a second.
 _SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}
-_MAX_SLOW_BYTES = 8 * 2**20
-_MAX_CHUNKS = 50_000  # PNG chunks or TIFF tiles; each is a step in Python.
-_STRIP_PIXELS = 1_000_000
 _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
 
 
@@ -182,81 +165,6 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     return _whole(_from_array(image)).fit(size)
 
 
-def to_8bit(values: np.ndarray) -> np.ndarray:
-    """Grey or colour values of any real type to uint8 of the same shape, by the rule at the top of this module.
-
-    The percentiles are values that occur (numpy's "inverted_cdf") in `sample_pixels`, infinities and NaN left out;
-    NaN becomes black.
-    """
-    if values.dtype == bool:
-        return values.astype(np.uint8) * 255
-    return scale_to_8bit(values, *display_range(sample_pixels(values)))
-
-
-def sample_pixels(values: np.ndarray) -> np.ndarray:
-    """At most about a million of them, flat: every second, third, ... row and column where there are more."""
-    step = math.ceil(math.sqrt(values.shape[0] * values.shape[1] / 1e6))
-    return values[::step, ::step].ravel()
-
-
-def display_range(values: np.ndarray) -> tuple[float, float]:
-    """(low, high): which values are shown black and white. Flat values in, by the rule at the top of this module."""
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return 0.0, 0.0
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 255 and (values.dtype.kind in "iu" or high > 1):
-        return 0.0, 255.0
-    p_low, p_high = (float(p) for p in np.percentile(values, [0.5, 99.5], method="inverted_cdf"))
-    # Where nearly all is one value, what stands out from it is all there is to see.
-    return (p_low, p_high) if p_low < p_high else (low, high)
-
-
-def row_strips(pixels: np.ndarray) -> Iterator[slice]:
-    """Slices of rows, a million values each: work by strips keeps float copies small."""
-    rows = max(1, _STRIP_PIXELS // max(1, pixels[:1].size))
-    return (slice(y, y + rows) for y in range(0, len(pixels), rows))
-
-
-def scale_to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """uint8 of the same shape, 0 at `low` or less and 255 at `high` or more; all 0 where they are equal."""
-    out = np.zeros(values.shape, np.uint8)
-    if not high > low:
-        return out
-    with np.errstate(all="ignore"):  # floats may be anything a file holds; numpy keeps this setting per thread
-        for rows in row_strips(values):
-            strip = (values[rows].astype(np.float64) - low) * (255 / (high - low))
-            out[rows] = np.rint(np.clip(np.nan_to_num(strip, nan=0.0), 0, 255))
-    return out
-
-
-def check_size(name: str, width: int, height: int, bytes_per_pixel: float = 1) -> None:
-    """Raise ImageTooLargeError where width × height is over MAX_PIXELS, or its decoding over MAX_DECODED_BYTES."""
-    pixels = width * height
-    if pixels > MAX_PIXELS or pixels * bytes_per_pixel > MAX_DECODED_BYTES:
-        most = min(MAX_PIXELS, MAX_DECODED_BYTES / bytes_per_pixel)
-        raise ImageTooLargeError(
-            f"{name} claims {width} × {height} pixels; at most {most / 1e6:.0f} million are read in this format.",
-            "Scale the image down first: models look at a few hundred pixels a side.",
-        )
-
-
-def check_jpeg_effort(header: headers.JpegHeader, name: str) -> None:
-    """Raise ImageTooLargeError where a JPEG passes over too many pixels too often, or must hold too many at once,
-    and UnreadableImageError where its bytes cannot be all of it."""
-    if header.scans * header.width * header.height > _MAX_SCANNED_PIXELS or header.buffer > MAX_DECODED_BYTES:
-        raise ImageTooLargeError(
-            f"{name} is a progressive JPEG of {header.width} × {header.height} pixels in {header.scans} scans: "
-            "too costly to decode.",
-            "Save it as a baseline JPEG, or scale it down.",
-        )
-    if not header.complete:
-        raise UnreadableImageError(
-            f"{name} has too few bytes for the {header.width} × {header.height} JPEG pixels it claims.",
-            "Copy or export it again from where it came.",
-        )
-
-
 def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -300,7 +208,7 @@ def _check_array(pixels: np.ndarray) -> np.ndarray:
 def _from_array(pixels: np.ndarray) -> Image.Image:
     """L or RGB."""
     pixels = _check_array(pixels)
-    return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else to_8bit(pixels)))
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else levels.to_8bit(pixels)))
 
 
 def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
@@ -345,14 +253,14 @@ def _read(path: Path) -> bytes:
             head = file.read(headers.SNIFF_BYTES)
             if headers.sniff(head) is None:  # a stray video need not be read whole to be refused
                 _refuse(str(path), head)
-            data = head + file.read(MAX_FILE_BYTES - len(head) + 1)
+            data = head + file.read(limits.MAX_FILE_BYTES - len(head) + 1)
     except OSError as e:
         raise UnreadableImageError(
             f"{path} cannot be opened: {e.strerror}.", "Check the path and its permissions."
         ) from e
-    if len(data) > MAX_FILE_BYTES:
+    if len(data) > limits.MAX_FILE_BYTES:
         raise ImageTooLargeError(
-            f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", "Export one frame or a smaller image."
+            f"{path} is larger than {limits.MAX_FILE_BYTES >> 20} MiB.", "Export one frame or a smaller image."
         )
     return data
 
@@ -365,24 +273,24 @@ def _refuse(name: str, data: bytes) -> NoReturn:
 
 
 def _decode_file(data: bytes, kind: str, name: str) -> Image.Image:
-    if kind == "PNG" and headers.png_chunk_count(data, _MAX_CHUNKS) > _MAX_CHUNKS:
-        raise ImageTooLargeError(f"{name} has over {_MAX_CHUNKS} PNG chunks.", "Save it again as PNG.")
+    if kind == "PNG":
+        limits.check_chunks(data, name)
     if kind == "TIFF":
-        _check_tiles(data, name)
+        limits.check_tiles(data, name)
     image = _PLUGINS[kind](io.BytesIO(data))
-    check_size(name, *image.size)
+    limits.check_size(name, *image.size)
     cost = _cost(image) + (12 if kind == "WEBP" else 0)  # WebP keeps two canvases and a copy of one
     if image.tile and image.tile[0].codec_name in _SLOW_CODECS:
-        cost = max(cost, MAX_DECODED_BYTES / _MAX_SLOW_PIXELS)
-        if len(data) > _MAX_SLOW_BYTES:
+        cost = max(cost, limits.MAX_DECODED_BYTES / limits.MAX_SLOW_PIXELS)
+        if len(data) > limits.MAX_SLOW_BYTES:
             raise ImageTooLargeError(
                 f"{name} is a {kind} of over 8 MiB in a form that decodes slowly.", "Save it as PNG."
             )
-    check_size(name, *image.size, bytes_per_pixel=cost + (4 if _orientation(image, data) > 1 else 0))
+    limits.check_size(name, *image.size, bytes_per_pixel=cost + (4 if _orientation(image, data) > 1 else 0))
     image.load()
     orientation = _orientation(image, data)  # anew: in a PNG it may follow the pixels
     if orientation > 1:
-        check_size(name, *image.size, bytes_per_pixel=cost + 4)
+        limits.check_size(name, *image.size, bytes_per_pixel=cost + 4)
     if kind == "TIFF":  # Pillow has turned it while loading, and then taken the tag away
         orientation = image.getexif().get(0x0112, 1)
     return _upright(_flatten(image), orientation)
@@ -390,8 +298,8 @@ def _decode_file(data: bytes, kind: str, name: str) -> Image.Image:
 
 def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     header = headers.jpeg_header(data)
-    check_size(name, header.width, header.height)
-    check_jpeg_effort(header, name)
+    limits.check_size(name, header.width, header.height)
+    limits.check_jpeg_effort(header, name)
     image = _Jpeg(io.BytesIO(data))
     w, h = image.size
     if min_side:
@@ -401,7 +309,7 @@ def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
             w, h = drafted[1][2:]
     orientation = _orientation(image, data)
     cost = _cost(image) + (4 if orientation > 1 else 0) + header.buffer / (image.width * image.height)
-    check_size(name, *image.size, bytes_per_pixel=cost)
+    limits.check_size(name, *image.size, bytes_per_pixel=cost)
     image.load()
     upright = _upright(_flatten(image), orientation)
     width, height = header.width, header.height
@@ -410,15 +318,6 @@ def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     left = upright.width - w if orientation in (2, 3, 6, 7) else 0
     top = upright.height - h if orientation in (3, 4, 7, 8) else 0
     return Picture(upright, (left, top, left + w, top + h), width, height, "JPEG")
-
-
-def _check_tiles(data: bytes, name: str) -> None:
-    """A TIFF may claim tiles far larger than itself (allocated whole), or millions of tiny ones."""
-    tags = headers.tiff_tags(data)
-    tile = [tags.get(tag, (0, None))[1] or 0 for tag in (322, 323)]
-    check_size(name, *tile, bytes_per_pixel=4)
-    if max(tags.get(tag, (0, None))[0] for tag in (273, 324)) > _MAX_CHUNKS:
-        raise ImageTooLargeError(f"{name} has over {_MAX_CHUNKS} TIFF strips or tiles.", "Save it again as PNG.")
 
 
 def _cost(image: Image.Image) -> float:
@@ -457,7 +356,7 @@ def _over_black(image: Image.Image) -> Image.Image:
 
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """RGB by `convert`, a million pixels at a time, so that its intermediate images stay small."""
-    rows = max(1, _STRIP_PIXELS // image.width)
+    rows = max(1, levels.STRIP_PIXELS // image.width)
     if image.height <= rows:
         return convert(image)
     out = Image.new("RGB", image.size)

@@ -33,7 +33,7 @@ import numpy as np
 
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.blobs import Blobs
-from medloupe.errors import PromotionRefusedError, StorageError, StoreError, UnknownError, did_you_mean
+from medloupe.errors import PromotionRefusedError, StorageError, StoreError
 from medloupe.files import locked, sync_folder, sync_up
 from medloupe.model import Head, Model
 from medloupe.names import Version, check_name
@@ -44,11 +44,11 @@ from medloupe.settings import setting
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
     from medloupe.production import Change
     from medloupe.promotion import Comparison
-    from medloupe.tables import ModelRow, VersionRow
+    from medloupe.tables import VersionRow
+    from medloupe.versions import Versions
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WriteFiles = Callable[[Path, Model], None]
@@ -103,6 +103,7 @@ class Store:
         from medloupe.database import writing
         from medloupe.production import note, put
         from medloupe.tables import ModelRow, VersionRow
+        from medloupe.versions import Versions
 
         check_name(model.name)
         with self._writing():
@@ -127,7 +128,7 @@ class Store:
             temporary.rename(folder)
             sync_up(folder.parent, self.home)
             with writing(self.engine) as session:
-                row = self._locked(session, model.name)
+                row = Versions(session, self.home).locked(model.name)
                 if row is None:
                     row = ModelRow(name=model.name, last=0)
                     session.add(row)
@@ -155,11 +156,9 @@ class Store:
 
         report: whether to read the report too. Raises StoreError when there is none or its parts are damaged.
         """
-        from sqlalchemy.orm import Session
-
         with self._explained():
-            with Session(self.engine) as session:
-                row = self._row(session, name, version)
+            with self._asking() as versions:
+                row = versions.row(name, version)
             card = row.card
             head, novelty = _head(self._blobs.get(row.head_blob), card["task"])
             self._blobs.get(row.backbone_blob)  # whole, or it raises
@@ -171,26 +170,18 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether there is any version of that name."""
-        from sqlalchemy.orm import Session
-
         with self._explained():
             if not self._made:
                 return False
-            with Session(self.engine) as session:
-                return bool(self._numbers(session, name)[0])
+            with self._asking() as versions:
+                return bool(versions.numbers(name)[0])
 
     def list(self) -> list[VersionInfo]:
         """All versions, by name and number."""
-        from sqlalchemy import select
-        from sqlalchemy.orm import Session
-
-        from medloupe.tables import ModelRow, VersionRow
-
         with self._explained():
             if not self._made:
                 return []
-            wanted = select(ModelRow, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
-            with Session(self.engine) as session:
+            with self._asking() as versions:
                 return [
                     VersionInfo(
                         name=model.name,
@@ -201,7 +192,7 @@ class Store:
                         auc=(row.card.get("metrics") or {}).get("auc"),
                         production=row.number == model.production,
                     )
-                    for model, row in session.execute(wanted.order_by(ModelRow.name, VersionRow.number))
+                    for model, row in versions.all()
                 ]
 
     def remove(
@@ -211,67 +202,45 @@ class Store:
 
         Raises StoreError when there is none, or when it is the one in production.
         """
-        from sqlalchemy import select
-
-        from medloupe.database import writing
         from medloupe.production import note
-        from medloupe.tables import VersionRow
 
-        with self._writing(), writing(self.engine) as session:
-            model = self._locked(session, name)
-            rows: Sequence[VersionRow]
-            if version is None:
-                rows = session.scalars(
-                    select(VersionRow).where(VersionRow.model_id == (model.id if model else 0))
-                ).all()
-            else:
-                rows = [self._row(session, name, version)]
-                if model is not None and rows[0].number == model.production:
-                    raise StoreError(
-                        f"{name}@{model.production} is in production and was not removed.",
-                        f"Promote another version first, or remove all of {name}.",
-                    )
+        with self._changing() as versions:
+            model = versions.locked(name)
+            rows = [row for _, row in versions.all(name)] if version is None else [versions.row(name, version)]
             if model is None or not rows:
-                raise self._unknown(name, None)
+                raise versions.unknown(name)
+            if version is not None and rows[0].number == model.production:
+                raise StoreError(
+                    f"{name}@{model.production} is in production and was not removed.",
+                    f"Promote another version first, or remove all of {name}.",
+                )
             for row in rows:
                 parts = (self._blobs.path(row.backbone_blob), self._blobs.path(row.head_blob))
                 self._pending.announce(self.folder(name, row.number), *parts)
-                session.delete(row)
-                note(session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
+                versions.session.delete(row)
+                note(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
             if version is None:
                 model.production = None
             numbers = [row.number for row in rows]
-            session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
+            versions.session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
         return sorted(numbers)
 
     # ------------------------------------------------------------------ production
 
     def production(self) -> dict[str, tuple[int, str]]:
         """Of each name the version in production, and a text that changes with it. Cheap: servers ask all the time."""
-        from sqlalchemy import and_, select
-        from sqlalchemy.orm import Session
-
-        from medloupe.tables import ModelRow, VersionRow
-
         with self._explained():
             if not self._made:
                 return {}
-            same = and_(VersionRow.model_id == ModelRow.id, VersionRow.number == ModelRow.production)
-            wanted = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-            with Session(self.engine) as session:
-                found = session.execute(wanted.join(VersionRow, same)).all()
-        return {name: (number, f"{number}-{body[:16]}-{head[:16]}") for name, number, body, head in found}
+            with self._asking() as versions:
+                return versions.production()
 
     def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
         """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
-        from sqlalchemy.orm import Session
-
         from medloupe.promotion import Evidence, compare
 
-        with self._explained():
-            with Session(self.engine) as session:
-                numbers, present = self._numbers(session, name)
-            a, b = (self._chosen(name, v, numbers, present) for v in (candidate, production))
+        with self._asking() as versions:
+            a, b = (versions.chosen(name, v) for v in (candidate, production))
         if (name, a, b) not in self._compared:
             evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
             compared = compare(*evidence, name=name, versions=(a, b))
@@ -289,7 +258,6 @@ class Store:
         Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
         damaged, it is in production already, or force comes without a reason. All is in the audit log.
         """
-        from medloupe.database import writing
         from medloupe.production import note, put
 
         if force and not reason.strip():
@@ -300,9 +268,9 @@ class Store:
             passed = comparison is None or comparison.passed
             seen = None if comparison is None else comparison.as_json()
             detail = {"reason": reason, "forced": force and not passed, "comparison": seen}
-            with self._writing(), writing(self.engine) as session:
-                model = self._locked(session, name)
-                numbers, now_present = self._numbers(session, name)
+            with self._changing() as versions:
+                session, model = versions.session, versions.locked(name)
+                numbers, now_present = versions.numbers(name)
                 if model is None or number not in numbers or now_present != present:
                     continue  # another promotion or removal came between: look again
                 if passed or force:
@@ -334,21 +302,20 @@ class Store:
         Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
         Raises StoreError when there is nothing to go back to, or its parts are damaged.
         """
-        from medloupe.database import writing
         from medloupe.production import before, changes, note, put
 
-        with self._writing(), writing(self.engine) as session:
-            model = self._locked(session, name)
-            numbers, present = self._numbers(session, name)
+        with self._changing() as versions:
+            session, model = versions.session, versions.locked(name)
+            numbers, present = versions.numbers(name)
             if model is None or not numbers:
-                raise self._unknown(name, None)
+                raise versions.unknown(name)
             target = None if present is None else before(changes(session, name), present, numbers)
             if target is None:
                 raise StoreError(
                     f"No version of {name} that is still there was in production before {name}@{present}.",
                     f"Promote one: medloupe models promote {name}@N.",
                 )
-            self._check_parts(self._row(session, name, target))
+            self._check_parts(versions.row(name, target))
             put(session, model, target, kind="rollback", actor=actor, reason=reason)
             detail = {"reason": reason, "forced": False, "comparison": None, "from": present}
             note(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
@@ -357,14 +324,12 @@ class Store:
 
     def history(self, name: str) -> Sequence[Change]:
         """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
-        from sqlalchemy.orm import Session
-
         from medloupe.production import changes
 
-        with self._explained(), Session(self.engine) as session:
-            found = changes(session, name)
-            if not found and not self._numbers(session, name)[0]:
-                raise self._unknown(name, None)
+        with self._asking() as versions:
+            found = changes(versions.session, name)
+            if not found and not versions.numbers(name)[0]:
+                raise versions.unknown(name)
         return found
 
     def sweep(self) -> None:
@@ -385,64 +350,30 @@ class Store:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
         return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
 
-    def _numbers(self, session: Session, name: str) -> tuple[Sequence[int], int | None]:
-        """The versions of a name, ascending, and the one in production."""
-        from sqlalchemy import select
+    @contextmanager
+    def _asking(self) -> Iterator[Versions]:
+        """A session that reads."""
+        from sqlalchemy.orm import Session
 
-        from medloupe.tables import ModelRow, VersionRow
+        from medloupe.versions import Versions
 
-        wanted = select(VersionRow.number, ModelRow.production).join(ModelRow, ModelRow.id == VersionRow.model_id)
-        found = session.execute(wanted.where(ModelRow.name == name).order_by(VersionRow.number)).all()
-        numbers = [number for number, _ in found]
-        present = found[0][1] if found else None
-        return numbers, present if present in numbers else None
+        with self._explained(), Session(self.engine) as session:
+            yield Versions(session, self.home)
 
-    def _chosen(self, name: str, version: Version, numbers: Sequence[int], present: int | None) -> int:
-        """The number that is meant. Raises StoreError when there is none."""
-        if not numbers:
-            raise self._unknown(name, None)
-        if version is None:
-            return numbers[-1] if present is None else present
-        if version == "production":
-            if present is None:
-                raise StoreError(f"No version of {name} is in production.", f"medloupe models promote {name}@N")
-            return present
-        if version == "candidate":
-            if present is not None and numbers[-1] <= present:
-                raise StoreError(f"{name} has no version newer than {present}, which is in production.")
-            return numbers[-1]
-        if version not in numbers:
-            raise self._unknown(name, version)
-        return version
+    @contextmanager
+    def _changing(self) -> Iterator[Versions]:
+        """A session that writes, of the one writer."""
+        from medloupe.database import writing
+        from medloupe.versions import Versions
 
-    def _row(self, session: Session, name: str, version: Version) -> VersionRow:
-        """The version that is meant. Raises StoreError when there is none."""
-        from sqlalchemy import select
-
-        from medloupe.tables import ModelRow, VersionRow
-
-        number = self._chosen(name, version, *self._numbers(session, name))
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
-        row = session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
-        if row is None:  # removed between the two questions
-            raise self._unknown(name, number)
-        return row
-
-    def _locked(self, session: Session, name: str) -> ModelRow | None:
-        """The name's own row, which nobody else changes until the session ends."""
-        from sqlalchemy import select
-
-        from medloupe.tables import ModelRow
-
-        return session.scalar(select(ModelRow).where(ModelRow.name == name).with_for_update())
+        with self._writing(), writing(self.engine) as session:
+            yield Versions(session, self.home)
 
     def _candidate(self, name: str, version: Version) -> tuple[int, int | None]:
         """The version to promote, which is whole, and the one in production. Raises StoreError."""
-        from sqlalchemy.orm import Session
-
-        with self._explained(), Session(self.engine) as session:
-            row = self._row(session, name, version)
-            present = self._numbers(session, name)[1]
+        with self._asking() as versions:
+            row = versions.row(name, version)
+            _, present = versions.numbers(name)
             if row.number == present:
                 raise StoreError(f"{name}@{present} is in production already.", f"medloupe models history {name}")
             self._check_parts(row)
@@ -455,13 +386,8 @@ class Store:
 
     def _next_number(self, name: str) -> int:
         """One above every number given so far, and above every folder there is."""
-        from sqlalchemy import select
-        from sqlalchemy.orm import Session
-
-        from medloupe.tables import ModelRow
-
-        with Session(self.engine) as session:
-            last = session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
+        with self._asking() as versions:
+            last = versions.last(name)
         taken = (p.name for p in (self.home / "models" / name).glob("*"))
         return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
 
@@ -480,35 +406,11 @@ class Store:
                         self._pending.sweep(self._kept)
 
     def _kept(self) -> set[Path]:
-        """The folders and blobs of all versions.
-
-        A server may still be about to commit what a writer sent it before being killed: that is waited for.
-        """
-        from sqlalchemy import select, text
-        from sqlalchemy.orm import Session
-
-        from medloupe.tables import ModelRow, VersionRow
-
-        known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-        with Session(self.engine) as session:
-            if self.engine.dialect.name == "postgresql":
-                session.execute(text("SET LOCAL lock_timeout = '10s'"))
-                session.execute(text("LOCK TABLE versions IN SHARE MODE"))
-            rows = session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)).all()
+        """The folders and blobs of all versions."""
+        with self._asking() as versions:
+            rows = versions.settled()
         kept = {self.folder(name, number) for name, number, _, _ in rows}
         return kept | {self._blobs.path(blob) for _, _, *both in rows for blob in both}
-
-    def _unknown(self, name: str, version: int | None) -> UnknownError:
-        have = self.list()
-        versions = [str(v.version) for v in have if v.name == name]
-        if version is not None and versions:
-            return UnknownError(f"{name} has no version {version}; it has {', '.join(versions)}.")
-        names = sorted({v.name for v in have})
-        listed = f"there are: {', '.join(names)}." if names else "it is empty."
-        return UnknownError(
-            f"The store {self.home} has no model {name!r}; {listed}",
-            did_you_mean(name, names) or "Train one: medloupe train FOLDER --name NAME",
-        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -11,46 +11,40 @@ from our own pages: by its Origin, and for forms by a token that only our pages 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
-import ipaddress
-import json
+import logging
+import re
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from http.cookies import CookieError, SimpleCookie
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import Request, cookie_parser
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.errors import MedloupeError
-from medloupe.people import LOCAL, LOGIN_HOURS, TOKEN_PREFIX, People, Person, Role
-from medloupe.serving.errors import HttpError
+from medloupe.people import LOCAL, LOGIN_HOURS, People, Person, Role
+from medloupe.serving.attempts import Attempts
+from medloupe.serving.errors import HttpError, as_http
+from medloupe.serving.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
 
 LOGIN_COOKIE = "medloupe_login"
 FORM_COOKIE = "medloupe_form"
+"""Over TLS both names begin with __Host-, so that neighbouring sites cannot set them."""
+
 REMEMBERED = 3.0
 """Seconds for which a cookie or token that was looked up is believed: a person who is shut out may go on so long."""
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
-_PROXY = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-_MOST = 4096  # entries of each memory here
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own, which others cannot reach."""
-    name = host.strip("[]").lower().rstrip(".")
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+_MOST = 4096  # look-ups remembered
+_FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+log = logging.getLogger("medloupe.serving")
 
 
 def check_bind(host: str, people: People) -> None:
@@ -80,12 +74,13 @@ def require(request: Request, role: Role) -> Person:
     return person
 
 
-def check_csrf(request: Request, value: str) -> None:
-    """Raises HttpError 403 unless value is the token that our own forms carry. Not asked of tokens and programs."""
+def check_csrf(request: Request, value: str | None) -> None:
+    """Raises HttpError 403 unless value is the token that our own forms carry. Not asked of who sends an API token: no
+    other site can make a browser do that."""
     if getattr(request.state, "via", "") == "token":
         return
     wanted = getattr(request.state, "csrf", "")
-    if not wanted or not hmac.compare_digest(value.encode(), wanted.encode()):
+    if not wanted or not _same(value or "", wanted):
         raise HttpError(
             403, "form_expired", "The form is too old or was not made by this server.", "Load the page again."
         )
@@ -93,7 +88,7 @@ def check_csrf(request: Request, value: str) -> None:
 
 def local_path(path: str | None) -> str:
     """Where to go after logging in: a path of this server, else "/"."""
-    if not path or not path.startswith("/") or path[1:2] in ("/", "\\") or any(ord(c) < 32 for c in path):
+    if not path or not path.startswith("/") or path[1:2] in ("/", "\\") or not path.isprintable():
         return "/"
     return path
 
@@ -101,82 +96,45 @@ def local_path(path: str | None) -> str:
 async def log_in(request: Request, name: str, password: str) -> Callable[[Response], None]:
     """Check a password; returns what puts the new log-in's cookie on a response.
 
-    Raises HttpError: 401 for a wrong name or password, 429 with Retry-After after too many of them.
+    Raises HttpError: 401 for a wrong name or password, 429 with Retry-After after too many of them or while many people
+    log in. Raises MedloupeError where the database cannot be used.
     """
     people: People = request.app.state.people
-    attempts: Attempts = request.app.state.attempts
-    keys = (f"name:{name.strip().lower()[:64]}", f"address:{address(request.scope)}")
-    attempts.check(keys)
-    person = await asyncio.to_thread(people.authenticate, name, password)
-    if person is None:
-        attempts.failed(keys)
-        await asyncio.to_thread(people.audit, name[:64], "login.failed", "", None, request.state.request_id)
-        raise HttpError(401, "wrong_password", "The name or the password is wrong.", "Capital letters count.")
-    attempts.succeeded(keys)
+    person = await check_password(request, name, password)
     cookie, _ = await asyncio.to_thread(people.open_login, person)
-    await asyncio.to_thread(people.audit, person.name, "login", "", None, request.state.request_id)
+    await asyncio.to_thread(people.audit, person.name, "login", "", None, _request_id(request))
 
     def put(response: Response) -> None:
-        response.set_cookie(
-            LOGIN_COOKIE,
-            cookie,
-            max_age=LOGIN_HOURS * 3600,
-            httponly=True,
-            samesite="lax",
-            secure=_https(request.scope),
-        )
+        _set_cookie(request.scope, response, cookie, LOGIN_HOURS * 3600)
 
     return put
 
 
+async def check_password(request: Request, name: str, password: str) -> Person:
+    """Whose password that is, without logging in. Raises as log_in."""
+    people: People = request.app.state.people
+    attempts: Attempts = request.app.state.attempts
+    where = address(request.scope)
+    async with attempts.turn(name, where):
+        person = await asyncio.to_thread(people.authenticate, name, password)
+        if person is not None:
+            attempts.succeeded(name, where)
+            return person
+        noted = attempts.failed(name, where)
+    id = _request_id(request)
+    log.warning("log-in failed", extra={"request_id": id, "address": where})
+    if noted:
+        await asyncio.to_thread(people.audit_failed_login, name, id)
+    raise HttpError(401, "wrong_password", "The name or the password is wrong.", "Capital letters count.")
+
+
 async def log_out(request: Request, response: Response) -> None:
     """End the log-in of this browser."""
-    cookie = request.cookies.get(LOGIN_COOKIE)
+    cookie = request.cookies.get(_cookie_name(LOGIN_COOKIE, request.scope))
     if cookie:
         await asyncio.to_thread(request.app.state.people.close_login, cookie)
-        _forget(request.app.state.guard_memory, cookie)
-    response.delete_cookie(LOGIN_COOKIE, httponly=True, samesite="lax")
-
-
-class Attempts:
-    """Slows down who guesses passwords: from the fifth failure on, each doubles the wait, up to five minutes."""
-
-    FREE = 5
-    LONGEST = 300.0
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and when it may be tried again
-
-    def check(self, keys: Sequence[str]) -> None:
-        """Raises HttpError 429 while any of the keys has to wait."""
-        wait = max((self._failures.get(k, (0, 0.0))[1] for k in keys), default=0.0) - self._clock()
-        if wait > 0:
-            seconds = str(int(wait) + 1)
-            raise HttpError(
-                429,
-                "too_many_attempts",
-                "Too many wrong passwords.",
-                f"Wait {seconds} s and try again; an admin can set a new one: medloupe users passwd NAME",
-                {"Retry-After": seconds},
-            )
-
-    def failed(self, keys: Sequence[str]) -> None:
-        """A wrong password was given."""
-        for key in keys:
-            count = self._failures.get(key, (0, 0.0))[0] + 1
-            # An address may be a whole clinic behind one router: it gets more tries than a name.
-            over = count - (self.FREE if key.startswith("name:") else 4 * self.FREE)
-            wait = min(2.0 ** min(over, 20), self.LONGEST) if over >= 0 else 0.0
-            self._failures[key] = (count, self._clock() + wait)
-            self._failures.move_to_end(key)
-        while len(self._failures) > _MOST:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, keys: Sequence[str]) -> None:
-        """The right one was given."""
-        for key in keys:
-            self._failures.pop(key, None)
+        request.app.state.guard_memory.forget("login", cookie)
+    _set_cookie(request.scope, response, "", 0)
 
 
 class Guard:
@@ -205,15 +163,15 @@ class Guard:
             if scope["path"] not in _OPEN:
                 await self._recognise(scope, state, headers)
                 _check_origin(scope, state, headers)
-        except HttpError as e:
-            await _refuse(send, e)
+        except (HttpError, MedloupeError) as e:
+            state.update(person=None, csrf="", via="")
+            await _refuse(scope, receive, send, e if isinstance(e, HttpError) else as_http(e))
             return
-        given = _cookies(headers).get(FORM_COOKIE, "")
-        if state["via"] == "cookie" or not state["csrf"] or given == state["csrf"]:
+        name = _cookie_name(FORM_COOKIE, scope)
+        if state["via"] == "cookie" or not state["csrf"] or _cookies(headers).get(name) == state["csrf"]:
             await self.app(scope, receive, send)
             return
-        cookie = f"{FORM_COOKIE}={state['csrf']}; Path=/; HttpOnly; SameSite=strict"
-        cookie += "; Secure" if _https(scope) else ""
+        cookie = f"{name}={state['csrf']}; Path=/; HttpOnly; SameSite=lax{'; Secure' if is_https(scope) else ''}"
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -225,42 +183,47 @@ class Guard:
         await self.app(scope, receive, answer)
 
     async def _recognise(self, scope: Scope, state: dict[str, Any], headers: Headers) -> None:
-        if not await self._memory.look("any", lambda _: self._people.any()):
+        cookies = _cookies(headers)
+        form_token = cookies.get(_cookie_name(FORM_COOKIE, scope), "")
+        if not _FORM_TOKEN.fullmatch(form_token):
+            form_token = secrets.token_urlsafe(24)
+        if not await self._memory.look("any", "", lambda _: self._people.any()):
             self._check_local(headers)
-            state.update(person=LOCAL, csrf=_form_token(headers), via="local")
+            state.update(person=LOCAL, csrf=form_token, via="local")
             return
         kind, _, secret = headers.get("authorization", "").partition(" ")
-        if secret:
-            person = None
-            if kind.lower() == "bearer" and secret.startswith(TOKEN_PREFIX):
-                person = await self._memory.look(secret.strip(), self._people.token)
+        if kind.lower() == "bearer":  # others are between the browser and a proxy
+            person = await self._memory.look("token", secret.strip(), self._people.token)
             if person is None:
                 raise HttpError(
-                    401, "bad_token", "The token is not valid.", "Make a new one: medloupe users token NAME"
+                    401,
+                    "bad_token",
+                    "The token is not valid.",
+                    "Make a new one: medloupe users token NAME",
+                    {"WWW-Authenticate": 'Bearer error="invalid_token"'},
                 )
             state.update(person=person, via="token")
             return
-        cookie = _cookies(headers).get(LOGIN_COOKIE, "")
-        found = await self._memory.look(cookie, self._people.login) if cookie else None
+        cookie = cookies.get(_cookie_name(LOGIN_COOKIE, scope), "")
+        found = await self._memory.look("login", cookie, self._people.login) if cookie else None
         if found:
             state.update(person=found[0], csrf=found[1], via="cookie")
         else:
-            state.update(csrf=_form_token(headers), via="form")  # for the log-in form
+            state.update(csrf=form_token, via="form")  # for the log-in form
 
     def _check_local(self, headers: Headers) -> None:
         if not self._loopback:
             raise HttpError(
                 403, "no_accounts", "There are no accounts any more.", "Make one: medloupe users add NAME --role admin"
             )
-        if any(name in headers for name in _PROXY):
+        if came_by_proxy(headers):
             raise HttpError(
                 403,
                 "accounts_needed",
                 "Behind a proxy everybody could ask, and there are no accounts.",
                 "Make one: medloupe users add NAME --role admin",
             )
-        host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if "@" not in host else ""
+        name = host_name(headers.get("host", ""))
         if not is_loopback(name) and name not in self._hosts:
             raise HttpError(
                 403,
@@ -271,84 +234,93 @@ class Guard:
 
 
 class Memory:
-    """What was looked up in the database lately, so that it is not asked at each request."""
+    """What was looked up in the database lately, so that it is not asked at each request. Holds no secrets."""
 
     def __init__(self) -> None:
-        self.known: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], tuple[float, asyncio.Future[Any]]] = OrderedDict()
+        self._threads = ThreadPoolExecutor(2, "guard")  # its own: slow work of others must not make everybody wait
 
-    async def look(self, key: str, find: Callable[[str], Any]) -> Any:
-        """What `find` says of the key, at most REMEMBERED seconds old."""
-        found = self.known.get(key)
-        if found is not None and found[0] > time.monotonic():
-            return found[1]
-        value = await asyncio.to_thread(find, key)
-        self.known[key] = (time.monotonic() + REMEMBERED, value)
-        self.known.move_to_end(key)
-        while len(self.known) > _MOST:
-            self.known.popitem(last=False)
-        return value
+    async def look(self, kind: str, secret: str, find: Callable[[str], Any]) -> Any:
+        """What `find` says of the secret, at most REMEMBERED seconds old; who asks meanwhile waits for the same answer.
+
+        kind: parts what is asked of different tables.
+        """
+        key = _key(kind, secret)
+        found = self._known.get(key)
+        if found is None or found[0] <= time.monotonic():
+            until = time.monotonic() + REMEMBERED  # from before it is asked
+            found = until, asyncio.get_running_loop().run_in_executor(self._threads, find, secret)
+            self._known[key] = found
+            self._known.move_to_end(key)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
+        try:
+            return await asyncio.shield(found[1])
+        except Exception:  # to be asked again by the next
+            if self._known.get(key) is found:
+                del self._known[key]
+            raise
+
+    def forget(self, kind: str, secret: str) -> None:
+        """It is no longer true."""
+        self._known.pop(_key(kind, secret), None)
 
 
-def address(scope: Scope) -> str:
-    """Where a request comes from; a proxy on this machine is believed what it says of that."""
-    peer = (scope.get("client") or ("", 0))[0]
-    if is_loopback(peer):
-        passed = Headers(scope=scope).get("x-forwarded-for", "")
-        return passed.rpartition(",")[2].strip()[:64] or peer
-    return peer
+def _key(kind: str, secret: str) -> tuple[str, bytes]:
+    return kind, hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def _check_origin(scope: Scope, state: dict[str, Any], headers: Headers) -> None:
     if scope["method"] in _SAFE or state["via"] == "token":
         return
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
-    ours = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-    if not ours or site in ("cross-site", "same-site"):
+    if (origin is not None and not is_ours(origin, scope, headers)) or site in ("cross-site", "same-site"):
         raise HttpError(
             403, "cross_site", "The request was made by a page of another site.", "Use this server's own page."
         )
-    if state["via"] == "cookie" and origin is None and site == "":
-        given = headers.get("x-csrf-token", "")
-        if not hmac.compare_digest(given.encode(), state["csrf"].encode()):
-            raise HttpError(
-                403,
-                "csrf_needed",
-                "A request with a log-in cookie must say where it comes from (Origin or X-CSRF-Token).",
-                "Programs use a token: medloupe users token NAME",
-            )
-
-
-def _form_token(headers: Headers) -> str:
-    """The token of forms for a browser without a log-in: what its cookie says, else a new one."""
-    given = _cookies(headers).get(FORM_COOKIE, "")
-    return given if 16 <= len(given) <= 64 and given.replace("-", "").replace("_", "").isalnum() else _new_token()
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(24)
+    if (
+        state["via"] == "cookie"
+        and origin is None
+        and site == ""
+        and not _same(headers.get("x-csrf-token", ""), state["csrf"])
+    ):
+        raise HttpError(
+            403,
+            "csrf_needed",
+            "A request with a log-in cookie must say where it comes from (Origin or X-CSRF-Token).",
+            "Programs use a token: medloupe users token NAME",
+        )
 
 
 def _cookies(headers: Headers) -> dict[str, str]:
-    try:
-        return {key: morsel.value for key, morsel in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    return cookie_parser(headers.get("cookie", ""))
 
 
-def _https(scope: Scope) -> bool:
-    if scope.get("scheme") == "https":
-        return True
-    peer = (scope.get("client") or ("", 0))[0]
-    return is_loopback(peer) and Headers(scope=scope).get("x-forwarded-proto", "") == "https"
+def _cookie_name(name: str, scope: Scope) -> str:
+    return f"__Host-{name}" if is_https(scope) else name
 
 
-def _forget(memory: Memory, key: str) -> None:
-    memory.known.pop(key, None)
+def _set_cookie(scope: Scope, response: Response, value: str, seconds: int) -> None:
+    # A proxy may not say that it speaks TLS; the browser does, in the Origin of the form.
+    secure = is_https(scope) or Headers(scope=scope).get("origin", "").startswith("https://")
+    response.set_cookie(
+        _cookie_name(LOGIN_COOKIE, scope), value, max_age=seconds, httponly=True, samesite="lax", secure=secure
+    )
 
 
-async def _refuse(send: Send, error: HttpError) -> None:
-    data = json.dumps(error.as_json()).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    headers += [(k.lower().encode(), v.encode("latin-1")) for k, v in error.headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
+
+
+def _request_id(request: Request) -> str:
+    return getattr(request.state, "request_id", "")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: HttpError) -> None:
+    """As the application says what goes wrong: a page to a browser, JSON to a program."""
+    handler = getattr(scope.get("app"), "exception_handlers", {}).get(HttpError)
+    if handler is None:
+        response: Response = JSONResponse(error.as_json(), error.status, error.headers)
+    else:
+        response = await handler(Request(scope, receive), error)
+    await response(scope, receive, send)

@@ -27,28 +27,30 @@ _SECONDS = 120  # a network that takes longer to optimise is none that could be 
 
 
 def optimised(path: Path, sha256: str, folder: Path) -> Path:
-    """The optimised copy of a network, made if it is not there yet.
+    """The optimised copy of a network, made if it is not there yet or damaged.
 
     path: the ONNX file. sha256: of its content. folder: where copies lie, one for each network, version of ONNX
-    Runtime and kind of processor. It is made in a process of its own: it takes several times the network's memory,
-    and a graph that makes ONNX Runtime crash must not take the server with it.
+    Runtime and kind of processor, with a checksum in its name. It is made in a process of its own: it takes several
+    times the network's memory, and a graph that makes ONNX Runtime crash must not take the server with it.
     Raises ModelFileError when the network cannot be optimised, StorageError when the copy cannot be written.
     """
-    out = folder / f"{sha256[:32]}-{machine()}.ort"
-    if out.exists():
-        return out
+    stem = f"{sha256[:32]}-{machine()}"
     try:
+        found = _sound(folder, stem)
+        if found is not None:
+            return found
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock"):  # another process may have made it meanwhile: look again
-            if not out.exists():
-                _make(path, out)
+            found = _sound(folder, stem)
+            if found is None:
+                found = _make(path, folder, stem)
                 sync_folder(folder)
+            return found
     except OSError as e:
         raise StorageError(
             f"The optimised copy of a network cannot be written to {folder}: {e.strerror or e}.",
             "Free some disk space, or choose another place with --home.",
         ) from e
-    return out
 
 
 def open_optimised(path: Path, threads: int) -> InferenceSession:
@@ -72,6 +74,7 @@ def open_optimised(path: Path, threads: int) -> InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as e:
+        _checked.discard(path)
         with suppress(OSError):
             path.unlink()
         raise ModelFileError(
@@ -103,8 +106,27 @@ def machine() -> str:
     return f"{onnxruntime.__version__}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
-def _make(path: Path, out: Path) -> None:
-    temporary = out.with_suffix(".part")
+_checked: set[Path] = set()  # copies whose checksum this process has seen to be right
+
+
+def _sound(folder: Path, stem: str) -> Path | None:
+    """The copy that is there. What does not match its checksum is deleted: with damaged weights it would still answer,
+    only wrongly. Checked once a process: it is as long as opening it."""
+    for path in folder.glob(f"{stem}-*.ort"):
+        if path in _checked or path.stem.rpartition("-")[2] == _checksum(path):
+            _checked.add(path)
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()[:32]
+
+
+def _make(path: Path, folder: Path, stem: str) -> Path:
+    temporary = folder / f"{stem}.part"
     command = [sys.executable, "-m", "medloupe.serving.graphs", str(path), str(temporary)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
@@ -113,6 +135,7 @@ def _make(path: Path, out: Path) -> None:
             raise ModelFileError(f"The network {path} cannot be prepared for serving: {said}", "Export it again.")
         with temporary.open("r+b") as f:  # also because pages not yet written would count as the process's own memory
             os.fsync(f.fileno())
+        out = folder / f"{stem}-{_checksum(temporary)}.ort"
         temporary.replace(out)
     except subprocess.TimeoutExpired as e:
         raise ModelFileError(
@@ -121,6 +144,8 @@ def _make(path: Path, out: Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+    _checked.add(out)
+    return out
 
 
 @cache

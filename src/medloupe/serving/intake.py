@@ -129,10 +129,10 @@ async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncIte
     if told.isascii() and told.isdigit() and int(told) > limit:
         raise _too_large(limit)
     total = 0
-    stream = request.stream()
+    stream = aiter(request.stream())
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(stream), _PATIENCE)
+            chunk = await asyncio.wait_for(_next(stream), _PATIENCE)
         except StopAsyncIteration:
             return
         except TimeoutError as e:
@@ -146,6 +146,10 @@ async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncIte
             raise _too_large(limit)
         room.take(len(chunk))
         yield chunk
+
+
+async def _next(stream: AsyncIterator[bytes]) -> bytes:
+    return await anext(stream)
 
 
 class _InMemory(MultiPartParser):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Journal:
         self._folder = folder
         self._queue: queue.SimpleQueue[tuple[Write, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None]
         self._queue = queue.SimpleQueue()
+        self._connection: Connection | None = None  # of the writing thread
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -112,10 +114,14 @@ class Journal:
         sync_folder(path.parent.parent)
 
     def sweep(self) -> int:
-        """Remove kept images that belong to no prediction (of a server that was killed in between); how many."""
+        """Remove kept images of no prediction, which a server left that was killed in between; how many.
+
+        Only those older than an hour: others may belong to a request that is being answered.
+        """
         with self._engine.connect() as c:
             known = set(c.scalars(select(PredictionRow.id).where(PredictionRow.kept.is_not(None))))
-        stray = [p for p in self._folder.glob("??/*") if p.stem not in known]
+        before = time.time() - 3600
+        stray = [p for p in self._folder.glob("??/*") if p.stem not in known and p.stat().st_mtime < before]
         for path in stray:
             path.unlink(missing_ok=True)
         return len(stray)
@@ -187,6 +193,13 @@ class Journal:
         return await done
 
     def _work(self) -> None:
+        """Writes until the end, over one connection: SQLite clears its log away when the last one is closed."""
+        try:
+            self._write_all()
+        finally:
+            self._disconnect()
+
+    def _write_all(self) -> None:
         while True:
             waiting = [self._queue.get()]
             with contextlib.suppress(queue.Empty):
@@ -202,9 +215,12 @@ class Journal:
     def _commit(self, work: Sequence[tuple[Write, Any, Any]], last: bool = False) -> bool:
         """One transaction; False where it failed and nobody was told, because each may be tried alone."""
         try:
-            with self._engine.begin() as c:
-                results = [write(c) for write, _, _ in work]
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                results = [write(self._connection) for write, _, _ in work]
         except Exception as e:
+            self._disconnect()  # it may be what failed
             if not last and len(work) > 1:
                 return False
             error = _failed(e) if isinstance(e, SQLAlchemyError | OSError) else e
@@ -214,6 +230,12 @@ class Journal:
         for (_, loop, done), result in zip(work, results, strict=True):
             loop.call_soon_threadsafe(_settle, done, result, None)
         return True
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            self._connection = None
 
 
 def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -45,7 +45,7 @@ class Language:
 
     def percent(self, p: float) -> str:
         """A probability as "93%", "<1%" or ">99%": what is not certain is not shown as certain."""
-        if 0 < p < 0.005:
+        if 0 < p <= 0.005:
             return f"<{self.t('format.percent', value='1')}"
         if 0.995 <= p < 1:
             return f">{self.t('format.percent', value='99')}"
@@ -55,7 +55,7 @@ class Language:
         """A proportion as a count of hundred: "96", "more than 99", "fewer than 1"."""
         if 0.995 <= p < 1:
             return self.t("format.more_than", value=99)
-        if 0 < p < 0.005:
+        if 0 < p <= 0.005:
             return self.t("format.fewer_than", value=1)
         return f"{100 * p:.0f}"
 

@@ -7,6 +7,7 @@ image files, BYTES [N]. Beside the outputs of the exported file there are `predi
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -179,10 +180,11 @@ def _infer(service: Service, checkup: CheckUp, image: np.ndarray | list[bytes], 
     rows: dict[str, list[Any]] = {name: [] for name in _OUTPUTS}
     for one in image:
         pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fitted(one, checkup)
-        seen = service.see(checkup, pixels[None], maps=maps)
-        logits, parts = service.judge(checkup, seen, 0)
-        answer = service.answer(checkup, seen[0][0], logits, {})
-        answers.append(Answer(id=secrets.token_hex(16), prediction=answer, checkup=checkup))
+        seen = service.asker.see(checkup, pixels[None], maps=maps)
+        logits, parts = service.asker.judge(checkup, seen, 0)
+        answer = service.asker.answer(checkup, seen[0][0], logits, {})
+        digest = hashlib.sha256(one).hexdigest()
+        answers.append(Answer(id=secrets.token_hex(16), digest=digest, prediction=answer, checkup=checkup))
         rows["probabilities"].append(checkup.probabilities(logits).astype(np.float32))
         rows["logits"].append(logits)
         rows["embedding"].append(seen[0][0])

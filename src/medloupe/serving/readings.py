@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.labels import healthy
 from medloupe.serving.language import Language
 from medloupe.serving.views import Label, in_words, pretty
 
@@ -70,7 +71,7 @@ class Reading:
     heats: tuple[Heat, ...] = ()
     says: str = ""
     headline: str = ""
-    flag: str = ""
+    flags: tuple[str, ...] = ()
     flagged: bool = False
     because: str = ""
     instead: str = ""
@@ -226,9 +227,9 @@ def _reading(
         state="answered",
         says=lang.t("result.finds") if several else lang.t("result.most_like"),
         headline=lang.listed(_capital(pretty(n)) for n in called) or lang.t("result.nothing"),
-        **_flag(sought or (called[0] if called and not several else None), probabilities, thresholds, lang),
+        **_flag(sought, probabilities, thresholds, lang),
         bars=tuple(_bar(n, probabilities[n], thresholds.get(n), n in called, lang) for n in order),
-        inwords=tuple(w for n in about if n in points and checkup and (w := in_words(checkup, n, points[n], lang))),
+        inwords=tuple(_point(n, checkup, lang) for n in about if checkup and n in points),
         heats=tuple(
             Heat(
                 index=i,
@@ -243,6 +244,13 @@ def _reading(
     )
 
 
+def _point(label: str, checkup: CheckUp, lang: Language) -> str:
+    words = in_words(checkup, label, checkup.points[label], lang)
+    if not words or label == checkup.positive:
+        return words
+    return lang.t("result.point", label=_capital(pretty(label)), words=words[:1].lower() + words[1:])
+
+
 def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language) -> dict[str, Any]:
     looks_like = str(said["refused"].get("looks_like") or "")
     what = titles.get(looks_like) or pretty(looks_like)
@@ -255,24 +263,34 @@ def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language)
 
 
 def _flag(
-    label: str | None,
-    probabilities: Mapping[str, float],
-    thresholds: Mapping[str, float | None],
-    lang: Language,
+    sought: str | None, probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language
 ) -> dict[str, Any]:
-    """Whether the label that counts is above its line. In single precision, as it is announced."""
-    limit = thresholds.get(label) if label else None
-    if label is None or limit is None or label not in probabilities:
+    """Which labels that matter are above their line, whatever is most probable; those that say healthy do not count."""
+    counting = {
+        n: limit
+        for n, limit in thresholds.items()
+        if limit is not None and (n == sought if sought in thresholds else not healthy(n))
+    }
+    if not counting:
         return {}
-    p = probabilities[label]
-    up = bool(np.float32(p) >= np.float32(limit))
-    words = lang.t(
-        "result.flagged" if up else "result.not_flagged",
-        label=_capital(pretty(label)),
-        percent=lang.percent(p),
-        limit=lang.percent(limit),
-    )
-    return {"flagged": up, "flag": words if up else f"{words}. {lang.t('result.missed')}"}
+    # In single precision, as flags are announced.
+    up = [n for n, limit in counting.items() if np.float32(probabilities[n]) >= np.float32(limit)]
+
+    def said(key: str, n: str) -> str:
+        return lang.t(
+            f"result.{key}",
+            label=_capital(pretty(n)),
+            percent=lang.percent(probabilities[n]),
+            limit=lang.percent(counting[n]),
+        )
+
+    if up:
+        return {
+            "flagged": True,
+            "flags": tuple(said("flagged", n) for n in sorted(up, key=lambda n: -probabilities[n])),
+        }
+    below = said("not_flagged", next(iter(counting))) if len(counting) == 1 else lang.t("result.none_flagged")
+    return {"flagged": False, "flags": (f"{below}. {lang.t('result.missed')}",)}
 
 
 def _bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:

@@ -3,24 +3,72 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import select
 import signal
 import socket
+import struct
+import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medloupe.errors import MedloupeError
 from medloupe.serving.intake import Admission
 
 DRAIN = 0.3  # seconds between saying "not ready" and closing the door
+ARRIVE = 0.05  # seconds for taking in who knocked before the door was closed
+SILENCE = 1.0  # seconds after which nothing more is expected of a connection that was kept open
 FINISH = 60  # seconds that requests at work may take after that
+_SYN_ONLY = (  # a socket filter over the TCP header: what opens a connection is dropped, all else passes
+    (0x30, 0, 0, 13),  # A = the byte of flags
+    (0x54, 0, 0, 0x12),  # A &= SYN | ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+_SO_ATTACH_FILTER = 26  # of Linux
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, which a server that leaves closes after an answer or a silence, and never while a request
+    may be on its way: a client that keeps its connection cannot know that the server is about to close it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Also those that were waiting at the door when it was closed."""
+        super().connection_made(transport)
+        if (b"connection", b"close") in self.server_state.default_headers:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Close the connection when that loses nothing."""
+        if self._at_work():
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(SILENCE, self._close_if_silent)
+
+    def _at_work(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _close_if_silent(self) -> None:
+        if self.transport.is_closing() or self._at_work():  # it is closed after its answer
+            return
+        if _readable(self.transport.get_extra_info("socket")):
+            self.loop.call_later(0.01, self._close_if_silent)
+        else:
+            self.transport.close()
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with a moment between the signal and the closed door: load balancers look for /readyz meanwhile, and
-    connections that are already made bring their requests in."""
+    """uvicorn, with a moment between the signal and the closed door.
+
+    From the signal on each answer says `Connection: close`, and /readyz says that the server leaves, so that load
+    balancers and clients turn elsewhere by themselves. Who connected before the door was closed is still served.
+    """
 
     def __init__(self, config: uvicorn.Config, admission: Admission):
         super().__init__(config)
@@ -40,10 +88,49 @@ class Server(uvicorn.Server):
                 self.force_exit = True
             return
         self._admission.draining = True
-        self._loop.call_soon_threadsafe(self._loop.call_later, DRAIN, self._leave)
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        assert self._loop is not None
+        self.config.encoded_headers = [*self.config.encoded_headers, (b"connection", b"close")]
+        self.server_state.default_headers = self.config.encoded_headers
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_started:
+                cycle.keep_alive = False
+        self._loop.call_later(DRAIN, self._leave)
 
     def _leave(self) -> None:
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, then finish what came in."""
+        for listening in sockets or ():
+            _admit_no_more(listening)
+        await asyncio.sleep(ARRIVE)
+        await super().shutdown(sockets)
+
+
+def _readable(connected: Any) -> bool:
+    """Whether bytes have arrived that nobody has read."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    waiting = select.poll()
+    waiting.register(connected.fileno(), select.POLLIN)
+    return any(event & select.POLLIN for _, event in waiting.poll(0))
+
+
+def _admit_no_more(listening: socket.socket) -> None:
+    """Let nobody else connect, where the system can, while those who did can still be accepted: closing the socket at
+    once would cut those off whom the system has let in already and who may have sent their request."""
+    if sys.platform != "linux":
+        return
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _SYN_ONLY)
+    held = ctypes.create_string_buffer(code, len(code))
+    with suppress(OSError):
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_SYN_ONLY), ctypes.addressof(held))
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -70,7 +157,7 @@ def serve(app: Any, listening: socket.socket) -> None:
         server_header=False,
         date_header=False,
         proxy_headers=False,  # auth.py decides what a proxy may say
-        http="httptools",
+        http=Connection,
         loop="auto",
         lifespan="on",
         timeout_keep_alive=30,

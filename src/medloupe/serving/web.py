@@ -22,6 +22,7 @@ from medloupe.serving.intake import MAX_BODY, MAX_IMAGES, read
 from medloupe.serving.journal import Entry
 from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.service import PREVIEW, Service
+from medloupe.tables import now
 
 __all__ = ["error_page", "router", "static_files"]
 router = APIRouter(include_in_schema=False)
@@ -88,7 +89,7 @@ def _asking(request: Request, **context: Any) -> Response:
         "ask.html",
         tab="home",
         limit=MAX_IMAGES,
-        most_bytes=MAX_BODY,
+        most_bytes=MAX_BODY - 2**16,  # the form around the picture needs some
         keeps=service.keep_images,
         **context,
     )
@@ -116,7 +117,9 @@ async def _result(request: Request, name: str | None) -> Response:
                 continue
             note(request, answer)
             passport = _passport(service, answer.checkup) if answer.checkup else ""
-            found.append(readings.reading(answer, language, titles=titles, chosen=name is None, passport=passport))
+            found.append(
+                readings.reading(answer, language, titles=titles, at=now(), chosen=name is None, passport=passport)
+            )
     alone = len(found) == 1
     if request.headers.get("x-part") and alone:
         return page(request, "reading.html", status, reading=found[0])

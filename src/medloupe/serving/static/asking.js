@@ -117,7 +117,10 @@ export function asking(form) {
         into.append(part);
         liven(part);
         forget(one.item);
-        if (done === 0) results.querySelector("h2").focus();
+        if (!document.body.classList.contains("answering")) {
+          document.body.classList.add("answering");
+          results.querySelector("h2").focus();
+        }
       } else lost.push(one);
       done += 1;
     }
@@ -125,8 +128,10 @@ export function asking(form) {
     busy = false;
     submit.removeAttribute("aria-disabled");
     progress.hidden = true;
-    list.hidden = !chosen.length;
-    tell(lost.length ? `${say("Lost")} ${say("LostHint")}` : say("Done"));
+    show("");
+    form.hidden = !lost.length;
+    if (lost.length) document.body.classList.remove("answering");
+    if (lost.length) tell(`${say("Lost")} ${say("LostHint")}`);
   });
 }
 

@@ -1,0 +1,97 @@
+"""Passwords: which are refused, how one is kept, and how one is checked.
+
+Kept as Argon2id hashes. Sources: OWASP Password Storage Cheat Sheet (parameters); NIST SP 800-63B, 5.1.1 (what to
+refuse, and that composed and decomposed letters are the same).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+from medloupe.errors import MedloupeError
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+MIN_PASSWORD = 10
+MAX_PASSWORD = 1000
+_checking = threading.Semaphore(2)  # together in this process: each takes 19 MiB and a core for a moment
+_COMMON = {
+    *("password", "passwort", "motdepasse", "medloupe", "qwertyuiop", "administrator", "letmein", "welcome"),
+    *("iloveyou", "changeme", "secret", "default", "hospital", "clinic", "doctor"),
+}
+
+
+def password_fault(name: str, password: str) -> str:
+    """What is wrong with a person's password, as the end of a sentence, or ""."""
+    person, plain = name.strip().lower(), password.strip().lower()
+    if len(password) < MIN_PASSWORD:
+        return f"has {len(password)} characters; expected at least {MIN_PASSWORD}"
+    if len(password) > MAX_PASSWORD:
+        return f"is longer than {MAX_PASSWORD:,} characters"
+    if _bytes(password) is None:
+        return "holds characters that are not text"
+    if person and person in plain and len(plain) < len(person) + 6:
+        return "is little more than the name"
+    core = plain.strip("0123456789!.?#*- ")
+    if not core or core in _COMMON or len(set(plain)) < 4:
+        return "is one of those that everybody tries first"
+    return ""
+
+
+def hashed(name: str, password: str) -> str:
+    """What to keep of a person's new password. Raises MedloupeError when it is too weak."""
+    fault = password_fault(name, password)
+    if fault:
+        raise MedloupeError(f"The password {fault}.", "Several words that do not belong together are easy to keep.")
+    return rehashed(password)
+
+
+def rehashed(password: str) -> str:
+    """What to keep of a password that was right so far."""
+    with _checking:
+        return _hasher().hash(_bytes(password) or b"")
+
+
+def matches(kept: str, password: str) -> bool:
+    """Whether that is the password of which this was kept."""
+    from argon2.exceptions import Argon2Error, InvalidHash
+
+    data = _bytes(password) if len(password) <= MAX_PASSWORD else None
+    if data is None:
+        return False
+    with _checking:
+        try:
+            return _hasher().verify(kept, data)
+        except (Argon2Error, InvalidHash):
+            return False
+
+
+def outdated(kept: str) -> bool:
+    """Whether it was made with other parameters than today's."""
+    return _hasher().check_needs_rehash(kept)
+
+
+@cache
+def decoy() -> str:
+    """A hash that no password has, so that names which do not exist take as long as others."""
+    return _hasher().hash(secrets.token_hex(16))
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def _bytes(password: str) -> bytes | None:
+    """The same for an é typed as one character or as two; None for halves of characters."""
+    try:
+        return unicodedata.normalize("NFKC", password).encode()
+    except UnicodeEncodeError:
+        return None

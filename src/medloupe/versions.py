@@ -1,0 +1,104 @@
+"""What a session of the database sees of the versions of a name, and which one a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import and_, select, text
+from sqlalchemy.orm import Session
+
+from medloupe.errors import StoreError, UnknownError, did_you_mean
+from medloupe.names import Version
+from medloupe.tables import ModelRow, VersionRow
+
+
+class Versions:
+    """Questions within one transaction. home: of the store, named in errors."""
+
+    def __init__(self, session: Session, home: Path):
+        self.session, self.home = session, home
+
+    def numbers(self, name: str) -> tuple[Sequence[int], int | None]:
+        """The versions of a name, ascending, and the one in production."""
+        wanted = select(VersionRow.number, ModelRow.production).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        found = self.session.execute(wanted.where(ModelRow.name == name).order_by(VersionRow.number)).all()
+        numbers = [number for number, _ in found]
+        present = found[0][1] if found else None
+        return numbers, present if present in numbers else None
+
+    def chosen(self, name: str, version: Version) -> int:
+        """The number that is meant. Raises UnknownError or StoreError when there is none."""
+        numbers, present = self.numbers(name)
+        if not numbers:
+            raise self.unknown(name)
+        if version is None:
+            return numbers[-1] if present is None else present
+        if version == "production":
+            if present is None:
+                raise StoreError(f"No version of {name} is in production.", f"medloupe models promote {name}@N")
+            return present
+        if version == "candidate":
+            if present is not None and numbers[-1] <= present:
+                raise StoreError(f"{name} has no version newer than {present}, which is in production.")
+            return numbers[-1]
+        if version not in numbers:
+            raise self.unknown(name, version)
+        return version
+
+    def row(self, name: str, version: Version) -> VersionRow:
+        """The version that is meant. Raises as chosen does."""
+        number = self.chosen(name, version)
+        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        row = self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
+        if row is None:  # removed between the two questions
+            raise self.unknown(name, number)
+        return row
+
+    def locked(self, name: str) -> ModelRow | None:
+        """The name's own row, which nobody else changes until the session ends."""
+        return self.session.scalar(select(ModelRow).where(ModelRow.name == name).with_for_update())
+
+    def all(self, name: str | None = None) -> Sequence[tuple[ModelRow, VersionRow]]:
+        """All versions, or those of one name, by name and number."""
+        wanted = select(ModelRow, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        if name is not None:
+            wanted = wanted.where(ModelRow.name == name)
+        found = self.session.execute(wanted.order_by(ModelRow.name, VersionRow.number))
+        return [(model, row) for model, row in found]
+
+    def last(self, name: str) -> int:
+        """The highest number that was ever given, or 0."""
+        return self.session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
+
+    def settled(self) -> Sequence[tuple[str, int, str, str]]:
+        """Name, number, backbone's and head's blob of all versions, once no transaction is under way that changes them.
+
+        A PostgreSQL server may still be about to commit what a writer sent it before being killed: that is waited for.
+        """
+        if self.session.get_bind().dialect.name == "postgresql":
+            self.session.execute(text("SET LOCAL lock_timeout = '10s'"))
+            self.session.execute(text("LOCK TABLE versions IN SHARE MODE"))
+        known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
+        found = self.session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id))
+        return [(name, number, body, head) for name, number, body, head in found]
+
+    def production(self) -> dict[str, tuple[int, str]]:
+        """Of each name the version in production, and a text that changes with it."""
+        same = and_(VersionRow.model_id == ModelRow.id, VersionRow.number == ModelRow.production)
+        wanted = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
+        found = self.session.execute(wanted.join(VersionRow, same)).all()
+        return {name: (number, f"{number}-{body[:16]}-{head[:16]}") for name, number, body, head in found}
+
+    def unknown(self, name: str, version: int | None = None) -> UnknownError:
+        """What there is instead."""
+        versions, _ = self.numbers(name)
+        if version is not None and versions:
+            return UnknownError(f"{name} has no version {version}; it has {', '.join(map(str, versions))}.")
+        there = select(ModelRow.name).where(ModelRow.id.in_(select(VersionRow.model_id))).order_by(ModelRow.name)
+        names = self.session.scalars(there).all()
+        listed = f"there are: {', '.join(names)}." if names else "it is empty."
+        return UnknownError(
+            f"The store {self.home} has no model {name!r}; {listed}",
+            did_you_mean(name, names) or "Train one: medloupe train FOLDER --name NAME",
+        )
