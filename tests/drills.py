@@ -95,8 +95,15 @@ class Line:
 
     def close(self) -> None:
         if self._streams is not None:
-            self._streams[1].close()
+            self._streams[1].transport.abort()  # nothing is unsent, and a loop that ends soon need not wait
             self._streams = None
+
+    async def __aenter__(self) -> Line:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+        await asyncio.sleep(0)  # the loop closes the socket
 
 
 def post(path: str, picture: bytes) -> bytes:
@@ -255,10 +262,10 @@ def _change(live: Live, store: Store, how: str, version: int | None) -> Change:
     """One change of what is in production. version: None goes back to the one before."""
 
     async def by_http() -> None:
-        line, verb = Line(live.port), "rollback" if version is None else "promote"
+        verb = "rollback" if version is None else "promote"
         said = {} if version is None else {"version": version}
-        reply = await line.ask(post_json(f"/api/v1/models/{NAME}/{verb}", said))
-        line.close()
+        async with Line(live.port) as line:
+            reply = await line.ask(post_json(f"/api/v1/models/{NAME}/{verb}", said))
         assert reply is not None and reply.status == 200, reply
 
     async def by_store() -> None:
@@ -300,19 +307,19 @@ async def swapping(
     over = False
 
     async def client() -> None:
-        line, request = Line(port), post(f"/api/v1/models/{NAME}/predict?heatmap=true", image)
-        while not over:
-            reply = await line.ask(request)
-            seen.answers += 1
-            if reply is None or reply.status != 200:
-                seen.failed += 1
-                continue
-            said = reply.json()
-            seen.mixed += not oracle.agrees(said)
-            async with news:
-                replies.append((reply, said["version"]))
-                news.notify_all()
-        line.close()
+        request = post(f"/api/v1/models/{NAME}/predict?heatmap=true", image)
+        async with Line(port) as line:
+            while not over:
+                reply = await line.ask(request)
+                seen.answers += 1
+                if reply is None or reply.status != 200:
+                    seen.failed += 1
+                    continue
+                said = reply.json()
+                seen.mixed += not oracle.agrees(said)
+                async with news:
+                    replies.append((reply, said["version"]))
+                    news.notify_all()
 
     async def shown(version: int, since: float) -> float:
         """When a request that was sent after `since` was answered by the version."""
@@ -380,22 +387,19 @@ async def leaving(
     rng = np.random.default_rng(clients)
 
     async def client() -> None:
-        line = Line(port)
-        while True:
-            reply = await line.ask(request)
-            if reply is None:
-                seen.refused += 1
-                return
-            if reply.status == 200:
-                seen.answered += 1
-            elif reply.status == 0 and reply.fresh:
-                seen.lost_fresh += 1
-            elif reply.status == 0:
-                seen.lost_kept += 1
-            else:
-                seen.other[reply.status] = seen.other.get(reply.status, 0) + 1
-            if idle:
-                await asyncio.sleep(float(rng.uniform(0, idle)))
+        async with Line(port) as line:
+            while (reply := await line.ask(request)) is not None:
+                if reply.status == 200:
+                    seen.answered += 1
+                elif reply.status == 0 and reply.fresh:
+                    seen.lost_fresh += 1
+                elif reply.status == 0:
+                    seen.lost_kept += 1
+                else:
+                    seen.other[reply.status] = seen.other.get(reply.status, 0) + 1
+                if idle:
+                    await asyncio.sleep(float(rng.uniform(0, idle)))
+        seen.refused += 1
 
     asking = [asyncio.create_task(client()) for _ in range(clients)]
     await asyncio.sleep(float(rng.uniform(0.3, 0.6)) + idle)
@@ -426,30 +430,29 @@ async def until_killed(port: int, image: bytes, seconds: float, kill: Callable[[
     ask = post(f"/api/v1/models/{NAME}/predict", image)
 
     async def client(number: int) -> None:
-        line = Line(port)
         turn = 0
-        while (reply := await line.ask(ask)) is not None and reply.status == 200:
-            said = reply.json()
-            told.answers[said["id"]] = said
-            turn += 1
-            right = (turn + number) % 2 == 0
-            reply = await line.ask(post_json(f"/api/v1/predictions/{said['id']}/feedback", {"right": right}))
-            if reply is None or reply.status != 200:
-                break
-            told.feedback[said["id"]] = right
+        async with Line(port) as line:
+            while (reply := await line.ask(ask)) is not None and reply.status == 200:
+                said = reply.json()
+                told.answers[said["id"]] = said
+                turn += 1
+                right = (turn + number) % 2 == 0
+                reply = await line.ask(post_json(f"/api/v1/predictions/{said['id']}/feedback", {"right": right}))
+                if reply is None or reply.status != 200:
+                    break
+                told.feedback[said["id"]] = right
         assert reply is None or reply.status in (0, 200), reply
-        line.close()
 
     async def promoter() -> None:
-        line = Line(port)
-        while True:
-            target = 1 if told.versions == {2} else 2
-            told.versions |= {target}
-            reply = await line.ask(post_json(f"/api/v1/models/{NAME}/promote", {"version": target}))
-            if reply is None or reply.status == 0:
-                return
-            assert reply.status == 200, reply
-            told.versions = {target}
+        async with Line(port) as line:
+            while True:
+                target = 1 if told.versions == {2} else 2
+                told.versions |= {target}
+                reply = await line.ask(post_json(f"/api/v1/models/{NAME}/promote", {"version": target}))
+                if reply is None or reply.status == 0:
+                    return
+                assert reply.status == 200, reply
+                told.versions = {target}
 
     asking = [asyncio.create_task(client(i)) for i in range(4)] + [asyncio.create_task(promoter())]
     await asyncio.sleep(seconds)
@@ -524,11 +527,10 @@ async def capacity(port: int, image: bytes, seconds: float, clients: int = 8) ->
 
     async def client() -> None:
         nonlocal count
-        line = Line(port)
-        while time.monotonic() < until:
-            reply = await line.ask(request)
-            count += reply is not None and reply.status == 200
-        line.close()
+        async with Line(port) as line:
+            while time.monotonic() < until:
+                reply = await line.ask(request)
+                count += reply is not None and reply.status == 200
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return count / seconds
@@ -565,14 +567,14 @@ async def overload(
             seen.wrong.append(f"{reply.status} {reply.body[:200]!r}")
 
     async def health() -> None:
-        line = Line(port)
-        while not over:
-            reply = await line.ask(get("/healthz"))
-            if reply is None or reply.status != 200:
-                seen.wrong.append("health")
-            else:
-                seen.health.append(reply.ms)
-            await asyncio.sleep(0.05)
+        async with Line(port) as line:
+            while not over:
+                reply = await line.ask(get("/healthz"))
+                if reply is None or reply.status != 200:
+                    seen.wrong.append("health")
+                else:
+                    seen.health.append(reply.ms)
+                await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(health())
     began = time.monotonic()
@@ -589,4 +591,5 @@ async def overload(
     await watching
     for line in free:
         line.close()
+    await asyncio.sleep(0)
     return seen

@@ -89,9 +89,9 @@ def _fill(_: Live, folder: Path) -> Callable[[], None]:
 
 
 def _limit_files(live: Live, _: Path) -> Callable[[], None]:
-    """Let no file of the server grow; returns what lets them."""
+    """Let no file of the server grow beyond what SQLite needs for reading; returns what lets them."""
     before = resource.prlimit(live.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(live.process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    resource.prlimit(live.process.pid, resource.RLIMIT_FSIZE, (40 << 10, before[1]))
     return lambda: (resource.prlimit(live.process.pid, resource.RLIMIT_FSIZE, before), None)[1]
 
 

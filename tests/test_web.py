@@ -23,11 +23,11 @@ from medloupe.errors import UnreadableImageError
 from medloupe.records import Prediction, Refusal
 from medloupe.rules import Rules
 from medloupe.serving import readings, views
+from medloupe.serving.asking import Answer
 from medloupe.serving.catalog import CheckUp, Point
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.language import language
-from medloupe.serving.service import Answer
 from medloupe.store import Store
 from trained import Trained
 
@@ -381,7 +381,7 @@ def answer(checkup: CheckUp | None, p: dict[str, float], called: str, refused: R
         refused=refused,
         timings={"decode": 3.0},
     )
-    return Answer(id="f" * 32, prediction=prediction, checkup=checkup)
+    return Answer(id="f" * 32, prediction=prediction, checkup=checkup, digest="0" * 64)
 
 
 def test_the_operating_point_in_words(chest: CheckUp) -> None:
@@ -415,6 +415,11 @@ def test_a_healthy_label_raises_no_flag(chest: CheckUp) -> None:
     assert not reading.flagged and reading.flags[0].startswith(EN.t("result.none_flagged"))
     reading = readings.reading(answer(three, {"normal": 0.75, "a": 0.05, "b": 0.2}, "normal"), EN, titles={})
     assert reading.flags == ("B: 20%, above the line of 10%",)
+
+
+def test_labels_as_people_read_them() -> None:
+    labels = ["ground_glass", "PNEUMONIA", "COVID", "MEL", "結核", "_"]
+    assert [views.pretty(n) for n in labels] == ["ground glass", "Pneumonia", "COVID", "MEL", "結核", "_"]
 
 
 def test_several_findings(chest: CheckUp) -> None:

@@ -172,9 +172,11 @@ def _people() -> People:
 def _password(stdin: bool) -> str:
     if stdin:
         try:
-            return sys.stdin.readline().rstrip("\r\n")
-        except UnicodeDecodeError as e:
-            raise MedloupeError("The password is not UTF-8 text.", "Check the terminal's or the file's encoding.") from e
+            said = sys.stdin.readline().rstrip("\r\n")
+            said.encode()  # Python may have let bytes through that are no text
+        except UnicodeError as e:
+            raise MedloupeError("The password is not UTF-8 text.", "Check the encoding of what sends it.") from e
+        return said
     if not sys.stdin.isatty():
         raise MedloupeError("There is nobody to ask for a password.", "Give it with --password-stdin.")
     return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

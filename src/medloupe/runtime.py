@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from medloupe.errors import ModelFileError
 from medloupe.settings import threads as default_threads
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession
 
 SILENT = 4  # ONNX Runtime's log severity "fatal": its errors are raised as well, so stderr need not repeat them
 
@@ -41,8 +41,8 @@ def session(source: str | Path | bytes, threads: int | None = None) -> Inference
         ) from error
 
 
-def session_options(threads: int) -> SessionOptions:
-    """What every session has in common; threads: of one run."""
+def session_options(threads: int) -> Any:
+    """onnxruntime.SessionOptions with what every session has in common; threads: of one run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,32 +1,27 @@
-"""The JSON routes: asking, predictions and feedback, models and their versions. docs/api.md is their manual."""
+"""The JSON routes of pictures: asking, predictions and feedback. docs/api.md is their manual."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.errors import ImageError, UnknownError
-from medloupe.names import check_name
 from medloupe.people import Person
 from medloupe.serving.auth import require
-from medloupe.serving.errors import HttpError, as_http
-from medloupe.serving.intake import body, flag, read
+from medloupe.serving.errors import as_http
+from medloupe.serving.intake import flag, read
 from medloupe.serving.journal import Entry
 from medloupe.serving.service import Answer, Service
 
 router = APIRouter()
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
 PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
-VersionNumber = Annotated[int, InPath(ge=1, lt=2**31)]
-_LISTED = 50  # labels of a check-up in the list of all
 _IMAGE = {"type": "string", "format": "binary", "description": "JPEG, PNG, DICOM, TIFF, WebP, BMP, GIF."}
 
 
@@ -89,22 +84,6 @@ class FeedbackIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     right: bool | None = None
     labels: list[Annotated[str, Field(max_length=1000)]] | None = Field(None, max_length=100)
-
-
-class PromoteIn(BaseModel):
-    """Which version answers from now on. force needs a reason, which goes into the audit log."""
-
-    model_config = ConfigDict(extra="forbid")
-    version: int = Field(ge=1, lt=2**31)
-    force: bool = False
-    reason: str = Field("", max_length=2000)
-
-
-class RollbackIn(BaseModel):
-    """Why the version before is to answer again."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: str = Field("", max_length=2000)
 
 
 FAILURES: dict[int | str, dict[str, Any]] = {
@@ -277,130 +256,6 @@ async def forget_image(request: Request, id: PredictionId) -> Response:
     await service_of(request).journal.forget(id, person, image_only=True)
     await audit(request, person, "image.delete", id)
     return Response(status_code=204)
-
-
-# ------------------------------------------------------------------ models
-
-
-@router.get("/api/v1/models", summary="All check-ups")
-async def models(request: Request) -> dict[str, Any]:
-    """Those in production, and the versions there are."""
-    require(request, "viewer")
-    service = service_of(request)
-    versions = await asyncio.to_thread(service.store.list)
-    return {
-        "models": [
-            {
-                "name": c.name,
-                "version": c.version,
-                "title": c.title,
-                "task": c.task,
-                "labels": list(c.labels[:_LISTED]),
-                "label_count": len(c.labels),
-                "auc": c.auc,
-                "versions": [v.version for v in versions if v.name == c.name],
-            }
-            for c in service.catalog.all()
-        ],
-        "broken": service.catalog.broken,
-    }
-
-
-@router.get("/api/v1/models/{name}", summary="One check-up and its versions")
-async def model(request: Request, name: Name) -> dict[str, Any]:
-    """Its labels, operating points, versions and who promoted what."""
-    require(request, "viewer")
-    service = service_of(request)
-    c = service.catalog.get(name)
-    versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
-    history = await asyncio.to_thread(service.store.history, name) if versions else []
-    return {
-        "name": name,
-        "version": c.version,
-        "title": c.title,
-        "task": c.task,
-        "labels": list(c.labels),
-        "input_size": c.size,
-        "auc": c.auc,
-        "operating_points": {
-            label: {"threshold": p.threshold, "sensitivity": p.sensitivity, "specificity": p.specificity}
-            for label, p in c.points.items()
-        },
-        "intended_use": c.intended_use,
-        "limits": list(c.limits),
-        "versions": [{"version": v.version, "created": v.created, "auc": v.auc} for v in versions],
-        "history": [change.as_json() for change in history],
-    }
-
-
-@router.get("/api/v1/models/{name}/card", summary="The evaluation passport")
-async def card(request: Request, name: Name, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None) -> Response:
-    """JSON; its keys stand in docs/card.md."""
-    require(request, "viewer")
-    return JSONResponse(await asyncio.to_thread(service_of(request).card, name, version))
-
-
-@router.get("/api/v1/models/{name}/versions/{version}/onnx", summary="Download the model", response_class=Response)
-async def download(request: Request, name: Name, version: VersionNumber) -> Response:
-    """One self-contained ONNX file."""
-    require(request, "viewer")
-    path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
-
-
-@router.get("/api/v1/models/{name}/compare", summary="Two versions on the same test records")
-async def compare(request: Request, name: Name, a: int, b: int) -> dict[str, Any]:
-    """Whether `a` is not worse than `b`: paired bootstrap over patients."""
-    require(request, "viewer")
-    _exists(request, name)
-    return (await asyncio.to_thread(service_of(request).store.compare, name, a, b)).as_json()
-
-
-@router.post("/api/v1/models/{name}/promote", summary="Put a version into production")
-async def promote(request: Request, name: Name, wish: PromoteIn) -> dict[str, Any]:
-    """Refused with 409 when it is worse than the one in production, unless forced with a reason."""
-    person = require(request, "admin")
-    _exists(request, name)
-    comparison = await service_of(request).promote(
-        name, wish.version, person, reason=wish.reason, force=wish.force, request_id=request.state.request_id
-    )
-    return {"name": name, "version": wish.version, "comparison": comparison and comparison.as_json()}
-
-
-@router.post("/api/v1/models/{name}/rollback", summary="Back to the version before")
-async def rollback(request: Request, name: Name, wish: Annotated[RollbackIn | None, Body()] = None) -> dict[str, Any]:
-    """Never refused while there is one."""
-    person = require(request, "admin")
-    _exists(request, name)
-    reason = wish.reason if wish else ""
-    version = await service_of(request).rollback(name, person, reason=reason, request_id=request.state.request_id)
-    return {"name": name, "version": version}
-
-
-@router.post(
-    "/api/v1/models/{name}/versions",
-    status_code=201,
-    summary="Add a model file as a new version",
-    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _IMAGE}}}},
-)
-async def add(request: Request, name: Name) -> dict[str, Any]:
-    """An ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
-    person = require(request, "admin")
-    check_name(name)
-    with admission(request).place(), admission(request).room() as room, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        with path.open("wb") as f:
-            async for chunk in body(request, room):
-                f.write(chunk)
-        if path.stat().st_size == 0:
-            raise HttpError(422, "no_model", "The request brings no model file.", "Send the ONNX file as the body.")
-        version = await service_of(request).add(name, path)
-    await audit(request, person, "model.add", f"{name}@{version}")
-    return {"name": name, "version": version}
-
-
-def _exists(request: Request, name: str) -> None:
-    service_of(request).catalog.get(name)
 
 
 async def audit(

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from medloupe import __version__
 from medloupe.errors import MedloupeError
 from medloupe.people import People
-from medloupe.serving import api, openinference, web
+from medloupe.serving import api, modelsapi, openinference, web
 from medloupe.serving.auth import Attempts, Guard, Memory, require
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.intake import Admission
@@ -55,6 +55,7 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     app.state.admission = Admission(queue, service.workers)
     app.state.metrics = Metrics(service, app.state.admission)
     app.include_router(api.router)
+    app.include_router(modelsapi.router)
     app.include_router(openinference.router)
     app.include_router(web.router)
     app.mount("/static", web.static_files(), name="static")

@@ -25,13 +25,18 @@ class HttpError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.message = message
-        self.hint = hint
+        self.message = _sendable(message)
+        self.hint = _sendable(hint)
         self.headers = dict(headers or {})
 
     def as_json(self) -> dict[str, Any]:
         """The body of the answer."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+def _sendable(text: str) -> str:
+    """Texts of clients may hold halves of characters, which cannot be sent back."""
+    return text.encode("utf-8", "replace").decode()
 
 
 _STATUS: tuple[tuple[type[MedloupeError], int, str], ...] = (  # the first that fits counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +123,7 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     )
 
 
-async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncIterator[bytes]:
+async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
     """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and int(told) > limit:

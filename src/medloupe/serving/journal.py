@@ -213,15 +213,16 @@ class Journal:
                 return
 
     def _commit(self, work: Sequence[tuple[Write, Any, Any]], last: bool = False) -> bool:
-        """One transaction; False where it failed and nobody was told, because each may be tried alone."""
+        """One transaction; False where it failed and nobody was told, because each is tried again alone."""
         try:
             if self._connection is None:
-                self._connection = self._engine.connect()
+                # Taking the write lock at the start waits for other writers; later, after a read, it would not.
+                self._connection = self._engine.execution_options(writing=True).connect()
             with self._connection.begin():
                 results = [write(self._connection) for write, _, _ in work]
         except Exception as e:
-            self._disconnect()  # it may be what failed
-            if not last and len(work) > 1:
+            self._disconnect()  # it may be what failed: a database that was started anew knows it no longer
+            if not last:
                 return False
             error = _failed(e) if isinstance(e, SQLAlchemyError | OSError) else e
             for _, loop, done in work:

@@ -136,7 +136,8 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
         raise HttpError(415, "compressed", "Compressed requests are not read.", "Send them as they are.")
     with admission(request).place(), admission(request).room() as room:
         data = b"".join([chunk async for chunk in body(request, room)])
-        wish = tensors.parse(data, request.headers.get("inference-header-content-length"))
+        told = request.headers.get("inference-header-content-length")
+        wish = await service.in_pool(tensors.parse, data, told)  # many numbers take long
         if len(wish.image) > MAX_IMAGES:
             raise HttpError(
                 413,

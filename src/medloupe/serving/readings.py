@@ -16,10 +16,10 @@ from medloupe.serving.views import Label, in_words, pretty
 
 if TYPE_CHECKING:
     from medloupe.decoding import Preview
+    from medloupe.serving.asking import Answer
     from medloupe.serving.catalog import CheckUp
     from medloupe.serving.errors import HttpError
     from medloupe.serving.journal import Entry
-    from medloupe.serving.service import Answer
 
 _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
@@ -218,8 +218,13 @@ def _reading(
         return Reading(**{**common, "limits": ()}, state="refused", **_refusal(said, titles, lang))
     called = _called(said, several)
     points = checkup.points if checkup else {}
-    thresholds = {n: points[n].threshold for n in probabilities if n in points}
     sought = checkup.positive if checkup else None
+    # Labels that say healthy have a line too, but crossing it is no reason to raise a flag.
+    thresholds = {
+        n: points[n].threshold
+        for n in probabilities
+        if n in points and (n == sought if sought in points else not healthy(n))
+    }
     order = sorted(probabilities, key=lambda n: -probabilities[n])
     about = [sought] if sought is not None and sought in points else called[:3]
     return Reading(
@@ -227,7 +232,7 @@ def _reading(
         state="answered",
         says=lang.t("result.finds") if several else lang.t("result.most_like"),
         headline=lang.listed(_capital(pretty(n)) for n in called) or lang.t("result.nothing"),
-        **_flag(sought, probabilities, thresholds, lang),
+        **_flag(probabilities, thresholds, lang),
         bars=tuple(_bar(n, probabilities[n], thresholds.get(n), n in called, lang) for n in order),
         inwords=tuple(_point(n, checkup, lang) for n in about if checkup and n in points),
         heats=tuple(
@@ -262,15 +267,9 @@ def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language)
     }
 
 
-def _flag(
-    sought: str | None, probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language
-) -> dict[str, Any]:
-    """Which labels that matter are above their line, whatever is most probable; those that say healthy do not count."""
-    counting = {
-        n: limit
-        for n, limit in thresholds.items()
-        if limit is not None and (n == sought if sought in thresholds else not healthy(n))
-    }
+def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language) -> dict[str, Any]:
+    """Which of the labels that raise flags are above their line, whatever is most probable."""
+    counting = {n: limit for n, limit in thresholds.items() if limit is not None}
     if not counting:
         return {}
     # In single precision, as flags are announced.

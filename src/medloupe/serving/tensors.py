@@ -19,6 +19,10 @@ import numpy as np
 from medloupe.serving.errors import HttpError
 
 MAX_ELEMENTS = 200_000_000  # of one tensor; far above what a body may carry
+MAX_JSON = 16 * 2**20
+"""Most bytes of JSON: files as base64 fill it sooner than numbers."""
+_MOST_OF = {b",": 2_000_000, b"[": 1_000_000, b"{": 10_000}  # in JSON; each costs far more in memory than on the wire
+_MOST_DIMENSIONS = 8
 _FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
 
 
@@ -35,15 +39,24 @@ class Inference:
 def parse(body: bytes, header_length: str | None) -> Inference:
     """The request in a body. header_length: of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
 
-    Raises HttpError 400 for what is not of the protocol.
+    Raises HttpError 400 for what is not of the protocol, 413 for more JSON than is read.
     """
     end = len(body)
     if header_length is not None:
-        if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+        digits = header_length if header_length.isascii() and header_length.isdigit() else ""
+        if not 0 < len(digits) < 12 or int(digits) > len(body):
             raise _bad(f"Inference-Header-Content-Length is {header_length[:40]!r}; the body has {len(body):,} bytes.")
-        end = int(header_length)
+        end = int(digits)
+    text = body[:end]
+    if len(text) > MAX_JSON or any(text.count(mark) > most for mark, most in _MOST_OF.items()):
+        raise HttpError(
+            413,
+            "too_much_json",
+            f"The JSON is too large: at most {MAX_JSON >> 20} MiB and {_MOST_OF[b',']:,} numbers are read.",
+            "Send pixels as binary tensor data, or image files as BYTES.",
+        )
     try:
-        said = json.loads(body[:end])
+        said = json.loads(text)
     except (ValueError, RecursionError) as e:
         raise _bad(f"The request is no JSON ({str(e)[:100]}).") from e
     inputs = said.get("inputs") if isinstance(said, Mapping) else None
@@ -94,8 +107,12 @@ def render(
 
 def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
     shape, kind = entry.get("shape"), entry.get("datatype")
-    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
-        raise _bad("`shape` of the image must be a list of whole numbers above 0.")
+    if (
+        not isinstance(shape, list)
+        or not 0 < len(shape) <= _MOST_DIMENSIONS
+        or not all(type(n) is int and 0 < n < 2**31 for n in shape)
+    ):
+        raise _bad("`shape` of the image must be a short list of whole numbers above 0.")
     if math.prod(shape) > MAX_ELEMENTS:
         raise _bad(f"An image tensor of shape {shape} is too large.")
     size = _parameter(entry, "binary_data_size")
@@ -123,13 +140,13 @@ def _named(entry: Any) -> bool:
 
 
 def _from_numbers(data: Any) -> np.ndarray:
-    try:
-        values = np.asarray(data)
-    except (ValueError, TypeError, OverflowError, RecursionError) as e:
+    try:  # as objects: an array of texts would give each the room of the longest
+        values = np.asarray(data, object).ravel().tolist()
+    except (ValueError, TypeError, RecursionError) as e:
         raise _bad("`data` of the image must be numbers, flat or nested evenly.") from e
-    if values.size == 0 or values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
-        raise _bad("`data` of the image must be whole numbers from 0 to 255.")
-    return values.astype(np.uint8).ravel()
+    if set(map(type, values)) != {int} or min(values) < 0 or max(values) > 255:
+        raise _bad("`data` of the image must be whole numbers from 0 to 255, flat or nested evenly.")
+    return np.array(values, np.uint8)
 
 
 def _from_base64(data: Any) -> list[bytes]:

@@ -52,8 +52,9 @@ class Card:
 
 
 def pretty(label: str) -> str:
-    """A label as people read it: "ground_glass" → "ground glass"; capitals and other scripts stay as they are."""
-    return label.replace("_", " ").strip() or label
+    """A label as people read it: "ground_glass" → "ground glass", "PNEUMONIA" → "Pneumonia"; COVID and MEL stay."""
+    text = label.replace("_", " ").strip() or label
+    return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text
 
 
 def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
