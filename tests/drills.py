@@ -145,6 +145,14 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
+def until(true: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait for something to become true. Raises AssertionError when it does not."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
 # ------------------------------------------------------------------ versions that can be told apart
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,14 +57,14 @@ def test_a_damaged_new_version_leaves_the_old_one_answering(three: Home, tmp_pat
             blob = _blob(store, number, part)
             sound = blob.read_bytes()
             _set_production(store, number, lambda: blob.write_bytes(sound[:-64] + bytes(64)))  # noqa: B023
-            _until(lambda: client.get("/readyz").json()["broken"] == [NAME])
+            drills.until(lambda: client.get("/readyz").json()["broken"] == [NAME])
             ready = client.get("/readyz")
             assert (ready.status_code, ready.json()["status"]) == (200, "ready")
             assert live.ask(NAME, image).json()["version"] == 1
             assert "damaged" in client.get("/api/v1/models").json()["broken"][NAME]
             blob.write_bytes(sound)
             store.rollback(NAME, actor="test")
-            _until(lambda: client.get("/readyz").json()["broken"] == [])
+            drills.until(lambda: client.get("/readyz").json()["broken"] == [])
             assert live.ask(NAME, image).json()["version"] == 1
         assert any(line["event"] == "version not loaded" for line in live.lines())
 
@@ -81,7 +80,7 @@ def test_a_damaged_optimised_copy_is_made_again(three: Home, tmp_path: Path, dam
         copy.write_bytes(data[:half] if damage == "cut" else data[:half] + bytes(200_000) + data[half + 200_000 :])
     assert copies
     with running(home) as live, live.client() as client:
-        _until(lambda: {m["name"] for m in client.get("/api/v1/models").json()["models"]} >= {NAME, "imagenet"})
+        drills.until(lambda: {m["name"] for m in client.get("/api/v1/models").json()["models"]} >= {NAME, "imagenet"})
         assert client.get("/readyz").json()["broken"] == []
         assert Oracle.of({1: three[1][1]}, drills.picture()).agrees(live.ask(NAME, drills.picture()).json())
 
@@ -108,10 +107,3 @@ def _set_production(store: Store, number: int, damage: Callable[[], object]) -> 
     store._check_parts = check  # type: ignore[method-assign]
     store.promote(NAME, number, actor="test")
     store._check_parts = checked  # type: ignore[method-assign]
-
-
-def _until(true: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)

@@ -238,6 +238,18 @@ def test_forms_of_others_are_refused(live: Live) -> None:
     assert httpx.post(live.url + "/checkups/spots", files=files, headers=evil).status_code == 403
 
 
+def test_broken_forms_are_refused_and_nothing_worse(live: Live) -> None:
+    with browser(live) as client:
+        csrf = token(client.get("/checkups/spots"))
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        for body in (b"\xff\xfe=%", b"csrf=" + csrf.encode() + b"&right=%00", b"a&" * 600, b"x" * 70_000, b"%zz"):
+            got = client.post("/predictions/0/feedback", content=body, headers=kind)
+            assert 400 <= got.status_code < 500, body[:20]
+        assert client.post("/predictions/0/feedback", json={}).status_code == 415
+        for path in ("/predictions/%00", "/predictions/x", "/checkups/%00", "/history?before=%00"):
+            assert client.get(path).status_code < 500, path
+
+
 def test_let_the_app_choose(live: Live) -> None:
     with browser(live) as client:
         page = ask(client, ("a.png", png(3)), path="/choose")
@@ -282,7 +294,8 @@ def test_promote_refused_forced_and_rolled_back(ada: httpx.Client) -> None:
     assert back.headers["location"] == "/models/spots?promoted=1"
     assert "promote.refused" in ada.get("/audit").text
     assert "spots, version 1" in ada.get("/checkups/spots").text
-    assert ada.post("/models/spots/promote", data={"csrf": csrf, "version": "two"}).status_code == 422
+    for nonsense in ("two", "1" * 20, "-1", ""):
+        assert ada.post("/models/spots/promote", data={"csrf": csrf, "version": nonsense}).status_code == 422
 
 
 # ------------------------------------------------------------------ people

@@ -5,7 +5,6 @@ With --json each command prints lines on stdout, described in docs/models.md.
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +53,7 @@ def models_add(
     from medloupe import console
     from medloupe.intake import add_file
 
-    added = add_file(file, name=name, actor=_actor())
+    added = add_file(file, name=name, actor=_operator())
     if json:
         console.print_json({"added": added.name, "version": added.version, "onnx": str(added.onnx)})
     else:
@@ -82,7 +81,7 @@ def models_promote(
         raise typer.BadParameter("a forced promotion needs --reason; it goes into the audit log.")
     store = Store.open()
     try:
-        comparison = store.promote(name, version, actor=_actor(), reason=reason, force=force)
+        comparison = store.promote(name, version, actor=_operator(), reason=reason, force=force)
     except PromotionRefusedError as e:
         if json:
             c = e.comparison
@@ -109,7 +108,7 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
     from medloupe.store import Store
 
     check_name(name)
-    number = Store.open().rollback(name, actor=_actor(), reason=reason)
+    number = Store.open().rollback(name, actor=_operator(), reason=reason)
     if json:
         console.print_json({"rolled_back": name, "version": number})
     else:
@@ -142,7 +141,7 @@ def models_remove(
     what = f"version {version} of {name}" if version else f"all versions of {name}"
     if not yes and not typer.confirm(f"Remove {what}?", err=True):
         raise typer.Exit(1)
-    removed = Store.open().remove(name, version, actor=_actor())
+    removed = Store.open().remove(name, version, actor=_operator())
     if json:
         from medloupe import console
 
@@ -152,9 +151,7 @@ def models_remove(
         typer.echo(f"Removed {what}.", err=True)
 
 
-def _actor() -> str:
-    """Who sits at the command line, for the audit log."""
-    try:
-        return f"local:{getpass.getuser()}"
-    except (OSError, KeyError, ImportError):  # a user without a name, as in some containers
-        return "local"
+def _operator() -> str:
+    from medloupe.people import operator
+
+    return operator()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def engine(home: Path) -> Engine:
     lite = where.get_backend_name() == "sqlite"
     try:
         made = create_engine(
-            where, **({"poolclass": NullPool, "connect_args": {"timeout": 30}} if lite else {"pool_pre_ping": True})
+            where,
+            hide_parameters=True,  # else tracebacks in the log would show what people sent
+            **({"poolclass": NullPool, "connect_args": {"timeout": 30}} if lite else {"pool_pre_ping": True}),
         )
     except ImportError as e:
         raise StoreError(
@@ -63,6 +66,7 @@ def engine(home: Path) -> Engine:
         ) from e
     weakref.finalize(made, made.pool.dispose)  # whoever drops the engine need not remember its open connections
     if lite:
+        _keep_private(where.database or "")
         event.listen(made, "connect", _prepare)
         event.listen(made, "begin", _begin)
     try:
@@ -103,6 +107,12 @@ def unusable(where: URL, error: SQLAlchemyError) -> StorageError:
     elif code == sqlite3.SQLITE_BUSY:
         hint = "Another program keeps it busy: close that and try again."
     return StorageError(f"The database {where.database} cannot be used: {first}.", hint)
+
+
+def _keep_private(path: str) -> None:
+    """Make the database file, if it is new, for its owner's eyes only: it will hold password hashes and answers."""
+    with suppress(OSError):  # it is there, or SQLite will say why it cannot be made
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(connection: Any, _: Any) -> None:

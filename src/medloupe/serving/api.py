@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.errors import ImageError, UnknownError
 from medloupe.people import Person
 from medloupe.serving.auth import require
+from medloupe.serving.download import Download
 from medloupe.serving.errors import as_http
-from medloupe.serving.intake import flag, read
+from medloupe.serving.intake import JsonRoute, flag, read
 from medloupe.serving.journal import Entry
 from medloupe.serving.service import Answer, Service
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
 PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
 _IMAGE = {"type": "string", "format": "binary", "description": "JPEG, PNG, DICOM, TIFF, WebP, BMP, GIF."}
@@ -146,22 +147,24 @@ async def predict_plain(request: Request) -> Response:
     """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out; without `model`, or
     with `auto`, the app chooses."""
     person = require(request, "clinician")
-    with admission(request).place(), admission(request).room() as room:
+    with admission(request).room() as room:
         upload = await read(request, room)
         name = upload.fields.get("model", "").strip()
         file, data = upload.one()
         wanted = flag(upload.fields.get("heatmap"))
-        answer = await _ask(request, person, None if name in ("", "auto") else name, (file, data), wanted, None)
+        with admission(request).place():
+            answer = await _ask(request, person, None if name in ("", "auto") else name, (file, data), wanted, None)
     return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
 
 
 async def _predict(request: Request, person: Person, name: str | None, heatmap: bool, version: int | None) -> Response:
-    with admission(request).place(), admission(request).room() as room:
+    with admission(request).room() as room:
         upload = await read(request, room)
-        if len(upload.images) == 1:
-            answer = await _ask(request, person, name, upload.images[0], heatmap, version)
-            return JSONResponse(answer.as_json())
-        said = [await _ask_kindly(request, person, name, image, heatmap, version) for image in upload.images]
+        with admission(request).place():
+            if len(upload.images) == 1:
+                answer = await _ask(request, person, name, upload.images[0], heatmap, version)
+                return JSONResponse(answer.as_json())
+            said = [await _ask_kindly(request, person, name, image, heatmap, version) for image in upload.images]
     return JSONResponse({"predictions": said})
 
 
@@ -246,7 +249,7 @@ async def image(request: Request, id: PredictionId) -> Response:
     if found is None:
         raise UnknownError(f"The image of the prediction {id} is not kept.", "Images are only kept with --keep-images.")
     path, suffix = found
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{id}.{suffix}")
+    return Download(path, media_type="application/octet-stream", filename=f"{id}.{suffix}")
 
 
 @router.delete("/api/v1/predictions/{id}/image", status_code=204, summary="Delete the kept image")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastapi.routing import APIRoute
 from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message
 
 from medloupe.serving.errors import HttpError
 
@@ -23,8 +28,13 @@ MAX_BODY = 40 * 2**20
 MAX_IMAGES = 32
 """Most images in one request."""
 
+MAX_SAID = 64 * 2**10
+"""Largest body of the routes that take JSON."""
+
 _ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
 _PATIENCE = 30.0  # seconds to wait for the next bytes of a body
+_SLOWEST = 1024  # bytes a second; slower ones would hold connections for as long as they like
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1")
 _RAW = ("image/", "application/dicom", "application/octet-stream")
 
 
@@ -73,7 +83,10 @@ class Admission:
 
     @contextmanager
     def room(self) -> Iterator[_Room]:
-        """Hold memory for a body while the block runs."""
+        """Hold memory for a body while the block runs; a place is for when it is there, or slow clients would hold
+        them all. Raises HttpError 503 where there is none now, so that no body is sent in vain."""
+        if self.taken >= self.places:
+            raise self._busy(f"All {self.places} places are taken.")
         room = _Room(self)
         try:
             yield room
@@ -123,28 +136,31 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     )
 
 
-async def body(request: Request, room: _Room, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
+async def body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
     """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
     told = request.headers.get("content-length", "")
-    if told.isascii() and told.isdigit() and int(told) > limit:
+    if told.isascii() and told.isdigit() and (len(told) > 15 or int(told) > limit):
         raise _too_large(limit)
     total = 0
     stream = aiter(request.stream())
+    began = time.monotonic()
     while True:
+        left = began + _PATIENCE + total / _SLOWEST - time.monotonic()
         try:
-            chunk = await asyncio.wait_for(_next(stream), _PATIENCE)
+            chunk = await asyncio.wait_for(_next(stream), min(left, _PATIENCE))
         except StopAsyncIteration:
             return
         except TimeoutError as e:
             raise HttpError(
-                408, "too_slow", f"No bytes came for {_PATIENCE:.0f} s.", "Check the connection and try again."
+                408, "too_slow", f"Too few bytes came within {_PATIENCE:.0f} s.", "Check the connection and try again."
             ) from e
         except ClientDisconnect as e:
             raise HttpError(400, "disconnected", "The connection was closed in the middle of the request.") from e
         total += len(chunk)
         if total > limit:
             raise _too_large(limit)
-        room.take(len(chunk))
+        if room is not None:
+            room.take(len(chunk))
         yield chunk
 
 
@@ -158,7 +174,32 @@ class _InMemory(MultiPartParser):
     spool_max_size = MAX_BODY + 1
 
 
+class JsonRoute(APIRoute):
+    """A route whose JSON is read within limits before FastAPI sees it, which would take any amount of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler around FastAPI's own."""
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+
+        async def within_limits(request: Request) -> Response:
+            data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": data, "more_body": False}
+
+            return await handler(Request(request.scope, receive))
+
+        return within_limits
+
+
 async def _form(request: Request, room: _Room, limit: int) -> Upload:
+    charset = parse_options_header(request.headers.get("content-type", ""))[1].get(b"charset", b"utf-8")
+    if charset.lower() not in _CHARSETS:  # of Python's many, some are slow and some give what is no text
+        raise HttpError(
+            415, "unsupported_charset", f"The form is in {charset[:40].decode('latin-1')!r}.", "Send it as UTF-8."
+        )
     parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_IMAGES)
     try:
         form = await parser.parse()
@@ -187,7 +228,10 @@ def _no_image() -> HttpError:
 
 def _too_large(limit: int) -> HttpError:
     return HttpError(
-        413, "too_large", f"The request is larger than {limit >> 20} MiB.", "Send fewer or smaller images at once."
+        413,
+        "too_large",
+        f"The request is larger than {f'{limit >> 20} MiB' if limit >= 1 << 20 else f'{limit >> 10} KiB'}.",
+        "Send fewer or smaller images at once." if limit > MAX_SAID else "Write less.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from medloupe.people import Person
 
 _MOST = 256  # writes in one transaction
+_ID = re.compile("[0-9a-f]{32}")
 Write = Callable[[Connection], Any]
 
 
@@ -132,7 +134,7 @@ class Journal:
         """A person's answers, the newest first. before: the time of the last one seen."""
         wanted = select(PredictionRow).where(PredictionRow.user_id == person.id)
         if before:
-            wanted = wanted.where(PredictionRow.at < before)
+            wanted = wanted.where(PredictionRow.at < before.replace("\0", ""))  # which PostgreSQL cannot take
         wanted = wanted.order_by(PredictionRow.at.desc(), PredictionRow.id).limit(limit)
         with self._engine.connect() as c:
             return self._entries(c, c.execute(wanted).all())
@@ -161,6 +163,8 @@ class Journal:
     # ------------------------------------------------------------------ within
 
     def _find(self, c: Connection, id: str, person: Person) -> Any:
+        if not _ID.fullmatch(id):
+            return None
         wanted = select(PredictionRow).where(PredictionRow.id == id)
         if person.role != "admin":
             wanted = wanted.where(PredictionRow.user_id == person.id)

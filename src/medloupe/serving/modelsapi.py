@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.names import check_name
 from medloupe.serving.api import Name, admission, audit, service_of
 from medloupe.serving.auth import require
+from medloupe.serving.download import Download
 from medloupe.serving.errors import HttpError
-from medloupe.serving.intake import body
+from medloupe.serving.intake import JsonRoute, body
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 VersionNumber = Annotated[int, InPath(ge=1, lt=2**31)]
 _LISTED = 50  # labels of a check-up in the list of all
 _FILE = {"type": "string", "format": "binary", "description": "An ONNX file that medloupe exported."}
@@ -103,7 +104,7 @@ async def download(request: Request, name: Name, version: VersionNumber) -> Resp
     """One self-contained ONNX file."""
     require(request, "viewer")
     path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
+    return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
 
 @router.get("/api/v1/models/{name}/compare", summary="Two versions on the same test records")
@@ -145,14 +146,15 @@ async def add(request: Request, name: Name) -> dict[str, Any]:
     """An ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
     person = require(request, "admin")
     check_name(name)
-    with admission(request).place(), admission(request).room() as room, tempfile.TemporaryDirectory() as folder:
+    with admission(request).room() as room, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as f:
             async for chunk in body(request, room):
                 f.write(chunk)
         if path.stat().st_size == 0:
             raise HttpError(422, "no_model", "The request brings no model file.", "Send the ONNX file as the body.")
-        version = await service_of(request).add(name, path)
+        with admission(request).place():
+            version = await service_of(request).add(name, path)
     await audit(request, person, "model.add", f"{name}@{version}")
     return {"name": name, "version": version}
 

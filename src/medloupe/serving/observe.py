@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.serving.errors import HttpError
@@ -103,6 +104,8 @@ class Observe:
 
         try:
             await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            status = status or 499  # nobody is there to be told
         except Exception:
             log.exception("unexpected", extra={"request_id": id})
             if status == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -134,8 +135,9 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
     service = service_of(request)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, "compressed", "Compressed requests are not read.", "Send them as they are.")
-    with admission(request).place(), admission(request).room() as room:
+    with admission(request).room() as room, ExitStack() as at_work:
         data = b"".join([chunk async for chunk in body(request, room)])
+        at_work.enter_context(admission(request).place())
         told = request.headers.get("inference-header-content-length")
         wish = await service.in_pool(tensors.parse, data, told)  # many numbers take long
         if len(wish.image) > MAX_IMAGES:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import HttpError
+from medloupe.serving.intake import MAX_SAID, body
 from medloupe.serving.language import CODES, COOKIE, Language, choose
 
 # Nothing from elsewhere, no script or style within a page; blob: shows pictures before they are sent.
@@ -26,7 +27,6 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_FORM = 64 * 2**10  # bytes of a form without pictures
 _YEAR = 365 * 86400
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -97,13 +97,12 @@ async def form(request: Request) -> dict[str, list[str]]:
     kind = request.headers.get("content-type", "")
     if not kind.startswith("application/x-www-form-urlencoded"):
         raise HttpError(415, "unsupported_media_type", "Expected the fields of a form.", "Use the form on the page.")
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _FORM:
-            raise HttpError(413, "too_large", "The form is too long.", "Write less.")
+    data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
     try:
-        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
+        fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
+        if any("\0" in value for values in fields.values() for value in values):
+            raise ValueError("a zero character")
+        return fields
     except ValueError as e:
         raise HttpError(422, "bad_form", "The form cannot be read.", "Reload the page and try again.") from e
 

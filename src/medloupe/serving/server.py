@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import select
 import signal
 import socket
@@ -11,6 +12,7 @@ import struct
 import sys
 import threading
 from contextlib import suppress
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
@@ -18,11 +20,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medloupe.errors import MedloupeError
+from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import Admission
 
 DRAIN = 0.3  # seconds between saying "not ready" and closing the door
 ARRIVE = 0.05  # seconds for taking in who knocked before the door was closed
 SILENCE = 1.0  # seconds after which nothing more is expected of a connection that was kept open
+ASK = 30.0  # seconds for the head of a request, from connecting or from its first byte
+MAX_HEAD = 64 * 2**10  # bytes of the head of a request
 FINISH = 60  # seconds that requests at work may take after that
 _SYN_ONLY = (  # a socket filter over the TCP header: what opens a connection is dropped, all else passes
     (0x30, 0, 0, 13),  # A = the byte of flags
@@ -36,13 +41,91 @@ _SO_ATTACH_FILTER = 26  # of Linux
 
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, which a server that leaves closes after an answer or a silence, and never while a request
-    may be on its way: a client that keeps its connection cannot know that the server is about to close it."""
+    may be on its way: a client that keeps its connection cannot know that the server is about to close it.
+
+    The head of a request is bounded in time and size, which uvicorn with httptools leaves open.
+    """
+
+    _head = 0  # bytes of the head that is being read
+    _fields = 0  # of which in headers that are complete
+    _reading = False  # whether one is
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Also those that were waiting at the door when it was closed."""
         super().connection_made(transport)
+        self._be_patient()
         if (b"connection", b"close") in self.server_state.default_headers:
             self.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._be_patient(False)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Up to the end of an overlong head, which is answered by 431."""
+        if self._reading:
+            self._head += len(data)
+        if self._head > MAX_HEAD:
+            self._refuse(
+                431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
+            )
+            return
+        super().data_received(data)
+        if self._patience is None and self.timeout_keep_alive_task is None and not self._at_work():
+            self._be_patient()  # bytes between two requests
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._reading, self._head, self._fields = True, 0, 0
+        self._be_patient()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuses heads that came in one piece."""
+        self._fields += len(name) + len(value) + 4
+        if self._fields + len(self.url) > MAX_HEAD:
+            self._head = MAX_HEAD + 1
+            raise ValueError("the head of the request is too large")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The request may be answered."""
+        self._reading, self._head = False, 0
+        self._be_patient(False)
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is told so as everything else is."""
+        if self._head > MAX_HEAD:
+            self._refuse(
+                431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
+            )
+        else:
+            self._refuse(400, "bad_request", "This is no HTTP request.", "Use a browser, curl or another HTTP client.")
+
+    def _be_patient(self, wait: bool = True) -> None:
+        """Wait ASK seconds for the rest of a head, from now; or no longer."""
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(ASK, self._give_up) if wait else None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if not self._at_work():
+            self._refuse(408, "too_slow", f"No request came within {ASK:.0f} s.", "Try again.")
+
+    def _refuse(self, status: int, code: str, message: str, hint: str) -> None:
+        """Answer outside the application, and close."""
+        if self.transport.is_closing():
+            return
+        if not self._at_work():  # else the answer would be taken for that to an earlier request
+            body = json.dumps(HttpError(status, code, message, hint).as_json()).encode()
+            head = {"content-type": "application/json", "content-length": len(body), "connection": "close"}
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in head.items())]
+            self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Close the connection when that loses nothing."""
@@ -162,7 +245,7 @@ def serve(app: Any, listening: socket.socket) -> None:
         lifespan="on",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=FINISH,
-        h11_max_incomplete_event_size=64 * 1024,
+        ws="none",
     )
     server = Server(config, app.state.admission)
     assert threading.current_thread() is threading.main_thread()

@@ -4,6 +4,7 @@ modules; JSON is in api.py."""
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -27,7 +28,7 @@ from medloupe.tables import now
 __all__ = ["error_page", "router", "static_files"]
 router = APIRouter(include_in_schema=False)
 Name = Annotated[str, InPath(max_length=64)]
-Id = Annotated[str, InPath(max_length=64)]
+Id = Annotated[str, InPath(max_length=64, pattern=r"^[^\x00]*$")]  # which PostgreSQL refuses
 _PAGE = 30  # answers on one page of the history
 
 
@@ -104,9 +105,10 @@ async def _result(request: Request, name: str | None) -> Response:
     titles = _titles(service)
     found: list[readings.Reading] = []
     status = 200
-    with admission(request).place(), admission(request).room() as room:
+    with admission(request).room() as room, ExitStack() as at_work:
         upload = await read(request, room)
         check_csrf(request, upload.fields.get("csrf", ""))
+        at_work.enter_context(admission(request).place())
         for file, data in upload.images:
             try:
                 answer = await service.ask(name, data, person=person, file=file, heatmap=True, preview=True)

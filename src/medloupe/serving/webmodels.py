@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
 from medloupe.serving.api import service_of
 from medloupe.serving.auth import check_csrf, require
 from medloupe.serving.catalog import title
+from medloupe.serving.download import Download
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import HttpError
 from medloupe.serving.language import Language
@@ -95,7 +96,7 @@ async def passport(request: Request, name: Name, version: Number) -> Response:
     """The report of a version, as it was written when it was trained."""
     require(request, "viewer")
     path = await asyncio.to_thread(service_of(request).file, name, version, "report.html")
-    return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
+    return Download(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
 
 
 @router.get("/models/{name}/{version}/model.onnx")
@@ -103,7 +104,7 @@ async def download(request: Request, name: Name, version: Number) -> Response:
     """The self-contained model file."""
     require(request, "viewer")
     path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
+    return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
 
 def passport_path(service: Service, name: str, version: int | None) -> str:
@@ -263,6 +264,6 @@ def _change(c: Any, language: Language) -> dict[str, Any]:
 
 def _number(text: str) -> int:
     """A version number from a form. Raises MedloupeError."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) < 2**31):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
         raise MedloupeError(f"{text[:20]!r} is no version number.", "Choose one from the list.")
     return int(text)

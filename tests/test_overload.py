@@ -1,0 +1,67 @@
+"""Ten times more than it can do: what is let in is answered, the rest is told at once to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+import drills
+from drills import NAME, Oracle
+from live import Live, running
+from medloupe.store import Store
+from trained import Trained
+
+
+@pytest.fixture(scope="module")
+def narrow(_trained: Trained, tmp_path_factory: pytest.TempPathFactory):
+    """A server with eight places."""
+    home = tmp_path_factory.mktemp("overload") / "home"
+    shutil.copytree(_trained.home, home)
+    with running(home, "--queue", "8") as live:
+        yield live
+
+
+def test_ten_times_its_capacity(narrow: Live, _trained: Trained) -> None:
+    image = drills.picture()
+    oracle = Oracle.of({1: Store(_trained.home).get(NAME, 1)}, image)
+    seen = asyncio.run(drills.overload(narrow.port, oracle, image, seconds=4, calm=1.5))
+    assert seen.wrong == []
+    assert len(seen.accepted) > seen.capacity, "it goes on working"
+    assert len(seen.rejected) > 4 * len(seen.accepted)
+    assert drills.percentile(seen.rejected, 0.5) < 50
+    assert drills.percentile(seen.health, 0.5) < 50
+    # Most places wait for a worker: nobody waits longer than for the requests before, many times over.
+    assert drills.percentile(seen.accepted, 0.5) < 20 * 1000 * 8 / seen.capacity
+    with narrow.client() as client:
+        figures = client.get("/metrics").text
+    assert f"medloupe_rejected {float(len(seen.rejected))}" in figures
+    assert "medloupe_requests_at_work 0.0" in figures
+    assert narrow.ask(NAME, image).status_code == 200, "and afterwards all is as before"
+
+
+def test_uploads_that_never_end_hold_places_and_nothing_else(narrow: Live) -> None:
+    """Eight clients stop in the middle of their upload: others are refused, and served as soon as those go away."""
+    request = drills.post(f"/api/v1/models/{NAME}/predict", drills.picture())
+    stuck = [socket.create_connection(("127.0.0.1", narrow.port), 30) for _ in range(8)]
+    try:
+        for connected in stuck:
+            connected.sendall(request[:-100])
+        drills.until(lambda: narrow.ask(NAME, drills.picture()).status_code == 503)
+        with narrow.client() as client:
+            for path in ("/healthz", "/readyz", "/"):
+                assert client.get(path).status_code == 200
+        refused = narrow.ask(NAME, drills.picture())
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+        assert int(refused.headers["retry-after"]) >= 1
+        stuck[0].sendall(request[-100:])
+        assert stuck[0].recv(65536).startswith(b"HTTP/1.1 200")
+    finally:
+        for connected in stuck:
+            connected.close()
+    drills.until(lambda: narrow.ask(NAME, drills.picture()).status_code == 200)
+    with narrow.client() as client:
+        drills.until(lambda: "medloupe_upload_bytes 0.0" in client.get("/metrics").text)
