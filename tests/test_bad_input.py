@@ -165,7 +165,6 @@ def test_models_that_are_not_there(trained: Trained, tmp_path: Path, capsys: Cap
     run(capsys, "predict", "spot", image).failed("no model 'spot'", "Did you mean 'spots'?")
     run(capsys, "predict", "spots@9", image).failed("no version 9", "it has 1")
     run(capsys, "predict", "spots@x", image).failed("'x' is not a whole number", "NAME@3")
-    run(capsys, "predict", "auto", image).failed("auto")
     run(capsys, "predict", tmp_path / "m.onnx", image).failed("no file", "m.onnx")
     write(tmp_path / "m.onnx", "hello")
     run(capsys, "predict", tmp_path / "m.onnx", image).failed("m.onnx is text, not ONNX")

@@ -28,6 +28,7 @@ ARRIVE = 0.05  # seconds for taking in who knocked before the door was closed
 SILENCE = 1.0  # seconds after which nothing more is expected of a connection that was kept open
 ASK = 30.0  # seconds for the head of a request, from connecting or from its first byte
 MAX_HEAD = 64 * 2**10  # bytes of the head of a request
+_OVERLONG = 431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
 FINISH = 60  # seconds that requests at work may take after that
 _SYN_ONLY = (  # a socket filter over the TCP header: what opens a connection is dropped, all else passes
     (0x30, 0, 0, 13),  # A = the byte of flags
@@ -68,9 +69,7 @@ class Connection(HttpToolsProtocol):
         if self._reading:
             self._head += len(data)
         if self._head > MAX_HEAD:
-            self._refuse(
-                431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
-            )
+            self._refuse(*_OVERLONG)
             return
         super().data_received(data)
         if self._patience is None and self.timeout_keep_alive_task is None and not self._at_work():
@@ -99,11 +98,12 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is told so as everything else is."""
         if self._head > MAX_HEAD:
-            self._refuse(
-                431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
-            )
+            self._refuse(*_OVERLONG)
         else:
             self._refuse(400, "bad_request", "This is no HTTP request.", "Use a browser, curl or another HTTP client.")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing of note: it is answered as any other request."""
 
     def _be_patient(self, wait: bool = True) -> None:
         """Wait ASK seconds for the rest of a head, from now; or no longer."""

@@ -1,0 +1,22 @@
+"""Who goes first on a busy machine: taking requests in and turning them away, before work on pictures.
+
+Both compete for the same few cores. A thread that has been computing for seconds would otherwise be as entitled to the
+next milliseconds as the one that only has to say "come back later", and under overload that one would be late.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+
+BY = 10
+"""Steps of `nice`. A machine that has nothing else to do works as fast as before."""
+
+
+def give_way() -> None:
+    """Let the calling thread, and what it starts, yield to the others. Only Linux has this for threads."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BY)
