@@ -38,8 +38,8 @@ from medloupe.store import Store
 COUNTS = {"swaps": 500, "sigterm": 20, "sigkill": 100, "overload": 10}
 
 
-def prepared(scratch: Path, given: Path | None) -> tuple[Path, dict[int, Model]]:
-    """A home with three versions of one model, trained on pictures made up here unless one is given."""
+def trained(scratch: Path, given: Path | None) -> Path:
+    """A home with one model in it, trained on pictures made up here; or a copy of the given one."""
     home = scratch / "home"
     if given is not None:
         shutil.copytree(given, home)
@@ -48,7 +48,7 @@ def prepared(scratch: Path, given: Path | None) -> tuple[Path, dict[int, Model]]
         command = [sys.executable, "-m", "medloupe", "train", str(data), "--name", NAME]
         environment = {**os.environ, "MEDLOUPE_HOME": str(home)}
         subprocess.run(command, env=environment, check=True, capture_output=True)
-    return home, drills.add_versions(home, scratch)
+    return home
 
 
 def latencies(values: list[float], name: str) -> dict[str, float]:
@@ -169,7 +169,8 @@ def main() -> None:
     told = parser.parse_args()
     fine = True
     with tempfile.TemporaryDirectory(prefix="medloupe-faults-") as folder:
-        home, models = prepared(Path(folder), told.home)
+        home = trained(Path(folder), told.home)
+        models = drills.add_versions(home, Path(folder))
         for what in told.what:
             began = time.monotonic()
             figures, passed = DRILLS[what](home, models, told.count or COUNTS[what])

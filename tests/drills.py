@@ -199,9 +199,11 @@ def add_versions(home: Path, scratch: Path) -> dict[int, Model]:
     softer = Head(weight=first.head.weight / 8, bias=first.head.bias / 8, task=first.head.task)
     network = perturbed(first.backbone, scratch, 1)
     write_onnx(replace(first, backbone=network, head=softer), scratch / "whole.onnx")
-    whole = store.add(load(scratch / "whole.onnx"), write_files=write_files)
-    optimised(whole.backbone.path, whole.backbone.sha256, home / "cache" / "graphs")  # before it is needed
-    return {number: store.get(NAME, number) for number in (1, 2, 3)}
+    store.add(load(scratch / "whole.onnx"), write_files=write_files)
+    models = {number: store.get(NAME, number) for number in (1, 2, 3)}
+    network = models[3].backbone
+    optimised(network.path, network.sha256, home / "cache" / "graphs")  # before it is needed
+    return models
 
 
 @dataclass(slots=True)

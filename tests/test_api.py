@@ -88,6 +88,19 @@ def test_the_plain_form(live: Live) -> None:
         assert len(everyday["probabilities"]) == 5
 
 
+def test_one_picture_asked_of_many_models(live: Live) -> None:
+    with live.client() as client:
+        asked = {"params": {"models": "imagenet, spots", "heatmap": "true"}, "files": {"image": ("x.png", png())}}
+        said = client.post("/api/v1/predict", **asked).json()["predictions"]
+        assert [p["model"] for p in said] == ["imagenet", "spots"]
+        assert said[0]["timings"]["network"] == said[1]["timings"]["network"], "one pass of the network for both"
+        assert said[1]["probabilities"] == pytest.approx(live.ask("spots", png()).json()["probabilities"], abs=1e-5)
+        assert len(said[0]["heatmap"]) == 5
+        every = client.post("/api/v1/predict?models=all", files={"image": png()}).json()["predictions"]
+        assert {p["model"] for p in every} == {"imagenet", "spots"}
+        assert client.post("/api/v1/predict?models=spots,flu", files={"image": png()}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "parts", "status", "code"),
     [

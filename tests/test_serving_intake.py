@@ -32,7 +32,7 @@ def ask(admission: Admission) -> Ask:
 
     async def answer(request: Request) -> JSONResponse:
         try:
-            with admission.place(), admission.room() as room:
+            with admission.room() as room:
                 upload = await read(request, room, LIMIT)
                 held = admission.bytes
         except HttpError as e:
@@ -119,6 +119,32 @@ def test_a_body_that_stops_coming_is_given_up(ask: Ask, monkeypatch: pytest.Monk
 
     answer = asyncio.run(ask(content=stalled(), headers={"Content-Type": "image/png"}))
     assert (answer.status_code, answer.json()["error"]["code"]) == (408, "too_slow")
+
+
+def test_a_body_that_trickles_is_given_up(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_PATIENCE", 0.2)
+
+    async def trickling() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"1"
+            await asyncio.sleep(0.02)
+
+    answer = asyncio.run(ask(content=trickling(), headers={"Content-Type": "image/png"}))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "too_slow")
+    monkeypatch.setattr(intake, "_SLOWEST", 20)  # bytes a second
+    assert asyncio.run(ask(content=trickling(), headers={"Content-Type": "image/png"})).status_code == 200
+
+
+def test_nobody_sends_a_body_when_there_is_no_place(admission: Admission) -> None:
+    async def crowd() -> None:
+        with admission.place(), admission.place():
+            with pytest.raises(HttpError) as error, admission.room():
+                pass
+            assert error.value.status == 503
+        with admission.room():
+            assert admission.taken == 0, "who is still sending takes no place"
+
+    asyncio.run(crowd())
 
 
 def test_all_uploads_together_are_bounded(ask: Ask, admission: Admission, monkeypatch: pytest.MonkeyPatch) -> None:

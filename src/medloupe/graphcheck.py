@@ -163,8 +163,9 @@ def _check_sizes(model: ModelProto, called: str) -> None:
         onnx.checker.check_model(skeleton)
         graph = onnx.shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True).graph
     except Exception as error:  # the checker raises its own error, RuntimeError and ValueError
+        said = (str(error).strip() or repr(error)).splitlines()[0][:300].rstrip(" :.")
         raise ModelFileError(
-            f"{called} is not a valid ONNX graph: {(str(error).strip() or repr(error)).splitlines()[0][:300]}",
+            f"{called} is not a valid ONNX graph: {said}.",
             "It is damaged, or was not exported by medloupe.",
         ) from error
     for value in (*graph.input, *graph.value_info, *graph.output):

@@ -137,9 +137,29 @@ async def predict(
     openapi_extra=_takes(),
     summary="Let the app choose the check-up",
 )
-async def predict_auto(request: Request, heatmap: bool = False) -> Response:
-    """As above; the check-up that knows pictures of this kind answers, or none does and it is refused."""
-    return await _predict(request, require(request, "clinician"), None, heatmap, None)
+async def predict_auto(
+    request: Request,
+    heatmap: bool = False,
+    models: Annotated[str, Query(description="Ask these instead, by name, with commas; `all` for all.")] = "",
+) -> Response:
+    """The check-up that knows pictures of this kind answers, or none does and it is refused.
+
+    With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order.
+    """
+    person = require(request, "clinician")
+    if not models:
+        return await _predict(request, person, None, heatmap, None)
+    service = service_of(request)
+    names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
+    for name in names:
+        service.catalog.get(name)  # before the body is read
+    with admission(request).room() as room:
+        file, data = (await read(request, room)).one()
+        with admission(request).place():
+            answers = await service.ask_many(names, data, person=person, file=file, heatmap=heatmap)
+    for answer in answers:
+        note(request, answer)
+    return JSONResponse({"predictions": [a.as_json() for a in answers]})
 
 
 @router.post("/predict", openapi_extra=_takes("user", "model"), summary="The plain form")

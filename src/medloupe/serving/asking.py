@@ -96,9 +96,8 @@ class Asker:
         timings = {"decode": 1000 * (at - started)}
         seen = self.see(network, decoded.pixels[None], maps=heatmap)
         timings["network"] = 1000 * (time.perf_counter() - at)
-        at = time.perf_counter()
-        embedding = seen[0][0]
         if checkup is None:
+            embedding = seen[0][0]
             choice = router.choose(embedding)
             if choice.name is None:
                 refused = Refusal(reason=NOBODY, looks_like=router.looks_like(embedding))
@@ -109,9 +108,41 @@ class Asker:
             checkup = catalog.get(choice.name)
             if checkup.network_sha256 != network.network_sha256:  # it was exchanged in this very moment
                 seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
-                embedding = seen[0][0]
+        return self._answered(checkup, seen, timings, file, digest, shown)
+
+    def ask_many(self, checkups: Sequence[CheckUp], data: bytes, file: str, heatmap: bool) -> list[Answer]:
+        """The answers of several check-ups to one picture, in their order; each network runs once.
+
+        Raises ImageError, StoreError.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        passes: dict[str, tuple[list[np.ndarray], dict[str, float]]] = {}
+        answers: list[Answer] = []
+        for checkup in checkups:
+            if checkup.network_sha256 not in passes:
+                started = time.perf_counter()
+                decoded = self._decoders.decode(data, checkup.size)
+                at = time.perf_counter()
+                seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
+                spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
+                passes[checkup.network_sha256] = seen, spent
+            seen, spent = passes[checkup.network_sha256]
+            answers.append(self._answered(checkup, seen, dict(spent), file, digest, None))
+        return answers
+
+    def _answered(
+        self,
+        checkup: CheckUp,
+        seen: Sequence[np.ndarray],
+        timings: dict[str, float],
+        file: str,
+        digest: str,
+        shown: Preview | None,
+    ) -> Answer:
+        """What a check-up says to one picture that its network has seen."""
+        at = time.perf_counter()
         logits, parts = self.judge(checkup, seen, 0)
-        prediction = self.answer(checkup, embedding, logits, timings, file)
+        prediction = self.answer(checkup, seen[0][0], logits, timings, file)
         answer = Answer(id=secrets.token_hex(16), digest=digest, prediction=prediction, checkup=checkup, preview=shown)
         if parts is not None:
             order = [checkup.labels.index(label) for label in prediction.probabilities]

@@ -119,7 +119,7 @@ class CheckUp:
 def title(name: str) -> str:
     """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
     words = name.replace("-", " ").replace("_", " ").strip()
-    return "ImageNet" if name == "imagenet" else words[:1].upper() + words[1:]
+    return "Everyday objects" if name == "imagenet" else words[:1].upper() + words[1:]
 
 
 class Catalog:

@@ -175,6 +175,15 @@ class Service:
         await self.record([answer], [data], person)
         return answer
 
+    async def ask_many(
+        self, names: Sequence[str], data: bytes, *, person: Person, file: str = "", heatmap: bool = False
+    ) -> list[Answer]:
+        """The answers of several check-ups to one image file, each network run once. Raises ImageError, StoreError."""
+        checkups = [self.catalog.get(name) for name in dict.fromkeys(names)]
+        answers = await self.in_pool(self.asker.ask_many, checkups, data, file, heatmap)
+        await self.record(answers, [data] * len(answers), person)
+        return answers
+
     async def in_pool(self, function: Any, *arguments: Any) -> Any:
         """Run a function in one of the worker threads."""
         self._busy += 1

@@ -1,0 +1,78 @@
+"""The whole OpenAPI, asked by Schemathesis: no server error, and each answer is one of those documented."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.openapi.checks import UndefinedStatusCode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+import drills
+from live import Live, running
+from test_hostile import unharmed
+from trained import Trained
+
+HEALTH = ("/healthz", "/readyz", "/v2/health/ready")
+
+
+@pytest.fixture(scope="module")
+def server(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Its own: its models are promoted, rolled back and added to."""
+    home = tmp_path_factory.mktemp("schema") / "home"
+    shutil.copytree(_trained.home, home)
+    with running(home, "--keep-images") as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def api(server: Live) -> Any:
+    """The schema; half of all names and numbers in paths are those of something that is there."""
+    there = {"name": drills.NAME, "version": 1}
+    ids = [server.ask(drills.NAME, drills.picture()).json()["id"] for _ in range(3)]
+    found = schemathesis.openapi.from_url(server.url + "/openapi.json")
+
+    @found.hook
+    def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+        for key, value in (path_parameters or {}).items():
+            mark = crc32(repr(value).encode())
+            if mark % 2:
+                path_parameters[key] = ids[mark % 3] if key == "id" else there[key]  # pyright: ignore
+        return path_parameters
+
+    return found
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.parametrize()
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_every_operation(case: schemathesis.Case, server: Live) -> None:
+    answer = case.call(timeout=30)
+    assert answer.status_code < 500 or (answer.status_code == 503 and case.path in HEALTH), answer.text
+    if answer.status_code >= 400:
+        said = answer.json()["error"]
+        if case.path.startswith("/v2"):
+            assert isinstance(said, str)
+            assert said
+        else:
+            assert set(said) == {"code", "message", "hint"}
+            assert said["message"]
+    case.validate_response(
+        answer, checks=[status_code_conformance, content_type_conformance, response_schema_conformance]
+    )
+
+
+def test_nothing_of_it_stays(server: Live) -> None:
+    """After all of that."""
+    unharmed(server)
