@@ -17,19 +17,31 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 
 from medloupe import __version__
 from medloupe.images import fit
 from medloupe.records import Prediction
 from medloupe.serving import tensors
-from medloupe.serving.api import admission, note, service_of
+from medloupe.serving.api import FAILURES, admission, note, service_of
 from medloupe.serving.auth import require
 from medloupe.serving.catalog import CheckUp
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import MAX_IMAGES, body
 from medloupe.serving.service import Answer, Service
 
-router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+
+class Failure(BaseModel):
+    """The body of every answer that is no success: what went wrong and what to do."""
+
+    error: str
+
+
+router = APIRouter(
+    prefix="/v2",
+    tags=["Open Inference Protocol v2"],
+    responses={status: {**said, "model": Failure} for status, said in FAILURES.items()},
+)
 Name = Annotated[str, InPath(max_length=64)]
 VersionText = Annotated[str, InPath(max_length=10)]
 _TEXTS = ("prediction", "refused")
