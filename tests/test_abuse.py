@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -428,3 +429,41 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(server: Live) -> None:
             if number % 7 == 6:
                 connected.recv(10)
     time.sleep(0.5)
+
+
+# ------------------------------------------------------------------ texts that PostgreSQL cannot hold
+
+
+def test_zero_characters(_trained: Trained, tmp_path: Path, postgres_url: str) -> None:
+    """SQLite takes them in texts, PostgreSQL does not: nothing with one may come as far as the database."""
+    home = tmp_path / "home"
+    with running(home, "--keep-images", MEDLOUPE_DATABASE=postgres_url) as server, server.client() as client:
+        for _ in range(2):
+            added = client.post(f"/api/v1/models/{drills.NAME}/versions", content=_trained.onnx.read_bytes())
+            assert added.status_code == 201
+        told = client.post(PREDICT, files={"image": ("a\0b", drills.picture())})
+        at = f"/api/v1/predictions/{told.json()['id']}"
+        page = client.get("/history").text
+        token = page.partition('name="csrf" value="')[2].partition('"')[0] or client.cookies["medloupe_form"]
+        model = f"/api/v1/models/{drills.NAME}"
+        sent = [
+            client.get("/api/v1/predictions", params={"before": "\0"}),
+            client.get("/history", params={"before": "\0"}),
+            *(client.request(m, "/api/v1/predictions/%00") for m in ("GET", "DELETE")),
+            client.get("/api/v1/predictions/%00/image"),
+            client.get("/predictions/%00"),
+            client.post("/api/v1/predictions/%00/feedback", json={"right": True}),
+            client.post(at + "/feedback", json={"right": False, "labels": ["\0"]}),
+            client.post(model + "/promote", json={"version": 2, "force": True, "reason": "a\0b"}),
+            client.post(model + "/rollback", json={"reason": "a\0b"}),
+            client.get("/api/v1/models/%00/card", params={"version": 1}),
+            client.post("/api/v1/models/%00/promote", json={"version": 2}),
+            client.post("/api/v1/models/%00/versions", content=b"x"),
+            client.get("/models/%00"),
+            client.get("/v2/models/%00/versions/1"),
+            client.post("/login", data={"csrf": token, "name": "a\0b", "password": "c\0d"}),
+            client.post(f"/models/{drills.NAME}/promote", data={"csrf": token, "version": "2", "reason": "a\0b"}),
+            client.post(f"/models/{drills.NAME}/rollback", data={"csrf": token, "reason": "a\0b"}),
+        ]
+        assert {f"{a.request.method} {a.request.url}": a.status_code for a in sent if a.status_code >= 500} == {}
+        unharmed(server)

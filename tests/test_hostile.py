@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -192,3 +193,15 @@ def test_hostile_model_files(server: Live, valid: bytes) -> None:
     assert wrong == []
     assert [v["version"] for v in told["versions"]] == [1, 2]
     unharmed(server)
+
+
+def test_many_model_files_at_once_are_read_one_by_one(server: Live, valid: bytes) -> None:
+    def sent(number: int) -> int:
+        with server.client() as client:
+            return client.post(f"/api/v1/models/crowd-{number}/versions", content=valid).status_code
+
+    with burden(server.process.pid) as alone:
+        assert sent(0) == 201
+    with burden(server.process.pid) as together, ThreadPoolExecutor(5) as crowd:
+        assert list(crowd.map(sent, range(1, 6))) == [201] * 5
+    assert together.mib < 2 * alone.mib

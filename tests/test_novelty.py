@@ -24,8 +24,9 @@ from medloupe.export import build, write_onnx
 from medloupe.filecard import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile import load
 from medloupe.novelty import FEWEST, METHOD, Novelty, sketch
+from medloupe.parts import head_bytes, read_head
 from medloupe.predict import Predictor
-from medloupe.store import Store, _head, _head_bytes
+from medloupe.store import Store
 from trained import Trained
 
 LEVELS = (400, 200, 300)
@@ -259,12 +260,12 @@ def test_one_of_another_backbone_or_text_that_is_no_json_is_refused(fitted: Nove
 def test_a_head_without_one_is_kept_as_before(tmp_path: Path) -> None:
     """Blobs are named by their content: a head kept by an older medloupe must keep its name."""
     head = tiny.model(tmp_path).head
-    plain = _head_bytes(head, None)
+    plain = head_bytes(head, None)
     with np.load(io.BytesIO(plain)) as stored:
         assert sorted(stored) == ["bias", "weight"]
-    assert _head(plain, head.task)[1] is None
+    assert read_head(plain, head.task)[1] is None
     novelty = tiny_novelty(tmp_path)
-    back, again = _head(_head_bytes(head, novelty), head.task)
+    back, again = read_head(head_bytes(head, novelty), head.task)
     assert again is not None
     assert again.as_json() == novelty.as_json()
     assert np.array_equal(back.weight, head.weight)

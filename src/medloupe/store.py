@@ -20,7 +20,6 @@ from __future__ import annotations
 import datetime
 import errno
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,15 +28,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from medloupe.backbones import Backbone, BackboneCard
 from medloupe.blobs import Blobs
 from medloupe.errors import PromotionRefusedError, StorageError, StoreError
 from medloupe.files import locked, sync_folder, sync_up
-from medloupe.model import Head, Model
+from medloupe.model import Model
 from medloupe.names import Version, check_name
-from medloupe.novelty import Novelty
+from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head
 from medloupe.pending import Pending
 from medloupe.settings import home as default_home
 from medloupe.settings import setting
@@ -108,8 +104,8 @@ class Store:
         check_name(model.name)
         with self._writing():
             whole = model.onnx is not None and model.backbone.path == model.onnx
-            body = model.backbone.path.read_bytes() if whole else _backbone_bytes(model.backbone)
-            parts = [body, _head_bytes(model.head, model.novelty)]
+            body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
+            parts = [body, head_bytes(model.head, model.novelty)]
             blobs = [hashlib.sha256(data).hexdigest() for data in parts]
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
@@ -160,9 +156,9 @@ class Store:
             with self._asking() as versions:
                 row = versions.row(name, version)
             card = row.card
-            head, novelty = _head(self._blobs.get(row.head_blob), card["task"])
+            head, novelty = read_head(self._blobs.get(row.head_blob), card["task"])
             self._blobs.get(row.backbone_blob)  # whole, or it raises
-            backbone = _backbone(card["backbone"], self._blobs.path(row.backbone_blob), row.backbone_blob)
+            backbone = read_backbone(card["backbone"], self._blobs.path(row.backbone_blob), row.backbone_blob)
             page = self.folder(name, row.number) / "report.html"
             text = page.read_text("utf-8") if report and page.exists() else ""
         onnx = backbone.path if row.whole else None
@@ -438,30 +434,3 @@ def _sync(path: Path) -> None:
         return
     with path.open("r+b") as f:  # Windows flushes only what is open for writing
         os.fsync(f.fileno())
-
-
-def _backbone_bytes(backbone: Backbone) -> bytes:
-    data = backbone.path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != backbone.sha256:
-        raise StoreError(
-            f"The backbone {backbone.path} changed while it was in use; the model was not added.", "Train again."
-        )
-    return data
-
-
-def _head_bytes(head: Head, novelty: Novelty | None) -> bytes:
-    out = io.BytesIO()
-    more: dict[str, Any] = {} if novelty is None else novelty.as_arrays()
-    np.savez(out, weight=head.weight, bias=head.bias, **more)
-    return out.getvalue()
-
-
-def _head(data: bytes, task: Any) -> tuple[Head, Novelty | None]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return Head(weight=stored["weight"], bias=stored["bias"], task=task), Novelty.from_arrays(stored)
-
-
-def _backbone(entry: dict[str, Any], path: Path, sha256: str) -> Backbone:
-    """The backbone as it was when the version was made, whatever the installed package has today."""
-    card = BackboneCard.from_json(entry)
-    return Backbone(card=card, path=path, sha256=sha256)

@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 OVERHEAD = 3 * 2**20
 """Bytes counted for a session besides its network's file: its graph, and buffers that are not shared."""
 
+WIDE = 2
+"""Networks that may have a session over all cores besides the usual one; it maps the file once more."""
+
 
 @dataclass(slots=True)
 class _Entry:
-    """One network: a session for use beside others, and one over all cores for a request that is alone."""
+    """One network: a session for use beside others, and perhaps one over all cores for a request that is alone.
+
+    size: bytes of one session.
+    """
 
     path: Path
-    bytes: int
+    size: int
+    widened: bool = False
     users: int = 0
     narrow: InferenceSession | None = None
     wide: InferenceSession | None = None
     opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * (1 + self.widened)
 
 
 class Sessions:
@@ -86,6 +97,7 @@ class Sessions:
                 self._free.notify_all()
 
     def _session(self, entry: _Entry, wide: bool) -> InferenceSession:
+        wide = wide and self._may_widen(entry)
         found = entry.wide if wide else entry.narrow
         if found is not None:
             return found
@@ -99,6 +111,17 @@ class Sessions:
                     entry.narrow = found
                 self.loads += 1
         return found
+
+    def _may_widen(self, entry: _Entry) -> bool:
+        """Whether it may have a session over all cores: the first few networks, as long as nothing has to go for it."""
+        if entry.widened:
+            return True
+        with self._free:
+            held = self._entries.values()
+            if sum(e.widened for e in held) >= WIDE or sum(e.bytes for e in held) + entry.size > self.budget:
+                return False
+            entry.widened = True
+        return True
 
     def _take(self, sha256: str, path: Path) -> _Entry:
         with self._free:

@@ -6,6 +6,7 @@ are pages of the file, which several sessions and processes share and the system
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -23,6 +24,7 @@ from medloupe.runtime import session_options
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _SECONDS = 120  # a network that takes longer to optimise is none that could be served
 
 
@@ -153,10 +155,22 @@ def _share_allocator() -> None:
     """One arena for all sessions of the process: its size is set by how many run at once, not by how many there are."""
     import onnxruntime
 
+    _return_large_blocks()
+
     info = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     onnxruntime.create_and_register_allocator(info, None)
+
+
+def _return_large_blocks() -> None:
+    """Let glibc give every large block back as soon as it is free.
+
+    By itself it keeps blocks as large as those freed before in its heap, where what sessions keep then lies between
+    them: with 30 networks that was 170 MiB which nobody used and no trimming returned.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
 
 
 if __name__ == "__main__":

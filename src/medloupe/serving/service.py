@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe import settings, starter
 from medloupe.decoding import DecoderPool
-from medloupe.errors import MedloupeError, ModelFileError, StorageError, UnknownError, did_you_mean
+from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
 from medloupe.people import Person
 from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer
@@ -53,6 +53,7 @@ class Service:
         self.sessions = Sessions(memory, store.home / "cache" / "graphs", self.workers)
         self.decoders = DecoderPool(self.workers)
         self._busy = 0
+        self._adding = asyncio.Lock()
         self.asker = Asker(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
         self.catalog = Catalog(store, self.asker.warm)
         self.journal = Journal(self.engine, store.home / "kept")
@@ -101,10 +102,15 @@ class Service:
         return await asyncio.to_thread(work)
 
     async def add(self, name: str, path: Path) -> int:
-        """Add a model file as a new version of a name; its number. Raises ModelFileError.
+        """Add a model file as a new version of a name; its number. Raises MedloupeError.
 
-        It is read and tried in a process of its own: a hostile graph may need much memory, or make its reader crash.
+        It is read and tried in a process of its own, one at a time: a hostile graph may need much memory, or make its
+        reader crash.
         """
+        async with self._adding:
+            return await self._add(name, path)
+
+    async def _add(self, name: str, path: Path) -> int:
         command = [sys.executable, "-m", "medloupe", "models", "add", str(path), "--name", name, "--json"]
         environment = {**os.environ, "MEDLOUPE_HOME": str(self.store.home)}
         made = await asyncio.create_subprocess_exec(
@@ -115,7 +121,7 @@ class Service:
         except TimeoutError as e:
             made.kill()
             await made.wait()
-            raise ModelFileError(f"The model file was not read within {_ADDING} s.", "Send a smaller one.") from e
+            raise MedloupeError(f"The model file was not read within {_ADDING} s.", "Send a smaller one.") from e
         if made.returncode:
             lines = [line.strip() for line in err.decode(errors="replace").splitlines() if line.strip()]
             said = next((x.removeprefix("medloupe: ") for x in lines if x.startswith("medloupe: ")), "")
