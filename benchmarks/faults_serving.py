@@ -116,7 +116,7 @@ def sigkill(home: Path, models: dict[int, Model], count: int) -> tuple[dict[str,
         live = start(home, "--keep-images")
         surprises += drills.in_production(live) not in told.versions
         told.versions = {drills.in_production(live)}
-        asyncio.run(drills.until_killed(live.port, drills.picture(), rng.uniform(0.05, 0.4), live.process.kill, told))
+        asyncio.run(drills.until_killed(live.port, drills.picture(), rng.uniform(0.05, 0.6), live.process.kill, told))
         live.process.wait()
         lost += drills.lost(home, told)
     drills.age(home)
