@@ -1,7 +1,8 @@
 """Faults of a running server, counted: `python benchmarks/faults_serving.py WHAT [--count N]`, WHAT one or several of
 
 swaps     versions exchanged over HTTP and from another process under 8 clients (default 500)
-sigterm   servers told to end with requests in flight, half of them with idle connections (20)
+sigterm   servers told to end with requests in flight: 8 clients, half of the time with pauses that leave connections
+          idle, or 48 with light requests (20)
 sigkill   servers killed in the middle of predictions, feedback and promotions (100)
 overload  seconds of requests at ten times the server's capacity (10)
 
@@ -81,13 +82,15 @@ def sigterm(home: Path, models: dict[int, Model], count: int) -> tuple[dict[str,
     total = drills.Leaving()
     for i in range(count):
         live = start(home)
+        light = i % 4 == 3  # so many small requests that some are on their way at any moment
         seen = asyncio.run(
             drills.leaving(
                 live.port,
-                drills.picture(),
+                drills.get("/healthz") if light else drills.ask_for(drills.picture()),
                 lambda live=live: live.process.send_signal(signal.SIGTERM),
                 lambda live=live: live.process.poll() is not None,
-                idle=0.1 * (i % 2),
+                clients=48 if light else 8,
+                idle=0.01 if light else 0.1 * (i % 2),
             )
         )
         assert live.process.returncode == 0

@@ -122,6 +122,11 @@ def post_json(path: str, said: Any) -> bytes:
     return _request("POST", path, "application/json", json.dumps(said).encode())
 
 
+def ask_for(image: bytes) -> bytes:
+    """A whole request to the model."""
+    return post(f"/api/v1/models/{NAME}/predict", image)
+
+
 def get(path: str) -> bytes:
     """A whole request without a body."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
@@ -386,14 +391,13 @@ class Leaving:
 
 
 async def leaving(
-    port: int, image: bytes, stop: Callable[[], Any], gone: Callable[[], bool], *, clients: int = 8, idle: float = 0.0
+    port: int, request: bytes, stop: Callable[[], Any], gone: Callable[[], bool], *, clients: int = 8, idle: float = 0.0
 ) -> Leaving:
     """Ask with so many clients, stop the server after a moment, and go on until nobody lets them in.
 
     idle: the longest pause of a client between two requests, in seconds: connections then are idle when it leaves.
     """
     seen = Leaving()
-    request = post(f"/api/v1/models/{NAME}/predict", image)
     rng = np.random.default_rng(clients)
 
     async def client() -> None:

@@ -29,17 +29,25 @@ def server(home: Path) -> Live:
     return start(home)
 
 
-@pytest.mark.parametrize("idle", [0.0, 0.1])
-def test_sigterm_loses_no_request(server: Live, idle: float) -> None:
+@pytest.mark.parametrize(
+    ("request_", "clients", "idle"),
+    [
+        (drills.ask_for(drills.picture()), 8, 0.0),
+        (drills.ask_for(drills.picture()), 8, 0.1),
+        (drills.get("/healthz"), 48, 0.01),  # so many and so light that some are on their way at any moment
+    ],
+)
+def test_sigterm_loses_no_request(server: Live, request_: bytes, clients: int, idle: float) -> None:
     """Clients in a loop; with pauses between their requests some connections are idle when the server leaves."""
     process = server.process
     try:
         seen = asyncio.run(
             drills.leaving(
                 server.port,
-                drills.picture(),
+                request_,
                 lambda: process.send_signal(signal.SIGTERM),
                 lambda: process.poll() is not None,
+                clients=clients,
                 idle=idle,
             )
         )
@@ -48,7 +56,7 @@ def test_sigterm_loses_no_request(server: Live, idle: float) -> None:
     assert process.returncode == 0
     assert (seen.lost, seen.other) == (0, {})
     assert seen.answered > 8
-    assert seen.refused == 8, "each client was told in the end"
+    assert seen.refused == clients, "each client was told in the end"
     assert seen.seconds < 10
 
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from medloupe.model import Model
 from medloupe.names import check_name
+from medloupe.serving.graphs import optimised
 from medloupe.store import Store
 
 
@@ -34,4 +35,9 @@ def add_file(file: Path, *, name: str | None = None, actor: str = "local", store
         def write_files(into: Path, made: Model) -> None:
             write_onnx(made, into / "model.onnx")  # with its name and version here in its card
 
-        return (store or Store.open()).add(model, write_files=write_files, actor=actor)
+        store = store or Store.open()
+        added = store.add(model, write_files=write_files, actor=actor)
+    kept = store.get(added.name, added.version, report=False)
+    if kept.onnx is not None:  # so that no server has to do so at the promotion, while people wait
+        optimised(kept.onnx, kept.backbone.sha256, store.home / "cache" / "graphs")
+    return added

@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -43,6 +44,8 @@ REMEMBERED = 3.0
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _MOST = 4096  # look-ups remembered
+EVERYBODY = "any"  # the look-up that every request makes
+_GRACE = 1.5  # seconds more for which the old answer counts, while everybody's look-up is made again
 _FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 log = logging.getLogger("medloupe.serving")
 
@@ -187,7 +190,7 @@ class Guard:
         form_token = cookies.get(_cookie_name(FORM_COOKIE, scope), "")
         if not _FORM_TOKEN.fullmatch(form_token):
             form_token = secrets.token_urlsafe(24)
-        if not await self._memory.look("any", "", lambda _: self._people.any()):
+        if not await self._memory.look(EVERYBODY, "", lambda _: self._people.any()):
             self._check_local(headers)
             state.update(person=LOCAL, csrf=form_token, via="local")
             return
@@ -233,29 +236,48 @@ class Guard:
             )
 
 
+@dataclass(slots=True)
+class _Known:
+    """until: when it is too old, of time.monotonic(). old: what was known before, while this is being asked."""
+
+    until: float
+    answer: asyncio.Future[Any]
+    old: _Known | None = None
+
+    def usable(self, now: float) -> bool:
+        """Whether it still counts while a newer answer is waited for."""
+        self.old = None
+        return self.answer.done() and self.answer.exception() is None and now < self.until + _GRACE
+
+
 class Memory:
     """What was looked up in the database lately, so that it is not asked at each request. Holds no secrets."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, bytes], tuple[float, asyncio.Future[Any]]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
         self._threads = ThreadPoolExecutor(2, "guard")  # its own: slow work of others must not make everybody wait
 
     async def look(self, kind: str, secret: str, find: Callable[[str], Any]) -> Any:
-        """What `find` says of the secret, at most REMEMBERED seconds old; who asks meanwhile waits for the same answer.
+        """What `find` says of the secret, about REMEMBERED seconds old at most; who asks meanwhile waits for the same.
 
         kind: parts what is asked of different tables.
         """
         key = _key(kind, secret)
+        now = time.monotonic()
         found = self._known.get(key)
-        if found is None or found[0] <= time.monotonic():
-            until = time.monotonic() + REMEMBERED  # from before it is asked
-            found = until, asyncio.get_running_loop().run_in_executor(self._threads, find, secret)
+        if found is None or found.until <= now:
+            old = found if kind == EVERYBODY and found is not None and found.usable(now) else None
+            answer = asyncio.get_running_loop().run_in_executor(self._threads, find, secret)
+            found = _Known(until=now + REMEMBERED, answer=answer, old=old)  # from before it is asked
             self._known[key] = found
             self._known.move_to_end(key)
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
+        if found.old is not None and not found.answer.done() and found.old.usable(now):
+            return found.old.answer.result()  # nobody waits while it is asked again
+        found.old = None
         try:
-            return await asyncio.shield(found[1])
+            return await asyncio.shield(found.answer)
         except Exception:  # to be asked again by the next
             if self._known.get(key) is found:
                 del self._known[key]

@@ -162,11 +162,10 @@ class Catalog:
                 return False
             made = {name: c for name, c in self._now.items() if name in marks}
             self.broken = {name: e for name, e in self.broken.items() if marks.get(name) == self._marks.get(name)}
-            for name in starter.NAMES:
-                if name not in marks:
-                    made[name] = self._now.get(name) or self._load(name, None)
-            for name, mark in marks.items():
-                if name in self._now and mark == self._marks.get(name):
+            shipped = {name: (None, "") for name in starter.NAMES if name not in marks}
+            for name, mark in [*marks.items(), *shipped.items()]:
+                if name in self._now and mark == (self._marks | shipped).get(name):
+                    made[name] = self._now[name]
                     continue
                 try:
                     made[name] = self._load(name, mark[0])

@@ -71,7 +71,7 @@ class Admission:
     def place(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises HttpError 503 with Retry-After where there is none."""
         if self.taken >= self.places:
-            raise self._busy(f"All {self.places} places are taken.")
+            raise self.full()
         loop = asyncio.get_running_loop()
         started = loop.time()
         self.taken += 1
@@ -86,12 +86,16 @@ class Admission:
         """Hold memory for a body while the block runs; a place is for when it is there, or slow clients would hold
         them all. Raises HttpError 503 where there is none now, so that no body is sent in vain."""
         if self.taken >= self.places:
-            raise self._busy(f"All {self.places} places are taken.")
+            raise self.full()
         room = _Room(self)
         try:
             yield room
         finally:
             self.bytes -= room.bytes
+
+    def full(self) -> HttpError:
+        """What those are told for whom there is no place; it is counted."""
+        return self._busy(f"All {self.places} places are taken.")
 
     def _busy(self, message: str) -> HttpError:
         self.rejected += 1

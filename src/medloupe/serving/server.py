@@ -22,9 +22,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from medloupe.errors import MedloupeError
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import Admission
+from medloupe.serving.shedding import Shedding
 
 DRAIN = 0.3  # seconds between saying "not ready" and closing the door
 ARRIVE = 0.05  # seconds for taking in who knocked before the door was closed
+DOORS = 16
+"""Times the listening socket is watched. The event loop lets one connection in at a time by each, between two looks at
+those that are there; with one, new clients of a busy server wait for seconds before it could even refuse them."""
 SILENCE = 1.0  # seconds after which nothing more is expected of a connection that was kept open
 ASK = 30.0  # seconds for the head of a request, from connecting or from its first byte
 MAX_HEAD = 64 * 2**10  # bytes of the head of a request
@@ -233,8 +237,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: Any, listening: socket.socket) -> None:
     """Answer requests on a listening socket until SIGTERM or SIGINT."""
+    admission = app.state.admission
     config = uvicorn.Config(
-        app,
+        Shedding(app, admission, app.state.metrics),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -247,6 +252,6 @@ def serve(app: Any, listening: socket.socket) -> None:
         timeout_graceful_shutdown=FINISH,
         ws="none",
     )
-    server = Server(config, app.state.admission)
+    server = Server(config, admission)
     assert threading.current_thread() is threading.main_thread()
-    server.run([listening])
+    server.run([listening, *(listening.dup() for _ in range(DOORS - 1))])

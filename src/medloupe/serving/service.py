@@ -24,6 +24,7 @@ from medloupe.serving.asking import Asker
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.journal import Journal
+from medloupe.serving.priority import give_way
 from medloupe.store import Store
 from medloupe.tables import now
 
@@ -57,7 +58,7 @@ class Service:
         self.asker = Asker(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
         self.catalog = Catalog(store, self.asker.warm)
         self.journal = Journal(self.engine, store.home / "kept")
-        self._pool = ThreadPoolExecutor(self.workers, "answer")
+        self._pool = ThreadPoolExecutor(self.workers + 1, "answer", initializer=give_way)  # one waits for a decoder
         self.refresh()
         for _ in range(self.workers):  # so that the first picture does not wait for a decoder to start
             self._pool.submit(self.decoders.decode, _DOT, 32)
@@ -83,6 +84,7 @@ class Service:
         """Put a version into production, here at once and elsewhere within a second. Raises PromotionRefusedError."""
 
         def work() -> Comparison | None:
+            self.catalog.get(name, version)  # opens its network; what cannot be loaded is not promoted
             made = self.store.promote(
                 name, version, actor=person.name, reason=reason, force=force, request_id=request_id
             )
