@@ -14,8 +14,9 @@ import medloupe
 from generated import table, tissue
 from medloupe import settings
 from medloupe.backbones import BACKBONES, BackboneCard, backbone
-from medloupe.predict import Predictor, operating_points
+from medloupe.predict import Predictor
 from medloupe.readers import READERS
+from medloupe.rules import Rules
 from medloupe.runtime import session
 from medloupe.store import Store
 from medloupe.validation import validate
@@ -121,7 +122,7 @@ def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
     model = round_trip(data, "findings", tmp_path)
     assert model.card["confusion"] is None
     assert model.card["decision"] is None
-    limits = dict(zip(model.labels, operating_points(model.card), strict=True))
+    limits = dict(zip(model.labels, Rules.of(model.card).limits, strict=True))
     predictor, seen = Predictor(model), set()
     for record in data.records:
         said = predictor.predict(record.image)

@@ -17,8 +17,9 @@ from generated import run
 from medloupe import images
 from medloupe.errors import ImageError, NotAnImageError, UnreadableImageError
 from medloupe.features import digest_of, open_cache
-from medloupe.predict import Predictor, decision_weights, expand, operating_points
+from medloupe.predict import Predictor, expand
 from medloupe.readers.base import scan
+from medloupe.rules import Rules
 from medloupe.store import Store
 from trained import Trained
 
@@ -147,8 +148,8 @@ def test_the_announced_class_follows_the_card(trained: Trained) -> None:
     assert said.prediction == "sick"
     assert said.probabilities == model.predict(image).probabilities
     bare = {"labels": ["normal", "sick"], "task": "multiclass"}
-    assert operating_points(bare).tolist() == [0.5, 0.5]
-    assert decision_weights(bare).tolist() == [1, 1]
+    assert Rules.of(bare).limits.tolist() == [0.5, 0.5]
+    assert Rules.of(bare).weights.tolist() == [1, 1]
 
 
 def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -193,18 +192,6 @@ def in_turn(
         while running:
             yield running.pop(0).result()
             running += [pool.submit(one, path) for path in islice(waiting, 1)]
-
-
-def operating_points(card: Mapping[str, Any]) -> np.ndarray:
-    """Threshold (K,) of each label's operating point; one half where the card has none."""
-    rows = {row["label"]: row["operating_point"]["threshold"] for row in card.get("per_label") or ()}
-    return np.array([0.5 if rows.get(name) is None else rows[name] for name in card["labels"]])
-
-
-def decision_weights(card: Mapping[str, Any]) -> np.ndarray:
-    """What the probabilities (K,) are multiplied by before the largest is announced; ones where the card has none."""
-    weights = (card.get("decision") or {}).get("weights") or {}
-    return np.array([weights.get(name, 1.0) for name in card["labels"]])
 
 
 def expand(paths: Iterable[str]) -> Iterator[Path]:

@@ -14,8 +14,8 @@ from medloupe.errors import DataError, did_you_mean
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
 from medloupe.model import Model, probabilities
-from medloupe.predict import decision_weights, operating_points
 from medloupe.records import Dataset
+from medloupe.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,12 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     audited = audit(features, seed)
     logits = model.head.logits(features.embeddings[rows])
     p = probabilities(logits, model.card["task"])[None]
-    limits = operating_points(model.card)
+    rules = Rules.of(model.card)
+    limits = rules.limits.astype(np.float64)
     judged = Judged(
         probabilities=p,
-        answers=(p * decision_weights(model.card)).argmax(2),
-        flags=p >= limits.astype(np.float32),
+        answers=(p * rules.weights).argmax(2),
+        flags=p >= rules.limits,
         targets=targets[rows],
         groups=audited.groups[rows],
         labels=model.labels,
