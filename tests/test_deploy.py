@@ -405,8 +405,11 @@ def test_the_manual_of_the_api_names_every_route_and_no_other(home: Path):
 
 def test_the_manual_of_the_api_names_every_error_and_no_other():
     sources = "".join(p.read_text("utf-8") for p in (ROOT / "src/medloupe/serving").rglob("*.py"))
-    raised = set(re.findall(r'HttpError\(\s*\d{3},\s*"(\w+)"', sources))
-    raised |= set(re.findall(r'^    \(\w+Error, \d{3}, "(\w+)"\),$', sources, re.MULTILINE)) | {"method_not_allowed"}
+    raised = set(re.findall(r'[(=]\s*[45]\d\d,\s*"(\w+)", ', sources)) | set(
+        re.findall(r'HttpError\(\s*\d{3},\s*"(\w+)"', sources)
+    )
+    raised |= set(re.findall(r'^    \(\w+Error, \d{3}, "(\w+)"\),$', sources, re.MULTILINE))
+    raised |= {"method_not_allowed", "refused"}  # what the framework itself raises
     rows = re.findall(r"^\| [45]\d\d \| (.+?) \|", manual("api.md"), re.MULTILINE)
     assert {code for row in rows for code in re.findall(r"`(\w+)`", row)} == raised
 

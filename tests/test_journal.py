@@ -101,9 +101,20 @@ def test_the_newest_first_page_by_page(journal: Journal) -> None:
     together(lambda: journal.record(rows))
     first = journal.mine(LOCAL, limit=4)
     assert [e.id for e in first] == [r["id"] for r in rows[:5:-1]]
-    second = journal.mine(LOCAL, before=first[-1].at, limit=4)
+    second = journal.mine(LOCAL, before=f"{first[-1].at}_{first[-1].id}", limit=4)
     assert [e.id for e in second] == [r["id"] for r in rows[5:1:-1]]
     assert journal.mine(LOCAL, before="\0") == []
+
+
+def test_answers_of_the_same_moment_are_all_found(journal: Journal) -> None:
+    rows = [row(LOCAL, at="2026-01-01T00:00:00.000+00:00") for _ in range(7)]
+    together(lambda: journal.record(rows))
+    seen: list[str] = []
+    before = None
+    while page := journal.mine(LOCAL, before=before, limit=3):
+        seen += [e.id for e in page]
+        before = f"{page[-1].at}_{page[-1].id}"
+    assert sorted(seen) == sorted(r["id"] for r in rows)
 
 
 def test_the_last_word_counts(journal: Journal, people: tuple[Person, ...]) -> None:

@@ -604,3 +604,23 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("loaded ")
+
+
+@pytest.mark.parametrize(
+    ("card", "says"),
+    [
+        ({"decision": [1]}, "'decision'"),
+        ({"decision": {"weights": {"normal": "x"}}}, "weights"),
+        ({"decision": {"weights": {"normal": float("nan")}}}, "weights"),
+        ({"metrics": [1]}, "'metrics'"),
+        ({"data": "x"}, "'data'"),
+        ({"top_shown": "5"}, "'top_shown'"),
+        ({"limits": 5}, "'limits'"),
+        ({"limits": [5]}, "'limits'"),
+    ],
+)
+def test_a_card_that_no_server_could_use_is_refused(tmp_path: Path, card: dict[str, Any], says: str) -> None:
+    model = tiny.model(tmp_path)
+    sound = {**model.card, "backbone": model.backbone.as_json()}
+    assert filecard.card_fault(sound) == ""
+    assert says in filecard.card_fault({**sound, **card})

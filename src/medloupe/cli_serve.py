@@ -56,7 +56,10 @@ def serve(
     except MedloupeError as e:  # a store on a full disk or one that may only be read still serves
         typer.echo(f"medloupe: {e}", err=True)
     service = Service(store, memory=budget, keep_images=keep_images)
-    service.journal.sweep()
+    try:
+        service.journal.sweep()
+    except (MedloupeError, OSError) as e:
+        typer.echo(f"medloupe: {e}", err=True)
     app = create_app(service, loopback=is_loopback(host), hosts=allow_host or (), queue=queue)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)

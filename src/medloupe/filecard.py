@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import os
 import stat
 from collections import Counter
@@ -204,7 +205,27 @@ def card_fault(card: object) -> str:
         return f"names the label {label!r} twice"
     if not (card.get("version") is None or _is_whole(card["version"])):
         return "has a version that is no whole number"
-    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels))
+    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels)) or _parts_fault(card)
+
+
+def _parts_fault(card: Mapping[str, Any]) -> str:
+    """What every answer and every list of models relies on."""
+    for key in ("decision", "metrics", "data"):
+        if not isinstance(card.get(key), Mapping | None):
+            return f"has a {key!r} that is no object"
+    weights = (card.get("decision") or {}).get("weights")
+    if not isinstance(weights, Mapping | None) or not all(_is_number(w) for w in (weights or {}).values()):
+        return "has weights of its decision that are no numbers"
+    if not (card.get("top_shown") is None or _is_whole(card["top_shown"])):
+        return "has a 'top_shown' that is no whole number"
+    limits = card.get("limits")
+    if limits is not None and not (isinstance(limits, list) and all(isinstance(text, str) for text in limits)):
+        return "has 'limits' that are no list of texts"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _backbone_fault(entry: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,8 +37,6 @@ def add_file(file: Path, *, name: str | None = None, actor: str = "local", store
             write_onnx(made, into / "model.onnx")  # with its name and version here in its card
 
         store = store or Store.open()
-        added = store.add(model, write_files=write_files, actor=actor)
-    kept = store.get(added.name, added.version, report=False)
-    if kept.onnx is not None:  # so that no server has to do so at the promotion, while people wait
-        optimised(kept.onnx, kept.backbone.sha256, store.home / "cache" / "graphs")
-    return added
+        if model.backbone.path == own:  # kept as it is: no server is to optimise it at the promotion, while people wait
+            optimised(own, hashlib.sha256(data).hexdigest(), store.home / "cache" / "graphs")
+        return store.add(model, write_files=write_files, actor=actor)

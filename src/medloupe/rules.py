@@ -27,7 +27,7 @@ class Rules:
     def of(cls, card: Mapping[str, Any]) -> Rules:
         """Those of a card; thresholds are one half and weights one where it has none."""
         labels = tuple(card["labels"])
-        points = {row["label"]: row["operating_point"]["threshold"] for row in card.get("per_label") or ()}
+        points = {row["label"]: row["operating_point"].get("threshold") for row in card.get("per_label") or ()}
         weights = (card.get("decision") or {}).get("weights") or {}
         return cls(
             task=card["task"],

@@ -185,7 +185,7 @@ class Store:
                         created=row.created,
                         task=row.card["task"],
                         labels=tuple(row.card["labels"]),
-                        auc=(row.card.get("metrics") or {}).get("auc"),
+                        auc=auc if isinstance(auc := (row.card.get("metrics") or {}).get("auc"), dict) else None,
                         production=row.number == model.production,
                     )
                     for model, row in versions.all()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medloupe.errors import ImageError, UnknownError
 from medloupe.people import Person
 from medloupe.serving.auth import require
+from medloupe.serving.catalog import CheckUp
 from medloupe.serving.download import Download
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import JsonRoute, flag, read
@@ -127,8 +128,8 @@ async def predict(
 ) -> Response:
     """One picture: its prediction. Several: `{"predictions": […]}`."""
     person = require(request, "clinician")
-    service_of(request).catalog.get(name, version)  # before the body is read
-    return await _predict(request, person, name, heatmap, version)
+    checkup = await service_of(request).checkup(name, version)  # before the body is read, and the same for all of it
+    return await _predict(request, person, checkup, heatmap)
 
 
 @router.post(
@@ -148,15 +149,14 @@ async def predict_auto(
     """
     person = require(request, "clinician")
     if not models:
-        return await _predict(request, person, None, heatmap, None)
+        return await _predict(request, person, None, heatmap)
     service = service_of(request)
     names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
-    for name in names:
-        service.catalog.get(name)  # before the body is read
+    checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
     with admission(request).room() as room:
         file, data = (await read(request, room)).one()
         with admission(request).place():
-            answers = await service.ask_many(names, data, person=person, file=file, heatmap=heatmap)
+            answers = await service.ask_many(checkups, data, person=person, file=file, heatmap=heatmap)
     for answer in answers:
         note(request, answer)
     return JSONResponse({"predictions": [a.as_json() for a in answers]})
@@ -173,36 +173,35 @@ async def predict_plain(request: Request) -> Response:
         file, data = upload.one()
         wanted = flag(upload.fields.get("heatmap"))
         with admission(request).place():
-            answer = await _ask(request, person, None if name in ("", "auto") else name, (file, data), wanted, None)
+            checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
+            answer = await _ask(request, person, checkup, (file, data), wanted)
     return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
 
 
-async def _predict(request: Request, person: Person, name: str | None, heatmap: bool, version: int | None) -> Response:
+async def _predict(request: Request, person: Person, checkup: CheckUp | None, heatmap: bool) -> Response:
     with admission(request).room() as room:
         upload = await read(request, room)
         with admission(request).place():
             if len(upload.images) == 1:
-                answer = await _ask(request, person, name, upload.images[0], heatmap, version)
+                answer = await _ask(request, person, checkup, upload.images[0], heatmap)
                 return JSONResponse(answer.as_json())
-            said = [await _ask_kindly(request, person, name, image, heatmap, version) for image in upload.images]
+            said = [await _ask_kindly(request, person, checkup, image, heatmap) for image in upload.images]
     return JSONResponse({"predictions": said})
 
 
 async def _ask(
-    request: Request, person: Person, name: str | None, image: tuple[str, bytes], heatmap: bool, version: int | None
+    request: Request, person: Person, checkup: CheckUp | None, image: tuple[str, bytes], heatmap: bool
 ) -> Answer:
-    answer = await service_of(request).ask(
-        name, image[1], person=person, version=version, file=image[0], heatmap=heatmap
-    )
+    answer = await service_of(request).ask(checkup, image[1], person=person, file=image[0], heatmap=heatmap)
     note(request, answer)
     return answer
 
 
 async def _ask_kindly(
-    request: Request, person: Person, name: str | None, image: tuple[str, bytes], heatmap: bool, version: int | None
+    request: Request, person: Person, checkup: CheckUp | None, image: tuple[str, bytes], heatmap: bool
 ) -> dict[str, Any]:
     try:
-        return (await _ask(request, person, name, image, heatmap, version)).as_json()
+        return (await _ask(request, person, checkup, image, heatmap)).as_json()
     except ImageError as e:
         return {"file": image[0], **as_http(e).as_json()}
 
@@ -231,7 +230,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 async def predictions(
     request: Request, before: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> dict[str, Any]:
-    """`before`: the `at` of the last one seen, for the next page."""
+    """`before`: `AT_ID` of the last one seen, for the next page."""
     person = require(request, "clinician")
     found = await asyncio.to_thread(service_of(request).journal.mine, person, before, limit)
     return {"predictions": [entry_json(e) for e in found]}

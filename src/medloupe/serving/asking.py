@@ -107,6 +107,7 @@ class Asker:
                 return Answer(id=secrets.token_hex(16), digest=digest, prediction=nothing, checkup=None, preview=shown)
             checkup = catalog.get(choice.name)
             if checkup.network_sha256 != network.network_sha256:  # it was exchanged in this very moment
+                decoded = self._decoders.decode(data, checkup.size)
                 seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
         return self._answered(checkup, seen, timings, file, digest, shown)
 

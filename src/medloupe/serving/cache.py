@@ -89,7 +89,8 @@ class Sessions:
         except BaseException:
             if entry.narrow is None and entry.wide is None:  # it never opened: the next one tries anew
                 with self._free:
-                    self._entries.pop(sha256, None)
+                    if self._entries.get(sha256) is entry:
+                        del self._entries[sha256]
             raise
         finally:
             with self._free:

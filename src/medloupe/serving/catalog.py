@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from medloupe.novelty import Novelty
 from medloupe.rules import Rules
 from medloupe.store import Store
 
+_SHIPPED = (None, "")  # the mark of a model of the package
+_RETRY = 30.0  # seconds until what could not be loaded is tried again
+_KEPT = 60.0  # seconds for which a version is kept that is not in production
 _OTHERS = 16  # versions kept that are not in production but were asked for
 log = logging.getLogger("medloupe.serving")
 
@@ -89,6 +93,7 @@ class CheckUp:
         """What serving needs of a model."""
         card = model.card
         data = card.get("data") or {}
+        auc = (card.get("metrics") or {}).get("auc")
         whole = model.onnx is not None
         used = np.flatnonzero(model.head.weight.any(0))
         depth = int(used[-1]) + 1 if len(used) else 1
@@ -107,7 +112,7 @@ class CheckUp:
             novelty=model.novelty,
             positive=card.get("positive"),
             points={row["label"]: _point(row["operating_point"]) for row in card.get("per_label") or ()},
-            auc=(card.get("metrics") or {}).get("auc"),
+            auc=auc if isinstance(auc, Mapping) else None,
             data_name=str(data.get("name") or ""),
             images=data.get("labelled"),
             licence=str(card.get("licence") or ""),
@@ -134,8 +139,10 @@ class Catalog:
         self._warm = warm
         self._now: Mapping[str, CheckUp] = {}
         self._marks: dict[str, tuple[int, str]] = {}
-        self._others: OrderedDict[tuple[str, int], CheckUp] = OrderedDict()
-        self._lock = threading.Lock()
+        self._loaded: dict[str, tuple[int | None, str]] = {}  # the mark of each that is in `_now`
+        self._again = 0.0  # when to try again what could not be loaded
+        self._others: OrderedDict[tuple[str, int], tuple[float, CheckUp]] = OrderedDict()
+        self._lock, self._others_lock = threading.Lock(), threading.Lock()
         self.broken: dict[str, str] = {}
         """Names whose version in production cannot be loaded, with the error; what answered before goes on."""
         self.swaps = 0
@@ -158,30 +165,32 @@ class Catalog:
         """Take up what changed in the store; whether anything did. Raises StoreError when the store cannot be read."""
         with self._lock:
             marks = self._store.production()
-            if marks == self._marks and self._now:
+            again = bool(self.broken) and time.monotonic() >= self._again
+            if marks == self._marks and self._now and not again:
                 return False
-            made = {name: c for name, c in self._now.items() if name in marks}
-            self.broken = {name: e for name, e in self.broken.items() if marks.get(name) == self._marks.get(name)}
-            shipped = {name: (None, "") for name in starter.NAMES if name not in marks}
-            for name, mark in [*marks.items(), *shipped.items()]:
-                if name in self._now and mark == (self._marks | shipped).get(name):
+            made: dict[str, CheckUp] = {}
+            broken: dict[str, str] = {}
+            for name, mark in {**dict.fromkeys(starter.NAMES, _SHIPPED), **marks}.items():
+                if name in self._now and self._loaded.get(name) == mark:
                     made[name] = self._now[name]
                     continue
                 try:
-                    made[name] = self._load(name, mark[0])
-                    self.broken.pop(name, None)
-                except MedloupeError as e:  # the one that answered so far goes on
-                    self.broken[name] = str(e)
+                    made[name] = self.load(name, mark[0])
+                    self._loaded[name] = mark
+                except Exception as e:  # whatever is wrong with one must not stop the others
+                    if not isinstance(e, MedloupeError):
+                        log.exception("unexpected", extra={"model": name, "version": mark[0]})
+                    broken[name] = str(e)
                     log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
+                    if name in self._now:  # the one that answered so far goes on
+                        made[name] = self._now[name]
             self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
-            self._marks = marks
-            self._now = made
-            with_gone = [key for key in self._others if key[0] not in made]
-            for key in with_gone:
-                del self._others[key]
+            self._again = time.monotonic() + _RETRY
+            self._marks, self._now, self.broken = marks, made, broken
             return True
 
-    def _load(self, name: str, version: int | None) -> CheckUp:
+    def load(self, name: str, version: int | None) -> CheckUp:
+        """A version from the store, or a model of the package, with its network open. Raises StoreError."""
         if version is None:
             checkup = CheckUp.of(starter.load(name))
             starter.load.cache_clear()  # its labels and weights are in the check-up now
@@ -191,10 +200,12 @@ class Catalog:
         return checkup
 
     def _other(self, name: str, version: int) -> CheckUp:
-        with self._lock:
-            found = self._others.get((name, version))
-            if found is None:
-                found = self._others[name, version] = self._load(name, version)
+        with self._others_lock:
+            now = time.monotonic()
+            until, found = self._others.get((name, version), (0.0, None))
+            if found is None or until < now:  # it may have been removed meanwhile
+                found = self.load(name, version)
+                self._others[name, version] = now + _KEPT, found
             self._others.move_to_end((name, version))
             if len(self._others) > _OTHERS:
                 self._others.popitem(last=False)

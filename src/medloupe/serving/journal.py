@@ -12,14 +12,15 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from medloupe.database import unusable
 from medloupe.errors import StorageError, UnknownError
 from medloupe.files import sync_folder, write_atomically
 from medloupe.tables import FeedbackRow, PredictionRow, now
@@ -105,13 +106,19 @@ class Journal:
         if suffix is None:
             raise _unknown(id)
         if suffix:
-            with contextlib.suppress(FileNotFoundError):
-                self.image_path(id, suffix).unlink()
+            try:
+                self.image_path(id, suffix).unlink(missing_ok=True)
+            except OSError as e:
+                raise StorageError(
+                    f"The answer is forgotten, but its image could not be deleted: {e.strerror or e}.",
+                    "The operator should look at the rights of the folder `kept`.",
+                ) from e
 
     def keep(self, id: str, data: bytes, suffix: str) -> None:
         """Keep an image's bytes under the prediction's id, durably. Raises OSError."""
         path = self.image_path(id, suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # pictures of patients: for the owner's eyes only
+        path.parent.mkdir(exist_ok=True)
         write_atomically(path, data)
         sync_folder(path.parent.parent)
 
@@ -120,7 +127,7 @@ class Journal:
 
         Only those older than an hour: others may belong to a request that is being answered.
         """
-        with self._engine.connect() as c:
+        with self._reading() as c:
             known = set(c.scalars(select(PredictionRow.id).where(PredictionRow.kept.is_not(None))))
         before = time.time() - 3600
         stray = [p for p in self._folder.glob("??/*") if p.stem not in known and p.stat().st_mtime < before]
@@ -131,17 +138,19 @@ class Journal:
     # ------------------------------------------------------------------ reading
 
     def mine(self, person: Person, before: str | None = None, limit: int = 50) -> list[Entry]:
-        """A person's answers, the newest first. before: the time of the last one seen."""
+        """A person's answers, the newest first. before: "AT_ID" of the last one seen."""
         wanted = select(PredictionRow).where(PredictionRow.user_id == person.id)
         if before:
-            wanted = wanted.where(PredictionRow.at < before.replace("\0", ""))  # which PostgreSQL cannot take
+            at, _, id = before.replace("\0", "").partition("_")  # which PostgreSQL cannot take
+            earlier = PredictionRow.at < at
+            wanted = wanted.where(or_(earlier, and_(PredictionRow.at == at, PredictionRow.id > id)) if id else earlier)
         wanted = wanted.order_by(PredictionRow.at.desc(), PredictionRow.id).limit(limit)
-        with self._engine.connect() as c:
+        with self._reading() as c:
             return self._entries(c, c.execute(wanted).all())
 
     def get(self, id: str, person: Person) -> Entry:
         """One answer of a person (an admin: anybody's). Raises UnknownError when there is none."""
-        with self._engine.connect() as c:
+        with self._reading() as c:
             row = self._find(c, id, person)
             if row is None:
                 raise _unknown(id)
@@ -149,7 +158,7 @@ class Journal:
 
     def image(self, id: str, person: Person) -> tuple[Path, str] | None:
         """The kept image of an answer and its suffix, or None. Raises UnknownError when there is no such answer."""
-        with self._engine.connect() as c:
+        with self._reading() as c:
             row = self._find(c, id, person)
         if row is None:
             raise _unknown(id)
@@ -161,6 +170,14 @@ class Journal:
         return self._folder / id[:2] / f"{id}.{suffix}"
 
     # ------------------------------------------------------------------ within
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as c:
+                yield c
+        except SQLAlchemyError as e:
+            raise unusable(self._engine.url, e) from e
 
     def _find(self, c: Connection, id: str, person: Person) -> Any:
         if not _ID.fullmatch(id):
@@ -228,7 +245,7 @@ class Journal:
             self._disconnect()  # it may be what failed: a database that was started anew knows it no longer
             if not last:
                 return False
-            error = _failed(e) if isinstance(e, SQLAlchemyError | OSError) else e
+            error = unusable(self._engine.url, e) if isinstance(e, SQLAlchemyError) else e
             for _, loop, done in work:
                 loop.call_soon_threadsafe(_settle, done, None, error)
             return True
@@ -250,14 +267,6 @@ def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> 
         done.set_result(result)
     else:
         done.set_exception(error)
-
-
-def _failed(error: Exception) -> StorageError:
-    cause = getattr(error, "orig", None) or error
-    return StorageError(
-        f"The answer could not be written to the database: {str(cause).splitlines()[0]}.",
-        "The operator should look at the disk's free space and at the database.",
-    )
 
 
 def _unknown(id: str) -> UnknownError:

@@ -12,6 +12,7 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from medloupe.errors import UnknownError
 from medloupe.names import check_name
 from medloupe.serving.api import Name, admission, audit, service_of
 from medloupe.serving.auth import require
@@ -111,7 +112,7 @@ async def download(request: Request, name: Name, version: VersionNumber) -> Resp
 async def compare(request: Request, name: Name, a: int, b: int) -> dict[str, Any]:
     """Whether `a` is not worse than `b`: paired bootstrap over patients."""
     require(request, "viewer")
-    _exists(request, name)
+    await _exists(request, name)
     return (await asyncio.to_thread(service_of(request).store.compare, name, a, b)).as_json()
 
 
@@ -119,7 +120,7 @@ async def compare(request: Request, name: Name, a: int, b: int) -> dict[str, Any
 async def promote(request: Request, name: Name, wish: PromoteIn) -> dict[str, Any]:
     """Refused with 409 when it is worse than the one in production, unless forced with a reason."""
     person = require(request, "admin")
-    _exists(request, name)
+    await _exists(request, name)
     comparison = await service_of(request).promote(
         name, wish.version, person, reason=wish.reason, force=wish.force, request_id=request.state.request_id
     )
@@ -130,7 +131,7 @@ async def promote(request: Request, name: Name, wish: PromoteIn) -> dict[str, An
 async def rollback(request: Request, name: Name, wish: Annotated[RollbackIn | None, Body()] = None) -> dict[str, Any]:
     """Never refused while there is one."""
     person = require(request, "admin")
-    _exists(request, name)
+    await _exists(request, name)
     reason = wish.reason if wish else ""
     version = await service_of(request).rollback(name, person, reason=reason, request_id=request.state.request_id)
     return {"name": name, "version": version}
@@ -159,5 +160,6 @@ async def add(request: Request, name: Name) -> dict[str, Any]:
     return {"name": name, "version": version}
 
 
-def _exists(request: Request, name: str) -> None:
-    service_of(request).catalog.get(name)
+async def _exists(request: Request, name: str) -> None:
+    if not await asyncio.to_thread(service_of(request).store.has, name):
+        raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")

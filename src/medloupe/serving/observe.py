@@ -74,6 +74,12 @@ class Metrics:
             self.stages.labels(stage).observe(ms / 1000)
 
 
+def request_id(scope: Scope) -> str:
+    """What the client calls its request, if that is fit for a log, else something new."""
+    told = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode("latin-1")
+    return told if _ID.fullmatch(told) else secrets.token_hex(8)
+
+
 class Observe:
     """ASGI middleware around everything: id, log line, figures, headers, and the last net for errors."""
 
@@ -89,8 +95,7 @@ class Observe:
         started = time.perf_counter()
         if scope["method"] == "HEAD":  # the routes know GET; uvicorn leaves the body out
             scope = {**scope, "method": "GET"}
-        told = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode("latin-1")
-        id = told if _ID.fullmatch(told) else secrets.token_hex(8)
+        id = request_id(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = id
         status = 0

@@ -69,18 +69,18 @@ async def ready(request: Request) -> JSONResponse:
 @router.get("/models/{name}", summary="Model metadata")
 async def model(request: Request, name: Name) -> dict[str, Any]:
     """Inputs and outputs of the version in production."""
-    return _described(request, name, "")
+    return await _described(request, name, "")
 
 
 @router.get("/models/{name}/versions/{version}", summary="Metadata of a version")
 async def model_version(request: Request, name: Name, version: VersionText) -> dict[str, Any]:
     """Inputs and outputs."""
-    return _described(request, name, version)
+    return await _described(request, name, version)
 
 
-def _described(request: Request, name: str, version: str) -> dict[str, Any]:
+async def _described(request: Request, name: str, version: str) -> dict[str, Any]:
     require(request, "viewer")
-    checkup = _find(request, name, version)
+    checkup = await _find(request, name, version)
     k, size = len(checkup.labels), checkup.size
     outputs: list[tuple[str, str, list[int]]] = [
         ("probabilities", "FP32", [-1, k]),
@@ -103,14 +103,14 @@ def _described(request: Request, name: str, version: str) -> dict[str, Any]:
 async def model_ready(request: Request, name: Name) -> dict[str, Any]:
     """200 when it answers."""
     require(request, "viewer")
-    return {"name": name, "version": _find(request, name, "").version, "ready": True}
+    return {"name": name, "version": (await _find(request, name, "")).version, "ready": True}
 
 
 @router.get("/models/{name}/versions/{version}/ready", summary="Readiness of a version")
 async def version_ready(request: Request, name: Name, version: VersionText) -> dict[str, Any]:
     """200 when it answers."""
     require(request, "viewer")
-    return {"name": name, "version": _find(request, name, version).version, "ready": True}
+    return {"name": name, "version": (await _find(request, name, version)).version, "ready": True}
 
 
 _REQUEST: dict[str, Any] = {
@@ -143,7 +143,7 @@ async def infer_version(request: Request, name: Name, version: VersionText) -> R
 
 async def _inferred(request: Request, name: str, version: str) -> Response:
     person = require(request, "clinician")
-    checkup = _find(request, name, version)
+    checkup = await _find(request, name, version)
     service = service_of(request)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, "compressed", "Compressed requests are not read.", "Send them as they are.")
@@ -173,10 +173,11 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
         await service.record(made.answers, sources, person)
         for answer in made.answers:
             note(request, answer)
-    head = {"model_name": name, "model_version": str(checkup.version or 1)}
-    if wish.id:
-        head["id"] = wish.id
-    text, headers = tensors.render(head, [(n, made.outputs[n], binary) for n, binary in wanted])
+        head = {"model_name": name, "model_version": str(checkup.version or 1)}
+        if wish.id:
+            head["id"] = wish.id
+        outputs = [(n, made.outputs[n], binary) for n, binary in wanted]
+        text, headers = await service.in_pool(tensors.render, head, outputs)
     return Response(text, headers=headers)
 
 
@@ -218,7 +219,7 @@ def _fitted(pixels: np.ndarray, checkup: CheckUp) -> np.ndarray:
     return fit(pixels, checkup.size)
 
 
-def _find(request: Request, name: str, version: str) -> CheckUp:
+async def _find(request: Request, name: str, version: str) -> CheckUp:
     if not version:
         return service_of(request).catalog.get(name)
     if not (version.isascii() and version.isdigit() and 0 < int(version) < 2**31):
@@ -226,4 +227,4 @@ def _find(request: Request, name: str, version: str) -> CheckUp:
     found = service_of(request).catalog.get(name)
     if found.version is None and version == "1":  # a model of the package, which has no versions
         return found
-    return service_of(request).catalog.get(name, int(version))
+    return await service_of(request).checkup(name, int(version))

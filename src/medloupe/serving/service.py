@@ -6,9 +6,12 @@ Routes (api.py, openinference.py, web.py) turn HTTP into calls of `Service` and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe import settings, starter
 from medloupe.decoding import DecoderPool
-from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
+from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.people import Person
 from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer
 from medloupe.serving.asking import Asker
 from medloupe.serving.cache import Sessions
-from medloupe.serving.catalog import Catalog
+from medloupe.serving.catalog import Catalog, CheckUp
 from medloupe.serving.journal import Journal
 from medloupe.serving.priority import give_way
 from medloupe.store import Store
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 _DOT = (  # a GIF of one pixel
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
-_ADDING = 60  # seconds that reading and trying a new model file may take
+_ADDING = 150  # seconds that reading and trying a new model file may take
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "DICOM": "dcm", "TIFF": "tif", "BMP": "bmp", "GIF": "gif", "WEBP": "webp"}
 
 
@@ -54,6 +57,7 @@ class Service:
         self.sessions = Sessions(memory, store.home / "cache" / "graphs", self.workers)
         self.decoders = DecoderPool(self.workers)
         self._busy = 0
+        self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
         self.asker = Asker(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
         self.catalog = Catalog(store, self.asker.warm)
@@ -65,10 +69,11 @@ class Service:
 
     def refresh(self) -> bool:
         """Take up what changed in the store; whether anything did."""
-        changed = self.catalog.refresh()
-        if changed:
-            self.asker.route_among(self.catalog.all())
-        return changed
+        with self._refreshing:
+            changed = self.catalog.refresh()
+            if changed:
+                self.asker.route_among(self.catalog.all())
+            return changed
 
     def close(self) -> None:
         """Finish what was begun, then let go of all."""
@@ -84,7 +89,7 @@ class Service:
         """Put a version into production, here at once and elsewhere within a second. Raises PromotionRefusedError."""
 
         def work() -> Comparison | None:
-            self.catalog.get(name, version)  # opens its network; what cannot be loaded is not promoted
+            self.catalog.load(name, version)  # opens its network; what cannot be loaded is not promoted
             made = self.store.promote(
                 name, version, actor=person.name, reason=reason, force=force, request_id=request_id
             )
@@ -116,13 +121,19 @@ class Service:
         command = [sys.executable, "-m", "medloupe", "models", "add", str(path), "--name", name, "--json"]
         environment = {**os.environ, "MEDLOUPE_HOME": str(self.store.home)}
         made = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         try:
             out, err = await asyncio.wait_for(made.communicate(), _ADDING)
-        except TimeoutError as e:
-            made.kill()
+        except BaseException as e:
+            _end(made)
             await made.wait()
+            if not isinstance(e, TimeoutError):
+                raise
             raise MedloupeError(f"The model file was not read within {_ADDING} s.", "Send a smaller one.") from e
         if made.returncode:
             lines = [line.strip() for line in err.decode(errors="replace").splitlines() if line.strip()]
@@ -136,10 +147,9 @@ class Service:
 
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
         """The evaluation passport, by default of the version in production. Raises UnknownError."""
-        checkup = self.catalog.get(name, version)
-        if checkup.version is None:
+        if name in starter.NAMES and version is None and not self.store.has(name):
             return starter.load(name).card
-        return self.store.get(name, checkup.version, report=False).card
+        return self.store.get(name, version, report=False).card
 
     def file(self, name: str, version: int, file: str) -> Path:
         """report.html or model.onnx of a version. Raises UnknownError when there is none."""
@@ -153,7 +163,10 @@ class Service:
         """Keep what a person says of an answer. Raises UnknownError, or MedloupeError for labels it cannot have."""
         entry = await asyncio.to_thread(self.journal.get, id, person)
         if labels and entry.model:
-            known = self.catalog.get(entry.model).labels
+            try:
+                known = (await self.checkup(entry.model, entry.version)).labels
+            except UnknownError:  # removed since
+                known = tuple(entry.answer["probabilities"])
             if wrong := [name for name in labels if name not in known]:
                 raise MedloupeError(
                     f"{entry.model} has no label {wrong[0]!r}; it has: {', '.join(known[:20])}.",
@@ -163,31 +176,35 @@ class Service:
 
     # ------------------------------------------------------------------ asking
 
+    async def checkup(self, name: str, version: int | None = None) -> CheckUp:
+        """The version in production, or another one, which may have to be loaded. Raises UnknownError, StoreError."""
+        found = self.catalog.get(name)
+        if version in (None, found.version):
+            return found
+        return await asyncio.to_thread(self.catalog.get, name, version)
+
     async def ask(
         self,
-        name: str | None,
+        checkup: CheckUp | None,
         data: bytes,
         *,
         person: Person,
-        version: int | None = None,
         file: str = "",
         heatmap: bool = False,
         preview: bool = False,
     ) -> Answer:
         """The answer to the bytes of one image file, on the disk before it is returned.
 
-        name: of the check-up; None lets the app choose. Raises ImageError, StoreError.
+        checkup: None lets the app choose. Raises ImageError, StoreError.
         """
-        checkup = None if name is None else self.catalog.get(name, version)
         answer = await self.in_pool(self.asker.ask, self.catalog, checkup, data, file, heatmap, preview)
         await self.record([answer], [data], person)
         return answer
 
     async def ask_many(
-        self, names: Sequence[str], data: bytes, *, person: Person, file: str = "", heatmap: bool = False
+        self, checkups: Sequence[CheckUp], data: bytes, *, person: Person, file: str = "", heatmap: bool = False
     ) -> list[Answer]:
         """The answers of several check-ups to one image file, each network run once. Raises ImageError, StoreError."""
-        checkups = [self.catalog.get(name) for name in dict.fromkeys(names)]
         answers = await self.in_pool(self.asker.ask_many, checkups, data, file, heatmap)
         await self.record(answers, [data] * len(answers), person)
         return answers
@@ -203,31 +220,46 @@ class Service:
     async def record(self, answers: Sequence[Answer], sources: Sequence[bytes], person: Person) -> None:
         """Remember answers to images, and the images where the operator said so."""
         rows = []
-        for answer, data in zip(answers, sources, strict=True):
-            said = answer.prediction.as_json()
-            del said["file"]
-            suffix = None
-            if self.keep_images:
-                suffix = _suffix(data)
-                try:
+        kept: list[tuple[str, str]] = []
+        try:
+            for answer, data in zip(answers, sources, strict=True):
+                said = answer.prediction.as_json()
+                del said["file"]
+                suffix = _suffix(data) if self.keep_images else None
+                if suffix:
+                    kept.append((answer.id, suffix))
                     await asyncio.to_thread(self.journal.keep, answer.id, data, suffix)
-                except OSError as e:
-                    raise StorageError(
-                        f"The image could not be kept: {e.strerror or e}.", "The operator should look at the disk."
-                    ) from e
-            rows.append(
-                {
-                    "id": answer.id,
-                    "at": now(),
-                    "user_id": person.id,
-                    "model": answer.prediction.model or "",
-                    "version": answer.prediction.version,
-                    "answer": said,
-                    "digest": answer.digest,
-                    "kept": suffix,
-                }
-            )
-        await self.journal.record(rows)
+                rows.append(
+                    {
+                        "id": answer.id,
+                        "at": now(),
+                        "user_id": person.id,
+                        "model": answer.prediction.model or "",
+                        "version": answer.prediction.version,
+                        "answer": said,
+                        "digest": answer.digest,
+                        "kept": suffix,
+                    }
+                )
+            await self.journal.record(rows)
+        except (OSError, StoreError) as e:
+            for id, suffix in kept:
+                with contextlib.suppress(OSError):
+                    self.journal.image_path(id, suffix).unlink(missing_ok=True)
+            if isinstance(e, StoreError):
+                raise
+            raise StorageError(
+                f"The image could not be kept: {e.strerror or e}.", "The operator should look at the disk."
+            ) from e
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    """With all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 def _suffix(data: bytes) -> str:

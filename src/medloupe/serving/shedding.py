@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from medloupe.serving.observe import Metrics
+from medloupe.serving.observe import Metrics, request_id
 
 if TYPE_CHECKING:
     from medloupe.serving.intake import Admission
@@ -45,7 +44,7 @@ class Shedding:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"retry-after", error.headers["Retry-After"].encode()),
-            (b"x-request-id", secrets.token_hex(8).encode()),
+            (b"x-request-id", request_id(scope).encode()),
             (b"x-content-type-options", b"nosniff"),
         ]
         await send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -135,10 +135,6 @@ def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
     return flat.reshape(shape)
 
 
-def _named(entry: Any) -> bool:
-    return isinstance(entry, Mapping) and isinstance(entry.get("name"), str)
-
-
 def _from_numbers(data: Any) -> np.ndarray:
     try:  # as objects: an array of texts would give each the room of the longest
         values = np.asarray(data, object).ravel().tolist()

@@ -111,7 +111,7 @@ async def _result(request: Request, name: str | None) -> Response:
         at_work.enter_context(admission(request).place())
         for file, data in upload.images:
             try:
-                answer = await service.ask(name, data, person=person, file=file, heatmap=True, preview=True)
+                answer = await service.ask(checkup, data, person=person, file=file, heatmap=True, preview=True)
             except ImageError as e:
                 error = as_http(e)
                 status = error.status
@@ -134,7 +134,7 @@ async def _result(request: Request, name: str | None) -> Response:
 
 @router.get("/history")
 async def history(
-    request: Request, before: Annotated[str | None, Query(max_length=40)] = None, deleted: bool = False
+    request: Request, before: Annotated[str | None, Query(max_length=80)] = None, deleted: bool = False
 ) -> Response:
     """One's own answers."""
     person = require(request, "clinician")
@@ -152,7 +152,7 @@ async def history(
         }
         for e in found
     ]
-    older = found[-1].at if len(found) == _PAGE else ""
+    older = f"{found[-1].at}_{found[-1].id}" if len(found) == _PAGE else ""
     return page(request, "history.html", tab="history", entries=entries, older=older, deleted=deleted)
 
 

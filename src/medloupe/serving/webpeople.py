@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from medloupe.errors import MedloupeError
 from medloupe.people import ROLES, People, Person
 from medloupe.serving.api import audit
-from medloupe.serving.auth import check_csrf, local_path, log_in, log_out, require
+from medloupe.serving.auth import check_csrf, check_password, local_path, log_in, log_out, require
 from medloupe.serving.errors import HttpError
 from medloupe.serving.render import form, lang, one, page, to
 
@@ -87,7 +87,7 @@ async def change_password(request: Request) -> Response:
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
     try:
-        put = await log_in(request, person.name, one(fields, "old"))  # so that guessing here is slowed down as well
+        await check_password(request, person.name, one(fields, "old"))  # so that guessing here is slowed down as well
     except HttpError as e:
         key, n = ("login.wait", int(e.headers.get("Retry-After", "0"))) if e.status == 429 else ("", 0)
         problem = lang(request).t(key, n=n) if key else lang(request).t("account.password_wrong")
