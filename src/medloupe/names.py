@@ -13,6 +13,11 @@ Version = int | Literal["production", "candidate"] | None
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
+def is_name(text: str) -> bool:
+    """Whether a model could have that name; what people send to a server may be anything."""
+    return bool(_NAME.fullmatch(text))
+
+
 def check_name(name: str) -> None:
     """Raises StoreError, with a proposal, unless name can name a model."""
     if not _NAME.fullmatch(name) or name == "auto" or name.endswith(".onnx"):

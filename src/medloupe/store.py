@@ -32,7 +32,7 @@ from medloupe.blobs import Blobs
 from medloupe.errors import PromotionRefusedError, StorageError, StoreError
 from medloupe.files import locked, sync_folder, sync_up
 from medloupe.model import Model
-from medloupe.names import Version, check_name
+from medloupe.names import Version, check_name, is_name
 from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head
 from medloupe.pending import Pending
 from medloupe.settings import home as default_home
@@ -166,6 +166,8 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether there is any version of that name."""
+        if not is_name(name):
+            return False
         with self._explained():
             if not self._made:
                 return False

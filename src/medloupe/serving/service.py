@@ -147,8 +147,10 @@ class Service:
 
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
         """The evaluation passport, by default of the version in production. Raises UnknownError."""
-        if name in starter.NAMES and version is None and not self.store.has(name):
-            return starter.load(name).card
+        if not self.store.has(name):
+            if name in starter.NAMES and version is None:
+                return starter.load(name).card
+            raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
         return self.store.get(name, version, report=False).card
 
     def file(self, name: str, version: int, file: str) -> Path:
