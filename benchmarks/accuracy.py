@@ -11,16 +11,14 @@ medloupe judges there.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+
+from holdout import auc, fifths, grouped, labelled, medloupe, predicted, probabilities, put_aside, truth
 
 SETS = (
     ("chest_pneumonia", ()),
@@ -36,17 +34,6 @@ SETS = (
     ("medmnist/breastmnist.npz", ()),
     ("medmnist/pneumoniamnist.npz", ()),
 )
-
-
-def medloupe(home: Path, *arguments: str) -> tuple[str, float]:
-    """stdout of the command, and its seconds."""
-    started = time.perf_counter()
-    environment = {**os.environ, "MEDLOUPE_HOME": str(home)}
-    command = [sys.executable, "-m", "medloupe", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return done.stdout, time.perf_counter() - started
 
 
 def figure(metric: dict[str, float | None]) -> str:
@@ -78,61 +65,29 @@ def trained(data: Path, options: tuple[str, ...]) -> None:
 
 def held_out(data: Path, seed: int) -> dict[str, float]:
     """AUC, balanced accuracy and calibration error on groups that training never saw, scored by scikit-learn."""
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+    from sklearn.metrics import balanced_accuracy_score
 
-    with (data / "labels.csv").open() as f:
-        rows = [r for r in csv.DictReader(f) if r["label"] != "unknown"]
+    rows = labelled(data)
     groups = grouped(data, rows)
-    rng = np.random.default_rng(seed)
-    aside = set(rng.permutation(np.unique(groups))[: len(np.unique(groups)) // 5].tolist())
     with tempfile.TemporaryDirectory() as temporary:
-        home, parts = Path(temporary) / "home", {}
-        for name in ("open", "aside"):
-            chosen = [r for r, g in zip(rows, groups, strict=True) if (g in aside) == (name == "aside")]
-            parts[name] = chosen
-            place = Path(temporary) / name
-            for r in chosen:
-                (place / r["file"]).parent.mkdir(parents=True, exist_ok=True)
-                (place / r["file"]).symlink_to((data / r["file"]).resolve())
-            with (place / "labels.csv").open("w", newline="") as f:
-                writer = csv.DictWriter(f, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(chosen)
-        medloupe(home, "train", str(Path(temporary) / "open"), "--name", "bench", "--json")
-        out, _ = medloupe(home, "predict", "bench", str(Path(temporary) / "aside"), "--json")
-        answers = {
-            str(Path(a["file"]).relative_to(Path(temporary) / "aside")): a for a in map(json.loads, out.splitlines())
-        }
+        home = Path(temporary) / "home"
+        parts = put_aside(data, rows, groups, fifths(groups, seed)[0], Path(temporary))
+        medloupe(home, "train", str(parts.open), "--name", "bench", "--json")
+        answers, _ = predicted(home, "bench", parts.aside)
     labels = sorted({r["label"] for r in rows})
-    chosen = [r for r in parts["aside"] if "probabilities" in answers.get(r["file"], {})]
-    p = np.array([[answers[r["file"]]["probabilities"][k] for k in labels] for r in chosen])
-    y = np.array([labels.index(r["label"]) for r in chosen])
-    present = np.unique(y)
-    auc = np.mean([roc_auc_score(y == k, p[:, k]) for k in present])
+    chosen = [r for r in parts.rows if "probabilities" in answers.get(r["file"], {})]
+    p = probabilities(chosen, labels, {file: a.get("probabilities", {}) for file, a in answers.items()})
+    y = truth(chosen, labels)
     sure, right = p.max(1), p.argmax(1) == y
     bins = np.minimum((sure * 10).astype(int), 9)
     ece = sum(abs(sure[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins))
     announced = [labels.index(answers[r["file"]]["prediction"]) for r in chosen]
     return {
-        "auc": float(auc),
+        "auc": auc(y, p),
         "most probable": float(balanced_accuracy_score(y, p.argmax(1))),
         "announced": float(balanced_accuracy_score(y, announced)),
         "ece": float(ece),
     }
-
-
-def grouped(data: Path, rows: list[dict[str, str]]) -> np.ndarray:
-    """Patients where they are named; else what the audit holds together."""
-    if "patient_id" in rows[0]:
-        return np.array([r["patient_id"] or f"file {i}" for i, r in enumerate(rows)])
-    import medloupe
-    from medloupe.audit import audit
-    from medloupe.backbones import backbone
-    from medloupe.features import embed, scan
-
-    features = embed(scan(medloupe.read(data)), backbone())
-    number = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))
-    return np.array([str(number[r["file"]]) for r in rows])
 
 
 def main() -> None:

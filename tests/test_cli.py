@@ -66,7 +66,7 @@ def test_without_json_figures_go_to_stdout_and_the_rest_to_stderr(
         (["train", "{data}", "--name", "a", "--bogus"], "--bogus"),
         (["train", "{data}"], "--name"),
         (["train", "--name", "a"], "DATA"),
-        (["train", "{data}", "--name", "a", "--finetune", "tail"], "--finetune"),
+        (["train", "{data}", "--name", "a", "--finetune", "everything"], "--finetune"),
         (["train", "{data}", "--name", "a", "--seed", "-1"], "--seed"),
         (["train", "{data}", "--name", "a", "--seed", "x"], "--seed"),
         (["export", "spots", "{data}/m.onnx", "--precision", "fp7"], "--precision"),

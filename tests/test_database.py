@@ -67,6 +67,7 @@ def test_rows_of_the_first_release_live_on(database: str, tmp_path: Path, monkey
     assert store.production()["lungs"][0] == 4
     with Session(store.engine) as session:
         assert [row.whole for row in session.scalars(select(VersionRow))] == [False] * 4
+        assert [row.tail_blob for row in session.scalars(select(VersionRow))] == [None] * 4
 
 
 def test_a_real_model_lives_in_either(database: str, trained: Trained, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ import onnx
 import pytest
 
 import tiny
-from medloupe import export, modelfile
+import tunable
+from medloupe import export, modelfile, tails
 from medloupe.backbones import backbone
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.model import Head, Model
+from medloupe.network import Network
 from medloupe.runtime import run, session
+from test_tails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
 
@@ -79,6 +82,60 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, model: Model) -> No
     backwards = dict(reversed(list(model.card.items())))
     export.write_onnx(replace(model, card=backwards), tmp_path / "b.onnx", check_images=IMAGES)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
+    """One file answers as backbone, tail and head did; the map that the heads read is the tuned one."""
+    base = tunable.backbone(tmp_path / "backbone")
+    graph = tuned(tails.split_off(tails.graph_of(base)), spread=0.3)
+    tail = tails.write(graph, tmp_path / "tails")
+    rng = np.random.default_rng(0)
+    head = Head(
+        weight=rng.normal(0, 1, (3, base.card.dimension)).astype(np.float32),
+        bias=rng.normal(0, 1, 3).astype(np.float32),
+        task=task,  # pyright: ignore[reportArgumentType]
+    )
+    card = {"name": "x", "task": task, "labels": ["a", "b", "c"], "tail": tail.as_json()}
+    model = Model(backbone=base, head=head, card=card, tail=tail)
+    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-5
+    names = {t.name for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    assert len(names) == len({t.name for t in tails.graph_of(base).graph.initializer}) + 2 + len(
+        names & {"head.kernel", "head.kernel_shape"}
+    )  # no weights twice
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, IMAGES)
+    seen = Network(base, tail).see(IMAGES, maps=True)
+    assert seen.map is not None
+    np.testing.assert_allclose(embedding, seen.embedding, atol=1e-5)
+    np.testing.assert_allclose(p, head.probabilities(seen.embedding), atol=1e-5)
+    np.testing.assert_allclose(heatmap, np.einsum("kd,ndhw->nkhw", head.weight, seen.map), atol=1e-4)
+    np.testing.assert_allclose(heatmap.mean((2, 3)) + head.bias, logits, atol=1e-4)
+    untuned = Network(base).see(IMAGES).embedding
+    assert np.abs(head.probabilities(untuned) - p).max() > 0.01
+    loaded = modelfile.load(tmp_path / "m.onnx")
+    assert loaded.tail is None and loaded.backbone.sha256 != base.sha256  # its network is its own
+    loaded.save(tmp_path / "again.onnx")
+    (again,) = run(session(tmp_path / "again.onnx"), ["probabilities"], IMAGES)
+    np.testing.assert_array_equal(again, p)
+
+
+def test_a_tail_of_another_backbone_is_refused_and_leaves_nothing(tmp_path: Path, model: Model) -> None:
+    """Nothing of it fits in: the file would answer as the untuned network."""
+    base = tunable.backbone(tmp_path / "backbone", lambda nodes, weights: None)
+    graph = tails.split_off(tails.graph_of(base))
+    for tensor in graph.graph.initializer:
+        tensor.name = f"other_{tensor.name}"
+    for node in graph.graph.node:
+        node.input[:] = [
+            f"other_{i}" if f"other_{i}" in {t.name for t in graph.graph.initializer} else i for i in node.input
+        ]
+    tail = tails.write(tuned(graph, spread=0.5), tmp_path / "backbone" / "tails")
+    head = Head(weight=np.ones((2, tunable.D), np.float32), bias=np.zeros(2, np.float32), task="multilabel")
+    head.weight[1] = -1
+    card = {"name": "x", "task": "multilabel", "labels": ["a", "b"], "tail": tail.as_json()}
+    with pytest.raises(ParityError, match="differ"):
+        export.write_onnx(Model(backbone=base, head=head, card=card, tail=tail), tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
 
 
 def test_a_loaded_model_can_be_saved_again(tmp_path: Path, model: Model) -> None:

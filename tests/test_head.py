@@ -11,9 +11,8 @@ from medloupe.errors import DataError
 from medloupe.head import (
     Choice,
     Fitted,
-    _calibrated,
-    _Fitter,
-    _without_own_fold,
+    Fitter,
+    calibrated,
     fit,
     fit_temperature,
     folded,
@@ -21,6 +20,7 @@ from medloupe.head import (
     mean_and_scale,
     rankable,
     refit,
+    without_own_fold,
 )
 from medloupe.model import probabilities
 from synthetic import one_hot
@@ -106,14 +106,14 @@ def test_out_of_fold_never_uses_its_own_group():
 def test_a_row_out_of_fold_does_not_depend_on_its_own_label():
     x, classes, groups = data()
     y = one_hot(classes, 2)
-    fitter = _Fitter(x, y, "multiclass", (D,))
+    fitter = Fitter(x, y, "multiclass", (D,))
     fold = fitted(x, y, groups).folds[0]
     choice = Choice(penalty=1e-3, levels=(0,))
     before = fitter.out_of_fold(fold, [choice])[0]
     own = fold == 2
     y2 = y.copy()
     y2[own] = 1 - y2[own]
-    fitter = _Fitter(x, y2, "multiclass", (D,))
+    fitter = Fitter(x, y2, "multiclass", (D,))
     np.testing.assert_array_equal(fitter.out_of_fold(fold, [choice])[0][own], before[own])
 
 
@@ -122,10 +122,10 @@ def test_scaling_does_not_look_at_the_fold_left_out():
     y = one_hot(classes, 2)
     fold = fitted(x, y, groups).folds[0]
     choice = Choice(penalty=1e-3, levels=(0,))
-    first = _Fitter(x, y, "multiclass", (D,)).solve([(fold != 0, choice)])[0]
+    first = Fitter(x, y, "multiclass", (D,)).solve([(fold != 0, choice)])[0]
     x2 = x.copy()
     x2[fold == 0] *= 100
-    second = _Fitter(x2, y, "multiclass", (D,)).solve([(fold != 0, choice)])[0]
+    second = Fitter(x2, y, "multiclass", (D,)).solve([(fold != 0, choice)])[0]
     np.testing.assert_allclose(first.weight, second.weight, atol=1e-7)
 
 
@@ -323,7 +323,7 @@ def test_the_choice_for_a_fold_does_not_look_at_it():
     fair = (2 * y - 1 + rng.normal(0, 1.5, y.shape)).astype(np.float32)
     tempting = np.where((fold == 1)[:, None], 10 * y, rng.normal(size=y.shape)).astype(np.float32)
     choices = [Choice(penalty=1e-3, levels=(0,)), Choice(penalty=1e-4, levels=(0,))]
-    found = _without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
+    found = without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
     np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
 
 
@@ -333,9 +333,9 @@ def test_the_temperature_for_a_fold_does_not_look_at_it(task: str):
     y = one_hot(rng.integers(0, 2, 90), 2)
     z = (3 * rng.normal(size=y.shape)).astype(np.float32)
     fold = np.repeat(np.arange(3), 30)
-    before = _calibrated(z, y, fold, task)
+    before = calibrated(z, y, fold, task)
     y[fold == 1] = 1 - y[fold == 1]
-    after = _calibrated(z, y, fold, task)
+    after = calibrated(z, y, fold, task)
     np.testing.assert_array_equal(before[fold == 1], after[fold == 1])
     assert (before[fold == 0] != after[fold == 0]).any()
 

@@ -23,7 +23,7 @@ from medloupe.errors import NotOurModelError
 from medloupe.export import build, write_onnx
 from medloupe.filecard import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile import load
-from medloupe.novelty import FEWEST, METHOD, Novelty, sketch
+from medloupe.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
 from medloupe.parts import head_bytes, read_head
 from medloupe.predict import Predictor
 from medloupe.store import Store
@@ -164,6 +164,7 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "a key missing": lambda entry: {k: v for k, v in entry.items() if k != "mean"},
     "a key too many": lambda entry: {**entry, "more": 1},
     "another format": _changed("levels", lambda v: [2, *v[1:]]),
+    "no levels at all": _changed("levels", lambda v: v[:1]),
     "a level below one": _changed("levels", lambda v: [1, 0]),
     "levels that are no numbers": _changed("levels", lambda v: [1, "400"]),
     "levels that are truths": _changed("levels", lambda v: [True, True]),
@@ -255,6 +256,48 @@ def test_one_of_another_backbone_or_text_that_is_no_json_is_refused(fitted: Nove
     for text in (json.dumps(fitted.as_json()), "{", "", "[" * 100_000, "x" * (MAX_NOVELTY + 1)):
         with pytest.raises(NotOurModelError, match=f"{NOVELTY_KEY} cannot be used"):
             load(with_property(tmp_path, text))
+
+
+def test_the_last_levels_alone_do_and_what_lies_before_them_is_not_felt() -> None:
+    """What a tail makes comes first; models with different tails are asked on one shared embedding, or on their own."""
+    x, new, foreign = embeddings(90, 31), embeddings(200, 32), embeddings(200, 33, kind=7)
+    novelty = Novelty.fit(x, np.arange(90), LEVELS[1:], 0)
+    assert novelty is not None
+    alone = Novelty.fit(x[:, LEVELS[0] :], np.arange(90), LEVELS[1:], 0)
+    assert alone is not None
+    tuned = new.copy()
+    tuned[:, : LEVELS[0]] = np.random.default_rng(0).gamma(3, 9, (200, LEVELS[0]))
+    np.testing.assert_array_equal(novelty.score(tuned), novelty.score(new))
+    np.testing.assert_array_equal(novelty.score(new), alone.score(new[:, LEVELS[0] :]))
+    assert (novelty.score(new) > 1).mean() <= 0.06
+    assert (novelty.score(foreign) > 1).mean() >= 0.99
+    assert Novelty.from_json(json.loads(json.dumps(novelty.as_json()))).levels == LEVELS[1:]
+
+
+@pytest.mark.parametrize(
+    ("own", "of"),
+    [
+        *[((400, 200, 300), True), ((200, 300), True), ((300,), True), ((150, 300), True), ((1,), True)],
+        *[((), False), ((201, 300), False), ((400, 200), False), ((0, 300), False), ((150, 299), False)],
+        ((1, 400, 200, 300), False),
+    ],
+)
+def test_whose_levels_they_are(own: tuple[int, ...], of: bool) -> None:
+    assert of_levels(own, LEVELS) is of
+
+
+def test_a_file_whose_tail_left_only_some_levels_alone(tmp_path: Path) -> None:
+    """In one file the tuned numbers come first; the novelty reads those behind them."""
+    base = tiny.backbone(tmp_path)
+    last = (base.card.dimension // 2,)
+    novelty = Novelty.fit(embeddings(60, 14, levels=(base.card.dimension,)), np.arange(60), last, 0)
+    assert novelty is not None
+    write_onnx(replace(tiny.model(tmp_path), novelty=novelty), tmp_path / "m.onnx")
+    again = load(tmp_path / "m.onnx").novelty
+    assert again is not None and again.levels == last
+    too_many = {**novelty.as_json(), "levels": [1, base.card.dimension]}
+    with pytest.raises(NotOurModelError, match=NOVELTY_KEY):
+        load(with_property(tmp_path, json.dumps(too_many)))
 
 
 def test_a_head_without_one_is_kept_as_before(tmp_path: Path) -> None:

@@ -13,14 +13,19 @@ from PIL import Image
 
 import generated
 import medloupe
+import tunable
 from generated import run
-from medloupe import images
+from medloupe import images, predict, runtime, tails
 from medloupe.errors import ImageError, NotAnImageError, UnreadableImageError
 from medloupe.features import digest_of, open_cache
-from medloupe.predict import Predictor, expand
+from medloupe.model import Head, Model
+from medloupe.network import Network
+from medloupe.novelty import Novelty
+from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.readers.base import scan
 from medloupe.rules import Rules
 from medloupe.store import Store
+from test_tails import tuned
 from trained import Trained
 
 
@@ -168,3 +173,43 @@ def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None
     assert [p.name for p in expand([str(root / "a[1].png")])] == ["a[1].png"]  # a file, though it looks like a glob
     assert [p.name for p in expand([str(tmp_path / "link")])] == ["b.png"]
     assert list(expand([str(root / "none*.png"), "gone.png"])) == [root / "none*.png", Path("gone.png")]
+
+
+def test_models_with_and_without_tails_are_chosen_from_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answers as it does alone; the shared network runs once an image."""
+    base = tunable.backbone(tmp_path)
+    made = []
+    for seed, name in enumerate(("plain", "one", "two")):
+        rng = np.random.default_rng(seed)
+        tail = None
+        if name != "plain":
+            tail = tails.write(tuned(tails.split_off(tails.graph_of(base)), seed, 0.3), tmp_path / "tails")
+        weight = rng.normal(0, 1, (2, tunable.D)).astype(np.float32)
+        first = 1000 * seed
+        images = np.stack([tunable.picture(first + i, bool(seed)) // (1 + seed) for i in range(40)])
+        seen = Network(base).see(images).embedding
+        novelty = Novelty.fit(seen, np.arange(40), (tunable.LOWER,), 0)
+        assert novelty is not None
+        head = Head(weight=weight, bias=np.zeros(2, np.float32), task="multiclass")
+        card = {"name": name, "version": 1, "task": "multiclass", "labels": ["a", "b"], "per_label": []}
+        made.append((Model(backbone=base, head=head, card=card, novelty=novelty, tail=tail), images))
+    auto = AutoPredictor([model for model, _ in made])
+    calls: list[int] = []
+    chosen = set()
+    monkeypatch.setattr(predict, "run", lambda *args: calls.append(1) or runtime.run(*args))
+    for _, images in made:
+        for pixels in images[:6]:
+            calls.clear()
+            found = auto.predict(pixels, heatmap=True)
+            assert len(calls) == 1
+            if not found.model:
+                continue
+            chosen.add(found.model)
+            (model,) = [m for m, _ in made if m.name == found.model]
+            own = Predictor(model).predict(pixels, heatmap=True)
+            assert found.probabilities == pytest.approx(own.probabilities, abs=1e-6)
+            assert own.heatmap is not None and found.heatmap is not None
+            np.testing.assert_allclose(found.heatmap, own.heatmap, atol=1e-5)
+    assert chosen == {"plain", "one", "two"}

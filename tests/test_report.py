@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from medloupe.report import charts, formats, render, rows, words
+from medloupe.report import charts, formats, histories, render, rows, words
 from report_example import EXAMPLES, HOSTILE, binary, metric
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
@@ -181,8 +181,14 @@ def test_pictures_from_elsewhere_are_left_out() -> None:
         example["image"] = "https://example.org/a.png"
     for example in report["examples"]["right"]:
         example["heatmap"] = "javascript:alert(1)"
-    parser = parsed(render(report))
+    elsewhere = {"image": "https://example.org/a.png"}
+    parser = parsed(render({**report, "stages": {**report["stages"], **elsewhere}}))
     assert all(r.startswith(("#", "data:image/jpeg")) for r in parser.references)
+    assert "stages" not in parser.ids
+    rows = [{**row, "tiles": ["https://example.org/a.png", *row["tiles"][1:]]} for row in report["stages"]["rows"]]
+    shown = parsed(render({**report, "stages": {**report["stages"], "rows": rows, "heatmap": "x"}}))
+    assert all(r.startswith(("#", "data:image/")) for r in shown.references)
+    assert sum(r.startswith("data:image/png") for r in shown.references) == sum(len(r["tiles"]) - 1 for r in rows)
 
 
 def test_any_part_may_be_missing() -> None:
@@ -193,8 +199,91 @@ def test_any_part_may_be_missing() -> None:
                 smaller = copy.deepcopy(report)
                 smaller[part][key] = value
                 parsed(render(smaller))
+    for part in ("finetuning", "few_images", "search", "stages"):
+        for key in report[part]:
+            for value in (None, {}, [], [None], [{}], "x", 3):
+                parsed(render({part: {**report[part], key: value}}))
     parsed(render({}))
-    parsed(render({"card": None, "curves": None, "examples": None}))
+    parsed(render(dict.fromkeys(("card", "curves", "examples", "finetuning", "few_images", "search", "stages"))))
+
+
+def test_entries_of_what_was_learned_need_not_be_whole() -> None:
+    report = binary()
+    lists = (("finetuning", "candidates"), ("finetuning", "history"), ("few_images", "curves"), ("search", "trials"))
+    for part, name in (*lists, ("stages", "rows")):
+        for key in report[part][name][0]:
+            number = isinstance(report[part][name][0][key], float)
+            for value in (None, {}, [], *[float("nan")] * number):
+                entries = [{**report[part][name][0], key: value}, *report[part][name][1:]]
+                html = render({part: {**report[part], name: entries}})
+                assert not re.search(r"\b(None|nan|Undefined)\b", visible(html)), (part, name, key, value)
+
+
+def test_what_fine_tuning_brought() -> None:
+    report, text = binary(), visible(page("binary"))
+    assert report["finetuning"]["words"] in text
+    for said in ("tail, 50% of the way taken", "+0.021 +0.010 to +0.032", "−0.008 to +0.024", "15 min 11 s"):
+        assert said in text
+    assert "for “pretrained” at epoch 8, for “from scratch” at epoch 5" in text
+    assert "its upper third was trained further" in text
+    for heading in ("Loss by epoch", "Accuracy by epoch"):
+        (chart,) = re.findall(rf"<svg[^>]*><title[^>]*>{heading}</title>.*?</svg>", page("binary"), re.S)
+        classes = re.findall(r'<path d="[^"]*" class="(curve [^"]*)"', chart)
+        assert sorted(classes) == [f"curve {k} {part}" for k in ("first", "second") for part in ("train", "val")]
+        assert chart.count('class="parts') == 2
+    linear = {**report["finetuning"], "winner": "linear"}
+    assert "is not changed by training" in visible(render({**report, "finetuning": linear}))
+    assert "fine-tuning" not in visible(page("seven")).lower()
+
+
+def test_epochs_are_drawn_where_they_are() -> None:
+    rows_ = [{"epoch": e, "train_loss": 1.0 / e, "val_loss": 0.5} for e in (1, 2, 3)]
+    chart = histories.epochs("k", "n", "loss", [{"name": "tail", "epochs": rows_, "parts_at": 2}], "loss")
+    assert chart
+    train, val = (
+        [tuple(map(float, xy.split())) for xy in d.split("L")] for d in re.findall(r'd="M([^"Z]*)" class="curve', chart)
+    )
+    assert [x for x, _ in train] == [x for x, _ in val]
+    assert train[1][0] - train[0][0] == pytest.approx(train[2][0] - train[1][0], abs=0.2)
+    assert len({y for _, y in val}) == 1 and train[0][1] < train[1][1] < train[2][1]  # down the page is down in loss
+    assert (train[1][1] - val[1][1]) == pytest.approx(0, abs=0.11)  # both 0.5 at epoch 2
+    flag = re.search(r'x1="([\d.]+)"[^>]*class="parts', chart)
+    assert flag and float(flag[1]) == pytest.approx(train[1][0], abs=0.2)
+    assert histories.epochs("k", "n", "accuracy", [{"name": "tail", "epochs": rows_}], "accuracy") is None
+
+
+def curve(name: str, *figures: float) -> dict[str, object]:
+    return {"name": name, "points": [{"n": n, "auc": metric(a)} for n, a in zip((10, 100), figures, strict=True)]}
+
+
+@pytest.mark.parametrize(
+    ("scratch", "said"),
+    [
+        ((0.6, 0.92), "“scratch” needs 100 for as much (0.920)"),
+        ((0.6, 0.85), "“scratch” does not get there even with 100 (0.850)"),
+        ((0.95, 0.97), "pretraining brought no clear gain"),
+    ],
+)
+def test_what_transfer_learning_buys(scratch: tuple[float, float], said: str) -> None:
+    text = visible(render({"few_images": {"curves": [curve("pretrained", 0.9, 0.95), curve("scratch", *scratch)]}}))
+    assert "With 10 images of each class, “pretrained” has AUC 0.900." in text and said in text
+
+
+def test_the_search_lists_every_trial_best_first() -> None:
+    trials, text = binary()["search"]["trials"], visible(page("binary"))
+    best = max((t for t in trials if t["state"] == "complete"), key=lambda t: t["auc"])
+    assert re.search(rf"time {best['number']} {best['auc']:.3f} rate", text)
+    assert "24 settings were tried" in text and "ended early" in text and "16 more trials" in text
+    assert all(f"smoothing {t['params']['smoothing']:.3g}" in text for t in trials)
+
+
+def test_stages_are_folded_and_shown() -> None:
+    html, stages = page("binary"), binary()["stages"]
+    assert '<details class="prints stages">' in html
+    for row in stages["rows"]:
+        assert "×".join(map(str, row["shape"])) in visible(html) and row["words"] in visible(html)
+        assert all(tile in html for tile in row["tiles"])
+    assert stages["heatmap"] in html and stages["file"] in visible(html)
 
 
 def test_nothing_in_the_card_need_be_whole() -> None:
@@ -219,6 +308,19 @@ def test_nothing_in_the_card_need_be_whole() -> None:
 )
 def test_no_more_digits_than_the_interval_supports(figure: object, expected: str) -> None:
     assert formats.with_interval(figure) == expected
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ({"value": 0.0354, "low": 0.0121, "high": 0.0582}, ("+0.035", "+0.012 to +0.058")),
+        ({"value": -0.0354, "low": -0.2, "high": 0.1}, ("−0.04", "−0.20 to +0.10")),
+        ({"value": -0.0001, "low": -0.001, "high": 0.001}, ("0.000", "−0.001 to +0.001")),
+        (None, ("–", "")),
+    ],
+)
+def test_differences_carry_their_sign(figure: object, expected: tuple[str, str]) -> None:
+    assert (formats.signed(figure), formats.signed_interval(figure)) == expected
 
 
 def test_percentages() -> None:
@@ -305,7 +407,7 @@ def test_words_stand_out_from_what_they_are_on(scheme: int) -> None:
     """WCAG AA: 4.5 to 1, on the page, on the tinted boxes and on the fullest cell of the confusion matrix."""
     roots = re.findall(r":root \{(.*?)\}", page("minimal"), re.S)
     colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})\b", roots[scheme]))
-    for ink in ("ink", "muted", "blue", "orange", "red"):
+    for ink in ("ink", "muted", "blue", "orange", "red", "green"):
         for paper in ("paper", "tint", "tint-red"):
             assert contrast(colour[ink], colour[paper]) >= 4.5, (ink, paper)
     paper, blue = colour["paper"], colour["blue"]

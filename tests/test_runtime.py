@@ -36,7 +36,7 @@ def test_what_cannot_be_opened_is_named(source: bytes | Path | str, capfd: pytes
 
 def test_failure_while_running_is_named_and_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     opened = session(tiny.backbone(tmp_path).path)
-    with pytest.raises(ModelFileError, match=r"failed on uint8 images of shape \(2, 5, 32, 3\)"):
+    with pytest.raises(ModelFileError, match=r"failed on uint8 input of shape \(2, 5, 32, 3\)"):
         run(opened, ["embedding"], IMAGES[:, :5])
     assert capfd.readouterr().err == ""
 

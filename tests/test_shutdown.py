@@ -55,7 +55,7 @@ def test_sigterm_loses_no_request(server: Live, request_: bytes, clients: int, i
         process.kill()
     assert process.returncode == 0
     assert (seen.lost, seen.other) == (0, {})
-    assert seen.answered > 8
+    assert seen.answered >= 8
     assert seen.refused == clients, "each client was told in the end"
     assert seen.seconds < 10
 

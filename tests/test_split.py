@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medloupe.split import FEWEST_CASES, SMALLEST_TEST, fold_count, folds, joined, plan, same
+from medloupe.split import FEWEST_CASES, SMALLEST_TEST, fold_count, folds, joined, plan, same, thinned
 from synthetic import of_records, of_targets, one_hot
 
 quick = settings(deadline=None, max_examples=60)
@@ -265,3 +265,16 @@ def test_plans_never_let_a_group_straddle(seed: int):
         assert np.isin(groups[made.leaking], groups[made.test]).all()
         assert {*made.fitting, *made.test, *made.leaking} == labelled
         assert len(made.fitting) + len(made.test) + len(made.leaking) == len(labelled)
+
+
+def test_thinned_rows_keep_groups_whole_and_labels_in_proportion():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(300), 2)
+    y = np.eye(2, dtype=np.float32)[(groups % 5 == 0).astype(int)]
+    rows = np.sort(rng.permutation(600)[:500])
+    few = thinned(rows, y, groups, 100, 0)
+    assert 80 <= len(few) <= 120
+    assert set(few) <= set(rows)
+    np.testing.assert_array_equal(few, rows[np.isin(groups[rows], groups[few])])
+    assert abs(y[few, 1].mean() - y[rows, 1].mean()) < 0.06
+    np.testing.assert_array_equal(thinned(rows[::-1], y, groups, 500, 0), rows)

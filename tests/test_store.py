@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from medloupe.errors import StoreError
 from medloupe.model import Head, Model
 from medloupe.names import check_name, parse_reference
 from medloupe.store import Store
+from medloupe.tails import Tail
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
 BACKBONE = b"not really a network" * 500  # the store never opens it
@@ -252,6 +254,77 @@ def test_a_damaged_blob_is_named(part: str, harm: str, store: Store, tmp_path: P
         store.get("lungs")
     store.add(made(tmp_path), write_files=write_files)  # the same parts again: which mends them
     assert assert_whole(store) == 2
+
+
+# ---------------------------------------------------------------- tails
+
+
+def with_tail(model: Model, content: bytes) -> Model:
+    """The model with a tail, whose file lies beside its backbone."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = model.backbone.path.with_name(f"{sha256[:8]}.onnx")
+    path.write_bytes(content)
+    tail = Tail(path=path, sha256=sha256, width=3)
+    return replace(model, tail=tail, card={**model.card, "tail": tail.as_json()})
+
+
+def test_a_tail_comes_back_and_the_backbone_is_kept_once(store: Store, tmp_path: Path):
+    tails = [b"one tail" * 50, b"another tail" * 50]
+    store.add(made(tmp_path), write_files=write_files)
+    for seed, content in enumerate(tails, start=1):
+        store.add(with_tail(made(tmp_path, seed=seed), content), write_files=write_files)
+    for path in tmp_path.glob("*.onnx"):
+        path.unlink()
+    assert store.get("lungs", 1).tail is None
+    for version, content in enumerate(tails, start=2):
+        tail = store.get("lungs", version).tail
+        assert tail is not None and tail.path.is_relative_to(store.home)
+        assert (tail.path.read_bytes(), tail.width) == (content, 3)
+        assert tail.sha256 == hashlib.sha256(content).hexdigest()
+    assert len([f for f in files(store.home) if f.startswith("blobs/")]) == 1 + 3 + 2
+    assert assert_whole(store) == 3
+    marks = store.production()["lungs"]
+    store.promote("lungs", 3, actor="test", force=True, reason="no evidence here")
+    assert store.production()["lungs"] != marks  # servers see by it that there is another
+
+
+def test_a_tail_goes_with_its_last_version(store: Store, tmp_path: Path):
+    for name, seed in (("lungs", 1), ("lungs", 2), ("heart", 3)):
+        store.add(with_tail(made(tmp_path, name, seed=seed), b"shared" * 50), write_files=write_files)
+    tail = store.get("heart").tail
+    assert tail is not None
+    store.sweep()
+    store.remove("lungs")
+    assert tail.path.exists() and assert_whole(store) == 1
+    store.sweep()
+    assert tail.path.exists()
+    store.remove("heart")
+    assert files(store.home) == set()
+
+
+@pytest.mark.parametrize("harm", ["changed", "missing"])
+def test_a_damaged_tail_is_named(harm: str, store: Store, tmp_path: Path):
+    model = with_tail(made(tmp_path), b"a tail" * 50)
+    store.add(model, write_files=write_files)
+    tail = store.get("lungs").tail
+    assert tail is not None
+    tail.path.unlink()
+    if harm == "changed":
+        tail.path.write_bytes(b"A tail" * 50)
+    with pytest.raises(StoreError, match=f"(?s){tail.path.name}.*(damaged|missing)"):
+        store.get("lungs")
+    store.add(model, write_files=write_files)
+    assert assert_whole(store) == 2
+
+
+def test_a_tail_that_changed_in_the_meantime_is_not_added(store: Store, tmp_path: Path):
+    model = with_tail(made(tmp_path), b"a tail" * 50)
+    assert model.tail is not None
+    model.tail.path.write_bytes(b"another" * 50)
+    with pytest.raises(StoreError, match="changed while it was in use") as caught:
+        store.add(model, write_files=write_files)
+    assert "again" in caught.value.hint
+    assert files(store.home) == set() and store.list() == []
 
 
 # ---------------------------------------------------------------- the database

@@ -76,7 +76,7 @@ def test_a_second_training_decodes_next_to_nothing_and_still_gives_a_version(
     assert np.array_equal(first.head.weight, second.head.weight)
     for model in (first, second):
         folder = Store(home).folder("cells", model.version)
-        assert sorted(p.name for p in folder.iterdir()) == ["judged.npz", "model.onnx", "report.html"]
+        assert sorted(p.name for p in folder.iterdir()) == ["data.json", "judged.npz", "model.onnx", "report.html"]
         assert read_card(folder / "model.onnx")["version"] == model.version
         assert model.report == (folder / "report.html").read_text("utf-8")
         assert model.onnx == folder / "model.onnx"

@@ -129,7 +129,7 @@ class Backbone:
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
-    """The backbone of that name, or the one in an ONNX file given by path.
+    """The backbone of that name, the one in an ONNX file given by path, or one of `transformers` (hub.py).
 
     Raises BackboneError when the name is unknown, the weights are not installed, or the file lacks the outputs.
     """
@@ -140,8 +140,13 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
         return Backbone(card=card, path=path, sha256=_sha256(path))
     if text.endswith(".onnx"):
         return _from_file(Path(text))
+    from medloupe.hub import hub_backbone, is_reference
+
+    if is_reference(text):
+        return hub_backbone(text)
     raise BackboneError(
-        f"There is no backbone {text!r}; known are {', '.join(BACKBONES)}, or the path of an .onnx file.",
+        f"There is no backbone {text!r}; known are {', '.join(BACKBONES)}, the path of an .onnx file or of a folder"
+        " with a transformers network, and hub:OWNER/NAME.",
         did_you_mean(text, BACKBONES),
     )
 

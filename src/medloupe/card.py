@@ -45,7 +45,8 @@ def card(
     secondary = None
     if verdict.secondary is not None:
         secondary = {
-            "title": f"Cross-validation by patient or group over all {len(verdict.everything):,} labelled images",
+            "title": f"Cross-validation by patient or group over all {len(verdict.judging):,} labelled images"
+            + (" outside the test split" if len(verdict.judging) < len(verdict.everything) else ""),
             "metrics": evaluate.headline(verdict.secondary, seed),
         }
     with_leaks = evaluate.headline(verdict.leaky, seed) if verdict.leaky else None
@@ -130,13 +131,16 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
 
 def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
+    tuned = verdict.tuned is not None and verdict.tuned.share > 0
     groups = len(np.unique(plan.groups[verdict.everything]))
     n = len(verdict.everything)
     if plan.test is None:
         sentence = (
-            f"Judged by {folds}-fold cross-validation, repeated {repeats} times: each of the {n:,} images was answered"
-            f" by heads that had seen neither it nor any image of its group ({groups:,} groups of patients and copies)."
-            " The model that is shipped was then fitted on all of them."
+            f"Judged by {folds}-fold cross-validation"
+            + (f", repeated {repeats} times" if repeats > 1 else "")
+            + f": each of the {n:,} images was answered by {'networks' if tuned else 'heads'} that had seen neither it"
+            f" nor any image of its group ({groups:,} groups of patients and copies)."
+            f" The model that is shipped was then {'tuned and fitted' if tuned else 'fitted'} on all of them."
         )
         return {
             "scheme": "cross-validation",
@@ -160,8 +164,14 @@ def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -
             leaking += f" With them left in, as figures published on this split have it, the AUC would be {auc:.3f}."
     sentence = (
         f"Judged on the {len(plan.test):,} images of the test split that the data brings, by a head that was chosen,"
-        f" calibrated and fitted on the other {len(plan.fitting):,}.{leaking} The model that is shipped was then fitted"
-        f" on all {n:,} with the same method; cross-validation over all of them stands beside it."
+        f" calibrated and fitted on the other {len(plan.fitting):,}.{leaking} "
+        + (
+            f"The network was tuned on these alone and ships as it was judged; its head was then fitted on all {n:,}."
+            " Cross-validation over the training part stands beside it."
+            if tuned
+            else f"The model that is shipped was then fitted on all {n:,} with the same method; cross-validation over"
+            " all of them stands beside it."
+        )
     )
     return {
         "scheme": "official test",

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from medloupe import __version__
+from medloupe.cli_compare import compare
 from medloupe.cli_models import models_app
 from medloupe.cli_options import Home, Json, ModelName
 from medloupe.cli_serve import serve
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.command()(serve)
+app.command()(compare)
 
 
 def _show_version(value: bool) -> None:
@@ -105,8 +107,22 @@ def train(
     image: Image = None,
     table: Table = None,
     finetune: Annotated[
-        str, typer.Option(metavar="none", help="Only `none` so far: a linear head on the frozen backbone.")
+        str,
+        typer.Option(
+            metavar="none|tail|full|auto",
+            help="Also train the network's upper stages, or all of it; auto: if that beats a linear head.",
+        ),
     ] = "none",
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="That fine-tuning may take (auto: 15 unless told).")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Go on from the network of a model in the store.")
+    ] = None,
+    search: Annotated[bool, typer.Option("--search", help="Look for a better recipe of fine-tuning first.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(metavar="scratch", help="Also train the same network from random weights.")
+    ] = None,
     sensitivity: Annotated[
         float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
     ] = 0.9,
@@ -116,24 +132,39 @@ def train(
     home: Home = None,
 ) -> None:
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
-    if finetune != "none":
-        raise typer.BadParameter(
-            f"{finetune!r} is not available in medloupe {__version__}: only 'none' (a linear head on the frozen"
-            " backbone).",
-            param_hint="--finetune",
-        )
     from medloupe import console
     from medloupe.backbones import DEFAULT
+    from medloupe.options import HOW
     from medloupe.readers import read
+    from medloupe.resolve import find_model
     from medloupe.store import Store
     from medloupe.training import summary
     from medloupe.training import train as run
 
+    if finetune not in HOW:
+        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")
+    if compare not in (None, "scratch"):
+        raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
+    if start is not None and backbone is not None:
+        raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
+    began = find_model(start) if start is not None else None
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     if not json:
         console.print_dataset(dataset)
     with console.progress() as say:
-        model = run(dataset, name=name, backbone=backbone or DEFAULT, seed=seed, sensitivity=sensitivity, progress=say)
+        model = run(
+            dataset,
+            name=name,
+            backbone=backbone or DEFAULT,
+            start=began,
+            finetune=finetune,
+            minutes=minutes,
+            search=search,
+            scratch=compare == "scratch",
+            seed=seed,
+            sensitivity=sensitivity,
+            progress=say,
+        )
     folder = Store.open().folder(model.name, model.version)
     if json:
         console.print_json(summary(model, folder))
@@ -213,28 +244,36 @@ def predict(
 def export(
     model: ModelName,
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
-    precision: Annotated[str, typer.Option(metavar="fp32", help="Only fp32 so far.")] = "fp32",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="fp32 as trained, fp16 weights, or int8: smallest and fastest, if it keeps the accuracy."),
+    ] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", readable=False, help="For int8: the training images, if they were moved."),
+    ] = None,
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
+    force: Annotated[bool, typer.Option("--force", help="Write int8 even where it costs accuracy.")] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Write one self-contained ONNX file, checked against the model."""
-    if precision != "fp32":
-        raise typer.BadParameter(
-            f"{precision!r} is not available in medloupe {__version__}: only 'fp32'.", param_hint="--precision"
-        )
-    from medloupe.export import write_onnx
-    from medloupe.resolve import find_model
+    from medloupe import console
+    from medloupe.exporting import export as run
 
-    loaded = find_model(model)
-    parity = write_onnx(loaded, out)
-    size = out.stat().st_size
+    if data is None and any((labels, patient, split, image, table)):
+        raise typer.BadParameter("--labels, --patient, --split, --image and --table go with --data.")
+    read_as = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
+    with console.progress() as say:
+        done = run(model, out, precision=precision, data=data, read_as=read_as, force=force, progress=say)
     if json:
-        from medloupe import console
-
-        said = {"name": loaded.name, "version": loaded.version, "onnx": str(out), "bytes": size, "parity": parity}
-        console.print_json(said)
+        console.print_json(done.as_json())
     else:
-        typer.echo(f"{out}: {size / 1e6:.1f} MB, agrees with the model within {parity:.1g}", err=True)
+        typer.echo(done.words, err=True)
 
 
 def _write(path: Path, text: str) -> None:

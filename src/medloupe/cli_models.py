@@ -6,11 +6,15 @@ With --json each command prints lines on stdout, described in docs/models.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medloupe.cli_options import Home, Json, ModelName
+from medloupe.errors import UnknownError
+
+if TYPE_CHECKING:
+    from medloupe.model import Model
 
 models_app = typer.Typer(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
@@ -31,15 +35,22 @@ def models_list(json: Json = False, home: Home = None) -> None:
 
 @models_app.command("show")
 def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
-    """The card of one model."""
+    """The card of one model, and the precisions that it is kept in."""
     from medloupe import console
     from medloupe.resolve import find_model
 
     loaded = find_model(model)
+    others = _others(loaded)
     if json:
-        console.print_json(dict(loaded.card))
+        console.print_json({**loaded.card, **({"precisions": others} if others else {})})
     else:
         console.print_card(loaded)
+        for precision, said in others.items():
+            times = said["served_times_faster"]
+            measured = f"{times:.2f} times as fast on this machine" if times else "not timed by a server here yet"
+            typer.echo(
+                f"also kept in {precision}: AUC {said[precision]['auc']:.4f} of {said['fp32']['auc']:.4f}; {measured}"
+            )
 
 
 @models_app.command("add")
@@ -149,6 +160,31 @@ def models_remove(
             console.print_json({"removed": name, "version": number})
     else:
         typer.echo(f"Removed {what}.", err=True)
+
+
+def _others(model: Model) -> dict[str, dict[str, Any]]:
+    """What a model of the store costs in its other precisions, and how much faster servers here found them.
+
+    Empty where it has none.
+    """
+    from medloupe.serving.precisions import key_of, known
+    from medloupe.store import Store
+
+    store = Store.open()
+    if model.version is None or not store.has(model.name):
+        return {}
+    try:
+        variants = store.variants(model.name, model.version)
+    except UnknownError:  # a file of a version that is not here
+        return {}
+    timed = known(store.home / "cache" / "graphs") if variants else {}
+    return {
+        precision: {
+            **variant.card["precision"],
+            "served_times_faster": timed.get(key_of(model.backbone.sha256, variant.backbone.sha256)),
+        }
+        for precision, variant in variants.items()
+    }
 
 
 def _operator() -> str:

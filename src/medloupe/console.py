@@ -27,6 +27,10 @@ _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("�
 _STAGES = {
     "embedding": "Embedding images",
     "audit": "Looking for faults in the data",
+    "preparing": "Preparing views",
+    "searching": "Looking for a recipe",
+    "fine-tuning": "Fine-tuning",
+    "scratch": "Training from scratch",
     "fitting": "Fitting and cross-validating",
     "judging": "Judging",
     "writing": "Writing report and ONNX file",

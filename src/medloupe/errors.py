@@ -12,11 +12,13 @@
     │   ├── NotOurModelError       ONNX, but without our card or outputs
     │   └── UnsafeModelError       external data, custom operators, oversized
     ├── ParityError                the exported file does not agree with the training path
+    ├── CompressionRefusedError    a model in fewer bits loses more accuracy than is allowed
     ├── StoreError                 the store: unknown model or version, cannot write
     │   ├── UnknownError           no such model, version or prediction
     │   ├── StorageError           the disk or the database fails
     │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
-    └── BackboneError              unknown backbone, or its weights are not installed
+    ├── BackboneError              unknown backbone, or its weights are not installed
+    └── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
 
 Each carries what happened and, as `hint`, what to do.
 """
@@ -24,8 +26,8 @@ Each carries what happened and, as `hint`, what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medloupe.promotion import Comparison
@@ -97,6 +99,14 @@ class ParityError(MedloupeError):
     """The exported file does not agree with the training path."""
 
 
+class CompressionRefusedError(MedloupeError):
+    """A model in fewer bits loses more accuracy than is allowed. before, after: its figures (fidelity.Figures)."""
+
+    def __init__(self, message: str, hint: str, before: Mapping[str, Any], after: Mapping[str, Any]):
+        super().__init__(message, hint)
+        self.before, self.after = before, after
+
+
 class StoreError(MedloupeError):
     """The store lacks the model or version, or cannot be written."""
 
@@ -119,6 +129,10 @@ class PromotionRefusedError(StoreError):
 
 class BackboneError(MedloupeError):
     """The backbone is unknown or its weights are not installed."""
+
+
+class FinetuneError(MedloupeError):
+    """The network cannot be fine-tuned here, or PyTorch is not installed."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,42 @@ from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.images import load
 from medloupe.model import Head
-from medloupe.runtime import session
+from medloupe.network import Network
+from medloupe.runtime import run, session
+from medloupe.tails import Tail
 
 WRONG, RIGHT = 9, 6
+Look = Callable[[np.ndarray], np.ndarray]  # pixels (1, S, S, 3) to what each place adds to each logit (K, h, w)
 
 
-def examples(features: Features, judged: Judged, rows: np.ndarray, head: Head, backbone: Backbone) -> dict[str, Any]:
+def examples(
+    features: Features, judged: Judged, rows: np.ndarray, head: Head, backbone: Backbone, tail: Tail | None = None
+) -> dict[str, Any]:
     """{"wrong": [...], "right": [...]}; the answers are those given unseen, the heat maps are the shipped head's.
 
     rows: rows of the features that `judged` holds.
     """
     wrong, right = _picked(judged)
-    network = session(backbone.path, threads=1)
+    look = _looking(head, backbone, tail)
     return {
-        "wrong": [_example(features, judged, rows, i, k, head, backbone, network) for i, k in wrong],
-        "right": [_example(features, judged, rows, i, k, head, backbone, network) for i, k in right],
+        "wrong": [_example(features, judged, rows, i, k, head, backbone, look) for i, k in wrong],
+        "right": [_example(features, judged, rows, i, k, head, backbone, look) for i, k in right],
     }
+
+
+def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
+    """A self-contained file has its heat maps ready, and no map."""
+    opened = session(backbone.path, threads=1)
+    if tail is None and any(o.name == "heatmap" for o in opened.get_outputs()):
+        return lambda pixels: run(opened, ["heatmap"], pixels)[0][0]
+    network = Network(backbone, tail, threads=1)
+
+    def look(pixels: np.ndarray) -> np.ndarray:
+        feature_map = network.see(pixels, maps=True).map
+        assert feature_map is not None
+        return heatmaps.contributions(head, feature_map)[0]
+
+    return look
 
 
 def _picked(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -71,14 +92,20 @@ def _distinct(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
 
 
 def _example(
-    features: Features, judged: Judged, rows: np.ndarray, i: int, k: int, head: Head, backbone: Backbone, network
+    features: Features,
+    judged: Judged,
+    rows: np.ndarray,
+    i: int,
+    k: int,
+    head: Head,
+    backbone: Backbone,
+    look: Look,
 ) -> dict[str, Any]:
     record = features.data.records[rows[i]]
     facts = features.facts[rows[i]]
     size = backbone.card.input_size
     pixels = load(record.image, size)
-    feature_map = network.run(["map"], {"image": pixels[None]})[0]
-    parts = heatmaps.contributions(head, feature_map)[0]
+    parts = look(pixels[None])
     values = heatmaps.evidence(parts, k, judged.task)
     box = content_box(int(facts["width"]), int(facts["height"]), size)
     truth = judged.targets[i]

@@ -7,9 +7,7 @@ network on another and no queue of pictures builds up: memory stays the same how
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +18,11 @@ from medloupe.backbones import Backbone
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.images import FITTING, load_measured
+from medloupe.network import Network
+from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
-from medloupe.runtime import session
-from medloupe.settings import home, threads
+from medloupe.settings import home
+from medloupe.tails import Tail
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
@@ -69,20 +69,21 @@ def scan(data: Dataset) -> Scan:
     return Scan(data=data, digest=digest, unreadable=unreadable)
 
 
-def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None) -> Features:
-    """Embed every image of the data set that the cache does not hold yet.
+def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
+    """Embed every image of the data set that the cache does not hold yet; with a tail, by the network as tuned.
 
     Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
     the cache cannot be written.
     """
-    cache = open_cache(backbone)
+    cache = open_cache(backbone, tail)
     data, unreadable = scanned.data, dict(scanned.unreadable)
     digests = [scanned.digest[r.id] for r in data.records]
     missing: dict[bytes, Record] = {}
     for record, digest in zip(data.records, digests, strict=True):
         if digest and digest not in cache:
             missing.setdefault(digest, record)
-    broken = _embed_into(cache, missing, backbone, progress) if missing else {}
+    network = Network(backbone, tail, threads=1)
+    broken = _embed_into(cache, missing, network, backbone, progress) if missing else {}
 
     def readable() -> list[int]:
         return [i for i, d in enumerate(digests) if d and d not in broken]
@@ -91,7 +92,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None) -
     if damaged:  # rows that a failing disk or a foreign hand spoilt: once more
         rows = readable()
         again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
-        broken |= _embed_into(cache, again, backbone, progress)
+        broken |= _embed_into(cache, again, network, backbone, progress)
         embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
         if damaged:
             raise StoreError(
@@ -120,9 +121,10 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None) -
     )
 
 
-def open_cache(backbone: Backbone) -> FeatureCache:
-    """The cache of this backbone under the way of fitting in force."""
-    key = hashlib.sha256(f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}".encode()).hexdigest()[:20]
+def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
+    """The cache of this network under the way of fitting in force."""
+    made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
+    key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
 
 
@@ -145,56 +147,36 @@ def digest_of(image: bytes | np.ndarray) -> bytes:
 
 
 def _embed_into(
-    cache: FeatureCache, missing: dict[bytes, Record], backbone: Backbone, progress: Progress | None
+    cache: FeatureCache,
+    missing: dict[bytes, Record],
+    network: Network,
+    backbone: Backbone,
+    progress: Progress | None,
 ) -> dict[bytes, str]:
     """Embed the records and append them to the cache; returns why for those that cannot be read."""
-    network = session(backbone.path, threads=1)
     size = backbone.card.input_size
-    todo = _Shared(iter(missing.items()))
-    done: queue.Queue[_Batch | BaseException | None] = queue.Queue(maxsize=2 * threads())
-    stop = threading.Event()
 
-    def work() -> None:
+    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
         pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
-        try:
-            while not stop.is_set() and (taken := todo.take(BATCH)):
-                done.put(_embed_batch(taken, pixels, network))
-        except BaseException as e:  # handed to the main thread, which raises it
-            done.put(e)
-        done.put(None)
+        return lambda taken: _embed_batch(taken, pixels, network)
 
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads())]
-    for w in workers:
-        w.start()
     broken: dict[bytes, str] = {}
     waiting: list[_Batch] = []
-    finished, count = 0, 0
+    count = 0
     try:
-        while finished < len(workers):
-            batch = done.get()
-            if isinstance(batch, BaseException):
-                raise batch
-            if batch is None:
-                finished += 1
-            else:
-                waiting.append(batch)
-                broken |= batch.broken
-                count += len(batch.digests) + len(batch.broken)
-                if progress:
-                    progress(count, len(missing))
-            if waiting and (finished == len(workers) or sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE):
+        for batch in in_batches(missing.items(), BATCH, start):
+            waiting.append(batch)
+            broken |= batch.broken
+            count += len(batch.digests) + len(batch.broken)
+            if progress:
+                progress(count, len(missing))
+            if sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE:
                 _append(cache, waiting)
                 waiting = []
     except KeyboardInterrupt:
         _append(cache, waiting)
         raise
-    finally:
-        stop.set()
-        while any(w.is_alive() for w in workers):  # a worker may stand at a full queue
-            try:
-                done.get(timeout=0.05)
-            except queue.Empty:
-                continue
+    _append(cache, waiting)
     return broken
 
 
@@ -206,7 +188,7 @@ class _Batch:
     broken: dict[bytes, str]
 
 
-def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network) -> _Batch:
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
     digests: list[bytes] = []
     facts = np.empty(len(taken), FACTS)
     broken: dict[bytes, str] = {}
@@ -222,7 +204,7 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network)
         except ImageError as e:
             broken[digest] = e.message
     n = len(digests)
-    embeddings = network.run(["embedding"], {"image": pixels[:n]})[0] if n else np.empty((0, 0), np.float32)
+    embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
     return _Batch(digests, embeddings, facts[:n], broken)
 
 
@@ -243,14 +225,3 @@ def _length(raw: bytes | np.ndarray) -> int:
 def _thumb(fitted: np.ndarray) -> np.ndarray:
     """uint8 (THUMB, THUMB, 3)."""
     return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))
-
-
-class _Shared:
-    """An iterator that several threads take from."""
-
-    def __init__(self, items: Iterator[tuple[bytes, Record]]):
-        self._items, self._lock = items, threading.Lock()
-
-    def take(self, n: int) -> list[tuple[bytes, Record]]:
-        with self._lock:
-            return [item for _, item in zip(range(n), self._items, strict=False)]

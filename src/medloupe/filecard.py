@@ -15,7 +15,7 @@ from typing import Any
 
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.model import CARD_FORMAT
-from medloupe.novelty import Novelty
+from medloupe.novelty import Novelty, of_levels
 from medloupe.wire import BYTES, MAX_FIELDS, fields
 
 CARD_KEY, FORMAT_KEY, NOVELTY_KEY = "medloupe.card", "medloupe.format", "medloupe.novelty"
@@ -163,7 +163,7 @@ def novelty_in(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | N
         if len(found[0]) > MAX_NOVELTY:
             raise ValueError(f"it has {len(found[0]):,} bytes; the limit is {MAX_NOVELTY:,}")
         novelty = Novelty.from_json(json.loads(str(found[0], "utf-8")))
-        if list(novelty.levels) != card["backbone"]["levels"]:
+        if not of_levels(novelty.levels, card["backbone"]["levels"]):
             raise ValueError("it belongs to another backbone than the card")
     except (ValueError, RecursionError) as error:
         raise NotOurModelError(f"{called}: its {NOVELTY_KEY} cannot be used: {error}.", _EXPORT) from error

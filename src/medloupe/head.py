@@ -20,10 +20,12 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the search decides. penalty: C. levels: which levels of the backbone's embedding take part."""
+    """What the search decides. penalty: C. levels: which levels of the backbone's embedding take part. share: with a
+    tuned network, how much of the way from the untuned weights to the tuned ones."""
 
     penalty: float
     levels: tuple[int, ...]
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,27 +72,27 @@ def fit(
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
     fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
-    fitter = _Fitter(embeddings, targets, task, levels)
+    fitter = Fitter(embeddings, targets, task, levels)
     every = tuple(range(len(levels)))
     choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
     searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
-    scores = _scores(searched, targets, task)
-    penalty = choices[_best(scores, choices)].penalty
+    scores = scores_of(searched, targets, task)
+    penalty = choices[best_of(scores, choices)].penalty
     # what tells classes apart may be the shape, the texture or both: with each end left out, at the best penalty
     fewer = [Choice(penalty=penalty, levels=part) for part in {every[1:], every[:-1], every[1:-1]} if len(part) > 0]
     if len(levels) > 1:
         fewer.sort(key=lambda c: c.levels)
         searched = np.concatenate([searched, fitter.out_of_fold(fold[0], fewer)])
-        scores = np.concatenate([scores, _scores(searched[len(choices) :], targets, task)])
+        scores = np.concatenate([scores, scores_of(searched[len(choices) :], targets, task)])
         choices += fewer
-    best = _best(scores, choices)
+    best = best_of(scores, choices)
     chosen = choices[best]
 
     logits = [
-        _without_own_fold(searched, fold[0], targets, choices, task),
+        without_own_fold(searched, fold[0], targets, choices, task),
         *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
     ]
-    out_of_fold = np.stack([_calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
+    out_of_fold = np.stack([calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
     temperature = fit_temperature(searched[best], targets, task)
     solution = fitter.solve([(np.ones(len(targets), bool), chosen)])[0]
     return Fitted(
@@ -113,7 +115,7 @@ def refit(
     levels: tuple[int, ...],
 ) -> list[Solution]:
     """Heads with the choice made, each fitted on its rows alone; uncalibrated."""
-    fitter = _Fitter(embeddings, targets, task, levels)
+    fitter = Fitter(embeddings, targets, task, levels)
     masks = []
     for r in rows:
         mask = np.zeros(len(targets), bool)
@@ -131,7 +133,9 @@ def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
     )
 
 
-class _Fitter:
+class Fitter:
+    """Fits heads on one feature matrix. embeddings: float32 (N, D). targets: (N, K) of 1/0/NaN. levels: as for fit."""
+
     def __init__(self, embeddings: np.ndarray, targets: np.ndarray, task: str, levels: tuple[int, ...]):
         self.x, self.y, self.task = embeddings, targets, task
         self.level_of = np.repeat(np.arange(len(levels)), levels)  # (D,)
@@ -175,7 +179,8 @@ def mean_and_scale(x: np.ndarray, mask: np.ndarray, chunk: int = 512) -> tuple[n
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def _scores(searched: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+def scores_of(searched: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    """Macro AUC (choices,) of logits (choices, N, K)."""
     return np.array([macro_auc(rankable(z, task), targets) for z in searched])
 
 
@@ -195,13 +200,13 @@ def rankable(logits: np.ndarray, task: str) -> np.ndarray:
     return np.log(np.maximum(probabilities(logits.astype(np.float64), task), 1e-300))
 
 
-def _best(scores: np.ndarray, choices: Sequence[Choice]) -> int:
+def best_of(scores: np.ndarray, choices: Sequence[Choice]) -> int:
     """The best score; among those as good to the fourth digit, the strongest penalty."""
     near = np.flatnonzero(scores >= scores.max() - 2e-4)
     return min(near.tolist(), key=lambda i: (choices[i].penalty, -len(choices[i].levels)))
 
 
-def _without_own_fold(
+def without_own_fold(
     searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[Choice], task: str
 ) -> np.ndarray:
     """For each fold the logits (N, K) of the choice that is best on the other folds."""
@@ -209,11 +214,11 @@ def _without_own_fold(
     for f in np.unique(fold):
         others = fold != f
         scores = np.array([macro_auc(rankable(s[others], task), targets[others]) for s in searched])
-        z[fold == f] = searched[_best(scores, choices)][fold == f]
+        z[fold == f] = searched[best_of(scores, choices)][fold == f]
     return z
 
 
-def _calibrated(logits: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str) -> np.ndarray:
+def calibrated(logits: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str) -> np.ndarray:
     """Probabilities (N, K), each fold tempered by the others' temperature."""
     p = np.empty_like(logits)
     for f in np.unique(fold):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from medloupe.head import Choice, Fitted, fit, folded, refit
 from medloupe.metrics import Ranking, average, intervals
 from medloupe.model import Head, probabilities
 from medloupe.split import Plan, folds
+
+if TYPE_CHECKING:
+    from medloupe.tunedhead import TunedFit
+    from medloupe.tuning import Tuned
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
 _SMALLEST = 20
@@ -27,7 +31,8 @@ class Verdict:
     of the features. limits: thresholds (K,) of the operating points. strength: of the correction for common classes,
     or None with several labels at once. secondary: cross-validation over all records,
     where the headline is from a test split. leaky: the test split judged by a head that also learned from the training
-    images that leak into it, which is how published figures come about; None where nothing leaks.
+    images that leak into it, which is how published figures come about; None where nothing leaks. judging: rows whose
+    out-of-fold predictions are in fitted; all labelled ones, or with a tuned network those it could learn from.
     """
 
     fitted: Fitted
@@ -39,6 +44,8 @@ class Verdict:
     secondary: Judged | None
     leaky: Judged | None
     learning: list[dict[str, Any]]
+    judging: np.ndarray
+    tuned: TunedFit | None = None
 
     @property
     def head(self) -> Head:
@@ -54,19 +61,7 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     whole = len(everything) == len(x)
     fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
     limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    exclusive = data.task == "multiclass"
-    answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
-    if exclusive:
-        answers = evaluate.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
-    crossed = Judged(
-        probabilities=fitted.out_of_fold,
-        answers=answers,
-        flags=evaluate.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
-        targets=y,
-        groups=groups,
-        labels=data.labels,
-        task=data.task,
-    )
+    crossed = _crossed(fitted, y, groups, data.labels, data.task, sensitivity)
     judged, rows, secondary, leaky = crossed, everything, None, None
     if plan.test is not None:
         judged = _on_test(features, plan, plan.fitting, levels, seed, sensitivity)
@@ -81,10 +76,80 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         judged=judged,
         rows=rows,
         limits=limits,
-        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if exclusive else None,
+        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
         secondary=secondary,
         leaky=leaky,
         learning=learning,
+        judging=everything,
+    )
+
+
+def judge_tuned(
+    features: Features,
+    plan: Plan,
+    tuned: Tuned,
+    *,
+    levels: tuple[int, ...],
+    seed: int,
+    sensitivity: float,
+    may_stay: bool,
+) -> Verdict:
+    """As judge, with tuned networks. may_stay: whether the untuned one may win; then it is judged as `judge` does.
+
+    The test split is answered by the network that ships, which saw none of it; only its head is fitted once more, on
+    everything labelled.
+    """
+    from medloupe import tunedhead
+
+    data, targets = features.data, features.data.targets
+    everything = np.flatnonzero(~np.isnan(targets).all(1))
+    found = tunedhead.fit(
+        tuned, targets, plan.groups, everything, task=data.task, levels=levels, seed=seed, may_stay=may_stay
+    )
+    if found.share == 0:
+        return replace(judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity), tuned=found)
+    rows = tuned.fitting
+    y, fitted = targets[rows], found.fitted
+    limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
+    crossed = _crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
+    judged, judged_rows, secondary = crossed, rows, None
+    if plan.test is not None:
+        head = folded(found.on_fitting, fitted.temperature, data.task)
+        embeddings = tuned.embeddings(None, found.share)
+        judged = _answered(features, plan, head, embeddings, fitted.out_of_fold[0], y, sensitivity)
+        judged_rows, secondary = plan.test, crossed
+    best = max((c for c in found.candidates if c.share == 0), key=lambda c: c.auc["value"] or 0)
+    linear = Choice(penalty=best.penalty, levels=tuple(range(len(levels))))
+    return Verdict(
+        fitted=fitted,
+        everything=everything,
+        judged=judged,
+        rows=judged_rows,
+        limits=limits,
+        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
+        secondary=secondary,
+        leaky=None,
+        learning=_learning_curve(features, plan, linear, levels=levels, seed=seed),
+        judging=rows,
+        tuned=found,
+    )
+
+
+def _crossed(
+    fitted: Fitted, y: np.ndarray, groups: np.ndarray, labels: tuple[str, ...], task: str, sensitivity: float
+) -> Judged:
+    """The out-of-fold predictions, each fold announced by the rules that the others give."""
+    answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
+    if task == "multiclass":
+        answers = evaluate.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
+    return Judged(
+        probabilities=fitted.out_of_fold,
+        answers=answers,
+        flags=evaluate.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        targets=y,
+        groups=groups,
+        labels=labels,
+        task=task,
     )
 
 
@@ -96,11 +161,26 @@ def _on_test(
     data, targets = features.data, features.data.targets
     y = targets[part]
     trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
-    p = trained.head.probabilities(features.embeddings[plan.test])[None]
-    limits = evaluate.thresholds(trained.out_of_fold[0], y, sensitivity)
+    return _answered(features, plan, trained.head, features.embeddings, trained.out_of_fold[0], y, sensitivity)
+
+
+def _answered(
+    features: Features,
+    plan: Plan,
+    head: Head,
+    embeddings: np.ndarray,
+    out_of_fold: np.ndarray,
+    y: np.ndarray,
+    sensitivity: float,
+) -> Judged:
+    """The test split as a head answers it, by rules from out-of-fold predictions (n, K) with their truth y."""
+    assert plan.test is not None
+    data, targets = features.data, features.data.targets
+    p = head.probabilities(embeddings[plan.test])[None]
+    limits = evaluate.thresholds(out_of_fold, y, sensitivity)
     weights = np.ones(y.shape[1])
     if data.task == "multiclass":
-        weights = evaluate.class_weights(y, evaluate.best_strength(trained.out_of_fold[0], y))
+        weights = evaluate.class_weights(y, evaluate.best_strength(out_of_fold, y))
     return Judged(
         probabilities=p,
         answers=(p * weights).argmax(2),

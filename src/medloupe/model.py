@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medloupe.backbones import Backbone
     from medloupe.novelty import Novelty
     from medloupe.records import Prediction
+    from medloupe.tails import Tail
 
 CARD_FORMAT = 1
 
@@ -54,7 +55,7 @@ class Model:
     report: the report as one HTML page, or "" where only the model file is at hand.
     onnx: the self-contained file it came from or was written to, if any.
     novelty: what its training images look like, by which others are refused; None where it was trained on too few
-    or refuses nothing.
+    or refuses nothing. tail: the backbone's upper stages as tuned for this model, or None.
     """
 
     backbone: Backbone
@@ -63,6 +64,7 @@ class Model:
     report: str = ""
     onnx: Path | None = None
     novelty: Novelty | None = None
+    tail: Tail | None = None
 
     @property
     def name(self) -> str:

@@ -52,10 +52,10 @@ METHOD = (
 class Novelty:
     """What the embeddings of one data set usually look like; about 26 kB.
 
-    levels: how the embedding divides (BackboneCard.levels). With W = min(512, D) and k axes, mean: float16 (W,).
-    axes: float16 (k, W), orthonormal. spread: float32 (k,), the variance along each. noise: the variance in each other
-    direction. limit: the distance at which the score is 1. own_refused: share of its own images refused when neither
-    the fit nor the limit had seen them.
+    levels: how the embedding divides (BackboneCard.levels), or its last part, which fine-tuning leaves alone. With
+    W = min(512, D) and k axes, mean: float16 (W,). axes: float16 (k, W), orthonormal. spread: float32 (k,), the
+    variance along each. noise: the variance in each other direction. limit: the distance at which the score is 1.
+    own_refused: share of its own images refused when neither the fit nor the limit had seen them.
     """
 
     levels: tuple[int, ...]
@@ -192,9 +192,18 @@ class Novelty:
         )
 
 
+def of_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
+    end = list(whole)[len(whole) - len(own) :]
+    return 0 < len(own) == len(end) and list(own[1:]) == end[1:] and 0 < own[0] <= end[0]
+
+
 def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
-    """float32 (N, W), W = min(512, D), of embeddings (N, D): the same for all models with these levels."""
-    x = np.asarray(embedding, np.float32)
+    """float32 (N, W), W = min(512, d), of embeddings (N, D): the same for all models with these levels.
+
+    levels: of the last d = sum(levels) numbers of the embedding; those before, made by a tail, are left out.
+    """
+    x = np.asarray(embedding, np.float32)[:, -sum(levels) :]
     roots = np.copysign(np.sqrt(np.abs(x)), x)
     ends = np.cumsum(levels)
     for begin, end in zip((0, *ends[:-1]), ends, strict=True):

@@ -14,6 +14,7 @@ from medloupe.backbones import Backbone, BackboneCard
 from medloupe.errors import StoreError
 from medloupe.model import Head
 from medloupe.novelty import Novelty
+from medloupe.tails import Tail
 
 
 def backbone_bytes(backbone: Backbone) -> bytes:
@@ -23,6 +24,14 @@ def backbone_bytes(backbone: Backbone) -> bytes:
         raise StoreError(
             f"The backbone {backbone.path} changed while it was in use; the model was not added.", "Train again."
         )
+    return data
+
+
+def tail_bytes(tail: Tail) -> bytes:
+    """The tail's file. Raises StoreError when it is no longer what it was."""
+    data = tail.path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != tail.sha256:
+        raise StoreError(f"The tail {tail.path} changed while it was in use; the model was not added.", "Train again.")
     return data
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from medloupe.errors import ImageError
 from medloupe.images import load
 from medloupe.model import Model, probabilities
+from medloupe.network import Network, seen
 from medloupe.records import Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.rules import Rules
-from medloupe.runtime import run, session
+from medloupe.runtime import run, run_tail, session
 from medloupe.settings import threads
 
 _AHEAD = 8  # images decoded or answered at once for each worker
@@ -35,9 +36,8 @@ class Predictor:
         self.model = model
         self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
-        self._own = model.onnx is not None
-        path = model.onnx if model.onnx is not None else model.backbone.path
-        self._network = session(path, threads=network_threads)
+        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._rules = Rules.of(model.card)
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
@@ -46,7 +46,7 @@ class Predictor:
         source = Path(image) if isinstance(image, str) else image
         pixels = load(source, self.size)
         decoded = time.perf_counter()
-        logits, parts, embedding = self._run(pixels[None], heatmap=heatmap)
+        logits, parts, shared = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
         return self.answer(
@@ -54,7 +54,7 @@ class Predictor:
             logits[0],
             None if parts is None else parts[0],
             {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)},
-            refused=None if embedding is None else self.refusal(embedding[0]),
+            refused=None if shared is None else self.refusal(shared[0]),
         )
 
     def run(self, pixels: np.ndarray, *, heatmap: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -62,14 +62,14 @@ class Predictor:
         return self._run(pixels, heatmap=heatmap)[:2]
 
     def _run(self, pixels: np.ndarray, *, heatmap: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Logits, heat maps as `run` gives them, and embeddings (N, D), which a file is asked for only if needed."""
-        if self._own:
+        """Logits, heat maps as `run` gives them, and embeddings (N, D) that novelty reads, of a file only if needed."""
+        if self._file is not None:
             wanted = ["logits", *["embedding"] * (self.model.novelty is not None), *["heatmap"] * heatmap]
-            found = dict(zip(wanted, run(self._network, wanted, pixels), strict=True))
+            found = dict(zip(wanted, run(self._file, wanted, pixels), strict=True))
             return found["logits"], found.get("heatmap"), found.get("embedding")
-        wanted = ["embedding", "map"] if heatmap else ["embedding"]
-        outputs = run(self._network, wanted, pixels)
-        return (*read_off(self.model, outputs[0], outputs[1] if heatmap else None), outputs[0])
+        assert self._network is not None
+        seen = self._network.see(pixels, maps=heatmap)
+        return (*read_off(self.model, seen.embedding, seen.map), seen.shared)
 
     def refusal(self, embedding: np.ndarray) -> Refusal | None:
         """Why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
@@ -113,6 +113,7 @@ class AutoPredictor:
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
         self._router = Router(checkups, everyday(backbone.sha256))
         self._network = session(backbone.path, threads=network_threads)
+        self._tails = {m.name: session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
         """The answer of the model whose kind of picture this is; a refusal by nobody in particular where there is none.
@@ -122,10 +123,11 @@ class AutoPredictor:
         started = time.perf_counter()
         pixels = load(Path(image) if isinstance(image, str) else image, self.size)
         decoded = time.perf_counter()
-        outputs = run(self._network, ["embedding", *["map"] * heatmap], pixels[None])
+        names = ["embedding", *["cut"] * bool(self._tails), *["map"] * heatmap]
+        found = dict(zip(names, run(self._network, names, pixels[None]), strict=True))
         timings = {"decode": 1000 * (decoded - started), "network": 1000 * (time.perf_counter() - decoded)}
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
-        embedding = outputs[0][0]
+        embedding = found["embedding"][0]
         chosen = self._router.choose(embedding).name
         if chosen is None:
             refused = Refusal(reason=NOBODY, looks_like=self._router.looks_like(embedding))
@@ -133,7 +135,10 @@ class AutoPredictor:
                 file=name, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
             )
         model, rules = self._models[chosen]
-        logits, parts = read_off(model, outputs[0], outputs[1] if heatmap else None)
+        tail = self._tails.get(chosen)
+        upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
+        looked = seen(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
+        logits, parts = read_off(model, looked.embedding, looked.map)
         return answer(model, rules, name, logits[0], None if parts is None else parts[0], timings)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | ImageError]]:

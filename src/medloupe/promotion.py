@@ -47,6 +47,11 @@ class Evidence:
     probabilities: np.ndarray
     announced: np.ndarray
 
+    @property
+    def question(self) -> str:
+        """What the predictions answer, in words."""
+        return f"{self.task} {', '.join(self.labels)}"
+
     @staticmethod
     def digest(sha256s: Sequence[bytes]) -> np.ndarray:
         """uint64 (N,) of whole digests."""
@@ -179,48 +184,82 @@ def compare(
                 " before medloupe kept them)"
             )
     assert candidate is not None and production is not None
-    if candidate.task != production.task or set(candidate.labels) != set(production.labels):
-        return failed(f"they do not answer the same question ({_question(candidate)} and {_question(production)})")
-    _, at, at_production = np.intersect1d(candidate.digests, production.digests, return_indices=True)
-    order = [production.labels.index(label) for label in candidate.labels]
-    truth = candidate.targets[at]
-    same = np.equal(truth, production.targets[at_production][:, order]) | (
-        np.isnan(truth) & np.isnan(production.targets[at_production][:, order])
-    )
-    same = same.all(1)
-    at, at_production, truth = at[same], at_production[same], truth[same]
-    repeats = slice(None) if truth.size * max(len(e.probabilities) for e in (candidate, production)) <= _MOST else [0]
-    groups = joined(candidate.groups[at], production.groups[at_production])
-    count = len(np.unique(groups))
-    if count < FEWEST_GROUPS:
+    both = common(candidate, production)
+    if both is None:
+        return failed(f"they do not answer the same question ({candidate.question} and {production.question})")
+    if both.count < FEWEST_GROUPS:
         return failed(
-            f"they were judged on {count} common groups of patients and copies with the same labels; {FEWEST_GROUPS}"
-            " are needed",
-            len(at),
-            count,
+            f"they were judged on {both.count} common groups of patients and copies with the same labels;"
+            f" {FEWEST_GROUPS} are needed",
+            len(both.groups),
+            both.count,
         )
-    new = _Figures(candidate.probabilities[repeats][:, at], candidate.announced[at], truth, candidate.task)
-    old = _Figures(
-        production.probabilities[repeats][:, at_production][:, :, order],
-        production.announced[at_production][:, order],
-        truth,
-        candidate.task,
-    )
-    differences = _differences(new, old, groups, draws, seed)
+    new, old = (Figures(of) for of in (both.one, both.other))
+    differences = _differences(new, old, both.groups, draws, seed)
     if differences is None:
-        return failed("the common records lack cases for or against the labels", len(at), count)
+        return failed("the common records lack cases for or against the labels", len(both.groups), both.count)
     auc, balanced = differences
     return Comparison(
         name=name,
         candidate=versions[0],
         production=versions[1],
         passed=auc.low >= -margin,
-        records=len(at),
-        groups=count,
+        records=len(both.groups),
+        groups=both.count,
         auc=auc,
         balanced_accuracy=balanced,
         margin=margin,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Common:
+    """Two pieces of evidence cut to the N records that both judged, in one order of records and labels.
+
+    one, other: with the same digests, targets and groups. relabelled: records that both know by another truth, and that
+    are left out.
+    """
+
+    one: Evidence
+    other: Evidence
+    relabelled: int
+
+    @property
+    def groups(self) -> np.ndarray:
+        """int64 (N,): records that either keeps together."""
+        return self.one.groups
+
+    @property
+    def count(self) -> int:
+        """How many groups."""
+        return len(np.unique(self.groups))
+
+
+def common(one: Evidence, other: Evidence) -> Common | None:
+    """The records that both judged with the same truth; None where they do not answer the same question."""
+    if one.task != other.task or set(one.labels) != set(other.labels):
+        return None
+    _, at, at_other = np.intersect1d(one.digests, other.digests, return_indices=True)
+    order = [other.labels.index(label) for label in one.labels]
+    truth, told = one.targets[at], other.targets[at_other][:, order]
+    same = (np.equal(truth, told) | (np.isnan(truth) & np.isnan(told))).all(1)
+    at, at_other, truth = at[same], at_other[same], truth[same]
+    repeats = slice(None) if truth.size * max(len(e.probabilities) for e in (one, other)) <= _MOST else [0]
+    groups = joined(one.groups[at], other.groups[at_other])
+
+    def cut(e: Evidence, at: np.ndarray, order: Sequence[int]) -> Evidence:
+        return Evidence(
+            labels=one.labels,
+            task=one.task,
+            digests=e.digests[at],
+            groups=groups,
+            targets=truth,
+            probabilities=e.probabilities[repeats][:, at][:, :, order],
+            announced=e.announced[at][:, order],
+        )
+
+    straight = range(len(one.labels))
+    return Common(one=cut(one, at, straight), other=cut(other, at_other, order), relabelled=int((~same).sum()))
 
 
 def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -237,21 +276,28 @@ def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
             return label
 
 
-class _Figures:
-    """Macro AUC (mean over the repeats) and balanced accuracy of one version, as functions of row weights."""
+class Figures:
+    """What evidence says of its version, as functions of row weights.
 
-    def __init__(self, probabilities: np.ndarray, announced: np.ndarray, truth: np.ndarray, task: str):
+    auc: macro average over the labels, mean over the repeats. by_label: the AUC of each label that has cases for and
+    against it. balanced_accuracy: of the label announced.
+    """
+
+    def __init__(self, of: Evidence):
+        truth = of.targets
         labels = [k for k in range(truth.shape[1]) if (truth[:, k] == 1).any() and (truth[:, k] == 0).any()]
-        self.auc: Weighted = metrics.average(
-            [metrics.average([Ranking(p[:, k], truth[:, k]).auc for k in labels]) for p in probabilities]
-        )
-        sides = [(announced[:, k], truth[:, k] == 1) for k in labels]
-        if task == "multilabel":
-            sides += [(1 - announced[:, k], truth[:, k] == 0) for k in labels]
-        self.balanced_accuracy: Weighted = metrics.average([_mean(of, among) for of, among in sides])
+        rankings = [[Ranking(p[:, k], truth[:, k]).auc for k in labels] for p in of.probabilities]
+        self.auc: Weighted = metrics.average([metrics.average(one) for one in rankings])
+        self.by_label: dict[str, Weighted] = {
+            of.labels[k]: metrics.average([one[i] for one in rankings]) for i, k in enumerate(labels)
+        }
+        sides = [(of.announced[:, k], truth[:, k] == 1) for k in labels]
+        if of.task == "multilabel":
+            sides += [(1 - of.announced[:, k], truth[:, k] == 0) for k in labels]
+        self.balanced_accuracy: Weighted = metrics.average([mean(given, among) for given, among in sides])
 
 
-def _mean(of: np.ndarray, among: np.ndarray) -> Weighted:
+def mean(of: np.ndarray, among: np.ndarray) -> Weighted:
     """The weighted mean of `of` (N,) over the rows with `among` (N,)."""
     matrix = np.column_stack([of * among, among]).astype(np.float32)
 
@@ -263,7 +309,7 @@ def _mean(of: np.ndarray, among: np.ndarray) -> Weighted:
 
 
 def _differences(
-    new: _Figures, old: _Figures, groups: np.ndarray, draws: int, seed: int
+    new: Figures, old: Figures, groups: np.ndarray, draws: int, seed: int
 ) -> tuple[Difference, Difference] | None:
     figures = (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -286,7 +332,3 @@ def _differences(
             )
         )
     return found[0], found[1]
-
-
-def _question(evidence: Evidence) -> str:
-    return f"{evidence.task} {', '.join(evidence.labels)}"

@@ -56,6 +56,7 @@ class Dataset:
     skipped: files left out, by reason ("hidden", "not an image", ...), each a list of paths relative to the root.
     notes: what the reader decided, one sentence each, for the person who brought the data.
     origin: what a SOURCE, LICENCE or CITATION file beside the data says: keys "licence", "citation", "source".
+    asked: the options with which it was read, as readers.read takes them.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -60,16 +60,25 @@ def run(opened: InferenceSession, names: Sequence[str], image: np.ndarray) -> li
 
     Raises ModelFileError when the graph fails while it runs.
     """
+    return _run(opened, names, "image", image)
+
+
+def run_tail(opened: InferenceSession, names: Sequence[str], cut: np.ndarray) -> list[np.ndarray]:
+    """The same of a tail, for cut float32 (N, C, H, W)."""
+    return _run(opened, names, "cut", cut)
+
+
+def _run(opened: InferenceSession, names: Sequence[str], given: str, value: np.ndarray) -> list[np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.RunOptions()
     options.log_severity_level = SILENT
     options.only_execute_path_to_fetches = True
     try:
-        return [np.asarray(value) for value in opened.run(list(names), {"image": image}, options)]
+        return [np.asarray(value) for value in opened.run(list(names), {given: value}, options)]
     except Exception as error:
         raise ModelFileError(
-            f"The model failed on {image.dtype} images of shape {image.shape}: {_first_line(error)}",
+            f"The model failed on {value.dtype} input of shape {value.shape}: {_first_line(error)}",
             "The file is damaged or was not exported by medloupe.",
         ) from error
 

@@ -135,3 +135,15 @@ def fold_count(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
     allowed = [min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T]
     count = min(most, max(allowed, default=0))
     return count if count >= 2 else 0
+
+
+def thinned(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """About `most` of the rows, never much more: whole groups, labels in their proportions. Sorted.
+
+    rows: int (n,), of targets (N, K) and groups (N,). All of them where they are few enough.
+    """
+    if len(rows) <= most:
+        return np.sort(rows)
+    parts = int(np.ceil(10 * len(rows) / max(1, most)))
+    part = folds(targets[rows], groups[rows], parts, seed)
+    return np.sort(rows[part < 10])

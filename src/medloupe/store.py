@@ -3,7 +3,8 @@
     home/
         medloupe.sqlite                  which versions there are, with their cards
         blobs/ab/cdef...                 backbones and heads by sha256, each kept once
-        models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate
+        models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate;
+                                         data.json, where the images lie, for other precisions
         store.pending                    what a writer is about to make or remove; only there while one is at work
         store.lock                       held by the one writer; readers need no lock
 
@@ -33,10 +34,11 @@ from medloupe.errors import PromotionRefusedError, StorageError, StoreError
 from medloupe.files import locked, sync_folder, sync_up
 from medloupe.model import Model
 from medloupe.names import Version, check_name, is_name
-from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head
+from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.pending import Pending
 from medloupe.settings import home as default_home
 from medloupe.settings import setting
+from medloupe.tails import Tail
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -106,6 +108,8 @@ class Store:
             whole = model.onnx is not None and model.backbone.path == model.onnx
             body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
             parts = [body, head_bytes(model.head, model.novelty)]
+            if model.tail is not None:
+                parts.append(tail_bytes(model.tail))
             blobs = [hashlib.sha256(data).hexdigest() for data in parts]
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
@@ -137,6 +141,7 @@ class Store:
                         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                         backbone_blob=blobs[0],
                         head_blob=blobs[1],
+                        tail_blob=blobs[2] if len(blobs) > 2 else None,
                         whole=whole,
                         card=dict(made.card),
                     )
@@ -155,14 +160,69 @@ class Store:
         with self._explained():
             with self._asking() as versions:
                 row = versions.row(name, version)
-            card = row.card
-            head, novelty = read_head(self._blobs.get(row.head_blob), card["task"])
-            self._blobs.get(row.backbone_blob)  # whole, or it raises
-            backbone = read_backbone(card["backbone"], self._blobs.path(row.backbone_blob), row.backbone_blob)
+            model = self._assembled(row.card, row.backbone_blob, row.head_blob, row.tail_blob)
             page = self.folder(name, row.number) / "report.html"
             text = page.read_text("utf-8") if report and page.exists() else ""
-        onnx = backbone.path if row.whole else None
-        return Model(backbone=backbone, head=head, card=card, report=text, onnx=onnx, novelty=novelty)
+        return replace(model, report=text, onnx=model.backbone.path if row.whole else None)
+
+    def attach(self, model: Model, precision: str, *, actor: str = "local") -> None:
+        """Keep a version in another precision too, for servers to choose from; one that was kept before is replaced.
+
+        model: of a version in this store, with the network, head and card of that precision. Raises StoreError when
+        there is no such version or the disk is full; then nothing is left behind.
+        """
+        from medloupe.production import note
+        from medloupe.tables import VariantRow, now
+
+        parts = [backbone_bytes(model.backbone), head_bytes(model.head, model.novelty)]
+        if model.tail is not None:
+            parts.append(tail_bytes(model.tail))
+        blobs = [hashlib.sha256(data).hexdigest() for data in parts]
+        with self._changing() as versions:
+            row = versions.row(model.name, model.version)
+            before = [v for v in versions.variants(row) if v.precision == precision]
+            gone = [b for v in before for b in v.blobs]
+            self._pending.announce(*map(self._blobs.path, (*blobs, *gone)))
+            for sha256, data in zip(blobs, parts, strict=True):
+                self._blobs.put(sha256, data)
+            for variant in before:
+                versions.session.delete(variant)
+            versions.session.flush()
+            versions.session.add(
+                VariantRow(
+                    version_id=row.id,
+                    precision=precision,
+                    created=now(),
+                    backbone_blob=blobs[0],
+                    head_blob=blobs[1],
+                    tail_blob=blobs[2] if len(blobs) > 2 else None,
+                    card={k: v for k, v in model.card.items() if row.card.get(k) != v},
+                )
+            )
+            note(versions.session, "attach", f"{model.name}@{row.number}", actor=actor, detail={"precision": precision})
+            versions.session.commit()
+
+    def variants(self, name: str, version: Version = None) -> dict[str, Model]:
+        """A version in the other precisions that are kept, by their name. Raises as get does."""
+        with self._explained():
+            with self._asking() as versions:
+                row = versions.row(name, version)
+                found = versions.variants(row)
+            return {
+                v.precision: self._assembled({**row.card, **v.card}, v.backbone_blob, v.head_blob, v.tail_blob)
+                for v in found
+            }
+
+    def _assembled(self, card: dict[str, Any], body: str, head_blob: str, tail_blob: str | None) -> Model:
+        """A model from its card and its blobs. Raises StorageError when one is missing or damaged."""
+        head, novelty = read_head(self._blobs.get(head_blob), card["task"])
+        self._blobs.get(body)  # whole, or it raises
+        tail = None
+        if tail_blob is not None:
+            self._blobs.get(tail_blob)
+            tail = Tail.from_json(card["tail"], self._blobs.path(tail_blob))
+        backbone = read_backbone(card["backbone"], self._blobs.path(body), body)
+        return Model(backbone=backbone, head=head, card=card, novelty=novelty, tail=tail)
 
     def has(self, name: str) -> bool:
         """Whether there is any version of that name."""
@@ -213,8 +273,8 @@ class Store:
                     f"Promote another version first, or remove all of {name}.",
                 )
             for row in rows:
-                parts = (self._blobs.path(row.backbone_blob), self._blobs.path(row.head_blob))
-                self._pending.announce(self.folder(name, row.number), *parts)
+                blobs = [*row.blobs, *(b for variant in versions.variants(row) for b in variant.blobs)]
+                self._pending.announce(self.folder(name, row.number), *map(self._blobs.path, blobs))
                 versions.session.delete(row)
                 note(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
             if version is None:
@@ -379,7 +439,7 @@ class Store:
 
     def _check_parts(self, row: VersionRow) -> None:
         """Raises StoreError when a blob of the version is missing or damaged."""
-        for blob in (row.backbone_blob, row.head_blob):
+        for blob in row.blobs:
             self._blobs.get(blob)
 
     def _next_number(self, name: str) -> int:
@@ -407,8 +467,8 @@ class Store:
         """The folders and blobs of all versions."""
         with self._asking() as versions:
             rows = versions.settled()
-        kept = {self.folder(name, number) for name, number, _, _ in rows}
-        return kept | {self._blobs.path(blob) for _, _, *both in rows for blob in both}
+        kept = {self.folder(name, number) for name, number, _ in rows}
+        return kept | {self._blobs.path(blob) for _, _, blobs in rows for blob in blobs}
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

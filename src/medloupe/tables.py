@@ -35,8 +35,8 @@ class ModelRow(Base):
 
 
 class VersionRow(Base):
-    """One version of a model. Its parts lie as blobs under their sha256. whole: the backbone's blob is a self-contained
-    model file, which answers by itself."""
+    """One version of a model. Its parts lie as blobs under their sha256. tail_blob: None without a tail. whole: the
+    backbone's blob is a self-contained model file, which answers by itself."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("model_id", "number"),)
@@ -47,8 +47,36 @@ class VersionRow(Base):
     created: Mapped[str] = mapped_column(String(32))
     backbone_blob: Mapped[str] = mapped_column(String(64))
     head_blob: Mapped[str] = mapped_column(String(64))
+    tail_blob: Mapped[str | None] = mapped_column(String(64))
     whole: Mapped[bool] = mapped_column(default=False)
     card: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """All its parts."""
+        return tuple(b for b in (self.backbone_blob, self.head_blob, self.tail_blob) if b)
+
+
+class VariantRow(Base):
+    """A version in another precision, which kept its accuracy. Its parts lie as blobs under their sha256. card: the
+    entries in which its card differs from the version's."""
+
+    __tablename__ = "variants"
+    __table_args__ = (UniqueConstraint("version_id", "precision"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
+    precision: Mapped[str] = mapped_column(String(8))
+    created: Mapped[str] = mapped_column(String(32))
+    backbone_blob: Mapped[str] = mapped_column(String(64))
+    head_blob: Mapped[str] = mapped_column(String(64))
+    tail_blob: Mapped[str | None] = mapped_column(String(64))
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """All its parts."""
+        return tuple(b for b in (self.backbone_blob, self.head_blob, self.tail_blob) if b)
 
 
 class PromotionRow(Base):

@@ -53,7 +53,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     Raises DataError when the labels do not fit the model's or nothing remains to judge on.
     """
     targets = _aligned(model, data)
-    features = embed(scan(data), model.backbone, progress)
+    features = embed(scan(data), model.backbone, progress, tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
     known = ~np.isnan(targets).all(1)
@@ -175,7 +175,7 @@ def _report(
         "subgroups": evaluate.subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),
     }
-    shown = examples(features, judged, rows, model.head, model.backbone)
+    shown = examples(features, judged, rows, model.head, model.backbone, model.tail)
     return {"card": card, "curves": {**evaluate.curves(judged), "learning": []}, "examples": shown}
 
 

@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError, UnknownError, did_you_mean
 from medloupe.names import Version
-from medloupe.tables import ModelRow, VersionRow
+from medloupe.tables import ModelRow, VariantRow, VersionRow
+
+_BLOBS = (VersionRow.backbone_blob, VersionRow.head_blob, VersionRow.tail_blob)
+_VARIANT_BLOBS = (VariantRow.backbone_blob, VariantRow.head_blob, VariantRow.tail_blob)
 
 
 class Versions:
@@ -71,24 +74,38 @@ class Versions:
         """The highest number that was ever given, or 0."""
         return self.session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
 
-    def settled(self) -> Sequence[tuple[str, int, str, str]]:
-        """Name, number, backbone's and head's blob of all versions, once no transaction is under way that changes them.
+    def settled(self) -> Sequence[tuple[str, int, Sequence[str]]]:
+        """Name, number and blobs of all versions and variants, once no transaction is under way that changes them.
 
         A PostgreSQL server may still be about to commit what a writer sent it before being killed: that is waited for.
         """
         if self.session.get_bind().dialect.name == "postgresql":
             self.session.execute(text("SET LOCAL lock_timeout = '10s'"))
-            self.session.execute(text("LOCK TABLE versions IN SHARE MODE"))
-        known = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
-        found = self.session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id))
-        return [(name, number, body, head) for name, number, body, head in found]
+            self.session.execute(text("LOCK TABLE versions, variants IN SHARE MODE"))
+        known = select(ModelRow.name, VersionRow.number, *_BLOBS)
+        found = list(self.session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)))
+        variants = select(ModelRow.name, VersionRow.number, *_VARIANT_BLOBS).select_from(VariantRow)
+        variants = variants.join(VersionRow, VersionRow.id == VariantRow.version_id)
+        found += self.session.execute(variants.join(ModelRow, ModelRow.id == VersionRow.model_id))
+        return [(name, number, [b for b in blobs if b]) for name, number, *blobs in found]
+
+    def variants(self, version: VersionRow) -> Sequence[VariantRow]:
+        """A version in other precisions, by their name."""
+        wanted = select(VariantRow).where(VariantRow.version_id == version.id).order_by(VariantRow.precision)
+        return self.session.scalars(wanted).all()
 
     def production(self) -> dict[str, tuple[int, str]]:
         """Of each name the version in production, and a text that changes with it."""
         same = and_(VersionRow.model_id == ModelRow.id, VersionRow.number == ModelRow.production)
-        wanted = select(ModelRow.name, VersionRow.number, VersionRow.backbone_blob, VersionRow.head_blob)
+        wanted = select(ModelRow.name, VersionRow.number, *_BLOBS)
         found = self.session.execute(wanted.join(VersionRow, same)).all()
-        return {name: (number, f"{number}-{body[:16]}-{head[:16]}") for name, number, body, head in found}
+        marks = {name: (number, [str(number), *(b[:16] for b in blobs if b)]) for name, number, *blobs in found}
+        variants = select(ModelRow.name, VariantRow.precision, VariantRow.head_blob).select_from(VariantRow)
+        variants = variants.join(VersionRow, VersionRow.id == VariantRow.version_id).join(ModelRow, same)
+        for name, precision, head in self.session.execute(variants.order_by(ModelRow.name, VariantRow.precision)):
+            if name in marks:
+                marks[name][1].append(f"{precision}.{head[:16]}")
+        return {name: (number, "-".join(mark)) for name, (number, mark) in marks.items()}
 
     def unknown(self, name: str, version: int | None = None) -> UnknownError:
         """What there is instead."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from medloupe.errors import DataError, UnknownLayoutError
@@ -42,7 +43,9 @@ def read(
     )
     for reader in READERS:
         if reader.recognises(place, options):
-            return reader.read(place, options)
+            told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
+            asked = {name: str(value) for name, value in told.items() if value}
+            return replace(reader.read(place, options), asked=asked)
     raise _unknown(place)
 
 

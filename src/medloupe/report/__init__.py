@@ -1,7 +1,8 @@
-"""The training report: one JSON in, one HTML file out that opens offline, prints, and loads nothing.
+"""The pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing.
 
-`render` is the whole of it. charts.py and rows.py draw SVG, words.py makes sentences, formats.py writes figures,
-headline.py chooses the big ones, view.py decides what is shown, template.html and style.css how.
+`render` makes the training report, `render_comparison` the page of two runs. charts.py, rows.py, histories.py, pairs.py
+draw SVG, words.py makes sentences, formats.py writes figures, headline.py chooses the big ones, view.py, learned.py and
+comparison.py decide what is shown, the .html files and style.css how.
 """
 
 from __future__ import annotations
@@ -10,36 +11,59 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["render"]
+if TYPE_CHECKING:
+    from medloupe.comparing import Contrast
+
+__all__ = ["render", "render_comparison"]
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page for {"card", "curves", "examples"}; any part may be None or absent.
+    """The page for {"card", "curves", "examples"} and the parts that learned.py describes; any may be None or absent.
 
     Every string of the report is escaped, and a content security policy forbids the page all loading and all
     scripts but its own, named by hash.
     """
+    from .view import build
+
+    return _page("template.html", build(report))
+
+
+def render_comparison(contrast: Contrast) -> str:
+    """The page of two runs held against each other; escaped and self-contained as the report is."""
+    from .comparison import build
+
+    return _page("compare.html", build(contrast))
+
+
+def _page(template: str, context: Mapping[str, Any]) -> str:
     import jinja2
     from markupsafe import Markup
 
     from . import formats
-    from .view import LEVELS, build
+    from .view import LEVELS
 
     here = files("medloupe.report")
-    source, style, script = (here.joinpath(n).read_text("utf-8") for n in ("template.html", "style.css", "slider.js"))
+
+    def source(name: str) -> str:
+        return here.joinpath(name).read_text("utf-8")
+
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     names = ("decimal", "percent", "decimal_interval", "percent_interval", "with_interval", "share", "count", "plural")
-    environment.filters.update({name: getattr(formats, name) for name in (*names, "date", "size", "seconds", "plain")})
+    names += ("signed", "signed_interval", "date", "size", "seconds", "plain")
+    environment.filters.update({name: getattr(formats, name) for name in names})
     environment.filters["figure"] = lambda metric, style: formats.STYLES[style][0](metric)
     environment.filters["interval"] = lambda metric, style: formats.STYLES[style][1](metric)
     environment.filters["capitalize_first"] = lambda words: words[:1].upper() + words[1:].rstrip(".")
     environment.filters["drawn"] = Markup  # charts escape what they are given
+    script = source("slider.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.from_string(source).render(
-        **build(report), levels=LEVELS, style=Markup(style), script=Markup(script), script_hash=digest
-    )
-    return page.lstrip()
+    shared = {"style": Markup(source("style.css")), "script": Markup(script), "script_hash": digest, "levels": LEVELS}
+    return environment.get_template(template).render(**context, **shared).lstrip()

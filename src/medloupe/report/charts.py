@@ -32,7 +32,7 @@ class Mark(NamedTuple):
     words: str
 
 
-def _square(small: bool) -> tuple[Frame, float, float]:
+def square(small: bool) -> tuple[Frame, float, float]:
     """A square frame with room for ticks, its drawing's width and height."""
     width, left, right = (PANEL, 35.0, 14.0) if small else (WIDTH, 36.0, 18.0)
     side = width - left - right
@@ -40,7 +40,7 @@ def _square(small: bool) -> tuple[Frame, float, float]:
     return frame, width, frame.bottom + 34
 
 
-def _square_axes(frame: Frame, small: bool, x_name: str, y_name: str) -> str:
+def square_axes(frame: Frame, small: bool, x_name: str, y_name: str) -> str:
     ticks = [0, 0.5, 1] if small else [0, 0.25, 0.5, 0.75, 1]
     return (
         frame.axes(ticks, ticks)
@@ -58,14 +58,14 @@ def roc(
     key: str, label: str, curve: Mapping[str, Any], auc: Any, marks: Sequence[Mark] = (), small: bool = False
 ) -> str:
     """Sensitivity against false alarms, with the diagonal of chance and the points named in marks."""
-    frame, width, height = _square(small)
+    frame, width, height = square(small)
     fpr, tpr = list(curve["fpr"]), list(curve["tpr"])
-    inside = [_square_axes(frame, small, "false alarms" if small else "false alarms (1 − specificity)", "sensitivity")]
+    inside = [square_axes(frame, small, "false alarms" if small else "false alarms (1 − specificity)", "sensitivity")]
     inside.append(frame.line(0, 0, 1, 1, "reference"))
     if not small:
-        inside.append(_along_diagonal(frame, "chance"))
+        inside.append(along_diagonal(frame, "chance"))
     inside.append(
-        tag("polygon", points=_points(frame, [0, *fpr, 1, 0], [0, *tpr, 0, 0]), class_="wash")
+        tag("polygon", points=outline(frame, [0, *fpr, 1, 0], [0, *tpr, 0, 0]), class_="wash")
         + frame.path(fpr, tpr, "curve")
     )
     for i, mark in enumerate(sorted(marks, key=lambda m: -m.sensitivity)):
@@ -87,10 +87,10 @@ def roc(
 
 def precision_recall(key: str, label: str, curve: Mapping[str, Any], average: Any, small: bool = False) -> str:
     """Precision against sensitivity, with the line of prevalence: what flagging everybody would reach."""
-    frame, width, height = _square(small)
+    frame, width, height = square(small)
     recall, precision = list(curve["recall"]), list(curve["precision"])
     prevalence = curve.get("prevalence")
-    inside = [_square_axes(frame, small, "sensitivity" if small else "sensitivity (recall)", "precision")]
+    inside = [square_axes(frame, small, "sensitivity" if small else "sensitivity (recall)", "precision")]
     said = f"Average precision {with_interval(average)}."
     if known(prevalence):
         p = float(prevalence)
@@ -106,10 +106,10 @@ def precision_recall(key: str, label: str, curve: Mapping[str, Any], average: An
 
 def calibration(key: str, bins: Sequence[Mapping[str, Any]], ece: Any) -> str:
     """What was said against what was so, with Wilson intervals; below it how many answers each point stands for."""
-    frame, width, _ = _square(small=False)
+    frame, width, _ = square(small=False)
     strip = Frame(left=frame.left, top=frame.bottom + 44, width=frame.width, height=58, x=frame.x)
     inside = [
-        _square_axes(frame, False, "", "truly so"),
+        square_axes(frame, False, "", "truly so"),
         text(frame.right, frame.bottom + 30, "probability given", "name", "end"),
         frame.line(0, 0, 1, 1, "reference"),
         text(frame.left + 8, frame.top + 18, "too modest", "small muted halo"),
@@ -168,14 +168,14 @@ def learning(key: str, points: Sequence[Mapping[str, Any]]) -> str:
         y=(max(0.0, math.floor(min(lowest, 1 - step) / step + 1e-9) * step), 1.0),
         log=True,
     )
-    ticks = _log_ticks(ns[0], ns[-1])
+    ticks = log_ticks(ns[0], ns[-1])
     inside = [
         frame.axes(ticks, nice_ticks(*frame.y), count, decimal_tick),
         text(0, 11, "AUC", "name"),
         text(frame.right, frame.bottom + 30, "training images (log scale)", "name", "end"),
         tag(
             "polygon",
-            points=_points(frame, ns + ns[::-1], [high for _, high in ends] + [low for low, _ in ends][::-1]),
+            points=outline(frame, ns + ns[::-1], [high for _, high in ends] + [low for low, _ in ends][::-1]),
             class_="band",
         ),
         frame.path(ns, values, "curve"),
@@ -191,20 +191,20 @@ def learning(key: str, points: Sequence[Mapping[str, Any]]) -> str:
     return drawing(key, WIDTH, frame.bottom + 36, "Learning curve", f"AUC by training images. {said}.", *inside)
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """1, 2, 5, 10 … within the range, thinned until the numbers stand apart."""
     fine = [m * 10.0**e for e in range(9) for m in (1, 2, 5) if low * 0.95 <= m * 10.0**e <= high * 1.05]
     return fine if len(fine) <= 6 else fine[::-2][::-1]
 
 
-def _along_diagonal(frame: Frame, words: str) -> str:
+def along_diagonal(frame: Frame, words: str) -> str:
     """Words set along the diagonal, under it."""
     x, y = frame.at_x(0.6), frame.at_y(0.6)
     turned = f"rotate(-45 {x:.1f} {y:.1f})"
     return tag("text", words, x=x, y=y + 14, transform=turned, class_="small muted", text_anchor="middle")
 
 
-def _points(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
+def outline(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
     """The points attribute of a polygon, without those that a step away from the last cannot be seen."""
     kept: list[tuple[float, float]] = []
     for point in zip(map(frame.at_x, xs), map(frame.at_y, ys), strict=True):
@@ -213,4 +213,16 @@ def _points(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
 
 
-__all__ = ["PANEL", "WIDTH", "Mark", "calibration", "learning", "precision_recall", "roc"]
+__all__ = [
+    "PANEL",
+    "WIDTH",
+    "Mark",
+    "calibration",
+    "learning",
+    "log_ticks",
+    "outline",
+    "precision_recall",
+    "roc",
+    "square",
+    "square_axes",
+]

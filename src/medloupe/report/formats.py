@@ -104,9 +104,27 @@ def with_interval(metric: Any, style: str = "decimal") -> str:
     return f"{show(metric)} ({interval})" if interval else show(metric)
 
 
+def signed(metric: Any) -> str:
+    """A difference: "+0.035", "−0.012"; as many decimals as its interval supports."""
+    v = value(metric)
+    return MISSING if v is None else _signed(v, _decimals(metric))
+
+
+def signed_interval(metric: Any) -> str:
+    """ "+0.012 to +0.058", or "" where there is none."""
+    ends = bounds(metric)
+    return "" if ends is None else " to ".join(_signed(x, _decimals(metric)) for x in ends)
+
+
+def _signed(x: float, digits: int) -> str:
+    rounded = round(x, digits) + 0.0
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+
+
 STYLES: dict[str, tuple[Callable[[Any], str], Callable[[Any], str]]] = {
     "decimal": (decimal, decimal_interval),
     "percent": (percent, percent_interval),
+    "signed": (signed, signed_interval),
 }
 
 

@@ -42,7 +42,7 @@ def span(metrics: Sequence[Any]) -> tuple[float, float]:
     if not seen:
         return 0.0, 1.0
     step = nice_step(max(0.1, 1 - min(seen)), 4)
-    return max(0.0, math.floor(min(seen) / step + 1e-9) * step), 1.0
+    return min(max(0.0, math.floor(min(seen) / step + 1e-9) * step), 1.0 - step), 1.0
 
 
 def intervals(

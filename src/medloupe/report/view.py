@@ -5,18 +5,16 @@ Every part may be missing; a section without matter is left out of the page and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import charts, rows, words
+from . import charts, learned, rows, words
 from .formats import bounds, count, decimal, known, percent, share, value, with_interval
 from .headline import Figure, figures, tiles
 from .words import mapping
 
 LEVELS = {"serious": "Serious", "warning": "Warning", "notice": "Notice"}
 PANELS_SHOWN = 8
-PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=\s]+\Z")
 
 
 PER_LABEL = (
@@ -60,7 +58,11 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
         "subgroups": subgroups(card.get("subgroups"), metrics),
         "pictures": pictures(examples),
         "learning": learning(curves.get("learning"), words.noun(card)),
+        "finetuning": learned.finetuning(mapping(report.get("finetuning"))),
+        "few_images": learned.few_images(mapping(report.get("few_images"))),
+        "search": learned.search(mapping(report.get("search"))),
         "counts": label_counts(card),
+        "stages": learned.stages(mapping(report.get("stages"))),
     }
     context["sections"] = sections(context)
     return context
@@ -84,8 +86,12 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("subgroups", "Does it work for everyone?", context["subgroups"]),
         ("pictures", "What it looked at", context["pictures"]),
         ("learning", "Would more data help?", context["learning"]),
+        ("finetuning", "What fine-tuning brought", context["finetuning"]),
+        ("few", "What transfer learning buys", context["few_images"]),
+        ("search", "What the search tried", context["search"]),
         ("data", "The data", context["counts"] or card.get("data")),
         ("model", "Model and method", True),
+        ("stages", "What it sees, stage by stage", context["stages"]),
         ("use", "Intended use and limits", card.get("intended_use") or card.get("limits")),
     ]
     return [(anchor, heading) for anchor, heading, matter in listed if matter]
@@ -291,10 +297,10 @@ def pictures(examples: Mapping[str, Any]) -> list[dict[str, Any]]:
     for key, heading, note in headings:
         shown = []
         for example in examples.get(key) or []:
-            if PICTURE.match(str(example.get("image"))):
+            if learned.is_picture(example.get("image")):
                 heat = example.get("heatmap")
                 shown.append(
-                    {**example, "heatmap": heat if PICTURE.match(str(heat)) else None, "wrong": key == "wrong"}
+                    {**example, "heatmap": heat if learned.is_picture(heat) else None, "wrong": key == "wrong"}
                 )
         if shown:
             made.append({"key": key, "heading": heading, "note": note, "entries": shown})

@@ -20,9 +20,10 @@ from medloupe.errors import StoreError
 from medloupe.heatmaps import evidence, overlay
 from medloupe.records import Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
-from medloupe.runtime import run
+from medloupe.runtime import run, run_tail
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog, CheckUp
+from medloupe.tails import joined
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
@@ -53,6 +54,27 @@ class Answer:
         return said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What one pass of a network gave for N pictures. shared: embeddings (N, D). map: (N, D, h, w) if asked for; of a
+    whole model its heat maps (N, K, h, w). cut: (N, C, H, W), for tails; a whole model gives logits (N, K) instead."""
+
+    shared: np.ndarray
+    map: np.ndarray | None
+    cut: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a check-up makes of one picture. embedding: (D,), which its head reads. logits: (K,). parts: (K, h, w), what
+    each place adds, or None."""
+
+    embedding: np.ndarray
+    logits: np.ndarray
+    parts: np.ndarray | None
+
+
 class Asker:
     """Answers with the check-ups of a catalog; safe to use from several threads.
 
@@ -63,7 +85,7 @@ class Asker:
         self._sessions = sessions
         self._decoders = decoders
         self._idle = idle
-        self._routed: tuple[Router, CheckUp | None] = (Router({}), None)
+        self._routed: Sequence[tuple[Router, CheckUp]] = ()
 
     def route_among(self, checkups: Sequence[CheckUp]) -> None:
         """From now on, choose among these."""
@@ -72,7 +94,7 @@ class Asker:
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
         blank = np.zeros((1, checkup.size, checkup.size, 3), np.uint8)
-        self.see(checkup, blank, maps=True)
+        self.judge(checkup, self.see(checkup, blank, maps=True), 0)
 
     def ask(
         self, catalog: Catalog, checkup: CheckUp | None, data: bytes, file: str, heatmap: bool, preview: bool
@@ -80,8 +102,8 @@ class Asker:
         """The answer to an image file's bytes; checkup None lets the router choose. Raises ImageError, StoreError."""
         started = time.perf_counter()
         digest = hashlib.sha256(data).hexdigest()
-        router, first = self._routed
-        network = checkup or first
+        routed = self._routed
+        network = checkup or (routed[0][1] if routed else None)
         if network is None:
             raise StoreError(
                 "There is no check-up yet that can tell its own kind of picture from others.",
@@ -97,16 +119,23 @@ class Asker:
         seen = self.see(network, decoded.pixels[None], maps=heatmap)
         timings["network"] = 1000 * (time.perf_counter() - at)
         if checkup is None:
-            embedding = seen[0][0]
-            choice = router.choose(embedding)
-            if choice.name is None:
-                refused = Refusal(reason=NOBODY, looks_like=router.looks_like(embedding))
+            passes = [seen, *(self.see(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
+            timings["network"] = 1000 * (time.perf_counter() - at)
+            sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
+            scores = {name: score for router, embedding in sights for name, score in router.scores(embedding).items()}
+            best = min(scores, key=scores.__getitem__)
+            if scores[best] > 1:
+                alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
+                refused = Refusal(reason=NOBODY, looks_like=alike)
                 nothing = Prediction(
                     file=file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
                 )
                 return Answer(id=secrets.token_hex(16), digest=digest, prediction=nothing, checkup=None, preview=shown)
-            checkup = catalog.get(choice.name)
-            if checkup.network_sha256 != network.network_sha256:  # it was exchanged in this very moment
+            checkup = catalog.get(best)
+            own = [s for (_, c), s in zip(routed, passes, strict=True) if c.network_sha256 == checkup.network_sha256]
+            if own:
+                seen = own[0]
+            else:  # it was exchanged in this very moment
                 decoded = self._decoders.decode(data, checkup.size)
                 seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
         return self._answered(checkup, seen, timings, file, digest, shown)
@@ -117,7 +146,7 @@ class Asker:
         Raises ImageError, StoreError.
         """
         digest = hashlib.sha256(data).hexdigest()
-        passes: dict[str, tuple[list[np.ndarray], dict[str, float]]] = {}
+        passes: dict[str, tuple[Pass, dict[str, float]]] = {}
         answers: list[Answer] = []
         for checkup in checkups:
             if checkup.network_sha256 not in passes:
@@ -134,7 +163,7 @@ class Asker:
     def _answered(
         self,
         checkup: CheckUp,
-        seen: Sequence[np.ndarray],
+        seen: Pass,
         timings: dict[str, float],
         file: str,
         digest: str,
@@ -142,8 +171,9 @@ class Asker:
     ) -> Answer:
         """What a check-up says to one picture that its network has seen."""
         at = time.perf_counter()
-        logits, parts = self.judge(checkup, seen, 0)
-        prediction = self.answer(checkup, seen[0][0], logits, timings, file)
+        found = self.judge(checkup, seen, 0)
+        parts = found.parts
+        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, file)
         answer = Answer(id=secrets.token_hex(16), digest=digest, prediction=prediction, checkup=checkup, preview=shown)
         if parts is not None:
             order = [checkup.labels.index(label) for label in prediction.probabilities]
@@ -156,7 +186,7 @@ class Asker:
     def answer(
         self, checkup: CheckUp, embedding: np.ndarray, logits: np.ndarray, timings: Mapping[str, float], file: str = ""
     ) -> Prediction:
-        """Embedding (D,) and logits (K,) of one picture to a Prediction."""
+        """Shared embedding (D,) and logits (K,) of one picture to a Prediction."""
         p = checkup.probabilities(logits)
         refused = self._refusal(checkup, embedding)
         rules = checkup.rules
@@ -176,11 +206,11 @@ class Asker:
         score = float(checkup.novelty.score(embedding[None])[0])
         if score <= 1:
             return None
-        router, first = self._routed
-        comparable = first is not None and first.network_sha256 == checkup.network_sha256
+        comparable = (r for r, first in self._routed if first.network_sha256 == checkup.network_sha256)
+        router = next(comparable, None)
         return Refusal(
             reason=reason(checkup.name, score),
-            looks_like=router.looks_like(embedding, checkup.name) if comparable else "",
+            looks_like=router.looks_like(embedding, checkup.name) if router is not None else "",
         )
 
     def _overlays(self, checkup: CheckUp, parts: np.ndarray, order: Sequence[int], shown: Preview) -> dict[str, bytes]:
@@ -191,31 +221,50 @@ class Asker:
         box = (left, top, left + w, top + h)
         return {checkup.labels[k]: overlay(evidence(parts, k, checkup.task), size, box) for k in order}
 
-    def see(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> list[np.ndarray]:
-        """One pass of a check-up's network over pixels uint8 (N, S, S, 3).
-
-        Of a backbone: `embedding` and, with maps, `map`. Of a whole model: `embedding`, `logits` and, with maps,
-        `heatmap`.
-        """
-        wanted = ["embedding", "logits", "heatmap"] if checkup.whole else ["embedding", "map"]
+    def see(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> Pass:
+        """One pass of a check-up's network, but not of its tail, over pixels uint8 (N, S, S, 3)."""
+        wanted = ["embedding", "logits" if checkup.whole else "cut"]
+        wanted += ["heatmap" if checkup.whole else "map"] * maps
         alone = self._idle()
         with self._sessions.lease(checkup.network_sha256, checkup.network, alone=alone) as opened:
-            return run(opened, wanted if maps else wanted[:-1], pixels)
+            shared, second, *places = run(opened, wanted, pixels)
+        which = {"logits" if checkup.whole else "cut": second}
+        return Pass(shared=shared, map=places[0] if places else None, **which)
 
-    def judge(self, checkup: CheckUp, seen: Sequence[np.ndarray], row: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Logits (K,) and contributions (K, h, w) or None, of one row of what `see` gave."""
-        if checkup.whole:
-            return seen[1][row], seen[2][row] if len(seen) > 2 else None
-        logits = checkup.logits(seen[0][row : row + 1])[0]
-        return logits, checkup.contributions(seen[1][row]) if len(seen) > 1 else None
+    def judge(self, checkup: CheckUp, seen: Pass, row: int) -> Judged:
+        """What the check-up's tail, if it has one, and its head make of one row of what `see` gave."""
+        one = slice(row, row + 1)
+        if seen.logits is not None:
+            parts = seen.map[row] if seen.map is not None else None
+            return Judged(embedding=seen.shared[row], logits=seen.logits[row], parts=parts)
+        embedding = seen.shared[one]
+        feature_map = seen.map[one] if seen.map is not None else None
+        if checkup.tail is not None and seen.cut is not None:
+            names = ["embedding", *["map"] * (feature_map is not None)]
+            with self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle()) as opened:
+                upper = run_tail(opened, names, seen.cut[one])
+            embedding = joined(upper[0], embedding)
+            feature_map = joined(upper[1], feature_map) if feature_map is not None else None
+        return Judged(
+            embedding=embedding[0],
+            logits=checkup.logits(embedding)[0],
+            parts=checkup.contributions(feature_map[0]) if feature_map is not None else None,
+        )
 
 
-def _routed(checkups: Sequence[CheckUp]) -> tuple[Router, CheckUp | None]:
-    """The router over the check-ups that share one network, the one most of them use, and one of these."""
+def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
+    """A router over the check-ups of each network, and one of these; the network most of them use comes first.
+
+    Only check-ups trained on the network that most were trained on: of it, several precisions may run.
+    """
     able = [c for c in checkups if c.novelty is not None and not c.whole]
     if not able:
-        return Router({}), None
-    network, _ = Counter(c.network_sha256 for c in able).most_common(1)[0]
-    sharing = [c for c in able if c.network_sha256 == network]
-    kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
-    return Router(kinds, everyday(network)), sharing[0]
+        return ()
+    base, _ = Counter(c.base for c in able).most_common(1)[0]
+    able = [c for c in able if c.base == base]
+    found = []
+    for network, _ in Counter(c.network_sha256 for c in able).most_common():
+        sharing = [c for c in able if c.network_sha256 == network]
+        kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
+        found.append((Router(kinds, everyday(network)), sharing[0]))
+    return found

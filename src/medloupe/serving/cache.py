@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError
-from medloupe.serving.graphs import open_optimised, optimised
+from medloupe.serving.graphs import computes_in_integers, open_optimised, optimised
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -132,7 +132,7 @@ class Sessions:
                 self._entries.move_to_end(sha256)
                 return entry
         copy = self._prepared(sha256, path)
-        size = copy.stat().st_size + OVERHEAD
+        size = copy.stat().st_size * (1 + computes_in_integers(copy)) + OVERHEAD  # those pack a copy of their weights
         if size > self.budget:
             raise ModelFileError(
                 f"The network {path.name} takes {size >> 20} MiB; all networks together may take {self.budget >> 20}.",

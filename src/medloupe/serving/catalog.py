@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from medloupe.model import Model, probabilities
 from medloupe.novelty import Novelty
 from medloupe.rules import Rules
 from medloupe.store import Store
+from medloupe.tails import Tail
 
 _SHIPPED = (None, "")  # the mark of a model of the package
 _RETRY = 30.0  # seconds until what could not be loaded is tried again
@@ -41,9 +42,11 @@ class Point:
 class CheckUp:
     """One version of a model, ready to answer: what is needed for that and for introducing it, not the whole card.
 
-    network, network_sha256: the ONNX file that runs. whole: the file answers by itself, with outputs `logits` and
-    `heatmap`; else it is a backbone, `weight` float32 (K, d) and `bias` (K,) are the head, d the leading part of the
-    embedding that has any weight. images: how many it was trained on.
+    network, network_sha256: the ONNX file that runs. tail: the tuned upper stages that run after it, if any. whole: the
+    file answers by itself, with outputs `logits` and `heatmap`; else it is a backbone, `weight` float32 (K, d) and
+    `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
+    on. precision: of the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
+    network that it was trained on, whatever runs.
     """
 
     name: str
@@ -54,6 +57,7 @@ class CheckUp:
     size: int
     network: Path
     network_sha256: str
+    tail: Tail | None
     whole: bool
     weight: np.ndarray
     bias: np.ndarray
@@ -66,6 +70,9 @@ class CheckUp:
     licence: str
     intended_use: str
     limits: tuple[str, ...]
+    precision: str = "fp32"
+    precisions: tuple[str, ...] = ("fp32",)
+    base: str = ""
 
     @property
     def task(self) -> str:
@@ -106,6 +113,7 @@ class CheckUp:
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
             network_sha256=model.backbone.sha256,
+            tail=model.tail,
             whole=whole,
             weight=np.ascontiguousarray(model.head.weight[:, : 1 if whole else depth]),
             bias=model.head.bias,
@@ -118,6 +126,7 @@ class CheckUp:
             licence=str(card.get("licence") or ""),
             intended_use=str(card.get("intended_use") or ""),
             limits=tuple(card.get("limits") or ()),
+            base=model.backbone.sha256,
         )
 
 
@@ -132,11 +141,18 @@ class Catalog:
 
     A reader takes a whole state at once and keeps it for its request: answers of two versions cannot mix.
     warm: called with each new check-up before it answers anybody, so that no request waits for its network to open.
+    choose: which of a version's check-ups by precision is to answer (precisions.py); by default the one trained in.
     """
 
-    def __init__(self, store: Store, warm: Callable[[CheckUp], None] = lambda _: None):
+    def __init__(
+        self,
+        store: Store,
+        warm: Callable[[CheckUp], None] = lambda _: None,
+        choose: Callable[[Mapping[str, CheckUp]], CheckUp] = lambda options: options["fp32"],
+    ):
         self._store = store
         self._warm = warm
+        self._choose = choose
         self._now: Mapping[str, CheckUp] = {}
         self._marks: dict[str, tuple[int, str]] = {}
         self._loaded: dict[str, tuple[int | None, str]] = {}  # the mark of each that is in `_now`
@@ -195,9 +211,26 @@ class Catalog:
             checkup = CheckUp.of(starter.load(name))
             starter.load.cache_clear()  # its labels and weights are in the check-up now
         else:
-            checkup = CheckUp.of(self._store.get(name, version, report=False))
+            checkup = self._chosen(name, version)
         self._warm(checkup)
         return checkup
+
+    def _chosen(self, name: str, version: int) -> CheckUp:
+        """A version in the precision that is to answer here."""
+        options = {"fp32": CheckUp.of(self._store.get(name, version, report=False))}
+        try:
+            variants = self._store.variants(name, version)
+        except MedloupeError as e:  # the version itself is whole: it answers
+            log.error("precision not loaded", extra={"model": name, "version": version, "reason": str(e)})
+            variants = {}
+        usual = options["fp32"]
+        if not usual.whole:
+            options |= {p: replace(CheckUp.of(m), precision=p, base=usual.base) for p, m in variants.items()}
+        kept = ("fp32", *(p for p in options if p != "fp32"))
+        chosen = self._choose({p: replace(c, precisions=kept) for p, c in options.items()})
+        if len(options) > 1:
+            log.info("precision chosen", extra={"model": name, "version": version, "reason": chosen.precision})
+        return chosen
 
     def _other(self, name: str, version: int) -> CheckUp:
         with self._others_lock:

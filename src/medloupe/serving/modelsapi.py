@@ -81,6 +81,8 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
         "task": c.task,
         "labels": list(c.labels),
         "input_size": c.size,
+        "precision": c.precision,
+        "precisions": list(c.precisions),
         "auc": c.auc,
         "operating_points": {
             label: {"threshold": p.threshold, "sensitivity": p.sensitivity, "specificity": p.specificity}

@@ -197,15 +197,15 @@ def _infer(service: Service, checkup: CheckUp, image: np.ndarray | list[bytes], 
     for one in image:
         pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fitted(one, checkup)
         seen = service.asker.see(checkup, pixels[None], maps=maps)
-        logits, parts = service.asker.judge(checkup, seen, 0)
-        answer = service.asker.answer(checkup, seen[0][0], logits, {})
+        found = service.asker.judge(checkup, seen, 0)
+        answer = service.asker.answer(checkup, seen.shared[0], found.logits, {})
         digest = hashlib.sha256(one).hexdigest()
         answers.append(Answer(id=secrets.token_hex(16), digest=digest, prediction=answer, checkup=checkup))
-        rows["probabilities"].append(checkup.probabilities(logits).astype(np.float32))
-        rows["logits"].append(logits)
-        rows["embedding"].append(seen[0][0])
-        if parts is not None:
-            rows["heatmap"].append(parts)
+        rows["probabilities"].append(checkup.probabilities(found.logits).astype(np.float32))
+        rows["logits"].append(found.logits)
+        rows["embedding"].append(found.embedding)
+        if found.parts is not None:
+            rows["heatmap"].append(found.parts)
     predictions: list[Prediction] = [a.prediction for a in answers]
     outputs: dict[str, np.ndarray | list[str]] = {n: np.stack(v) for n, v in rows.items() if v}
     outputs["prediction"] = [p.prediction for p in predictions]

@@ -27,6 +27,7 @@ from medloupe.serving.asking import Asker
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog, CheckUp
 from medloupe.serving.journal import Journal
+from medloupe.serving.precisions import Precisions
 from medloupe.serving.priority import give_way
 from medloupe.store import Store
 from medloupe.tables import now
@@ -60,7 +61,7 @@ class Service:
         self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
         self.asker = Asker(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
-        self.catalog = Catalog(store, self.asker.warm)
+        self.catalog = Catalog(store, self.asker.warm, Precisions(store.home / "cache" / "graphs").choose)
         self.journal = Journal(self.engine, store.home / "kept")
         self._pool = ThreadPoolExecutor(self.workers + 1, "answer", initializer=give_way)  # one waits for a decoder
         self.refresh()

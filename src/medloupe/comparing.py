@@ -1,0 +1,281 @@
+"""Two runs beside each other: which of them is better, by how much, and how sure that is.
+
+Both were judged record by record on what they had not seen (promotion.py keeps those predictions beside each report),
+so they can be compared on the very same records, pair by pair. What is easy or hard for both then cancels out, and a
+difference shows that two separate intervals would hide. The interval of a difference is that of a bootstrap over
+groups of patients, the same draw for both (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe import metrics
+from medloupe.errors import StoreError
+from medloupe.evaluate import Judged, curves
+from medloupe.metrics import Weighted
+from medloupe.names import parse_reference
+from medloupe.promotion import DRAWS, FEWEST_GROUPS, FILE, Common, Evidence, Figures, common, mean
+from medloupe.store import Store
+
+_LEVEL = (0.025, 0.975)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A figure of both runs, and b - a with its 95 % interval; None where most draws lack a case."""
+
+    a: float
+    b: float
+    difference: float
+    low: float | None
+    high: float | None
+
+    @property
+    def apart(self) -> bool:
+        """Whether the interval leaves out "no difference"."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPaired:
+    """One label: n cases among the common records; sensitivity and specificity are of the label announced."""
+
+    label: str
+    n: int
+    auc: Paired
+    sensitivity: Paired | None
+    specificity: Paired | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Two runs, a and b, held against each other on their common records.
+
+    a, b: name@version. records, groups: those that both judged; groups are records of one patient and copies. only_a,
+    only_b: records that one alone judged; relabelled: known to both by another truth; none of these count. auc: macro
+    average over labels. per_label: labels with cases for and against them.
+    curves, confusion: of a and of b, as in a report (evaluate.py); confusion is None with several labels at once.
+    cards: of a and of b.
+    """
+
+    a: str
+    b: str
+    task: str
+    labels: tuple[str, ...]
+    records: int
+    groups: int
+    only_a: int
+    only_b: int
+    relabelled: int
+    auc: Paired
+    balanced_accuracy: Paired
+    per_label: tuple[LabelPaired, ...]
+    curves: tuple[dict[str, Any], dict[str, Any]]
+    confusion: tuple[list[list[float]], list[list[float]]] | None
+    cards: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures and the sentence, without curves and cards: the line that `compare --json` prints."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "task": self.task,
+            "records": self.records,
+            "groups": self.groups,
+            "only_a": self.only_a,
+            "only_b": self.only_b,
+            "relabelled": self.relabelled,
+            "auc": asdict(self.auc),
+            "balanced_accuracy": asdict(self.balanced_accuracy),
+            "per_label": [asdict(p) for p in self.per_label],
+            "words": self.words,
+        }
+
+    @property
+    def words(self) -> str:
+        """What it comes to, for a person."""
+        d = self.auc
+        where = (
+            f"On the {self.records:,} images ({self.groups:,} groups of patients and copies) that both were judged on"
+        )
+        said = f"{where}, {self.b} has AUC {d.b:.3f} and {self.a} {d.a:.3f}: a difference of {d.difference:+.3f}"
+        if d.low is None or d.high is None:
+            return f"{said}. There are too few groups for an interval."
+        said += f" (95 % interval {d.low:+.3f} to {d.high:+.3f})."
+        if d.apart:
+            better, worse = (self.b, self.a) if d.difference > 0 else (self.a, self.b)
+            said += f" {better} ranks better than {worse} by more than chance explains."
+        else:
+            said += " The interval includes no difference: on these images the two cannot be told apart."
+        if self.groups < FEWEST_GROUPS:
+            said += f" With fewer than {FEWEST_GROUPS} groups all of this says little."
+        return said
+
+
+def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:
+    """Hold two runs of the store against each other, each a name or name@version.
+
+    The same runs and seed give the same figures. Raises StoreError when there is no such run, it keeps no predictions,
+    or the two cannot be compared.
+    """
+    store = Store.open()
+    (one, card, first), (other, card_other, second) = (_run(store, reference) for reference in (a, b))
+    if one == other:
+        raise StoreError(
+            f"{a} and {b} are the same run, {one}.",
+            "Name two: two versions (NAME@1 NAME@2), or two names trained on the same data; `medloupe models list`.",
+        )
+    return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
+
+
+def contrast(
+    a: Evidence,
+    b: Evidence,
+    *,
+    runs: tuple[str, str],
+    cards: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Contrast:
+    """Two pieces of evidence held against each other. Raises StoreError when they cannot be compared."""
+    both = common(a, b)
+    if both is None:
+        raise StoreError(
+            f"{runs[0]} and {runs[1]} cannot be compared: they do not answer the same question ({a.question}, and"
+            f" {b.question}).",
+            "Compare runs with the same labels.",
+        )
+    n = len(both.groups)
+    if not n:
+        also = f" ({both.relabelled:,} stand under another label in each)" if both.relabelled else ""
+        raise StoreError(
+            f"{runs[0]} and {runs[1]} cannot be compared: no image was judged by both{also}.",
+            "Train both on the same data: only the same images, judged by both, tell which is better.",
+        )
+    figures = Figures(both.one), Figures(both.other)
+    if not figures[0].by_label:
+        raise StoreError(
+            f"{runs[0]} and {runs[1]} cannot be compared: the {n:,} images that both judged lack cases for or against"
+            " every label.",
+            "Train both on data with cases of at least two labels.",
+        )
+    drawn = _drawn(_asked(both, *figures), both.groups, draws, seed)
+    named = {name: [d for (of, _), d in drawn.items() if of == name] for name in ("auc", "sensitivity", "specificity")}
+    # What the gate computes figure by figure (promotion.Figures), from the labels: a draw lacks a label in all repeats.
+    auc = _paired(_mean(named["auc"]))
+    exclusive = both.one.task == "multiclass"
+    balanced = _paired(_mean(named["sensitivity"] + ([] if exclusive else named["specificity"])))
+    found = {of: _paired(values) for of, values in drawn.items()}
+    assert auc is not None and balanced is not None
+    rows = []
+    for k, label in enumerate(both.one.labels):
+        if (own := found.get(("auc", label))) is not None:
+            cases = int((both.one.targets[:, k] == 1).sum())
+            more = {name: found[name, label] for name in ("sensitivity", "specificity")}
+            rows.append(LabelPaired(label=label, n=cases, auc=own, **more))
+    return Contrast(
+        a=runs[0],
+        b=runs[1],
+        task=both.one.task,
+        labels=both.one.labels,
+        records=n,
+        groups=both.count,
+        only_a=len(a.digests) - n - both.relabelled,
+        only_b=len(b.digests) - n - both.relabelled,
+        relabelled=both.relabelled,
+        auc=auc,
+        balanced_accuracy=balanced,
+        per_label=tuple(rows),
+        curves=(_curves(both.one), _curves(both.other)),
+        confusion=(_confusion(both.one), _confusion(both.other)) if exclusive else None,
+        cards=cards,
+    )
+
+
+def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
+    """name@version, card and predictions of a run."""
+    if reference.endswith(".onnx"):
+        raise StoreError(
+            f"{reference} is a file; files carry no record of the predictions they were judged by.",
+            "Compare runs of the store: NAME or NAME@VERSION; `medloupe models list` shows them.",
+        )
+    name, version = parse_reference(reference)
+    card = store.get(name, version, report=False).card
+    number = int(card["version"])
+    evidence = Evidence.read(store.folder(name, number))
+    if evidence is None:
+        raise StoreError(
+            f"{name}@{number} keeps no record of the predictions it was judged by ({FILE}): it was imported, trained"
+            " before medloupe kept them, or the file is damaged.",
+            "Train it again from its data, then compare.",
+        )
+    return f"{name}@{number}", card, evidence
+
+
+def _asked(both: Common, a: Figures, b: Figures) -> dict[tuple[str, str], tuple[Weighted, Weighted]]:
+    """The figures of each label of both runs, by name and label."""
+    asked: dict[tuple[str, str], tuple[Weighted, Weighted]] = {}
+    one, other, truth = both.one, both.other, both.one.targets
+    for k, label in enumerate(one.labels):
+        if label in a.by_label:
+            asked["auc", label] = a.by_label[label], b.by_label[label]
+            said, told = one.announced[:, k], other.announced[:, k]
+            asked["sensitivity", label] = mean(said, truth[:, k] == 1), mean(told, truth[:, k] == 1)
+            asked["specificity", label] = mean(1 - said, truth[:, k] == 0), mean(1 - told, truth[:, k] == 0)
+    return asked
+
+
+def _drawn(
+    asked: Mapping[tuple[str, str], tuple[Weighted, Weighted]], groups: np.ndarray, draws: int, seed: int
+) -> dict[tuple[str, str], np.ndarray]:
+    """Both runs' values (2, 1 + draws) of each figure: with all weights 1, then drawn anew, the same draws for all."""
+    values: list[np.ndarray] = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for weights in metrics.replicates(groups, seed, draws):
+            values.append(np.array([(a(weights), b(weights)) for a, b in asked.values()]))  # noqa: PERF401
+    return dict(zip(asked, np.concatenate(values, axis=2), strict=True))
+
+
+def _mean(values: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of several figures, over those that a draw defines."""
+    stacked = np.stack(values)
+    defined = np.isfinite(stacked)
+    count = defined.sum(0)
+    return np.where(defined, stacked, 0).sum(0) / np.where(count > 0, count, np.nan)
+
+
+def _paired(drawn: np.ndarray) -> Paired | None:
+    """The difference of both runs' values (2, 1 + draws) with its interval; None if it is undefined."""
+    a, b = drawn
+    if not np.isfinite([a[0], b[0]]).all():
+        return None
+    apart, difference, low, high = (b - a)[1:], float(b[0] - a[0]), None, None
+    known = apart[np.isfinite(apart)]
+    if len(known) > len(apart) / 2:
+        ends = np.quantile(known, _LEVEL)
+        low, high = float(min(ends[0], difference)), float(max(ends[1], difference))
+    return Paired(a=float(a[0]), b=float(b[0]), difference=difference, low=low, high=high)
+
+
+def _curves(of: Evidence) -> dict[str, Any]:
+    """ROC, precision-recall and calibration of the first repeat."""
+    judged = Judged(
+        probabilities=of.probabilities,
+        flags=np.zeros(of.probabilities.shape, bool),  # the curves know no thresholds
+        answers=of.probabilities.argmax(2),
+        targets=of.targets,
+        groups=of.groups,
+        labels=of.labels,
+        task=of.task,
+    )
+    return curves(judged)
+
+
+def _confusion(of: Evidence) -> list[list[float]]:
+    """Truth by announced class, averaged over the repeats."""
+    return ((of.targets == 1).T.astype(float) @ of.announced).round(3).tolist()

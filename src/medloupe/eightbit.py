@@ -1,0 +1,144 @@
+"""The 8-bit networks of a model: the one that is shipped, or one made for its own kind of picture.
+
+The shipped one was calibrated on open pictures of several kinds (scripts/build_int8.py). All check-ups that keep their
+accuracy on it share it, so that many of them still cost one network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe.backbones import STARTER, Backbone, backbone
+from medloupe.files import write_atomically
+from medloupe.settings import home
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from medloupe.tails import Tail
+
+SHIPPED = STARTER / "efficientnet-lite0-int8.onnx"
+SUFFIX = "-int8"
+
+
+def shipped(network: Backbone) -> Backbone | None:
+    """The shipped 8-bit network of a backbone, if it is the default one."""
+    usual = backbone()
+    if network.sha256 != usual.sha256 or not SHIPPED.is_file():
+        return None
+    return _named(network, SHIPPED, shipped_sha256())
+
+
+def shipped_sha256() -> str:
+    """Hash of the shipped 8-bit network's file."""
+    return _hash(SHIPPED.read_bytes())
+
+
+def of_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
+    """An 8-bit network of a backbone; images: uint8 (S, S, 3) that it is calibrated on. Kept in the cache.
+
+    Raises ValueError where the network has nothing to write in 8 bits, OSError when the cache cannot be written.
+    """
+    import onnx
+
+    from medloupe.quantise import quantise
+
+    data = onnx.load(network.path, load_external_data=False)
+    return _named(network, *_kept(quantise(data, ({"image": image[None]} for image in images))))
+
+
+def of_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
+    """An 8-bit tail, calibrated on what the 8-bit backbone gives it for images uint8 (S, S, 3).
+
+    Raises as of_backbone does.
+    """
+    import onnx
+
+    from medloupe.quantise import quantise
+    from medloupe.runtime import run, session
+
+    opened = session(eight.path)
+    data = onnx.load(tail.path, load_external_data=False)
+    path, sha256 = _kept(quantise(data, ({"cut": run(opened, ["cut"], image[None])[0]} for image in images)))
+    return replace(tail, path=path, sha256=sha256)
+
+
+def composed(network: Backbone, tail: Tail) -> Backbone:
+    """Backbone and tail as one network, which gives the tuned `map` and `embedding`. Kept in the cache.
+
+    What the tail takes the place of is not computed any more.
+    """
+    import onnx
+
+    whole = onnx.load(network.path, load_external_data=False)
+    path, sha256 = _kept(join(whole, onnx.load(tail.path, load_external_data=False)))
+    return Backbone(card=network.card, path=path, sha256=sha256)
+
+
+def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
+    """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
+    from onnx import ModelProto, helper
+
+    from medloupe.tails import upper
+
+    parts = upper(whole).levels
+    out = ModelProto()
+    out.CopyFrom(whole)
+    del out.graph.node[:]
+    own = {v.name for v in tail.graph.input}
+    added = ModelProto()
+    added.CopyFrom(tail)
+    for node in added.graph.node:
+        node.name = f"tail.{node.name}" if node.name else ""
+        node.input[:] = [i if i in own or not i else f"tail.{i}" for i in node.input]
+        node.output[:] = [f"tail.{o}" for o in node.output]
+    for tensor in added.graph.initializer:
+        tensor.name = f"tail.{tensor.name}"
+    for node in whole.graph.node:
+        if node.output[0] == "map":
+            below = [i for i in node.input if i not in parts]
+            out.graph.node.extend(added.graph.node)
+            out.graph.node.append(helper.make_node("Concat", ["tail.map", *below], ["map"], name="map", axis=1))
+        else:
+            out.graph.node.append(node)
+    if all(node.output[0] != "cut" for node in out.graph.node):
+        raise ValueError("The backbone's graph does not make `cut`.")
+    _order_cut_first(out)
+    out.graph.initializer.extend(added.graph.initializer)
+    return out
+
+
+def _order_cut_first(model: ModelProto) -> None:
+    """`cut` may be made after what now reads it: put it right behind what it is made of."""
+    nodes = list(model.graph.node)
+    made = next(n for n in nodes if n.output[0] == "cut")
+    nodes.remove(made)
+    at = next(i for i, n in enumerate(nodes) if made.input[0] in n.output)
+    nodes.insert(at + 1, made)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _named(network: Backbone, path: Path, sha256: str) -> Backbone:
+    return Backbone(card=replace(network.card, name=network.card.name + SUFFIX), path=path, sha256=sha256)
+
+
+def _kept(model: ModelProto) -> tuple[Path, str]:
+    """Where a network lies in the cache, and its hash."""
+    data = model.SerializeToString(deterministic=True)
+    sha256 = _hash(data)
+    path = home() / "cache" / "networks" / f"{sha256[:32]}.onnx"
+    if not path.is_file() or _hash(path.read_bytes()) != sha256:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+    return path, sha256
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

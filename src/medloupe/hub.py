@@ -1,0 +1,210 @@
+"""Backbones from `transformers`: by name from the Hugging Face hub, or from a folder as `save_pretrained` leaves it.
+
+Weights are read from safetensors only, never from pickles, and no code of the folder is run. The network is written as
+ONNX once, into home/cache/backbones, and is a backbone like any other from then on: neither PyTorch nor transformers
+take part in embedding, training a head or answering.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medloupe.backbones import Backbone, BackboneCard
+from medloupe.errors import BackboneError
+from medloupe.files import write_atomically
+from medloupe.settings import home
+
+PREFIX = "hub:"
+METHOD = 1  # raise when the same folder gives another ONNX file
+MOST_BYTES = 1_500_000_000  # of weights; one ONNX file holds up to 2 GB
+UNKNOWN = "unknown; see its page"
+_CONFIG, _CARD = "config.json", "README.md"
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_WEIGHTS = "model*.safetensors"
+_WANTED = [_CONFIG, _CARD, *_PROCESSORS, _WEIGHTS, "model.safetensors.index.json"]
+_REPOSITORY = re.compile(r"([\w.-]+/)?[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A network's files at hand. name: short, for cards. words: where it comes from."""
+
+    folder: Path
+    name: str
+    words: str
+
+
+def is_reference(text: str) -> bool:
+    """Whether text names a network of this module: `hub:OWNER/NAME`, or an existing folder."""
+    return text.startswith(PREFIX) or Path(text).is_dir()
+
+
+def hub_backbone(reference: str) -> Backbone:
+    """The backbone of `hub:OWNER/NAME`, `hub:OWNER/NAME@REVISION` or a folder, written as ONNX when first asked for.
+
+    Raises BackboneError when the hub cannot be reached or does not have it, when the folder lacks what is needed, or
+    when the network is none that gives a feature map.
+    """
+    source = _fetched(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else _local(Path(reference))
+    config = _json(source.folder / _CONFIG, source.name)
+    weights = _weights(source)
+    stated = _stated(source)
+    licence = licence_of(source.folder)
+    key = hashlib.sha256(repr((METHOD, source.name, source.words, licence, stated, config)).encode())
+    for path in weights:
+        with path.open("rb") as f:
+            key.update(path.name.encode() + hashlib.file_digest(f, "sha256").digest())
+    out = home() / "cache" / "backbones" / f"{source.name}-{key.hexdigest()[:16]}.onnx"
+    described = out.with_suffix(".json")  # written last: where it is, both are
+    if not (out.exists() and described.exists()):
+        _make(source, config, stated, licence, out, described)
+    card = BackboneCard.from_json(json.loads(described.read_text("utf-8")))
+    with out.open("rb") as f:
+        return Backbone(card=card, path=out, sha256=hashlib.file_digest(f, "sha256").hexdigest())
+
+
+def licence_of(folder: Path) -> str:
+    """The licence that the model card's header (README.md) states, or UNKNOWN."""
+    try:
+        text = (folder / _CARD).read_text("utf-8", errors="replace")
+    except OSError:
+        return UNKNOWN
+    header = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
+    said = dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)[ \t]*$", header[1], re.MULTILINE) if header else ())
+    kind = said.get("license", "").strip("\"'")
+    if kind.lower() == "other":
+        kind = said.get("license_name", "").strip("\"'")
+    kind = "".join(c for c in kind if c.isprintable())
+    return kind[:200] or UNKNOWN
+
+
+def _make(
+    source: Source, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
+) -> None:
+    from medloupe.hubgraph import export
+    from medloupe.pixels import pixels
+
+    given = pixels(stated, config, source.name)
+    made = export(source.folder, given, source.name)
+    assumed = "; its normalisation is not stated, ImageNet's is assumed" if given.assumed else ""
+    card = BackboneCard(
+        name=source.name,
+        source=source.words + assumed,
+        licence=licence,
+        input_size=given.size,
+        dimension=made.dimension,
+        levels=made.levels,
+        places=made.places,
+        cut=(made.dimension, *made.places),
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, made.data)
+        write_atomically(described, json.dumps(asdict(card)).encode())
+    except OSError as e:
+        raise BackboneError(
+            f"{out.parent} cannot be written: {e.strerror or e}.",
+            "Free some disk space, or choose another place with --home.",
+        ) from e
+
+
+def _local(folder: Path) -> Source:
+    if not (folder / _CONFIG).is_file():
+        raise BackboneError(
+            f"The folder {folder} holds no {_CONFIG}.",
+            "A backbone is a folder with config.json and model.safetensors, as save_pretrained of transformers writes.",
+        )
+    name = _clean(folder.resolve().name)
+    return Source(folder=folder, name=name, words=f"transformers network of the folder {name}")
+
+
+def _fetched(asked: str) -> Source:
+    """The files of a repository of the hub, from its cache where they are there already."""
+    repository, _, revision = asked.partition("@")
+    if not _REPOSITORY.fullmatch(repository):
+        raise BackboneError(
+            f"{PREFIX}{asked} names no repository of the hub.",
+            f"Write for example {PREFIX}facebook/convnextv2-atto-1k-224, or the path of a folder.",
+        )
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    except ImportError as e:
+        raise BackboneError(
+            f"Backbones of the hub need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
+        ) from e
+    try:
+        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=_WANTED))
+    except GatedRepoError as e:
+        raise BackboneError(
+            f"{repository} on the Hugging Face hub is only given to those who agree to its terms.",
+            "Agree on its page and log in (hf auth login), or give the path of a folder with its files.",
+        ) from e
+    except (RepositoryNotFoundError, RevisionNotFoundError) as e:
+        raise BackboneError(
+            f"The Hugging Face hub has no {asked}, or does not show it to everyone.",
+            "Check the spelling: OWNER/NAME, optionally @REVISION.",
+        ) from e
+    except Exception as e:  # of the network, of several libraries
+        raise BackboneError(
+            f"{repository} cannot be fetched: the Hugging Face hub cannot be reached from here"
+            f" ({type(e).__name__}), and it was not fetched before.",
+            "Download its files (config.json, model.safetensors, preprocessor_config.json) elsewhere, copy them into a"
+            " folder, and give its path.",
+        ) from e
+    if not (folder / _CONFIG).is_file():
+        raise BackboneError(f"{repository} on the Hugging Face hub has no {_CONFIG}.", "It is no transformers network.")
+    commit = folder.name[:12]
+    words = f"{repository} on the Hugging Face hub, revision {commit}"
+    return Source(folder=folder, name=_clean(repository.rpartition("/")[2]), words=words)
+
+
+def _clean(name: str) -> str:
+    """A name as cards may have it: short, and never like a path or a file."""
+    return re.sub(r"[^\w.+-]", "-", name).strip(".-")[:80].removesuffix(".onnx") or "network"
+
+
+def _weights(source: Source) -> list[Path]:
+    found = sorted(p for p in source.folder.glob(_WEIGHTS) if p.is_file())
+    if not found:
+        others = sorted(p.name for p in source.folder.iterdir() if p.suffix in (".bin", ".h5", ".pt", ".pth", ".ckpt"))
+        raise BackboneError(
+            f"{source.name} holds no model.safetensors"
+            + (f"; {others[0]} is not read, since such files may run code when opened." if others else "."),
+            "Convert it with save_pretrained of transformers on a machine where you trust the file."
+            if others
+            else "A backbone is a folder with config.json and model.safetensors.",
+        )
+    if (total := sum(p.stat().st_size for p in found)) > MOST_BYTES:
+        raise BackboneError(
+            f"{source.name} has {total / 1e9:.1f} GB of weights; up to {MOST_BYTES / 1e9} fit into one ONNX file.",
+            "Choose a smaller network of its kind.",
+        )
+    return found
+
+
+def _stated(source: Source) -> dict[str, Any]:
+    """How it wants its pixels; empty where no file says so."""
+    for name in _PROCESSORS:
+        path = source.folder / name
+        if path.is_file():
+            said = _json(path, source.name)
+            inner = said.get("image_processor")
+            return inner if isinstance(inner, dict) else said
+    return {}
+
+
+def _json(path: Path, called: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise BackboneError(f"{path.name} of {called} cannot be read: {e}", "Copy or download it once more.") from e
+    if not isinstance(found, dict):
+        raise BackboneError(f"{path.name} of {called} holds no settings.", "Copy or download it once more.")
+    return found

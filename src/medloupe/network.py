@@ -1,0 +1,59 @@
+"""A backbone and, where a model has one, its tail: pixels in; embedding, map and what all models share out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.backbones import Backbone
+from medloupe.runtime import run, run_tail, session
+from medloupe.tails import Tail, joined
+
+Ask = Callable[[Sequence[str]], list[np.ndarray]]  # outputs by name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a network made of N pictures.
+
+    embedding: float32 (N, D), which the model's head reads. map: (N, D, h, w), whose mean over places it is, if asked
+    for. shared: (N, D), the untuned backbone's embedding, which is the same for all models on it.
+    """
+
+    embedding: np.ndarray
+    map: np.ndarray | None
+    shared: np.ndarray
+
+
+class Network:
+    """Opened for as many pictures as one likes; safe to use from several threads. threads: of one run."""
+
+    def __init__(self, backbone: Backbone, tail: Tail | None = None, *, threads: int | None = None):
+        self._backbone = session(backbone.path, threads=threads)
+        self._tail = session(tail.path, threads=threads) if tail is not None else None
+
+    def see(self, pixels: np.ndarray, *, maps: bool = False) -> Seen:
+        """One pass over pixels uint8 (N, S, S, 3)."""
+        tail = self._tail
+        return seen(
+            lambda names: run(self._backbone, names, pixels),
+            (lambda names, cut: run_tail(tail, names, cut)) if tail is not None else None,
+            maps=maps,
+        )
+
+
+def seen(backbone: Ask, tail: Callable[[Sequence[str], np.ndarray], list[np.ndarray]] | None, *, maps: bool) -> Seen:
+    """The same from functions that run the parts. tail: takes also what the backbone gave as `cut`."""
+    wanted = ["embedding", *["cut"] * (tail is not None), *["map"] * maps]
+    found = dict(zip(wanted, backbone(wanted), strict=True))
+    shared, feature_map = found["embedding"], found.get("map")
+    if tail is None:
+        return Seen(embedding=shared, map=feature_map, shared=shared)
+    upper = tail(["embedding", *["map"] * maps], found["cut"])
+    return Seen(
+        embedding=joined(upper[0], shared),
+        map=joined(upper[1], feature_map) if feature_map is not None else None,
+        shared=shared,
+    )

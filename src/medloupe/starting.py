@@ -1,0 +1,59 @@
+"""What a model takes over from the one whose network it goes on from: its licence, and the images it has seen."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medloupe.card import remembered, seen
+from medloupe.model import Model
+
+
+def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:
+    """The card of a model that goes on from `start`, with what binds it from there.
+
+    digests: sha256 of the images it was now trained and judged on. A network that was tuned carries something of the
+    images it was tuned on: their licence holds for what is made with it, and figures on the same images are too good.
+    A network as it was published carries nothing.
+    """
+    licence = start.card.get("licence")
+    carries = carries_data(start)
+    own = {
+        **card,
+        "started_from": {"name": start.name, "version": start.version, "licence": licence, "tuned": carries},
+    }
+    if not carries:
+        return own
+    reference = start.name if start.version is None else f"{start.name}@{start.version}"
+    theirs = licence or "not stated"
+    own["licence"] = f"{card.get('licence') or 'not stated'}; the network it goes on from, {reference}: {theirs}"
+    own["limits"] = [
+        *card["limits"],
+        f"Its network was tuned on the data of {reference} before (licence: {theirs}). What that licence forbids is"
+        " forbidden for this model too.",
+    ]
+    if again := int(seen(start.card, digests).sum()):
+        own["warnings"] = [
+            *card["warnings"],
+            {
+                "level": "serious",
+                "text": f"{again:,} of the {len(digests):,} images were also used to tune the network of {reference}."
+                " All figures that rest on them are too good: judge this model on other data (medloupe evaluate).",
+            },
+        ]
+    own["data"] = {**card["data"], "digests": _joined(card, start.card)}
+    return own
+
+
+def carries_data(model: Model) -> bool:
+    """Whether the model's network, and not only its head, was made of images that someone brought."""
+    if model.tail is not None or (model.card.get("finetuning") or {}).get("winner") == "full":
+        return True
+    return bool((model.card.get("started_from") or {}).get("tuned"))
+
+
+def _joined(*cards: Mapping[str, Any]) -> str:
+    """The shortened digests of all of them, so that evaluating also knows what the network has seen before."""
+    known = [base64.b64decode(c["data"].get("digests") or "") for c in cards]
+    return remembered({k[i : i + 8] for k in known for i in range(0, len(k), 8)})

@@ -1,0 +1,197 @@
+"""The tail: the upper stages of a backbone, tuned for one task, above the cut that all models share.
+
+A tail is an ONNX file with the input `cut` float32 (N, C, H, W), the backbone's output of that name, and the outputs
+`map` float32 (N, U, h, w) and `embedding` float32 (N, U). They take the place of the first U numbers of the backbone's
+own map and embedding: those made above the cut. The levels made below it stay as they are, and with them everything
+that knows a picture's kind, so that models with different tails still share one backbone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medloupe.errors import FinetuneError
+
+if TYPE_CHECKING:
+    import torch
+    from onnx import ModelProto
+
+    from medloupe.backbones import Backbone, BackboneCard
+    from medloupe.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """A tail at hand. width: U. path: its ONNX file. sha256: of the file, in hex."""
+
+    path: Path
+    sha256: str
+    width: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What the card of a model says of its tail."""
+        return {"sha256": self.sha256, "width": self.width}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any], path: Path) -> Tail:
+        """What as_json gave, with the file's present place."""
+        return cls(path=path, sha256=str(entry["sha256"]), width=int(entry["width"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upper:
+    """Where a backbone divides. given: name of the value at the cut. levels: names of the parts of `map` above it,
+    in their order, each (N, c, h, w). width: U, the channels of these together."""
+
+    given: str
+    levels: tuple[str, ...]
+    width: int
+
+
+def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
+    """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
+    from medloupe.torchgraph import part
+
+    if recipe.kind == "tail":
+        at = upper(model)
+        return part(model, at.given, at.levels)
+    node = next(n for n in model.graph.node if "map" in n.output)
+    return part(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])
+
+
+def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
+    """How the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
+    rest, left = [], width
+    for level in card.levels:
+        taken = min(left, level)
+        left -= taken
+        if level > taken:
+            rest.append(level - taken)
+    return tuple(rest)
+
+
+def upper(model: ModelProto) -> Upper:
+    """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
+    from medloupe.torchgraph import constants
+
+    by_output = {o: n for n in model.graph.node for o in n.output}
+    made = by_output.get("cut")
+    given = made.input[0] if made is not None and made.op_type == "Identity" else "cut"
+    joined = by_output["map"]
+    parts = list(joined.input) if joined.op_type == "Concat" else ["map"]
+    # a level pooled straight from the cut holds nothing that could be trained
+    above = [p for p in parts if _weighed(by_output, p, given, set(constants(model)))]
+    if not above or above != parts[: len(above)]:
+        raise FinetuneError(
+            "This backbone has no trainable stages above its cut, or they are not the first part of its map.",
+            "Use --finetune full or none.",
+        )
+    shapes = _channels(model)
+    return Upper(given=given, levels=tuple(above), width=sum(shapes[p] for p in above))
+
+
+def has_upper(model: ModelProto) -> bool:
+    """Whether `upper` finds a part that can be tuned by itself."""
+    try:
+        upper(model)
+    except FinetuneError:
+        return False
+    return True
+
+
+def _weighed(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
+    """Whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
+    found, todo = False, [value]
+    seen: set[str] = set()
+    while todo:
+        at = todo.pop()
+        if at == given or at in held or at in seen:
+            continue
+        seen.add(at)
+        node = by_output.get(at)
+        if node is None:  # the image itself: made beside the cut
+            return False
+        found |= node.op_type == "Conv"
+        todo += node.input
+    return found
+
+
+def _channels(model: ModelProto) -> dict[str, int]:
+    from onnx import shape_inference
+
+    inferred = shape_inference.infer_shapes(model)
+    values = (*inferred.graph.value_info, *inferred.graph.output)
+    return {v.name: v.type.tensor_type.shape.dim[1].dim_value for v in values if len(v.type.tensor_type.shape.dim) > 1}
+
+
+def split_off(model: ModelProto) -> ModelProto:
+    """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
+    from onnx import ModelProto, TensorProto, helper
+
+    from medloupe.torchgraph import needed
+
+    at = upper(model)
+    nodes = needed(model, at.levels, [at.given])
+    out = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, producer_name="medloupe")
+    for node in nodes:
+        out.graph.node.add().CopyFrom(node)
+    for node in out.graph.node:
+        node.input[:] = ["cut" if i == at.given else i for i in node.input]
+    used = {i for n in nodes for i in n.input}
+    out.graph.initializer.extend(t for t in model.graph.initializer if t.name in used)
+    out.graph.node.append(helper.make_node("Concat", list(at.levels), ["map"], name="map", axis=1))
+    out.graph.node.append(
+        helper.make_node("ReduceMean", ["map"], ["embedding"], name="embedding", axes=[2, 3], keepdims=0)
+    )
+    dims = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim][1:] for v in model.graph.output}
+    out.graph.name = "tail"
+    f32 = TensorProto.FLOAT
+    out.graph.input.append(helper.make_tensor_value_info("cut", f32, ["N", *dims["cut"]]))
+    out.graph.output.append(helper.make_tensor_value_info("embedding", f32, ["N", at.width]))
+    out.graph.output.append(helper.make_tensor_value_info("map", f32, ["N", at.width, *dims["map"][1:]]))
+    return out
+
+
+def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
+    """The backbone's graph with the tail's weights in it: what is one file computes what the two did."""
+    from onnx import ModelProto
+
+    out = ModelProto()
+    out.CopyFrom(backbone)
+    tuned = {t.name: t for t in tail.graph.initializer}
+    for tensor in out.graph.initializer:
+        if tensor.name in tuned:
+            tensor.CopyFrom(tuned[tensor.name])
+    return out
+
+
+def write(tail: ModelProto, folder: Path) -> Tail:
+    """Keep a tail in a folder, under its hash."""
+    from medloupe.files import write_atomically
+
+    data = tail.SerializeToString(deterministic=True)
+    sha256 = hashlib.sha256(data).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{sha256[:32]}.onnx"
+    write_atomically(path, data)
+    return Tail(path=path, sha256=sha256, width=tail.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+
+
+@lru_cache(maxsize=2)
+def graph_of(backbone: Backbone) -> ModelProto:
+    """The backbone's ONNX graph; not to be changed."""
+    import onnx
+
+    return onnx.load(backbone.path, load_external_data=False)
+
+
+def joined(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
+    """Embeddings (N, D) or maps (N, D, h, w): the tail's (N, U, …) in place of the first U of the backbone's."""
+    return np.concatenate([of_tail, of_backbone[:, of_tail.shape[1] :]], axis=1)
