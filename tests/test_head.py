@@ -12,6 +12,7 @@ from medloupe.head import (
     Choice,
     Fitted,
     Fitter,
+    _without_own_fold,
     calibrated,
     fit,
     fit_temperature,
@@ -20,7 +21,6 @@ from medloupe.head import (
     mean_and_scale,
     rankable,
     refit,
-    without_own_fold,
 )
 from medloupe.model import probabilities
 from synthetic import one_hot
@@ -323,7 +323,7 @@ def test_the_choice_for_a_fold_does_not_look_at_it():
     fair = (2 * y - 1 + rng.normal(0, 1.5, y.shape)).astype(np.float32)
     tempting = np.where((fold == 1)[:, None], 10 * y, rng.normal(size=y.shape)).astype(np.float32)
     choices = [Choice(penalty=1e-3, levels=(0,)), Choice(penalty=1e-4, levels=(0,))]
-    found = without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
+    found = _without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
     np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
 
 

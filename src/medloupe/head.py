@@ -89,7 +89,7 @@ def fit(
     chosen = choices[best]
 
     logits = [
-        without_own_fold(searched, fold[0], targets, choices, task),
+        _without_own_fold(searched, fold[0], targets, choices, task),
         *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
     ]
     out_of_fold = np.stack([calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
@@ -206,7 +206,7 @@ def best_of(scores: np.ndarray, choices: Sequence[Choice]) -> int:
     return min(near.tolist(), key=lambda i: (choices[i].penalty, -len(choices[i].levels)))
 
 
-def without_own_fold(
+def _without_own_fold(
     searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[Choice], task: str
 ) -> np.ndarray:
     """For each fold the logits (N, K) of the choice that is best on the other folds."""

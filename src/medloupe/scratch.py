@@ -24,13 +24,13 @@ from medloupe.files import write_atomically
 from medloupe.head import rankable
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS, Recipe
-from medloupe.settings import home, threads
+from medloupe.settings import home
 from medloupe.split import Plan, fold_count, folds, thinned
 from medloupe.tails import graph_of
 from medloupe.torchgraph import import_torch
 from medloupe.tuned import parts_at
 from medloupe.tuning import inputs_of, key_of, probed, recipe_for, seconds_an_image
-from medloupe.tuningjobs import Done, Inputs, Job, run
+from medloupe.tuningjobs import Done, Inputs, Job, at_once, run
 
 MINUTES = 15.0  # where nothing is said
 FOLDS = 3
@@ -204,7 +204,7 @@ def _outlined(
     small = min(SMALL, full)
     recipe, started = DEFAULTS["scratch"], time.perf_counter()
     each = seconds_an_image(inputs(recipe, small), recipe, graph_of(network), features) * _MARGIN
-    cores = 1 if import_torch().cuda.is_available() else max(1, threads())
+    cores = at_once()
     of_tuned = (_TAIL if tuned.kind == "tail" else 1) * (full / small) ** 2
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}
     spent = time.perf_counter() - started + views * sides[full] * _VIEW

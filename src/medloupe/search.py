@@ -27,6 +27,7 @@ from medloupe.split import Plan, fold_count, folds, thinned
 from medloupe.tails import graph_of
 from medloupe.torchgraph import import_torch
 from medloupe.trials import Ground, Outcome, tried
+from medloupe.tuningjobs import at_once
 
 if TYPE_CHECKING:
     import optuna
@@ -65,14 +66,14 @@ def search(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     recipe = replace(recipe, views=min(recipe.views, ground.views))
     study.enqueue_trial(_params(recipe))
-    at_once = 1 if import_torch().cuda.is_available() else max(1, min(2, threads()))
+    side_by_side = min(2, at_once())
     outcomes: list[Outcome] = []
     recipes: list[Recipe] = []
     spent = longest = 0.0
     ended = ground.folder / "ended.json"  # what was found once stays found, so that the training after it can go on
     end: dict[str, Any] | None = json.loads(ended.read_text()) if ended.exists() else None
     while len(outcomes) < end["trials"] if end else not outcomes or spent + longest <= ground.budget:
-        asked = [study.ask() for _ in range(at_once)]
+        asked = [study.ask() for _ in range(side_by_side)]
         suggested = [_suggested(trial, recipe, ground.views) for trial in asked]
         started = time.perf_counter()
         found = tried(ground, [replace(r, epochs=ground.epochs, patience=ground.epochs) for r in suggested])
@@ -172,8 +173,7 @@ def prepared(
     """Split, inputs and size of all trials, measured and decided once. Raises as `search`."""
     from medloupe.budget import views_within
     from medloupe.cuts import missing
-    from medloupe.tuning import inputs_of, key_of, probed, seconds_an_image
-    from medloupe.views import PROBED, changes
+    from medloupe.tuning import inputs_of, key_of, seconds_an_image, timed_probe
 
     import_torch()
     model, seed = graph_of(network), options.seed
@@ -192,11 +192,9 @@ def prepared(
     kept = folder / "plan.json"  # a resumed search must not measure anew, and then plan other trials
     told = json.loads(kept.read_text()) if kept.exists() else None
     started = time.perf_counter()
-    allowed = probed(shared, network, groups, seed)
+    allowed, each = timed_probe(shared, network, groups, seed)
     most = replace(recipe, views=told["views"] if told else max(recipe.views, MOST_VIEWS))
     if told is None and recipe.kind == "tail":
-        looks = len(changes(np.empty((1, 1, 3)))) * min(PROBED, len(np.unique(groups)))
-        each = (time.perf_counter() - started) / looks
         most = views_within(most, lambda views: missing(shared, network, allowed, views), each, budget)
     inputs, _ = inputs_of(shared, network, model, most, allowed, options.start, say, features.embeddings)
     if told is None:

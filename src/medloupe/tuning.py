@@ -27,7 +27,7 @@ from medloupe.settings import home, threads
 from medloupe.split import Plan, fold_count, folds
 from medloupe.tails import Tail, graph_of, has_upper, joined, upper
 from medloupe.torchgraph import import_torch, randomised
-from medloupe.tuningjobs import SHARES, Done, Inputs, Job, run
+from medloupe.tuningjobs import SHARES, Done, Inputs, Job, at_once, run
 from medloupe.views import PROBED, Symmetry, centre, changes, symmetry
 
 if TYPE_CHECKING:
@@ -124,10 +124,7 @@ def tune(
     decided = folder / "taken.json"  # a second run must not decide otherwise: it goes on where the first was
     taken = Taken.from_json(json.loads(decided.read_text())) if decided.exists() else None
     model = graph_of(backbone)
-    before = time.perf_counter()
-    allowed = probed(features, backbone, plan.groups, seed)
-    looks = len(changes(np.empty((1, 1, 3)))) * min(PROBED, len(np.unique(plan.groups)))
-    a_view = (time.perf_counter() - before) / looks
+    allowed, a_view = timed_probe(features, backbone, plan.groups, seed)
     if taken is not None:
         recipe = taken.recipe
     elif minutes is not None and recipe.kind == "tail":
@@ -197,6 +194,14 @@ def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int
         middle = centre(load(features.data.records[row].image, size), int(facts["width"]), int(facts["height"]))
         found.append(answer(network, ["embedding"], np.stack(changes(middle)))[0])
     return symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(len(rows)), seed)
+
+
+def timed_probe(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> tuple[Symmetry, float]:
+    """As probed, and the seconds that making and embedding one view took."""
+    started = time.perf_counter()
+    allowed = probed(features, backbone, groups, seed)
+    looks = len(changes(np.empty((1, 1, 3)))) * min(PROBED, len(np.unique(groups)))
+    return allowed, (time.perf_counter() - started) / looks
 
 
 def inputs_of(
@@ -272,7 +277,7 @@ def seconds_an_image(inputs: Inputs, recipe: Recipe, model: ModelProto, features
 
 def _taken(asked: Taken, recipe: Recipe, n: int, each: float, minutes: float, left: float) -> Taken:
     """What of the asked fits into the seconds left, with the views of recipe. each: seconds to train on a picture."""
-    cores = 1 if import_torch().cuda.is_available() else threads()
+    cores = at_once()
 
     def needs(epochs: int, folds: int) -> float:
         rounds = n * (folds - 1) + n  # every fold's others, and all

@@ -83,12 +83,16 @@ def run(
 
     targets: float32 (N, K). progress: called with images trained on, of all. Raises FinetuneError when a job fails.
     """
-    from medloupe.torchgraph import import_torch
-
-    alone = import_torch().cuda.is_available()  # a GPU takes one after the other
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):  # two that train the same: the second finds it done
-        return _run(jobs, inputs, targets, task, folder, 1 if alone else threads(), progress)
+        return _run(jobs, inputs, targets, task, folder, at_once(), progress)
+
+
+def at_once() -> int:
+    """How many trainings run side by side: one a core; a GPU takes one after the other. Raises FinetuneError."""
+    from medloupe.torchgraph import import_torch
+
+    return 1 if import_torch().cuda.is_available() else threads()
 
 
 def _run(
@@ -100,17 +104,16 @@ def _run(
     cores: int,
     progress: Progress | None,
 ) -> list[Done]:
-    waiting = [_prepare(job, inputs, targets, task, folder) for job in jobs]
-    places = [folder / job.name for job in jobs]
-    todo = [w for w in waiting if not (w / "history.json").exists()]
-    total = {w: jobs[places.index(w)].recipe.epochs * max(1, len(jobs[places.index(w)].rows)) for w in places}
-    seen = {w: total[w] if w not in todo else 0 for w in places}
-    at_once = max(1, min(cores, len(todo)))
+    by_place = {folder / job.name: job for job in jobs}
+    queue = [place for place in by_place if not (place / "history.json").exists()]
+    for place in queue:
+        _prepare(place, by_place[place], inputs, targets, task)
+    total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
+    seen = {place: 0 if place in queue else total[place] for place in by_place}
     running: dict[Path, subprocess.Popen[str]] = {}
-    queue = list(todo)
     try:
         while queue or running:
-            while queue and len(running) < at_once:
+            while queue and len(running) < cores:
                 place = queue.pop(0)
                 # the last ones may use what the others have left
                 share = 1 if len(queue) + len(running) + 1 >= threads() else threads() // (len(running) + 1)
@@ -123,11 +126,10 @@ def _run(
         for process in running.values():
             process.kill()
             _close(process)
-    return [_read(place) for place in places]
+    return [_read(folder / job.name) for job in jobs]
 
 
-def _prepare(job: Job, inputs: Inputs, targets: np.ndarray, task: str, folder: Path) -> Path:
-    place = folder / job.name
+def _prepare(place: Path, job: Job, inputs: Inputs, targets: np.ndarray, task: str) -> None:
     place.mkdir(parents=True, exist_ok=True)
     said = {
         "recipe": job.recipe.as_json(),
@@ -144,7 +146,6 @@ def _prepare(job: Job, inputs: Inputs, targets: np.ndarray, task: str, folder: P
         asked = np.arange(len(targets)) if job.asked is None else job.asked
         np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)
     write_atomically(place / "job.json", json.dumps(said).encode())
-    return place
 
 
 def _start(place: Path, cores: int) -> subprocess.Popen[str]:
