@@ -35,18 +35,21 @@ def read(
     labels: the label column, several 1/0 columns joined by commas, or a DICOM keyword. patient: the column of what
     must not be split, or a regular expression for file names (`C\\d+P\\d+`). split, image: the columns that say
     train/val/test and name the file. table: the table, when it lies apart from the images.
+    A well-known public data set is read as its recipe says (originals/); what is told goes before the recipe.
     Errors: DataError; ColumnError for a told column that is not there; UnknownLayoutError when no reader fits.
     """
+    from medloupe.originals import recognised  # here, as it builds on the readers
+
     place = existing(Path(path).expanduser())
     options = ReadOptions(
         labels=labels, patient=patient, split=split, image=image, table=_table(place, table) if table else None
     )
-    for reader in READERS:
-        if reader.recognises(place, options):
-            told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
-            asked = {name: str(value) for name, value in told.items() if value}
-            return replace(reader.read(place, options), asked=asked)
-    raise _unknown(place)
+    told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
+    asked = {name: str(value) for name, value in told.items() if value}
+    reader = recognised(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
+    if reader is None:
+        raise _unknown(place)
+    return replace(reader.read(place, options), asked=asked)
 
 
 def _table(place: Path, told: str | Path) -> Path:
