@@ -1,8 +1,9 @@
 """The pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing.
 
-`render` makes the training report, `render_comparison` the page of two runs. charts.py, rows.py, histories.py, pairs.py
-draw SVG, words.py makes sentences, formats.py writes figures, headline.py chooses the big ones, view.py, learned.py and
-comparison.py decide what is shown, the .html files and style.css how.
+`render` makes the training report, `render_comparison` the page of two runs, `render_adaptation` that of a local fit,
+`render_stress` that of a stress test. charts.py, rows.py, histories.py, pairs.py draw SVG, words.py makes sentences,
+formats.py writes figures, headline.py chooses the big ones, view.py, learned.py, changes.py and comparison.py decide
+what is shown, the .html files and style.css how.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medloupe.comparing import Contrast
+    from medloupe.stress import Stressed
 
-__all__ = ["render", "render_comparison"]
+__all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -35,6 +37,23 @@ def render_comparison(contrast: Contrast) -> str:
     from .comparison import build
 
     return _page("compare.html", build(contrast))
+
+
+def render_adaptation(card: Mapping[str, Any], curves: Mapping[str, Any]) -> str:
+    """The page of a model fitted to local cases; escaped and self-contained as the report is.
+
+    card: with the entry `adapted` (docs/card.md). curves: "before" and "after", bins as evaluate.curves gives them.
+    """
+    from .adaptation import build
+
+    return _page("adaptation.html", build(card, curves))
+
+
+def render_stress(stressed: Stressed) -> str:
+    """The page of a model under changes of the pictures; escaped and self-contained as the report is."""
+    from .changes import build
+
+    return _page("stress.html", build(stressed))
 
 
 def _page(template: str, context: Mapping[str, Any]) -> str:

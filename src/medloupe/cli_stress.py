@@ -1,0 +1,102 @@
+"""`medloupe stress`: how a model's figures move under what happens to pictures in the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medloupe.cli_options import Home, Json, ModelName
+from medloupe.errors import StoreError
+
+if TYPE_CHECKING:
+    from medloupe.stress import Stressed
+
+
+def stress(
+    model: ModelName,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz, with labels.")
+    ],
+    labels: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
+    patient: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="COL", help="As for train.")] = None,
+    image: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
+    table: Annotated[Path | None, typer.Option(metavar="FILE", help="As for train.")] = None,
+    images: Annotated[int, typer.Option(metavar="N", min=10, help="About how many images to judge.")] = 300,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same figures.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with table, chart and example pictures.")
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
+    from medloupe import console
+    from medloupe.readers import read
+    from medloupe.resolve import find_model
+    from medloupe.stress import stress as run
+
+    if report and not report.parent.is_dir():  # told before the work, not after
+        raise StoreError(f"{report} cannot be written: there is no folder {report.parent}.", "Choose another place.")
+    loaded = find_model(model)
+    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    with console.progress() as say:
+        found = run(loaded, dataset, images=images, seed=seed, progress=say)
+    if report:
+        from medloupe.files import write_atomically
+        from medloupe.report import render_stress
+
+        try:
+            write_atomically(report, render_stress(found).encode("utf-8", "backslashreplace"))
+        except OSError as e:
+            raise StoreError(f"{report} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+    if json:
+        console.print_json(found.as_json())
+    else:
+        _print(found, report)
+
+
+def _print(found: Stressed, report: Path | None) -> None:
+    """The table on stdout, with the sentences around it."""
+    from medloupe.console import DISCLAIMER
+
+    typer.echo(typer.style(f"{found.name} on {found.data}, changed", bold=True) + f"  {DISCLAIMER}")
+    for sentence in found.basis:
+        typer.echo(f"  {sentence}")
+    shown = [(name, heading) for name, heading in _HEADINGS if name in found.unchanged]
+    typer.echo("\n" + " " * 28 + "".join(f"{heading:>12}" for _, heading in shown) + f"{'same':>7}   AUC, difference")
+    unchanged = "".join(f"{_figure(name, found.unchanged[name]['value']):>12}" for name, _ in shown)
+    typer.echo(f"  {'unchanged':26}{unchanged}")
+    for row in found.rows:
+        if not row.altered:
+            typer.echo(f"  {row.change.title:26}  changes nothing in these pictures")
+            continue
+        figures = "".join(f"{_figure(name, row.figures[name]['value']):>12}" for name, _ in shown)
+        d = row.figures["auc"]["difference"]
+        told = "" if d["value"] is None else f"{d['value']:+.3f}"
+        if d["low"] is not None and d["high"] is not None:
+            told += f"  [{d['low']:+.3f}, {d['high']:+.3f}]" + (" *" if d["high"] < 0 or d["low"] > 0 else "")
+        typer.echo(f"  {row.change.title:26}{figures}{_figure('same', row.same['value']):>7}   {told}")
+    typer.echo("  * more than chance explains: the 95 % interval leaves out 0\n")
+    for sentence in found.words:
+        typer.echo(f"  {sentence}")
+    if report:
+        typer.echo(f"\n  report  {report}", err=True)
+
+
+_HEADINGS = (
+    ("auc", "AUC"),
+    ("balanced_accuracy", "balanced"),
+    ("sensitivity", "sensitivity"),
+    ("specificity", "specificity"),
+    ("ece", "calibration"),
+    ("refused", "refused"),
+)
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if name in ("auc", "ece") else f"{value:.0%}"

@@ -1,0 +1,256 @@
+"""What happens to pictures in the field, done to them on purpose: saved again, blurred, badly lit, photographed.
+
+Every change is a function of pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3), and acts on the picture as it
+was brought, before the ordinary fitting. Lengths are shares of the picture's longer side, so that large and small
+pictures suffer alike; only JPEG, noise and resolution act on its own pixels, as they do in the field. Photographs of
+screens and films are in rephotograph.py.
+
+After Hendrycks & Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations" (ICLR
+2019, arXiv:1903.12261), with what that leaves out: a tilted film, a cut margin, the screen between picture and camera.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from medloupe import rephotograph
+from medloupe.errors import UnreadableImageError
+
+MOST = 1536
+"""Longer side, in pixels, to which larger pictures are brought first (`workable`)."""
+
+Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that happens to a picture.
+
+    name: for programs. kind: what it is, for people; strength: how much of it. words: what is done, in a sentence. act:
+    the change itself.
+    """
+
+    name: str
+    kind: str
+    strength: str
+    words: str
+    act: Act
+
+    @property
+    def title(self) -> str:
+        """ "JPEG (quality 60)"."""
+        return f"{self.kind} ({self.strength})" if self.strength else self.kind
+
+    def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
+        """The picture changed: uint8 (h, w, 3) to uint8 (h', w', 3). Same picture, seed and change, same result.
+
+        Raises UnreadableImageError for anything but uint8 (h, w, 3).
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UnreadableImageError(
+                f"The pixels are {image.dtype} of shape {image.shape}; expected uint8 (h, w, 3).",
+                "Decode the file with medloupe.images.decode.",
+            )
+        content = zlib.crc32(np.ascontiguousarray(image).data)
+        rng = np.random.default_rng([seed, zlib.crc32(self.name.encode()), content])
+        return np.ascontiguousarray(self.act(image, rng), np.uint8)
+
+
+def workable(image: np.ndarray) -> np.ndarray:
+    """The picture with a longer side of at most MOST pixels: no network here sees more than a fraction of that, and a
+    change of 50 megapixels takes a minute."""
+    h, w = image.shape[:2]
+    if max(h, w) <= MOST:
+        return image
+    return _resized(image, MOST / max(h, w))
+
+
+def grey(image: np.ndarray) -> bool:
+    """Whether all three channels are the same."""
+    return bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Saved as JPEG of this quality and read again."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def blur(image: np.ndarray, share: float) -> np.ndarray:
+    """Gaussian blur; share: its standard deviation as a share of the longer side."""
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(share * max(image.shape[:2]))))
+
+
+def exposed(image: np.ndarray, factor: float) -> np.ndarray:
+    """Every value times a factor; what exceeds white is lost."""
+    return _looked_up(image, np.arange(256) * factor)
+
+
+def flattened(image: np.ndarray, share: float) -> np.ndarray:
+    """Lower contrast: only this share of each value's distance from the picture's mean is left."""
+    mean = float(image.mean())
+    return _looked_up(image, mean + share * (np.arange(256) - mean))
+
+
+def bent(image: np.ndarray, gamma: float) -> np.ndarray:
+    """Another gamma: above 1 the middle tones become darker, black and white stay."""
+    return _looked_up(image, 255 * (np.arange(256) / 255) ** gamma)
+
+
+def turned(image: np.ndarray, degrees: float) -> np.ndarray:
+    """Turned about its middle in a frame of the same size; the corners continue what lies beside them."""
+    h, w = image.shape[:2]
+    pad = math.ceil(abs(math.sin(math.radians(degrees))) * max(h, w) / 2) + 2
+    wide = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
+    rotated = Image.fromarray(wide).rotate(degrees, Image.Resampling.BICUBIC)
+    return np.asarray(rotated)[pad : pad + h, pad : pad + w]
+
+
+def coarsened(image: np.ndarray, share: float) -> np.ndarray:
+    """This share of the pixels a side."""
+    return _resized(image, share)
+
+
+def noisy(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Sensor noise: its variance is that of read-out and of counted light, which grows with brightness.
+
+    strength: standard deviation, in grey levels, at middle grey. A grey picture gets grey noise.
+    """
+    shape = (*image.shape[:2], 1 if grey(image) else 3)
+    deviation = strength * np.sqrt(0.2 + 0.8 * image[..., : shape[2]].astype(np.float32) / 127.5)
+    return _rounded(image + deviation * rng.standard_normal(shape, np.float32))
+
+
+def colourless(image: np.ndarray) -> np.ndarray:
+    """The brightness alone (ITU-R BT.601)."""
+    return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
+
+
+def cropped(image: np.ndarray, share: float) -> np.ndarray:
+    """Without this share of the height and width on each side."""
+    h, w = image.shape[:2]
+    y, x = min(round(share * h), (h - 1) // 2), min(round(share * w), (w - 1) // 2)
+    return image[y : h - y, x : w - x]
+
+
+def _either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+    return turned(image, degrees if rng.random() < 0.5 else -degrees)
+
+
+def _looked_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)[image]
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _resized(image: np.ndarray, share: float) -> np.ndarray:
+    size = [max(1, round(side * share)) for side in (image.shape[1], image.shape[0])]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def _change(name: str, kind: str, strength: str, words: str, act: Act) -> Change:
+    return Change(name=name, kind=kind, strength=strength, words=words, act=act)
+
+
+CHANGES: tuple[Change, ...] = (
+    *(
+        _change(
+            f"jpeg-{q}",
+            "JPEG",
+            f"quality {q}",
+            f"Saved again as JPEG of quality {q}, as messengers and old archives do.",
+            lambda im, rng, q=q: jpeg(im, q),
+        )
+        for q in (60, 30, 10)
+    ),
+    _change(
+        "blur-mild",
+        "blur",
+        "mild",
+        "Slightly out of focus: blurred by 0.4% of the longer side.",
+        lambda im, rng: blur(im, 0.004),
+    ),
+    _change(
+        "blur-strong",
+        "blur",
+        "strong",
+        "Clearly out of focus: blurred by 1.2% of the longer side.",
+        lambda im, rng: blur(im, 0.012),
+    ),
+    _change(
+        "darker", "darker", "", "All values times 0.55, as in too short an exposure.", lambda im, rng: exposed(im, 0.55)
+    ),
+    _change(
+        "brighter",
+        "brighter",
+        "",
+        "All values times 1.4, as in too long an exposure; the brightest parts are lost.",
+        lambda im, rng: exposed(im, 1.4),
+    ),
+    _change(
+        "contrast",
+        "lower contrast",
+        "",
+        "Half the contrast, as behind a veil of light.",
+        lambda im, rng: flattened(im, 0.5),
+    ),
+    _change(
+        "gamma",
+        "other gamma",
+        "",
+        "Middle tones darkened (gamma 1.7), as another viewer shows them.",
+        lambda im, rng: bent(im, 1.7),
+    ),
+    *(
+        _change(
+            f"turned-{d}",
+            "turned",
+            f"{d}°",
+            f"Turned by {d} degrees, some pictures to the left and some to the right.",
+            lambda im, rng, d=d: _either_way(im, d, rng),
+        )
+        for d in (5, 10)
+    ),
+    _change("half", "resolution", "half", "Half the pixels a side.", lambda im, rng: coarsened(im, 0.5)),
+    _change("quarter", "resolution", "quarter", "A quarter of the pixels a side.", lambda im, rng: coarsened(im, 0.25)),
+    _change("noise-mild", "noise", "mild", "Noise of a good sensor in poor light.", lambda im, rng: noisy(im, 8, rng)),
+    _change(
+        "noise-strong", "noise", "strong", "Noise of a small sensor in poor light.", lambda im, rng: noisy(im, 24, rng)
+    ),
+    _change(
+        "screen",
+        "photograph of a screen",
+        "",
+        "Photographed from a monitor: tilted view, moiré, a reflection, a colour cast, surroundings, JPEG 70.",
+        rephotograph.screen,
+    ),
+    _change(
+        "lightbox",
+        "photograph on a light box",
+        "",
+        "Photographed as a film on a light box: tilted view, bright uneven surroundings, a veil, JPEG 70.",
+        rephotograph.lightbox,
+    ),
+    _change("greyscale", "without colour", "", "Brightness alone.", lambda im, rng: colourless(im)),
+    *(
+        _change(
+            f"crop-{p}",
+            "margins cut",
+            f"{p}%",
+            f"{p}% of the height and width cut off on each side.",
+            lambda im, rng, p=p: cropped(im, p / 100),
+        )
+        for p in (5, 10)
+    ),
+)
+"""All changes, in the order in which they are reported."""

@@ -1,0 +1,282 @@
+"""Who may judge which images of a data set: the model, or heads made as its own that have not seen the image's group.
+
+A shipped model has learned from all images of its data set, so it cannot be judged on them. Heads fitted in the same
+way (penalty, levels) fold by fold can stand in for its own; where the model was judged on an official test split, one
+head fitted without that split does. Temperature, thresholds and what is refused come from the other folds too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medloupe import duplicates, evaluate
+from medloupe.alignment import aligned
+from medloupe.card import seen
+from medloupe.errors import DataError
+from medloupe.features import Features, Scan, embed, scan
+from medloupe.head import FOLDS, Choice, Fitter, calibrated, fit_temperature, folded
+from medloupe.model import Head, Model
+from medloupe.novelty import Novelty
+from medloupe.records import Dataset, Record
+from medloupe.rules import Rules
+from medloupe.solver import Solution
+from medloupe.split import Plan, fold_count, folds, joined, plan, same, thinned
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """One head with the rules by which it answers.
+
+    rows: int (n,), which images it may judge. limits: float32 (K,), thresholds of the operating points. weights: (K,),
+    what probabilities are multiplied by before the largest is announced. novelty: by what it refuses, or None.
+    """
+
+    rows: np.ndarray
+    head: Head
+    limits: np.ndarray
+    weights: np.ndarray
+    novelty: Novelty | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Images to be judged, and who judges them.
+
+    records, targets (n, K), groups (n,): of the images. judges: their rows are positions among the images; together
+    they have all. judged: "model" where it is the model itself, "out of fold" or "test split" where heads stand in.
+    of: how many images these were chosen from. fitted: labelled training images at hand. left_out: by reason.
+    """
+
+    records: tuple[Record, ...]
+    targets: np.ndarray
+    groups: np.ndarray
+    judges: list[Judge]
+    judged: str
+    of: int
+    fitted: int
+    left_out: Mapping[str, int]
+
+
+def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> Panel:
+    """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
+    targets, found = aligned(model, data), scan(data)
+    digests = [found.digest[r.id] for r in data.records]
+    known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
+    usable = known & readable
+    learned = usable.copy()
+    if (model.card.get("data") or {}).get("digests"):
+        learned &= seen(model.card, digests)
+    else:
+        learned[:] = False
+    new = usable & ~learned
+    left_out = {"unlabelled": int((~known).sum()), "unreadable": int((~readable).sum())}
+    if not usable.any():
+        raise DataError(
+            f"Nothing in {data.root} can judge {model.name}: none of its {len(data):,} images can be read and carries"
+            " one of the model's labels.",
+            "Bring labelled images; `medloupe check` says what is wrong with these.",
+        )
+    if learned.sum() > new.sum():
+        return _unseen_by_others(
+            model,
+            found,
+            targets,
+            np.flatnonzero(learned),
+            most,
+            seed,
+            say,
+            {**left_out, "not trained on": int(new.sum())},
+        )
+    rows = np.flatnonzero(new)
+    # Patients and copies keep together when some are chosen; near copies are found among those that were.
+    together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
+    rows = rows[thinned(np.arange(len(rows)), targets[rows], together, most, seed)]
+    features = embed(_part(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    kept = _rows_of(features, data)
+    return Panel(
+        records=features.data.records,
+        targets=targets[kept],
+        groups=_groups(features),
+        judges=[own(model, np.arange(len(kept)))],
+        judged="model",
+        of=int(new.sum()),
+        fitted=0,
+        left_out={**left_out, "trained on": int(learned.sum())},
+    )
+
+
+def _unseen_by_others(
+    model: Model,
+    found: Scan,
+    targets: np.ndarray,
+    rows: np.ndarray,
+    most: int,
+    seed: int,
+    say: Progress,
+    left_out: Mapping[str, int],
+) -> Panel:
+    """Images that the model was trained on, each for a judge that has not seen its group."""
+    part = _part(found, rows)
+    features = embed(part, model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    shared = features
+    if model.tail is not None:
+        shared = embed(part, model.backbone, lambda d, t: say("embedding", d, t))
+    y, groups = targets[_rows_of(features, found.data)], _groups(shared)
+    say("fitting", 0, 1)
+    planned = _plan(model, features, groups)
+    if planned is not None and planned.test is not None:
+        judges, judged = [for_test(model, features, shared.embeddings, y, planned, seed)], "test split"
+    else:
+        judges, judged = fold_by_fold(model, features, shared.embeddings, y, groups, seed), "out of fold"
+    say("fitting", 1, 1)
+    pool = np.sort(np.concatenate([j.rows for j in judges]))
+    chosen = thinned(pool, y, groups, most, seed)
+    return Panel(
+        records=tuple(features.data.records[i] for i in chosen),
+        targets=y[chosen],
+        groups=groups[chosen],
+        judges=[replace(j, rows=np.flatnonzero(np.isin(chosen, j.rows))) for j in judges],
+        judged=judged,
+        of=len(pool),
+        fitted=len(y),
+        left_out=left_out,
+    )
+
+
+def _plan(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
+    """The plan of the training, where the model was judged on an official test split."""
+    if (model.card.get("split") or {}).get("scheme") != "official test":
+        return None
+    return plan(features.data, groups)
+
+
+def _part(found: Scan, rows: np.ndarray) -> Scan:
+    return replace(found, data=replace(found.data, records=tuple(found.data.records[i] for i in rows)), unreadable={})
+
+
+def _rows_of(features: Features, data: Dataset) -> np.ndarray:
+    position = {r.id: i for i, r in enumerate(data.records)}
+    return np.array([position[r.id] for r in features.data.records], np.int64)
+
+
+def _groups(features: Features) -> np.ndarray:
+    """Patients, copies and near copies together, as the audit has them."""
+    found = duplicates.find(features)
+    patients = same(r.patient for r in features.data.records)
+    return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
+
+
+def own(model: Model, rows: np.ndarray) -> Judge:
+    """The model itself, for images (rows) that it was not trained on."""
+    rules = Rules.of(model.card)
+    return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
+
+
+def is_tuned(model: Model) -> bool:
+    """Whether the network, and not the head alone, was trained on the model's images."""
+    return model.tail is not None or (model.card.get("finetuning") or {}).get("winner") in ("tail", "full")
+
+
+def fold_by_fold(
+    model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
+) -> list[Judge]:
+    """Judges that share all rows of the features out among them, each for the groups that it has not seen.
+
+    shared: (N, D), embeddings by the untuned backbone, which novelty reads. targets: (N, K) of 1/0/NaN, in the order of
+    the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
+    """
+    choice = _choice(model)
+    count = fold_count(targets, groups, FOLDS)
+    if not count:
+        raise _too_few(model)
+    task = str(model.card["task"])
+    fold = folds(targets, groups, count, seed)
+    fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
+    solutions = fitter.solve([(fold != f, choice) for f in range(count)])
+    logits = np.empty(targets.shape, np.float32)
+    for f, solution in enumerate(solutions):
+        logits[fold == f] = features.embeddings[fold == f] @ solution.weight + solution.bias
+    p = calibrated(logits, targets, fold, task)
+    judges = []
+    for f, solution in enumerate(solutions):
+        others = fold != f
+        head, limits, weights = _rules(model, solution, logits[others], p[others], targets[others])
+        novelty = _novelty(model, shared[others], groups[others], seed)
+        judges.append(Judge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty))
+    return judges
+
+
+def for_test(
+    model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, planned: Plan, seed: int
+) -> Judge:
+    """The one judge of an official test split, fitted on planned.fitting. Arguments and errors as of `fold_by_fold`."""
+    assert planned.test is not None
+    choice = _choice(model)
+    rows, task = planned.fitting, str(model.card["task"])
+    y, groups = targets[rows], planned.groups[rows]
+    count = fold_count(y, groups, FOLDS)
+    if not count:
+        raise _too_few(model)
+    fold = folds(y, groups, count, seed)
+    fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
+    logits = fitter.out_of_fold(fold, [choice])[0]
+    solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
+    head, limits, weights = _rules(model, solution, logits, calibrated(logits, y, fold, task), y)
+    novelty = _novelty(model, shared[rows], groups, seed)
+    return Judge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
+
+
+def _rules(
+    model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
+) -> tuple[Head, np.ndarray, np.ndarray]:
+    """Head, limits and weights from out-of-fold logits and probabilities (n, K) of the other images, with their truth.
+
+    Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
+    """
+    task = str(model.card["task"])
+    said = Rules.of(model.card)
+    if is_tuned(model) and not model.card.get("adapted"):
+        temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
+        return folded(solution, temperature, task), said.limits, said.weights
+    aims = (row["operating_point"].get("target_sensitivity") for row in model.card.get("per_label") or ())
+    sensitivity = next((aim for aim in aims if aim is not None), evaluate.SENSITIVITY)
+    limits = evaluate.thresholds(p, y, sensitivity)
+    weights = np.ones(y.shape[1])
+    if task == "multiclass":
+        weights = evaluate.class_weights(y, evaluate.best_strength(p, y))
+    head = folded(solution, fit_temperature(logits, y, task), task)
+    return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
+
+
+def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
+    """Fitted without the images to be judged, as the model's own; that itself where they are too few.
+
+    Its contrast to other kinds is the model's: those kinds are not at hand.
+    """
+    if model.novelty is None:
+        return None
+    fitted = Novelty.fit(shared, groups, model.novelty.levels, seed)
+    return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
+
+
+def _choice(model: Model) -> Choice:
+    said = model.card.get("head") or {}
+    if said.get("regularisation") is None or not said.get("levels"):
+        raise DataError(
+            f"The card of {model.name} does not say how its head was fitted, so no other can stand in for it on images"
+            " that it was trained on.",
+            "Bring labelled images that the model has not seen.",
+        )
+    return Choice(penalty=float(said["regularisation"]), levels=tuple(said["levels"]))
+
+
+def _too_few(model: Model) -> DataError:
+    return DataError(
+        f"{model.name} was trained on these images, and they are too few to judge it by heads that have not seen them.",
+        "Bring all images it was trained on (two patients with and two without each finding at least), or new ones.",
+    )
