@@ -102,6 +102,11 @@ def _eight_bit(
     force: bool,
     progress: Progress | None,
 ) -> Exported:
+    if model.card.get("adapted"):
+        raise DataError(
+            f"{model.name} was adapted to local cases, which 8 bits would undo: they need a head of their own.",
+            "Export the version it was adapted from, or use --precision fp16.",
+        )
     from medloupe import whereabouts
     from medloupe.compress import compress
     from medloupe.readers import read

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from medloupe import __version__, evaluate
+from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.card import seen
-from medloupe.errors import DataError, did_you_mean
+from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
 from medloupe.model import Model, probabilities
@@ -52,7 +53,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
 
     Raises DataError when the labels do not fit the model's or nothing remains to judge on.
     """
-    targets = _aligned(model, data)
+    targets = aligned(model, data)
     features = embed(scan(data), model.backbone, progress, tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
@@ -85,43 +86,6 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
         unlabelled=int((~known).sum()),
         unreadable=len(features.unreadable),
     )
-
-
-def _aligned(model: Model, data: Dataset) -> np.ndarray:
-    """The data's targets (N, K) in the order of the model's labels; spelling may differ in case."""
-    by_name = {name.casefold(): k for k, name in enumerate(data.labels)}
-    foreign = [name for name in data.labels if name.casefold() not in {m.casefold() for m in model.labels}]
-    common = [name for name in model.labels if name.casefold() in by_name]
-    if not common or (foreign and model.card["task"] == "multiclass"):
-        wrong = foreign[0] if foreign else "(none)"
-        raise DataError(
-            f"The labels of {data.root} ({', '.join(data.labels) or 'none'}) are not those of {model.name}"
-            f" ({', '.join(model.labels)}).",
-            did_you_mean(wrong, model.labels) or "Rename the classes, or tell the label column with --labels.",
-        )
-    y = data.targets
-    targets = np.full((len(data), len(model.labels)), np.nan, np.float32)
-    for k, name in enumerate(model.labels):
-        if name.casefold() in by_name:
-            targets[:, k] = y[:, by_name[name.casefold()]]
-        elif model.card["task"] == "multiclass":  # the class does not occur here: known to be absent
-            targets[~np.isnan(y).all(1), k] = 0
-    if model.card["task"] == "multiclass" and data.task == "multilabel":
-        _one_each(model, data, targets)
-    return targets
-
-
-def _one_each(model: Model, data: Dataset, targets: np.ndarray) -> None:
-    """Findings as classes, in place: an image with one is of that class, one with none is unlabelled."""
-    present = (targets == 1).sum(1)
-    if (present > 1).any():
-        raise DataError(
-            f"{int((present > 1).sum()):,} images of {data.root} carry several labels at once; {model.name} gives one"
-            " answer an image.",
-            "Tell a column with one label a row with --labels.",
-        )
-    targets[present == 0] = np.nan
-    targets[present == 1] = targets[present == 1] == 1
 
 
 def _report(

@@ -1,0 +1,257 @@
+"""A finished model's percentages, fitted to few local cases: how far, if at all, its logits are shifted and scaled.
+
+Three candidates, from least to most: nothing; a shift of each label's logit, which is what another prevalence does; a
+shift and one scale, which also makes the model more or less sure. All are drawn towards nothing by a penalty, so that
+fifty cases cannot run away with them, and the simplest is taken that cross-validation cannot tell from the best.
+
+Sources: Alexandari, Kundaje & Shrikumar, "Maximum likelihood with bias-corrected calibration is hard-to-beat at label
+shift adaptation" (ICML 2020) for the shift with a temperature; Platt, "Probabilistic outputs for support vector
+machines" (1999) for a label of its own; Breiman et al., "Classification and regression trees" (1984), section 3.4.3,
+for the rule of one standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.model import Head
+from medloupe.split import fold_count, folds
+
+KINDS = ("unchanged", "prevalence", "prevalence and temperature")
+FOLDS = 5
+REPEATS = 3
+# How far from "unchanged" is expected before any local case was seen, as standard deviations: of a class's log odds
+# (an odds of 8 to 1 between two classes), and of the scale, which moves less from one hospital to the next.
+_SHIFT, _SCALE = 1.5, 0.5
+_LEAST = 0.1  # scale; a model that ranks backwards here is not turned round by calibrating it
+_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What is done to calibrated logits (N, K): `logits * scale + shift`.
+
+    kind: of KINDS. scale: float64 (K,), 1 / temperature; equal for all classes of a multi-class model. shift: (K,).
+    """
+
+    kind: str
+    scale: np.ndarray
+    shift: np.ndarray
+
+    @classmethod
+    def unchanged(cls, k: int) -> Calibration:
+        """The one that does nothing to k labels."""
+        return cls(kind=KINDS[0], scale=np.ones(k), shift=np.zeros(k))
+
+    def logits(self, logits: np.ndarray) -> np.ndarray:
+        """float64, as many as given; the very same where nothing changes."""
+        return logits if self.kind == KINDS[0] else logits.astype(np.float64) * self.scale + self.shift
+
+    def folded(self, head: Head) -> Head:
+        """The head that gives the new logits by itself; the very same head where nothing changes."""
+        if self.kind == KINDS[0]:
+            return head
+        return Head(
+            weight=np.ascontiguousarray(head.weight * self.scale[:, None], np.float32),
+            bias=np.asarray(head.bias * self.scale + self.shift, np.float32),
+            task=head.task,
+        )
+
+    def weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
+        """The class weights (K,) of the announcing rule (evaluate.class_weights) for the new probabilities.
+
+        The rule divides a class's probability by its share to the power of `strength`, and the shares are now the local
+        ones. A scaled likelihood ratio on a new prior, p' ~ q * (p / q_training) ** scale, says which: log q is
+        scale * log q_training + shift. So at strength 1, where announcing does not depend on how common a class is,
+        every image keeps the class announced before; at strength 0 the most probable is announced, as before.
+        """
+        made = weights**self.scale * np.exp(-strength * self.shift)
+        return made / made.sum()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One kind as cross-validation sees it. log_loss: out of fold, natural logarithm, mean over what is known.
+    difference: to the best kind's; error: the standard error of that difference, over groups."""
+
+    kind: str
+    log_loss: float
+    difference: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """One fold of one repeat: its rows `own`, all other rows, and the calibration made of these alone."""
+
+    repeat: int
+    own: np.ndarray
+    others: np.ndarray
+    calibration: Calibration
+
+
+def fit(logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, kind: str) -> Calibration:
+    """The calibration of that kind with the least penalised log loss.
+
+    logits: (N, K), calibrated as the model ships. targets: (N, K) of 1/0/NaN. groups: int (N,); many images of few
+    patients weigh against the penalty as that many patients do. Labels that do not both occur and lack here are left as
+    they are: nothing can be known of them.
+    """
+    k = logits.shape[1]
+    made = Calibration.unchanged(k)
+    if kind == KINDS[0]:
+        return made
+    scaled = kind == KINDS[2]
+    z = logits.astype(np.float64)
+    if task == "multilabel":
+        scale, shift = np.ones(k), np.zeros(k)
+        for j in range(k):
+            known = ~np.isnan(targets[:, j])
+            y = targets[known, j].astype(np.float64)
+            if 0 < y.sum() < len(y):  # yes against no, as two classes half the logit either side of 0
+                sides = np.column_stack([-z[known, j], z[known, j]]) / 2
+                truth = np.column_stack([1 - y, y])
+                scale[j], b = _minimum(sides, truth, _weight(groups[known]), scaled)
+                shift[j] = b[1] - b[0]
+        return Calibration(kind=kind, scale=scale, shift=shift)
+    known = ~np.isnan(targets).any(1)
+    present = np.flatnonzero((targets[known] == 1).any(0))
+    if len(present) < 2:
+        return made
+    shift = np.zeros(k)
+    # Among the classes that occur here: that one does not occur in a hundred cases is no proof that it never will.
+    z, y = z[known][:, present], targets[known][:, present].astype(np.float64)
+    a, shift[present] = _minimum(z - z.max(1, keepdims=True), y, _weight(groups[known]), scaled)
+    return Calibration(kind=kind, scale=np.full(k, a), shift=shift)
+
+
+def choose(
+    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
+) -> tuple[str, tuple[Candidate, ...]]:
+    """The simplest kind whose log loss out of fold is within one standard error of the best; and all candidates.
+
+    Arguments as for fit. Where the cases are too few for two folds it is "unchanged", and no candidates are told.
+    """
+    count = fold_count(targets, groups, FOLDS)
+    if not count:
+        return KINDS[0], ()
+    total = np.zeros((len(KINDS), len(targets)))
+    for r in range(repeats):
+        fold = folds(targets, groups, count, seed + r)
+        for f in np.unique(fold):
+            own, others = fold == f, fold != f
+            for i, kind in enumerate(KINDS):
+                made = fit(logits[others], targets[others], groups[others], task=task, kind=kind)
+                total[i, own] += losses(made.logits(logits[own]), targets[own], task)[0]
+    known = losses(logits, targets, task)[1]
+    lost = total / repeats
+    means = lost.sum(1) / known.sum()
+    best = int(means.argmin())
+    candidates = tuple(
+        Candidate(
+            kind=kind,
+            log_loss=float(means[i]),
+            difference=float(means[i] - means[best]),
+            error=_error(lost[i] - lost[best], known, groups),
+        )
+        for i, kind in enumerate(KINDS)
+    )
+    return next(c.kind for c in candidates if c.difference <= c.error), candidates
+
+
+def crossfitted(
+    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
+) -> Iterator[Part]:
+    """Every fold with a calibration chosen and fitted without it, by which its rows can be judged honestly.
+
+    Raises ValueError when the cases are too few for two folds (split.fold_count).
+    """
+    count = fold_count(targets, groups, FOLDS)
+    if not count:
+        raise ValueError("no label is both present and absent in at least two groups")
+    for r in range(repeats):
+        fold = folds(targets, groups, count, seed + r)
+        for f in np.unique(fold):
+            own, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
+            given = (logits[others], targets[others], groups[others])
+            kind, _ = choose(*given, task=task, seed=seed + r, repeats=1)
+            yield Part(repeat=r, own=own, others=others, calibration=fit(*given, task=task, kind=kind))
+
+
+def losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+    """Log loss of each row (N,), summed over what is known of it, and how many truths that are (N,)."""
+    z = logits.astype(np.float64)
+    if task == "multilabel":
+        known = ~np.isnan(targets)
+        each = np.logaddexp(0, z) - np.nan_to_num(targets) * z
+        return np.where(known, each, 0).sum(1), known.sum(1).astype(np.float64)
+    known = ~np.isnan(targets).any(1)
+    z = z - z.max(1, keepdims=True)
+    each = np.log(np.exp(z).sum(1)) - (np.nan_to_num(targets) * z).sum(1)
+    return known * each, np.asarray(known, np.float64)
+
+
+def _weight(groups: np.ndarray) -> float:
+    """What each row counts: together as much as there are groups."""
+    return len(np.unique(groups)) / len(groups)
+
+
+def _error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
+    """Standard error of the mean of differences (N,) over `known` truths (N,), whole groups drawn."""
+    _, group = np.unique(groups, return_inverse=True)
+    g, n = int(group.max()) + 1, known.sum()
+    sums, sizes = np.bincount(group, difference, g), np.bincount(group, known, g)
+    apart = sums - sizes * difference.sum() / n
+    return float(np.sqrt((apart**2).sum() * g / max(1, g - 1)) / n)
+
+
+def _minimum(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
+    """Scale and shifts (K,) with the least penalised log loss of softmax(scale * z + shift); z, y: (N, K).
+
+    The penalty is on the scale itself, not its logarithm, so that the problem stays convex, and growing surer is
+    dearer than growing less sure.
+    """
+    a, b = _newton(z, y, weight, scaled, 1.0)
+    if a < _LEAST:
+        a, b = _newton(z, y, weight, False, _LEAST)
+    return a, b
+
+
+def _newton(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool, a: float) -> tuple[float, np.ndarray]:
+    """The minimum by damped Newton steps from scale a, which is held where not scaled."""
+    k = z.shape[1]
+    at = np.r_[a, np.zeros(k)]
+    prior = np.r_[1 / _SCALE**2, np.full(k, 1 / _SHIFT**2)]
+    centre = np.r_[1.0, np.zeros(k)]
+    free = slice(0 if scaled else 1, None)
+
+    def value(at: np.ndarray) -> float:
+        s = at[0] * z + at[1:]
+        top = s.max(1, keepdims=True)
+        lost = (np.log(np.exp(s - top).sum(1)) + top[:, 0] - (y * s).sum(1)).sum()
+        return float(weight * lost + 0.5 * (prior * (at - centre) ** 2).sum())
+
+    now = value(at)
+    for _ in range(_STEPS):
+        s = at[0] * z + at[1:]
+        p = np.exp(s - s.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        mean = (p * z).sum(1)
+        slope = weight * np.r_[((p - y) * z).sum(), (p - y).sum(0)] + prior * (at - centre)
+        curve = np.empty((k + 1, k + 1))
+        curve[1:, 1:] = np.diag(p.sum(0)) - p.T @ p
+        curve[0, 1:] = curve[1:, 0] = (p * (z - mean[:, None])).sum(0)
+        curve[0, 0] = (p * z * z).sum() - (mean**2).sum()
+        curve = weight * curve + np.diag(prior)
+        step = np.zeros(k + 1)
+        step[free] = np.linalg.solve(curve[free, free], slope[free])
+        length = 1.0
+        while (ahead := value(at - length * step)) > now and length > 1e-6:
+            length /= 2
+        at, now = at - length * step, min(now, ahead)
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(at[0]), at[1:]
