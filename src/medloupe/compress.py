@@ -168,7 +168,8 @@ def _assembled(
     novelty = model.novelty
     if novelty is not None:
         plain = best.features if best.tail is None else embed(found, best.backbone)
-        novelty = Novelty.fit(plain.embeddings[every], planned.groups[every], task.levels, task.seed)
+        fitted = Novelty.fit(plain.embeddings[every], planned.groups[every], task.levels, task.seed)
+        novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
     if not _is_tuned(model):

@@ -8,7 +8,8 @@ score is the Mahalanobis distance under it divided by a limit: above 1 a picture
 
 The limit is the distance that 97 of 100 images stay under which took no part in the fit (grouped folds), with room for
 another camera: a shift by a squared length of 0.07 a level, about what saving a picture again, blurring or turning it
-does. It is a length, not a factor, so that a varied collection, which has room already, gets little more.
+does. It is a length, not a factor, so that a varied collection, which has room already, gets little more. Where other
+kinds of picture were at hand, contrast.py adds what sets the own kind apart from them.
 Measured by benchmarks/refusal.py.
 
 Sources: Lee et al., "A simple unified framework for detecting out-of-distribution samples" (NeurIPS 2018,
@@ -28,6 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.contrast import Contrast
+from medloupe.gaussian import Gaussian
+
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
 WIDTH = 512  # sums of the sketch
 AXES = 24
@@ -35,10 +39,9 @@ FEWEST = 30  # groups; with fewer, nobody can say what is usual
 LIMIT_AT = 0.97  # share of its own kind that stays under the distance from which the limit is made
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
-_SMALLEST = 1e-8  # of a variance: the lengths are about 1, so this is nothing
 _CHUNK = 4096
-_SPARE, _ROUNDS = 16, 6  # of the subspace iteration
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
+_CONTRAST = "contrast"  # the key that only some have
 _PREFIX = "novelty_"
 
 METHOD = (
@@ -55,7 +58,8 @@ class Novelty:
     levels: how the embedding divides (BackboneCard.levels), or its last part, which fine-tuning leaves alone. With
     W = min(512, D) and k axes, mean: float16 (W,). axes: float16 (k, W), orthonormal. spread: float32 (k,), the
     variance along each. noise: the variance in each other direction. limit: the distance at which the score is 1.
-    own_refused: share of its own images refused when neither the fit nor the limit had seen them.
+    own_refused: share of its own images refused when neither the fit nor the limit had seen them. contrast: what sets
+    its kind apart from other kinds that were at hand, or None.
     """
 
     levels: tuple[int, ...]
@@ -65,6 +69,7 @@ class Novelty:
     noise: float
     limit: float
     own_refused: float
+    contrast: Contrast | None = None
 
     @classmethod
     def fit(cls, embedding: np.ndarray, groups: np.ndarray, levels: Sequence[int], seed: int = 0) -> Novelty | None:
@@ -83,8 +88,8 @@ class Novelty:
         fold = folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):
-            distance[fold == f] = _Gaussian.fit(z[fold != f], count).distance(z[fold == f])
-        whole = _Gaussian.fit(z, count)
+            distance[fold == f] = Gaussian.fit(z[fold != f], count).distance(z[fold == f])
+        whole = Gaussian.fit(z, count)
         room = ALLOWANCE * len(levels) / whole.noise
         refused = sum(
             int((distance[fold == f] > _limit(distance[fold != f], z.shape[1], room)).sum()) for f in range(_FOLDS)
@@ -105,14 +110,21 @@ class Novelty:
 
     def score_sketch(self, z: np.ndarray) -> np.ndarray:
         """The same of sketches (N, W), which several models on one backbone can share."""
-        fitted = _Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
-        distance = fitted.distance(z) / self.limit
+        distance = self.distance(z)
+        if self.contrast is not None:
+            distance = self.contrast.applied(distance, z)
         return np.where(np.isnan(distance), np.inf, distance).astype(np.float32)
+
+    def distance(self, z: np.ndarray) -> np.ndarray:
+        """(N,) of sketches (N, W): the distance alone, relative to the limit, without the contrast."""
+        fitted = Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
+        return fitted.distance(z) / self.limit
 
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays in memory."""
-        return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes
+        more = self.contrast.weight.nbytes if self.contrast is not None else 0
+        return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes + more
 
     # ------------------------------------------------------------------ keeping
 
@@ -125,7 +137,8 @@ class Novelty:
             self.spread,
             np.array((self.noise, self.limit, self.own_refused), np.float64),
         )
-        return {_PREFIX + key: value for key, value in zip(_KEYS, values, strict=True)}
+        arrays = {_PREFIX + key: value for key, value in zip(_KEYS, values, strict=True)}
+        return arrays if self.contrast is None else {**arrays, _PREFIX + _CONTRAST: self.contrast.as_array()}
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
@@ -136,7 +149,8 @@ class Novelty:
             levels, mean, axes, spread, numbers = (np.asarray(stored[_PREFIX + key]) for key in _KEYS)
         except KeyError as e:
             raise ValueError(f"{e.args[0]} is missing") from e
-        return cls._checked(levels.tolist(), mean, axes, spread, numbers)
+        more = stored.get(_PREFIX + _CONTRAST)
+        return cls._checked(levels.tolist(), mean, axes, spread, numbers, more)
 
     def as_json(self) -> dict[str, Any]:
         """The same in types that JSON has: arrays as base64 of their bytes, little endian."""
@@ -147,12 +161,13 @@ class Novelty:
             "mean": _text(self.mean, "<f2"),
             "axes": _text(self.axes, "<f2"),
             "spread": _text(self.spread, "<f4"),
+            **({} if self.contrast is None else {_CONTRAST: _text(self.contrast.as_array(), "<f4")}),
         }
 
     @classmethod
     def from_json(cls, entry: object) -> Novelty:
         """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
+        if not isinstance(entry, Mapping) or set(entry) - {_CONTRAST} != set(_KEYS):
             raise ValueError(f"it must be an object of {', '.join(_KEYS)}")
         levels, numbers = entry["levels"], entry["numbers"]
         for name, values, kinds in (("levels", levels, int), ("numbers", numbers, int | float)):
@@ -165,11 +180,18 @@ class Novelty:
         )
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        return cls._checked(levels, mean, axes.reshape(len(spread), -1), spread, np.array(numbers, np.float64))
+        more = _array(entry[_CONTRAST], "<f4") if _CONTRAST in entry else None
+        return cls._checked(levels, mean, axes.reshape(len(spread), -1), spread, np.array(numbers, np.float64), more)
 
     @classmethod
     def _checked(
-        cls, numbered: list[int], mean: np.ndarray, axes: np.ndarray, spread: np.ndarray, numbers: np.ndarray
+        cls,
+        numbered: list[int],
+        mean: np.ndarray,
+        axes: np.ndarray,
+        spread: np.ndarray,
+        numbers: np.ndarray,
+        more: np.ndarray | None,
     ) -> Novelty:
         if len(numbered) < 2 or numbered[0] != FORMAT or min(numbered[1:]) < 1:
             raise ValueError(f"its levels are not those of format {FORMAT}")
@@ -189,6 +211,7 @@ class Novelty:
             noise=noise,
             limit=limit,
             own_refused=own,
+            contrast=None if more is None else Contrast.from_array(more, width),
         )
 
 
@@ -226,48 +249,6 @@ def _dealing(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     drawn = np.frombuffer(stream, "<u8")
     order = np.argsort(drawn, kind="stable")
     return order, np.where(drawn[order] & 1, np.float32(1), np.float32(-1))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Gaussian:
-    """mean (W,), orthonormal axes (k, W), variance along each (k,), and the variance of every other direction."""
-
-    mean: np.ndarray
-    axes: np.ndarray
-    spread: np.ndarray
-    noise: float
-
-    @classmethod
-    def fit(cls, z: np.ndarray, count: int) -> _Gaussian:
-        width = z.shape[1]
-        mean = z.mean(0, dtype=np.float64)
-        centred = z - mean
-        covariance = centred.T @ centred / len(z)
-        values, axes = _largest(covariance, count)
-        noise = max(float(np.trace(covariance) - values.sum()) / (width - count), _SMALLEST)
-        turned = np.sign(axes[np.arange(count), np.abs(axes).argmax(1)])  # else the sign is the solver's whim
-        return cls(mean, axes * turned[:, None], values + noise, noise)
-
-    def distance(self, z: np.ndarray) -> np.ndarray:
-        """(N,) of sketches (N, W)."""
-        centred = z - self.mean
-        along = centred @ self.axes.T
-        rest = np.einsum("nw,nw->n", centred, centred) - np.einsum("nk,nk->n", along, along)
-        return np.sqrt(np.maximum(rest, 0) / self.noise + (along**2 / self.spread).sum(1))
-
-
-def _largest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues (k,) of a covariance (W, W) and orthonormal eigenvectors (k, W).
-
-    By subspace iteration: Halko, Martinsson & Tropp (SIAM Review 53, 2011), algorithm 4.4. Fifty times as fast as all
-    of them, and exact enough: an axis that is a little off leaves a little more to the other directions.
-    """
-    more = min(len(matrix), count + _SPARE)
-    basis = np.random.default_rng(0).standard_normal((len(matrix), more))
-    for _ in range(_ROUNDS):
-        basis = np.linalg.qr(matrix @ basis)[0]
-    values, small = np.linalg.eigh(basis.T @ matrix @ basis)
-    return np.maximum(values[: -count - 1 : -1], 0), (basis @ small[:, : -count - 1 : -1]).T
 
 
 def _limit(distance: np.ndarray, width: int, room: float) -> float:

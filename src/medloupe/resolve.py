@@ -33,21 +33,25 @@ def find_model(reference: str) -> Model:
 
     name, version = parse_reference(reference)
     store = Store.open()
-    if name in starter.NAMES and version is None and not store.has(name):
+    if version is None and name in starter.names() and not store.has(name):
         return starter.load(name)
     return store.get(name, version)
 
 
 def choosable() -> list[Model]:
-    """The models in production among which an image can choose: on the default backbone, knowing their own kind.
+    """The models among which an image can choose: in production or shipped, on the default backbone, knowing their own
+    kind.
 
     Raises StoreError when there is none.
     """
+    from medloupe import starter
     from medloupe.backbones import backbone
     from medloupe.store import Store
 
     store, usual = Store.open(), backbone().sha256
-    models = [store.get(name, report=False) for name in dict.fromkeys(v.name for v in store.list())]
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    models = [store.get(name, report=False) for name in stored]
+    models += [starter.load(name) for name in starter.names() if name not in (*stored, starter.EVERYDAY)]
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"

@@ -23,6 +23,7 @@ SETTINGS = (
     Setting("MEDLOUPE_HOME", "", "Folder of the store, the database and the caches (default: the user data folder)."),
     Setting("MEDLOUPE_DATABASE", "", "URL of a PostgreSQL database (default: an SQLite file under the home folder)."),
     Setting("MEDLOUPE_THREADS", "", "Worker threads for decoding and the network (default: the cores at hand)."),
+    Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
 )
 
 

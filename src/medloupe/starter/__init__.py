@@ -1,20 +1,48 @@
-"""The models that come with the package: the everyday objects of ImageNet."""
+"""The models that come with the package: check-ups trained by scripts/build_starters.py, and everyday objects.
+
+A check-up is a folder in checkups/ (shipping.py). Everyday objects are the published head of the backbone, which knows
+the thousand classes of ImageNet.
+"""
 
 from __future__ import annotations
 
 import json
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
 from medloupe import __version__
 from medloupe.backbones import backbone
-from medloupe.errors import StoreError
+from medloupe.errors import MedloupeError, StoreError, did_you_mean
 from medloupe.model import CARD_FORMAT, Head, Model
+from medloupe.settings import setting
 
-NAMES = ("imagenet",)
+EVERYDAY = "imagenet"
+CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
 SHOWN = 5  # labels answered of ImageNet's thousand
+
+
+def shipped() -> tuple[str, ...]:
+    """All that the package holds, by name; everyday objects last."""
+    return (*sorted(p.parent.name for p in CHECKUPS.glob("*/card.json")), EVERYDAY)
+
+
+def names() -> tuple[str, ...]:
+    """Those to offer here, by name: all unless MEDLOUPE_STARTERS says otherwise. Raises MedloupeError for an unknown
+    name in it."""
+    told, known = setting("MEDLOUPE_STARTERS").strip(), shipped()
+    if told in ("all", "none"):
+        return known if told == "all" else ()
+    wanted = [name for part in told.split(",") if (name := part.strip())]
+    for name in wanted:
+        if name not in known:
+            raise MedloupeError(
+                f"MEDLOUPE_STARTERS names {name!r}; shipped are {', '.join(known)}.",
+                did_you_mean(name, known) or "Give all, none, or some of these names.",
+            )
+    return tuple(name for name in known if name in wanted)
 
 
 def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -28,17 +56,27 @@ def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 @cache
 def load(name: str) -> Model:
     """A shipped model. Raises StoreError for any other name."""
-    if name not in NAMES:
-        raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(NAMES)}.")
-    top, bias, names = everyday_head()
-    labels = list(names)
+    known = shipped()
+    if name not in known:
+        raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(known)}.")
+    if name == EVERYDAY:
+        return _everyday()
+    from medloupe.shipping import unpack
+
+    return unpack(CHECKUPS / name)
+
+
+def _everyday() -> Model:
+    top, bias, known = everyday_head()
+    labels = list(known)
     network = backbone()
     weight = np.zeros((len(labels), network.card.dimension), np.float32)
     weight[:, : top.shape[1]] = top  # the published head looks at the last map only
     card = {
         "format": CARD_FORMAT,
         "medloupe": __version__,
-        "name": name,
+        "name": EVERYDAY,
+        "title": "Everyday objects",
         "version": None,
         "task": "multiclass",
         "modality": "image",

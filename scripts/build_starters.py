@@ -1,0 +1,155 @@
+"""Make the check-ups that come with the package again, from the data folder: `make starters`.
+
+    python scripts/build_starters.py [--data ../shared/data] [--only malaria,skin] [--home build/starters] [--accept]
+
+Each is trained by the ordinary pipeline (`--finetune auto`: the tail ships only where it beats the linear head by more
+than noise), stressed, given a contrast to all other kinds of picture, and packed into src/medloupe/starter/checkups.
+What was computed once is taken up from --home. A figure that falls outside the interval that the shipped card records
+ends the run with an error and leaves the shipped check-up alone; --accept takes the new figures on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import medloupe
+from kinds import KINDS, Sights, contrasted, gathered
+from medloupe import console, shipping, starter, stress
+from medloupe.features import embed, scan
+from medloupe.model import Model
+from medloupe.network import Network
+from medloupe.records import Dataset
+from medloupe.resolve import find_model
+from medloupe.training import train
+from starters import STARTERS, Starter
+
+GUARDED = ("auc", "balanced_accuracy")  # figures that must stay within their recorded intervals
+ROUNDED = 0.02  # how far a probability may move by packing
+_GONE = ("created", "seconds", "reused", "version")  # of a card: what differs from build to build
+_ROUNDS = 30
+
+
+def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Model:
+    """Trained, contrasted and stressed, with its whole card."""
+    os.environ["MEDLOUPE_HOME"] = str(home / one.data)
+    dataset = one.read(data)
+    with console.progress() as say:
+        made = train(dataset, name=one.name, finetune="auto", minutes=600, progress=say)
+        model = find_model(f"{made.name}@{made.version}")
+        if model.novelty is None:
+            raise SystemExit(f"{one.name} cannot refuse pictures: too few groups.")
+        alike = [sights[n] for n, kind in KINDS.items() if kind == one.kind and n != one.data]
+        others = [sights[n] for n, kind in KINDS.items() if kind != one.kind]
+        model = replace(model, novelty=contrasted(model.novelty, sights[one.data], alike, others))
+        stressed = stress.stress(model, dataset, progress=say)
+    return replace(model, card=_card(one, model, stress.as_card(stressed)))
+
+
+def _card(one: Starter, model: Model, stressed: dict[str, Any]) -> dict[str, Any]:
+    card = {k: v for k, v in model.card.items() if k not in _GONE}
+    return {
+        **card,
+        "title": one.title,
+        "about": one.about,
+        "kind": one.kind,
+        "licence": one.licence,
+        "data": {**card["data"], "licence": one.licence, "citation": one.citation},
+        "limits": [*one.weaknesses, *card["limits"]],
+        "stress": stressed,
+    }
+
+
+def packed(model: Model, dataset: Dataset) -> tuple[Model, Path]:
+    """Written to a temporary folder and read back; its card says what that cost and what it takes to answer.
+
+    Raises SystemExit where packing moved a probability too far.
+    """
+    folder = Path(tempfile.mkdtemp()) / model.name
+    shipped = shipping.pack(model, folder)
+    found = scan(dataset)
+    before, after = (m.head.probabilities(embed(found, m.backbone, tail=m.tail).embeddings) for m in (model, shipped))
+    moved = float(np.abs(before - after).max())
+    if moved > ROUNDED:
+        raise SystemExit(f"{model.name}: packing moves a probability by {moved:.3f}, more than {ROUNDED}.")
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    card = {
+        **shipped.card,
+        "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(shipped)},
+    }
+    return shipping.pack(replace(shipped, card=card), folder), folder
+
+
+def _milliseconds(model: Model) -> dict[str, float]:
+    """Of one picture on one thread: the shared network, and what this check-up adds to it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    networks = [Network(model.backbone, tail, threads=1) for tail in (None, model.tail)]
+    seconds: list[list[float]] = [[], []]
+    for _ in range(_ROUNDS):
+        for network, spent in zip(networks, seconds, strict=True):
+            started = time.perf_counter()
+            network.see(pixels, maps=False)
+            spent.append(time.perf_counter() - started)
+    shared, whole = (1000 * statistics.median(s) for s in seconds)
+    return {"shared": round(shared, 1), "own": round(max(0.0, whole - shared), 1) if model.tail else 0.0}
+
+
+def fallen(model: Model) -> list[str]:
+    """Which figures lie outside the interval that the shipped card records, in words."""
+    path = starter.CHECKUPS / model.name / shipping.CARD
+    if not path.exists():
+        return []
+    recorded = json.loads(path.read_text("utf-8"))["metrics"]
+    said = []
+    for name in GUARDED:
+        now, then = model.card["metrics"][name]["value"], recorded[name]
+        if now is None or not then["low"] <= now <= then["high"]:
+            said.append(f"{model.name}: {name} is {now}, outside {then['low']:.3f} to {then['high']:.3f}")
+    return said
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=here.parent / "shared" / "data")
+    parser.add_argument("--home", type=Path, default=here / "build" / "starters")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--accept", action="store_true", help="also where figures fall outside their intervals")
+    told = parser.parse_args()
+    chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
+    if not chosen:
+        parser.error(f"there are {', '.join(s.name for s in STARTERS)}")
+    sights = gathered(told.data, told.home)
+    wrong: list[str] = []
+    for one in chosen:
+        print(f"{one.name}: {one.title}", file=sys.stderr)
+        model = built(one, told.data, told.home, sights)
+        shipped, folder = packed(model, one.read(told.data))
+        out = [] if told.accept else fallen(shipped)
+        wrong += out
+        if not out:
+            shutil.rmtree(starter.CHECKUPS / one.name, ignore_errors=True)
+            shutil.copytree(folder, starter.CHECKUPS / one.name)
+        auc = shipped.card["metrics"]["auc"]
+        won = (shipped.card.get("finetuning") or {}).get("winner", "linear")
+        print(f"{one.name}: AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {won}", file=sys.stderr)
+    if wrong:
+        raise SystemExit(
+            "\n".join([*wrong, "Nothing of these was exchanged. Find out why, or run again with --accept."])
+        )
+    print(f"{len(chosen)} check-ups with medloupe {medloupe.__version__}.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Kinds of pictures seen by the shared backbone, as they are and as the field changes them: what the shipped check-ups
+learn to tell their own kind from.
+
+A sight is the embedding of a picture; sights of a data set are kept in a file under the home folder, since thousands of
+pictures, each in a dozen ways, take minutes. Only embeddings are kept, never pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import medloupe
+from medloupe.backbones import backbone
+from medloupe.contrast import Contrast
+from medloupe.disturb import CHANGES, workable
+from medloupe.errors import MedloupeError
+from medloupe.images import decode, load
+from medloupe.novelty import Novelty, sketch
+from medloupe.runtime import run, session
+
+KINDS: Mapping[str, str] = {
+    "chest_pneumonia": "chest X-ray",
+    "covid_cxr": "chest X-ray",
+    "chest_findings": "chest X-ray",
+    "malaria": "blood cell",
+    "malaria_colour_tiny": "blood cell",
+    "brain_mri": "brain MRI",
+    "brain_boxes": "brain MRI",
+    "fundus": "fundus",
+    "breast_ultrasound": "breast ultrasound",
+    "skin": "dermoscopy",
+    "contradictions": "dermoscopy",
+    "monkeypox": "photograph of skin",
+    "cats_dogs": "everyday photograph",
+    "drawn": "drawn",
+}
+"""What kind of picture each data set holds."""
+LABELS = {"chest_findings": "labels", "brain_boxes": "label"}
+COLOURLESS = "greyscale"  # no change that a picture of a coloured kind must survive
+USED = tuple(
+    c for c in CHANGES if c.name not in ("jpeg-60", "jpeg-30", "blur-mild", "noise-mild", "turned-5", "crop-5")
+)
+"""The stronger of the changes: who bears these bears the weaker."""
+MOST, CHANGED = 400, 80  # pictures of a data set; of these as changed
+FOLDS = 3  # in which a boundary is asked about pictures that it was drawn without
+_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sights:
+    """plain: (N, D) embeddings of a data set's pictures, of `groups` (N,). changed: by change, those of rows `rows`."""
+
+    plain: np.ndarray
+    groups: np.ndarray
+    rows: np.ndarray
+    changed: Mapping[str, np.ndarray]
+
+    def part(self, inside: np.ndarray) -> Sights:
+        """Of the pictures in a mask (N,)."""
+        place = np.cumsum(inside) - 1
+        kept = inside[self.rows]
+        return Sights(
+            plain=self.plain[inside],
+            groups=self.groups[inside],
+            rows=place[self.rows[kept]],
+            changed={name: e[kept] for name, e in self.changed.items()},
+        )
+
+    def all(self, without: Sequence[str] = ()) -> np.ndarray:
+        """Everything, as float32 (M, D)."""
+        changed = [e for name, e in self.changed.items() if name not in without]
+        return np.concatenate([self.plain, *changed]).astype(np.float32)
+
+
+def gathered(data: Path, home: Path, names: Sequence[str] = tuple(KINDS)) -> dict[str, Sights]:
+    """Sights of these data sets; what lies under home already is taken from there."""
+    found = {}
+    for name in names:
+        kept = home / "kinds" / f"{name}.npz"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _write(kept, _looked(*(_drawn() if name == "drawn" else _pictures(data / name))))
+        found[name] = _read(kept)
+    return found
+
+
+def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: Sequence[Sights]) -> Novelty:
+    """The same with a contrast. own: pictures like those it was fitted on. alike: of its kind from elsewhere. others:
+    of other kinds. Each set weighs as much as it brings pictures."""
+
+    def sketched(embedding: np.ndarray) -> np.ndarray:
+        return sketch(embedding.astype(np.float32), novelty.levels)
+
+    without = [] if _grey(own) else [COLOURLESS]
+    elsewhere = [sketched(s.all(without)) for s in alike]
+    outside = np.concatenate([sketched(s.all()) for s in others])
+
+    def boundary(part: Sights) -> Contrast:
+        return Contrast.fit(np.concatenate([sketched(part.all(without)), *elsewhere]), outside)
+
+    _, member = np.unique(own.groups, return_inverse=True)
+    fold = (np.random.default_rng(0).permutation(member.max() + 1) % FOLDS)[member]
+    sides = [boundary(own.part(fold != f)).side(sketched(own.plain[fold == f])) for f in range(FOLDS)]
+    changed = {name: sketched(e) for name, e in own.changed.items() if name not in without}
+    changed[""] = sketched(own.plain)
+    drawn = boundary(own).moved(np.concatenate(sides))
+    return replace(novelty, contrast=drawn.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed))
+
+
+def _grey(sights: Sights) -> bool:
+    """Whether taking the colour away changes nothing, or little."""
+    taken = sights.changed.get(COLOURLESS)
+    if taken is None or not len(taken):
+        return True
+    apart = np.linalg.norm((taken - sights.plain[sights.rows]).astype(np.float32), axis=1)
+    return bool(np.median(apart) < 0.1 * np.median(np.linalg.norm(sights.plain.astype(np.float32), axis=1)))
+
+
+def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
+    """At most MOST pictures of a data set by whole groups, and the group of each."""
+    data = medloupe.read(folder, labels=LABELS.get(folder.name))
+    group = [r.patient or r.id for r in data.records]
+    rank = {g: i for i, g in enumerate(np.random.default_rng(0).permutation(sorted(set(group))).tolist())}
+    rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:MOST]
+    return [data.records[i].image for i in rows], [group[i] for i in rows]
+
+
+def _drawn() -> tuple[list[Path | np.ndarray], list[str]]:
+    """Noise, plain colours, slopes, pages of text, charts and shapes: pictures of no kind."""
+    rng = np.random.default_rng(0)
+    pictures: list[Path | np.ndarray] = []
+    for i in range(40):
+        noise = rng.integers(0, 256, (rng.integers(100, 400), rng.integers(100, 400), 3), np.uint8)
+        pictures.append(noise if i % 2 else np.asarray(Image.fromarray(noise).convert("L")))
+    pictures += [np.full((200, 260, 3), rng.integers(0, 256, 3), np.uint8) for _ in range(30)]
+    for _ in range(20):
+        slope = np.linspace(0, 1, 256)[:, None, None] * rng.integers(50, 256, 3)
+        pictures.append(np.broadcast_to(slope, (256, 256, 3)).astype(np.uint8))
+    pictures += [_page(rng) for _ in range(60)] + [_chart(rng) for _ in range(50)]
+    return pictures, [str(i) for i in range(len(pictures))]
+
+
+def _page(rng: np.random.Generator) -> np.ndarray:
+    w, h = (620, 877) if rng.random() < 0.5 else (900, 600)
+    page = Image.new("RGB", (w, h), tuple(int(v) for v in rng.integers(215, 256, 3)))
+    draw, font, y = ImageDraw.Draw(page), ImageFont.load_default(size=int(rng.integers(10, 30))), 20
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
+    while y < h - 30:
+        words = ("".join(rng.choice(letters, int(rng.integers(2, 10)))) for _ in range(int(rng.integers(2, 14))))
+        draw.text((int(rng.integers(10, 60)), y), " ".join(words), fill=(20, 20, 30), font=font)
+        y += int(rng.integers(16, 60))
+    return np.asarray(page)
+
+
+def _chart(rng: np.random.Generator) -> np.ndarray:
+    page = Image.new("RGB", (480, 360), tuple(int(v) for v in rng.integers(0, 256, 3)))
+    draw = ImageDraw.Draw(page)
+    for _ in range(int(rng.integers(3, 25))):
+        x, y = sorted(rng.integers(0, 480, 2).tolist()), sorted(rng.integers(0, 360, 2).tolist())
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        shape = (draw.rectangle, draw.ellipse, draw.line)[int(rng.integers(0, 3))]
+        shape((x[0], y[0], x[1], y[1]), fill=colour)
+    return np.asarray(page)
+
+
+def _looked(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> Sights:
+    """Every picture as it is, and some in every way; what cannot be read is left out."""
+    readable, kept = [], []
+    for picture, group in zip(pictures, groups, strict=True):
+        try:
+            readable.append(workable(decode(picture)))
+            kept.append(group)
+        except MedloupeError:
+            continue
+    step = max(1, len(readable) // CHANGED)
+    rows = np.arange(0, len(readable), step)[:CHANGED]
+    changed = {c.name: embedded([c(readable[i]) for i in rows]) for c in USED}
+    return Sights(plain=embedded(readable), groups=np.array(kept), rows=rows, changed=changed)
+
+
+def embedded(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """float16 (N, D) of pictures uint8 (h, w, 3), on the shared backbone."""
+    network = backbone()
+    opened, size = session(network.path), network.card.input_size
+    out = [np.zeros((0, network.card.dimension), np.float32)]
+    for i in range(0, len(pictures), _BATCH):
+        batch = np.stack([load(picture, size) for picture in pictures[i : i + _BATCH]])
+        out += run(opened, ["embedding"], batch)
+    return np.concatenate(out).astype(np.float16)
+
+
+def _write(path: Path, sights: Sights) -> None:
+    changed = {f"changed:{name}": e for name, e in sights.changed.items()}
+    np.savez(path, plain=sights.plain, groups=sights.groups, rows=sights.rows, **changed)
+
+
+def _read(path: Path) -> Sights:
+    with np.load(path, allow_pickle=False) as z:
+        changed = {k.removeprefix("changed:"): z[k] for k in z.files if k.startswith("changed:")}
+        return Sights(plain=z["plain"], groups=z["groups"], rows=z["rows"], changed=changed)

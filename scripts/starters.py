@@ -1,0 +1,195 @@
+"""The check-ups that come with the package: from which data, how it is read, and what one must know of it.
+
+Figures stand in no place but the cards; what is written here is what figures cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import medloupe
+from medloupe.records import Dataset
+
+RESEARCH = "research only: no licence is stated for these pictures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """One check-up to build. data: its folder. title: as people call it. about: what picture it wants. kind: of
+    picture; check-ups of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped
+    to "" is left out. labels: their order where it matters. licence, citation: of the data. weaknesses: sentences for
+    the card's limits."""
+
+    name: str
+    data: str
+    title: str
+    about: str
+    kind: str
+    licence: str
+    citation: str
+    weaknesses: tuple[str, ...]
+    relabel: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+    def read(self, folder: Path) -> Dataset:
+        """The data set as this check-up sees it. Raises DataError."""
+        data = medloupe.read(folder / self.data)
+        if not self.relabel:
+            return data
+        missing = set(self.relabel) - set(data.labels)
+        if missing:
+            raise SystemExit(f"{self.name}: {folder / self.data} has no label {', '.join(sorted(missing))}.")
+        to = {name: self.relabel.get(name, name) for name in data.labels}
+        records = tuple(
+            replace(r, labels={to[n]: v for n, v in r.labels.items() if to[n]})
+            for r in data.records
+            if not r.labels or any(to[n] for n in r.labels)
+        )
+        dropped = sum(len(r.labels) > 0 for r in data.records) - sum(len(r.labels) > 0 for r in records)
+        left = [name for name in data.labels if not to[name]]
+        notes = (
+            [f"{', '.join(f'{a} is read as {b}' for a, b in self.relabel.items() if b)}."] if any(to.values()) else []
+        )
+        notes = [note for note in notes if note != "."]
+        notes += [f"{dropped} images of {', '.join(left)} are left out."] if dropped else []
+        names = self.labels or tuple(dict.fromkeys(name for name in to.values() if name))
+        return replace(data, records=records, labels=names, notes=(*data.notes, *notes))
+
+
+STARTERS = (
+    Starter(
+        name="pneumonia",
+        data="chest_pneumonia",
+        title="Pneumonia (children's chest X-ray)",
+        about="a frontal chest X-ray of a child",
+        kind="chest X-ray",
+        licence="CC BY 4.0",
+        citation="Kermany et al., Cell 172(5), 2018, doi:10.1016/j.cell.2018.02.010",
+        weaknesses=(
+            "Trained on children of one to five years from one hospital (Guangzhou); adults look different.",
+            "All its pictures were squashed to squares, and training and test folders were collected differently:"
+            " expect the lower of the two figures.",
+            "It knows normal and pneumonia only: tuberculosis, an effusion or a tumour get one of the two.",
+        ),
+    ),
+    Starter(
+        name="covid",
+        data="covid_cxr",
+        title="COVID-19 or other pneumonia (chest X-ray)",
+        about="a frontal chest X-ray of an adult in whom pneumonia is known or suspected",
+        kind="chest X-ray",
+        licence="CC BY-NC-SA 4.0 (images have licences of their own, some non-commercial)",
+        citation="Cohen et al., arXiv:2003.11597 and arXiv:2006.11988",
+        weaknesses=(
+            "It tells COVID-19 from other pneumonias, badly, and cannot say that a chest is normal.",
+            "Its pictures come from publications and hospitals all over the world: where a picture comes from may weigh"
+            " more than what it shows.",
+        ),
+        relabel={"COVID-19": "COVID-19", "other_pneumonia": "other_pneumonia", "No Finding": ""},
+        labels=("other_pneumonia", "COVID-19"),
+    ),
+    Starter(
+        name="malaria",
+        data="malaria",
+        title="Malaria (single blood cell)",
+        about="one red blood cell cut out of a thin smear under the microscope",
+        kind="blood cell",
+        licence="public domain (US National Library of Medicine), cite the paper",
+        citation="Rajaraman et al., PeerJ 6:e4568, 2018, doi:10.7717/peerj.4568",
+        weaknesses=(
+            "It judges one cell at a time; a whole field of view must be cut into cells first.",
+            "Trained on grey pictures of 50 pixels: the stain's colour, a strong sign, is not used.",
+        ),
+    ),
+    Starter(
+        name="brain-tumour",
+        data="brain_mri",
+        title="Brain tumour (MRI slice)",
+        about="one slice of a brain MRI",
+        kind="brain MRI",
+        licence="CC0 (Kaggle), sources with terms of their own",
+        citation="Nickparvar, Kaggle, doi:10.34740/kaggle/dsv/2645886; Cheng, figshare 1512427, 2017",
+        weaknesses=(
+            "The data names no patients: slices of one patient may stand on both sides, which flatters all figures.",
+            "Slices with and without tumours come from different collections, so it may know the collection.",
+            "It sees one slice; a tumour elsewhere in the head is not seen.",
+        ),
+    ),
+    Starter(
+        name="retina",
+        data="fundus",
+        title="Diabetic retinopathy, grade (fundus)",
+        about="a colour photograph of the back of the eye",
+        kind="fundus",
+        licence=RESEARCH,
+        citation="ODIR-2019 challenge, odir2019.grand-challenge.org",
+        weaknesses=(
+            "Grades were derived from doctors' keywords, not graded by an official scale.",
+            "Few severe and proliferative cases; mild ones are often taken for none.",
+            "224 pixels do not show single microaneurysms.",
+        ),
+    ),
+    Starter(
+        name="retina-referable",
+        data="fundus",
+        title="Diabetic retinopathy, refer or not (fundus)",
+        about="a colour photograph of the back of the eye",
+        kind="fundus",
+        licence=RESEARCH,
+        citation="ODIR-2019 challenge, odir2019.grand-challenge.org",
+        weaknesses=(
+            "Grades were derived from doctors' keywords; referable means moderate or worse.",
+            "Other diseases of the eye are not looked for.",
+            "224 pixels do not show single microaneurysms.",
+        ),
+        relabel={
+            "0_no_dr": "not_referable",
+            "1_mild": "not_referable",
+            "2_moderate": "referable",
+            "3_severe": "referable",
+            "4_proliferative": "referable",
+        },
+    ),
+    Starter(
+        name="breast",
+        data="breast_ultrasound",
+        title="Breast lesion (ultrasound)",
+        about="a breast ultrasound picture",
+        kind="breast ultrasound",
+        licence="CC BY 4.0",
+        citation="Al-Dhabyani et al., Data in Brief 28:104863, 2020",
+        weaknesses=(
+            "No patient is named in the data: several pictures of one patient may stand on both sides.",
+            "Callipers and text burnt into the pictures go with lesions; without them it may do worse.",
+        ),
+    ),
+    Starter(
+        name="skin",
+        data="skin",
+        title="Skin lesion (dermoscopy)",
+        about="a dermoscopic picture of one skin lesion",
+        kind="dermoscopy",
+        licence="CC BY-NC 4.0, non-commercial",
+        citation="Tschandl, Rosendahl, Kittler, Scientific Data 5:180161, 2018",
+        weaknesses=(
+            "Two in three lesions are harmless moles; of the rarest kinds it saw a few dozen.",
+            "Hardly any dark skin among its patients (Austria, Australia).",
+            "Made for dermoscopy; a phone photograph without a dermatoscope is another kind of picture.",
+        ),
+    ),
+    Starter(
+        name="monkeypox",
+        data="monkeypox",
+        title="Mpox or a look-alike (photograph of skin)",
+        about="a close photograph of a rash",
+        kind="photograph of skin",
+        licence="CC BY-NC-SA 4.0, non-commercial",
+        citation="Ali et al., arXiv:2207.03342",
+        weaknesses=(
+            "181 pictures collected from the web, many of the same patients: a demonstration, no more.",
+            "Look-alikes are chickenpox and measles only; healthy skin and other rashes get one of the two answers.",
+        ),
+    ),
+)

@@ -1,0 +1,57 @@
+"""`medloupe starters`: the check-ups that come with the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from medloupe.cli_options import Home, Json
+
+starters_app = typer.Typer(help="The check-ups that come with the package.", no_args_is_help=True)
+
+
+@starters_app.command("list")
+def starters_list(json: Json = False, home: Home = None) -> None:
+    """All of them, with what they tell apart, how well, and on whose data."""
+    from medloupe import console, starter
+
+    offered = set(starter.names())
+    for name in starter.shipped():
+        entry = _entry(name, offered)
+        if json:
+            console.print_json(entry)
+            continue
+        auc = entry["auc"]
+        figure = f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})" if auc else "not judged here"
+        labels = entry["labels"]
+        shown = ", ".join(labels) if len(labels) <= 8 else f"{len(labels):,} labels"
+        off = "" if entry["offered"] else "  (switched off)"
+        typer.echo(f"{typer.style(name, bold=True):30} {entry['title']}{off}")
+        typer.echo(f"    {shown}\n    {figure} · {entry['images'] or 0:,} images · {entry['licence']}")
+    if not json:
+        typer.echo(
+            "Ask one: medloupe predict NAME picture.jpg · its passport: medloupe models show NAME · go on from it:"
+            " medloupe train FOLDER --name MINE --from NAME",
+            err=True,
+        )
+
+
+def _entry(name: str, offered: set[str]) -> dict[str, Any]:
+    from medloupe import starter
+
+    card = starter.load(name).card
+    auc = (card.get("metrics") or {}).get("auc")
+    return {
+        "name": name,
+        "title": card.get("title") or name,
+        "about": card.get("about"),
+        "labels": list(card["labels"]),
+        "task": card["task"],
+        "auc": auc,
+        "data": card["data"]["name"],
+        "images": card["data"].get("labelled"),
+        "licence": card.get("licence"),
+        "tuned": bool(card.get("tail")),
+        "offered": name in offered,
+    }

@@ -1,0 +1,141 @@
+"""A check-up as the package ships it: a folder with its card, its head and, where it has one, its tail in few bytes.
+
+    card.json     the evaluation passport
+    head.npz      head and novelty, as the store keeps them
+    tail.npz      what tuning changed, as whole numbers of few bits, each output channel with a scale of its own
+
+The tail's graph is that of the backbone, and its weights are near the backbone's, so only the differences are kept, and
+coarsely: a third of the size of the ONNX file that runs, which is written under the home folder when the check-up is
+first used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe.backbones import Backbone, backbone
+from medloupe.errors import StoreError
+from medloupe.files import write_atomically
+from medloupe.model import Model
+from medloupe.parts import head_bytes, read_head
+from medloupe.settings import home
+from medloupe.tails import Tail, graph_of, split_off
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+CARD, HEAD, TAIL = "card.json", "head.npz", "tail.npz"
+FEWEST = 256  # numbers; a smaller tensor is kept as it is
+STEPS = 31  # of a difference, up and down: six bits, which then pack well
+_SCALE, _WHOLE = "scale:", "whole:"
+
+
+def pack(model: Model, folder: Path) -> Model:
+    """Write a model on the default backbone into a folder; the model as it will be read from there.
+
+    Its probabilities may differ a little from those it had: a tail's weights are rounded. Raises StoreError for a model
+    on another backbone, whose network would have to be shipped too.
+    """
+    usual = backbone()
+    if model.backbone.sha256 != usual.sha256:
+        raise StoreError(
+            f"{model.name} has a network of its own ({model.backbone.card.name}); only check-ups on"
+            f" {usual.card.name} are shipped.",
+            "Train it with --finetune tail or none.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TAIL).unlink(missing_ok=True)
+    card = {**model.card, "version": None, "backbone": usual.as_json()}
+    if model.tail is not None:
+        import onnx
+
+        stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual)
+        write_atomically(folder / TAIL, stored)
+        card["tail"] = _expanded(stored, usual).as_json()
+    write_atomically(folder / HEAD, head_bytes(model.head, model.novelty))
+    text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
+    write_atomically(folder / CARD, text.encode())
+    return unpack(folder)
+
+
+def unpack(folder: Path) -> Model:
+    """The check-up in a folder that `pack` wrote. Raises StoreError when a part of it is missing or damaged."""
+    usual = backbone()
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+        head, novelty = read_head((folder / HEAD).read_bytes(), card["task"])
+        if card["backbone"]["sha256"] != usual.sha256:
+            raise ValueError(f"it belongs to another network than the installed {usual.card.name}")
+        tail = _expanded((folder / TAIL).read_bytes(), usual) if card.get("tail") else None
+    except (OSError, ValueError, KeyError) as e:
+        raise StoreError(f"The shipped check-up {folder.name} cannot be read: {e}.", "Install medloupe again.") from e
+    return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail)
+
+
+def _differences(tail: ModelProto, network: Backbone) -> bytes:
+    """A tail's weights less the backbone's as .npz bytes: int8 with a float32 scale an output channel; small tensors
+    as they are."""
+    base = _weights(split_off(graph_of(network)))
+    arrays: dict[str, np.ndarray] = {}
+    for name, w in _weights(tail).items():
+        if w.size < FEWEST or w.ndim < 2 or w.dtype.kind != "f":
+            arrays[_WHOLE + name] = w
+            continue
+        apart = (w.astype(np.float32) - base[name]).reshape(len(w), -1)
+        scale = np.maximum(np.abs(apart).max(1), 1e-12) / STEPS
+        arrays[_SCALE + name] = scale.astype(np.float32)
+        arrays[name] = np.rint(apart / scale[:, None]).astype(np.int8).reshape(w.shape)
+    out = io.BytesIO()
+    np.savez_compressed(out, allow_pickle=False, **arrays)
+    return out.getvalue()
+
+
+def _weights(graph: ModelProto) -> dict[str, np.ndarray]:
+    from onnx import numpy_helper
+
+    return {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
+
+
+def _expanded(stored: bytes, network: Backbone) -> Tail:
+    """The tail with these weights, its ONNX file under the home folder. Raises ValueError where they do not fit."""
+    digest = hashlib.sha256(stored + network.sha256.encode()).hexdigest()
+    path = home() / "cache" / "starters" / f"{digest[:32]}.onnx"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _graph(stored, network).SerializeToString(deterministic=True))
+    data = path.read_bytes()
+    return Tail(path=path, sha256=hashlib.sha256(data).hexdigest(), width=_width(network))
+
+
+def _graph(stored: bytes, network: Backbone) -> ModelProto:
+    from onnx import numpy_helper
+
+    graph = split_off(graph_of(network))
+    with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+        for tensor in graph.graph.initializer:
+            base = numpy_helper.to_array(tensor)
+            w = _tuned(arrays, tensor.name, base)
+            if w.shape != base.shape:
+                raise ValueError(f"the tail's {tensor.name} has the shape {w.shape} instead of {base.shape}")
+            tensor.CopyFrom(numpy_helper.from_array(w.astype(base.dtype), tensor.name))
+    return graph
+
+
+def _tuned(arrays: Mapping[str, np.ndarray], name: str, base: np.ndarray) -> np.ndarray:
+    if _WHOLE + name in arrays:
+        return arrays[_WHOLE + name]
+    scale = arrays[_SCALE + name].reshape(-1, *[1] * (base.ndim - 1))
+    return base.astype(np.float32) + arrays[name] * scale
+
+
+def _width(network: Backbone) -> int:
+    from medloupe.tails import upper
+
+    return upper(graph_of(network)).width

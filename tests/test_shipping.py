@@ -1,0 +1,118 @@
+"""A check-up written as the package ships it answers as before, and damage is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import generated
+import tiny
+from medloupe import shipping, tails
+from medloupe.errors import StoreError
+from medloupe.export import write_onnx
+from medloupe.model import Model
+from medloupe.modelfile import load
+from medloupe.resolve import find_model
+from trained import Trained
+
+
+def nudged(share: float, folder: Path) -> tails.Tail:
+    """The backbone's own upper stages, every weight moved a little, as tuning does."""
+    from medloupe.backbones import backbone
+
+    graph = tails.split_off(tails.graph_of(backbone()))
+    rng = np.random.default_rng(0)
+    for tensor in graph.graph.initializer:
+        w = numpy_helper.to_array(tensor)
+        if w.ndim > 1:
+            moved = w.astype(np.float32) + share * w.std() * rng.standard_normal(w.shape).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(moved.astype(w.dtype), tensor.name))
+    return tails.write(graph, folder)
+
+
+@pytest.fixture
+def model(trained: Trained, tmp_path: Path) -> Model:
+    """`spots` with a tail; its head was fitted without, which does not matter here."""
+    tail = nudged(0.05, tmp_path / "tails")
+    plain = find_model("spots")
+    return replace(plain, tail=tail, card={**plain.card, "tail": tail.as_json()})
+
+
+def test_it_answers_as_before(model: Model, tmp_path: Path) -> None:
+    shipped = shipping.pack(model, tmp_path / "shipped" / "spots")
+    again = shipping.unpack(tmp_path / "shipped" / "spots")
+    for seed in range(6):
+        pixels = generated.tissue(seed, seed % 2 == 0)
+        before, after = (m.predict(pixels).probabilities for m in (model, shipped))
+        assert after == pytest.approx(before, abs=0.02)
+        assert again.predict(pixels).probabilities == pytest.approx(after, abs=1e-6)
+    untuned = replace(model, tail=None).predict(pixels).probabilities
+    assert untuned != pytest.approx(before, abs=1e-3)  # or the tail would have made no difference to keep
+    assert again.version is None
+    assert again.novelty is None or again.novelty.limit == model.novelty.limit
+
+
+def test_a_tail_takes_few_bytes_and_its_file_is_made_once(model: Model, tmp_path: Path) -> None:
+    assert model.tail is not None
+    folder = tmp_path / "spots"
+    shipped = shipping.pack(model, folder)
+    assert (folder / "tail.npz").stat().st_size < 0.45 * model.tail.path.stat().st_size
+    assert shipped.tail is not None
+    made = shipped.tail.path.stat().st_mtime_ns
+    again = shipping.unpack(folder)
+    assert again.tail == shipped.tail
+    assert again.tail.path.stat().st_mtime_ns == made
+    again.tail.path.write_bytes(b"")  # someone cleared the cache badly
+    again.tail.path.unlink()
+    assert shipping.unpack(folder).tail == shipped.tail
+
+
+def test_it_can_be_exported_and_gone_on_from(model: Model, tmp_path: Path) -> None:
+    shipped = shipping.pack(model, tmp_path / "spots")
+    write_onnx(shipped, tmp_path / "whole.onnx")
+    pixels = generated.tissue(3, True)
+    whole = load(tmp_path / "whole.onnx").predict(pixels).probabilities
+    assert whole == pytest.approx(shipped.predict(pixels).probabilities, abs=1e-3)
+    assert shipped.tail is not None
+    graph = onnx.load(shipped.tail.path)
+    assert {v.name for v in graph.graph.output} == {"embedding", "map"}
+
+
+def test_without_a_tail_there_is_none(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "spots").mkdir()
+    (tmp_path / "spots" / "tail.npz").write_bytes(b"of an earlier build")
+    shipped = shipping.pack(find_model("spots"), tmp_path / "spots")
+    assert shipped.tail is None
+    assert sorted(p.name for p in (tmp_path / "spots").iterdir()) == ["card.json", "head.npz"]
+    pixels = generated.tissue(3, True)
+    assert shipped.predict(pixels).probabilities == find_model("spots").predict(pixels).probabilities
+
+
+def test_damage_is_told(model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "spots"
+    shipping.pack(model, folder)
+    card = json.loads((folder / "card.json").read_text())
+    elsewhere = {**card, "backbone": {**card["backbone"], "sha256": "0"}}
+    for wrong in (
+        lambda: (folder / "head.npz").write_bytes(b"PK nothing"),
+        lambda: (folder / "tail.npz").unlink(),
+        lambda: (folder / "card.json").write_text("{"),
+        lambda: (folder / "card.json").write_text(json.dumps(elsewhere)),
+    ):
+        shipping.pack(model, folder)
+        wrong()
+        with pytest.raises(StoreError, match="spots cannot be read"):
+            shipping.unpack(folder)
+
+
+def test_only_the_shared_network_is_shipped(home: Path, tmp_path: Path) -> None:
+    other = tiny.model(tmp_path)
+    with pytest.raises(StoreError, match="network of its own"):
+        shipping.pack(other, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
