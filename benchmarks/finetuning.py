@@ -1,13 +1,14 @@
 """What each step of transfer learning buys: a linear head, tuned upper stages, the whole network, random weights.
 
     python benchmarks/finetuning.py [--data ../shared/data] [--sets skin,fundus] [--kinds tail,full,scratch]
-                                    [--minutes M] > table.md
+                                    [--minutes M] [--homes FOLDER] > table.md
 
 For each set `medloupe train --finetune KIND` runs in an empty home. Its card says what a linear head reaches on the
 same folds, by patient or group, and how far apart the two are: a paired bootstrap over groups. Where the data brings a
 test split, its AUC stands beside, with that of a linear head from a training without fine-tuning. With `scratch` the
 same network is also trained from random weights (`--compare scratch`), once, on the largest number of images that its
-curve reached within the minutes.
+curve reached within the minutes. --homes keeps the models, a home a set (for precision.py); what lies there already is
+taken up, so that the seconds are then no longer those of an empty home.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ def trained(home: Path, data: Path, name: str, options: tuple[str, ...]) -> tupl
     return json.loads(medloupe(home, "models", "show", name, "--json")[0]), seconds
 
 
-def row(data: Path, options: tuple[str, ...], kinds: list[str], minutes: float | None) -> None:
+def row(data: Path, options: tuple[str, ...], kinds: list[str], minutes: float | None, homes: Path | None) -> None:
     """One line of the table for each kind."""
     limit = ("--minutes", f"{minutes:g}") if minutes else ()
     with tempfile.TemporaryDirectory() as temporary:
-        home = Path(temporary)
+        home = homes / data.stem if homes else Path(temporary)
         plain, seconds = trained(home, data, "linear", options)
         test = figure(plain["metrics"]["auc"]) if plain["split"]["test"] else ""
         auc = plain["secondary"]["metrics"]["auc"] if plain["secondary"] else plain["metrics"]["auc"]
@@ -74,12 +75,13 @@ def main() -> None:
     parser.add_argument("--sets", default="")
     parser.add_argument("--kinds", default="tail")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--homes", type=Path, metavar="FOLDER")
     told = parser.parse_args()
     print("| data | network and head | AUC by folds | gain over linear, paired | test split | seconds | epochs |")
     print("|---|---|---|---|---|---|---|")
     for name, options in SETS:
-        if not told.sets or name in told.sets.split(","):
-            row(told.data / name, options, told.kinds.split(","), told.minutes)
+        if not told.sets or Path(name).stem in told.sets.split(","):
+            row(told.data / name, options, told.kinds.split(","), told.minutes, told.homes)
 
 
 if __name__ == "__main__":
