@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
+os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
 pytest_plugins = ["trained", "live", "clinic", "postgres"]  # fixtures: a trained model, servers, databases
 

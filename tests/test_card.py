@@ -35,7 +35,7 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
     sometimes = {k for k in documented for row in said if row.startswith(f"| `{k}` | only ")}
     assert documented - written == sometimes
     assert written - documented == set()
-    assert sometimes == {"finetuning", "search", "started_from", "precision"}
+    assert sometimes == {"finetuning", "search", "started_from", "precision", "stress", "adapted"}
 
 
 def test_the_card_is_plain_json(card: dict[str, Any]) -> None:

@@ -14,10 +14,14 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from medloupe import __version__
+from medloupe.cli_adapt import adapt
 from medloupe.cli_compare import compare
 from medloupe.cli_models import models_app
 from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli_recipes import recipes_app
 from medloupe.cli_serve import serve
+from medloupe.cli_starters import starters_app
+from medloupe.cli_stress import stress
 from medloupe.cli_users import users_app
 from medloupe.errors import MedloupeError, StoreError
 
@@ -31,9 +35,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models_app, name="models")
+app.add_typer(starters_app, name="starters")
 app.add_typer(users_app, name="users")
+app.add_typer(recipes_app, name="recipes")
 app.command()(serve)
 app.command()(compare)
+app.command()(stress)
+app.command()(adapt)
 
 
 def _show_version(value: bool) -> None:

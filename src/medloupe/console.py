@@ -154,6 +154,9 @@ def print_card(model: Model) -> None:
     for warning in card.get("warnings") or ():
         mark, colour = _MARKS[warning["level"]]
         typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))
+    stressed = card.get("stress")
+    if isinstance(stressed, dict) and stressed.get("words"):
+        typer.echo(f"  In the field: {' '.join(map(str, stressed['words']))}")
 
 
 def print_figures(metrics: dict[str, Any]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from medloupe.tails import Tail
 _SHIPPED = (None, "")  # the mark of a model of the package
 _RETRY = 30.0  # seconds until what could not be loaded is tried again
 _KEPT = 60.0  # seconds for which a version is kept that is not in production
+_MOST_HARDSHIPS = 60  # read from a card
 _OTHERS = 16  # versions kept that are not in production but were asked for
 log = logging.getLogger("medloupe.serving")
 
@@ -39,13 +41,27 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hardship:
+    """What a change of the pictures does (stress.py). name: of the change; title: in English. value, low, high: of the
+    AUC's difference to unchanged pictures. refused: share of pictures refused."""
+
+    name: str
+    title: str
+    value: float | None
+    low: float | None
+    high: float | None
+    refused: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckUp:
     """One version of a model, ready to answer: what is needed for that and for introducing it, not the whole card.
 
     network, network_sha256: the ONNX file that runs. tail: the tuned upper stages that run after it, if any. whole: the
     file answers by itself, with outputs `logits` and `heatmap`; else it is a backbone, `weight` float32 (K, d) and
     `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
-    on. precision: of the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
+    on. adapted_to: name of the data whose adapted_cases its percentages and lines were fitted to, if any. precision: of
+    the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
     network that it was trained on, whatever runs.
     """
 
@@ -70,9 +86,12 @@ class CheckUp:
     licence: str
     intended_use: str
     limits: tuple[str, ...]
+    adapted_to: str = ""
+    adapted_cases: int = 0
     precision: str = "fp32"
     precisions: tuple[str, ...] = ("fp32",)
     base: str = ""
+    hardships: tuple[Hardship, ...] = ()
 
     @property
     def task(self) -> str:
@@ -100,6 +119,7 @@ class CheckUp:
         """What serving needs of a model."""
         card = model.card
         data = card.get("data") or {}
+        adapted = found if isinstance(found := card.get("adapted"), Mapping) else {}
         auc = (card.get("metrics") or {}).get("auc")
         whole = model.onnx is not None
         used = np.flatnonzero(model.head.weight.any(0))
@@ -108,7 +128,7 @@ class CheckUp:
             name=model.name,
             version=model.version,
             created=str(card.get("created") or ""),
-            title=title(model.name),
+            title=str(card.get("title") or title(model.name)),
             rules=Rules.of(card),
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
@@ -126,14 +146,42 @@ class CheckUp:
             licence=str(card.get("licence") or ""),
             intended_use=str(card.get("intended_use") or ""),
             limits=tuple(card.get("limits") or ()),
+            adapted_to=str(adapted.get("data") or ""),
+            adapted_cases=int(adapted.get("n") or 0),
             base=model.backbone.sha256,
+            hardships=tuple(_hardships(card.get("stress"))),
         )
+
+
+def _hardships(entry: Any) -> Iterator[Hardship]:
+    """Those of a card's entry `stress` that alter its pictures at all; cards come from elsewhere, so nothing is taken
+    for granted."""
+
+    def inner(x: Any, key: str) -> Any:
+        return x.get(key) if isinstance(x, Mapping) else None
+
+    def number(x: Any) -> float | None:
+        return float(x) if isinstance(x, int | float) and math.isfinite(x) else None
+
+    rows = inner(entry, "changes")
+    for row in rows[:_MOST_HARDSHIPS] if isinstance(rows, list) else ():
+        if inner(row, "altered") and (kind := str(inner(row, "kind") or "")):
+            difference = inner(inner(row, "auc"), "difference")
+            strength = inner(row, "strength")
+            yield Hardship(
+                name=str(inner(row, "change")),
+                title=f"{kind} ({strength})" if strength else kind,
+                value=number(inner(difference, "value")),
+                low=number(inner(difference, "low")),
+                high=number(inner(difference, "high")),
+                refused=number(inner(inner(row, "refused"), "value")),
+            )
 
 
 def title(name: str) -> str:
     """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
     words = name.replace("-", " ").replace("_", " ").strip()
-    return "Everyday objects" if name == "imagenet" else words[:1].upper() + words[1:]
+    return words[:1].upper() + words[1:]
 
 
 class Catalog:
@@ -165,7 +213,7 @@ class Catalog:
 
     def all(self) -> list[CheckUp]:
         """Those in production, by title; everyday objects last."""
-        return sorted(self._now.values(), key=lambda c: (c.name in starter.NAMES, c.title.lower()))
+        return sorted(self._now.values(), key=lambda c: (c.name == starter.EVERYDAY, c.title.lower()))
 
     def get(self, name: str, version: int | None = None) -> CheckUp:
         """The version in production, or another one. Raises StoreError when there is none."""
@@ -186,7 +234,7 @@ class Catalog:
                 return False
             made: dict[str, CheckUp] = {}
             broken: dict[str, str] = {}
-            for name, mark in {**dict.fromkeys(starter.NAMES, _SHIPPED), **marks}.items():
+            for name, mark in {**dict.fromkeys(starter.names(), _SHIPPED), **marks}.items():
                 if name in self._now and self._loaded.get(name) == mark:
                     made[name] = self._now[name]
                     continue
@@ -209,7 +257,7 @@ class Catalog:
         """A version from the store, or a model of the package, with its network open. Raises StoreError."""
         if version is None:
             checkup = CheckUp.of(starter.load(name))
-            starter.load.cache_clear()  # its labels and weights are in the check-up now
+            starter.load.cache_clear()  # what is needed of them is in the check-ups now
         else:
             checkup = self._chosen(name, version)
         self._warm(checkup)

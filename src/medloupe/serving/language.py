@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medloupe.serving.catalog import CheckUp
 
 CODES = ("en", "fr")
 COOKIE = "medloupe_language"
@@ -37,6 +40,20 @@ class Language:
     def has(self, key: str) -> bool:
         """Whether there is such a string."""
         return key in self.words
+
+    def label(self, name: str) -> str:
+        """A label as people read it: its translation where there is one; else "ground_glass" as "ground glass" and
+        "NORMALITY" as "Normality"; COVID and MEL stay."""
+        key = f"label.{name.casefold()}"
+        if key in self.words:
+            return self.t(key)
+        text = name.replace("_", " ").strip() or name
+        return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text
+
+    def checkup(self, checkup: CheckUp) -> str:
+        """The title of a check-up; of a shipped one, its translation."""
+        key = f"starter.{checkup.name}"
+        return self.t(key) if checkup.version is None and key in self.words else checkup.title
 
     def number(self, x: float, digits: int = 0) -> str:
         """ "2,300" or "2 300"; 0.934 with three digits is "0.934" or "0,934"."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from medloupe.labels import healthy
 from medloupe.serving.language import Language
-from medloupe.serving.views import Label, in_words, pretty
+from medloupe.serving.views import Label, in_words
 
 if TYPE_CHECKING:
     from medloupe.decoding import Preview
@@ -158,7 +158,7 @@ def summary(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
     if not called:
         return lang.t("result.nothing")
     p = answer["probabilities"]
-    return lang.listed(f"{_capital(pretty(n))}, {lang.percent(p[n])}" if n in p else pretty(n) for n in called)
+    return lang.listed(f"{_capital(lang.label(n))}, {lang.percent(p[n])}" if n in p else lang.label(n) for n in called)
 
 
 def feedback_words(entry: Entry, lang: Language) -> str:
@@ -166,7 +166,7 @@ def feedback_words(entry: Entry, lang: Language) -> str:
     if not entry.commented:
         return ""
     if entry.labels:
-        return lang.t("feedback.said_truth", labels=lang.listed(pretty(n) for n in entry.labels))
+        return lang.t("feedback.said_truth", labels=lang.listed(lang.label(n) for n in entry.labels))
     return "" if entry.right is None else lang.t("feedback.said_right" if entry.right else "feedback.said_wrong")
 
 
@@ -188,7 +188,7 @@ def _reading(
     name = said.get("model") or ""
     version = said.get("version")
     several = checkup is not None and checkup.task == "multilabel"
-    title = titles.get(name) or pretty(name)
+    title = titles.get(name) or lang.label(name)
     built_in = lang.t("checkup.version_builtin", name=name)
     model = lang.t("checkup.version", name=name, version=str(version)) if version is not None else built_in
     meta = [(lang.t("result.model"), model)] if name else []
@@ -210,7 +210,7 @@ def _reading(
         "meta": tuple(meta),
         "passport": passport,
         "several": several,
-        "labels": tuple(Label(name=n, title=pretty(n)) for n in labels),
+        "labels": tuple(Label(name=n, title=lang.label(n)) for n in labels),
         "feedback": bool(labels),
         "limits": checkup.limits if checkup else (),
     }
@@ -231,14 +231,14 @@ def _reading(
         **common,
         state="answered",
         says=lang.t("result.finds") if several else lang.t("result.most_like"),
-        headline=lang.listed(_capital(pretty(n)) for n in called) or lang.t("result.nothing"),
+        headline=lang.listed(_capital(lang.label(n)) for n in called) or lang.t("result.nothing"),
         **_flag(probabilities, thresholds, lang),
         bars=tuple(_bar(n, probabilities[n], thresholds.get(n), n in called, lang) for n in order),
         inwords=tuple(_point(n, checkup, lang) for n in about if checkup and n in points),
         heats=tuple(
             Heat(
                 index=i,
-                label=pretty(n),
+                label=lang.label(n),
                 uri=_uri(evidence[n], "image/png"),
                 first=n == (sought or (called or order)[0]),
             )
@@ -253,12 +253,12 @@ def _point(label: str, checkup: CheckUp, lang: Language) -> str:
     words = in_words(checkup, label, checkup.points[label], lang)
     if not words or label == checkup.positive:
         return words
-    return lang.t("result.point", label=_capital(pretty(label)), words=words[:1].lower() + words[1:])
+    return lang.t("result.point", label=_capital(lang.label(label)), words=words[:1].lower() + words[1:])
 
 
 def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language) -> dict[str, Any]:
     looks_like = str(said["refused"].get("looks_like") or "")
-    what = titles.get(looks_like) or pretty(looks_like)
+    what = titles.get(looks_like) or lang.label(looks_like)
     return {
         "headline": lang.t("refused.headline" if said.get("model") else "refused.none"),
         "because": lang.t("refused.because"),
@@ -278,7 +278,7 @@ def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | N
     def said(key: str, n: str) -> str:
         return lang.t(
             f"result.{key}",
-            label=_capital(pretty(n)),
+            label=_capital(lang.label(n)),
             percent=lang.percent(probabilities[n]),
             limit=lang.percent(counting[n]),
         )
@@ -294,7 +294,7 @@ def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | N
 
 def _bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:
     return Bar(
-        label=pretty(label),
+        label=lang.label(label),
         percent=lang.percent(p),
         width=round(100 * min(max(p, 0), 1), 1),
         limit=None if limit is None else round(100 * min(max(limit, 0), 1), 1),

@@ -149,7 +149,7 @@ class Service:
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
         """The evaluation passport, by default of the version in production. Raises UnknownError."""
         if not self.store.has(name):
-            if name in starter.NAMES and version is None:
+            if version is None and name in starter.names():
                 return starter.load(name).card
             raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
         return self.store.get(name, version, report=False).card

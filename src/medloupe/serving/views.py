@@ -10,7 +10,7 @@ from medloupe.serving.emblem import Emblem, emblem
 from medloupe.serving.language import Language
 
 if TYPE_CHECKING:
-    from medloupe.serving.catalog import CheckUp, Point
+    from medloupe.serving.catalog import CheckUp, Hardship, Point
 
 _MOST = 40  # operating points named on a page
 
@@ -33,6 +33,15 @@ class PointView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HardshipView:
+    """A change of the pictures and what it does to the AUC, "−0.06 (−0.09 to −0.03)". refused: share, or ""."""
+
+    title: str
+    auc: str
+    refused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """A check-up as it is introduced. good: how well it works. doubt: what must be said first, or "". basis: what that
     rests on. passport: path of its report, or ""."""
@@ -49,26 +58,22 @@ class Card:
     limits: tuple[str, ...]
     lead: str
     passport: str
-
-
-def pretty(label: str) -> str:
-    """A label as people read it: "ground_glass" → "ground glass", "PNEUMONIA" → "Pneumonia"; COVID and MEL stay."""
-    text = label.replace("_", " ").strip() or label
-    return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text
+    weakest: str = ""
+    hardships: tuple[HardshipView, ...] = ()
 
 
 def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     """How a check-up is introduced."""
     sought = checkup.positive
     order = sorted(checkup.labels, key=lambda name: name != sought)
-    labels = tuple(Label(name=n, title=pretty(n), sought=n == sought) for n in order)
+    labels = tuple(Label(name=n, title=lang.label(n), sought=n == sought) for n in order)
     shown = (
         [sought]
         if sought is not None and sought in checkup.points
         else [n for n in checkup.labels if n in checkup.points]
     )
     points = tuple(
-        PointView(label=pretty(n), words=words)
+        PointView(label=lang.label(n), words=words)
         for n in shown[:_MOST]
         if (words := in_words(checkup, n, checkup.points[n], lang))
     )
@@ -82,7 +87,7 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     low = (checkup.auc or {}).get("low")
     return Card(
         name=checkup.name,
-        title=checkup.title,
+        title=lang.checkup(checkup),
         version=checkup.version,
         emblem=emblem(checkup.name),
         labels=labels,
@@ -93,6 +98,8 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
         limits=checkup.limits,
         lead=_lead(checkup, labels, lang),
         passport=passport,
+        weakest=_weakest(checkup, lang),
+        hardships=tuple(_hardship(h, lang) for h in checkup.hardships),
     )
 
 
@@ -106,11 +113,41 @@ def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
     return lang.one_in(key, 1 - point.specificity, found=lang.hundred(point.sensitivity))
 
 
+def _weakest(checkup: CheckUp, lang: Language) -> str:
+    """Which changes weaken it by more than chance explains, the worst first; "" where that was not measured."""
+    judged = [h for h in checkup.hardships if h.value is not None and h.high is not None]
+    fallen = sorted((h.value or 0, _hardship_title(h, lang)) for h in judged if (h.high or 0) < 0)[:3]
+    if fallen:
+        return lang.t("stress.weakest", changes=lang.listed(name for _, name in fallen))
+    return lang.t("stress.steady") if judged else ""
+
+
+def _hardship(h: Hardship, lang: Language) -> HardshipView:
+    def signed(x: float | None) -> str:
+        return ("−" if (x or 0) < 0 else "+") + lang.number(abs(x or 0), 2)
+
+    auc = "–" if h.value is None else signed(h.value)
+    if h.low is not None and h.high is not None:
+        auc = lang.t("stress.range", value=auc, low=signed(h.low), high=signed(h.high))
+    return HardshipView(
+        title=_hardship_title(h, lang), auc=auc, refused="" if h.refused is None else lang.percent(h.refused)
+    )
+
+
+def _hardship_title(h: Hardship, lang: Language) -> str:
+    """In the reader's language; a change that this version does not know stays English."""
+    key = f"stress.{h.name}"
+    return lang.t(key) if lang.has(key) else h.title
+
+
 def _basis(checkup: CheckUp, lang: Language) -> str:
     if not checkup.images:
         return lang.t("checkup.builtin") if checkup.version is None else ""
     basis = lang.t("checkup.basis", n=checkup.images)
-    return lang.t("checkup.basis_data", basis=basis, data=checkup.data_name) if checkup.data_name else f"{basis}."
+    said = lang.t("checkup.basis_data", basis=basis, data=checkup.data_name) if checkup.data_name else f"{basis}."
+    if not checkup.adapted_to:
+        return said
+    return f"{said} {lang.t('checkup.adapted', n=checkup.adapted_cases, data=checkup.adapted_to)}"
 
 
 def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:

@@ -21,6 +21,7 @@ from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import MAX_BODY, MAX_IMAGES, read
 from medloupe.serving.journal import Entry
+from medloupe.serving.language import Language
 from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.service import PREVIEW, Service
 from medloupe.tables import now
@@ -66,7 +67,7 @@ async def choose(request: Request) -> Response:
     require(request, "viewer")
     language = lang(request)
     service = service_of(request)
-    cards = [views.card(c, language) for c in service.catalog.all() if c.version is not None]
+    cards = [views.card(c, language) for c in service.catalog.all() if c.novelty is not None]
     return _asking(
         request,
         title=language.t("choose.title"),
@@ -102,7 +103,7 @@ async def _result(request: Request, name: str | None) -> Response:
     person = require(request, "clinician")
     service, language = service_of(request), lang(request)
     checkup = None if name is None else service.catalog.get(name)
-    titles = _titles(service)
+    titles = _titles(service, language)
     found: list[readings.Reading] = []
     status = 200
     with admission(request).room() as room, ExitStack() as at_work:
@@ -125,7 +126,7 @@ async def _result(request: Request, name: str | None) -> Response:
     alone = len(found) == 1
     if request.headers.get("x-part") and alone:
         return page(request, "reading.html", status, reading=found[0])
-    title = checkup.title if checkup else language.t("choose.title")
+    title = language.checkup(checkup) if checkup else language.t("choose.title")
     return page(request, "result.html", status if alone else 200, tab="home", title=title, readings=found)
 
 
@@ -141,12 +142,12 @@ async def history(
     service, language = service_of(request), lang(request)
     found = await asyncio.to_thread(service.journal.mine, person, before, _PAGE)
     tasks = {c.name: c.task for c in service.catalog.all()}
-    titles = _titles(service)
+    titles = _titles(service, language)
     entries = [
         {
             "id": e.id,
             "headline": readings.summary(e.answer, tasks.get(e.model) == "multilabel", language),
-            "title": titles.get(e.model) or views.pretty(e.model) or language.t("choose.title"),
+            "title": titles.get(e.model) or language.label(e.model) or language.t("choose.title"),
             "at": language.date(e.at),
             "said": readings.feedback_words(e, language),
         }
@@ -175,7 +176,7 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
         entry,
         checkup,
         language,
-        titles=_titles(service),
+        titles=_titles(service, language),
         picture=picture,
         passport=_passport(service, checkup) if checkup else "",
     )
@@ -185,7 +186,7 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
         tab="history",
         reading=reading,
         thanks=thanks,
-        known=entry.model in _titles(service),
+        known=entry.model in _titles(service, language),
         said=readings.feedback_words(entry, language),
     )
 
@@ -243,8 +244,8 @@ async def docs(request: Request) -> Response:
     return page(request, "docs.html", routes=routes, base=str(request.base_url).rstrip("/"))
 
 
-def _titles(service: Service) -> dict[str, str]:
-    return {c.name: c.title for c in service.catalog.all()}
+def _titles(service: Service, language: Language) -> dict[str, str]:
+    return {c.name: language.checkup(c) for c in service.catalog.all()}
 
 
 def _passport(service: Service, checkup: CheckUp) -> str:

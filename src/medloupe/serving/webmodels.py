@@ -216,12 +216,17 @@ def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[s
         count = (c.get("data") or {}).get("labelled")
         return "–" if count is None else language.number(count)
 
+    def adapted(c: Mapping[str, Any]) -> str:
+        said = c.get("adapted") or {}
+        return f"{said.get('data')} ({language.number(said.get('n') or 0)})" if said else "–"
+
     return [
         row("row_auc", metric("auc")),
         row("row_accuracy", metric("balanced_accuracy")),
         row("row_calibration", metric("ece")),
         row("row_images", images),
         row("row_judged", scheme),
+        *([row("row_adapted", adapted)] if any(c.get("adapted") for c in cards) else []),
         row("row_labels", lambda c: ", ".join(c["labels"][:20])),
     ]
 
