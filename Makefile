@@ -8,7 +8,7 @@ NAME   ?= demo
 HOST   := 127.0.0.1
 PORT   := 8000
 
-.PHONY: demo serve test check format clean
+.PHONY: demo serve starters test check format clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,9 +20,14 @@ $(VENV)/installed: pyproject.toml
 demo: $(VENV)/installed
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/python scripts/demo.py --name $(NAME) $(DATA)
 
-# The web page and the API on http://HOST:PORT/, with the models that `make demo` made.
+# The web page and the API on http://HOST:PORT/, with the shipped check-ups and the models that `make demo` made.
 serve: $(VENV)/installed
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/medloupe serve --host $(HOST) --port $(PORT)
+
+# Every shipped check-up again, from the data folder; fails where a figure leaves its recorded interval.
+starters: $(VENV)/installed
+	$(BIN)/python scripts/build_starters.py --data $(or $(DATA),../shared/data)
+	$(BIN)/python scripts/checkups_page.py
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ from medloupe.training import train
 from starters import STARTERS, Starter
 
 GUARDED = ("auc", "balanced_accuracy")  # figures that must stay within their recorded intervals
+STRESSED = 100  # images, each in twenty ways
 ROUNDED = 0.02  # how far a probability may move by packing
 _GONE = ("created", "seconds", "reused", "version")  # of a card: what differs from build to build
 _ROUNDS = 30
@@ -53,7 +54,7 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
         alike = [sights[n] for n, kind in KINDS.items() if kind == one.kind and n != one.data]
         others = [sights[n] for n, kind in KINDS.items() if kind != one.kind]
         model = replace(model, novelty=contrasted(model.novelty, sights[one.data], alike, others))
-        stressed = stress.stress(model, dataset, progress=say)
+        stressed = stress.stress(model, dataset, images=STRESSED, progress=say)
     return replace(model, card=_card(one, model, stress.as_card(stressed)))
 
 

@@ -12,7 +12,8 @@ import tiny
 from medloupe.errors import ModelFileError, UnknownError
 from medloupe.model import Model
 from medloupe.serving import catalog as module
-from medloupe.serving.catalog import Catalog, CheckUp
+from medloupe.serving.catalog import Catalog
+from medloupe.serving.checkup import CheckUp
 from medloupe.store import Store
 
 

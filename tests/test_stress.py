@@ -28,7 +28,7 @@ from medloupe.model import Head, Model
 from medloupe.report import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.serving import views
-from medloupe.serving.catalog import CheckUp
+from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language
 from medloupe.store import Store
 from medloupe.stress import Stressed, as_card, stress

@@ -24,7 +24,7 @@ from medloupe.records import Prediction, Refusal
 from medloupe.rules import Rules
 from medloupe.serving import readings, views
 from medloupe.serving.asking import Answer
-from medloupe.serving.catalog import CheckUp, Point
+from medloupe.serving.checkup import CheckUp, Point
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.language import language

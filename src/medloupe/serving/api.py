@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medloupe.errors import ImageError, UnknownError
 from medloupe.people import Person
 from medloupe.serving.auth import require
-from medloupe.serving.catalog import CheckUp
+from medloupe.serving.checkup import CheckUp
 from medloupe.serving.download import Download
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import JsonRoute, flag, read

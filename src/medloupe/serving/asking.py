@@ -22,7 +22,8 @@ from medloupe.records import Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.runtime import run, run_tail
 from medloupe.serving.cache import Sessions
-from medloupe.serving.catalog import Catalog, CheckUp
+from medloupe.serving.catalog import Catalog
+from medloupe.serving.checkup import CheckUp
 from medloupe.tails import joined
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medloupe.serving.catalog import CheckUp
+    from medloupe.serving.checkup import CheckUp
 
 CODES = ("en", "fr")
 COOKIE = "medloupe_language"

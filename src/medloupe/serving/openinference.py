@@ -25,7 +25,7 @@ from medloupe.records import Prediction
 from medloupe.serving import tensors
 from medloupe.serving.api import FAILURES, admission, note, service_of
 from medloupe.serving.auth import require
-from medloupe.serving.catalog import CheckUp
+from medloupe.serving.checkup import CheckUp
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import MAX_IMAGES, body
 from medloupe.serving.service import Answer, Service

@@ -20,7 +20,7 @@ from medloupe.runtime import run
 from medloupe.serving.graphs import machine, open_optimised, optimised
 
 if TYPE_CHECKING:
-    from medloupe.serving.catalog import CheckUp
+    from medloupe.serving.checkup import CheckUp
 
 ROUNDS = 15
 WORTHWHILE = 1.05  # times faster, from which another precision than the one trained in is taken

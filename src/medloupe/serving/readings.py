@@ -17,7 +17,7 @@ from medloupe.serving.views import Label, in_words
 if TYPE_CHECKING:
     from medloupe.decoding import Preview
     from medloupe.serving.asking import Answer
-    from medloupe.serving.catalog import CheckUp
+    from medloupe.serving.checkup import CheckUp
     from medloupe.serving.errors import HttpError
     from medloupe.serving.journal import Entry
 

@@ -25,7 +25,8 @@ from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer
 from medloupe.serving.asking import Asker
 from medloupe.serving.cache import Sessions
-from medloupe.serving.catalog import Catalog, CheckUp
+from medloupe.serving.catalog import Catalog
+from medloupe.serving.checkup import CheckUp
 from medloupe.serving.journal import Journal
 from medloupe.serving.precisions import Precisions
 from medloupe.serving.priority import give_way

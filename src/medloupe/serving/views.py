@@ -10,7 +10,7 @@ from medloupe.serving.emblem import Emblem, emblem
 from medloupe.serving.language import Language
 
 if TYPE_CHECKING:
-    from medloupe.serving.catalog import CheckUp, Hardship, Point
+    from medloupe.serving.checkup import CheckUp, Hardship, Point
 
 _MOST = 40  # operating points named on a page
 

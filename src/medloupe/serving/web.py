@@ -16,7 +16,7 @@ from medloupe.errors import ImageError, MedloupeError
 from medloupe.serving import readings, views, webmodels, webpeople
 from medloupe.serving.api import admission, audit, note, service_of
 from medloupe.serving.auth import check_csrf, require
-from medloupe.serving.catalog import CheckUp
+from medloupe.serving.checkup import CheckUp
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import MAX_BODY, MAX_IMAGES, read

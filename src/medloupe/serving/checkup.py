@@ -1,0 +1,185 @@
+"""One version of a model as serving holds it: what is needed to answer and to introduce it, not the whole card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medloupe.model import Model, probabilities
+from medloupe.novelty import Novelty
+from medloupe.rules import Rules
+from medloupe.tails import Tail
+
+_MOST_HARDSHIPS = 60  # read from a card
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A label's operating point. sensitivity, specificity: measured shares, None where there is none."""
+
+    threshold: float | None
+    sensitivity: float | None
+    specificity: float | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardship:
+    """What a change of the pictures does (stress.py). name: of the change; title: in English. value, low, high: of the
+    AUC's difference to unchanged pictures. refused: share of pictures refused."""
+
+    name: str
+    title: str
+    value: float | None
+    low: float | None
+    high: float | None
+    refused: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckUp:
+    """One version of a model, ready to answer: what is needed for that and for introducing it, not the whole card.
+
+    network, network_sha256: the ONNX file that runs. tail: the tuned upper stages that run after it, if any. whole: the
+    file answers by itself, with outputs `logits` and `heatmap`; else it is a backbone, `weight` float32 (K, d) and
+    `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
+    on. adapted_to: name of the data whose adapted_cases its percentages and lines were fitted to, if any. precision: of
+    the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
+    network that it was trained on, whatever runs.
+    """
+
+    name: str
+    version: int | None
+    created: str
+    title: str
+    rules: Rules
+    size: int
+    network: Path
+    network_sha256: str
+    tail: Tail | None
+    whole: bool
+    weight: np.ndarray
+    bias: np.ndarray
+    novelty: Novelty | None
+    positive: str | None
+    points: Mapping[str, Point]
+    auc: Mapping[str, Any] | None
+    data_name: str
+    images: int | None
+    licence: str
+    intended_use: str
+    limits: tuple[str, ...]
+    adapted_to: str = ""
+    adapted_cases: int = 0
+    precision: str = "fp32"
+    precisions: tuple[str, ...] = ("fp32",)
+    base: str = ""
+    hardships: tuple[Hardship, ...] = ()
+
+    @property
+    def task(self) -> str:
+        return self.rules.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.rules.labels
+
+    def logits(self, embedding: np.ndarray) -> np.ndarray:
+        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
+        return embedding[:, : self.weight.shape[1]] @ self.weight.T + self.bias
+
+    def contributions(self, feature_map: np.ndarray) -> np.ndarray:
+        """What each place adds to each logit, float32 (K, h, w), of one map (D, h, w)."""
+        used = feature_map[: self.weight.shape[1]]
+        return (self.weight @ used.reshape(len(used), -1)).reshape(-1, *used.shape[1:])
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float64, as many as logits."""
+        return probabilities(logits.astype(np.float64), self.task)
+
+    @classmethod
+    def of(cls, model: Model) -> CheckUp:
+        """What serving needs of a model."""
+        card = model.card
+        data = card.get("data") or {}
+        adapted = found if isinstance(found := card.get("adapted"), Mapping) else {}
+        auc = (card.get("metrics") or {}).get("auc")
+        whole = model.onnx is not None
+        used = np.flatnonzero(model.head.weight.any(0))
+        depth = int(used[-1]) + 1 if len(used) else 1
+        return cls(
+            name=model.name,
+            version=model.version,
+            created=str(card.get("created") or ""),
+            title=str(card.get("title") or title(model.name)),
+            rules=Rules.of(card),
+            size=model.backbone.card.input_size,
+            network=model.onnx or model.backbone.path,
+            network_sha256=model.backbone.sha256,
+            tail=model.tail,
+            whole=whole,
+            weight=np.ascontiguousarray(model.head.weight[:, : 1 if whole else depth]),
+            bias=model.head.bias,
+            novelty=model.novelty,
+            positive=card.get("positive"),
+            points={row["label"]: _point(row["operating_point"]) for row in card.get("per_label") or ()},
+            auc=auc if isinstance(auc, Mapping) else None,
+            data_name=str(data.get("name") or ""),
+            images=data.get("labelled"),
+            licence=str(card.get("licence") or ""),
+            intended_use=str(card.get("intended_use") or ""),
+            limits=tuple(card.get("limits") or ()),
+            adapted_to=str(adapted.get("data") or ""),
+            adapted_cases=int(adapted.get("n") or 0),
+            base=model.backbone.sha256,
+            hardships=tuple(_hardships(card.get("stress"))),
+        )
+
+
+def _hardships(entry: Any) -> Iterator[Hardship]:
+    """Those of a card's entry `stress` that alter its pictures at all; cards come from elsewhere, so nothing is taken
+    for granted."""
+
+    def inner(x: Any, key: str) -> Any:
+        return x.get(key) if isinstance(x, Mapping) else None
+
+    def number(x: Any) -> float | None:
+        return float(x) if isinstance(x, int | float) and math.isfinite(x) else None
+
+    rows = inner(entry, "changes")
+    for row in rows[:_MOST_HARDSHIPS] if isinstance(rows, list) else ():
+        if inner(row, "altered") and (kind := str(inner(row, "kind") or "")):
+            difference = inner(inner(row, "auc"), "difference")
+            strength = inner(row, "strength")
+            yield Hardship(
+                name=str(inner(row, "change")),
+                title=f"{kind} ({strength})" if strength else kind,
+                value=number(inner(difference, "value")),
+                low=number(inner(difference, "low")),
+                high=number(inner(difference, "high")),
+                refused=number(inner(inner(row, "refused"), "value")),
+            )
+
+
+def title(name: str) -> str:
+    """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
+    words = name.replace("-", " ").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    def value(key: str) -> float | None:
+        figure = entry.get(key)
+        return figure.get("value") if isinstance(figure, Mapping) else figure
+
+    return Point(
+        threshold=entry.get("threshold"),
+        sensitivity=value("sensitivity"),
+        specificity=value("specificity"),
+        words=str(entry.get("words") or ""),
+    )
