@@ -5,8 +5,8 @@
 As scripts/build_starters.py does it for what is shipped, but a third of every set's groups (patients, copies) is put
 aside, three times, each group once: novelty and contrast are fitted on the others and asked about the third, unchanged
 and changed; about the thirds of all other sets; about kinds that took no part in the contrast (histology, retinal
-layers, blood smears, photographs that come with scikit-image, noise, pages and photographs in grey made here); and,
-with a kind left out of the contrast, about that kind. A router over all is asked where each picture of the thirds
+layers, blood smears, photographs that come with scikit-image, in colour and in grey); and, with a kind left out of the
+contrast, about that kind. A router over all is asked where each picture of the thirds
 belongs. Embeddings are cached in a temporary home, or where MEDLOUPE_HOME says.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import medloupe
 from medloupe.backbones import backbone
@@ -55,17 +55,13 @@ def unseen(data: Path) -> dict[str, np.ndarray]:
     for name, labels in UNSEEN.items():
         records = medloupe.read(data / name, labels=labels).records[:120]
         found[name] = kinds.embedded([load(r.image, 512) for r in records])
-    cats = [r.image for r in medloupe.read(data / "cats_dogs").records[:80]]
-    found["photographs in grey"] = kinds.embedded([_grey(p) for p in cats if isinstance(p, Path)])
     found["scikit-image's photographs"] = kinds.embedded(_bundled())
-    rng = np.random.default_rng(1)
-    found["noise"] = kinds.embedded([rng.integers(0, 256, (224, 224, 3), np.uint8) for _ in range(30)])
-    found["pages of words"] = kinds.embedded([_page(rng) for _ in range(30)])
+    found["the same in grey"] = kinds.embedded([_grey(p) for p in _bundled()])
     return found
 
 
-def _grey(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("L").convert("RGB"))
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
 
 
 def _bundled() -> list[np.ndarray]:
@@ -80,15 +76,6 @@ def _bundled() -> list[np.ndarray]:
     for name in ("motorcycle_left.png", "rocket.jpg", "text.png", "page.png", "gravel.png", "logo.png"):
         pictures.append(np.asarray(Image.open(folder / name).convert("RGB")))
     return pictures
-
-
-def _page(rng: np.random.Generator) -> np.ndarray:
-    words = ["the", "patient", "was", "seen", "on", "monday", "with", "a", "cough", "invoice", "amount", "due", "date"]
-    page = Image.new("RGB", (620, 877), tuple(int(v) for v in rng.integers(225, 256, 3)))
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=int(rng.integers(11, 26)))
-    for y in range(30, 840, int(rng.integers(18, 40))):
-        draw.text((30, y), " ".join(rng.choice(words, int(rng.integers(4, 12)))), fill=(20, 20, 20), font=font)
-    return np.asarray(page)
 
 
 def fitted(own: str, parts: Mapping[str, Sights], without: str = "", seed: int = 0) -> Novelty:
@@ -112,6 +99,7 @@ def thirds(sights: Mapping[str, Sights], seed: int) -> dict[str, np.ndarray]:
 
 
 def refused(novelty: Novelty, embedding: np.ndarray) -> float:
+    """Share of embeddings (N, D)."""
     return float((novelty.score(embedding.astype(np.float32)) > 1).mean()) if len(embedding) else float("nan")
 
 

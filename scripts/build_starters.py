@@ -27,6 +27,7 @@ import numpy as np
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe import console, shipping, starter, stress
+from medloupe.card import refusal_limit, refusing
 from medloupe.features import embed, scan
 from medloupe.model import Model
 from medloupe.network import Network
@@ -36,6 +37,7 @@ from medloupe.training import train
 from starters import STARTERS, Starter
 
 GUARDED = ("auc", "balanced_accuracy")  # figures that must stay within their recorded intervals
+FALL = 0.1  # of the AUC under a change, from which on it is warned of
 STRESSED = 100  # images, each in twenty ways
 ROUNDED = 0.02  # how far a probability may move by packing
 _GONE = ("created", "seconds", "reused", "version")  # of a card: what differs from build to build
@@ -60,6 +62,8 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
 
 def _card(one: Starter, model: Model, stressed: dict[str, Any]) -> dict[str, Any]:
     card = {k: v for k, v in model.card.items() if k not in _GONE}
+    limits = [text for text in card["limits"] if not text.startswith("Pictures unlike all that it was trained on")]
+    assert model.novelty is not None
     return {
         **card,
         "title": one.title,
@@ -67,17 +71,31 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any]) -> dict[str, Any
         "kind": one.kind,
         "licence": one.licence,
         "data": {**card["data"], "licence": one.licence, "citation": one.citation},
-        "limits": [*one.weaknesses, *card["limits"]],
+        "limits": [*one.weaknesses, *limits, refusal_limit(model.novelty), *_accepted_but_bad(stressed)],
+        "novelty": refusing(model.novelty),
         "stress": stressed,
     }
 
 
-def packed(model: Model, dataset: Dataset) -> tuple[Model, Path]:
-    """Written to a temporary folder and read back; its card says what that cost and what it takes to answer.
+def _accepted_but_bad(stressed: dict[str, Any]) -> list[str]:
+    """A warning of changes under which most pictures are answered, but much worse."""
+    bad = []
+    for row in stressed["changes"]:
+        fallen = (row["auc"].get("difference") or {}).get("value")
+        if fallen is not None and fallen < -FALL and row["refused"]["value"] < 0.5:
+            name = f"{row['kind']} ({row['strength']})" if row["strength"] else row["kind"]
+            bad.append(f"{name}, AUC {row['auc']['value']:.2f}")
+    whole = stressed["unchanged"]["auc"]["value"]
+    if not bad:
+        return []
+    return [f"Such pictures are mostly answered, but badly (unchanged: AUC {whole:.2f}): {'; '.join(bad)}."]
+
+
+def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
+    """Written to a folder and read back; its card says what that cost and what it takes to answer.
 
     Raises SystemExit where packing moved a probability too far.
     """
-    folder = Path(tempfile.mkdtemp()) / model.name
     shipped = shipping.pack(model, folder)
     found = scan(dataset)
     before, after = (m.head.probabilities(embed(found, m.backbone, tail=m.tail).embeddings) for m in (model, shipped))
@@ -89,7 +107,7 @@ def packed(model: Model, dataset: Dataset) -> tuple[Model, Path]:
         **shipped.card,
         "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(shipped)},
     }
-    return shipping.pack(replace(shipped, card=card), folder), folder
+    return shipping.pack(replace(shipped, card=card), folder)
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
@@ -115,8 +133,10 @@ def fallen(model: Model) -> list[str]:
     said = []
     for name in GUARDED:
         now, then = model.card["metrics"][name]["value"], recorded[name]
-        if now is None or not then["low"] <= now <= then["high"]:
-            said.append(f"{model.name}: {name} is {now}, outside {then['low']:.3f} to {then['high']:.3f}")
+        if None in (now, then["low"], then["high"]):
+            said.append(f"{model.name}: {name} has no interval to be held against")
+        elif not then["low"] <= now <= then["high"]:
+            said.append(f"{model.name}: {name} is {now:.3f}, outside {then['low']:.3f} to {then['high']:.3f}")
     return said
 
 
@@ -131,17 +151,20 @@ def main() -> None:
     chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
     if not chosen:
         parser.error(f"there are {', '.join(s.name for s in STARTERS)}")
+    os.environ["MEDLOUPE_HOME"] = str(told.home)
     sights = gathered(told.data, told.home)
     wrong: list[str] = []
     for one in chosen:
         print(f"{one.name}: {one.title}", file=sys.stderr)
         model = built(one, told.data, told.home, sights)
-        shipped, folder = packed(model, one.read(told.data))
-        out = [] if told.accept else fallen(shipped)
-        wrong += out
-        if not out:
-            shutil.rmtree(starter.CHECKUPS / one.name, ignore_errors=True)
-            shutil.copytree(folder, starter.CHECKUPS / one.name)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / one.name
+            shipped = packed(model, one.read(told.data), folder)
+            out = [] if told.accept else fallen(shipped)
+            wrong += out
+            if not out:
+                shutil.rmtree(starter.CHECKUPS / one.name, ignore_errors=True)
+                shutil.copytree(folder, starter.CHECKUPS / one.name)
         auc = shipped.card["metrics"]["auc"]
         won = (shipped.card.get("finetuning") or {}).get("winner", "linear")
         print(f"{one.name}: AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {won}", file=sys.stderr)

@@ -10,8 +10,9 @@ from medloupe import starter
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "checkups.md"
 _ASIDE = (
-    "Figures in brackets are 95 % intervals over patients or groups of copies. Nothing was judged on pictures that a"
-    " head or network had learned from: by cross-validation, or on the test split that the data brings."
+    "Figures in brackets are 95 % intervals over patients or groups of copies. In the tables every"
+    " picture was judged by a head and a network that had not learned from it: by cross-validation, or on the test"
+    " split that the data brings."
 )
 
 
@@ -78,7 +79,8 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         )
     out += ["", "Known weaknesses:", ""]
     out += [f"- {sentence}" for sentence in (*(w["text"] for w in card["warnings"]), *_own_limits(card))]
-    out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"]), ""]
+    out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"])]
+    out += [f"- {' '.join(card['stress']['basis'])}", ""]
     return out
 
 

@@ -7,6 +7,9 @@ pictures, each in a dozen ways, take minutes. Only embeddings are kept, never pi
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +18,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
+from medloupe import disturb, rephotograph
+from medloupe.audit import audit
 from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, workable
-from medloupe.errors import MedloupeError
-from medloupe.images import decode, load
+from medloupe.features import embed, scan
+from medloupe.files import write_atomically
+from medloupe.images import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
 from medloupe.runtime import run, session
 
@@ -81,12 +87,24 @@ def gathered(data: Path, home: Path, names: Sequence[str] = tuple(KINDS)) -> dic
     """Sights of these data sets; what lies under home already is taken from there."""
     found = {}
     for name in names:
-        kept = home / "kinds" / f"{name}.npz"
+        pictures, groups = _drawn() if name == "drawn" else _pictures(data / name)
+        kept = home / "kinds" / f"{name}-{_key(pictures, groups)}.npz"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            _write(kept, _looked(*(_drawn() if name == "drawn" else _pictures(data / name))))
+            _write(kept, _looked(pictures, groups))
         found[name] = _read(kept)
     return found
+
+
+def _key(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> str:
+    """All that sights depend on, in short."""
+    made = hashlib.sha256(f"{backbone().sha256} {FITTING} {CHANGED} {[c.name for c in USED]}".encode())
+    for module in (disturb, rephotograph):
+        made.update(inspect.getsource(module).encode())
+    for picture, group in zip(pictures, groups, strict=True):
+        content = picture.tobytes() if isinstance(picture, np.ndarray) else picture.read_bytes()
+        made.update(hashlib.sha256(content).digest() + group.encode())
+    return made.hexdigest()[:16]
 
 
 def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: Sequence[Sights]) -> Novelty:
@@ -108,8 +126,14 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
     sides = [boundary(own.part(fold != f)).side(sketched(own.plain[fold == f])) for f in range(FOLDS)]
     changed = {name: sketched(e) for name, e in own.changed.items() if name not in without}
     changed[""] = sketched(own.plain)
-    drawn = boundary(own).moved(np.concatenate(sides))
-    return replace(novelty, contrast=drawn.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed))
+    apart = np.concatenate(sides)  # of its own pictures, each by a boundary drawn without its group
+    drawn = boundary(own)
+    moved = drawn.moved(apart)
+    return replace(
+        novelty,
+        contrast=moved.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed),
+        own_refused=max(novelty.own_refused, float((apart + moved.bias - drawn.bias <= 0).mean())),
+    )
 
 
 def _grey(sights: Sights) -> bool:
@@ -122,12 +146,16 @@ def _grey(sights: Sights) -> bool:
 
 
 def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
-    """At most MOST pictures of a data set by whole groups, and the group of each."""
+    """At most MOST pictures of a data set by whole patients, and the group of each: what the audit holds together."""
     data = medloupe.read(folder, labels=LABELS.get(folder.name))
     group = [r.patient or r.id for r in data.records]
     rank = {g: i for i, g in enumerate(np.random.default_rng(0).permutation(sorted(set(group))).tolist())}
     rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:MOST]
-    return [data.records[i].image for i in rows], [group[i] for i in rows]
+    part = replace(data, records=tuple(data.records[i] for i in rows))
+    features = embed(scan(part), backbone())
+    groups = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))
+    readable = [r for r in part.records if r.id in groups]
+    return [r.image for r in readable], [str(groups[r.id]) for r in readable]
 
 
 def _drawn() -> tuple[list[Path | np.ndarray], list[str]]:
@@ -169,18 +197,12 @@ def _chart(rng: np.random.Generator) -> np.ndarray:
 
 
 def _looked(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> Sights:
-    """Every picture as it is, and some in every way; what cannot be read is left out."""
-    readable, kept = [], []
-    for picture, group in zip(pictures, groups, strict=True):
-        try:
-            readable.append(workable(decode(picture)))
-            kept.append(group)
-        except MedloupeError:
-            continue
-    step = max(1, len(readable) // CHANGED)
-    rows = np.arange(0, len(readable), step)[:CHANGED]
-    changed = {c.name: embedded([c(readable[i]) for i in rows]) for c in USED}
-    return Sights(plain=embedded(readable), groups=np.array(kept), rows=rows, changed=changed)
+    """Every picture as it is, and some in every way."""
+    opened = [workable(decode(picture)) for picture in pictures]
+    step = max(1, len(opened) // CHANGED)
+    rows = np.arange(0, len(opened), step)[:CHANGED]
+    changed = {c.name: embedded([c(opened[i]) for i in rows]) for c in USED}
+    return Sights(plain=embedded(opened), groups=np.array(groups), rows=rows, changed=changed)
 
 
 def embedded(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -196,7 +218,9 @@ def embedded(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def _write(path: Path, sights: Sights) -> None:
     changed = {f"changed:{name}": e for name, e in sights.changed.items()}
-    np.savez(path, plain=sights.plain, groups=sights.groups, rows=sights.rows, **changed)
+    out = io.BytesIO()
+    np.savez(out, plain=sights.plain, groups=sights.groups, rows=sights.rows, **changed)
+    write_atomically(path, out.getvalue())
 
 
 def _read(path: Path) -> Sights:

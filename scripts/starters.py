@@ -10,28 +10,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import medloupe
+from medloupe import originals
 from medloupe.records import Dataset
-
-RESEARCH = "research only: no licence is stated for these pictures"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
     """One check-up to build. data: its folder. title: as people call it. about: what picture it wants. kind: of
     picture; check-ups of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped
-    to "" is left out. labels: their order where it matters. licence, citation: of the data. weaknesses: sentences for
-    the card's limits."""
+    to "" is left out. labels: their order where it matters. original: the public set that the
+    data is part of, by its name in medloupe.originals. weaknesses: sentences for the card's limits."""
 
     name: str
     data: str
     title: str
     about: str
     kind: str
-    licence: str
-    citation: str
+    original: str
     weaknesses: tuple[str, ...]
     relabel: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+
+    @property
+    def licence(self) -> str:
+        return originals.find(self.original).licence
+
+    @property
+    def citation(self) -> str:
+        return originals.find(self.original).citation
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""
@@ -65,8 +71,7 @@ STARTERS = (
         title="Pneumonia (children's chest X-ray)",
         about="a frontal chest X-ray of a child",
         kind="chest X-ray",
-        licence="CC BY 4.0",
-        citation="Kermany et al., Cell 172(5), 2018, doi:10.1016/j.cell.2018.02.010",
+        original="chest_xray",
         weaknesses=(
             "Trained on children of one to five years from one hospital (Guangzhou); adults look different.",
             "All its pictures were squashed to squares, and training and test folders were collected differently:"
@@ -80,8 +85,7 @@ STARTERS = (
         title="COVID-19 or other pneumonia (chest X-ray)",
         about="a frontal chest X-ray of an adult in whom pneumonia is known or suspected",
         kind="chest X-ray",
-        licence="CC BY-NC-SA 4.0 (images have licences of their own, some non-commercial)",
-        citation="Cohen et al., arXiv:2003.11597 and arXiv:2006.11988",
+        original="covid_chestxray",
         weaknesses=(
             "It tells COVID-19 from other pneumonias, badly, and cannot say that a chest is normal.",
             "Its pictures come from publications and hospitals all over the world: where a picture comes from may weigh"
@@ -96,8 +100,7 @@ STARTERS = (
         title="Malaria (single blood cell)",
         about="one red blood cell cut out of a thin smear under the microscope",
         kind="blood cell",
-        licence="public domain (US National Library of Medicine), cite the paper",
-        citation="Rajaraman et al., PeerJ 6:e4568, 2018, doi:10.7717/peerj.4568",
+        original="cell_images",
         weaknesses=(
             "It judges one cell at a time; a whole field of view must be cut into cells first.",
             "Trained on grey pictures of 50 pixels: the stain's colour, a strong sign, is not used.",
@@ -109,8 +112,7 @@ STARTERS = (
         title="Brain tumour (MRI slice)",
         about="one slice of a brain MRI",
         kind="brain MRI",
-        licence="CC0 (Kaggle), sources with terms of their own",
-        citation="Nickparvar, Kaggle, doi:10.34740/kaggle/dsv/2645886; Cheng, figshare 1512427, 2017",
+        original="brain_tumor_mri",
         weaknesses=(
             "The data names no patients: slices of one patient may stand on both sides, which flatters all figures.",
             "Slices with and without tumours come from different collections, so it may know the collection.",
@@ -123,8 +125,7 @@ STARTERS = (
         title="Diabetic retinopathy, grade (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
-        licence=RESEARCH,
-        citation="ODIR-2019 challenge, odir2019.grand-challenge.org",
+        original="odir5k",
         weaknesses=(
             "Grades were derived from doctors' keywords, not graded by an official scale.",
             "Few severe and proliferative cases; mild ones are often taken for none.",
@@ -137,8 +138,7 @@ STARTERS = (
         title="Diabetic retinopathy, refer or not (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
-        licence=RESEARCH,
-        citation="ODIR-2019 challenge, odir2019.grand-challenge.org",
+        original="odir5k",
         weaknesses=(
             "Grades were derived from doctors' keywords; referable means moderate or worse.",
             "Other diseases of the eye are not looked for.",
@@ -158,8 +158,7 @@ STARTERS = (
         title="Breast lesion (ultrasound)",
         about="a breast ultrasound picture",
         kind="breast ultrasound",
-        licence="CC BY 4.0",
-        citation="Al-Dhabyani et al., Data in Brief 28:104863, 2020",
+        original="busi",
         weaknesses=(
             "No patient is named in the data: several pictures of one patient may stand on both sides.",
             "Callipers and text burnt into the pictures go with lesions; without them it may do worse.",
@@ -171,8 +170,7 @@ STARTERS = (
         title="Skin lesion (dermoscopy)",
         about="a dermoscopic picture of one skin lesion",
         kind="dermoscopy",
-        licence="CC BY-NC 4.0, non-commercial",
-        citation="Tschandl, Rosendahl, Kittler, Scientific Data 5:180161, 2018",
+        original="ham10000",
         weaknesses=(
             "Two in three lesions are harmless moles; of the rarest kinds it saw a few dozen.",
             "Hardly any dark skin among its patients (Austria, Australia).",
@@ -185,8 +183,7 @@ STARTERS = (
         title="Mpox or a look-alike (photograph of skin)",
         about="a close photograph of a rash",
         kind="photograph of skin",
-        licence="CC BY-NC-SA 4.0, non-commercial",
-        citation="Ali et al., arXiv:2207.03342",
+        original="msld",
         weaknesses=(
             "181 pictures collected from the web, many of the same patients: a demonstration, no more.",
             "Look-alikes are chickenpox and measles only; healthy skin and other rashes get one of the two answers.",

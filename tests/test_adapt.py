@@ -24,6 +24,7 @@ from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.promotion import FILE, Evidence
 from medloupe.records import Record
+from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate
 from synthetic import of_records
@@ -190,6 +191,16 @@ def test_the_gate_can_compare_them(own: Trained, model: Model, tmp_path: Path) -
     assert found.passed
     store.promote("spots", 2, actor="test")
     assert store.production()["spots"][0] == 2
+
+
+def test_local_cases_can_still_judge_it(own: Trained, model: Model, tmp_path: Path) -> None:
+    """They moved its lines and percentages, but taught it nothing: no other head stands in for it."""
+    data = medloupe.read(ward(tmp_path / "ward"))
+    kept = keep(adapt(model, data))
+    adapted = Store.open().get(kept.name, kept.version)
+    chosen = panel(adapted, data, 300, 0, lambda stage, done, total: None)
+    assert (chosen.judged, len(chosen.records)) == ("model", len(data))
+    assert panel(adapted, medloupe.read(own.data), 300, 0, lambda *_: None).judged != "model"
 
 
 def test_8_bits_would_undo_it(own: Trained, model: Model, tmp_path: Path) -> None:

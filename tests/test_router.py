@@ -15,8 +15,9 @@ import tiny
 from generated import run
 from medloupe import starter
 from medloupe.backbones import backbone
+from medloupe.contrast import Contrast
 from medloupe.errors import StoreError
-from medloupe.novelty import Novelty
+from medloupe.novelty import Novelty, sketch
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
 from medloupe.router import EVOKED, NOBODY, Everyday, Router, everyday, reason
@@ -67,6 +68,20 @@ def test_the_least_foreign_is_chosen_and_never_the_one_asked_is_named() -> None:
     assert router.looks_like(row, "wide") == "narrow"
     assert router.looks_like(row, "narrow") == "wide"
     assert router.looks_like(embeddings(1, 55, kind=8)[0], "narrow") == ""
+
+
+def test_what_is_forgiven_makes_nothing_fit_better() -> None:
+    """One check-up knows other kinds and gives room; the other knows the picture better."""
+    own, plain = embeddings(120, 0), novelty(0)
+    z = sketch(own, LEVELS)
+    generous = replace(Contrast.fit(z, sketch(embeddings(120, 1, 1), LEVELS)), sure=1e-3, room=1.0)
+    far = replace(plain, limit=0.8 * plain.limit, contrast=generous)
+    router = Router({"far": far, "near": plain})
+    row = embeddings(1, 54)[0]
+    scores = router.scores(row)
+    assert scores["far"] < scores["near"] <= 1
+    assert list(router.fitting(row)) == ["near", "far"]
+    assert router.choose(row).name == "near"
 
 
 def test_a_check_up_goes_before_an_everyday_object(checkups: dict[str, Novelty]) -> None:

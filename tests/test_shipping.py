@@ -68,9 +68,11 @@ def test_a_tail_takes_few_bytes_and_its_file_is_made_once(model: Model, tmp_path
     again = shipping.unpack(folder)
     assert again.tail == shipped.tail
     assert again.tail.path.stat().st_mtime_ns == made
-    again.tail.path.write_bytes(b"")  # someone cleared the cache badly
-    again.tail.path.unlink()
-    assert shipping.unpack(folder).tail == shipped.tail
+    whole = again.tail.path.read_bytes()
+    for damaged in (b"", whole[:-1] + bytes([whole[-1] ^ 1])):  # what lies in the cache is not believed
+        again.tail.path.write_bytes(damaged)
+        assert shipping.unpack(folder).tail == shipped.tail
+        assert again.tail.path.read_bytes() == whole
 
 
 def test_it_can_be_exported_and_gone_on_from(model: Model, tmp_path: Path) -> None:
@@ -101,11 +103,15 @@ def test_damage_is_told(model: Model, tmp_path: Path) -> None:
     elsewhere = {**card, "backbone": {**card["backbone"], "sha256": "0"}}
     for wrong in (
         lambda: (folder / "head.npz").write_bytes(b"PK nothing"),
+        lambda: (folder / "head.npz").write_bytes((folder / "head.npz").read_bytes()[:-200]),
         lambda: (folder / "tail.npz").unlink(),
+        lambda: (folder / "tail.npz").write_bytes((folder / "tail.npz").read_bytes()[:-200]),
         lambda: (folder / "card.json").write_text("{"),
         lambda: (folder / "card.json").write_text(json.dumps(elsewhere)),
     ):
-        shipping.pack(model, folder)
+        shipped = shipping.pack(model, folder)
+        assert shipped.tail is not None
+        shipped.tail.path.unlink()  # else the tail is not read from the package again
         wrong()
         with pytest.raises(StoreError, match="spots cannot be read"):
             shipping.unpack(folder)

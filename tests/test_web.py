@@ -433,7 +433,8 @@ def test_a_healthy_label_raises_no_flag(chest: CheckUp) -> None:
 def test_labels_as_people_read_them() -> None:
     labels = ["ground_glass", "ABSCESSES", "COVID", "ILD", "結核", "_"]
     assert [EN.label(n) for n in labels] == ["ground glass", "Abscesses", "COVID", "ILD", "結核", "_"]
-    assert (EN.label("MEL"), FR.label("PNEUMONIA")) == ("melanoma", "pneumonie")  # where there is a word for it
+    assert (EN.label("MEL", "skin"), FR.label("PNEUMONIA", "pneumonia")) == ("melanoma", "pneumonie")
+    assert (EN.label("nv", "teeth"), EN.label("nv")) == ("nv", "nv")  # whose abbreviation it is decides
 
 
 def test_several_findings(chest: CheckUp) -> None:
@@ -460,7 +461,7 @@ def test_a_refusal_gives_no_percentages(chest: CheckUp) -> None:
 def test_what_is_remembered_reads_the_same(chest: CheckUp) -> None:
     said = answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia").prediction.as_json()
     assert readings.summary(said, False, EN) == "Pneumonia, 87%"
-    assert readings.summary(said, False, FR) == "Pneumonie, 87\u202f%"
+    assert readings.summary(said, False, FR) == "Pneumonia, 87\u202f%"
     assert readings.summary({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
 
 

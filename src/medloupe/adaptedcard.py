@@ -65,6 +65,7 @@ def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
         "groups": len(np.unique(groups)),
         "patients": len({r.patient for r in records} - {None}) or None,
         "fingerprint": _fingerprint(fitting),
+        "digests": remembered({fitting.features.digests[row] for row in fitting.rows}),
         "licence": data.origin.get("licence"),
         "from": {"name": model.name, "version": model.version},
         "sensitivity": fitting.sensitivity,

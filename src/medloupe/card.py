@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import __version__, evaluate
+from medloupe import __version__, contrast, evaluate
 from medloupe.audit import Audit
 from medloupe.backbones import Backbone
 from medloupe.features import Features
@@ -83,7 +83,7 @@ def card(
             ],
             "seed": seed,
         },
-        "novelty": _novelty(novelty),
+        "novelty": refusing(novelty),
         "warnings": _warnings(features, plan, figures, secondary, found["findings"], table),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
@@ -202,12 +202,23 @@ def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
     }
 
 
-def _novelty(novelty: Novelty | None) -> dict[str, Any] | None:
+def refusing(novelty: Novelty | None) -> dict[str, Any] | None:
     """By what pictures of another kind are refused; None where none is."""
     if novelty is None:
         return None
-    own = round(novelty.own_refused, 4)
-    return {"own_refused": own, "limit_at": LIMIT_AT, "allowance": ALLOWANCE, "method": METHOD}
+    said: dict[str, Any] = {"own_refused": round(novelty.own_refused, 4), "limit_at": LIMIT_AT, "allowance": ALLOWANCE}
+    if novelty.contrast is None:
+        return {**said, "method": METHOD}
+    room = round(novelty.contrast.room, 3)
+    return {**said, "room": room, "method": f"{METHOD} {contrast.METHOD}"}
+
+
+def refusal_limit(novelty: Novelty) -> str:
+    """The sentence of the limits on what is refused."""
+    return (
+        "Pictures unlike all that it was trained on are refused. Of its own kind that were not used for this,"
+        f" {novelty.own_refused:.1%} were; a picture of another kind that resembles its own may still pass."
+    )
 
 
 def _temperature(values: np.ndarray) -> float | list[float]:
@@ -278,10 +289,7 @@ def _limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty | Non
             f" least {FEWEST} patients or groups."
         )
     else:
-        limits.append(
-            "Pictures unlike all that it was trained on are refused. Of its own kind that were not used for this,"
-            f" {novelty.own_refused:.1%} were; a picture of another kind that resembles its own may still pass."
-        )
+        limits.append(refusal_limit(novelty))
     if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
         limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
     if features.unreadable:

@@ -20,6 +20,10 @@ SURE = 0.05  # share of its own pictures, changed in the hardest way, that need 
 LOST = 0.02  # share of its own pictures that may come to lie on the wrong side
 KEPT = 0.99  # share of each change's pictures that are to find room
 MOST = 1.0  # room: at most twice the limit
+METHOD = (
+    "A linear boundary in the sketch between its own kind, also as the field changes pictures, and other kinds refuses"
+    " what lies beyond it, and gives room to what lies well within."
+)
 _EXTRA = 3  # numbers beside the weights
 
 

@@ -81,18 +81,29 @@ class Router:
             scores[name] = float(novelty.score_sketch(sketches[novelty.levels])[0])
         return scores
 
+    def fitting(self, embedding: np.ndarray) -> dict[str, float]:
+        """The check-ups that do not refuse an embedding (D,), the best first, each with its distance.
+
+        They are held against each other by distance alone: what a contrast forgives (contrast.py) says that a picture
+        may be judged, not that it fits better than elsewhere.
+        """
+        found = {
+            name: float(self.checkups[name].distance(sketch(embedding[None], self.checkups[name].levels))[0])
+            for name, score in self.scores(embedding).items()
+            if score <= 1
+        }
+        return dict(sorted(found.items(), key=lambda entry: entry[1]))
+
     def choose(self, embedding: np.ndarray) -> Choice:
-        """The check-up to which an embedding (D,) is least foreign, if it is not foreign to all."""
-        scores = self.scores(embedding)
-        best = min(scores, key=scores.__getitem__, default=None)
-        return Choice(name=best if best is not None and scores[best] <= 1 else None, scores=scores)
+        """The check-up that an embedding (D,) fits best, if it is not foreign to all."""
+        return Choice(name=next(iter(self.fitting(embedding)), None), scores=self.scores(embedding))
 
     def looks_like(self, embedding: np.ndarray, asked: str = "") -> str:
         """What a picture that the check-up `asked` refused looks like instead: the name of another check-up that knows
         its kind, else "an everyday object: …" where one is clearly seen, else ""."""
-        others = {name: score for name, score in self.scores(embedding).items() if name != asked and score <= 1}
-        if others:
-            return min(others, key=others.__getitem__)
+        other = next((name for name in self.fitting(embedding) if name != asked), "")
+        if other:
+            return other
         seen = self.everyday.name(embedding) if self.everyday is not None else ""
         return f"an everyday object: {seen}" if seen else ""
 

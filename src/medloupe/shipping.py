@@ -14,12 +14,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe import tails
 from medloupe.backbones import Backbone, backbone
 from medloupe.errors import StoreError
 from medloupe.files import write_atomically
@@ -58,7 +61,7 @@ def pack(model: Model, folder: Path) -> Model:
 
         stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual)
         write_atomically(folder / TAIL, stored)
-        card["tail"] = _expanded(stored, usual).as_json()
+        card["tail"] = _written(_graph(stored, usual)).as_json()
     write_atomically(folder / HEAD, head_bytes(model.head, model.novelty))
     text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
     write_atomically(folder / CARD, text.encode())
@@ -73,10 +76,36 @@ def unpack(folder: Path) -> Model:
         head, novelty = read_head((folder / HEAD).read_bytes(), card["task"])
         if card["backbone"]["sha256"] != usual.sha256:
             raise ValueError(f"it belongs to another network than the installed {usual.card.name}")
-        tail = _expanded((folder / TAIL).read_bytes(), usual) if card.get("tail") else None
-    except (OSError, ValueError, KeyError) as e:
+        tail, graph = _kept(card["tail"]) if card.get("tail") else None, None
+        if card.get("tail") and tail is None:
+            graph = _graph((folder / TAIL).read_bytes(), usual)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise StoreError(f"The shipped check-up {folder.name} cannot be read: {e}.", "Install medloupe again.") from e
+    if graph is not None:
+        tail = _written(graph)
     return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail)
+
+
+def _kept(entry: Mapping[str, Any]) -> Tail | None:
+    """The tail's file, if it was written before and is whole."""
+    path = _folder() / f"{entry['sha256'][:32]}.onnx"
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        return None
+    return Tail.from_json(entry, path)
+
+
+def _written(graph: ModelProto) -> Tail:
+    """The tail's file, written. Raises StoreError where it cannot be."""
+    try:
+        return tails.write(graph, _folder())
+    except OSError as e:
+        raise StoreError(
+            f"{_folder()} cannot be written: {e.strerror or e}.", "Choose another place with --home or MEDLOUPE_HOME."
+        ) from e
+
+
+def _folder() -> Path:
+    return home() / "cache" / "starters"
 
 
 def _differences(tail: ModelProto, network: Backbone) -> bytes:
@@ -103,17 +132,6 @@ def _weights(graph: ModelProto) -> dict[str, np.ndarray]:
     return {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
 
 
-def _expanded(stored: bytes, network: Backbone) -> Tail:
-    """The tail with these weights, its ONNX file under the home folder. Raises ValueError where they do not fit."""
-    digest = hashlib.sha256(stored + network.sha256.encode()).hexdigest()
-    path = home() / "cache" / "starters" / f"{digest[:32]}.onnx"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _graph(stored, network).SerializeToString(deterministic=True))
-    data = path.read_bytes()
-    return Tail(path=path, sha256=hashlib.sha256(data).hexdigest(), width=_width(network))
-
-
 def _graph(stored: bytes, network: Backbone) -> ModelProto:
     from onnx import numpy_helper
 
@@ -133,9 +151,3 @@ def _tuned(arrays: Mapping[str, np.ndarray], name: str, base: np.ndarray) -> np.
         return arrays[_WHOLE + name]
     scale = arrays[_SCALE + name].reshape(-1, *[1] * (base.ndim - 1))
     return base.astype(np.float32) + arrays[name] * scale
-
-
-def _width(network: Backbone) -> int:
-    from medloupe.tails import upper
-
-    return upper(graph_of(network)).width

@@ -71,6 +71,9 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> P
     learned = usable.copy()
     if (model.card.get("data") or {}).get("digests"):
         learned &= seen(model.card, digests)
+        adapted = (model.card.get("adapted") or {}).get("digests")
+        if adapted:  # they moved its lines, but taught it nothing
+            learned &= ~seen({"data": {"digests": adapted}}, digests)
     else:
         learned[:] = False
     new = usable & ~learned

@@ -33,9 +33,20 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
         f"Its network was tuned on the data of {reference} before (licence: {theirs}). What that licence forbids is"
         " forbidden for this model too.",
     ]
-    if again := int(seen(start.card, digests).sum()):
+    if start.version is None and start.card.get("kind"):  # shipped, and so made of public pictures
+        known = (start.card.get("data") or {}).get("citation") or (start.card.get("data") or {}).get("name")
         own["warnings"] = [
             *card["warnings"],
+            {
+                "level": "serious",
+                "text": f"The network of {reference} was tuned on public pictures ({known}), kept in another size."
+                " Where yours are of the same collection they are not recognised, and all figures that rest on them are"
+                " too good.",
+            },
+        ]
+    if again := int(seen(start.card, digests).sum()):
+        own["warnings"] = [
+            *own["warnings"],
             {
                 "level": "serious",
                 "text": f"{again:,} of the {len(digests):,} images were also used to tune the network of {reference}."

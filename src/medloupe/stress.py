@@ -267,6 +267,10 @@ def _basis(model: Model, data: Dataset, chosen: Panel) -> tuple[str, ...]:
         )
         if tuned:
             said.append("The tuned stages have seen these pictures: differences hold, levels are flattered.")
+    if chosen.judged == "model" and model.card.get("adapted"):
+        said.append(
+            "Its lines and percentages were fitted to local cases; where these are among them, they are flattered."
+        )
     if chosen.judged != "model":
         whole = (model.card.get("data") or {}).get("labelled") or 0
         if chosen.fitted < _MOST_OF_IT * whole:

@@ -123,16 +123,15 @@ class Asker:
             passes = [seen, *(self.see(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
             timings["network"] = 1000 * (time.perf_counter() - at)
             sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
-            scores = {name: score for router, embedding in sights for name, score in router.scores(embedding).items()}
-            best = min(scores, key=scores.__getitem__)
-            if scores[best] > 1:
+            able = {name: far for router, embedding in sights for name, far in router.fitting(embedding).items()}
+            if not able:
                 alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
                 refused = Refusal(reason=NOBODY, looks_like=alike)
                 nothing = Prediction(
                     file=file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
                 )
                 return Answer(id=secrets.token_hex(16), digest=digest, prediction=nothing, checkup=None, preview=shown)
-            checkup = catalog.get(best)
+            checkup = catalog.get(min(able, key=able.__getitem__))
             own = [s for (_, c), s in zip(routed, passes, strict=True) if c.network_sha256 == checkup.network_sha256]
             if own:
                 seen = own[0]

@@ -41,11 +41,14 @@ class Language:
         """Whether there is such a string."""
         return key in self.words
 
-    def label(self, name: str) -> str:
-        """A label as people read it: its translation where there is one; else "ground_glass" as "ground glass" and
-        "NORMALITY" as "Normality"; COVID and MEL stay."""
-        key = f"label.{name.casefold()}"
-        if key in self.words:
+    def label(self, name: str, of: str = "") -> str:
+        """A label as people read it: "ground_glass" as "ground glass", "ABSCESSES" as "Abscesses"; COVID and MEL stay.
+
+        of: the shipped check-up whose label it is, of which there are translations; what another model means by the
+        same letters nobody knows.
+        """
+        key = f"label.{of}.{name.casefold()}"
+        if of and key in self.words:
             return self.t(key)
         text = name.replace("_", " ").strip() or name
         return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from medloupe.serving.errors import HttpError
     from medloupe.serving.journal import Entry
 
+Named = Callable[[str], str]  # a label as it is kept to how people read it
 _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
 
@@ -157,8 +158,8 @@ def summary(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
     called = _called(answer, several)
     if not called:
         return lang.t("result.nothing")
-    p = answer["probabilities"]
-    return lang.listed(f"{_capital(lang.label(n))}, {lang.percent(p[n])}" if n in p else lang.label(n) for n in called)
+    p, named = answer["probabilities"], _names(answer, lang)
+    return lang.listed(f"{_capital(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
 
 
 def feedback_words(entry: Entry, lang: Language) -> str:
@@ -166,7 +167,7 @@ def feedback_words(entry: Entry, lang: Language) -> str:
     if not entry.commented:
         return ""
     if entry.labels:
-        return lang.t("feedback.said_truth", labels=lang.listed(lang.label(n) for n in entry.labels))
+        return lang.t("feedback.said_truth", labels=lang.listed(map(_names(entry.answer, lang), entry.labels)))
     return "" if entry.right is None else lang.t("feedback.said_right" if entry.right else "feedback.said_wrong")
 
 
@@ -188,6 +189,7 @@ def _reading(
     name = said.get("model") or ""
     version = said.get("version")
     several = checkup is not None and checkup.task == "multilabel"
+    named = _names(said, lang)
     title = titles.get(name) or lang.label(name)
     built_in = lang.t("checkup.version_builtin", name=name)
     model = lang.t("checkup.version", name=name, version=str(version)) if version is not None else built_in
@@ -210,7 +212,7 @@ def _reading(
         "meta": tuple(meta),
         "passport": passport,
         "several": several,
-        "labels": tuple(Label(name=n, title=lang.label(n)) for n in labels),
+        "labels": tuple(Label(name=n, title=named(n)) for n in labels),
         "feedback": bool(labels),
         "limits": checkup.limits if checkup else (),
     }
@@ -231,14 +233,14 @@ def _reading(
         **common,
         state="answered",
         says=lang.t("result.finds") if several else lang.t("result.most_like"),
-        headline=lang.listed(_capital(lang.label(n)) for n in called) or lang.t("result.nothing"),
-        **_flag(probabilities, thresholds, lang),
-        bars=tuple(_bar(n, probabilities[n], thresholds.get(n), n in called, lang) for n in order),
-        inwords=tuple(_point(n, checkup, lang) for n in about if checkup and n in points),
+        headline=lang.listed(_capital(named(n)) for n in called) or lang.t("result.nothing"),
+        **_flag(probabilities, thresholds, lang, named),
+        bars=tuple(_bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
+        inwords=tuple(_point(n, checkup, lang, named) for n in about if checkup and n in points),
         heats=tuple(
             Heat(
                 index=i,
-                label=lang.label(n),
+                label=named(n),
                 uri=_uri(evidence[n], "image/png"),
                 first=n == (sought or (called or order)[0]),
             )
@@ -249,11 +251,11 @@ def _reading(
     )
 
 
-def _point(label: str, checkup: CheckUp, lang: Language) -> str:
+def _point(label: str, checkup: CheckUp, lang: Language, named: Named) -> str:
     words = in_words(checkup, label, checkup.points[label], lang)
     if not words or label == checkup.positive:
         return words
-    return lang.t("result.point", label=_capital(lang.label(label)), words=words[:1].lower() + words[1:])
+    return lang.t("result.point", label=_capital(named(label)), words=words[:1].lower() + words[1:])
 
 
 def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language) -> dict[str, Any]:
@@ -267,7 +269,9 @@ def _refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language)
     }
 
 
-def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language) -> dict[str, Any]:
+def _flag(
+    probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language, named: Named
+) -> dict[str, Any]:
     """Which of the labels that raise flags are above their line, whatever is most probable."""
     counting = {n: limit for n, limit in thresholds.items() if limit is not None}
     if not counting:
@@ -278,7 +282,7 @@ def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | N
     def said(key: str, n: str) -> str:
         return lang.t(
             f"result.{key}",
-            label=_capital(lang.label(n)),
+            label=_capital(named(n)),
             percent=lang.percent(probabilities[n]),
             limit=lang.percent(counting[n]),
         )
@@ -294,13 +298,19 @@ def _flag(probabilities: Mapping[str, float], thresholds: Mapping[str, float | N
 
 def _bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:
     return Bar(
-        label=lang.label(label),
+        label=label,
         percent=lang.percent(p),
         width=round(100 * min(max(p, 0), 1), 1),
         limit=None if limit is None else round(100 * min(max(limit, 0), 1), 1),
         limit_words="" if limit is None else lang.t("result.line_at", limit=lang.percent(limit)),
         called=called,
     )
+
+
+def _names(said: Mapping[str, Any], lang: Language) -> Named:
+    """How the labels of an answer are named: in translation where a shipped check-up gave it."""
+    of = "" if said.get("version") is not None else str(said.get("model") or "")
+    return lambda label: lang.label(label, of)
 
 
 def _called(said: Mapping[str, Any], several: bool) -> list[str]:

@@ -65,15 +65,16 @@ class Card:
 def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     """How a check-up is introduced."""
     sought = checkup.positive
+    of = checkup.name if checkup.version is None else ""
     order = sorted(checkup.labels, key=lambda name: name != sought)
-    labels = tuple(Label(name=n, title=lang.label(n), sought=n == sought) for n in order)
+    labels = tuple(Label(name=n, title=lang.label(n, of), sought=n == sought) for n in order)
     shown = (
         [sought]
         if sought is not None and sought in checkup.points
         else [n for n in checkup.labels if n in checkup.points]
     )
     points = tuple(
-        PointView(label=lang.label(n), words=words)
+        PointView(label=lang.label(n, of), words=words)
         for n in shown[:_MOST]
         if (words := in_words(checkup, n, checkup.points[n], lang))
     )
