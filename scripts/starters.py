@@ -32,6 +32,11 @@ class Starter:
     labels: tuple[str, ...] = ()
 
     @property
+    def collection(self) -> str:
+        """The data's name, as people know it."""
+        return originals.find(self.original).title
+
+    @property
     def licence(self) -> str:
         return originals.find(self.original).licence
 

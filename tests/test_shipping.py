@@ -75,6 +75,20 @@ def test_a_tail_takes_few_bytes_and_its_file_is_made_once(model: Model, tmp_path
         assert again.tail.path.read_bytes() == whole
 
 
+def test_more_steps_are_more_exact(model: Model, tmp_path: Path) -> None:
+    assert model.tail is not None
+
+    def apart(steps: int) -> float:
+        shipped = shipping.pack(model, tmp_path / str(steps), steps)
+        assert shipped.tail is not None
+        graphs = (onnx.load(t.path) for t in (model.tail, shipped.tail) if t is not None)
+        one, two = ([numpy_helper.to_array(t).astype(float) for t in g.graph.initializer] for g in graphs)
+        return max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
+
+    coarse, fine = (apart(steps) for steps in shipping.STEPS)
+    assert 0 < fine < coarse / 2
+
+
 def test_it_can_be_exported_and_gone_on_from(model: Model, tmp_path: Path) -> None:
     shipped = shipping.pack(model, tmp_path / "spots")
     write_onnx(shipped, tmp_path / "whole.onnx")

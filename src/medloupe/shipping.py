@@ -36,15 +36,16 @@ if TYPE_CHECKING:
 
 CARD, HEAD, TAIL = "card.json", "head.npz", "tail.npz"
 FEWEST = 256  # numbers; a smaller tensor is kept as it is
-STEPS = 31  # of a difference, up and down: six bits, which then pack well
+STEPS = (31, 127)  # of a difference, up and down: six bits, which pack well, or eight
 _SCALE, _WHOLE = "scale:", "whole:"
 
 
-def pack(model: Model, folder: Path) -> Model:
+def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
     """Write a model on the default backbone into a folder; the model as it will be read from there.
 
-    Its probabilities may differ a little from those it had: a tail's weights are rounded. Raises StoreError for a model
-    on another backbone, whose network would have to be shipped too.
+    Its probabilities may differ a little from those it had: a tail's weights are rounded. steps: to how many in each
+    direction, at most 127; more are more exact and larger. Raises StoreError for a model on another backbone, whose
+    network would have to be shipped too.
     """
     usual = backbone()
     if model.backbone.sha256 != usual.sha256:
@@ -59,7 +60,7 @@ def pack(model: Model, folder: Path) -> Model:
     if model.tail is not None:
         import onnx
 
-        stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual)
+        stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual, steps)
         write_atomically(folder / TAIL, stored)
         card["tail"] = _written(_graph(stored, usual)).as_json()
     write_atomically(folder / HEAD, head_bytes(model.head, model.novelty))
@@ -108,7 +109,7 @@ def _folder() -> Path:
     return home() / "cache" / "starters"
 
 
-def _differences(tail: ModelProto, network: Backbone) -> bytes:
+def _differences(tail: ModelProto, network: Backbone, steps: int) -> bytes:
     """A tail's weights less the backbone's as .npz bytes: int8 with a float32 scale an output channel; small tensors
     as they are."""
     base = _weights(split_off(graph_of(network)))
@@ -118,7 +119,7 @@ def _differences(tail: ModelProto, network: Backbone) -> bytes:
             arrays[_WHOLE + name] = w
             continue
         apart = (w.astype(np.float32) - base[name]).reshape(len(w), -1)
-        scale = np.maximum(np.abs(apart).max(1), 1e-12) / STEPS
+        scale = np.maximum(np.abs(apart).max(1), 1e-12) / steps
         arrays[_SCALE + name] = scale.astype(np.float32)
         arrays[name] = np.rint(apart / scale[:, None]).astype(np.int8).reshape(w.shape)
     out = io.BytesIO()
