@@ -1,0 +1,196 @@
+"""The check-ups in the package: whole, small, introduced in words, and asked about real pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+import generated
+from generated import run
+from medloupe import starter
+from medloupe.disturb import CHANGES, workable
+from medloupe.errors import MedloupeError, StoreError
+from medloupe.images import decode
+from medloupe.images import load as pixels_of
+from medloupe.network import Network
+from medloupe.predict import AutoPredictor, Predictor
+from medloupe.resolve import choosable, find_model
+from medloupe.serving.language import CODES, language
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+import checkups_page  # noqa: E402
+from starters import STARTERS  # noqa: E402
+
+CHECKUPS = [name for name in starter.shipped() if name != starter.EVERYDAY]
+DEFINED = {s.name: s for s in STARTERS}
+
+
+@pytest.fixture(autouse=True)
+def _all(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("MEDLOUPE_STARTERS", "all")
+    monkeypatch.setenv("MEDLOUPE_HOME", str(tmp_path_factory.getbasetemp() / "starters"))
+
+
+def test_what_is_defined_is_shipped() -> None:
+    assert set(CHECKUPS) == set(DEFINED)
+    assert starter.names() == starter.shipped()
+
+
+def test_what_is_offered_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDLOUPE_STARTERS", "none")
+    assert starter.names() == ()
+    with pytest.raises(StoreError, match="no model"):
+        find_model("malaria")
+    monkeypatch.setenv("MEDLOUPE_STARTERS", "skin, malaria")
+    assert starter.names() == ("malaria", "skin")
+    assert {m.name for m in choosable()} == {"malaria", "skin"}
+    monkeypatch.setenv("MEDLOUPE_STARTERS", "skn")
+    with pytest.raises(MedloupeError, match="names 'skn'") as e:
+        starter.names()
+    assert "skin" in e.value.hint
+
+
+@pytest.mark.parametrize("name", CHECKUPS)
+def test_the_card_says_what_must_be_known(name: str) -> None:
+    model = starter.load(name)
+    card, one = model.card, DEFINED[name]
+    assert (card["name"], card["version"], card["title"], card["about"]) == (name, None, one.title, one.about)
+    assert card["licence"] == card["data"]["licence"] == one.licence
+    assert card["data"]["name"] == one.collection
+    assert set(one.weaknesses) <= set(card["limits"])
+    assert "not a medical device" in card["intended_use"]
+    for metric in ("auc", "balanced_accuracy", "ece"):
+        value = card["metrics"][metric]
+        assert value["low"] <= value["value"] <= value["high"]
+    assert card["metrics"]["auc"]["low"] > 0.5
+    for row in card["per_label"]:
+        assert {"sensitivity", "specificity"} <= set(row["operating_point"])
+    assert len(card["stress"]["changes"]) >= 15
+    assert card["shipped"]["moved"] <= 0.02
+    assert model.novelty is not None
+    assert model.novelty.contrast is not None
+    assert (model.tail is not None) == ((card.get("finetuning") or {}).get("winner") == "tail")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_title_and_label_is_in_words(code: str) -> None:
+    words = language(code)
+    for name in CHECKUPS:
+        assert f"starter.{name}" in words.words
+        for label in starter.load(name).labels:
+            assert f"label.{name}.{label.casefold()}" in words.words, label
+    if code == "en":
+        assert {n: words.t(f"starter.{n}") for n in CHECKUPS} == {n: DEFINED[n].title for n in CHECKUPS}
+
+
+def test_the_package_stays_small() -> None:
+    root = Path(starter.__file__).parents[1]
+    total = sum(p.stat().st_size for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    assert total <= 30e6
+
+
+def test_the_page_is_in_step() -> None:
+    assert checkups_page.PAGE.read_text("utf-8") == checkups_page.page()
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "starters", "list", "--json").lines
+    assert [line["name"] for line in said] == list(starter.shipped())
+    assert all(line["offered"] for line in said)
+    (skin,) = [line for line in said if line["name"] == "skin"]
+    assert skin["auc"]["low"] < skin["auc"]["value"] < skin["auc"]["high"]
+    text = run(capsys, "starters", "list").out
+    assert all(DEFINED[name].title in text for name in CHECKUPS)
+    assert "CC BY-NC" in text
+
+
+def bundled(name: str) -> np.ndarray:
+    """A picture among scikit-image's files; none of them took part in anything."""
+    with Image.open(Path(skimage.__file__).parent / "data" / name) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_foreign_pictures_are_refused_by_all() -> None:
+    names = (
+        "astronaut.png",
+        "camera.png",
+        "chelsea.png",
+        "coffee.png",
+        "page.png",
+        "rocket.jpg",
+        "motorcycle_left.png",
+    )
+    foreign = [bundled(name) for name in names]
+    foreign += [np.full((200, 200, 3), 127, np.uint8), generated.tissue(1, True)]
+    auto = AutoPredictor(choosable())
+    for picture in foreign:
+        assert auto.predict(picture).refused is not None
+    for name in CHECKUPS:
+        predictor = Predictor(starter.load(name))
+        assert all(predictor.predict(picture).refused is not None for picture in foreign), name
+
+
+def test_a_cat_without_colour_is_no_chest() -> None:
+    cat = bundled("chelsea.png").mean(2).astype(np.uint8)
+    said = Predictor(starter.load("pneumonia")).predict(cat).refused
+    assert said is not None
+    assert "pneumonia" in said.reason
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_own_pictures_are_answered_and_find_their_check_up(real_sets: Path) -> None:
+    """On pictures that took part in training: no figure, but whole and in the right place."""
+    auto = AutoPredictor(choosable())
+    of_kind = {s.name: s.kind for s in STARTERS}
+    network = Network(starter.load("malaria").backbone)
+    for one in STARTERS:
+        data = one.read(real_sets)
+        records = [r for r in data.records if r.labels][:: max(1, len(data) // 40)][:40]
+        model = starter.load(one.name)
+        assert model.novelty is not None
+        pixels = np.stack([pixels_of(r.image, 224) for r in records])
+        refused = model.novelty.score(network.see(pixels, maps=False).embedding) > 1
+        assert refused.mean() <= 0.05, one.name
+        asked = Predictor(model)
+        p = np.stack([list(asked.predict(r.image).probabilities.values()) for r in records[:10]])
+        assert np.allclose(p.sum(1), 1, atol=1e-4)
+        chosen = [auto.predict(r.image).model for r in records]
+        right = np.mean([of_kind.get(name) == one.kind for name in chosen])
+        assert right >= 0.95, (one.name, chosen)
+
+
+@pytest.mark.realdata
+def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
+    """Of pictures that took part in the contrast: that it holds for others is for benchmarks/refusal.py to say."""
+    (one,) = (s for s in STARTERS if s.name == "pneumonia")
+    predictor = Predictor(starter.load("pneumonia"))
+    screen = next(c for c in CHANGES if c.name == "screen")
+    records = one.read(real_sets).records[::60][:30]
+    refused = [predictor.predict(screen(workable(decode(r.image)))).refused is not None for r in records]
+    assert np.mean(refused) <= 0.2
+
+
+def test_one_can_go_on_from_a_check_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tuned = next(name for name in CHECKUPS if starter.load(name).tail is not None)
+    data = generated.folders(tmp_path / "mine", 8)
+    run(capsys, "train", data, "--name", "mine", "--from", tuned, "--json")
+    card = find_model("mine").card
+    assert any("public pictures" in w["text"] for w in card["warnings"])
+    assert card["started_from"]["name"] == tuned
+    assert card["tail"] == starter.load(tuned).card["tail"]
+    assert DEFINED[tuned].licence in card["licence"]
+
+
+def test_a_card_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    (card,) = run(capsys, "models", "show", "malaria", "--json").lines
+    assert card["title"] == DEFINED["malaria"].title
+    assert json.dumps(card)
