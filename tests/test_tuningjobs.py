@@ -31,6 +31,7 @@ N = 24
 ROWS, CHECKED = np.arange(16), np.arange(16, N)
 QUICK = Recipe(epochs=2, batch=8, views=2)
 LONG = Recipe(epochs=40, batch=8, views=2, patience=999)
+LONGER = replace(LONG, epochs=150)  # one must not have ended when the other begins
 
 
 def prepared(folder: Path) -> dict[str, Any]:
@@ -173,8 +174,8 @@ def test_a_killed_training_is_taken_up(given: dict[str, Any]) -> None:
 PARENT = """
     import sys
     from pathlib import Path
-    from test_tuningjobs import LONG, job, prepared, run
-    run([job("one", LONG), job("two", LONG, seed=5)], **prepared(Path(sys.argv[1])))
+    from test_tuningjobs import LONGER, job, prepared, run
+    run([job("one", LONGER), job("two", LONGER, seed=5)], **prepared(Path(sys.argv[1])))
 """
 
 
@@ -199,10 +200,10 @@ def test_when_the_parent_is_killed_the_trainings_end_and_are_taken_up(given: dic
     assert not alive and len(gone) == 2
     assert not any((place / "history.json").exists() for place in places)
     reached = [epoch_of(place / "checkpoint.pt") for place in places]
-    assert all(0 < r < LONG.epochs for r in reached)
-    done = run([job("one", LONG), job("two", LONG, seed=5)], **given)
-    assert [len(d.history) for d in done] == [LONG.epochs] * 2
-    (whole,) = run([job("two", LONG, seed=5)], **{**given, "folder": given["folder"] / "elsewhere"})
+    assert all(0 < r < LONGER.epochs for r in reached)
+    done = run([job("one", LONGER), job("two", LONGER, seed=5)], **given)
+    assert [len(d.history) for d in done] == [LONGER.epochs] * 2
+    (whole,) = run([job("two", LONGER, seed=5)], **{**given, "folder": given["folder"] / "elsewhere"})
     assert same(done[1], whole)
 
 
