@@ -46,7 +46,7 @@ def test_shipped_models_need_no_store(home: Path) -> None:
     assert not home.exists()
     with pytest.raises(StoreError, match="no model 'imagenet'"):
         find_model("imagenet@3")
-    with pytest.raises(StoreError, match="Shipped are: .*imagenet"):
+    with pytest.raises(StoreError, match=r"Shipped are: .*imagenet"):
         starter.load("imagenett")
 
 
