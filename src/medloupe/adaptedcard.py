@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import numpy as np
 from medloupe import __version__
 from medloupe.adaptedfigures import figures, label_table, prevalence
 from medloupe.adaptedwords import note, words
-from medloupe.card import remembered
+from medloupe.card import recalled, remembered
 from medloupe.localfit import Fitting
 from medloupe.recalibrate import KINDS
 
@@ -65,7 +64,7 @@ def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
         "groups": len(np.unique(groups)),
         "patients": len({r.patient for r in records} - {None}) or None,
         "fingerprint": _fingerprint(fitting),
-        "digests": remembered({fitting.features.digests[row] for row in fitting.rows}),
+        "digests": _local(fitting),
         "licence": data.origin.get("licence"),
         "from": {"name": model.name, "version": model.version},
         "sensitivity": fitting.sensitivity,
@@ -166,9 +165,12 @@ def _warnings(fitting: Fitting, entry: Mapping[str, Any]) -> list[dict[str, str]
 
 def _digests(fitting: Fitting) -> str:
     """Also the local images are known from now on, so that nobody judges the model on them unawares."""
-    known = base64.b64decode((fitting.model.card.get("data") or {}).get("digests") or "")
-    theirs = {known[i : i + 8] for i in range(0, len(known), 8)}
-    return remembered(theirs | {fitting.features.digests[row][:8] for row in fitting.rows})
+    theirs = recalled((fitting.model.card.get("data") or {}).get("digests"))
+    return remembered(theirs | recalled(_local(fitting)))
+
+
+def _local(fitting: Fitting) -> str:
+    return remembered({fitting.features.digests[row] for row in fitting.rows})
 
 
 def _fingerprint(fitting: Fitting) -> str:

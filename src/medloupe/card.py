@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,11 +96,20 @@ def remembered(digests: Iterable[bytes]) -> str:
     return base64.b64encode(b"".join(sorted(d[:_PREFIX] for d in digests))).decode()
 
 
+def recalled(text: str | None) -> set[bytes]:
+    """The shortened digests that `remembered` wrote; none of None or ""."""
+    known = base64.b64decode(text or "")
+    return {known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)}
+
+
+def among(known: Container[bytes], digests: Sequence[bytes]) -> np.ndarray:
+    """bool (N,): which digests are among shortened ones."""
+    return np.array([d[:_PREFIX] in known for d in digests], bool)
+
+
 def seen(card: Mapping[str, Any], digests: Sequence[bytes]) -> np.ndarray:
     """bool (N,): which images the model was trained on, by their content."""
-    known = base64.b64decode(card["data"].get("digests") or "")
-    prefixes = {known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)}
-    return np.array([d[:_PREFIX] in prefixes for d in digests], bool)
+    return among(recalled(card["data"].get("digests")), digests)
 
 
 def _data(features: Features, verdict: Verdict) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from medloupe import eightbit, fidelity
 from medloupe.audit import audit
 from medloupe.backbones import Backbone
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.evaluate import thresholds
+from medloupe.evaluate import aimed_at, thresholds
 from medloupe.features import Features, Scan, embed
 from medloupe.fidelity import Judgement, Task
 from medloupe.head import Choice
@@ -163,7 +163,7 @@ def _assembled(
     same = np.array_equal(every, planned.fitting)
     judged = best.judged if same else fidelity.judge(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
-    temperature = model.card["calibration"]["temperature"] if _is_tuned(model) else None
+    temperature = model.card["calibration"]["temperature"] if model.tuned else None
     head = fidelity.fit_head(x, task, judged, temperature)
     novelty = model.novelty
     if novelty is not None:
@@ -172,7 +172,7 @@ def _assembled(
         novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
-    if not _is_tuned(model):
+    if not model.tuned:
         card["per_label"] = _per_label(model, limits)
     if best.tail is not None:
         card["tail"] = best.tail.as_json()
@@ -209,7 +209,7 @@ def _said(
         "calibration": best.source,
         "judged": {
             "images": n,
-            "words": " ".join((_JUDGED, *[_TUNED] * _is_tuned(model))),
+            "words": " ".join((_JUDGED, *[_TUNED] * model.tuned)),
             "fell": fell,
         },
     }
@@ -229,11 +229,6 @@ _TUNED = (
 )
 
 
-def _is_tuned(model: Model) -> bool:
-    """Whether the network, and not the head alone, was trained on the model's images."""
-    return model.tail is not None or (model.card.get("finetuning") or {}).get("winner") in ("tail", "full")
-
-
 def _size(model: Model) -> int:
     """Bytes of the file that export writes."""
     from medloupe.export import build
@@ -243,7 +238,6 @@ def _size(model: Model) -> int:
 
 def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> Task:
     card = model.card
-    points = [row["operating_point"] for row in card.get("per_label") or ()]
     return Task(
         labels=model.labels,
         kind=card["task"],
@@ -252,7 +246,7 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
         levels=model.backbone.card.levels,
         choice=Choice(penalty=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
         seed=_seed(model),
-        sensitivity=float(points[0]["target_sensitivity"]) if points else 0.9,
+        sensitivity=aimed_at(card),
     )
 
 

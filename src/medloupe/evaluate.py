@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +168,12 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
     for name in [n for n in values if n.startswith(("accuracy", "balanced_accuracy"))]:
         values[name] = metrics.widened_share(values[name], len(np.unique(judged.groups)))
     return values
+
+
+def aimed_at(card: Mapping[str, Any]) -> float:
+    """The sensitivity that a card's operating points aim at."""
+    aims = (row["operating_point"].get("target_sensitivity") for row in card.get("per_label") or ())
+    return float(next((aim for aim in aims if aim is not None), SENSITIVITY))
 
 
 def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int = 0) -> list[dict[str, Any]]:

@@ -78,6 +78,11 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         return tuple(self.card["labels"])
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the network, and not the head alone, was trained on the model's images."""
+        return self.tail is not None or (self.card.get("finetuning") or {}).get("winner") in ("tail", "full")
+
     def predict(self, image: str | Path | np.ndarray, *, heatmap: bool = False) -> Prediction:
         """The answer to one image (a file, or uint8 (h, w) or (h, w, 3) pixels).
 

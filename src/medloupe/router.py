@@ -73,13 +73,7 @@ class Router:
 
     def scores(self, embedding: np.ndarray) -> dict[str, float]:
         """How foreign an embedding (D,) is to each check-up, by name: above 1 it is refused."""
-        sketches: dict[tuple[int, ...], np.ndarray] = {}
-        scores = {}
-        for name, novelty in self.checkups.items():
-            if novelty.levels not in sketches:
-                sketches[novelty.levels] = sketch(embedding[None], novelty.levels)
-            scores[name] = float(novelty.score_sketch(sketches[novelty.levels])[0])
-        return scores
+        return self._scores(self._sketches(embedding))
 
     def fitting(self, embedding: np.ndarray) -> dict[str, float]:
         """The check-ups that do not refuse an embedding (D,), the best first, each with its distance.
@@ -87,16 +81,14 @@ class Router:
         They are held against each other by distance alone: what a contrast forgives (contrast.py) says that a picture
         may be judged, not that it fits better than elsewhere.
         """
-        found = {
-            name: float(self.checkups[name].distance(sketch(embedding[None], self.checkups[name].levels))[0])
-            for name, score in self.scores(embedding).items()
-            if score <= 1
-        }
-        return dict(sorted(found.items(), key=lambda entry: entry[1]))
+        sketches = self._sketches(embedding)
+        return self._fitting(sketches, self._scores(sketches))
 
     def choose(self, embedding: np.ndarray) -> Choice:
         """The check-up that an embedding (D,) fits best, if it is not foreign to all."""
-        return Choice(name=next(iter(self.fitting(embedding)), None), scores=self.scores(embedding))
+        sketches = self._sketches(embedding)
+        scores = self._scores(sketches)
+        return Choice(name=next(iter(self._fitting(sketches, scores)), None), scores=scores)
 
     def looks_like(self, embedding: np.ndarray, asked: str = "") -> str:
         """What a picture that the check-up `asked` refused looks like instead: the name of another check-up that knows
@@ -106,6 +98,18 @@ class Router:
             return other
         seen = self.everyday.name(embedding) if self.everyday is not None else ""
         return f"an everyday object: {seen}" if seen else ""
+
+    def _sketches(self, embedding: np.ndarray) -> dict[str, np.ndarray]:
+        """(1, W) by check-up; those with the same levels share one."""
+        made = {levels: sketch(embedding[None], levels) for levels in {n.levels for n in self.checkups.values()}}
+        return {name: made[novelty.levels] for name, novelty in self.checkups.items()}
+
+    def _scores(self, sketches: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return {name: float(self.checkups[name].score_sketch(z)[0]) for name, z in sketches.items()}
+
+    def _fitting(self, sketches: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> dict[str, float]:
+        found = {n: float(self.checkups[n].distance(z)[0]) for n, z in sketches.items() if scores[n] <= 1}
+        return dict(sorted(found.items(), key=lambda entry: entry[1]))
 
 
 @lru_cache(maxsize=2)

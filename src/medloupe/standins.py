@@ -14,7 +14,7 @@ import numpy as np
 
 from medloupe import duplicates, evaluate
 from medloupe.alignment import aligned
-from medloupe.card import seen
+from medloupe.card import among, recalled, seen
 from medloupe.errors import DataError
 from medloupe.features import Features, Scan, embed, scan
 from medloupe.head import FOLDS, Choice, Fitter, calibrated, fit_temperature, folded
@@ -73,7 +73,7 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> P
         learned &= seen(model.card, digests)
         adapted = (model.card.get("adapted") or {}).get("digests")
         if adapted:  # they moved its lines, but taught it nothing
-            learned &= ~seen({"data": {"digests": adapted}}, digests)
+            learned &= ~among(recalled(adapted), digests)
     else:
         learned[:] = False
     new = usable & ~learned
@@ -180,11 +180,6 @@ def own(model: Model, rows: np.ndarray) -> Judge:
     return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
-def is_tuned(model: Model) -> bool:
-    """Whether the network, and not the head alone, was trained on the model's images."""
-    return model.tail is not None or (model.card.get("finetuning") or {}).get("winner") in ("tail", "full")
-
-
 def fold_by_fold(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
 ) -> list[Judge]:
@@ -243,12 +238,10 @@ def _rules(
     """
     task = str(model.card["task"])
     said = Rules.of(model.card)
-    if is_tuned(model) and not model.card.get("adapted"):
+    if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
         return folded(solution, temperature, task), said.limits, said.weights
-    aims = (row["operating_point"].get("target_sensitivity") for row in model.card.get("per_label") or ())
-    sensitivity = next((aim for aim in aims if aim is not None), evaluate.SENSITIVITY)
-    limits = evaluate.thresholds(p, y, sensitivity)
+    limits = evaluate.thresholds(p, y, evaluate.aimed_at(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
         weights = evaluate.class_weights(y, evaluate.best_strength(p, y))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.card import remembered, seen
+from medloupe.card import recalled, remembered, seen
 from medloupe.model import Model
 
 
@@ -59,12 +58,9 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
 
 def carries_data(model: Model) -> bool:
     """Whether the model's network, and not only its head, was made of images that someone brought."""
-    if model.tail is not None or (model.card.get("finetuning") or {}).get("winner") == "full":
-        return True
-    return bool((model.card.get("started_from") or {}).get("tuned"))
+    return model.tuned or bool((model.card.get("started_from") or {}).get("tuned"))
 
 
 def _joined(*cards: Mapping[str, Any]) -> str:
     """The shortened digests of all of them, so that evaluating also knows what the network has seen before."""
-    known = [base64.b64decode(c["data"].get("digests") or "") for c in cards]
-    return remembered({k[i : i + 8] for k in known for i in range(0, len(k), 8)})
+    return remembered(set().union(*(recalled(c["data"].get("digests")) for c in cards)))

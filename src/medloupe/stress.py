@@ -18,7 +18,6 @@ import numpy as np
 from PIL import Image
 
 from medloupe import images as pictures
-from medloupe import standins
 from medloupe.disturb import CHANGES, Change, workable
 from medloupe.features import content
 from medloupe.head import rankable
@@ -255,7 +254,6 @@ def _basis(model: Model, data: Dataset, chosen: Panel) -> tuple[str, ...]:
     n, groups = len(chosen.records), len(np.unique(chosen.groups))
     some = f"{n:,} of the {chosen.of:,}" if n < chosen.of else f"the {n:,}"
     said = [f"Judged on {some} images of {data.name} ({groups:,} groups of patients and copies)"]
-    tuned = standins.is_tuned(model)
     if chosen.judged == "model":
         said[0] += ", none of which the model was trained on, by the model itself."
     elif chosen.judged == "test split":
@@ -265,7 +263,7 @@ def _basis(model: Model, data: Dataset, chosen: Panel) -> tuple[str, ...]:
             " that the model was trained on, each by a head fitted like the model's own without the image's group"
             f" ({len(chosen.judges)} folds)."
         )
-        if tuned:
+        if model.tuned:
             said.append("The tuned stages have seen these pictures: differences hold, levels are flattered.")
     if chosen.judged == "model" and model.card.get("adapted"):
         said.append(

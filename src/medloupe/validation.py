@@ -100,9 +100,7 @@ def _report(
     from medloupe.examples import examples
 
     data, old = features.data, model.card
-    table = {row["label"]: row for row in old.get("per_label") or ()}
-    aims = (r["operating_point"].get("target_sensitivity") for r in table.values())
-    sensitivity = next((aim for aim in aims if aim is not None), evaluate.SENSITIVITY)
+    sensitivity = evaluate.aimed_at(old)
     figures = evaluate.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
