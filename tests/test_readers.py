@@ -16,7 +16,8 @@ from medloupe.errors import ColumnError, DataError, UnknownLayoutError
 from medloupe.readers import READERS, read
 from medloupe.readers.base import split_of
 from medloupe.records import Box, Dataset, Record
-from readers_cases import CASES, dicom, mnist, picture, write
+from medloupe.signals import Signal
+from readers_cases import CASES, ECG_CASES, dicom, mnist, picture, write
 
 NAMES = [reader.name for reader in READERS]
 
@@ -81,16 +82,28 @@ class TestContract:
 
     def test_every_image_is_there(self, root: Path):
         for record in read(root).records:
-            if isinstance(record.image, Path):
-                assert record.image.is_file()
-                assert record.image == root / record.id
+            held = record.image if record.signal is None else record.signal
+            assert (record.image is None) == (record.signal is not None)
+            if isinstance(held, Path):
+                assert held.is_file()
+                assert held == root / record.id
+            elif isinstance(held, Signal):
+                assert held.samples.dtype == np.float32
+                assert held.samples.shape[0] == len(held.leads)
             else:
-                assert record.image.dtype == np.uint8
+                assert held is not None
+                assert held.dtype == np.uint8
 
-    def test_hidden_and_stray_files_are_counted(self, root: Path):
+    def test_the_modality_is_that_of_the_records(self, name: str, root: Path):
+        data = read(root)
+        assert data.modality == ("ecg" if name in ECG_CASES else "image")
+        assert all((record.signal is None) == (data.modality == "image") for record in data.records)
+        assert set(data.clinical) <= {column for record in data.records for column in record.columns}
+
+    def test_hidden_and_stray_files_are_counted(self, name: str, root: Path):
         skipped = read(root).skipped
         assert skipped["hidden"] == (".DS_Store", ".git/")
-        assert skipped["not an image"] == ("notes.docx",)
+        assert skipped["not an ECG" if name in ECG_CASES else "not an image"] == ("notes.docx",)
 
     def test_name_splits_and_columns_are_plain(self, name: str, root: Path):
         data = read(root)
@@ -727,7 +740,7 @@ def _pickled(path: Path) -> None:
         (lambda p: p.write_bytes(b""), "not a readable"),
         (_lying, r"claims \d+ bytes"),
         (_pickled, "pickled objects"),
-        (lambda p: np.savez(p, X=np.zeros((2, 9)), fs=np.array(360)), r"signals \(ECG\)"),
+        (lambda p: np.savez(p, X=np.zeros((2, 9)), fs=np.array(360)), r"holds X, fs.*for ECGs X, y and fs"),
         (lambda p: np.savez(p, pictures=np.zeros(2)), "not a MedMNIST file: it holds pictures"),
         (lambda p: mnist(p, train_images=np.zeros((4, 3, 3))), "train_images is float64"),
         (lambda p: mnist(p, train_images=np.zeros((4, 3, 3, 5), np.uint8)), r"Volumes \(MedMNIST3D\)"),
@@ -995,8 +1008,6 @@ def test_real_details(real_sets: Path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ecg_beats", r"signals \(ECG\)"),
-        ("ecg_12lead", r"signals \(ECG\)"),
         ("facilities", "no images"),
         ("facilities/hospitals_africa.csv", "no image"),
         ("medmnist", "several data sets"),

@@ -60,7 +60,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Raises UnreadableImageError where there are no pixels or none this installation can decode, ImageTooLargeError
     from the header alone; a damaged file may raise anything else, which `images.decode` turns into the former.
     """
-    ds, syntax = _parse(data, name)
+    ds, syntax = parse(data, name, _TAGS)
     keyword = next((k for k in _PIXEL_KEYWORDS if k in ds), None)
     if keyword is None or not ds.get("Rows") or not ds.get("Columns"):
         raise UnreadableImageError(
@@ -91,8 +91,8 @@ def decode(data: bytes, name: str) -> np.ndarray:
     return _grey(pixels, ds)
 
 
-def _parse(data: bytes, name: str) -> tuple[Dataset, str]:
-    """The elements that pixels depend on, and the transfer syntax."""
+def parse(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
+    """The elements wanted, and the transfer syntax. A deflated file is inflated to MAX_INFLATED_BYTES at most."""
     at, syntax = _meta(data)
     if not syntax:  # no file meta information: the first element shows how it is written
         big = data[at : at + 2] == b"\x00\x08"
@@ -109,7 +109,7 @@ def _parse(data: bytes, name: str) -> tuple[Dataset, str]:
     file = io.BytesIO(data)
     file.seek(at)
     implicit = not _has_vr(data, at)  # some writers state an explicit syntax and write implicit VRs
-    ds = read_dataset(file, implicit, syntax != _BIG_ENDIAN, specific_tags=list(_TAGS))
+    ds = read_dataset(file, implicit, syntax != _BIG_ENDIAN, specific_tags=list(tags))
     ds.set_original_encoding(implicit, syntax != _BIG_ENDIAN)
     return ds, syntax
 

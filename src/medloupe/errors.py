@@ -4,10 +4,14 @@
     ├── DataError                  the data set as a whole: not found, no labels, one class, too few
     │   ├── ColumnError            a column named that the table lacks (offers the nearest)
     │   └── UnknownLayoutError     no reader recognises the folder or file
-    ├── ImageError                 one image
+    ├── ImageError                 one image or ECG
     │   ├── NotAnImageError        not an image format we read
     │   ├── UnreadableImageError   an image, but broken or without pixels
-    │   └── ImageTooLargeError     more pixels than allowed, told from the header
+    │   ├── ImageTooLargeError     more pixels than allowed, told from the header
+    │   └── SignalError            one ECG: cannot be read, or nothing in it can be used
+    │       └── NotAnEcgError      the file is a picture or of another kind
+    ├── ClinicalError              a clinical value given beside an image cannot be read
+    │   └── NotesError             notes are given, and the network that reads them is not at hand
     ├── ModelFileError             a model file
     │   ├── NotOurModelError       ONNX, but without our card or outputs
     │   └── UnsafeModelError       external data, custom operators, oversized
@@ -18,7 +22,8 @@
     │   ├── StorageError           the disk or the database fails
     │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
     ├── BackboneError              unknown backbone, or its weights are not installed
-    └── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
+    ├── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
+    └── ExtraError                 an optional part of the installation is missing
 
 Each carries what happened and, as `hint`, what to do.
 """
@@ -68,7 +73,7 @@ class UnknownLayoutError(DataError):
 
 
 class ImageError(MedloupeError):
-    """One image cannot be used."""
+    """One image, or one ECG, cannot be used."""
 
 
 class NotAnImageError(ImageError):
@@ -81,6 +86,31 @@ class UnreadableImageError(ImageError):
 
 class ImageTooLargeError(ImageError):
     """The header claims more pixels than allowed; nothing was decoded."""
+
+
+class SignalError(ImageError):
+    """One ECG cannot be read, or nothing in it can be used."""
+
+
+class NotAnEcgError(SignalError):
+    """A picture, where an ECG was expected."""
+
+
+class ClinicalError(MedloupeError):
+    """A clinical value cannot be read. column: its name. value: what was given."""
+
+    def __init__(self, column: str, value: str, expected: str):
+        shown = value if len(value) <= 60 else value[:57] + "..."
+        super().__init__(f"{column} is given as {shown!r}; expected {expected}.", "Correct it, or leave it empty.")
+        self.column, self.value = column, value
+
+
+class NotesError(ClinicalError):
+    """Notes are given, and the network that reads them is not at hand. column: theirs."""
+
+    def __init__(self, column: str, message: str, hint: str):
+        MedloupeError.__init__(self, message, hint)
+        self.column, self.value = column, ""
 
 
 class ModelFileError(MedloupeError):
@@ -133,6 +163,10 @@ class BackboneError(MedloupeError):
 
 class FinetuneError(MedloupeError):
     """The network cannot be fine-tuned here, or PyTorch is not installed."""
+
+
+class ExtraError(MedloupeError):
+    """An optional part of the installation is needed and missing."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

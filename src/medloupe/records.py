@@ -9,12 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from medloupe.errors import DataError
+
+if TYPE_CHECKING:
+    from medloupe.ecgreading import Reading
+    from medloupe.signals import Signal
+
 Task = Literal["multiclass", "multilabel", "detection"]
 Split = Literal["train", "val", "test"]
+Modality = Literal["image", "ecg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +40,28 @@ class Record:
     """One example.
 
     id: unique within the data set; for files the path relative to its root, with forward slashes.
-    image: the file, or an array of pixels: uint8 (h, w) or (h, w, 3).
+    image: the file, or an array of pixels: uint8 (h, w) or (h, w, 3); None in a set of signals.
+    signal: an ECG, or the file that holds it (ecgfiles.read_ecg reads it); None in a set of images.
     labels: 1 or 0 by label name. In a multi-class set only the true label stands here; empty is unlabelled.
     patient: what must not be split (patient, lesion, study), or None where it is not known.
     columns: every other column of the table, as text; blank cells are left out.
     """
 
     id: str
-    image: Path | np.ndarray
+    image: Path | np.ndarray | None = None
+    signal: Signal | Path | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
     patient: str | None = None
     split: Split | None = None
     boxes: tuple[Box, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def picture(self) -> Path | np.ndarray:
+        """The image. DataError where the record has none."""
+        if self.image is None:
+            raise DataError(f"{self.id} has no image.", "This step works on images; the data set holds signals.")
+        return self.image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +73,8 @@ class Dataset:
     notes: what the reader decided, one sentence each, for the person who brought the data.
     origin: what a SOURCE, LICENCE or CITATION file beside the data says: keys "licence", "citation", "source".
     asked: the options with which it was read, as readers.read takes them.
+    modality: what its records hold, images or ECG signals. things: what one record is, in the plural, in words.
+    clinical: the columns that the reader proposes as inputs beside the image or signal.
     """
 
     name: str
@@ -69,6 +87,9 @@ class Dataset:
     notes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
+    modality: Modality = "image"
+    things: str = "images"
+    clinical: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -104,6 +125,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """How one input beside the picture moved the answer.
+
+    value: as it was understood; "" where it is missing and that counts. effect: what it added to each label's logit.
+    """
+
+    name: str
+    value: str
+    effect: Mapping[str, float]
+
+    def toward(self, label: str, *, several: bool) -> float:
+        """What it added to the label's log odds; among exclusive classes (not several), to those against the others
+        on average: what adds the same to all of them moves nothing."""
+        others = [v for name, v in self.effect.items() if name != label]
+        return self.effect[label] - (0 if several or not others else sum(others) / len(others))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """The answer to one image.
 
@@ -113,6 +152,8 @@ class Prediction:
     prediction is "", and the probabilities, still there to be looked into, mean nothing.
     heatmap: float32 (K, h, w), what each place adds to each label's logit, in the order of `probabilities`;
     None unless asked for. timings: milliseconds by stage.
+    inputs: how each input beside the picture moved the answer; None of a model that reads the picture alone.
+    ecg: of an ECG, its beats and rhythm.
     """
 
     file: str
@@ -123,11 +164,13 @@ class Prediction:
     refused: Refusal | None = None
     heatmap: np.ndarray | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
+    inputs: tuple[Influence, ...] | None = None
+    ecg: Reading | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The line that `predict --json` prints."""
         refused = self.refused and {"reason": self.refused.reason, "looks_like": self.refused.looks_like}
-        return {
+        said = {
             "file": self.file,
             "model": self.model or None,
             "version": self.version,
@@ -135,3 +178,8 @@ class Prediction:
             "probabilities": dict(self.probabilities),
             "refused": refused,
         }
+        if self.inputs is not None:
+            said["inputs"] = [{"name": i.name, "value": i.value, "effect": dict(i.effect)} for i in self.inputs]
+        if self.ecg is not None:
+            said["ecg"] = self.ecg.as_json()
+        return said

@@ -9,6 +9,9 @@ from pathlib import Path
 from medloupe.errors import DataError, UnknownLayoutError
 from medloupe.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, existing, scan
 from medloupe.readers.dicom import DICOM
+from medloupe.readers.ecg_12lead import ECG_12LEAD
+from medloupe.readers.ecg_beats import ECG_BEATS
+from medloupe.readers.ecgfolder import ECG_FILES
 from medloupe.readers.folders import FOLDERS
 from medloupe.readers.medmnist import MEDMNIST
 from medloupe.readers.table import TABLE, is_table
@@ -17,8 +20,8 @@ from medloupe.records import Dataset
 __all__ = ["READERS", "ReadOptions", "Reader", "read"]
 
 # The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
-# both, since it reads them too and adds what the tags know.
-READERS: tuple[Reader, ...] = (MEDMNIST, DICOM, TABLE, FOLDERS)
+# both, since it reads them too and adds what the tags know. Those of ECGs leave alone what holds pictures.
+READERS: tuple[Reader, ...] = (ECG_BEATS, ECG_12LEAD, ECG_FILES, MEDMNIST, DICOM, TABLE, FOLDERS)
 
 
 def read(
@@ -30,7 +33,7 @@ def read(
     image: str | None = None,
     table: str | Path | None = None,
 ) -> Dataset:
-    """Read a labelled data set: a folder, a table or a MedMNIST .npz, whichever layout it has.
+    """Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
 
     labels: the label column, several 1/0 columns joined by commas, or a DICOM keyword. patient: the column of what
     must not be split, or a regular expression for file names (`C\\d+P\\d+`). split, image: the columns that say

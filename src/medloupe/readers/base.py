@@ -17,6 +17,7 @@ IMAGE_SUFFIXES = DICOM_SUFFIXES | {
     *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff"),
     *(".webp", ".gif", ".pgm", ".ppm", ".pnm", ".jp2"),
 }
+ECG_SUFFIXES = frozenset({".hea", ".dat", ".edf", ".bdf"})  # of nothing but signals
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 _SPLITS: Mapping[str, Split] = {
@@ -28,9 +29,10 @@ _HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "__pycache__"})
 _DOCUMENT = re.compile(r"(source|readme|licen[cs]e|citation|dataset_description|changelog|notice)\b", re.I)
 
 LAYOUTS = (
-    "Three layouts are understood: a folder for each class (optionally inside train/, val/ and test/); "
+    "Understood are: a folder for each class (optionally inside train/, val/ and test/); "
     "a table (CSV, TSV or Parquet) with a file column and a label column beside the images; "
-    "a MedMNIST .npz file."
+    "a MedMNIST .npz file. The first two may hold ECG files (WFDB, CSV, .npz, DICOM, EDF) in place of images; "
+    "an .npz of ECGs or heartbeats, and WFDB records with .atr annotations, are read as well."
 )
 
 

@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 
 from medloupe.errors import DataError
 from medloupe.readers import cells
-from medloupe.readers.base import IMAGE_SUFFIXES, ReadOptions, patient_pattern, plain, some, split_of
+from medloupe.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, ReadOptions, patient_pattern, plain, some, split_of
 from medloupe.readers.locate import Locator
 from medloupe.readers.sheet import Sheet
 
 FILES = (
     *("file", "filename", "filepath", "image", "imagefile", "imagefilename", "imagepath", "imagename", "path"),
     *("img", "imgpath", "imgname", "imageid", "imageindex", "imgid", "idcode", "isicid", "dicomid", "dicompath"),
-    *("dicom", "sopinstanceuid"),
+    *("dicom", "sopinstanceuid", "ecg", "ecgfile", "ecgpath", "signal", "record", "recordname"),
 )
 LABELS = (
     *("label", "labelname", "dx", "diagnosis", "class", "classname", "category", "finding", "target"),
@@ -138,4 +138,4 @@ def _split(sheet: Sheet, told: str | None) -> str | None:
 
 def _looks_like_files(names: list[str]) -> bool:
     suffixes = [PurePosixPath(name).suffix.lower() for name in names if name]
-    return bool(suffixes) and 2 * sum(suffix in IMAGE_SUFFIXES for suffix in suffixes) >= len(suffixes)
+    return bool(suffixes) and 2 * sum(suffix in IMAGE_SUFFIXES | ECG_SUFFIXES for suffix in suffixes) >= len(suffixes)

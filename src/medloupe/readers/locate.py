@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from medloupe.readers.base import IMAGE_SUFFIXES, Files, split_of
+from medloupe.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, split_of
 
 MISSING = "named in the table but missing"
 OUTSIDE = "outside the data folder"
@@ -108,7 +108,7 @@ def _tails(parts: list[str]) -> list[str]:
 
 def _bare(path: str) -> str:
     pure = PurePosixPath(path)
-    return str(pure.with_suffix("")) if pure.suffix.lower() in IMAGE_SUFFIXES else path
+    return str(pure.with_suffix("")) if pure.suffix.lower() in IMAGE_SUFFIXES | ECG_SUFFIXES else path
 
 
 def _changes_split(parts: list[str], place: str) -> bool:

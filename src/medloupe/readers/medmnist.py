@@ -6,24 +6,20 @@ Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
+from medloupe.arrays import load
 from medloupe.errors import DataError
 from medloupe.readers.base import ReadOptions, hidden, merged, scan
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split, Task
 
 _SPLITS: tuple[Split, ...] = ("test", "train", "val")  # as their ids sort
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, TokenError)  # by a damaged archive or header
-_SIGNALS = frozenset({"fs", "lead", "lead_names", "units_per_mv", "adu_per_mv", "rr_pre"})
 _ORGANS = (
     *("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right"),
     *("liver", "lung-left", "lung-right", "pancreas", "spleen"),
@@ -52,34 +48,6 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("organamnist", "organcmnist", "organsmnist"), _ORGANS),
 }
-
-
-def load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name, without ever unpickling. DataError when it is broken or not what it claims."""
-    broken = f"{path} is not a readable .npz file"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                _check(archive, member)
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise DataError(f"{broken} ({error}).", "Download it again.") from None
-    except MemoryError:
-        raise DataError(f"{path} does not fit into memory.", "Use a smaller image size of the set.") from None
-
-
-def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Compare the shape an array claims with the bytes that are there, before memory is taken for it."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        size = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
-        if dtype.hasobject:
-            raise ValueError(f"{member.filename} holds pickled objects, which are never loaded")
-        if size != member.file_size - file.tell():
-            raise ValueError(f"{member.filename} claims {size} bytes and holds {member.file_size - file.tell()}")
 
 
 def _labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
@@ -156,11 +124,9 @@ def read_npz(path: Path, reader: str) -> Dataset:
 
 
 def _other(path: Path, arrays: Mapping[str, Any]) -> DataError:
-    if _SIGNALS & set(arrays):
-        return DataError(f"{path} holds signals (ECG), not images.", "This reader needs images.")
     return DataError(
         f"{path} is not a MedMNIST file: it holds {', '.join(arrays) or 'nothing'}.",
-        "Expected train_images and train_labels (likewise val_ and test_).",
+        "Expected train_images and train_labels (likewise val_ and test_), or for ECGs X, y and fs.",
     )
 
 

@@ -1,0 +1,76 @@
+"""EDF, EDF+ and BDF recordings, decoded by the edfio package once their header agrees with their size."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+from medloupe.ecgchannels import Channel, assembled, check_size, millivolts
+from medloupe.errors import SignalError
+from medloupe.signals import Signal, lead_name, missing
+
+_FIELDS = 256  # bytes of header, of the file and of each channel
+_MOST_CHANNELS = 512
+
+
+def is_edf(start: bytes) -> bool:
+    """Whether the first bytes are those of an EDF or a BDF file."""
+    return start.startswith((b"0       ", b"\xffBIOSEMI")) and len(start) >= 192
+
+
+def read(data: bytes, name: str) -> Signal:
+    """The ECG channels of a recording, those of the commonest rate among them. SignalError where there is none."""
+    biosemi = data.startswith(b"\xff")
+    _check(data, name, 3 if biosemi else 2)
+    try:
+        import edfio
+    except ImportError:
+        raise missing("edfio") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on fields that the ECG does not depend on
+        recording = (edfio.read_bdf if biosemi else edfio.read_edf)(data, header_encoding="latin-1")
+        signals = [s for s in recording.signals if "annotation" not in s.label.lower()]
+        # Polysomnograms hold many channels; those of the heart say so, or are called as leads are.
+        heart = [s for s in signals if "ecg" in s.label.lower() or "ekg" in s.label.lower() or lead_name(s.label)]
+        heart = [s for s in heart if not s.physical_dimension.strip() or millivolts(s.physical_dimension)]
+        if not heart and len(signals) == 1:
+            heart = signals
+        if not heart:
+            labels = ", ".join(s.label for s in signals[:12]) or "none"
+            raise SignalError(
+                f"{name} has no channel called ECG or after a lead; it has: {labels}.",
+                "Export the ECG leads.",
+            )
+        rate = Counter(s.sampling_frequency for s in heart).most_common(1)[0][0]
+        notes = [f"{s.label} has another rate and is left out." for s in heart if s.sampling_frequency != rate]
+        taken = [s for s in heart if s.sampling_frequency == rate]
+        check_size(name, len(taken), len(taken[0].digital), rate)
+        channels = [Channel(s.label, s.physical_dimension.strip(), s.data) for s in taken]
+    return assembled(channels, rate, "BDF" if biosemi else "EDF", name, notes)
+
+
+def _check(data: bytes, name: str, width: int) -> None:
+    """Compare what the header claims with the bytes that are there."""
+
+    def number(start: int, length: int) -> int:
+        text = data[start : start + length].strip(b" \x00")
+        if not text.isdigit() and text != b"-1":
+            raise SignalError(
+                f"{name} has a damaged EDF header ({text[:8]!r} where a number stands).", "Copy it again."
+            )
+        return int(text)
+
+    if data[192:197] in (b"EDF+D", b"BDF+D"):
+        raise SignalError(
+            f"{name} is in pieces with gaps between them (discontinuous {data[192:195].decode()}+), which is not read.",
+            "Export one piece, without gaps.",
+        )
+    count, records = number(252, 4), number(236, 8)
+    if not 1 <= count <= _MOST_CHANNELS or len(data) < _FIELDS * (count + 1):
+        raise SignalError(f"{name} says it has {count} channels; 1 to {_MOST_CHANNELS} are read.", "Copy it again.")
+    samples = [number(_FIELDS + 216 * count + 8 * k, 8) for k in range(count)]
+    there = len(data) - _FIELDS * (count + 1)
+    if min(samples) < 0 or max(records, 1) * sum(samples) * width > there:
+        raise SignalError(
+            f"{name} is shorter than its header says: {records} records of {sum(samples)} samples.", "Copy it again."
+        )

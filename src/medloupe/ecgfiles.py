@@ -1,0 +1,206 @@
+"""Files → an ECG: WFDB, CSV and other text, NumPy .npz, DICOM waveforms, EDF and BDF.
+
+Files are untrusted: what a header claims is compared with the bytes that are there before memory is taken for it,
+nothing is unpickled, and no file leads to another outside those given (or, for a path, its own folder).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from medloupe import ecgcsv, ecgedf, ecgwfdb, headers
+from medloupe.arrays import load
+from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecgwfdb import aami, read_annotations
+from medloupe.errors import DataError, MedloupeError, SignalError
+from medloupe.signals import Signal
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "SUFFIXES",
+    "aami",
+    "gathered",
+    "is_ecg_bytes",
+    "is_ecg_name",
+    "read_annotations",
+    "read_ecg",
+]
+
+MAX_FILE_BYTES = 64 * 2**20
+"""Largest file of an ECG that is read."""
+
+SUFFIXES = frozenset({".hea", ".dat", ".csv", ".tsv", ".txt", ".npz", ".edf", ".bdf", ".dcm", ".dicom"})
+_SURE = frozenset({".hea", ".edf", ".bdf"})  # of nothing but signals
+_SAMPLES = ("signal", "ecg", "samples", "X", "x", "data", "p_signal")
+_RATES = ("fs", "rate", "sampling_rate", "sampling_frequency", "freq")
+_LEADS = ("lead_names", "leads", "lead", "sig_name")
+_PER_MV = ("units_per_mv", "adu_per_mv", "gain")
+_FORMATS = "WFDB (.hea with its .dat), CSV or text, .npz, DICOM waveform, EDF and BDF"
+
+
+def is_ecg_name(name: str) -> bool:
+    """Whether a file's name is one that ECGs have; DICOM files, tables and text have it too."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def is_ecg_bytes(start: bytes, name: str = "") -> bool:
+    """Whether a file is an ECG rather than a picture, by its content (for DICOM all of it is needed) and its name."""
+    kind = headers.sniff(start[: headers.SNIFF_BYTES])
+    if kind == "DICOM":
+        from medloupe import ecgdicom  # here, as pydicom is slow to import
+
+        return ecgdicom.is_waveform(start)
+    if kind is not None:
+        return False
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _SURE or ecgedf.is_edf(start):
+        return True
+    if suffix == ".npz":
+        return start.startswith(b"PK\x03\x04")
+    if suffix == ".dat":
+        return not headers.describe_foreign(start[: headers.SNIFF_BYTES])[0].startswith(("a ", "an "))
+    return suffix in (".csv", ".tsv", ".txt") and b"\x00\x00\x00" not in start[:4096]
+
+
+def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -> Signal:
+    """The ECG in a file, or in the files of one upload (bytes by name).
+
+    rate: the sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
+    Raises SignalError naming the file and what is wrong; ExtraError where the package for its format is missing.
+    """
+    files = gathered(source) if isinstance(source, (str, os.PathLike)) else _checked(source)
+    name = _main(files)
+    try:
+        return _read(files, name, rate)
+    except DataError as error:
+        raise SignalError(error.message, error.hint) from None
+    except MedloupeError:
+        raise
+    except MemoryError:
+        raise SignalError(f"{name} does not fit into memory.", "Export a part of it.") from None
+    except Exception as error:  # a damaged file may fail anywhere in its decoder
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise SignalError(f"{name} is damaged or no ECG file that is read ({what}).", f"Expected {_FORMATS}.") from None
+
+
+def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
+    data, suffix = files[name], PurePosixPath(name).suffix.lower()
+    if not data:
+        raise SignalError(f"{name} is empty.", "Copy it again.")
+    kind = headers.sniff(data[: headers.SNIFF_BYTES])
+    if kind == "DICOM":
+        from medloupe import ecgdicom
+
+        return ecgdicom.read(data, name)
+    if kind is not None:
+        raise SignalError(f"{name} is a picture ({kind}), not an ECG recording.", f"Expected {_FORMATS}.")
+    if ecgedf.is_edf(data[:256]):
+        return ecgedf.read(data, name)
+    if data.startswith(b"PK\x03\x04") and suffix == ".npz":
+        return from_arrays(load(data, name), name, rate)
+    if suffix == ".hea":
+        return ecgwfdb.read(files, name)
+    if suffix == ".dat":
+        stem = PurePosixPath(name).stem
+        raise SignalError(
+            f"{name} holds samples, but what they mean stands in {stem}.hea.", "Give both files together."
+        )
+    what, _ = headers.describe_foreign(data[: headers.SNIFF_BYTES])
+    if what.startswith(("a ", "an ")) or (b"\x00" in data[:1024] and not data.startswith((b"\xff\xfe", b"\xfe\xff"))):
+        what = what if what.startswith(("a ", "an ")) else "a binary file of no known format"
+        raise SignalError(f"{name} seems to be {what}, not an ECG recording.", f"Expected {_FORMATS}.")
+    return ecgcsv.read(data, name, rate)
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
+    """The ECG among the arrays of an .npz: samples (L, n), (n, L) or (n,), with rate, lead names and unit beside it."""
+    key = next((key for key in _SAMPLES if key in arrays and arrays[key].ndim), None)
+    key = key or next((key for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "iuf"), None)
+    if key is None:
+        raise SignalError(f"{name} holds no samples; it holds {', '.join(arrays) or 'nothing'}.", _NPZ)
+    samples = arrays[key]
+    if samples.ndim == 3 and samples.shape[0] == 1:
+        samples = samples[0]
+    if samples.ndim == 1:
+        samples = samples[None]
+    names = [str(text) for key in _LEADS if key in arrays for text in np.atleast_1d(arrays[key]).ravel()[:1000]]
+    if samples.ndim != 2 or samples.dtype.kind not in "iuf" or min(samples.shape) > MAX_LEADS:
+        raise SignalError(f"{name}: {key} is {samples.dtype} {samples.shape}; one ECG was expected.", _NPZ)
+    if samples.shape[0] > samples.shape[1] or (len(names) == samples.shape[1] != samples.shape[0]):
+        samples = samples.T
+    told = next((float(arrays[k].ravel()[0]) for k in _RATES if k in arrays and arrays[k].size == 1), None)
+    hertz = rate or told
+    if not hertz:
+        raise SignalError(f"{name} does not tell its sampling rate.", f"Add it as an array called fs. {_NPZ}")
+    check_size(name, samples.shape[0], samples.shape[1], hertz)
+    per_mv = next((arrays[k].astype(np.float64) for k in _PER_MV if k in arrays), None)
+    unit = str(arrays["units"].ravel()[0]) if "units" in arrays and arrays["units"].size else ""
+    if per_mv is not None:
+        samples, unit = samples / per_mv.reshape(-1, 1), "mV"
+    names = names if len(names) == len(samples) else [""] * len(samples)
+    channels = [Channel(lead, unit, row.astype(np.float32)) for lead, row in zip(names, samples, strict=True)]
+    return assembled(channels, hertz, "npz", name)
+
+
+_NPZ = "Expected an array signal (leads, samples) in mV, and beside it fs and lead_names."
+
+
+def gathered(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
+    """A file's bytes, and for WFDB those of its partners in the same folder, by name. Raises SignalError."""
+    path = Path(path)
+    if path.suffix.lower() == ".dat" and path.with_suffix(".hea").is_file():
+        path = path.with_suffix(".hea")
+    elif not path.suffix and not path.exists() and path.with_name(path.name + ".hea").is_file():
+        path = path.with_name(path.name + ".hea")  # as WFDB's own tools name records
+    files = {path.name: _bytes(path)}
+    if path.suffix.lower() == ".hea":
+        for partner in ecgwfdb.header(files[path.name], path.name).files:
+            beside = path.with_name(partner)
+            if beside.is_file():
+                files[partner] = _bytes(beside)
+    return files
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _too_large(path.name, path.stat().st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise SignalError(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from None
+
+
+def _checked(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of an upload under their bare names."""
+    if not files:
+        raise SignalError("No file was given.", f"Expected {_FORMATS}.")
+    for name, data in files.items():
+        if len(data) > MAX_FILE_BYTES:
+            raise _too_large(name, len(data))
+    return {name.replace("\\", "/").rpartition("/")[2] or "file": data for name, data in files.items()}
+
+
+def _too_large(name: str, size: int) -> SignalError:
+    return SignalError(
+        f"{name} has {size / 2**20:.0f} MiB; ECG files are read up to {MAX_FILE_BYTES >> 20} MiB.",
+        "Export a part of it.",
+    )
+
+
+def _main(files: Mapping[str, bytes]) -> str:
+    """The file that names the others, or the only one."""
+    told = [name for name in files if name.lower().endswith(".hea")]
+    if len(told) > 1:
+        raise SignalError(f"Several recordings at once: {', '.join(sorted(told)[:5])}.", "Give them one by one.")
+    if told:
+        return told[0]
+    names = [name for name in files if PurePosixPath(name).suffix.lower() not in (".atr", ".qrs", ".xyz")] or list(
+        files
+    )
+    if len(names) > 1:
+        raise SignalError(f"Several files at once: {', '.join(sorted(names)[:5])}.", "Give one ECG at a time.")
+    return names[0]
