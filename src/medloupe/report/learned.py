@@ -24,7 +24,7 @@ from . import histories, rows
 from .formats import count, decimal, known, plain, value
 from .words import mapping
 
-PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=\s]+\Z")
+PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z")
 TRIALS_SHOWN = 8
 _SERIES_SHOWN = len(histories.SERIES)
 

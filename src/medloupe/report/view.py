@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import changes, charts, learned, rows, words
+from . import changes, charts, inputs, learned, rows, words
 from .formats import bounds, count, decimal, known, percent, share, value, with_interval
 from .headline import Figure, figures, tiles
 from .words import mapping
@@ -56,6 +56,8 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
         "per_label_columns": [c for c in PER_LABEL if any(value(p.get(c.key)) is not None for p in per_label)],
         "operating": operating(card, per_label),
         "subgroups": subgroups(card.get("subgroups"), metrics),
+        "inputs": inputs.section(mapping(card.get("inputs")), report.get("moved"), words.noun(card)),
+        "probed": inputs.probed(audit.get("columns")),
         "stress": changes.section(card.get("stress")),
         "pictures": pictures(examples),
         "learning": learning(curves.get("learning"), words.noun(card)),
@@ -85,6 +87,7 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("operating", "Set to miss few cases", context["operating"]),
         ("subgroups", "Does it work for everyone?", context["subgroups"]),
+        ("inputs", "What each input adds", context["inputs"]),
         ("stress", "What the field does to it", context["stress"]),
         ("pictures", "What it looked at", context["pictures"]),
         ("learning", "Would more data help?", context["learning"]),

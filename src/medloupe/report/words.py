@@ -46,7 +46,14 @@ def positive(card: Mapping[str, Any]) -> str | None:
 
 def noun(card: Mapping[str, Any]) -> str:
     """What one example is called."""
-    return "recording" if card.get("modality") == "signal" else "image"
+    things = str(mapping(card.get("data")).get("things") or "images")
+    return {"images": "image", "ECGs": "ECG", "beats": "beat"}.get(things, "example")
+
+
+def a_noun(card: Mapping[str, Any]) -> str:
+    """The same with its article."""
+    word = noun(card)
+    return f"an {word}" if word[0] in "iEe" else f"a {word}"
 
 
 def judged(card: Mapping[str, Any]) -> int | None:
@@ -81,7 +88,7 @@ def verdict(card: Mapping[str, Any]) -> list[str]:
 
 
 def _ranking(card: Mapping[str, Any], auc: Any, area: float) -> str:
-    many, an = noun(card) + "s", "an image" if noun(card) == "image" else "a recording"
+    many, an = noun(card) + "s", a_noun(card)
     n = judged(card)
     shared = mapping(card.get("split")).get("patients_shared")  # an official test split may leak
     strangers = mapping(card.get("data")).get("patients") is not None and not shared

@@ -1,0 +1,96 @@
+"""Which extras help, and how strongly they are held back: what fusion tries, and how it decides.
+
+Source: the one-standard-error rule, Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PENALTIES = (0.03, 0.3, 3.0)  # C of scikit-learn, for the clinical numbers
+NOTES_PENALTIES = (0.01, 0.03, 0.1, 0.3)  # the same for those of the notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What the search tries. inputs: which (numbers as in Encoded.input_of). clinical, notes: C of each."""
+
+    inputs: tuple[int, ...]
+    clinical: float
+    notes: float
+
+
+def row_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    """Log loss (N,) of logits (N, K); a row without a label has none."""
+    z, known = logits.astype(np.float64), ~np.isnan(targets)
+    y = np.where(known, targets, 0)
+    if task == "multiclass":
+        z = z - z.max(1, keepdims=True)
+        return (np.log(np.exp(z).sum(1)) - (z * y).sum(1)) * known.any(1)
+    return ((np.logaddexp(0, z) - z * y) * known).sum(1)
+
+
+def choose(losses: np.ndarray, candidates: Sequence[Candidate], groups: np.ndarray) -> int:
+    """The candidate with the fewest inputs whose loss is within one standard error of the best's.
+
+    losses: (candidates, N). Among those with the same inputs the best alone counts.
+    """
+    mean = losses.mean(1)
+    of_inputs: dict[tuple[int, ...], int] = {}
+    for i, c in enumerate(candidates):
+        if c.inputs not in of_inputs or mean[i] < mean[of_inputs[c.inputs]] - 1e-9:
+            of_inputs[c.inputs] = i
+    best = min(of_inputs.values(), key=lambda i: mean[i])
+    near = [
+        i for i in of_inputs.values() if mean[i] - mean[best] <= error(losses[i] - losses[best], groups) or i == best
+    ]
+    return min(near, key=lambda i: (len(candidates[i].inputs), mean[i]))
+
+
+def error(difference: np.ndarray, groups: np.ndarray) -> float:
+    """The standard error of the mean of differences (N,) whose groups are independent."""
+    _, place = np.unique(groups, return_inverse=True)
+    sums = np.bincount(place, difference - difference.mean())
+    return float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1)) / len(difference))
+
+
+def to_try(columns: int, notes: bool) -> list[Candidate]:
+    """None; all the columns; the notes; both: each at several penalties."""
+    clinical = tuple(range(columns))
+    text = (columns,) if notes else ()
+    tried = [Candidate(inputs=(), clinical=0, notes=0)]
+    if clinical:
+        tried += [Candidate(inputs=clinical, clinical=c, notes=0) for c in PENALTIES]
+    if text:
+        tried += [Candidate(inputs=text, clinical=0, notes=c) for c in NOTES_PENALTIES]
+    if clinical and text:
+        both = (*clinical, *text)
+        tried += [Candidate(inputs=both, clinical=c, notes=n) for c in PENALTIES for n in NOTES_PENALTIES]
+    return tried
+
+
+def without_one(best: Candidate) -> list[Candidate]:
+    """The candidate with each one of its inputs left out."""
+    if len(best.inputs) < 2:
+        return []
+    every = best.inputs
+    return [
+        Candidate(inputs=tuple(j for j in every if j != i), clinical=best.clinical, notes=best.notes) for i in every
+    ]
+
+
+def one_after_another(best: Candidate, losses: Sequence[float]) -> list[Candidate]:
+    """The candidate with two, three, … inputs left out, those first whose absence costs least.
+
+    losses: of each one left out, as `without_one` has them.
+    """
+    order = [j for _, j in sorted(zip(losses, best.inputs, strict=True))]
+    return [
+        Candidate(
+            inputs=tuple(j for j in best.inputs if j not in order[:count]), clinical=best.clinical, notes=best.notes
+        )
+        for count in range(2, len(order))
+    ]

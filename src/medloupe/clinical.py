@@ -1,0 +1,294 @@
+"""Clinical columns as numbers: what a table says beside the picture, encoded so that 0 means "nothing is known".
+
+A number enters as itself and as hinges at a few quantiles, so that its effect need not be a straight line; a category
+as one number a value. All are centred on the training data: a missing value counts as the average patient's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from medloupe.errors import ClinicalError
+from medloupe.values import LONGEST, alike, is_age, number, stated
+
+MOST_CHOICES = 20
+KNOTS = 8
+OFTEN_MISSING = 0.02  # share of training rows from which a missing value is told apart from an average one
+MOST_COLUMNS = 64
+_FEWEST = 10  # stated values below which a column cannot be learned from
+_RARE = 0.01  # share below which a category is pooled with other rare ones
+_A_KNOT = 50  # stated values for each knot
+_USUAL_KNOTS = 4
+_MANY = 5_000  # stated values from which there are enough to bend in the tails, too, where rare things show
+_IN_THE_TAILS = (0.02, 0.05, 0.15, 0.4, 0.6, 0.85, 0.95, 0.98)
+_UNIT = re.compile(r"[(\[]\s*([^)\]]{1,12})\s*[)\]]\s*$")
+_KEYS = ("name", "kind", "missing", "numbers", "knots", "choices", "pooled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One clinical column as learned from training rows.
+
+    kind: number or category. missing: whether a last number says that the value is missing.
+    Of a number: low, high, what values are held to (0.5 and 99.5 percentile); usual, the 1 and 99 percentile, for
+    hints; knots, where hinges begin; mean and spread, float32 (1 + knots,), of the value and its hinges in training.
+    Of a category: choices, in order; share, float32 of each, in training; pooled: rare values that share the last
+    number, of which `share` then has one more.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    missing: bool
+    low: float = 0
+    high: float = 0
+    usual: tuple[float, float] = (0, 0)
+    knots: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+    choices: tuple[str, ...] = ()
+    pooled: tuple[str, ...] = ()
+    share: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers encode it."""
+        return (1 + len(self.knots) if self.kind == "number" else len(self.share)) + self.missing
+
+    @property
+    def unit(self) -> str:
+        """Its unit where the name tells: "weight (kg)"; ages are in years."""
+        if self.kind != "number":
+            return ""
+        found = _UNIT.search(self.name)
+        return found[1] if found else "years" if is_age(self.name) else ""
+
+    @classmethod
+    def fit(cls, name: str, values: Sequence[str | None]) -> Column | None:
+        """From the training rows' values; None for a column that says nothing (constant, empty, hardly ever stated) or
+        names each row (identifiers, free text)."""
+        said = [v.strip() for v in values if v is not None and stated(v)]
+        if len(said) < _FEWEST:
+            return None
+        missing = len(said) < (1 - OFTEN_MISSING) * len(values)
+        numbers = [number(v, name) for v in said]
+        known = np.array([v for v in numbers if v is not None])
+        distinct = np.unique(known)
+        if len(known) >= 0.95 * len(said) and len(distinct) > 2:
+            return cls._number(name, known, missing)
+        return cls._category(name, said, missing)
+
+    @classmethod
+    def _number(cls, name: str, x: np.ndarray, missing: bool) -> Column | None:
+        low, first, last, high = (float(v) for v in np.quantile(x, (0.005, 0.01, 0.99, 0.995), method="nearest"))
+        x = np.clip(x, low, high)
+        if high - low <= 0:
+            return None
+        count = min(_USUAL_KNOTS, len(np.unique(x)) - 2, len(x) // _A_KNOT)
+        shares = _IN_THE_TAILS if len(x) >= _MANY and count == _USUAL_KNOTS else np.arange(1, count + 1) / (count + 1)
+        at = np.unique(np.quantile(x, shares)) if count > 0 else np.empty(0)
+        knots = tuple(float(v) for v in at if low < v < high)
+        parts = _hinged(x, knots)
+        spread = parts.std(0)
+        return cls(
+            name=name,
+            kind="number",
+            missing=missing,
+            low=low,
+            high=high,
+            usual=(first, last),
+            knots=knots,
+            mean=tuple(parts.mean(0).tolist()),
+            spread=tuple(np.maximum(spread, 1e-6 * (high - low)).tolist()),
+        )
+
+    @classmethod
+    def _category(cls, name: str, said: list[str], missing: bool) -> Column | None:
+        spelled: dict[str, Counter[str]] = {}
+        for v in said:
+            spelled.setdefault(alike(v), Counter())[v] += 1
+        counts = {c.most_common(1)[0][0]: c.total() for c in spelled.values()}
+        if len(counts) < 2 or len(counts) > 0.5 * len(said) or max(map(len, counts)) > LONGEST:
+            return None
+        order = sorted(counts, key=lambda v: (-counts[v], v))
+        least = max(5, _RARE * len(said))
+        choices = [v for v in order[:MOST_CHOICES] if counts[v] >= least]
+        rest = [v for v in order if v not in choices]
+        pooled = sum(counts[v] for v in rest)
+        if not choices or len(choices) + (pooled >= least) < 2:
+            return None
+        share = [counts[v] / len(said) for v in choices]
+        if pooled >= least:
+            share.append(pooled / len(said))
+        return cls(
+            name=name,
+            kind="category",
+            missing=missing,
+            choices=tuple(choices),
+            pooled=tuple(rest[: 5 * MOST_CHOICES]) if pooled >= least else (),
+            share=tuple(share),
+        )
+
+    def understood(self, value: str | None) -> str:
+        """A value in words as it is taken; "" when it says nothing. ClinicalError when it cannot be read."""
+        if value is None or not stated(value):
+            return ""
+        if self.kind == "category":
+            place = self._place(value)
+            if place is None:
+                return f"{value.strip()[:LONGEST]} (not seen in training, not used)"
+            return self.choices[place] if place < len(self.choices) else value.strip()
+        x = self._read(value)
+        held = min(max(x, self.low), self.high)
+        words = _plain(x) + (f" {self.unit}" if self.unit else "")
+        if held == x:
+            return words
+        end = "highest" if x > held else "lowest"
+        return f"{words} (taken as {_plain(held)}, the {end} in training)"
+
+    def encode(self, values: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+        """float32 (N, width) and bool (N,), which are stated; a missing value is 0 but for its own number.
+
+        Raises ClinicalError for a number that cannot be read; a category not seen in training counts as missing.
+        """
+        encoded = np.zeros((len(values), self.width), np.float32)
+        rows, found = [], []
+        for i, v in enumerate(values):
+            if v is None or not stated(v):
+                continue
+            x = self._read(v) if self.kind == "number" else self._place(v)
+            if x is not None:
+                rows.append(i)
+                found.append(x)
+        known = np.zeros(len(values), bool)
+        known[rows] = True
+        if self.kind == "number":
+            parts = _hinged(np.clip(np.array(found, float), self.low, self.high), self.knots)
+            encoded[rows, : parts.shape[1]] = (parts - self.mean) / self.spread
+        elif rows:
+            encoded[rows, : len(self.share)] = np.eye(len(self.share))[found] - self.share
+        if self.missing:
+            encoded[~known, -1] = 1
+        return encoded, known
+
+    def readable(self, values: Sequence[str | None]) -> list[str | None]:
+        """The values with what cannot be read left out."""
+        if self.kind == "category":
+            return list(values)
+        return [v if v is None or number(v, self.name) is not None else None for v in values]
+
+    def _read(self, value: str) -> float:
+        x = number(value, self.name, self.unit)
+        if x is None:
+            low, high = map(_plain, self.usual)
+            unit = f" in {self.unit}" if self.unit else ""
+            raise ClinicalError(self.name, value, f"a number{unit}, usually {low} to {high}")
+        return x
+
+    def _place(self, value: str) -> int | None:
+        """Which number of a category stands for the value."""
+        wanted = alike(value)
+        for i, choice in enumerate(self.choices):
+            if alike(choice) == wanted:
+                return i
+        return len(self.choices) if wanted in {alike(v) for v in self.pooled} else None
+
+    def field(self) -> dict[str, Any]:
+        """JSON for forms and cards."""
+        said: dict[str, Any] = {"name": self.name, "kind": self.kind, "label": self.name.replace("_", " ")}
+        if self.kind == "category":
+            return {**said, "choices": [*self.choices, *self.pooled]}
+        low, high = (float(f"{v:.4g}") for v in self.usual)
+        return {**said, "low": low, "high": high, **({"unit": self.unit} if self.unit else {})}
+
+    def as_json(self) -> dict[str, Any]:
+        """Complete, in types that JSON has."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "missing": self.missing,
+            "numbers": [self.low, self.high, *self.usual, *self.mean, *self.spread, *self.share],
+            "knots": list(self.knots),
+            "choices": list(self.choices),
+            "pooled": list(self.pooled),
+        }
+
+    @classmethod
+    def from_json(cls, entry: object) -> Column:
+        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
+        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
+            raise ValueError(f"a column must be an object of {', '.join(_KEYS)}")
+        name, kind, missing = entry["name"], entry["kind"], entry["missing"]
+        if not _short(name) or kind not in ("number", "category") or not isinstance(missing, bool):
+            raise ValueError("a column's name, kind or missing is wrong")
+        knots, numbers = _finite(entry["knots"], KNOTS), _finite(entry["numbers"], 64)
+        choices, pooled = _texts(entry["choices"], MOST_CHOICES), _texts(entry["pooled"], 5 * MOST_CHOICES)
+        (low, high, *usual), rest = numbers[:4] or [0], numbers[4:]
+        parts = 1 + len(knots) if kind == "number" else len(choices) + bool(pooled)
+        fits = len(rest) == (2 * parts if kind == "number" else parts) and len(usual) == 2
+        if not fits or bool(choices) != (kind == "category") or (kind == "number" and pooled):
+            raise ValueError(f"the numbers of column {name!r} do not fit together")
+        if kind == "category":
+            if knots or min(rest) < 0 or sum(rest) > 1.001:
+                raise ValueError(f"the shares of column {name!r} are none")
+            return cls(name=name, kind=kind, missing=missing, choices=choices, pooled=pooled, share=tuple(rest))
+        if not low < high or not usual[0] <= usual[1] or min(rest[parts:]) <= 0:
+            raise ValueError(f"the limits of column {name!r} are in no order")
+        return cls(
+            name=name,
+            kind="number",
+            missing=missing,
+            low=low,
+            high=high,
+            usual=(usual[0], usual[1]),
+            knots=tuple(knots),
+            mean=tuple(rest[:parts]),
+            spread=tuple(rest[parts:]),
+        )
+
+
+def encode(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """float32 (N, F) of the columns side by side, and bool (N, columns), which are stated.
+
+    A row that states none of them is 0 throughout, so that a missing table is no information. ClinicalError.
+    """
+    parts = [c.encode([r.get(c.name) for r in rows]) for c in columns]
+    if not parts:
+        return np.zeros((len(rows), 0), np.float32), np.zeros((len(rows), 0), bool)
+    encoded, known = np.concatenate([p for p, _ in parts], axis=1), np.column_stack([k for _, k in parts])
+    encoded[~known.any(1)] = 0
+    return encoded, known
+
+
+def _hinged(x: np.ndarray, knots: Sequence[float]) -> np.ndarray:
+    """float64 (N, 1 + knots): x and what it exceeds each knot by."""
+    return np.column_stack([x, *(np.maximum(x - k, 0) for k in knots)]) if len(x) else np.zeros((0, 1 + len(knots)))
+
+
+def _plain(x: float) -> str:
+    return f"{x:.6g}"
+
+
+def _short(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= LONGEST
+
+
+def _texts(entry: object, most: int) -> tuple[str, ...]:
+    if not isinstance(entry, list) or len(entry) > most or not all(map(_short, entry)):
+        raise ValueError(f"choices must be a list of at most {most} short texts")
+    return tuple(entry)
+
+
+def _finite(entry: object, most: int) -> list[float]:
+    if not isinstance(entry, list) or len(entry) > most or not all(_is_number(v) for v in entry):
+        raise ValueError(f"its numbers must be a list of at most {most} finite numbers")
+    return [float(v) for v in entry]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

@@ -1,0 +1,181 @@
+"""What people give beside a picture, on a command line, in a table or in a form, against what the model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe.beats import RHYTHM
+from medloupe.errors import DataError, MedloupeError, did_you_mean
+from medloupe.records import Influence, Record
+
+if TYPE_CHECKING:
+    from medloupe.extras import Extras
+    from medloupe.model import Model
+
+NOTES = "notes"
+"""By which notes can be given whatever their column was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What is given beside one picture. logits: float32 (K,), what it adds. influences: the same, input by input."""
+
+    logits: np.ndarray
+    influences: tuple[Influence, ...]
+
+
+def considered(extras: Extras, labels: Sequence[str], given: Mapping[str, str]) -> Considered:
+    """What given inputs, by their names, add to the labels' logits. Raises ClinicalError for an unreadable value."""
+    effects = extras.effects(given) if given else ()
+    total = np.zeros(len(labels), np.float32)
+    for effect in effects:
+        total += effect.logits
+    influences = tuple(
+        Influence(name=e.input, value=e.value, effect=dict(zip(labels, map(float, e.logits), strict=True)))
+        for e in effects
+    )
+    return Considered(total, influences)
+
+
+def sorted_out(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The inputs among named values, by the model's names for them, and the names that are none of its inputs.
+
+    Case and blanks do not count, and `notes` means the notes. Empty values are left out.
+    """
+    known = {} if extras is None else {_plain(name): name for name in reversed(extras.names)}
+    if extras is not None and extras.notes is not None:
+        known.setdefault(NOTES, extras.notes.column)
+    given: dict[str, str] = {}
+    others: list[str] = []
+    for name, value in fields.items():
+        exact = extras is not None and name in extras.names
+        ours = name if exact else known.get(_plain(name))
+        if ours is None:
+            others.append(name)
+        elif value.strip():
+            given[ours] = value
+    return given, others
+
+
+def asked_of(model: Model) -> tuple[str, ...]:
+    """The inputs that people are asked for: of a model of ECGs all but the rhythm, which is measured."""
+    names = model.extras.names if model.extras is not None else ()
+    return tuple(n for n in names if model.backbone.card.modality != "ecg" or n not in RHYTHM)
+
+
+def named(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
+    """The same where all names must be inputs of the model. Raises MedloupeError for one that is not."""
+    given, others = sorted_out(model.extras, fields)
+    names = asked_of(model)
+    if measured := [name for name in given if name not in names]:
+        raise MedloupeError(f"{measured[0]} is measured from the ECG itself.", "Leave it out.")
+    if not others:
+        return given
+    if model.extras is None:
+        raise MedloupeError(f"{model.name} reads the picture alone; it has no input {others[0]!r}.", "Leave it out.")
+    raise MedloupeError(
+        f"{model.name} has no input {others[0]!r}; beside the picture it takes: {', '.join(names)}.",
+        did_you_mean(others[0], names),
+    )
+
+
+def from_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]]:
+    """What the rows of a table say of the files they name, by file; files without a row are left out.
+
+    A row names a file by its name, with or without folders and suffix. Raises DataError when the table cannot be read,
+    names none of the files or says different things of one, MedloupeError when it has none of the model's inputs.
+    """
+    from medloupe.readers.sheet import load
+
+    sheet = load(table)
+    names = asked_of(model)
+    given, _ = sorted_out(model.extras, dict.fromkeys(sheet.columns, "?"))
+    if not any(name in names for name in given):
+        raise MedloupeError(
+            f"{table} has no input of {model.name}; it has: {', '.join(sheet.columns)}."
+            f" {model.name} takes: {', '.join(names) or 'nothing beside the picture'}.",
+            next(filter(None, (did_you_mean(name, sheet.columns) for name in names)), ""),
+        )
+    wanted = list(files)
+    rows = max((_rows(sheet.cells(column), wanted) for column in sheet.columns), key=len)
+    if not rows:
+        shown = ", ".join(str(f) for f in wanted[:3])
+        raise DataError(
+            f"No column of {table} names the files asked about ({shown}).", "One column must hold their names."
+        )
+    found: dict[Path, dict[str, str]] = {}
+    for file, places in rows.items():
+        said = [sorted_out(model.extras, dict(zip(sheet.columns, sheet.rows[i], strict=True)))[0] for i in places]
+        if any(other != said[0] for other in said[1:]):
+            raise DataError(f"{table} says different things of {file} in {len(said)} rows.", "Leave one row for each.")
+        found[file] = {name: value for name, value in said[0].items() if name in names}
+    return found
+
+
+def _rows(cells: Sequence[str], files: Sequence[Path]) -> dict[Path, list[int]]:
+    """Which of a column's cells name each file: those that share most of its path, by its end."""
+    by_name: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+    for i, cell in enumerate(cells):
+        parts = PureWindowsPath(cell).parts  # parts at / and \ alike
+        if parts:
+            by_name.setdefault(parts[-1], []).append((i, parts[:-1]))
+    found: dict[Path, list[int]] = {}
+    for file in files:
+        above = file.parent.parts
+        near = [
+            (len(folders), i)
+            for name in dict.fromkeys((file.name, file.stem))
+            for i, folders in by_name.get(name, ())
+            if not folders or above[-len(folders) :] == folders
+        ]
+        if near:
+            deepest = max(near)[0]
+            found[file] = [i for depth, i in near if depth == deepest]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the records of a data set state of a model's inputs.
+
+    logits: float32 (N, K), what it adds. counts: how many records state each input. unreadable: in how many it cannot
+    be read, which counts as missing.
+    """
+
+    logits: np.ndarray
+    counts: dict[str, int]
+    unreadable: dict[str, int]
+
+
+def stated_by(model: Model, records: Sequence[Record]) -> Stated:
+    """Of columns that go by the inputs' names."""
+    extras, k = model.extras, len(model.labels)
+    if extras is None:
+        return Stated(np.zeros((len(records), k), np.float32), {}, {})
+    from medloupe.clinical import stated
+
+    rows = [sorted_out(extras, record.columns)[0] for record in records]
+    rows = [{name: value for name, value in row.items() if stated(value)} for row in rows]
+    unreadable: dict[str, int] = {}
+    for column in extras.columns:
+        for row, value in zip(rows, column.readable([row.get(column.name) for row in rows]), strict=True):
+            if value is None and row.pop(column.name, None) is not None:
+                unreadable[column.name] = unreadable.get(column.name, 0) + 1
+    counts = {name: sum(name in row for row in rows) for name in extras.names}
+    return Stated(extras.logits(*extras.encode(rows)), counts, unreadable)
+
+
+def scaled(extras: Extras | None, scale: np.ndarray) -> Extras | None:
+    """Extras of a model whose logits are multiplied by scale (K,)."""
+    if extras is None:
+        return None
+    return replace(extras, weight=np.ascontiguousarray(extras.weight * scale[:, None], np.float32))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
