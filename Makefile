@@ -8,7 +8,7 @@ NAME   ?= demo
 HOST   := 127.0.0.1
 PORT   := 8000
 
-.PHONY: demo serve starters test check format clean
+.PHONY: demo serve starters ecg-backbone test check format clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,11 @@ serve: $(VENV)/installed
 starters: $(VENV)/installed
 	$(BIN)/python scripts/build_starters.py --data $(or $(DATA),../shared/data)
 	$(BIN)/python scripts/checkups_page.py
+
+# The networks of the ECG check-ups again, in about ten minutes; then `make starters`, as check-ups belong to their network.
+ecg-backbone: $(VENV)/installed
+	$(BIN)/python scripts/build_ecg_backbone.py --beats $(or $(DATA),../shared/data)/ecg_beats \
+		--twelve $(or $(DATA),../shared/data)/ecg_12lead
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -48,6 +48,11 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
     """Trained, contrasted and stressed, with its whole card."""
     os.environ["MEDLOUPE_HOME"] = str(home / one.data)
     dataset = one.read(data)
+    if dataset.modality == "ecg":
+        with console.progress() as say:
+            made = train(dataset, name=one.name, clinical=one.clinical, progress=say)
+        model = find_model(f"{made.name}@{made.version}")
+        return replace(model, card=_card(one, model, None))
     with console.progress() as say:
         made = train(dataset, name=one.name, finetune="auto", minutes=600, progress=say)
         model = find_model(f"{made.name}@{made.version}")
@@ -60,10 +65,11 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
     return replace(model, card=_card(one, model, stress.as_card(stressed)))
 
 
-def _card(one: Starter, model: Model, stressed: dict[str, Any]) -> dict[str, Any]:
+def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[str, Any]:
     card = {k: v for k, v in model.card.items() if k not in _GONE}
-    limits = [text for text in card["limits"] if not text.startswith("Pictures unlike all that it was trained on")]
-    assert model.novelty is not None
+    limits = [text for text in card["limits"] if " unlike all that it was trained on" not in text]
+    if model.novelty is not None:
+        limits.append(refusal_limit(model.novelty, card["data"]["things"]))
     return {
         **card,
         "title": one.title,
@@ -71,9 +77,9 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any]) -> dict[str, Any
         "kind": one.kind,
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
-        "limits": [*one.weaknesses, *limits, refusal_limit(model.novelty), *_accepted_but_bad(stressed)],
+        "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],
         "novelty": refusing(model.novelty),
-        "stress": stressed,
+        **({"stress": stressed} if stressed else {}),
     }
 
 
@@ -115,14 +121,16 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
-    """Of one picture on one thread: the shared network, and what this check-up adds to it."""
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    """Of one picture, beat or ECG on one thread: the shared network, and what this check-up adds to it."""
+    rng, shape = np.random.default_rng(0), (1, *model.backbone.card.input_shape)
+    pictures = model.backbone.card.modality == "image"
+    given = rng.integers(0, 256, shape, np.uint8) if pictures else rng.normal(0, 0.3, shape).astype(np.float32)
     networks = [Network(model.backbone, tail, threads=1) for tail in (None, model.tail)]
     seconds: list[list[float]] = [[], []]
     for _ in range(_ROUNDS):
         for network, spent in zip(networks, seconds, strict=True):
             started = time.perf_counter()
-            network.see(pixels, maps=False)
+            network.see(given, maps=False)
             spent.append(time.perf_counter() - started)
     shared, whole = (1000 * statistics.median(s) for s in seconds)
     return {"shared": round(shared, 1), "own": round(max(0.0, whole - shared), 1) if model.tail else 0.0}
@@ -156,7 +164,7 @@ def main() -> None:
     if not chosen:
         parser.error(f"there are {', '.join(s.name for s in STARTERS)}")
     os.environ["MEDLOUPE_HOME"] = str(told.home)
-    sights = gathered(told.data, told.home)
+    sights = gathered(told.data, told.home) if any(s.kind != "ECG" for s in chosen) else {}
     wrong: list[str] = []
     for one in chosen:
         print(f"{one.name}: {one.title}", file=sys.stderr)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from medloupe import starter
+from medloupe.backbones import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "checkups.md"
 _ASIDE = (
     "Figures in brackets are 95 % intervals over patients or groups of copies. In the tables every"
-    " picture was judged by a head and a network that had not learned from it: by cross-validation, or on the test"
-    " split that the data brings."
+    " picture, ECG or beat was judged by a head and a network that had not learned from it: by cross-validation, or on"
+    " the test split that the data brings."
 )
 
 
@@ -28,14 +29,15 @@ def page() -> str:
         "",
         _ASIDE,
         "",
-        "| check-up | classes | images / groups | AUC | balanced accuracy | ECE | kB | ms | licence of the data |",
+        "| check-up | classes | examples / groups | AUC | balanced accuracy | ECE | kB | ms | licence of the data |",
         "|---|---|---|---|---|---|---|---|---|",
         *(_row(card) for card in cards),
         "",
-        "*kB*: what the check-up adds to the package; the shared network has 6.7 MB. *ms*: of one picture on one thread"
-        " of the machine that built it, the shared network and what the check-up adds; the ratio carries over, the"
-        " milliseconds do not. *ECE*: expected calibration error. Everyday objects (`imagenet`) come with the network"
-        " as published and were not judged here.",
+        f"*kB*: what the check-up adds to the package; the network that check-ups of pictures share has {_megabytes()}"
+        f" MB, those of beats and of twelve leads {_megabytes(ECG_BEATS)} and {_megabytes(ECG_TWELVE)} MB. *ms*: of one"
+        " picture, beat or ECG on one thread of the machine that built it, the shared network and what the check-up"
+        " adds; the ratio carries over, the milliseconds do not. *ECE*: expected calibration error. Everyday objects"
+        " (`imagenet`) come with the network as published and were not judged here.",
         "",
     ]
     for card in cards:
@@ -49,8 +51,21 @@ def _row(card: Mapping[str, Any]) -> str:
     return (
         f"| [{card['name']}](#{card['name']}) | {len(card['labels'])} | {data['labelled']:,} / {data['groups']:,} |"
         f" {figure(m['auc'])} | {figure(m['balanced_accuracy'])} | {figure(m['ece'])} | {kilobytes:,.0f} |"
-        f" {ms['shared']:.0f} + {ms['own']:.0f} | {card['licence']} |"
+        f" {_milliseconds(ms['shared'])} + {_milliseconds(ms['own'])} | {card['licence']} |"
     )
+
+
+def _megabytes(name: str = DEFAULT) -> str:
+    return f"{backbone(name).path.stat().st_size / 1e6:.1f}"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.1f}" if 0 < value < 1 else f"{value:.0f}"
+
+
+def things(card: Mapping[str, Any]) -> str:
+    """What its examples are, in the plural."""
+    return card["data"].get("things") or "images"
 
 
 def _section(card: Mapping[str, Any]) -> list[str]:
@@ -62,11 +77,12 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         "",
         f"**{card['title']}.** Wants {card['about']}.",
         "",
-        f"- Data: {data['citation']}. {data['labelled']:,} images, {data['groups']:,} groups"
+        f"- Data: {data['citation']}. {data['labelled']:,} {things(card)}, {data['groups']:,} groups"
         + (f", {data['patients']:,} patients" if data.get("patients") else ", no patients named")
         + f". Licence: {card['licence']}.",
         f"- {split['sentence']}{beside}",
         f"- What was tried: {said.get('words') or 'a linear head on the shared network.'}",
+        *([f"- Read beside it: {card['inputs']['words']}"] if card.get("inputs") else ()),
         "",
         "| label | cases | AUC | at the operating point: sensitivity | specificity |",
         "|---|---|---|---|---|",
@@ -79,9 +95,10 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         )
     out += ["", "Known weaknesses:", ""]
     out += [f"- {sentence}" for sentence in (*(w["text"] for w in card["warnings"]), *_own_limits(card))]
-    out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"])]
-    out += [f"- {' '.join(card['stress']['basis'])}", ""]
-    return out
+    if "stress" in card:
+        out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"])]
+        out += [f"- {' '.join(card['stress']['basis'])}"]
+    return [*out, ""]
 
 
 def _own_limits(card: Mapping[str, Any]) -> list[str]:

@@ -16,33 +16,39 @@ from medloupe.records import Dataset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
-    """One check-up to build. data: its folder. title: as people call it. about: what picture it wants. kind: of
-    picture; check-ups of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped
-    to "" is left out. labels: their order where it matters. original: the public set that the
-    data is part of, by its name in medloupe.originals. weaknesses: sentences for the card's limits."""
+    """One check-up to build.
+
+    data: its folder. title: as people call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
+    of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
+    labels: their order where it matters. original: the public set that the data is part of, by its name in
+    medloupe.originals; source: where it has none there, its title, licence and citation. clinical: columns read beside
+    it. weaknesses: sentences for the card's limits.
+    """
 
     name: str
     data: str
     title: str
     about: str
     kind: str
-    original: str
     weaknesses: tuple[str, ...]
+    original: str = ""
+    source: tuple[str, str, str] = ("", "", "")
     relabel: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    clinical: tuple[str, ...] | None = None
 
     @property
     def collection(self) -> str:
         """The data's name, as people know it."""
-        return originals.find(self.original).title
+        return originals.find(self.original).title if self.original else self.source[0]
 
     @property
     def licence(self) -> str:
-        return originals.find(self.original).licence
+        return originals.find(self.original).licence if self.original else self.source[1]
 
     @property
     def citation(self) -> str:
-        return originals.find(self.original).citation
+        return originals.find(self.original).citation if self.original else self.source[2]
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""
@@ -192,6 +198,45 @@ STARTERS = (
         weaknesses=(
             "181 pictures collected from the web, many of the same patients: a demonstration, no more.",
             "Look-alikes are chickenpox and measles only; healthy skin and other rashes get one of the two answers.",
+        ),
+    ),
+    Starter(
+        name="arrhythmia",
+        data="ecg_beats",
+        title="Heartbeats (ECG recording)",
+        about="an ECG recording of ten seconds or longer, in which every beat is looked at",
+        kind="ECG",
+        source=(
+            "MIT-BIH Arrhythmia Database",
+            "ODC-BY 1.0",
+            "Moody GB, Mark RG. The impact of the MIT-BIH Arrhythmia Database. IEEE Eng in Med and Biol 20(3):45-50,"
+            " 2001; Goldberger AL et al., PhysioNet, Circulation 101(23):e215-e220, 2000",
+        ),
+        weaknesses=(
+            "Learned from a few dozen recordings of the 1970s, on one lead (MLII); other leads look different.",
+            "It names single beats, not rhythms: atrial fibrillation, blocks and pauses are not reported.",
+            "Fusion beats are rare and nearly all from two patients: most of them are taken for something else.",
+            "Paced beats are none of its classes.",
+            "Its network learned from the training records, too: the figure from cross-validation is too good, the one"
+            " from the test records is not.",
+        ),
+    ),
+    Starter(
+        name="ecg12",
+        data="ecg_12lead",
+        title="Resting ECG (twelve leads)",
+        about="a twelve-lead ECG of ten seconds at rest",
+        kind="ECG",
+        source=(
+            "PTB-XL (the first 500 records)",
+            "CC BY 4.0",
+            "Wagner P et al. PTB-XL, a large publicly available electrocardiography dataset. Sci Data 7:154, 2020,"
+            " doi 10.1038/s41597-020-0495-6",
+        ),
+        weaknesses=(
+            "Learned from about four hundred ECGs, mostly of one device and site.",
+            "It looks at the typical beat alone: what concerns the rhythm is not seen.",
+            "Of hypertrophy and old infarction it saw a few dozen cases.",
         ),
     ),
 )

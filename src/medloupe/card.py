@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,15 @@ from medloupe.judging import Verdict
 from medloupe.labels import positive
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
+from medloupe.seen import remembered, thinned
 from medloupe.split import Plan
+from medloupe.windows import FITTING as WINDOWING
 
+_PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence
 INTENDED_USE = (
     "Research and teaching. This is not a medical device and must not be used to diagnose or to decide on treatment."
-    " It answers only for pictures of the kind it was trained on."
+    " It answers only for what is of the kind it was trained on."
 )
-_PREFIX = 8  # bytes of a digest kept: enough to recognise an image, useless for anything else
 
 
 def card(
@@ -45,7 +46,7 @@ def card(
     secondary = None
     if verdict.secondary is not None:
         secondary = {
-            "title": f"Cross-validation by patient or group over all {len(verdict.judging):,} labelled images"
+            "title": f"Cross-validation by patient or group over all {len(verdict.judging):,} labelled {data.things}"
             + (" outside the test split" if len(verdict.judging) < len(verdict.everything) else ""),
             "metrics": evaluate.headline(verdict.secondary, seed),
         }
@@ -56,14 +57,14 @@ def card(
         "format": CARD_FORMAT,
         "medloupe": __version__,
         "task": data.task,
-        "modality": "image",
+        "modality": data.modality,
         "labels": list(data.labels),
         "label_counts": data.counts(),
         "positive": positive(data.labels, data.task),
         "backbone": backbone.as_json(),
-        "input": {"size": backbone.card.input_size, "fitting": FITTING},
+        "input": {"size": backbone.card.input_size, "fitting": FITTING if data.modality == "image" else WINDOWING},
         "data": _data(features, verdict),
-        "split": _split(plan, verdict, with_leaks),
+        "split": _split(plan, verdict, with_leaks, data.things),
         "audit": found,
         "metrics": figures,
         "secondary": secondary,
@@ -91,27 +92,6 @@ def card(
     }
 
 
-def remembered(digests: Iterable[bytes]) -> str:
-    """The digests of the training images, shortened and sorted, as one base64 text."""
-    return base64.b64encode(b"".join(sorted(d[:_PREFIX] for d in digests))).decode()
-
-
-def recalled(text: str | None) -> set[bytes]:
-    """The shortened digests that `remembered` wrote; none of None or ""."""
-    known = base64.b64decode(text or "")
-    return {known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)}
-
-
-def among(known: Container[bytes], digests: Sequence[bytes]) -> np.ndarray:
-    """bool (N,): which digests are among shortened ones."""
-    return np.array([d[:_PREFIX] in known for d in digests], bool)
-
-
-def seen(card: Mapping[str, Any], digests: Sequence[bytes]) -> np.ndarray:
-    """bool (N,): which images the model was trained on, by their content."""
-    return among(recalled(card["data"].get("digests")), digests)
-
-
 def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
     data = features.data
     labelled = [features.digests[i] for i in verdict.everything]
@@ -127,18 +107,19 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
         "groups": len(np.unique((verdict.secondary or verdict.judged).groups)),
         "patients": len(patients) or None,
         "fingerprint": fingerprint.hexdigest(),
-        "digests": remembered(labelled),
+        "digests": remembered(thinned(labelled, data.things)),
         "splits": {k or "none": v for k, v in data.splits.items()} if set(data.splits) - {""} else {},
         "licence": data.origin.get("licence"),
         "citation": data.origin.get("citation"),
         "source": data.origin.get("source"),
         "reader": data.reader,
+        "things": data.things,
         "skipped": {reason: len(names) for reason, names in data.skipped.items()},
         "notes": list(data.notes),
     }
 
 
-def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -> dict[str, Any]:
+def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, things: str) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
     tuned = verdict.tuned is not None and verdict.tuned.share > 0
     groups = len(np.unique(plan.groups[verdict.everything]))
@@ -147,8 +128,8 @@ def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -
         sentence = (
             f"Judged by {folds}-fold cross-validation"
             + (f", repeated {repeats} times" if repeats > 1 else "")
-            + f": each of the {n:,} images was answered by {'networks' if tuned else 'heads'} that had seen neither it"
-            f" nor any image of its group ({groups:,} groups of patients and copies)."
+            + f": each of the {n:,} {things} was answered by {'networks' if tuned else 'heads'} that had seen neither"
+            f" it nor any other of its group ({groups:,} groups of patients and copies)."
             f" The model that is shipped was then {'tuned and fitted' if tuned else 'fitted'} on all of them."
         )
         return {
@@ -165,14 +146,14 @@ def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None) -
     leaking = ""
     if len(plan.leaking):
         leaking = (
-            f" {len(plan.leaking):,} training images were left out for this because a copy of them, or another image of"
-            " the same patient, is in the test split."
+            f" {len(plan.leaking):,} training {things} were left out for this because a copy of them, or another of the"
+            " same patient, is in the test split."
         )
         if with_leaks:
             auc = with_leaks["auc"]["value"]
             leaking += f" With them left in, as figures published on this split have it, the AUC would be {auc:.3f}."
     sentence = (
-        f"Judged on the {len(plan.test):,} images of the test split that the data brings, by a head that was chosen,"
+        f"Judged on the {len(plan.test):,} {things} of the test split that the data brings, by a head that was chosen,"
         f" calibrated and fitted on the other {len(plan.fitting):,}.{leaking} "
         + (
             f"The network was tuned on these alone and ships as it was judged; its head was then fitted on all {n:,}."
@@ -222,11 +203,11 @@ def refusing(novelty: Novelty | None) -> dict[str, Any] | None:
     return {**said, "room": room, "method": f"{METHOD} {contrast.METHOD}"}
 
 
-def refusal_limit(novelty: Novelty) -> str:
+def refusal_limit(novelty: Novelty, things: str = "images") -> str:
     """The sentence of the limits on what is refused."""
     return (
-        "Pictures unlike all that it was trained on are refused. Of its own kind that were not used for this,"
-        f" {novelty.own_refused:.1%} were; a picture of another kind that resembles its own may still pass."
+        f"{_PICTURES.get(things, things)} unlike all that it was trained on are refused. Of its own kind that were not"
+        f" used for this, {novelty.own_refused:.1%} were; one of another kind that resembles its own may still pass."
     )
 
 
@@ -274,7 +255,7 @@ def _warnings(
     if all(r.patient is None for r in features.data.records):
         say(
             "warning",
-            "The data names no patients. Copies and near copies are kept together, but other images of one patient may"
+            "The data names no patients. Copies and near copies are kept together, but others of one patient may"
             " stand on both sides, which makes figures too good.",
         )
     if plan.notes:
@@ -294,11 +275,11 @@ def _limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty | Non
     ]
     if novelty is None:
         limits.append(
-            "It answers for any picture, also of another kind: to learn which are not its own it needs images of at"
-            f" least {FEWEST} patients or groups."
+            "It answers for any input, also of another kind: to learn which are not its own it needs"
+            f" {data.things} of at least {FEWEST} patients or groups."
         )
     else:
-        limits.append(refusal_limit(novelty))
+        limits.append(refusal_limit(novelty, data.things))
     if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
         limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
     if features.unreadable:

@@ -21,6 +21,7 @@ from medloupe.runtime import run, session
 from medloupe.tails import Tail
 
 WRONG, RIGHT = 9, 6
+Draw = Callable[[int, int], tuple[str, str | None]]  # of a row and a label: data URIs of picture and what lies over it
 Look = Callable[[np.ndarray], np.ndarray]  # pixels (1, S, S, 3) to what each place adds to each logit (K, h, w)
 
 
@@ -32,11 +33,31 @@ def examples(
     rows: rows of the features that `judged` holds.
     """
     wrong, right = _picked(judged)
-    look = _looking(head, backbone, tail)
+    if features.data.modality == "ecg":
+        from medloupe.ecgexamples import drawing
+
+        draw = drawing(features, judged.task, head, backbone)
+    else:
+        draw = _drawing(features, judged.task, head, backbone, tail)
     return {
-        "wrong": [_example(features, judged, rows, i, k, head, backbone, look) for i, k in wrong],
-        "right": [_example(features, judged, rows, i, k, head, backbone, look) for i, k in right],
+        "wrong": [_example(features, judged, rows, i, k, draw) for i, k in wrong],
+        "right": [_example(features, judged, rows, i, k, draw) for i, k in right],
     }
+
+
+def _drawing(features: Features, task: str, head: Head, backbone: Backbone, tail: Tail | None) -> Draw:
+    """Of a picture itself and, to lay over it, where the network looked."""
+    look, size = _looking(head, backbone, tail), backbone.card.input_size
+
+    def draw(row: int, k: int) -> tuple[str, str | None]:
+        facts = features.facts[row]
+        pixels = load(features.data.records[row].picture, size)
+        values = heatmaps.evidence(look(pixels[None]), k, task)
+        box = content_box(int(facts["width"]), int(facts["height"]), size)
+        over = _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
+        return _data_url(_jpeg(pixels, box), "image/jpeg"), over
+
+    return draw
 
 
 def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
@@ -91,36 +112,21 @@ def _distinct(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
     return list(chosen.values())
 
 
-def _example(
-    features: Features,
-    judged: Judged,
-    rows: np.ndarray,
-    i: int,
-    k: int,
-    head: Head,
-    backbone: Backbone,
-    look: Look,
-) -> dict[str, Any]:
-    record = features.data.records[rows[i]]
-    facts = features.facts[rows[i]]
-    size = backbone.card.input_size
-    pixels = load(record.image, size)
-    parts = look(pixels[None])
-    values = heatmaps.evidence(parts, k, judged.task)
-    box = content_box(int(facts["width"]), int(facts["height"]), size)
+def _example(features: Features, judged: Judged, rows: np.ndarray, i: int, k: int, draw: Draw) -> dict[str, Any]:
     truth = judged.targets[i]
     present = [name for name, v in zip(judged.labels, truth, strict=True) if v == 1]
     p = judged.probabilities[0, i]
     called = [judged.labels[k]]
     if judged.task == "multilabel":
         called = [name for name, f in zip(judged.labels, judged.flags[0, i], strict=True) if f]
+    image, over = draw(int(rows[i]), k)
     return {
-        "file": record.id,
+        "file": features.data.records[rows[i]].id,
         "truth": ", ".join(present) or "none of the findings",
         "prediction": ", ".join(called) or "none of the findings",
         "probability": float(p[k]),
-        "image": _data_url(_jpeg(pixels, box), "image/jpeg"),
-        "heatmap": _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None,
+        "image": image,
+        "heatmap": over,
         "heatmap_label": judged.labels[k],
     }
 

@@ -17,7 +17,7 @@ from PIL import Image
 from medloupe.backbones import Backbone
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
-from medloupe.images import FITTING, load_measured
+from medloupe.images import FITTING, load, load_measured
 from medloupe.network import Network
 from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
@@ -34,8 +34,9 @@ class Features:
     """The embeddings of a data set under one backbone.
 
     data: the readable records, in the order of the rows. embeddings: float32 (N, D), possibly mapped from the cache.
-    facts: (N,) of featurecache.FACTS: size in pixels and bytes, thumbnail. digests: sha256 of each image's content.
-    unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were cached.
+    facts: (N,) of featurecache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs. digests: sha256 of the
+    content of each. unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were
+    cached.
     """
 
     data: Dataset
@@ -57,12 +58,17 @@ class Scan:
 
 
 def scan(data: Dataset) -> Scan:
-    """Hash every image of the data set, without decoding."""
+    """Hash every image or ECG of the data set, without decoding."""
+    from medloupe import signalfeatures
+
     digest: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
     for record in data.records:
         try:
-            digest[record.id] = digest_of(content(record.image))
+            if data.modality == "ecg":
+                digest[record.id] = signalfeatures.digest_of(record)
+            else:
+                digest[record.id] = digest_of(content(record.picture))
         except ImageError as e:
             digest[record.id] = b""
             unreadable[record.id] = e.message
@@ -75,6 +81,8 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
     Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
     the cache cannot be written.
     """
+    if scanned.data.modality == "ecg":
+        return _of_signals(scanned, backbone, progress)
     cache = open_cache(backbone, tail)
     data, unreadable = scanned.data, dict(scanned.unreadable)
     digests = [scanned.digest[r.id] for r in data.records]
@@ -119,6 +127,31 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
         unreadable=tuple(sorted(unreadable.items())),
         decoded=len(missing) - len(broken),
     )
+
+
+def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
+    from medloupe.signalfeatures import embed_signals
+
+    data, embeddings, facts, digests, unreadable, new = embed_signals(
+        scanned.data, scanned.digest, scanned.unreadable, backbone, progress
+    )
+    return Features(
+        data=data,
+        embeddings=embeddings,
+        facts=facts,
+        digests=digests,
+        unreadable=tuple(sorted(unreadable.items())),
+        decoded=new,
+    )
+
+
+def fitted(record: Record, backbone: Backbone) -> np.ndarray:
+    """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
+    if record.signal is None:
+        return load(record.picture, backbone.card.input_size)
+    from medloupe.windows import window
+
+    return window(record.signal, backbone.card)
 
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
@@ -194,7 +227,7 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
     broken: dict[bytes, str] = {}
     for digest, record in taken:
         try:
-            raw = content(record.image)
+            raw = content(record.picture)
             if digest_of(raw) != digest:
                 raise UnreadableImageError(f"{record.id} changed while it was being read.")
             i = len(digests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from medloupe.split import fold_count, folds
 PENALTIES = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # C of scikit-learn on standardised features, for 1,000 records
 FOLDS = 5
 REPEATS = 3
+A_GROUP = 100  # records in the usual group, from which they are evened
+MANY = 20_000  # records from which one repeat does: repeating evens out chance, of which little is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def fit(
     task: str,
     levels: tuple[int, ...],
     seed: int = 0,
-    repeats: int = REPEATS,
+    repeats: int | None = None,
 ) -> Fitted:
     """Search, judge and fit a head.
 
@@ -71,8 +73,9 @@ def fit(
             " (patients, or images that are not copies of each other).",
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
+    repeats = repeats or (REPEATS if len(targets) <= MANY else 1)
     fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
-    fitter = Fitter(embeddings, targets, task, levels)
+    fitter = Fitter(embeddings, targets, task, levels, evened(targets, groups, task))
     every = tuple(range(len(levels)))
     choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
     searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
@@ -113,9 +116,10 @@ def refit(
     *,
     task: str,
     levels: tuple[int, ...],
+    weights: np.ndarray | None = None,
 ) -> list[Solution]:
-    """Heads with the choice made, each fitted on its rows alone; uncalibrated."""
-    fitter = Fitter(embeddings, targets, task, levels)
+    """Heads with the choice made, each fitted on its rows alone; uncalibrated. weights: as for Fitter."""
+    fitter = Fitter(embeddings, targets, task, levels, weights)
     masks = []
     for r in rows:
         mask = np.zeros(len(targets), bool)
@@ -133,11 +137,38 @@ def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
     )
 
 
-class Fitter:
-    """Fits heads on one feature matrix. embeddings: float32 (N, D). targets: (N, K) of 1/0/NaN. levels: as for fit."""
+def evened(targets: np.ndarray, groups: np.ndarray, task: str) -> np.ndarray | None:
+    """Weights float32 (N,) under which a recording with thousands of beats of a class does not outvote all others.
 
-    def __init__(self, embeddings: np.ndarray, targets: np.ndarray, task: str, levels: tuple[int, ...]):
-        self.x, self.y, self.task = embeddings, targets, task
+    A row weighs the less, by the square root, the more of its class there are, in its group and in all. None, and all
+    rows weigh the same, unless groups hold very many records each. targets: (N, K) of 1/0/NaN. groups: int (N,).
+    """
+    if task != "multiclass" or len(targets) <= MANY or len(targets) < A_GROUP * len(np.unique(groups)):
+        return None
+    targets = np.nan_to_num(targets)
+    both = np.unique(groups, return_inverse=True)[1] * targets.shape[1] + targets.argmax(1)
+    _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
+    weights = (count[inverse] * targets.sum(0)[targets.argmax(1)]) ** -0.5
+    return np.asarray(weights / weights.mean(), np.float32)
+
+
+class Fitter:
+    """Fits heads on one feature matrix.
+
+    embeddings: float32 (N, D). targets: (N, K) of 1/0/NaN. levels: as for fit. weights: float32 (N,) of the rows, or
+    None; how common a class is in the answers stays what it is in the rows (King & Zeng, Political Analysis 9 (2001)
+    137-163: only the constants differ).
+    """
+
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        targets: np.ndarray,
+        task: str,
+        levels: tuple[int, ...],
+        weights: np.ndarray | None = None,
+    ):
+        self.x, self.y, self.task, self.weights = embeddings, targets, task, weights
         self.level_of = np.repeat(np.arange(len(levels)), levels)  # (D,)
 
     def out_of_fold(self, fold: np.ndarray, choices: Sequence[Choice]) -> np.ndarray:
@@ -162,8 +193,20 @@ class Fitter:
                 scalers[key] = mean_and_scale(self.x, mask)
             mean, scale = scalers[key]
             scale = np.where(np.isin(self.level_of, choice.levels), scale, np.inf).astype(np.float32)
-            full.append(Problem(weights=mask.astype(np.float32), penalty=choice.penalty, mean=mean, scale=scale))
-        return solve(self.x, self.y, full, task=self.task)
+            rows = mask.astype(np.float32) if self.weights is None else mask * self.weights
+            full.append(Problem(weights=rows, penalty=choice.penalty, mean=mean, scale=scale))
+        solved = solve(self.x, self.y, full, task=self.task)
+        if self.weights is None:
+            return solved
+        return [self._as_common(s, p.weights) for s, p in zip(solved, full, strict=True)]
+
+    def _as_common(self, solution: Solution, weights: np.ndarray) -> Solution:
+        """With the constants that classes as common as in the rows would have given."""
+        y = np.nan_to_num(self.y)
+        true, weighed = ((w @ y) / w.sum() for w in ((weights > 0).astype(np.float32), weights))
+        there = true > 0
+        shift = np.log(np.where(there, true, 1)) - np.log(np.where(there, weighed, 1))
+        return replace(solution, bias=(solution.bias + shift).astype(solution.bias.dtype))
 
 
 def mean_and_scale(x: np.ndarray, mask: np.ndarray, chunk: int = 512) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ class Verdict:
     where the headline is from a test split. leaky: the test split judged by a head that also learned from the training
     images that leak into it, which is how published figures come about; None where nothing leaks. judging: rows whose
     out-of-fold predictions are in fitted; all labelled ones, or with a tuned network those it could learn from.
+    on_fitting: with a test split, the head that answered it, fitted on the plan's fitting part.
     """
 
     fitted: Fitted
@@ -46,6 +47,7 @@ class Verdict:
     learning: list[dict[str, Any]]
     judging: np.ndarray
     tuned: TunedFit | None = None
+    on_fitting: Fitted | None = None
 
     @property
     def head(self) -> Head:
@@ -61,14 +63,14 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     whole = len(everything) == len(x)
     fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
     limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    crossed = _crossed(fitted, y, groups, data.labels, data.task, sensitivity)
-    judged, rows, secondary, leaky = crossed, everything, None, None
+    crossed_over = crossed(fitted, y, groups, data.labels, data.task, sensitivity)
+    judged, rows, secondary, leaky, on_fitting = crossed_over, everything, None, None, None
     if plan.test is not None:
-        judged = _on_test(features, plan, plan.fitting, levels, seed, sensitivity)
-        rows, secondary = plan.test, crossed
+        judged, on_fitting = _on_test(features, plan, plan.fitting, levels, seed, sensitivity)
+        rows, secondary = plan.test, crossed_over
         if len(plan.leaking):
             part = np.sort(np.concatenate([plan.fitting, plan.leaking]))
-            leaky = _on_test(features, plan, part, levels, seed, sensitivity)
+            leaky, _ = _on_test(features, plan, part, levels, seed, sensitivity)
     learning = _learning_curve(features, plan, fitted.choice, levels=levels, seed=seed)
     return Verdict(
         fitted=fitted,
@@ -81,6 +83,7 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         leaky=leaky,
         learning=learning,
         judging=everything,
+        on_fitting=on_fitting,
     )
 
 
@@ -111,13 +114,14 @@ def judge_tuned(
     rows = tuned.fitting
     y, fitted = targets[rows], found.fitted
     limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    crossed = _crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
-    judged, judged_rows, secondary = crossed, rows, None
+    crossed_over = crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
+    judged, judged_rows, secondary = crossed_over, rows, None
     if plan.test is not None:
         head = folded(found.on_fitting, fitted.temperature, data.task)
         embeddings = tuned.embeddings(None, found.share)
-        judged = _answered(features, plan, head, embeddings, fitted.out_of_fold[0], y, sensitivity)
-        judged_rows, secondary = plan.test, crossed
+        p = head.probabilities(embeddings[plan.test])
+        judged = answered(features, plan, p, fitted.out_of_fold[0], y, sensitivity)
+        judged_rows, secondary = plan.test, crossed_over
     best = max((c for c in found.candidates if c.share == 0), key=lambda c: c.auc["value"] or 0)
     linear = Choice(penalty=best.penalty, levels=tuple(range(len(levels))))
     return Verdict(
@@ -132,10 +136,11 @@ def judge_tuned(
         learning=_learning_curve(features, plan, linear, levels=levels, seed=seed),
         judging=rows,
         tuned=found,
+        on_fitting=fitted if plan.test is not None else None,
     )
 
 
-def _crossed(
+def crossed(
     fitted: Fitted, y: np.ndarray, groups: np.ndarray, labels: tuple[str, ...], task: str, sensitivity: float
 ) -> Judged:
     """The out-of-fold predictions, each fold announced by the rules that the others give."""
@@ -155,28 +160,28 @@ def _crossed(
 
 def _on_test(
     features: Features, plan: Plan, part: np.ndarray, levels: tuple[int, ...], seed: int, sensitivity: float
-) -> Judged:
+) -> tuple[Judged, Fitted]:
     """The test split's predictions by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
     y = targets[part]
     trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
-    return _answered(features, plan, trained.head, features.embeddings, trained.out_of_fold[0], y, sensitivity)
+    p = trained.head.probabilities(features.embeddings[plan.test])
+    return answered(features, plan, p, trained.out_of_fold[0], y, sensitivity), trained
 
 
-def _answered(
+def answered(
     features: Features,
     plan: Plan,
-    head: Head,
-    embeddings: np.ndarray,
+    p: np.ndarray,
     out_of_fold: np.ndarray,
     y: np.ndarray,
     sensitivity: float,
 ) -> Judged:
-    """The test split as a head answers it, by rules from out-of-fold predictions (n, K) with their truth y."""
+    """The test split with its probabilities p (N, K), by rules from out-of-fold ones (n, K) with their truth y."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
-    p = head.probabilities(embeddings[plan.test])[None]
+    p = p[None]
     limits = evaluate.thresholds(out_of_fold, y, sensitivity)
     weights = np.ones(y.shape[1])
     if data.task == "multiclass":

@@ -25,14 +25,17 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Outcome:
     """All of a training but the writing. Raises as training.train does."""
+    from medloupe import inputs, jointly
     from medloupe import tuned as tuned_part
     from medloupe.audit import audit
     from medloupe.card import card
     from medloupe.evaluate import curves
     from medloupe.examples import examples
     from medloupe.judging import judge
+    from medloupe.moved import moved
     from medloupe.split import plan
     from medloupe.stages import of_report
+    from medloupe.weighing import weigh
 
     clock = [time.perf_counter()]
 
@@ -57,10 +60,24 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     tuning = tuned_part.attempt(features, shared, planned, network, options, say)
     seconds["fine-tuning"] = lap()
     say("fitting", 0, 1)
-    if tuning.tuned is None:
+    chosen = joined = weighed = None
+    if inputs.asked(features.data, options):
+        chosen = inputs.choose(features.data, planned.fitting, planned.groups, options)
+        audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
+        if jointly.suits(features.data):
+            joined = jointly.join(features, planned, chosen, levels, seed)
+    if joined is not None:
+        verdict = judge(joined.features, planned, levels=joined.levels, seed=seed, sensitivity=options.sensitivity)
+    elif tuning.tuned is None:
         verdict = judge(features, planned, levels=levels, seed=seed, sensitivity=options.sensitivity)
     else:
         verdict = tuning.judged(features, planned, levels, options)
+    if chosen is not None and joined is None:
+        weighed = weigh(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
+        verdict = weighed.verdict
+    head, extras = verdict.head, weighed.extras if weighed is not None else None
+    if joined is not None:
+        head, extras = joined.apart(verdict.head)
     own, tail = tuning.network(network, verdict, options)
     rows = verdict.everything
     kept = levels if own is network and tail is None else tuned_part.untouched(network)
@@ -72,22 +89,28 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
-        "examples": examples(features, verdict.judged, verdict.rows, verdict.head, own, tail),
+        "examples": examples(features, verdict.judged, verdict.rows, head, own, tail),
     }
-    report["stages"] = of_report(features, report["examples"], verdict.head, own, tail)
+    report["stages"] = of_report(features, report["examples"], head, own, tail)
     tuning.describe(report, verdict, tail, options)
+    if joined is not None and chosen is not None:
+        facts["inputs"] = jointly.facts(joined, planned, verdict, chosen, seed)
+    if weighed is not None and chosen is not None:
+        facts["inputs"] = weighed.facts
+        report["moved"] = moved(features, weighed.shown, chosen) if weighed.shown and weighed.extras else []
     seconds["judging"] = lap()
     facts["seconds"] = {stage: s for stage, s in seconds.items() if s >= 0.005 or stage != "fine-tuning"}
     say("judging", 1, 1)
     changed = own is not network
     data = own.path.read_bytes() if changed else tail.path.read_bytes() if tail and tail is not options.start else b""
     return Outcome(
-        head=verdict.head,
+        head=head,
         novelty=novelty,
         report=report,
         evidence=_evidence(features, verdict),
         network=data,
         whole=changed,
+        extras=extras,
     )
 
 
@@ -114,23 +137,23 @@ def check_trainable(data: Dataset) -> None:
             " pictures to tell apart; localisation cannot be trained yet.",
             "Give a label column with --labels, or sort the pictures into one folder a class.",
         )
-    counts = {name: n for name, n in data.counts().items() if n}
+    counts, one = {name: n for name, n in data.counts().items() if n}, data.things.removesuffix("s")
     if len(data) < 2:
         raise DataError(
-            f"{data.root} has {'only 1 image' if len(data) else 'no images'}.",
+            f"{data.root} has {f'only 1 {one}' if len(data) else f'no {data.things}'}.",
             "Bring at least ten a class; thirty give a first impression.",
         )
     if data.task == "multiclass" and len(counts) < 2:
         only = next(iter(counts), None)
         raise DataError(
-            f"{data.root} has only one class{f', {only} ({counts[only]:,} images)' if only else ''}; a classifier needs"
-            " at least two to tell apart.",
+            f"{data.root} has only one class{f', {only} ({counts[only]:,} {data.things})' if only else ''}; a"
+            " classifier needs at least two to tell apart.",
             "Add a folder (or rows) of the other class, for example healthy people.",
         )
     if data.task == "multiclass" and sorted(counts.values())[-2] < 2:
         few = ", ".join(name for name, n in counts.items() if n == 1)
         raise DataError(
-            f"{data.root} has only one image of {few}; one cannot both teach and judge.",
+            f"{data.root} has only one {one} of {few}; one cannot both teach and judge.",
             "Bring at least ten a class; thirty give a first impression.",
         )
     if data.task == "multilabel" and not counts:

@@ -12,6 +12,8 @@ from typing import TypedDict
 import numpy as np
 
 REPLICATES = 1000
+FEWER = 200  # from MANY rows on, where 1,000 would take minutes
+MANY = 20_000
 BINS = 10
 _CHUNK_BYTES = 4 << 20  # of weights at a time: fits the processor's cache, and bounds the memory
 _Z = 1.959963984540054
@@ -28,8 +30,9 @@ class Metric(TypedDict):
 Weighted = Callable[[np.ndarray], np.ndarray]  # weights float32 (B, N) -> values (B,)
 
 
-def replicates(groups: np.ndarray, seed: int, count: int = REPLICATES) -> Iterator[np.ndarray]:
+def replicates(groups: np.ndarray, seed: int, count: int | None = None) -> Iterator[np.ndarray]:
     """Weights float32 (b, N) in chunks: first one row of ones, then how often each row's group was drawn."""
+    count = count or (REPLICATES if len(groups) <= MANY else FEWER)
     rng = np.random.default_rng(seed)
     numbers, group = np.unique(groups, return_inverse=True)
     yield np.ones((1, len(groups)), np.float32)
@@ -47,15 +50,16 @@ def intervals(metrics: dict[str, Weighted], groups: np.ndarray, seed: int = 0) -
         for weights in replicates(groups, seed):
             for name, metric in metrics.items():
                 values[name].append(metric(weights))
-    return {name: _summary(np.concatenate(v)) for name, v in values.items()}
+    return {name: summary(np.concatenate(v)) for name, v in values.items()}
 
 
-def _summary(values: np.ndarray) -> Metric:
+def summary(values: np.ndarray) -> Metric:
+    """A metric of its values (1 + B,): the point estimate, then those of the replicates."""
     point, drawn = values[0], values[1:]
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(point):
         return Metric(value=None, low=None, high=None)
-    if len(drawn) < REPLICATES / 2:  # most replicates lack a class: too few groups to say
+    if len(drawn) < (len(values) - 1) / 2:  # most replicates lack a class: too few groups to say
         return Metric(value=float(point), low=None, high=None)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Metric(value=float(point), low=float(min(low, point)), high=float(max(high, point)))

@@ -57,6 +57,8 @@ def same(values: Iterable[Hashable | None]) -> list[list[int]]:
 
 
 SMALLEST_TEST = 30  # groups in a test split below which it cannot carry a headline
+SMALLEST_OF_MANY = 10  # the same where each group holds very many records, as a recording holds beats
+MANY = 100  # records a group
 FEWEST_CASES = 5  # groups with, and without, each label that the whole data has enough of
 
 
@@ -95,7 +97,7 @@ def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray
     """Why a test split cannot carry the headline, or ""."""
     labelled = ~np.isnan(y).all(1)
     n = len(np.unique(groups[is_test]))
-    if n < SMALLEST_TEST:
+    if n < (SMALLEST_OF_MANY if is_test.sum() >= MANY * n else SMALLEST_TEST):
         return f"it holds only {n} independent {'case' if n == 1 else 'cases'}"
     rest = "the rest" if (labelled == is_test | is_fitting).all() else "the rest, less what it shares with the test,"
     for rows, side in ((is_test, "it"), (is_fitting, rest)):

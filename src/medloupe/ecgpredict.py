@@ -1,0 +1,131 @@
+"""The runtime for ECGs: file → signal → windows → network → calibrated probabilities → answer. Nothing here trains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe.ecgfiles import read_ecg
+from medloupe.errors import SignalError
+from medloupe.given import named
+from medloupe.network import Network
+from medloupe.predict import Unanswered, in_turn, read_off
+from medloupe.recordings import Looked, find, influences
+from medloupe.records import Prediction, Refusal
+from medloupe.rules import Rules
+from medloupe.runtime import run, session
+from medloupe.signals import Signal
+
+if TYPE_CHECKING:
+    from medloupe.model import Model
+
+_BATCH = 256  # windows at once
+
+FOREIGN = "This signal is unlike the ECGs that {} was trained on (novelty {:.2f}, limit 1)."
+
+
+class EcgPredictor:
+    """A model of ECGs ready to answer; safe to use from several threads. rate: in Hz, for files that do not tell it."""
+
+    def __init__(self, model: Model, *, network_threads: int | None = None, rate: float | None = None):
+        self.model = model
+        self._rate = rate
+        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
+        self._rules = Rules.of(model.card)
+
+    def predict(
+        self,
+        source: str | Path | Mapping[str, bytes] | Signal | np.ndarray,
+        given: Mapping[str, str] | None = None,
+        *,
+        file: str = "",
+        heatmap: bool = False,
+        rate: float | None = None,
+    ) -> Prediction:
+        """The answer to one ECG: a file, the files of an upload by name, or a Signal.
+
+        given: what is known beside it, by the names of the model's inputs. rate: as above, for this one.
+        Raises SignalError when it cannot be read or is no usable ECG, ClinicalError, MedloupeError for an input that
+        it does not have.
+        """
+        if isinstance(source, np.ndarray | bytes):
+            raise SignalError("An array or bytes do not tell the sampling rate.", "Give a file, or a medloupe Signal.")
+        started = time.perf_counter()
+        told = named(self.model, given or {})
+        if isinstance(source, Signal):
+            signal = source
+        else:
+            signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=rate or self._rate)
+        name = file or (str(source) if isinstance(source, (str, Path)) else "")
+        return self.judged(signal, told, file=name, heatmap=heatmap, started=started)[0]
+
+    def judged(
+        self,
+        signal: Signal,
+        given: Mapping[str, str],
+        *,
+        file: str = "",
+        heatmap: bool = False,
+        started: float | None = None,
+    ) -> tuple[Prediction, float]:
+        """The answer to a Signal and how foreign it is, 0 where the model refuses nothing. started: by perf_counter,
+        when reading it began. Raises SignalError, ClinicalError."""
+        model = self.model
+        decoded = time.perf_counter()
+        found = find(
+            signal,
+            model.backbone.card,
+            self._rules,
+            lambda windows: self._see(windows, heatmap),
+            extras=model.extras,
+            novelty=model.novelty,
+            given=given,
+        )
+        answered = time.perf_counter()
+        foreign = found.novelty is not None and found.novelty > 1
+        refused = Refusal(reason=FOREIGN.format(model.name, found.novelty), looks_like="") if foreign else None
+        shown = self._rules.shown(found.probabilities)
+        prediction = Prediction(
+            file=file,
+            model=model.name,
+            version=model.version,
+            prediction="" if refused else found.announced,
+            probabilities={self._rules.labels[k]: float(found.probabilities[k]) for k in shown},
+            refused=refused,
+            heatmap=None if found.parts is None else found.parts[list(shown)],
+            timings={
+                "decode": 1000 * (decoded - (decoded if started is None else started)),
+                "network": 1000 * (answered - decoded),
+            },
+            inputs=influences(model.extras, model.labels, given),
+            ecg=found.reading,
+        )
+        return prediction, found.novelty or 0.0
+
+    def _see(self, windows: np.ndarray, heatmap: bool) -> Looked:
+        parts = [self._see_some(windows[i : i + _BATCH], heatmap) for i in range(0, len(windows), _BATCH)]
+        return Looked(
+            np.concatenate([p.embedding for p in parts]),
+            np.concatenate([p.logits for p in parts]),
+            np.concatenate([p.parts for p in parts if p.parts is not None]) if heatmap else None,
+        )
+
+    def _see_some(self, windows: np.ndarray, heatmap: bool) -> Looked:
+        if self._file is not None:
+            wanted = ["embedding", "logits", *["heatmap"] * heatmap]
+            made = run(self._file, wanted, {"signal": windows})
+            return Looked(made[0], made[1], made[2] if heatmap else None)
+        assert self._network is not None
+        seen = self._network.see(windows, maps=heatmap)
+        return Looked(seen.embedding, *read_off(self.model, seen.embedding, seen.map))
+
+    def predict_many(
+        self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
+    ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
+        """As Predictor.predict_many."""
+        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)

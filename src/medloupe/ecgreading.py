@@ -1,0 +1,111 @@
+"""What there is to say of an ECG beside a model's labels: its beats, how fast and how evenly they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe.signals import Signal, arranged, cleaned
+from medloupe.windows import sound
+
+_EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
+_SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One beat. second: of its R peak. label: the class announced. probability: of that class."""
+
+    second: float
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What else there is to say of an ECG.
+
+    signal: cleaned, on the leads shown. heart_rate: beats a minute, None with fewer than three beats. regularity: in
+    words. peaks: R peaks in seconds. beats: one by one, of a model of beats. attention: float32 (n,), 0 to 1 at the
+    signal's samples, where the network looked for the label announced; None where it was not asked for. notes: of the
+    signal.
+    """
+
+    signal: Signal
+    heart_rate: float | None
+    regularity: str
+    peaks: tuple[float, ...]
+    beats: tuple[Beat, ...] = ()
+    attention: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many beats there are of each class."""
+        return dict(Counter(beat.label for beat in self.beats).most_common())
+
+    def as_json(self) -> dict[str, Any]:
+        """Without the signal itself."""
+        said: dict[str, Any] = {
+            "seconds": round(self.signal.seconds, 3),
+            "rate": self.signal.rate,
+            "leads": list(self.signal.leads),
+            "heart_rate": None if self.heart_rate is None else round(self.heart_rate, 1),
+            "rhythm": self.regularity,
+            "r_peaks": [round(t, 3) for t in self.peaks],
+            "notes": list(self.notes),
+        }
+        if self.beats:
+            said["counts"] = self.counts
+            said["beats"] = [
+                {"second": round(b.second, 3), "label": b.label, "probability": round(b.probability, 4)}
+                for b in self.beats
+            ]
+        return said
+
+
+def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
+    """A Reading from its as_json and the signal it was of. Raises SignalError, or KeyError and the like for another
+    entry."""
+    clean = cleaned(sound(signal)[0])
+    names = tuple(str(name) for name in said["leads"])
+    return Reading(
+        signal=clean if names == clean.leads else arranged(clean, names),
+        heart_rate=said["heart_rate"],
+        regularity=said["rhythm"],
+        peaks=tuple(map(float, said["r_peaks"])),
+        beats=tuple(
+            Beat(second=float(b["second"]), label=str(b["label"]), probability=float(b["probability"]))
+            for b in said.get("beats") or ()
+        ),
+        notes=tuple(said["notes"]),
+    )
+
+
+def regularity(seconds: np.ndarray) -> str:
+    """How even R peaks at these seconds come, and how fast; it names no disease.
+
+    "even", "slightly uneven" or "uneven", with "slow" (below 60 a minute) or "fast" (above 100).
+    """
+    intervals = np.diff(seconds)
+    if len(intervals) < 2:
+        return ""
+    change = float(np.median(np.abs(np.diff(intervals))) / np.median(intervals))
+    words = "even" if change < _EVEN else "slightly uneven" if change < _UNEVEN else "uneven"
+    pace = 60 / float(np.median(intervals))
+    return words + (", slow" if pace < _SLOW else ", fast" if pace > _FAST else "")
+
+
+def words(reading: Reading, titles: Mapping[str, str]) -> str:
+    """One line for people: heart rate, rhythm, and how many beats of each class. titles: of labels."""
+    parts = []
+    if reading.heart_rate is not None:
+        parts.append(f"{reading.heart_rate:.0f} beats a minute, {reading.regularity}")
+    if reading.beats:
+        said = ", ".join(f"{titles.get(label, label) or '?'} {n:,}" for label, n in reading.counts.items())
+        parts.append(f"{len(reading.beats):,} beats: {said}")
+    return "; ".join(parts)

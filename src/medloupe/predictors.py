@@ -1,0 +1,152 @@
+"""Which predictor answers: by what a model looks at, and with `auto` by what each file is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medloupe import headers
+from medloupe.errors import StoreError
+from medloupe.model import Model
+from medloupe.predict import AutoPredictor, Predictor, Unanswered, in_turn
+from medloupe.records import Prediction
+
+if TYPE_CHECKING:
+    from medloupe.ecgpredict import EcgPredictor
+    from medloupe.predict import LooksLike
+
+_WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."  # SOP classes of DICOM waveforms
+_START_BYTES = 64 * 1024
+
+
+def predictor_of(
+    model: Model,
+    *,
+    network_threads: int | None = None,
+    looks_like: LooksLike | None = None,
+    rate: float | None = None,
+) -> Predictor | EcgPredictor:
+    """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
+    if model.backbone.card.modality == "ecg":
+        from medloupe.ecgpredict import EcgPredictor
+
+        return EcgPredictor(model, network_threads=network_threads, rate=rate)
+    return Predictor(model, network_threads=network_threads, looks_like=looks_like)
+
+
+class AnyPredictor:
+    """Lets each file choose the model, pictures and ECGs alike; safe to use from several threads.
+
+    pictures, ecgs: called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    """
+
+    def __init__(
+        self,
+        pictures: Callable[[], Sequence[Model]],
+        ecgs: Callable[[], Sequence[Model]],
+        *,
+        network_threads: int | None = None,
+        rate: float | None = None,
+    ):
+        self._pictures, self._ecgs = pictures, ecgs
+        self._threads, self._rate = network_threads, rate
+
+    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
+        """As Predictor.predict_many; what kind a file is of is told by its first bytes and its name."""
+        pictures = cache(lambda: AutoPredictor(self._pictures(), network_threads=self._threads))
+        ecgs = cache(self._of_ecgs)
+
+        def chosen(waiting: Iterable[Path]) -> Iterator[Path]:
+            for path in waiting:
+                _ = ecgs() if is_ecg_file(path) else pictures()  # opened by one thread
+                yield path
+
+        def predict(path: Path) -> Prediction:
+            return ecgs().predict(path) if is_ecg_file(path) else pictures().predict(path)
+
+        yield from in_turn(predict, chosen(files))
+
+    def _of_ecgs(self) -> EcgAuto:
+        return EcgAuto(self._ecgs(), network_threads=self._threads, rate=self._rate)
+
+
+class EcgAuto:
+    """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
+
+    def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
+        from medloupe.ecgpredict import EcgPredictor
+
+        self._rate = rate
+        self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
+
+    def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
+        """The answer to one ECG. Raises SignalError."""
+        from medloupe.ecgfiles import read_ecg
+        from medloupe.recordings import fitting
+
+        signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
+        able = fitting(signal, [p.model.backbone.card for p in self._predictors])
+        file = str(source) if isinstance(source, str | Path) else ""
+        answers = [self._predictors[k].judged(signal, {}, file=file, heatmap=heatmap) for k in able]
+        answered = [a for a in answers if a[0].refused is None]
+        return min(answered or answers, key=lambda a: a[1])[0]
+
+
+def ecg_models() -> list[Model]:
+    """The models of ECGs in production or shipped. Raises StoreError when there is none."""
+    from medloupe import starter
+    from medloupe.store import Store
+
+    store = Store.open()
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    models = [store.get(name, report=False) for name in stored]
+    models += [starter.load(name) for name in starter.names() if name not in stored]
+    able = [m for m in models if m.backbone.card.modality == "ecg"]
+    if not able:
+        raise StoreError(
+            f"No model of the store {store.home} reads ECGs.", "Train one: medloupe train FOLDER --name NAME"
+        )
+    return able
+
+
+def is_ecg_file(path: Path) -> bool:
+    """Whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
+    from medloupe.ecgfiles import is_ecg_bytes
+
+    try:
+        with path.open("rb") as f:
+            start = f.read(_START_BYTES)
+    except OSError:
+        return path.with_name(path.name + ".hea").is_file()  # a WFDB record without its suffix
+    if headers.sniff(start[: headers.SNIFF_BYTES]) == "DICOM":
+        return _WAVEFORMS in start
+    return is_ecg_bytes(start, path.name)
+
+
+def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
+    done: set[Path] = set()
+    for path in paths:
+        header = path.with_suffix(".hea")
+        part = path.suffix.lower() in (".dat", ".atr", ".qrs", ".xyz") and header.is_file()
+        chosen = header if part else path
+        if chosen not in done:
+            done.add(chosen)
+            yield chosen
+
+
+def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
+    """What a folder holds of pictures and ECGs, as data sets are read."""
+    from medloupe.readers.base import scan
+
+    seen = scan(folder)
+    names: list[str] = []
+    if ecgs:
+        from medloupe.readers.ecgfolder import files_of
+
+        names += files_of(seen).images
+    if pictures:
+        names += [name for name in seen.images if name not in set(names)]
+    return (folder / name for name in names)

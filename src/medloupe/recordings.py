@@ -1,0 +1,215 @@
+"""What a model says of an ECG: of every beat of a recording, or of a whole twelve-lead ECG. Nothing here trains."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe import heatmaps
+from medloupe.beats import RHYTHM, rhythm
+from medloupe.ecgreading import Beat as Beat
+from medloupe.ecgreading import Reading as Reading
+from medloupe.ecgreading import regularity as regularity
+from medloupe.given import considered
+from medloupe.model import probabilities
+from medloupe.signals import Signal, arranged, usable
+from medloupe.windows import BEAT, beats, twelve
+
+if TYPE_CHECKING:
+    from medloupe.backbones import BackboneCard
+    from medloupe.extras import Extras
+    from medloupe.novelty import Novelty
+    from medloupe.records import Influence
+    from medloupe.rules import Rules
+
+FEWEST, LEAST_SHARE = 2, 0.01
+"""Beats, and share of all, from which a class other than the commonest is announced for a recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a network and its head make of N windows. embedding: (N, D). logits: (N, K). parts: (N, K, h, w) or None."""
+
+    embedding: np.ndarray
+    logits: np.ndarray
+    parts: np.ndarray | None
+
+
+See = Callable[[np.ndarray], Looked]  # of windows float32 (N, L, T)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A model's answer to an ECG, before it is put in words. probabilities: (K,); of a recording the mean of its beats,
+    which is the share of beats to be expected of each class. announced: as Prediction.prediction. novelty: score, above
+    1 the ECG is foreign; None where the model refuses nothing. parts: (K, 1, w) of a whole ECG, if asked for."""
+
+    probabilities: np.ndarray
+    announced: str
+    novelty: float | None
+    reading: Reading
+    parts: np.ndarray | None = None
+
+
+def find(
+    signal: Signal,
+    card: BackboneCard,
+    rules: Rules,
+    see: See,
+    *,
+    extras: Extras | None,
+    novelty: Novelty | None,
+    given: Mapping[str, str] | None = None,
+) -> Found:
+    """The answer to a signal. Raises SignalError.
+
+    extras: of what it reads beside the signal; of a model of beats they are fed with the rhythm found, too. given: what
+    people tell, by the names of its inputs. Raises ClinicalError where that cannot be read.
+    """
+    return (_of_beats if card.leads == BEAT else _of_whole)(signal, card, rules, see, extras, novelty, given or {})
+
+
+def _of_beats(
+    signal: Signal,
+    card: BackboneCard,
+    rules: Rules,
+    see: See,
+    extras: Extras | None,
+    novelty: Novelty | None,
+    given: Mapping[str, str],
+) -> Found:
+    taken = beats(signal, card)
+    looked = see(taken.windows)
+    logits = looked.logits.astype(np.float64)
+    if extras is not None:
+        logits = logits + extras.logits(*extras.encode([{**given, **columns(row)} for row in taken.rhythm]))
+    p = probabilities(logits, rules.task)
+    called = np.array([rules.flags(row) for row in p])
+    chosen = np.where(called, p, -1).argmax(1)
+    seconds = taken.peaks / taken.signal.rate
+    found = tuple(
+        Beat(second=float(t), label=rules.labels[k] if called[i].any() else "", probability=float(p[i, k]))
+        for i, (t, k) in enumerate(zip(seconds, chosen.tolist(), strict=True))
+    )
+    attention = None
+    if looked.parts is not None:
+        each = [
+            heatmaps.evidence(parts, k, rules.task)[0] for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
+        ]
+        attention = _spread(np.array(each), taken.peaks, taken.signal, card)
+    score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
+    return Found(
+        probabilities=p.mean(0),
+        announced=_of_recording(found),
+        novelty=score,
+        reading=_reading(taken.signal, taken.peaks, taken.rhythm, taken.notes, found, attention),
+    )
+
+
+def _of_whole(
+    signal: Signal,
+    card: BackboneCard,
+    rules: Rules,
+    see: See,
+    extras: Extras | None,
+    novelty: Novelty | None,
+    given: Mapping[str, str],
+) -> Found:
+    window, peaks, there, notes = twelve(signal, card)
+    looked = see(window[None])
+    logits = looked.logits[0].astype(np.float64)
+    if extras is not None:
+        logits = logits + extras.logits(*extras.encode([given]))[0]
+    p = probabilities(logits, rules.task)
+    parts = None if looked.parts is None else looked.parts[0]
+    attention = None
+    if parts is not None:
+        flags = rules.flags(p)
+        label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
+        attention = _spread(heatmaps.evidence(parts, label, rules.task), peaks, there, card)
+    return Found(
+        probabilities=p,
+        announced=rules.announced(p),
+        novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
+        reading=_reading(there, peaks, rhythm(peaks, there.rate), notes, (), attention),
+        parts=parts,
+    )
+
+
+def columns(row: np.ndarray) -> dict[str, str]:
+    """The rhythm of one beat (6,) as clinical columns; what is not known is left out."""
+    return {name: f"{value:.4f}" for name, value in zip(RHYTHM, row.tolist(), strict=True) if value == value}
+
+
+def asked_for(extras: Extras | None) -> tuple[str, ...]:
+    """The inputs that people are asked for: all but the rhythm, which is measured."""
+    return () if extras is None else tuple(name for name in extras.names if name not in RHYTHM)
+
+
+def influences(extras: Extras | None, labels: Sequence[str], given: Mapping[str, str]) -> tuple[Influence, ...] | None:
+    """What each input that people gave adds to the labels' logits; None where there is none to give. ClinicalError."""
+    names = asked_for(extras)
+    if extras is None or not names:
+        return None
+    return tuple(i for i in considered(extras, labels, given).influences if i.name in names)
+
+
+def fitting(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
+    """Which of several backbones an ECG's leads suit: those of whole ECGs all of whose leads are there, else those of
+    beats, else those that find most of theirs."""
+    beat = [k for k, card in enumerate(cards) if card.leads == BEAT]
+    share = [0.0 if k in beat else leads_there(signal, card) for k, card in enumerate(cards)]
+    complete = [k for k, s in enumerate(share) if s == 1]
+    return complete or beat or [k for k, s in enumerate(share) if s == max(share)]
+
+
+def leads_there(signal: Signal, card: BackboneCard) -> float:
+    """Which share of a backbone's leads an ECG has, or gives by way of others."""
+    there = arranged(usable(signal)[0], card.leads)
+    return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
+
+
+def _of_recording(found: tuple[Beat, ...]) -> str:
+    """The commonest class, and the others of which there are more than a beat or two, joined with "|"."""
+    counts = Counter(b.label for b in found if b.label).most_common()
+    least = max(FEWEST, LEAST_SHARE * len(found))
+    return "|".join(label for i, (label, n) in enumerate(counts) if i == 0 or n >= least)
+
+
+def _reading(
+    signal: Signal,
+    peaks: np.ndarray,
+    timing: np.ndarray,
+    notes: tuple[str, ...],
+    found: tuple[Beat, ...],
+    attention: np.ndarray | None,
+) -> Reading:
+    rate = float(timing[0, 5]) if len(timing) > 2 and np.isfinite(timing[0, 5]) else None
+    return Reading(
+        signal=signal,
+        heart_rate=rate,
+        regularity=regularity(peaks / signal.rate) if rate is not None else "",
+        peaks=tuple((peaks / signal.rate).tolist()),
+        beats=found,
+        attention=attention,
+        notes=notes,
+    )
+
+
+def _spread(each: np.ndarray, peaks: np.ndarray, signal: Signal, card: BackboneCard) -> np.ndarray:
+    """Evidence (1, w) for all beats or (n, w) for each, along a window → float32 at the signal's samples, 0 to 1."""
+    n = signal.samples.shape[1]
+    out = np.zeros(n, np.float32)
+    rows = np.broadcast_to(each, (len(peaks), each.shape[-1]))
+    places = (np.arange(rows.shape[1]) + 0.5) / rows.shape[1] * card.input_size / card.rate - card.before
+    strongest = max(float(np.quantile(rows, 0.995)), 1e-9)
+    for row, peak in zip(rows, peaks, strict=True):
+        first, last = peak + round(places[0] * signal.rate), peak + round(places[-1] * signal.rate)
+        at = np.arange(max(0, first), min(n, last + 1))
+        values = np.interp((at - peak) / signal.rate, places, np.maximum(row, 0) / strongest)
+        out[at] = np.maximum(out[at], values)
+    return np.minimum(out, 1)

@@ -1,0 +1,128 @@
+"""A data set of ECGs → Features: every ECG or beat brought into the backbone's window and embedded, cached as a whole.
+
+Beats are many and small, so that one file holds a data set's embeddings under the contents of all its records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from medloupe.backbones import Backbone
+from medloupe.ecgfiles import gathered
+from medloupe.ecgparts import whole
+from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
+from medloupe.files import write_atomically
+from medloupe.records import Dataset, Record
+from medloupe.settings import home
+from medloupe.windows import FITTING, window
+
+NO_FACTS = np.dtype([("seconds", "<f4")])
+_BATCH = 512
+Progress = Callable[[int, int], None]
+
+
+def digest_of(record: Record) -> bytes:
+    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
+    signal = record.signal
+    if signal is None:
+        raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")
+    if isinstance(signal, Path):
+        return hashlib.sha256(whole(gathered(signal))).digest()
+    head = f"{signal.samples.dtype.str}{signal.samples.shape}{signal.rate}{signal.leads}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(signal.samples).tobytes()).digest()
+
+
+def embed_signals(
+    data: Dataset, digest: dict[str, bytes], unreadable: dict[str, str], backbone: Backbone, progress: Progress | None
+) -> tuple[Dataset, np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]:
+    """The readable part of the data, its embeddings float32 (N, D), facts, digests, why others are left out, and how
+    many were embedded now. Raises DataError when none can be read, StoreError when the cache cannot be written."""
+    kept = [i for i, r in enumerate(data.records) if digest[r.id]]
+    digests = [digest[data.records[i].id] for i in kept]
+    path = _cache(digests, backbone)
+    found = _read(path, len(kept), backbone.card.dimension)
+    new = 0
+    if found is None and kept:
+        found = _embedded([data.records[i] for i in kept], backbone, progress)
+        new = len(kept) - len(found[1])
+        _write(path, *found)
+    embeddings, broken = found or (np.empty((0, backbone.card.dimension), np.float32), {})
+    if broken:
+        why = {data.records[kept[i]].id: text for i, text in broken.items()}
+        unreadable = {**unreadable, **why}
+        good = np.array([i for i in range(len(kept)) if i not in broken], np.int64)
+        embeddings, kept, digests = embeddings[good], [kept[i] for i in good], [digests[i] for i in good]
+    if not kept:
+        first = next(iter(unreadable.items()), None)
+        raise DataError(
+            f"None of the {len(data):,} ECGs of {data.root} can be read"
+            + (f"; the first, {first[0]}: {first[1]}" if first else "."),
+            "Check that the files are ECGs (WFDB, CSV, npz, EDF, DICOM waveform).",
+        )
+    whole = data if len(kept) == len(data) else replace(data, records=tuple(data.records[i] for i in kept))
+    facts = np.zeros(len(kept), NO_FACTS)
+    return whole, embeddings, facts, tuple(digests), unreadable, new
+
+
+def _cache(digests: list[bytes], backbone: Backbone) -> Path:
+    key = hashlib.sha256(f"{FITTING}:{backbone.sha256}:".encode() + b"".join(digests)).hexdigest()
+    return home() / "cache" / "signals" / f"{key[:32]}.npz"
+
+
+def _embedded(
+    records: list[Record], backbone: Backbone, progress: Progress | None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Embeddings (N, D), and by row why those of zeros could not be read."""
+    from medloupe.network import Network
+
+    network = Network(backbone, threads=1)
+    embeddings = np.zeros((len(records), backbone.card.dimension), np.float32)
+    windows = np.empty((_BATCH, *backbone.card.input_shape), np.float32)
+    broken: dict[int, str] = {}
+    for start in range(0, len(records), _BATCH):
+        rows: list[int] = []
+        for i in range(start, min(start + _BATCH, len(records))):
+            try:
+                windows[len(rows)] = window(records[i].signal, backbone.card)
+                rows.append(i)
+            except ImageError as e:
+                broken[i] = e.message
+        if rows:
+            embeddings[rows] = network.see(windows[: len(rows)]).embedding
+        if progress:
+            progress(min(start + _BATCH, len(records)), len(records))
+    return embeddings, broken
+
+
+def _read(path: Path, rows: int, dimension: int) -> tuple[np.ndarray, dict[int, str]] | None:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            embeddings, at, why = stored["embeddings"], stored["at"], stored["why"]
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None  # not there, or damaged: it is made anew
+    if embeddings.shape != (rows, dimension) or embeddings.dtype != np.float32 or len(at) != len(why):
+        return None
+    return embeddings, dict(zip(at.tolist(), why.tolist(), strict=True))
+
+
+def _write(path: Path, embeddings: np.ndarray, broken: dict[int, str]) -> None:
+    out = io.BytesIO()
+    np.savez(
+        out, embeddings=embeddings, at=np.array([*broken], np.int64), why=np.array([*broken.values()], dtype=np.str_)
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, out.getvalue())
+    except OSError as e:
+        raise StoreError(
+            f"The cache {path.parent} cannot be written: {e.strerror or e}.",
+            "Free some disk space, or choose another place with --home.",
+        ) from e

@@ -1,0 +1,144 @@
+"""An ECG → the window a backbone reads: the same for training, command line, server and report.
+
+Two kinds of window. Of a backbone whose leads are BEAT, one beat and beside it the recording's typical beat, on one
+lead: what is unusual for this heart. Of one with the standard leads, the typical beat of the whole ECG on each lead;
+a lead that is missing is 0 throughout, which the backbone takes for missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medloupe.backbones import BackboneCard
+from medloupe.beats import cut, r_peaks, rhythm, typical
+from medloupe.ecgfiles import read_ecg
+from medloupe.errors import SignalError
+from medloupe.signals import Signal, arranged, cleaned, fault, resampled, usable
+
+FITTING = 1  # raise when the windows of the same ECG change
+BEAT = ("beat", "typical")
+MOST_RATE = 1000.0
+"""Hz; more is of no use here, and dear."""
+
+PREFERRED = ("MLII", "II", "I", "V5", "V2", "V1")
+"""Leads in which single beats are looked at, the first that is there: the backbone learned on MLII."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beats:
+    """A recording taken apart. signal: cleaned, on the leads it came with. peaks: int (n,), R peaks in its samples.
+    rhythm: float32 (n, 6), see beats.rhythm. windows: float32 (n, 2, T), each beat and the typical one. lead: the one
+    they are cut from. notes: sentences about leads left out and what was guessed."""
+
+    signal: Signal
+    peaks: np.ndarray
+    rhythm: np.ndarray
+    windows: np.ndarray
+    lead: str
+    notes: tuple[str, ...]
+
+
+def after(card: BackboneCard) -> float:
+    """Seconds of the window after the R peak."""
+    return card.input_size / card.rate - card.before
+
+
+def window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
+    """float32 (L, T) of one example: a beat cut out already, or a whole ECG, of which a backbone of beats gets the one
+    nearest its middle. Raises SignalError."""
+    signal = read_ecg(source) if isinstance(source, Path) else source
+    if signal is None:
+        raise SignalError("There is no ECG.", "Give a file or a Signal.")
+    if card.leads == BEAT:
+        if signal.leads == BEAT:
+            return _recut(signal, card)
+        taken = beats(signal, card)
+        middle = int(np.argmin(np.abs(taken.peaks - signal.samples.shape[1] / 2)))
+        return taken.windows[middle]
+    return twelve(signal, card)[0]
+
+
+def sound(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
+    """The signal without its bad leads, and what was noticed. Raises SignalError naming what is wrong."""
+    if why := fault(signal):
+        raise SignalError(f"This is no usable ECG. {why}", "Record it again, or check rate and unit.")
+    if signal.rate > MOST_RATE:
+        said = f"It was sampled at {signal.rate:,.0f} Hz and is read at {MOST_RATE:,.0f}."
+        signal = replace(resampled(signal, MOST_RATE), notes=(*signal.notes, said))
+    good, notes = usable(signal)
+    return good, (*signal.notes, *notes)
+
+
+def beats(signal: Signal, card: BackboneCard) -> Beats:
+    """A recording as beats on one lead; one beat cut out before, beside its typical one, as it is. Raises SignalError
+    where there is none to be found."""
+    good, notes = sound(signal)
+    if signal.leads == BEAT:
+        peak = np.array([round(card.before * signal.rate)])
+        return Beats(
+            signal=cleaned(good),
+            peaks=peak,
+            rhythm=rhythm(peak, signal.rate),
+            windows=_recut(signal, card)[None],
+            lead=BEAT[0],
+            notes=notes,
+        )
+    clean = cleaned(good)
+    peaks = r_peaks(clean)
+    if not len(peaks):
+        raise SignalError("No heartbeat was found in this ECG.", "Record it again, with better contact.")
+    lead = _lead(clean)
+    # beats that were cut out before they came here have their wander, which a window's median takes away for the most
+    one = slice(lead, lead + 1)
+    single = cleaned(replace(good, samples=good.samples[one], leads=good.leads[one]), wander=False)
+    cuts = cut(single, peaks, card.before, after(card), card.rate)
+    timing = rhythm(peaks, clean.rate)
+    whole = np.concatenate([cuts, np.broadcast_to(typical(cuts, timing), cuts.shape)], axis=1)
+    return Beats(
+        signal=clean,
+        peaks=peaks,
+        rhythm=timing,
+        windows=np.nan_to_num(whole).astype(np.float32),
+        lead=clean.leads[lead],
+        notes=notes,
+    )
+
+
+def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
+    """A whole ECG: its typical beat float32 (L, T) on the card's leads, R peaks, the cleaned signal on these leads, and
+    notes. Raises SignalError where there is no beat or no lead of the card."""
+    good, notes = sound(signal)
+    there = arranged(cleaned(good), card.leads)
+    absent = np.array([not np.isfinite(lead).any() for lead in there.samples])
+    if absent.all():
+        raise SignalError(
+            f"None of the leads {', '.join(card.leads)} is in this ECG; it has"
+            f" {', '.join(name or 'one without a name' for name in signal.leads)}.",
+            "Name the leads in the file as usual: I, II, III, aVR, aVL, aVF, V1 to V6.",
+        )
+    peaks = r_peaks(there)
+    if not len(peaks):
+        raise SignalError("No heartbeat was found in this ECG.", "Record it again, with better contact.")
+    if absent.any():
+        names = ", ".join(name for name, gone in zip(card.leads, absent, strict=True) if gone)
+        notes = (*notes, f"Missing: {names}.")
+    made = typical(cut(there, peaks, card.before, after(card), card.rate), rhythm(peaks, there.rate))
+    return np.nan_to_num(made).astype(np.float32), peaks, there, notes
+
+
+def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
+    """A beat that was cut out before, at another rate: its R peak stands where the card has it."""
+    peak = np.array([round(card.before * signal.rate)])
+    return np.nan_to_num(cut(signal, peak, card.before, after(card), card.rate)[0]).astype(np.float32)
+
+
+def _lead(signal: Signal) -> int:
+    alive = [k for k, lead in enumerate(signal.samples) if np.isfinite(lead).any()]
+    for name in PREFERRED:
+        for k in alive:
+            if signal.leads[k] == name:
+                return k
+    return alive[0]
