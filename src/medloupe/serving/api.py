@@ -9,100 +9,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.errors import ImageError, UnknownError
 from medloupe.people import Person
 from medloupe.serving.auth import require
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.download import Download
+from medloupe.serving.ecg import of_kind
 from medloupe.serving.errors import as_http
-from medloupe.serving.intake import JsonRoute, flag, read
+from medloupe.serving.intake import JsonRoute, Upload, flag, read
 from medloupe.serving.journal import Entry
+from medloupe.serving.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
 from medloupe.serving.service import Answer, Service
 
 router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
 PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
-_IMAGE = {"type": "string", "format": "binary", "description": "JPEG, PNG, DICOM, TIFF, WebP, BMP, GIF."}
-
-
-def _takes(*fields: str) -> dict[str, Any]:
-    """How OpenAPI describes a body with images; it is read by intake.py and not by FastAPI, which would spool it."""
-    form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
-    form |= {name: {"type": "string"} for name in fields}
-    kinds: dict[str, Any] = {
-        "multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": form}}
-    }
-    if not fields:
-        kinds |= {kind: {"schema": _IMAGE} for kind in ("image/*", "application/dicom")}
-    return {"requestBody": {"required": True, "content": kinds}}
-
-
-class Problem(BaseModel):
-    """What went wrong and what to do."""
-
-    code: str
-    message: str
-    hint: str
-
-
-class Failure(BaseModel):
-    """The body of every answer that is no success."""
-
-    error: Problem
-
-
-class RefusedOut(BaseModel):
-    """Why a picture was not judged, and what it looks like instead."""
-
-    reason: str
-    looks_like: str
-
-
-class PredictionOut(BaseModel):
-    """The answer to one picture. `heatmap`: by label, what each place adds to the logit."""
-
-    file: str = ""
-    model: str | None
-    version: int | None
-    prediction: str
-    probabilities: dict[str, float]
-    refused: RefusedOut | None
-    id: str
-    heatmap: dict[str, list[list[float]]] | None = None
-    timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
-
-
-class PredictionsOut(BaseModel):
-    """The answers to several pictures, in their order; an unreadable one has an error instead."""
-
-    predictions: list[PredictionOut | dict[str, Any]]
-
-
-class FeedbackIn(BaseModel):
-    """Was the answer right? labels: the true ones, where it was not."""
-
-    model_config = ConfigDict(extra="forbid")
-    right: bool | None = None
-    labels: list[Annotated[str, Field(max_length=1000)]] | None = Field(None, max_length=100)
-
-
-FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": text}
-    for status, text in (
-        (400, "The request cannot be read."),
-        (401, "Log in first."),
-        (403, "Not allowed."),
-        (404, "There is no such thing."),
-        (408, "The body stopped coming."),
-        (409, "The promotion gate refuses."),
-        (413, "Too large, by bytes or by pixels."),
-        (415, "Not an image."),
-        (422, "An image that cannot be read, or fields that do not fit."),
-        (503, "Busy or out of order for now; see Retry-After."),
-    )
-}
 
 
 def service_of(request: Request) -> Service:
@@ -117,8 +39,8 @@ def service_of(request: Request) -> Service:
     "/api/v1/models/{name}/predict",
     response_model=PredictionOut | PredictionsOut,
     response_model_exclude_none=False,
-    openapi_extra=_takes(),
-    summary="Ask a check-up about one or several pictures",
+    openapi_extra=takes(),
+    summary="Ask a check-up about one or several pictures or ECGs",
 )
 async def predict(
     request: Request,
@@ -135,7 +57,7 @@ async def predict(
 @router.post(
     "/api/v1/predict",
     response_model=PredictionOut | PredictionsOut,
-    openapi_extra=_takes(),
+    openapi_extra=takes(),
     summary="Let the app choose the check-up",
 )
 async def predict_auto(
@@ -145,7 +67,8 @@ async def predict_auto(
 ) -> Response:
     """The check-up that knows pictures of this kind answers, or none does and it is refused.
 
-    With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order.
+    With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order; `all` are
+    those that read such files, pictures or ECGs.
     """
     person = require(request, "clinician")
     if not models:
@@ -154,15 +77,20 @@ async def predict_auto(
     names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
     checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
     with admission(request).room() as room:
-        file, data = (await read(request, room)).one()
+        upload = await read(request, room)
+        file, data = upload.one()
+        if models == "all":
+            checkups = of_kind(checkups, data, file)
         with admission(request).place():
-            answers = await service.ask_many(checkups, data, person=person, file=file, heatmap=heatmap)
+            answers = await service.ask_many(
+                checkups, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
+            )
     for answer in answers:
         note(request, answer)
     return JSONResponse({"predictions": [a.as_json() for a in answers]})
 
 
-@router.post("/predict", openapi_extra=_takes("user", "model"), summary="The plain form")
+@router.post("/predict", openapi_extra=takes("user", "model"), summary="The plain form")
 async def predict_plain(request: Request) -> Response:
     """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out; without `model`, or
     with `auto`, the app chooses."""
@@ -170,11 +98,11 @@ async def predict_plain(request: Request) -> Response:
     with admission(request).room() as room:
         upload = await read(request, room)
         name = upload.fields.get("model", "").strip()
-        file, data = upload.one()
+        upload.one()
         wanted = flag(upload.fields.get("heatmap"))
         with admission(request).place():
             checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
-            answer = await _ask(request, person, checkup, (file, data), wanted)
+            answer = await _ask(request, person, checkup, upload, 0, wanted)
     return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
 
 
@@ -183,27 +111,31 @@ async def _predict(request: Request, person: Person, checkup: CheckUp | None, he
         upload = await read(request, room)
         with admission(request).place():
             if len(upload.images) == 1:
-                answer = await _ask(request, person, checkup, upload.images[0], heatmap)
+                answer = await _ask(request, person, checkup, upload, 0, heatmap)
                 return JSONResponse(answer.as_json())
-            said = [await _ask_kindly(request, person, checkup, image, heatmap) for image in upload.images]
+            said = [await _ask_kindly(request, person, checkup, upload, i, heatmap) for i in range(len(upload.images))]
     return JSONResponse({"predictions": said})
 
 
 async def _ask(
-    request: Request, person: Person, checkup: CheckUp | None, image: tuple[str, bytes], heatmap: bool
+    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
 ) -> Answer:
-    answer = await service_of(request).ask(checkup, image[1], person=person, file=image[0], heatmap=heatmap)
+    """About one image of a request."""
+    file, data = upload.images[i]
+    answer = await service_of(request).ask(
+        checkup, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
+    )
     note(request, answer)
     return answer
 
 
 async def _ask_kindly(
-    request: Request, person: Person, checkup: CheckUp | None, image: tuple[str, bytes], heatmap: bool
+    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
 ) -> dict[str, Any]:
     try:
-        return (await _ask(request, person, checkup, image, heatmap)).as_json()
+        return (await _ask(request, person, checkup, upload, i, heatmap)).as_json()
     except ImageError as e:
-        return {"file": image[0], **as_http(e).as_json()}
+        return {"file": upload.images[i][0], **as_http(e).as_json()}
 
 
 def admission(request: Request) -> Any:

@@ -22,6 +22,7 @@ from medloupe.serving.auth import Attempts, Guard, Memory, require
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
+from medloupe.serving.schemas import FAILURES
 from medloupe.serving.service import Service
 
 POLL = 0.4  # seconds between two looks for new production versions
@@ -48,7 +49,7 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses=api.FAILURES,
+        responses=FAILURES,
     )
     app.state.service = service
     app.state.people = People(service.engine)

@@ -10,49 +10,26 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medloupe.decoding import DecoderPool, Preview
-from medloupe.errors import StoreError
+from medloupe.ecgparts import Source
+from medloupe.errors import NotAnImageError, StoreError
 from medloupe.heatmaps import evidence, overlay
 from medloupe.records import Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.runtime import run, run_tail
+from medloupe.serving import ecg
+from medloupe.serving.answer import Answer as Answer
+from medloupe.serving.beside import NOTHING, Beside, beside
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.checkup import CheckUp
 from medloupe.tails import joined
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A Prediction and what belongs to it.
-
-    digest: sha256 of the image's bytes. checkup: the one that answered; None where all refused. preview: the picture
-    for a web page. evidence: by label, PNG of a transparent overlay for the preview. places: by label, float32 (h, w),
-    what each place adds to the logit.
-    """
-
-    id: str
-    digest: str
-    prediction: Prediction
-    checkup: CheckUp | None
-    preview: Preview | None = None
-    evidence: Mapping[str, bytes] = field(default_factory=dict)
-    places: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The Prediction, its id and, if asked for, the heat map's numbers."""
-        said = {**self.prediction.as_json(), "id": self.id}
-        if self.places:
-            said["heatmap"] = {label: np.round(v.astype(float), 4).tolist() for label, v in self.places.items()}
-        said["timings"] = {stage: round(ms, 2) for stage, ms in self.prediction.timings.items()}
-        return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +71,33 @@ class Asker:
 
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
-        blank = np.zeros((1, checkup.size, checkup.size, 3), np.uint8)
-        self.judge(checkup, self.see(checkup, blank, maps=True), 0)
+        if checkup.ecg is not None:
+            ecg.see(self.run, checkup, checkup.blank(), maps=True)
+            return
+        self.judge(checkup, self.see(checkup, checkup.blank(), maps=True), 0)
 
     def ask(
-        self, catalog: Catalog, checkup: CheckUp | None, data: bytes, file: str, heatmap: bool, preview: bool
+        self,
+        catalog: Catalog,
+        checkup: CheckUp | None,
+        data: Source,
+        file: str,
+        heatmap: bool,
+        preview: bool,
+        fields: Mapping[str, str],
     ) -> Answer:
-        """The answer to an image file's bytes; checkup None lets the router choose. Raises ImageError, StoreError."""
+        """The answer to an image file's bytes, or to an ECG's files; checkup None lets the router choose.
+
+        fields: of the form, among them what is given beside the picture. Raises ImageError, StoreError, ClinicalError.
+        """
+        if checkup is not None and checkup.ecg is not None:
+            return ecg.ask(self.run, [checkup], data, file, heatmap, fields)[0]
+        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
+            if checkup is not None:
+                raise ecg.not_a_picture(file, catalog.all())
+            return ecg.choose(self.run, catalog.all(), data, file, heatmap, fields)
         started = time.perf_counter()
+        known = beside(checkup, fields) if checkup is not None else None  # what cannot be read is told at once
         digest = hashlib.sha256(data).hexdigest()
         routed = self._routed
         network = checkup or (routed[0][1] if routed else None)
@@ -138,17 +134,26 @@ class Asker:
             else:  # it was exchanged in this very moment
                 decoded = self._decoders.decode(data, checkup.size)
                 seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
-        return self._answered(checkup, seen, timings, file, digest, shown)
+        return self._answered(checkup, seen, timings, file, digest, shown, known or beside(checkup, fields))
 
-    def ask_many(self, checkups: Sequence[CheckUp], data: bytes, file: str, heatmap: bool) -> list[Answer]:
-        """The answers of several check-ups to one picture, in their order; each network runs once.
+    def ask_many(
+        self, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> list[Answer]:
+        """The answers of several check-ups to one picture or ECG, in their order; each network runs once.
 
-        Raises ImageError, StoreError.
+        Raises ImageError, StoreError, ClinicalError.
         """
+        if checkups and all(c.ecg is not None for c in checkups):
+            return ecg.ask(self.run, checkups, data, file, heatmap, fields)
+        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
+            raise ecg.not_a_picture(file, checkups)
+        if other := next((c for c in checkups if c.ecg is not None), None):
+            raise NotAnImageError(f"{other.name} reads ECGs, not pictures.", "Ask check-ups of one kind at a time.")
+        known = [beside(checkup, fields) for checkup in checkups]
         digest = hashlib.sha256(data).hexdigest()
         passes: dict[str, tuple[Pass, dict[str, float]]] = {}
         answers: list[Answer] = []
-        for checkup in checkups:
+        for checkup, given in zip(checkups, known, strict=True):
             if checkup.network_sha256 not in passes:
                 started = time.perf_counter()
                 decoded = self._decoders.decode(data, checkup.size)
@@ -157,7 +162,7 @@ class Asker:
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
                 passes[checkup.network_sha256] = seen, spent
             seen, spent = passes[checkup.network_sha256]
-            answers.append(self._answered(checkup, seen, dict(spent), file, digest, None))
+            answers.append(self._answered(checkup, seen, dict(spent), file, digest, None, given))
         return answers
 
     def _answered(
@@ -168,13 +173,15 @@ class Asker:
         file: str,
         digest: str,
         shown: Preview | None,
+        known: Beside,
     ) -> Answer:
-        """What a check-up says to one picture that its network has seen."""
+        """What a check-up says to one picture that its network has seen, and what is known beside it."""
         at = time.perf_counter()
         found = self.judge(checkup, seen, 0)
         parts = found.parts
-        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, file)
+        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, file, known)
         answer = Answer(id=secrets.token_hex(16), digest=digest, prediction=prediction, checkup=checkup, preview=shown)
+        answer = replace(answer, given=known.given, ignored=known.ignored)
         if parts is not None:
             order = [checkup.labels.index(label) for label in prediction.probabilities]
             answer = replace(answer, places={checkup.labels[k]: parts[k] for k in order})
@@ -184,10 +191,16 @@ class Asker:
         return answer
 
     def answer(
-        self, checkup: CheckUp, embedding: np.ndarray, logits: np.ndarray, timings: Mapping[str, float], file: str = ""
+        self,
+        checkup: CheckUp,
+        embedding: np.ndarray,
+        logits: np.ndarray,
+        timings: Mapping[str, float],
+        file: str = "",
+        known: Beside = NOTHING,
     ) -> Prediction:
-        """Shared embedding (D,) and logits (K,) of one picture to a Prediction."""
-        p = checkup.probabilities(logits)
+        """Shared embedding (D,) and logits (K,) of one picture, and what is known beside it, to a Prediction."""
+        p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
         refused = self._refusal(checkup, embedding)
         rules = checkup.rules
         return Prediction(
@@ -198,6 +211,7 @@ class Asker:
             probabilities={rules.labels[k]: float(p[k]) for k in rules.shown(p)},
             refused=refused,
             timings=timings,
+            inputs=known.influences,
         )
 
     def _refusal(self, checkup: CheckUp, embedding: np.ndarray) -> Refusal | None:
@@ -221,13 +235,16 @@ class Asker:
         box = (left, top, left + w, top + h)
         return {checkup.labels[k]: overlay(evidence(parts, k, checkup.task), size, box) for k in order}
 
+    def run(self, checkup: CheckUp, names: Sequence[str], given: np.ndarray) -> list[np.ndarray]:
+        """Outputs of a check-up's network, but not of its tail, by name, for examples as it takes them."""
+        with self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle()) as opened:
+            return run(opened, names, given)
+
     def see(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> Pass:
         """One pass of a check-up's network, but not of its tail, over pixels uint8 (N, S, S, 3)."""
         wanted = ["embedding", "logits" if checkup.whole else "cut"]
         wanted += ["heatmap" if checkup.whole else "map"] * maps
-        alone = self._idle()
-        with self._sessions.lease(checkup.network_sha256, checkup.network, alone=alone) as opened:
-            shared, second, *places = run(opened, wanted, pixels)
+        shared, second, *places = self.run(checkup, wanted, pixels)
         which = {"logits" if checkup.whole else "cut": second}
         return Pass(shared=shared, map=places[0] if places else None, **which)
 
@@ -257,7 +274,7 @@ def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
 
     Only check-ups trained on the network that most were trained on: of it, several precisions may run.
     """
-    able = [c for c in checkups if c.novelty is not None and not c.whole]
+    able = [c for c in checkups if c.novelty is not None and not c.whole and c.ecg is None]
     if not able:
         return ()
     base, _ = Counter(c.base for c in able).most_common(1)[0]

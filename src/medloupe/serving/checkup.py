@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.backbones import BACKBONES, ECG_BEATS
 from medloupe.model import Model, probabilities
 from medloupe.novelty import Novelty
 from medloupe.rules import Rules
 from medloupe.tails import Tail
+
+if TYPE_CHECKING:
+    from medloupe.backbones import BackboneCard
+    from medloupe.extras import Extras
 
 _MOST_HARDSHIPS = 60  # read from a card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A label's operating point. sensitivity, specificity: measured shares, None where there is none."""
+    """A label's operating point, or how it fares when announced. sensitivity, specificity, ppv: measured shares, None
+    where there is none."""
 
     threshold: float | None
     sensitivity: float | None
     specificity: float | None
     words: str
+    ppv: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,9 @@ class CheckUp:
     `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
     on. adapted_to: name of the data whose adapted_cases its percentages and lines were fitted to, if any. precision: of
     the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
-    network that it was trained on, whatever runs.
+    network that it was trained on, whatever runs. extras: what it reads beside the picture, if anything. ecg: of a
+    check-up of ECGs its backbone's card, which says what windows it takes; None where it looks at pictures. announced:
+    how each label fares when it is the one announced.
     """
 
     name: str
@@ -80,6 +89,29 @@ class CheckUp:
     precisions: tuple[str, ...] = ("fp32",)
     base: str = ""
     hardships: tuple[Hardship, ...] = ()
+    extras: Extras | None = None
+    ecg: BackboneCard | None = None
+    announced: Mapping[str, Point] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Mapping[str, Point]:
+        """What is told of each label: its operating point; of single beats, which raise no flags, how it fares when
+        announced."""
+        return self.announced if self.beats else self.points
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: (S, S, 3) of a picture, (L, T) of a window of an ECG."""
+        return (self.size, self.size, 3) if self.ecg is None else self.ecg.input_shape
+
+    def blank(self, n: int = 1) -> np.ndarray:
+        """Examples of zeros, as its network takes them."""
+        return np.zeros((n, *self.shape), np.uint8 if self.ecg is None else np.float32)
+
+    @property
+    def beats(self) -> bool:
+        """Whether it judges single beats."""
+        return self.ecg is not None and self.ecg.leads == BACKBONES[ECG_BEATS].leads
 
     @property
     def task(self) -> str:
@@ -90,7 +122,7 @@ class CheckUp:
         return self.rules.labels
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
+        """Calibrated logits float32 (N, K) of embeddings (N, D), before what is given beside the picture."""
         return embedding[:, : self.weight.shape[1]] @ self.weight.T + self.bias
 
     def contributions(self, feature_map: np.ndarray) -> np.ndarray:
@@ -138,6 +170,9 @@ class CheckUp:
             adapted_cases=int(adapted.get("n") or 0),
             base=model.backbone.sha256,
             hardships=tuple(_hardships(card.get("stress"))),
+            extras=model.extras,
+            announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            ecg=model.backbone.card if model.backbone.card.modality == "ecg" else None,
         )
 
 
@@ -182,4 +217,5 @@ def _point(entry: Mapping[str, Any]) -> Point:
         sensitivity=value("sensitivity"),
         specificity=value("specificity"),
         words=str(entry.get("words") or ""),
+        ppv=value("ppv"),
     )

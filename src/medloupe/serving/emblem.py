@@ -31,10 +31,12 @@ class Emblem:
 
 
 @lru_cache(maxsize=512)
-def emblem(name: str) -> Emblem:
-    """The drawing of a name, always the same."""
+def emblem(name: str, ecg: bool = False) -> Emblem:
+    """The drawing of a name, always the same; of a check-up of ECGs a trace with one beat that stands out."""
     seed = hashlib.sha256(name.encode()).digest()
     dice = random.Random(seed)
+    if ecg:
+        return _trace(dice)
     return (_sunflower, _rings, _scatter, _waves)[seed[0] % 4](dice)
 
 
@@ -79,6 +81,18 @@ def _waves(dice: random.Random) -> Emblem:
     angle, far = dice.random() * math.tau, 8 + 14 * dice.random()
     odd = Dot(round(far * math.cos(angle), 1), round(far * math.sin(angle), 1), 7.5, 1, odd=True)
     return Emblem((odd,), tuple(lines))
+
+
+def _trace(dice: random.Random) -> Emblem:
+    """Three beats along the middle, one of them early."""
+    early, high = dice.choice((-6.0, -4.5)), 24 + 8 * dice.random()
+    points = [(-44.0, 8.0)]
+    for x, tall in ((-29.0, high), (early, high * 0.92), (26.0, high)):
+        points += [(x - 9, 8), (x - 6, 4), (x - 3.5, 8), (x - 2, 11), (x, 8 - tall), (x + 2.4, 18), (x + 4, 8)]
+        points += [(x + 8, 8), (x + 11, 2.5), (x + 14, 8)]
+    points.append((44.0, 8.0))
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return Emblem((Dot(early, round(8 - high * 0.92 - 8, 1), 5.0, 1, odd=True),), (path,))
 
 
 def _dots(places: list[tuple[float, float, float]], dice: random.Random) -> Emblem:

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from medloupe.errors import (
+    ClinicalError,
+    ExtraError,
     ImageError,
     ImageTooLargeError,
     MedloupeError,
     ModelFileError,
+    NotAnEcgError,
     NotAnImageError,
     PromotionRefusedError,
+    SignalError,
     StorageError,
     StoreError,
     UnknownError,
@@ -41,10 +45,14 @@ def _sendable(text: str) -> str:
 
 _STATUS: tuple[tuple[type[MedloupeError], int, str], ...] = (  # the first that fits counts
     (NotAnImageError, 415, "not_an_image"),
+    (NotAnEcgError, 415, "not_an_ecg"),
     (ImageTooLargeError, 413, "image_too_large"),
+    (SignalError, 422, "unreadable"),
     (ImageError, 422, "unreadable_image"),
+    (ClinicalError, 422, "invalid_input"),
     (UnknownError, 404, "not_found"),
     (PromotionRefusedError, 409, "promotion_refused"),
+    (ExtraError, 501, "not_installed"),
     (ModelFileError, 503, "model_unavailable"),
     (StorageError, 503, "storage_unavailable"),
     (StoreError, 409, "not_possible"),

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from medloupe.ecgparts import Source, together
 from medloupe.serving.errors import HttpError
 
 MAX_BODY = 40 * 2**20
@@ -28,24 +29,31 @@ MAX_BODY = 40 * 2**20
 MAX_IMAGES = 32
 """Most images in one request."""
 
+MAX_FIELDS = 128
+"""Most other parts of a form: a model may read 64 columns beside the picture."""
+
 MAX_SAID = 64 * 2**10
 """Largest body of the routes that take JSON."""
 
 _ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
+_OF_ECGS = ("rate", "start")  # may stand in the address, too
 _PATIENCE = 30.0  # seconds to wait for the next bytes of a body
 _SLOWEST = 1024  # bytes a second; slower ones would hold connections for as long as they like
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1")
-_RAW = ("image/", "application/dicom", "application/octet-stream")
+_RAW = ("image/", "application/dicom", "application/octet-stream", "text/csv", "application/edf")
+_FILES = ("image", "images", "image[]", "signal", "ecg", "file")
+_NAMED = {"text/csv": "body.csv", "application/edf": "body.edf"}  # of a body, where its kind tells more than its bytes
 
 
 @dataclass(slots=True)
 class Upload:
-    """What a request brought. images: (file name, bytes), in their order. fields: the other parts of a form."""
+    """What a request brought. images: (file name, bytes), in their order; the files of one WFDB recording are one.
+    fields: the other parts of a form."""
 
-    images: list[tuple[str, bytes]] = field(default_factory=list)
+    images: list[tuple[str, Source]] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
-    def one(self) -> tuple[str, bytes]:
+    def one(self) -> tuple[str, Source]:
         """The only image. Raises HttpError when there are several."""
         if len(self.images) != 1:
             raise HttpError(422, "one_image", f"Expected one image, not {len(self.images)}.", "Send them one by one.")
@@ -118,7 +126,8 @@ class _Room:
 
 
 async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
-    """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body.
+    """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body. What
+    an ECG comes in counts as an image here.
 
     Raises HttpError: 413 over the limit, 415 for another kind of body, 422 without an image, 408 when it stops coming.
     """
@@ -129,7 +138,8 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
         data = b"".join([chunk async for chunk in body(request, room, limit)])
         if not data:
             raise _no_image()
-        return Upload(images=[("", data)], fields=dict(request.query_params))
+        name = _NAMED.get(kind.partition(";")[0].strip(), "")
+        return Upload(images=[(name, data)], fields=dict(request.query_params))
     if kind.startswith("application/x-www-form-urlencoded"):
         raise _no_image()
     raise HttpError(
@@ -204,29 +214,34 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
         raise HttpError(
             415, "unsupported_charset", f"The form is in {charset[:40].decode('latin-1')!r}.", "Send it as UTF-8."
         )
-    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_IMAGES)
+    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
         said = getattr(e, "message", None) or getattr(e, "detail", None) or str(e)
         raise HttpError(422, "bad_form", f"The form cannot be read: {said}", "Send it as multipart/form-data.") from e
-    upload = Upload()
+    upload = Upload(fields={name: v for name, v in request.query_params.items() if name in _OF_ECGS})
+    files: list[tuple[str, bytes]] = []
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
             data = await value.read()
-            if key in ("image", "images", "image[]") and (data or value.filename):
-                upload.images.append((value.filename or "", data))
+            if key in _FILES and (data or value.filename):
+                files.append((value.filename or "", data))
         else:
             upload.fields[key] = str(value)
     await form.close()
-    if not upload.images:
+    if not files:
         raise _no_image()
+    upload.images = together(files)
     return upload
 
 
 def _no_image() -> HttpError:
     return HttpError(
-        422, "no_image", "The request brings no image.", "Send it as the part `image` of a form, or as the whole body."
+        422,
+        "no_image",
+        "The request brings no image or ECG.",
+        "Send it as the part `image` of a form, or as the whole body.",
     )
 
 

@@ -37,8 +37,9 @@ Write = Callable[[Connection], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One answer as it is remembered. answer: the Prediction's JSON without the file's name. kept: whether its image
-    is. right, labels: what was last said of it."""
+    """One answer as it is remembered. answer: the Prediction's JSON without the file's name; where the image is kept,
+    `given` has what came beside it, else `inputs` only the names. kept: whether its image is. right, labels: what was
+    last said of it."""
 
     id: str
     at: str
@@ -96,7 +97,8 @@ class Journal:
             if row is None:
                 return None
             if image_only:
-                c.execute(update(PredictionRow).where(PredictionRow.id == id).values(kept=None))
+                alone = {"kept": None, "answer": without_values(row.answer)}
+                c.execute(update(PredictionRow).where(PredictionRow.id == id).values(**alone))
             else:
                 c.execute(delete(FeedbackRow).where(FeedbackRow.prediction_id == id))
                 c.execute(delete(PredictionRow).where(PredictionRow.id == id))
@@ -258,6 +260,15 @@ class Journal:
             with contextlib.suppress(Exception):
                 self._connection.close()
             self._connection = None
+
+
+def without_values(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer's JSON with the names of the inputs given beside the picture, and nothing that tells their values:
+    from how an input moved the answer, its value could be found again."""
+    if not answer.get("inputs"):
+        return answer
+    names = [{"name": i["name"]} for i in answer["inputs"] if i.get("value") or "effect" not in i]
+    return {**{key: value for key, value in answer.items() if key != "given"}, "inputs": names}
 
 
 def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

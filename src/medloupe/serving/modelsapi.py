@@ -16,6 +16,7 @@ from medloupe.errors import UnknownError
 from medloupe.names import check_name
 from medloupe.serving.api import Name, admission, audit, service_of
 from medloupe.serving.auth import require
+from medloupe.serving.beside import asked_for
 from medloupe.serving.download import Download
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import JsonRoute, body
@@ -55,6 +56,7 @@ async def models(request: Request) -> dict[str, Any]:
                 "version": c.version,
                 "title": c.title,
                 "task": c.task,
+                "modality": "image" if c.ecg is None else "ecg",
                 "labels": list(c.labels[:_LISTED]),
                 "label_count": len(c.labels),
                 "auc": c.auc,
@@ -68,7 +70,7 @@ async def models(request: Request) -> dict[str, Any]:
 
 @router.get("/api/v1/models/{name}", summary="One check-up and its versions")
 async def model(request: Request, name: Name) -> dict[str, Any]:
-    """Its labels, operating points, versions and who promoted what."""
+    """Its labels, what it reads beside the picture, operating points, versions and who promoted what."""
     require(request, "viewer")
     service = service_of(request)
     c = service.catalog.get(name)
@@ -80,7 +82,10 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
         "title": c.title,
         "task": c.task,
         "labels": list(c.labels),
+        "modality": "image" if c.ecg is None else "ecg",
         "input_size": c.size,
+        **({} if c.ecg is None else {"leads": list(c.ecg.leads), "rate": c.ecg.rate, "before": c.ecg.before}),
+        "inputs": asked_for(c),
         "precision": c.precision,
         "precisions": list(c.precisions),
         "auc": c.auc,

@@ -1,16 +1,15 @@
 """The Open Inference Protocol v2 over HTTP, so that its clients (tritonclient, KServe) work unchanged.
 
 The input `image` takes pixels, UINT8 [N, height, width, 3] RGB of any size (others than the network's are fitted), or
-image files, BYTES [N]. Beside the outputs of the exported file there are `prediction`, the announced labels, and
-`refused`, why a picture was not judged ("" where it was).
+image files, BYTES [N]. A model of ECGs takes `signal` instead, windows in mV as its file takes them, FP32 [N, leads,
+samples]. A model that reads more takes `clinical` FP32 [N, F] and `notes` FP32 [N, M] too, encoded as its
+file takes them; what is not given counts as missing. Beside the outputs of the exported file there are `prediction`,
+the announced labels, and `refused`, why a picture was not judged ("" where it was).
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,15 +19,15 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from medloupe import __version__
-from medloupe.images import fit
-from medloupe.records import Prediction
-from medloupe.serving import tensors
-from medloupe.serving.api import FAILURES, admission, note, service_of
+from medloupe.serving import ecg, tensors
+from medloupe.serving.api import admission, note, service_of
 from medloupe.serving.auth import require
+from medloupe.serving.beside import widths
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.errors import HttpError
+from medloupe.serving.inferring import OUTPUTS, infer_all
 from medloupe.serving.intake import MAX_IMAGES, body
-from medloupe.serving.service import Answer, Service
+from medloupe.serving.schemas import FAILURES
 
 
 class Failure(BaseModel):
@@ -94,7 +93,12 @@ async def _described(request: Request, name: str, version: str) -> dict[str, Any
         "name": name,
         "versions": [str(checkup.version or 1)],
         "platform": "onnxruntime_onnx",
-        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, size, size, 3]}],
+        "inputs": [
+            {"name": "signal", "datatype": "FP32", "shape": [-1, *checkup.shape]}
+            if checkup.ecg is not None
+            else {"name": "image", "datatype": "UINT8", "shape": [-1, size, size, 3]},
+            *({"name": n, "datatype": "FP32", "shape": [-1, width]} for n, width in widths(checkup).items()),
+        ],
         "outputs": [{"name": n, "datatype": t, "shape": s} for n, t, s in outputs],
     }
 
@@ -152,23 +156,27 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
         at_work.enter_context(admission(request).place())
         told = request.headers.get("inference-header-content-length")
         wish = await service.in_pool(tensors.parse, data, told)  # many numbers take long
-        if len(wish.image) > MAX_IMAGES:
-            raise HttpError(
-                413,
-                "too_many_images",
-                f"{len(wish.image)} images in one request; {MAX_IMAGES} are allowed.",
-                "Split it.",
-            )
-        wanted = wish.outputs or [(n, wish.binary) for n in (*_OUTPUTS, *_TEXTS)]
-        if unknown := [n for n, _ in wanted if n not in (*_OUTPUTS, *_TEXTS)]:
+        _check(wish, checkup)
+        wanted = wish.outputs or [(n, wish.binary) for n in (*OUTPUTS, *_TEXTS)]
+        if unknown := [n for n, _ in wanted if n not in (*OUTPUTS, *_TEXTS)]:
             raise HttpError(
                 400,
                 "unknown_output",
                 f"There is no output {unknown[0][:60]!r}.",
-                f"There are {', '.join((*_OUTPUTS, *_TEXTS))}.",
+                f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
             )
         maps = any(n == "heatmap" for n, _ in wanted)
-        made = await service.in_pool(_infer, service, checkup, wish.image, maps)
+        taken = widths(checkup)
+        for n, values in wish.beside.items():
+            if n not in taken or values.shape != (len(wish.image), taken[n]):
+                expected = f"[{len(wish.image)}, {taken[n]}]" if n in taken else "no such input"
+                raise HttpError(
+                    400,
+                    "bad_inference_request",
+                    f"`{n}` has the shape {list(values.shape)}; expected {expected}.",
+                    "See GET /v2/models/NAME for inputs and outputs.",
+                )
+        made = await service.in_pool(infer_all, service, checkup, wish.image, maps, wish.beside)
         sources = [d if isinstance(d, bytes) else d.tobytes() for d in wish.image]
         await service.record(made.answers, sources, person)
         for answer in made.answers:
@@ -181,42 +189,27 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
     return Response(text, headers=headers)
 
 
-_OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    answers: list[Answer]
-    outputs: dict[str, np.ndarray | list[str]]
-
-
-def _infer(service: Service, checkup: CheckUp, image: np.ndarray | list[bytes], maps: bool) -> _Made:
-    """All outputs for pixels (N, h, w, 3) or files; one pass of the network for each picture, to bound its memory."""
-    answers: list[Answer] = []
-    rows: dict[str, list[Any]] = {name: [] for name in _OUTPUTS}
-    for one in image:
-        pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fitted(one, checkup)
-        seen = service.asker.see(checkup, pixels[None], maps=maps)
-        found = service.asker.judge(checkup, seen, 0)
-        answer = service.asker.answer(checkup, seen.shared[0], found.logits, {})
-        digest = hashlib.sha256(one).hexdigest()
-        answers.append(Answer(id=secrets.token_hex(16), digest=digest, prediction=answer, checkup=checkup))
-        rows["probabilities"].append(checkup.probabilities(found.logits).astype(np.float32))
-        rows["logits"].append(found.logits)
-        rows["embedding"].append(found.embedding)
-        if found.parts is not None:
-            rows["heatmap"].append(found.parts)
-    predictions: list[Prediction] = [a.prediction for a in answers]
-    outputs: dict[str, np.ndarray | list[str]] = {n: np.stack(v) for n, v in rows.items() if v}
-    outputs["prediction"] = [p.prediction for p in predictions]
-    outputs["refused"] = [p.refused.reason if p.refused else "" for p in predictions]
-    return _Made(answers, outputs)
-
-
-def _fitted(pixels: np.ndarray, checkup: CheckUp) -> np.ndarray:
-    if pixels.shape[:2] == (checkup.size, checkup.size):
-        return pixels
-    return fit(pixels, checkup.size)
+def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
+    """Raises HttpError where the main input is too much, or none that the check-up takes."""
+    of_ecgs = checkup.ecg is not None
+    most = ecg.BATCH if of_ecgs else MAX_IMAGES
+    if len(wish.image) > most:
+        raise HttpError(
+            413,
+            "too_many_images",
+            f"{len(wish.image)} {'windows' if of_ecgs else 'images'} in one request; {most} are allowed.",
+            "Split it.",
+        )
+    wrong = wish.main != ("signal" if of_ecgs else "image")
+    if wrong or (isinstance(wish.image, np.ndarray) and of_ecgs and wish.image.shape[1:] != checkup.shape):
+        raise HttpError(
+            400,
+            "bad_inference_request",
+            f"{checkup.name} takes `signal` FP32 [N, {checkup.shape[0]}, {checkup.shape[1]}]."
+            if of_ecgs
+            else f"{checkup.name} takes `image`, as it looks at pictures.",
+            "See GET /v2/models/NAME for inputs and outputs.",
+        )
 
 
 async def _find(request: Request, name: str, version: str) -> CheckUp:

@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe import settings, starter
 from medloupe.decoding import DecoderPool
+from medloupe.ecgparts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.people import Person
+from medloupe.serving import ecgkept
 from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer
 from medloupe.serving.asking import Asker
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.checkup import CheckUp
-from medloupe.serving.journal import Journal
+from medloupe.serving.journal import Journal, without_values
 from medloupe.serving.precisions import Precisions
 from medloupe.serving.priority import give_way
 from medloupe.store import Store
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _DOT = (  # a GIF of one pixel
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
+_NO_FIELDS: Mapping[str, str] = {}
 _ADDING = 150  # seconds that reading and trying a new model file may take
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "DICOM": "dcm", "TIFF": "tif", "BMP": "bmp", "GIF": "gif", "WEBP": "webp"}
 
@@ -190,26 +193,35 @@ class Service:
     async def ask(
         self,
         checkup: CheckUp | None,
-        data: bytes,
+        data: Source,
         *,
         person: Person,
         file: str = "",
         heatmap: bool = False,
         preview: bool = False,
+        fields: Mapping[str, str] = _NO_FIELDS,
     ) -> Answer:
-        """The answer to the bytes of one image file, on the disk before it is returned.
+        """The answer to the bytes of one image file, or to the files of one ECG, on the disk before it is returned.
 
-        checkup: None lets the app choose. Raises ImageError, StoreError.
+        checkup: None lets the app choose. fields: of the form, among them what is given beside the picture. Raises
+        ImageError, StoreError, ClinicalError.
         """
-        answer = await self.in_pool(self.asker.ask, self.catalog, checkup, data, file, heatmap, preview)
+        answer = await self.in_pool(self.asker.ask, self.catalog, checkup, data, file, heatmap, preview, fields)
         await self.record([answer], [data], person)
         return answer
 
     async def ask_many(
-        self, checkups: Sequence[CheckUp], data: bytes, *, person: Person, file: str = "", heatmap: bool = False
+        self,
+        checkups: Sequence[CheckUp],
+        data: Source,
+        *,
+        person: Person,
+        file: str = "",
+        heatmap: bool = False,
+        fields: Mapping[str, str] = _NO_FIELDS,
     ) -> list[Answer]:
-        """The answers of several check-ups to one image file, each network run once. Raises ImageError, StoreError."""
-        answers = await self.in_pool(self.asker.ask_many, checkups, data, file, heatmap)
+        """The answers of several check-ups to one image file, each network run once. Raises as ask does."""
+        answers = await self.in_pool(self.asker.ask_many, checkups, data, file, heatmap, fields)
         await self.record(answers, [data] * len(answers), person)
         return answers
 
@@ -221,18 +233,17 @@ class Service:
         finally:
             self._busy -= 1
 
-    async def record(self, answers: Sequence[Answer], sources: Sequence[bytes], person: Person) -> None:
+    async def record(self, answers: Sequence[Answer], sources: Sequence[Source], person: Person) -> None:
         """Remember answers to images, and the images where the operator said so."""
         rows = []
         kept: list[tuple[str, str]] = []
         try:
             for answer, data in zip(answers, sources, strict=True):
-                said = answer.prediction.as_json()
-                del said["file"]
-                suffix = _suffix(data) if self.keep_images else None
+                suffix, stored = _kept(answer, data) if self.keep_images else (None, b"")
+                said = remembered(answer, kept=suffix is not None)
                 if suffix:
                     kept.append((answer.id, suffix))
-                    await asyncio.to_thread(self.journal.keep, answer.id, data, suffix)
+                    await asyncio.to_thread(self.journal.keep, answer.id, stored, suffix)
                 rows.append(
                     {
                         "id": answer.id,
@@ -257,6 +268,20 @@ class Service:
             ) from e
 
 
+def remembered(answer: Answer, *, kept: bool) -> dict[str, Any]:
+    """The Prediction's JSON as the journal has it, without the file's name.
+
+    kept: whether the image is. Then what was given beside it is kept too, for retraining; else only which inputs were.
+    """
+    said = answer.prediction.as_json()
+    del said["file"]
+    if "ecg" in said:
+        said["ecg"] = ecgkept.shortened(said["ecg"])
+    if not kept:
+        return without_values(said)
+    return {**said, "given": dict(answer.given)} if answer.given else said
+
+
 def _end(process: asyncio.subprocess.Process) -> None:
     """With all that it started."""
     with contextlib.suppress(ProcessLookupError):
@@ -266,7 +291,10 @@ def _end(process: asyncio.subprocess.Process) -> None:
             process.kill()
 
 
-def _suffix(data: bytes) -> str:
+def _kept(answer: Answer, data: Source) -> tuple[str, bytes]:
+    """Under what suffix it is kept, and what of it."""
     from medloupe import headers
 
-    return _SUFFIXES.get(headers.sniff(data[: headers.SNIFF_BYTES]) or "", "bin")
+    if answer.prediction.ecg is not None or not isinstance(data, bytes):
+        return ecgkept.kept(data)
+    return _SUFFIXES.get(headers.sniff(data[: headers.SNIFF_BYTES]) or "", "bin"), data

@@ -19,19 +19,27 @@ import numpy as np
 from medloupe.serving.errors import HttpError
 
 MAX_ELEMENTS = 200_000_000  # of one tensor; far above what a body may carry
+MAX_NUMBER = 1e6  # of an encoded input; they are standardised
 MAX_JSON = 16 * 2**20
 """Most bytes of JSON: files as base64 fill it sooner than numbers."""
 _MOST_OF = {b",": 2_000_000, b"[": 1_000_000, b"{": 10_000}  # in JSON; each costs far more in memory than on the wire
 _MOST_DIMENSIONS = 8
+MAIN = ("image", "signal")
+BESIDE = ("clinical", "notes")
+"""Inputs of models that read more than the picture, encoded as their files take them."""
 _FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
 
 
 @dataclass(slots=True, kw_only=True)
 class Inference:
-    """A request. image: uint8 (N, h, w, 3), or the bytes of N files. outputs: (name, whether binary), none for all."""
+    """A request. image: uint8 (N, h, w, 3), or the bytes of N files; of ECGs their windows float32 (N, L, T). main: its
+    name, "image" or "signal". beside: float32 (N, width) by name, encoded. outputs: (name, whether binary), none for
+    all."""
 
     id: str
     image: np.ndarray | list[bytes]
+    main: str = "image"
+    beside: dict[str, np.ndarray] = field(default_factory=dict)
     outputs: list[tuple[str, bool]] = field(default_factory=list)
     binary: bool = False
 
@@ -60,10 +68,19 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     except (ValueError, RecursionError) as e:
         raise _bad(f"The request is no JSON ({str(e)[:100]}).") from e
     inputs = said.get("inputs") if isinstance(said, Mapping) else None
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], Mapping):
-        raise _bad("The request must have exactly one input, `image`.")
-    if inputs[0].get("name") != "image":
-        raise _bad(f"The input is named {str(inputs[0].get('name'))[:60]!r}; expected 'image'.")
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(i, Mapping) for i in inputs):
+        raise _bad("The request must have the input `image`, or of ECGs `signal`.")
+    names = [str(i.get("name"))[:60] for i in inputs]
+    if unknown := [name for name in names if name not in (*MAIN, *BESIDE)]:
+        raise _bad(
+            f"An input is named {unknown[0]!r}; expected 'image' ('signal' of ECGs), and of some models 'clinical' and"
+            " 'notes'."
+        )
+    main = [name for name in names if name in MAIN]
+    if len(set(names)) < len(names) or len(main) != 1:
+        raise _bad("The request must have the input `image` once (of ECGs `signal`), and others at most once.")
+    at = names.index(main[0])
+    parts = _shares(inputs, body[end:])
     wanted = said.get("outputs") or []
     if not isinstance(wanted, list) or not all(
         isinstance(o, Mapping) and isinstance(o.get("name"), str) for o in wanted
@@ -72,7 +89,9 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     binary = _parameter(said, "binary_data_output") is True
     return Inference(
         id=str(said.get("id") or "")[:200],
-        image=_image(inputs[0], body[end:]),
+        image=_image(inputs[at], parts[at]) if main[0] == "image" else _numbers("signal", inputs[at], parts[at], 3),
+        main=main[0],
+        beside={n: _numbers(n, i, part) for n, i, part in zip(names, inputs, parts, strict=True) if n not in MAIN},
         outputs=[(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted],
         binary=binary,
     )
@@ -105,16 +124,61 @@ def render(
     return b"".join([text, *parts]), headers
 
 
-def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
-    shape, kind = entry.get("shape"), entry.get("datatype")
+def _shares(inputs: Sequence[Mapping[str, Any]], rest: bytes) -> list[bytes]:
+    """What of the bytes after the JSON belongs to each input. With one input all of it does, to be checked there."""
+    if len(inputs) == 1:
+        return [rest]
+    parts, at = [], 0
+    for entry in inputs:
+        size = _parameter(entry, "binary_data_size")
+        if size is not None and (type(size) is not int or not 0 <= size <= len(rest) - at):
+            raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest) - at:,} bytes are left.")
+        parts.append(rest[at : at + (size or 0)])
+        at += size or 0
+    if at != len(rest):
+        raise _bad(f"{len(rest) - at:,} bytes follow the JSON that belong to no input.")
+    return parts
+
+
+def _shape(name: str, entry: Mapping[str, Any]) -> list[int]:
+    shape = entry.get("shape")
     if (
         not isinstance(shape, list)
         or not 0 < len(shape) <= _MOST_DIMENSIONS
         or not all(type(n) is int and 0 < n < 2**31 for n in shape)
     ):
-        raise _bad("`shape` of the image must be a short list of whole numbers above 0.")
+        raise _bad(f"`shape` of {name} must be a short list of whole numbers above 0.")
     if math.prod(shape) > MAX_ELEMENTS:
-        raise _bad(f"An image tensor of shape {shape} is too large.")
+        raise _bad(f"A tensor `{name}` of shape {shape} is too large.")
+    return shape
+
+
+def _numbers(name: str, entry: Mapping[str, Any], rest: bytes, dimensions: int = 2) -> np.ndarray:
+    """float32 (N, width), or of more dimensions, all of them numbers."""
+    shape, kind, size = _shape(name, entry), entry.get("datatype"), _parameter(entry, "binary_data_size")
+    if kind != _FP32 or len(shape) != dimensions:
+        raise _bad(f"`{name}` is {str(kind)[:20]} {shape}; expected FP32 of {dimensions} dimensions.")
+    if size is None:
+        try:
+            values = np.asarray(entry.get("data"), object).ravel().tolist()
+            if not set(map(type, values)) <= {int, float}:
+                raise TypeError
+            flat = np.array(values, np.float64)
+        except (ValueError, TypeError, RecursionError, OverflowError) as e:
+            raise _bad(f"`data` of {name} must be numbers, flat or nested evenly.") from e
+    else:
+        if len(rest) % 4:
+            raise _bad(f"`{name}` has {len(rest):,} bytes, no whole number of FP32 values.")
+        flat = np.frombuffer(rest, "<f4")
+    if flat.size != math.prod(shape):
+        raise _bad(f"The shape {shape} of {name} needs {math.prod(shape):,} values, {flat.size:,} came.")
+    if not (np.abs(flat) < MAX_NUMBER).all():  # nor where one is no number
+        raise _bad(f"`{name}` holds values that are no numbers, or beyond {MAX_NUMBER:,.0f}.")
+    return flat.reshape(shape).astype(np.float32)
+
+
+def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
+    shape, kind = _shape("image", entry), entry.get("datatype")
     size = _parameter(entry, "binary_data_size")
     if size is not None and (type(size) is not int or size != len(rest)):
         raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest):,} bytes follow the JSON.")

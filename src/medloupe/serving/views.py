@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medloupe.serving import inputs
 from medloupe.serving.emblem import Emblem, emblem
 from medloupe.serving.language import Language
 
@@ -44,7 +45,8 @@ class HardshipView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """A check-up as it is introduced. good: how well it works. doubt: what must be said first, or "". basis: what that
-    rests on. passport: path of its report, or ""."""
+    rests on. passport: path of its report, or "". inputs: what to ask for beside the picture. ecg: whether it reads
+    ECGs."""
 
     name: str
     title: str
@@ -60,6 +62,8 @@ class Card:
     passport: str
     weakest: str = ""
     hardships: tuple[HardshipView, ...] = ()
+    inputs: tuple[inputs.Field, ...] = ()
+    ecg: bool = False
 
 
 def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
@@ -69,28 +73,26 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     order = sorted(checkup.labels, key=lambda name: name != sought)
     labels = tuple(Label(name=n, title=lang.label(n, of), sought=n == sought) for n in order)
     shown = (
-        [sought]
-        if sought is not None and sought in checkup.points
-        else [n for n in checkup.labels if n in checkup.points]
+        [sought] if sought is not None and sought in checkup.told else [n for n in checkup.labels if n in checkup.told]
     )
     points = tuple(
         PointView(label=lang.label(n, of), words=words)
         for n in shown[:_MOST]
-        if (words := in_words(checkup, n, checkup.points[n], lang))
+        if (words := in_words(checkup, n, checkup.told[n], lang))
     )
     auc = (checkup.auc or {}).get("value")
     if len(points) == 1:
         good = points[0].words
     elif auc is not None:
-        good = lang.t("checkup.ranks", n=lang.hundred(auc))
+        good = lang.t(_kind(checkup, "checkup.ranks", "ecg.ranks"), n=lang.hundred(auc))
     else:
-        good = lang.t("checkup.not_judged")
+        good = lang.t("checkup.not_judged" if checkup.ecg is None else "ecg.not_judged")
     low = (checkup.auc or {}).get("low")
     return Card(
         name=checkup.name,
         title=lang.checkup(checkup),
         version=checkup.version,
-        emblem=emblem(checkup.name),
+        emblem=emblem(checkup.name, ecg=checkup.ecg is not None),
         labels=labels,
         good=good,
         doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
@@ -101,6 +103,8 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
         passport=passport,
         weakest=_weakest(checkup, lang),
         hardships=tuple(_hardship(h, lang) for h in checkup.hardships),
+        inputs=inputs.fields(checkup, lang),
+        ecg=checkup.ecg is not None,
     )
 
 
@@ -111,6 +115,11 @@ def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
     others = [n for n in checkup.labels if n != label]
     healthy = checkup.positive == label and any(w in others[0].lower() for w in ("normal", "healthy"))
     key = "point.healthy" if healthy else "point.without"
+    if checkup.beats and point.ppv is not None:
+        found, right = lang.hundred(point.sensitivity), lang.hundred(point.ppv)
+        return lang.t("ecg.beatpoint", found=found, right=right)
+    if checkup.ecg is not None:
+        key = "ecg.point"
     return lang.one_in(key, 1 - point.specificity, found=lang.hundred(point.sensitivity))
 
 
@@ -144,15 +153,27 @@ def _hardship_title(h: Hardship, lang: Language) -> str:
 def _basis(checkup: CheckUp, lang: Language) -> str:
     if not checkup.images:
         return lang.t("checkup.builtin") if checkup.version is None else ""
-    basis = lang.t("checkup.basis", n=checkup.images)
+    basis = lang.t(_kind(checkup, "checkup.basis", "ecg.basis"), n=checkup.images)
     said = lang.t("checkup.basis_data", basis=basis, data=checkup.data_name) if checkup.data_name else f"{basis}."
     if not checkup.adapted_to:
         return said
     return f"{said} {lang.t('checkup.adapted', n=checkup.adapted_cases, data=checkup.adapted_to)}"
 
 
+def _kind(checkup: CheckUp, picture: str, ecg: str) -> str:
+    """The key of a string by what the check-up looks at."""
+    if checkup.ecg is None:
+        return picture
+    return f"{ecg}_beats" if checkup.beats else ecg
+
+
 def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
+    ecg = checkup.ecg is not None
     if len(labels) > 8:
-        return lang.t("checkup.lead_many", n=len(labels))
+        return lang.t("ecg.lead_many" if ecg else "checkup.lead_many", n=len(labels))
     names = lang.listed(lang.t("format.quoted", text=label.title) for label in labels)
-    return lang.t("checkup.lead_findings" if checkup.task == "multilabel" else "checkup.lead", labels=names)
+    if checkup.beats:
+        return lang.t("ecg.lead_beats", labels=names)
+    if checkup.task == "multilabel":
+        return lang.t("ecg.lead_findings" if ecg else "checkup.lead_findings", labels=names)
+    return lang.t("ecg.lead" if ecg else "checkup.lead", labels=names)

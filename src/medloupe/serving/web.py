@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe import __version__
-from medloupe.errors import ImageError, MedloupeError
-from medloupe.serving import readings, views, webmodels, webpeople
+from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
+from medloupe.people import Person
+from medloupe.serving import ecg, ecgkept, inputs, readings, views, webmodels, webpeople
 from medloupe.serving.api import admission, audit, note, service_of
 from medloupe.serving.auth import check_csrf, require
 from medloupe.serving.checkup import CheckUp
@@ -25,6 +26,9 @@ from medloupe.serving.language import Language
 from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.service import PREVIEW, Service
 from medloupe.tables import now
+
+if TYPE_CHECKING:
+    from medloupe.ecgreading import Reading as EcgReading
 
 __all__ = ["error_page", "router", "static_files"]
 router = APIRouter(include_in_schema=False)
@@ -67,7 +71,7 @@ async def choose(request: Request) -> Response:
     require(request, "viewer")
     language = lang(request)
     service = service_of(request)
-    cards = [views.card(c, language) for c in service.catalog.all() if c.novelty is not None]
+    cards = [views.card(c, language) for c in service.catalog.all() if c.novelty is not None or c.ecg is not None]
     return _asking(
         request,
         title=language.t("choose.title"),
@@ -75,6 +79,7 @@ async def choose(request: Request) -> Response:
         lead=language.t("choose.short"),
         checkup=None,
         cards=cards,
+        ecgs=any(card.ecg for card in cards),
     )
 
 
@@ -112,22 +117,41 @@ async def _result(request: Request, name: str | None) -> Response:
         at_work.enter_context(admission(request).place())
         for file, data in upload.images:
             try:
-                answer = await service.ask(checkup, data, person=person, file=file, heatmap=True, preview=True)
-            except ImageError as e:
+                answer = await service.ask(
+                    checkup, data, person=person, file=file, heatmap=True, preview=True, fields=upload.fields
+                )
+            except (ImageError, ClinicalError, ExtraError) as e:
                 error = as_http(e)
                 status = error.status
-                found.append(readings.failed(file, error, language))
+                found.append(readings.failed(file, error, language, _unreadable(e, language)))
                 continue
             note(request, answer)
             passport = _passport(service, answer.checkup) if answer.checkup else ""
             found.append(
-                readings.reading(answer, language, titles=titles, at=now(), chosen=name is None, passport=passport)
+                readings.reading(
+                    answer,
+                    language,
+                    titles=titles,
+                    at=now(),
+                    chosen=name is None,
+                    passport=passport,
+                    start=ecg.start(upload.fields) if answer.prediction.ecg is not None else 0.0,
+                )
             )
     alone = len(found) == 1
     if request.headers.get("x-part") and alone:
         return page(request, "reading.html", status, reading=found[0])
     title = language.checkup(checkup) if checkup else language.t("choose.title")
     return page(request, "result.html", status if alone else 200, tab="home", title=title, readings=found)
+
+
+def _unreadable(e: MedloupeError, language: Language) -> str:
+    """Which value beside the picture could not be read, or ""."""
+    if not isinstance(e, ClinicalError):
+        return ""
+    if isinstance(e, NotesError):
+        return language.t("inputs.unread", name=inputs.title(e.column, language))
+    return language.t("inputs.unreadable", name=inputs.title(e.column, language), value=e.value[:60])
 
 
 # ------------------------------------------------------------------ answers that were given
@@ -164,20 +188,14 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
     service, language = service_of(request), lang(request)
     entry = await asyncio.to_thread(service.journal.get, id, person)
     checkup = await asyncio.to_thread(_given_by, service, entry)
-    picture = None
-    kept = await asyncio.to_thread(service.journal.image, id, person)
-    if kept is not None:
-        try:
-            data = await asyncio.to_thread(kept[0].read_bytes)
-            picture = readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW))
-        except (ImageError, OSError):  # the answer is still worth showing
-            picture = None
+    picture, drawn = await _kept(service, entry, person, checkup)
     reading = readings.remembered(
         entry,
         checkup,
         language,
         titles=_titles(service, language),
         picture=picture,
+        ecg=drawn,
         passport=_passport(service, checkup) if checkup else "",
     )
     return page(
@@ -189,6 +207,24 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
         known=entry.model in _titles(service, language),
         said=readings.feedback_words(entry, language),
     )
+
+
+async def _kept(
+    service: Service, entry: Entry, person: Person, checkup: CheckUp | None
+) -> tuple[readings.Picture | None, EcgReading | None]:
+    """The picture or ECG of an answer, where it was kept and can be shown."""
+    kept = await asyncio.to_thread(service.journal.image, entry.id, person)
+    if kept is None:
+        return None, None
+    path, suffix = kept
+    try:
+        data = await asyncio.to_thread(path.read_bytes)
+        if "ecg" not in entry.answer:
+            return readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW)), None
+        source = ecgkept.opened(f"kept.{suffix}", data)
+        return None, await service.in_pool(ecg.drawn_again, source, entry.answer["ecg"], checkup)
+    except (MedloupeError, OSError):  # the answer is still worth showing
+        return None, None
 
 
 @router.post("/predictions/{id}/feedback")

@@ -103,25 +103,26 @@ export function asking(form) {
     submit.setAttribute("aria-disabled", "true");
     progress.hidden = false;
     results.hidden = false;
-    const all = chosen.length;
+    const parts = await together(chosen);
+    const all = parts.length;
     let done = 0;
     const lost = [];
-    for (const one of chosen) {
+    for (const part of parts) {
       const step = (share) => {
         progress.value = 100 * (done + share) / all;
         tell(share < 1 ? say("Sending", { i: done + 1, n: all }) : say("Looking", { i: done + 1, n: all }));
       };
       step(0);
-      const part = await send(form, one.file, step);
-      if (part) {
-        into.append(part);
-        liven(part);
-        forget(one.item);
+      const made = await send(form, part.map((one) => one.file), step);
+      if (made) {
+        into.append(made);
+        liven(made);
+        for (const one of part) forget(one.item);
         if (!document.body.classList.contains("answering")) {
           document.body.classList.add("answering");
           results.querySelector("h2").focus();
         }
-      } else lost.push(one);
+      } else lost.push(...part);
       done += 1;
     }
     chosen = lost;
@@ -135,12 +136,29 @@ export function asking(form) {
   });
 }
 
-/** Send one picture; the article that answers it, or null where the connection or the server gave way. */
-function send(form, file, step) {
+/** What is sent at once: one picture, or the files of one ECG: a header (.hea) with those it names or that share its name. */
+async function together(chosen) {
+  const left = new Set(chosen);
+  const parts = new Map();
+  for (const one of chosen) {
+    const [stem, suffix] = one.file.name.split(/(\.[^.]*)$/);
+    if (suffix?.toLowerCase() !== ".hea") continue;
+    const named = one.file.size < 65536 ? await one.file.text().catch(() => "") : "";
+    const files = new Set(named.split("\n").map((line) => line.trim().split(/\s+/)[0]));
+    const own = [...left].filter(({ file }) => file === one.file || files.has(file.name)
+      || (file.name.startsWith(`${stem}.`) && /\.(dat|atr|qrs|xyz)$/i.test(file.name)));
+    for (const part of own) left.delete(part);
+    parts.set(one, own);
+  }
+  return chosen.filter((one) => parts.has(one) || left.has(one)).map((one) => parts.get(one) ?? [one]);
+}
+
+/** Send one picture or the files of one ECG; the article that answers, or null where connection or server gave way. */
+function send(form, files, step) {
   return new Promise((done) => {
-    const body = new FormData();
-    body.append("csrf", form.elements.csrf.value);
-    body.append("image", file, file.name);
+    const body = new FormData(form);  // with what was entered beside the picture
+    body.delete("image");
+    for (const file of files) body.append("image", file, file.name);
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.setRequestHeader("X-Part", "1");

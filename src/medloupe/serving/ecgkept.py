@@ -1,0 +1,56 @@
+"""What is kept of an ECG: its files as one, and of its answer what a page shows again."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from medloupe import headers
+from medloupe.ecgparts import Source
+from medloupe.errors import SignalError
+
+DRAWN_SECONDS = 60
+"""Most that is drawn on a page."""
+
+_SUFFIXES = {b"PK\x03\x04": "npz", b"0       ": "edf", b"\xffBIOSEMI": "bdf"}
+
+
+def suffix(data: bytes) -> str:
+    """By what name a file is read that came without one."""
+    if headers.sniff(data[: headers.SNIFF_BYTES]) == "DICOM":
+        return "dcm"
+    return next((name for start, name in _SUFFIXES.items() if data.startswith(start)), "csv")
+
+
+def kept(data: Source) -> tuple[str, bytes]:
+    """Under what suffix an ECG is kept, and what is kept: several files as one archive."""
+    if isinstance(data, bytes):
+        return suffix(data), data
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(data):
+            archive.writestr(zipfile.ZipInfo(name), data[name])
+    return "zip", out.getvalue()
+
+
+def opened(name: str, data: bytes) -> Source:
+    """What `kept` made of it, back again. name: ends with the suffix. Raises SignalError."""
+    if not name.endswith(".zip"):
+        return data
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {entry: archive.read(entry) for entry in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError) as e:
+        raise SignalError("The ECG that was kept is damaged.") from e
+
+
+def shortened(said: dict[str, Any]) -> dict[str, Any]:
+    """The entry `ecg` of an answer as it is remembered: of a long recording, beats one by one only for what is drawn
+    of it; how many there are of each class stays."""
+    if said["seconds"] <= DRAWN_SECONDS:
+        return said
+    found = {**said, "r_peaks": [t for t in said["r_peaks"] if t < DRAWN_SECONDS]}
+    if "beats" in said:
+        found["beats"] = [b for b in said["beats"] if b["second"] < DRAWN_SECONDS]
+    return found

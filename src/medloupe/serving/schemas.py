@@ -1,0 +1,143 @@
+"""The JSON of pictures as OpenAPI describes it: what is sent, answered and refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_IMAGE = {
+    "type": "string",
+    "format": "binary",
+    "description": "JPEG, PNG, DICOM, TIFF, WebP, BMP, GIF; for check-ups of ECGs a recording as WFDB (.hea and .dat,"
+    " as two parts), CSV, EDF, .npz or DICOM waveform. The parts may also be named `signal`, `ecg` or `file`.",
+}
+_RATE = {"type": "number", "description": "Of ECGs: sampling rate in Hz, where the file does not tell it."}
+_START = {"type": "number", "description": "Of ECGs: second from which a page draws it."}
+
+
+def takes(*fields: str) -> dict[str, Any]:
+    """How OpenAPI describes a body with images or ECGs; intake.py reads it and not FastAPI, which would spool it."""
+    form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
+    form |= {name: {"type": "string"} for name in fields}
+    form |= {"rate": _RATE, "start": _START}
+    kinds: dict[str, Any] = {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "properties": form,
+                "additionalProperties": {
+                    "type": "string",
+                    "description": "What is known beside the picture, by the names of the model's `inputs`, such as"
+                    " `age`; `notes` for its notes. All are optional.",
+                },
+            }
+        }
+    }
+    if not fields:
+        kinds |= {kind: {"schema": _IMAGE} for kind in ("image/*", "application/dicom", "text/csv", "application/edf")}
+    return {"requestBody": {"required": True, "content": kinds}}
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Failure(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: Problem
+
+
+class RefusedOut(BaseModel):
+    """Why a picture was not judged, and what it looks like instead."""
+
+    reason: str
+    looks_like: str
+
+
+class InfluenceOut(BaseModel):
+    """How one input beside the picture moved the answer: what it added to each label's logit, exactly."""
+
+    name: str
+    value: str = Field(description="As it was understood; empty where it is missing and that counts.")
+    effect: dict[str, float]
+
+
+class BeatOut(BaseModel):
+    """One heartbeat: when its R peak is, its class, and how probable that is."""
+
+    second: float
+    label: str
+    probability: float
+
+
+class EcgOut(BaseModel):
+    """What was measured of an ECG. `rhythm`: how even its beats come ("even", "slightly uneven", "uneven"), with "slow"
+    below 60 a minute or "fast" above 100; it names no disease. `counts`, `beats`: of check-ups of single beats."""
+
+    seconds: float
+    rate: float
+    leads: list[str]
+    heart_rate: float | None
+    rhythm: str
+    r_peaks: list[float]
+    notes: list[str]
+    counts: dict[str, int] | None = None
+    beats: list[BeatOut] | None = None
+
+
+class PredictionOut(BaseModel):
+    """The answer to one picture or ECG. `ecg`: of an ECG alone. `heatmap`: by label, what each place adds to the logit.
+    `inputs`: only of a model that reads more than the picture. `ignored`: fields of the form that are none of its
+    inputs."""
+
+    file: str = ""
+    model: str | None
+    version: int | None
+    prediction: str
+    probabilities: dict[str, float]
+    refused: RefusedOut | None
+    id: str
+    heatmap: dict[str, list[list[float]]] | None = None
+    inputs: list[InfluenceOut] | None = None
+    ignored: list[str] | None = None
+    ecg: EcgOut | None = None
+    timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
+
+
+class PredictionsOut(BaseModel):
+    """The answers to several pictures, in their order; an unreadable one has an error instead."""
+
+    predictions: list[PredictionOut | dict[str, Any]]
+
+
+class FeedbackIn(BaseModel):
+    """Was the answer right? labels: the true ones, where it was not."""
+
+    model_config = ConfigDict(extra="forbid")
+    right: bool | None = None
+    labels: list[Annotated[str, Field(max_length=1000)]] | None = Field(None, max_length=100)
+
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure, "description": text}
+    for status, text in (
+        (400, "The request cannot be read."),
+        (401, "Log in first."),
+        (403, "Not allowed."),
+        (404, "There is no such thing."),
+        (408, "The body stopped coming."),
+        (409, "The promotion gate refuses."),
+        (413, "Too large, by bytes or by pixels."),
+        (415, "Not an image, or not an ECG, where one was expected."),
+        (422, "An image, an ECG or a value beside it that cannot be read, or fields that do not fit."),
+        (501, "A part of the installation is missing."),
+        (503, "Busy or out of order for now; see Retry-After."),
+    )
+}
