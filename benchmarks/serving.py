@@ -86,14 +86,20 @@ def write_pictures(folder: Path, width: int) -> list[Path]:
     return paths
 
 
-def train(home: Path, folder: Path) -> Path:
-    """A model NAME in the store of this home; the path of its one exported file."""
+def train(home: Path, folder: Path, precision: str) -> Path:
+    """A model NAME in the store of this home; the path of its one exported file, in single precision.
+
+    With int8 the store also keeps the model in 8-bit integers, of which medloupe's server takes the faster.
+    """
     for label, sick in (("clear", False), ("discs", True)):
         (folder / "data" / label).mkdir(parents=True)
         for i in range(24):
             photograph(i, sick, 640, 480).save(folder / "data" / label / f"{i:02}.jpg", quality=88)
     onnx = folder / f"{NAME}.onnx"
-    for arguments in (["train", str(folder / "data"), "--name", NAME], ["export", NAME, str(onnx)]):
+    wanted = [["train", str(folder / "data"), "--name", NAME], ["export", NAME, str(onnx)]]
+    if precision == "int8":
+        wanted.append(["export", NAME, str(folder / "int8.onnx"), "--precision", "int8"])
+    for arguments in wanted:
         command = [sys.executable, "-m", "medloupe", *arguments]
         subprocess.run(command, env={**os.environ, "MEDLOUPE_HOME": str(home)}, check=True, stdout=sys.stderr)
     return onnx
@@ -177,7 +183,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
-        onnx = train(folder / "home", folder)
+        onnx = train(folder / "home", folder, told.precision)
         pictures = {size: write_pictures(folder / f"{size}", size) for size in told.sizes}
         truth = {size: expected(onnx, paths) for size, paths in pictures.items()}
         loader = stack.enter_context(Loader())
@@ -210,6 +216,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": cores, "architecture": platform.machine(), "system": platform.system()},
         "versions": versions(told.peers_python, told.servers),
+        "precision": told.precision,
         "rounds": told.rounds,
         "seconds": told.seconds,
         "kilobytes": kilobytes,
@@ -234,6 +241,7 @@ def main() -> None:
     parser.add_argument("--clients", type=numbers, default=[1, 8])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of measuring in each turn, after a warm-up")
+    parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="that medloupe may answer by")
     parser.add_argument("--out", type=Path, help="every turn as JSON")
     parser.add_argument("--table", type=Path, help="no run: the tables of this JSON file")
     told = parser.parse_args()

@@ -10,7 +10,8 @@ import pytest
 # The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
-pytest_plugins = ["trained", "live", "clinic", "postgres"]  # fixtures: a trained model, servers, databases
+# fixtures: a trained model, servers, databases
+pytest_plugins = ["trained", "live", "clinic", "postgres", "severallive", "ecgmodels", "ecgsets"]
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

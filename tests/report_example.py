@@ -308,6 +308,63 @@ def seen() -> dict[str, Any] | None:
     )
 
 
+def probed() -> list[dict[str, Any]]:
+    """The leak probe of three columns, one of which names the answer."""
+    told = [("age", metric(0.62, None), False), ("in_icu", metric(0.55, 0.04), True), ("survival", metric(0.93), True)]
+    return [
+        {"name": n, "auc": auc, "best": {"label": "PNEUMONIA", "auc": 0.9}, "afterwards": leaks, "leaks": leaks}
+        for n, auc, leaks in told
+    ]
+
+
+def inputs(image: float) -> dict[str, Any]:
+    """A model that reads age and notes beside the picture."""
+    added = metric(0.012, 0.005)
+    systems = [("image", image), ("table", 0.64), ("notes", 0.71), ("image+table", image), ("image+notes", image)]
+    rows = [{"name": name, "auc": metric(auc), "over_image": None, "over_table": None} for name, auc in systems]
+    rows.append({"name": "all", "auc": metric(image + 0.012), "over_image": added, "over_table": metric(0.33, 0.03)})
+    rows[-1]["over_notes"] = metric(0.26, 0.03)
+    rows.append({"name": "everything removed", "auc": metric(image), "over_image": metric(0.0, 0.0)})
+    return {
+        "fields": [
+            {"name": "age", "kind": "number", "label": "age", "unit": "years", "low": 1.0, "high": 9.0},
+            {"name": "sex", "kind": "category", "label": "sex", "choices": ["F", "M"]},
+            {"name": "history", "kind": "notes", "label": "history"},
+        ],
+        "columns_left_out": [{"name": "survival", "why": "it alone tells the label with an AUC of 0.93"}],
+        "notes": {
+            "column": "history",
+            "masked": [
+                {"word": "*pneumonia*", "label": "PNEUMONIA", "patients": 31, "precision": 0.97, "named": True},
+                {"word": "consolidation", "label": "PNEUMONIA", "patients": 52, "precision": 1.0, "named": False},
+                {"word": "told"},
+            ],
+        },
+        "said": ["Ages are those at 'study_date', from 'birth_date'."],
+        "fusion": rows,
+        "unused": ["weight"],
+        "words": "With age, sex and history the AUC is higher by 0.012; weight adds nothing beyond that.",
+    }
+
+
+def moved(names: list[str]) -> list[dict[str, Any]]:
+    """Two patients, one of whom is named as nobody would expect."""
+    return [
+        {
+            "file": f"test/{kind} & co.jpeg",
+            "kind": kind,
+            "label": names[1],
+            "before": 0.41,
+            "after": after,
+            "inputs": [
+                {"name": "age", "value": "3", "effects": {names[0]: -pull, names[1]: pull}},
+                {"name": "history", "value": "212 letters", "effects": {names[0]: 0.2, names[1]: -0.2}},
+            ],
+        }
+        for kind, after, pull in (("towards the truth", 0.83, 1.3), ("away from the truth", 0.12, -0.9))
+    ]
+
+
 def binary() -> dict[str, Any]:
     """Two classes, an official test split, serious findings, subgroups, pictures: everything at once."""
     rng = np.random.default_rng(4)
@@ -414,7 +471,8 @@ def binary() -> dict[str, Any]:
             "sentence": "Judged on the 348 images of the official test split by a head fitted on the other 1,952; "
             "threshold, temperature and regularisation were chosen by cross-validation within the 1,952.",
         },
-        "audit": {"checked": 2304, "findings": findings, "shortcut": shortcut},
+        "audit": {"checked": 2304, "findings": findings, "shortcut": shortcut, "columns": probed()},
+        "inputs": inputs(top),
         "metrics": metrics,
         "secondary": {"title": "Grouped cross-validation over all 2,300 images", "metrics": second},
         "per_label": per_label,
@@ -458,6 +516,7 @@ def binary() -> dict[str, Any]:
             "learning": learning(1952, top),
         },
         "examples": {"wrong": wrong, "right": correct},
+        "moved": moved(names),
         **finetuned(),
     }
 

@@ -13,6 +13,7 @@ import pytest
 
 import generated
 import medloupe
+import several
 from generated import run
 from live import running
 from medloupe.adapt import Adapted, adapt, keep
@@ -176,6 +177,29 @@ def test_where_calibration_holds_only_the_lines_change(own: Trained, tmp_path: P
     assert kept.version == 3
     with pytest.raises(DataError, match="60 of its images"):
         made_of(kept, tmp_path / "again")
+
+
+def test_what_is_read_beside_the_picture_is_adapted_with_it(own: Trained, model: Model, tmp_path: Path) -> None:
+    """The calibration is fitted to the whole answer and turns every part of it."""
+    both = replace(model, extras=several.extras(2), card={**model.card, "name": "both"})
+    rows = [{"label": "sick" if i % 4 == 0 else "normal", "age": str(20 + i), "sex": "FM"[i % 2]} for i in range(60)]
+    pictures = [faint(9000 + i, i % 4 == 0) for i in range(60)]
+    data = medloupe.read(generated.table(tmp_path / "ward", rows, pictures))
+    made = adapt(both, data)
+    assert both.extras is not None and made.model.extras is not None
+    entry = made.model.card["adapted"]["calibration"]
+    scale = np.array(entry["scale"]) * np.ones(2)
+    assert entry["kind"] != "unchanged"
+    np.testing.assert_allclose(made.model.extras.weight, both.extras.weight * scale[:, None], rtol=1e-5)
+    before, after = (m.predict(pictures[3], {"age": "23", "sex": "M"}) for m in (both, made.model))
+    z = np.log([before.probabilities[n] for n in model.labels]) * scale
+    z += [entry["shift"][n] for n in model.labels]
+    turned = np.exp(z) / np.exp(z).sum()
+    np.testing.assert_allclose([after.probabilities[n] for n in model.labels], turned, atol=1e-4)
+    kept = keep(made)
+    stored = Store.open().get("both", kept.version).extras
+    assert stored is not None
+    np.testing.assert_array_equal(stored.weight, made.model.extras.weight)
 
 
 def test_the_gate_can_compare_them(own: Trained, model: Model, tmp_path: Path) -> None:

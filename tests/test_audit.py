@@ -316,3 +316,13 @@ def test_patients_on_both_sides_of_a_real_split_are_found(real_sets: Path, home:
     found = by_kind(audit(embedded(subset(root, few, tmp_path / "malaria"))))
     assert found["patients_across_splits"].count == len(both)
     assert f"of {len(patients)}" in found["patients_across_splits"].title
+
+
+def test_alike_beats_are_no_copies_and_have_no_shortcut_in_their_picture():
+    found = synthetic(60, copies=((0, 2),), near=((4, 6), (8, 10)))
+    assert np.bincount(audit(found).groups).max() >= 2
+    beats = replace(found, data=replace(found.data, modality="ecg", things="beats"))
+    told = audit(beats)
+    assert told.shortcut is None
+    assert len(np.unique(told.groups)) == 59  # the two of the same content alone
+    assert told.groups[0] == told.groups[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 
 import tiny
-from medloupe.backbones import BACKBONES, DEFAULT, backbone
+import tinyecg
+from ecgsets import Learned
+from medloupe.backbones import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, NO_CUT, BackboneCard, backbone, usual
 from medloupe.errors import BackboneError, MedloupeError
 from medloupe.runtime import session
 
@@ -34,12 +37,20 @@ class TestCards:
             pytest.skip(f"needs the extra {card.extra}")
         b = backbone(name)
         network = session(b.path)
-        side = card.input_size
-        image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
-        embedding, feature_map, cut = network.run(["embedding", "map", "cut"], {"image": image})
+        rng, shape = np.random.default_rng(0), (1, *card.input_shape)
+        if card.modality == "ecg":
+            given = {"signal": rng.normal(0, 0.3, shape).astype(np.float32)}
+            assert [o.name for o in network.get_outputs()] == ["map", "embedding"]
+            assert card.cut == NO_CUT
+            assert replace(card, source="", licence="", file=None) == replace(
+                backbone(b.path).card, name=name, source="", licence=""
+            )  # what the file says of its windows
+        else:
+            given = {"image": rng.integers(0, 256, shape, np.uint8)}
+            assert network.run(["cut"], given)[0].shape == (1, *card.cut)
+        embedding, feature_map = network.run(["embedding", "map"], given)
         assert embedding.shape == (1, card.dimension)
         assert feature_map.shape == (1, card.dimension, *card.places)
-        assert cut.shape == (1, *card.cut)
         np.testing.assert_allclose(embedding, feature_map.mean((2, 3)), atol=1e-3)
         assert b.as_json()["sha256"] == b.sha256
         assert b.as_json()["levels"] == list(card.levels)
@@ -169,3 +180,31 @@ def test_a_file_that_is_no_network(tmp_path: Path):
     (tmp_path / "junk.onnx").write_bytes(b"junk")
     with pytest.raises(MedloupeError, match="cannot open"):
         backbone(tmp_path / "junk.onnx")
+
+
+def test_a_file_of_ecgs_says_what_its_windows_are(tmp_path: Path) -> None:
+    made = backbone(tinyecg.written(tmp_path))
+    card = made.card
+    assert (card.modality, card.leads, card.rate, card.before) == ("ecg", ("MLII", "V1"), 128.0, 0.2)
+    assert (card.input_size, card.input_shape, card.places, card.cut) == (64, (2, 64), (1, 16), (0, 0, 0))
+    assert BackboneCard.from_json(made.as_json()) == replace(card, file=None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [({"leads": ["I"]}, "2 leads"), ({"leads": ["I", "I"]}, "2 leads"), ({"rate": 0}, "above 0"), ({"rate": "x"}, "x")],
+)
+def test_windows_that_cannot_be_are_refused(tmp_path: Path, metadata: dict[str, Any], says: str) -> None:
+    with pytest.raises(BackboneError, match=says):
+        backbone(tinyecg.written(tmp_path, **metadata))
+
+
+def test_the_usual_backbone_is_that_of_the_data(of_beats: Learned, of_twelve: Learned, tmp_path: Path) -> None:
+    assert usual(of_beats.data) == ECG_BEATS
+    assert usual(of_twelve.data) == ECG_TWELVE
+    files = replace(
+        of_twelve.data, records=tuple(replace(r, signal=tmp_path / "r.hea") for r in of_twelve.data.records)
+    )
+    assert usual(files) == ECG_TWELVE
+    assert usual(replace(of_twelve.data, records=())) == ECG_TWELVE
+    assert usual(replace(of_twelve.data, modality="image")) == DEFAULT

@@ -124,7 +124,7 @@ def _single_file(root: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (_empty, ["all is empty", "layouts"]),
+        (_empty, ["all is empty", "Understood are"]),
         (_absent, ["chst does not exist", "Did you mean 'chest'?"]),
         (_papers, ["holds no images", ".docx"]),
         (_archive, ["data.zip", "Unpack"]),

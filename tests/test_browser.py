@@ -244,6 +244,37 @@ def test_every_page_on_a_phone(live: Live, open_page: Any, pictures: list[Path],
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en", "fr"])
+def test_what_is_known_beside_the_picture(
+    live_of_several: Live, open_page: Any, pictures: list[Path], locale: str, scheme: str
+) -> None:
+    """Asked for on a phone, sent with each picture, and shown as what it did."""
+    page = open_page(live_of_several, **PHONE, color_scheme=scheme, locale=locale)
+    watch = Watch(page.context, live_of_several.url)
+
+    def check() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, "wider than the phone"
+        assert page.evaluate(CONTRAST) == [] and page.evaluate(SMALL) == [] and page.evaluate(NAMELESS) == []
+
+    page.goto("/checkups/several")
+    check()
+    page.locator("input[type=file]").first.set_input_files(pictures[:2])
+    page.locator("[name='input.age']").fill("63.5")
+    page.locator("[name='input.sex']").select_option("F")
+    page.locator("[name='input.history']").fill("dry cough")
+    page.locator("[data-submit]").click()
+    readings = result(page, 2)
+    for i in range(2):
+        moved = readings.nth(i).locator(".moved")
+        playwright.expect(moved.locator("li")).to_have_count(4)  # the picture, and the three given
+        playwright.expect(moved).to_contain_text("63.5" if locale == "en" else "63,5")
+        playwright.expect(moved).to_contain_text("dry cough")
+    playwright.expect(page.locator(".beside")).to_be_hidden()
+    check()
+    watch.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_on_a_desk(live: Live, open_page: Any, scheme: str) -> None:
     page = open_page(live, color_scheme=scheme)
     for path in (*PAGES[:5], "/about", "/nope"):

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import generated
 import medloupe
 from generated import table, tissue
-from medloupe import card as cards
 from medloupe.filecard import read_card
 from medloupe.labels import positive
+from medloupe.seen import seen
 from trained import Trained
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "card.md").read_text("utf-8")
@@ -35,7 +33,7 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
     sometimes = {k for k in documented for row in said if row.startswith(f"| `{k}` | only ")}
     assert documented - written == sometimes
     assert written - documented == set()
-    assert sometimes == {"finetuning", "search", "started_from", "precision", "stress", "adapted"}
+    assert sometimes == {"finetuning", "search", "started_from", "precision", "stress", "adapted", "inputs"}
 
 
 def test_the_card_is_plain_json(card: dict[str, Any]) -> None:
@@ -80,24 +78,7 @@ def test_training_images_are_recognised_by_content(card: dict[str, Any], trained
 
     inside = [digest_of(p.read_bytes()) for p in sorted(trained.data.rglob("*.png"))]
     outside = [digest_of(bytes([i])) for i in range(100)]
-    assert cards.seen(card, [*inside, *outside]).tolist() == [True] * 32 + [False] * 100
-
-
-digests = st.binary(min_size=32, max_size=32)
-
-
-@given(st.lists(digests, unique_by=lambda d: d[:8]), st.lists(digests))
-def test_remembered_digests_are_seen_again(known: list[bytes], others: list[bytes]) -> None:
-    card = {"data": {"digests": cards.remembered(known)}}
-    told = cards.seen(card, [*known, *others])
-    prefixes = {d[:8] for d in known}
-    assert told.tolist() == [d[:8] in prefixes for d in (*known, *others)]
-    assert cards.remembered(known) == cards.remembered(list(reversed(known)))
-
-
-def test_a_card_that_remembers_nothing_has_seen_nothing() -> None:
-    for data in ({}, {"digests": ""}, {"digests": None}):
-        assert not cards.seen({"data": data}, [b"\0" * 32]).any()
+    assert seen(card, [*inside, *outside]).tolist() == [True] * 32 + [False] * 100
 
 
 def test_the_fingerprint_is_of_images_and_labels_not_of_names(home: Path, tmp_path: Path) -> None:

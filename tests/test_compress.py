@@ -14,6 +14,8 @@ import pytest
 
 import generated
 import medloupe
+import several
+import tinyecg
 from generated import run as cli
 from live import running
 from medloupe import compress, eightbit, export, fidelity, whereabouts
@@ -93,6 +95,30 @@ def test_the_card_has_both_sets_of_figures(own: Trained) -> None:
     assert said["times_faster"] > 0 and said["calibration"]["images"] == 160
     json.dumps(said, allow_nan=False)
     assert made.model.backbone.sha256 == eightbit.shipped_sha256(), "the one that all share"
+
+
+def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
+    """Judged is the picture's part; the lines of the model, drawn with all its inputs, are not drawn anew."""
+    model = Store(own.home).get("spots")
+    model = replace(model, extras=several.extras(2))
+    made = compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
+    assert made.model.extras is made.file.extras is model.extras
+    assert made.model.card["per_label"] == model.card["per_label"]
+    assert "what it reads beside it" in made.model.card["precision"]["judged"]["words"]
+    out = own.home / "small.onnx"
+    assert export.write_onnx(made.file, out, tolerance=export.PARITY_SMALL) <= 0.01
+    assert out.stat().st_size == made.model.card["precision"]["int8"]["bytes"]
+    pixels = generated.tissue(3, True)
+    full, small = (m.predict(pixels, several.GIVEN) for m in (model, medloupe.load(out)))
+    assert full.inputs == small.inputs
+
+
+def test_networks_of_ecgs_are_not_made_8_bit(own: Trained, tmp_path: Path) -> None:
+    model = tinyecg.model(tmp_path)
+    found = whereabouts.scanned(medloupe.read(own.data), Store(own.home).get("spots").card, "spots")
+    with pytest.raises(DataError, match="reads ECGs") as caught:
+        compress.compress(model, found)
+    assert "fp16" in caught.value.hint
 
 
 def test_half_precision_halves_weights_and_changes_no_answer(

@@ -48,7 +48,7 @@ def test_bars_are_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
             say("embedding", done, 4)
         say("writing", 1, 1)
     shown = terminal.getvalue()
-    assert "Embedding images" in shown
+    assert "Embedding" in shown
     assert "4/4" in shown
     assert "Writing report and ONNX file" in shown
     assert capsys.readouterr().out == ""

@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ecgmaker
 import generated
 import medloupe
 from generated import table, tissue
 from medloupe import settings
-from medloupe.backbones import BACKBONES, BackboneCard, backbone
+from medloupe.backbones import BACKBONES, BackboneCard, backbone, usual
+from medloupe.features import embed, scan
+from medloupe.model import probabilities
 from medloupe.predict import Predictor
 from medloupe.readers import READERS
 from medloupe.rules import Rules
 from medloupe.runtime import session
 from medloupe.store import Store
 from medloupe.validation import validate
-from readers_cases import CASES
+from medloupe.windows import window
+from readers_cases import CASES, ECG_CASES
 
 SHIPPED = [card.name for card in BACKBONES.values() if card.file]
 
@@ -50,33 +54,65 @@ def paint(root: Path) -> None:
 
 def round_trip(data: medloupe.Dataset, name: str, folder: Path, backbone: str = "efficientnet-lite0") -> medloupe.Model:
     """Trains, exports, loads; the three answer alike. Returns the trained model."""
+    things = data.things
     model = medloupe.train(data, name=name, backbone=backbone)
     model.save(folder / "out.onnx")
     loaded = medloupe.load(folder / "out.onnx")
     stored = Store(settings.home()).get(name)
     assert loaded.labels == stored.labels == data.labels
     for record in data.records[:3]:
-        said = [m.predict(record.image, heatmap=True) for m in (model, loaded, stored)]
+        source = record.image if record.signal is None else record.signal
+        assert source is not None
+        said = [m.predict(source, heatmap=True) for m in (model, loaded, stored)]
         for other in said[1:]:
             assert other.prediction == said[0].prediction
             assert other.probabilities == pytest.approx(said[0].probabilities, abs=1e-4)
-            assert other.heatmap is not None
+            assert (other.heatmap is None) == (things == "beats"), "each beat has its own"
+            assert (other.ecg is not None) == (data.modality == "ecg")
         if data.task == "multiclass":
             assert sum(said[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
     return model
 
 
-@pytest.mark.parametrize("network", SHIPPED)
-@pytest.mark.parametrize("reader", [r.name for r in READERS])
+@pytest.mark.parametrize(
+    ("reader", "network"),
+    [
+        (reader.name, network)
+        for reader in READERS
+        for network in SHIPPED
+        if reader.name not in ECG_CASES and BACKBONES[network].modality == "image"
+    ],
+)
 def test_every_reader_and_backbone(reader: str, network: str, home: Path, tmp_path: Path) -> None:
     root = CASES[reader](tmp_path / "case")
-    paint(root)
+    if reader not in ECG_CASES:
+        paint(root)
     data = medloupe.read(root)
     assert data.reader.removeprefix("original:") == reader  # a file that is laid out like a published one is one
     model = round_trip(data, "mini", tmp_path, network)
     assert model.card["data"]["reader"] == data.reader
     assert model.card["data"]["unreadable"] == []
     assert model.card["backbone"]["name"] == network
+
+
+@pytest.mark.parametrize("reader", ECG_CASES)
+def test_every_reader_of_ecgs_and_its_usual_backbone(reader: str, home: Path, tmp_path: Path) -> None:
+    data = medloupe.read(CASES[reader](tmp_path / "case"))
+    assert data.reader == reader
+    network = usual(data)
+    assert BACKBONES[network].modality == "ecg"
+    model = round_trip(data, "mini", tmp_path, network)
+    assert model.card["modality"] == "ecg"
+    assert model.card["data"]["things"] == data.things
+    assert model.card["data"]["unreadable"] == []
+    assert model.card["backbone"]["name"] == network
+    embeddings = embed(scan(data), model.backbone).embeddings  # as training saw them
+    if model.extras is None or data.things == "beats":
+        logits = model.head.logits(embeddings[:3])
+        for record, p in zip(data.records, probabilities(logits, data.task), strict=False):
+            assert record.signal is not None
+            said = model.predict(record.signal).probabilities  # of a beat alone, whose neighbours it does not know
+            assert list(said.values()) == pytest.approx(p.tolist(), abs=1e-4)
 
 
 @pytest.mark.parametrize("card", BACKBONES.values(), ids=lambda card: card.name)
@@ -94,12 +130,18 @@ def test_every_backbone_says_where_it_comes_from_and_what_it_gives(card: Backbon
 def test_a_shipped_backbone_keeps_the_contract(name: str) -> None:
     found = backbone(name)
     card, opened = found.card, session(found.path)
-    images = np.stack([tissue(1, True), tissue(2, False)])
-    images = np.stack([np.asarray(Image.fromarray(i).resize((card.input_size, card.input_size))) for i in images])
-    embedding, places, cut = opened.run(["embedding", "map", "cut"], {"image": images})
+    if card.modality == "ecg":
+        signals = [ecgmaker.ecg(ecgmaker.even(10, bpm), 10, 250, noise=0.01) for bpm in (60, 90)]
+        given = {"signal": np.stack([window(signal, card) for signal in signals])}
+    else:
+        images = [
+            Image.fromarray(i).resize((card.input_size, card.input_size)) for i in (tissue(1, True), tissue(2, False))
+        ]
+        given = {"image": np.stack([np.asarray(i) for i in images])}
+        assert opened.run(["cut"], given)[0].shape == (2, *card.cut)
+    embedding, places = opened.run(["embedding", "map"], given)
     assert embedding.shape == (2, card.dimension)
     assert places.shape == (2, card.dimension, *card.places)
-    assert cut.shape == (2, *card.cut)
     np.testing.assert_allclose(places.mean((2, 3)), embedding, atol=1e-4)
 
 

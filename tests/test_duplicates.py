@@ -12,7 +12,7 @@ from PIL import Image
 
 from medloupe import duplicates
 from medloupe.backbones import backbone
-from medloupe.duplicates import Duplicates, find
+from medloupe.duplicates import Duplicates, by_content, find
 from medloupe.features import Features, embed, scan
 from medloupe.records import Record
 from synthetic import features, of_records, of_targets, one_hot, radiograph
@@ -194,3 +194,11 @@ def test_near_copies_of_real_pictures(name: str, kinds: list[str], least: float,
     assert len(hits) >= least * len(expected), expected - hits
     people = {p for p in named(found, pairs.near) if not any(" " in one for one in p)}
     assert len(people) <= 1  # of 1,770 pairs of different pictures
+
+
+def test_by_content_alone_only_the_same_bytes_are_copies():
+    """As of heartbeats, which are all alike in one person."""
+    found = with_copies(30, [(2, 7), (7, 9), (4, 5)], bytes_too=True)
+    assert by_content(found).exact.tolist() == [[2, 7], [2, 9], [4, 5]]
+    assert by_content(found).near.shape == (0, 2)
+    assert_nothing(by_content(with_copies(30, [(2, 7)], bytes_too=False)))

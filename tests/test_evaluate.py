@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc as area
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
-from medloupe import evaluate
+from medloupe import evaluate, metrics
 from medloupe.evaluate import (
     best_strength,
     class_weights,
@@ -413,3 +413,21 @@ def test_one_sided_labels_have_no_curve():
     found = curves(judged(p, y))
     assert found["roc"] == {}
     assert found["pr"] == {}
+
+
+def test_among_very_many_records_false_alarms_count_too():
+    """A hundredth are cases: what finds most of them calls as many others."""
+    rng = np.random.default_rng(3)
+    classes = (rng.random(metrics.MANY + 5000) < 0.01).astype(int)
+    z = 3 * (rng.normal(size=len(classes)) + 3 * classes) - 4.5 + np.log(0.01 / 0.99)  # calibrated
+    p = np.column_stack([1 - 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-z))])
+    y = one_hot(classes, 2)
+    many = best_strength(p, y)
+    few = best_strength(p[: metrics.MANY], y[: metrics.MANY])
+    assert 0 < many < few
+
+    def precision(strength: float) -> float:
+        called = (p * class_weights(y, strength)).argmax(1) == 1
+        return float(classes[called].mean())
+
+    assert precision(many) > 2 * precision(few)

@@ -11,12 +11,15 @@ import numpy as np
 import onnx
 import pytest
 
+import several
 import tiny
+import tinyecg
 import tunable
 from medloupe import export, modelfile, tails
 from medloupe.backbones import backbone
+from medloupe.compress import half
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.model import Head, Model
+from medloupe.model import Head, Model, probabilities
 from medloupe.network import Network
 from medloupe.runtime import run, session
 from test_tails import tuned
@@ -176,14 +179,14 @@ def test_shipped_backbone_comes_back_as_the_installed_one(tmp_path: Path) -> Non
 def test_disagreement_is_refused_and_leaves_nothing(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Head, "probabilities", lambda self, e: np.full((len(e), 4), 0.25, np.float32))
+    monkeypatch.setattr(Head, "logits", lambda self, e: np.zeros((len(e), 4), np.float32))
     with pytest.raises(ParityError, match="differ by"):
         export.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_what_is_no_number_never_agrees(tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Head, "probabilities", lambda self, e: np.full((len(e), 4), np.nan, np.float32))
+    monkeypatch.setattr(Head, "logits", lambda self, e: np.full((len(e), 4), np.nan, np.float32))
     with pytest.raises(ParityError, match="inf"):
         export.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
@@ -343,3 +346,71 @@ def test_missing_backbone(tmp_path: Path, model: Model) -> None:
 def test_advice_names_what_to_do() -> None:
     for number, said in ((28, "make room"), (30, "may write to"), (2, "Create the folder"), (5, "Check the folder")):
         assert said in export._advice(OSError(number, ""), Path("/x/m.onnx"), 10)
+
+
+# ------------------------------------------------------------------ more inputs than a picture
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("parts", [{}, {"notes": False}, {"clinical": False}])
+def test_extras_add_to_the_logits_and_nothing_else(tmp_path: Path, task: str, parts: dict[str, bool]) -> None:
+    """With all of them missing, the answer is that of the picture alone; each input's part is its numbers times its
+    weights."""
+    model = several.model(tmp_path, task, **parts)
+    assert model.extras is not None
+    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-6
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
+    f, m = model.extras.clinical_width, model.extras.notes_width
+    shapes = [("image", [tiny.SIZE, tiny.SIZE, 3]), ("clinical", [f] * bool(f)), ("notes", [m] * bool(m))]
+    wanted = [(name, shape) for name, shape in shapes if shape]
+    assert [(v.name, [d.dim_value for d in v.type.tensor_type.shape.dim][1:]) for v in graph.input] == wanted
+    export.write_onnx(replace(model, extras=None), tmp_path / "alone.onnx")
+    opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
+    alone = run(session(tmp_path / "alone.onnx"), modelfile.OUTPUTS, IMAGES)
+    for ours, theirs in zip(run(opened, modelfile.OUTPUTS, IMAGES), alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    rng = np.random.default_rng(0)
+    clinical, notes = rng.normal(size=(n, f)).astype(np.float32), rng.normal(size=(n, m)).astype(np.float32)
+    feed = {"image": IMAGES, **({"clinical": clinical} if f else {}), **({"notes": notes} if m else {})}
+    p, logits, embedding, heatmap = run(opened, modelfile.OUTPUTS, feed)
+    weight = model.extras.weight
+    added = clinical @ weight[:, :f].T + notes @ weight[:, f:].T
+    np.testing.assert_allclose(logits, alone[1] + added, atol=1e-4)
+    np.testing.assert_allclose(p, probabilities(logits, task), atol=1e-6)
+    assert np.abs(p - alone[0]).max() > 0.05
+    np.testing.assert_array_equal(embedding, alone[2])
+    np.testing.assert_array_equal(heatmap, alone[3])
+
+
+def test_extras_of_other_labels_are_refused(tmp_path: Path, model: Model) -> None:
+    with pytest.raises(ModelFileError, match="The extras weigh 3 labels; the model has 4"):
+        export.write_onnx(replace(model, extras=several.extras(3)), tmp_path / "m.onnx")
+    assert left_over(tmp_path) == []
+
+
+def test_halved_weights_leave_extras_as_they_are(tmp_path: Path) -> None:
+    model = half(several.model(tmp_path))
+    assert export.write_onnx(model, tmp_path / "m.onnx", tolerance=export.PARITY_SMALL) <= 0.01
+    loaded = modelfile.load(tmp_path / "m.onnx").extras
+    assert loaded is not None and model.extras is not None
+    np.testing.assert_array_equal(loaded.weight, model.extras.weight)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_a_model_of_ecgs_takes_signals(tmp_path: Path, task: str) -> None:
+    model = tinyecg.model(tmp_path, task)
+    model = replace(model, extras=several.extras(4, notes=False))
+    assert model.extras is not None
+    x = tinyecg.signals(11)
+    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=x) <= 1e-6
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert [v.name for v in graph.input] == ["signal", "clinical"]
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, x)
+    (trained_on,) = run(session(model.backbone.path), ["embedding"], x)
+    np.testing.assert_allclose(embedding, trained_on, atol=1e-6)
+    np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)
+    np.testing.assert_allclose(heatmap.mean((2, 3)) + model.head.bias, logits, atol=1e-5)
+    assert heatmap.shape == (11, 4, 1, tinyecg.PLACES)
+    with pytest.raises(ValueError, match=r"must be float32 \(n, 2, 64\)"):
+        export.write_onnx(model, tmp_path / "n.onnx", check_images=x.astype(np.float64))

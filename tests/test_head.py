@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medloupe import head as heads
 from medloupe.errors import DataError
 from medloupe.head import (
     Choice,
@@ -14,6 +15,7 @@ from medloupe.head import (
     Fitter,
     _without_own_fold,
     calibrated,
+    evened,
     fit,
     fit_temperature,
     folded,
@@ -346,3 +348,64 @@ def test_cases_told_apart_without_a_mistake_are_no_certainty():
         z = (5 * (2 * y - 1)).astype(np.float32)
         p = probabilities(z / fit_temperature(z, y, "multiclass"), "multiclass").max()
         assert p == pytest.approx((n + 1) / (n + 2), abs=1e-3)  # Laplace's rule of succession
+
+
+def test_very_many_records_are_dealt_once(monkeypatch: pytest.MonkeyPatch):
+    x, y, groups = data()[0], one_hot(data()[1], 2), data()[2]
+    assert len(fitted(x, y, groups, repeats=None).folds) == heads.REPEATS
+    monkeypatch.setattr(heads, "MANY", len(x) - 1)
+    once = fitted(x, y, groups, repeats=None)
+    assert once.folds.shape == (1, len(x))
+    assert once.out_of_fold.shape[0] == 1
+    assert len(fitted(x, y, groups, repeats=2).folds) == 2
+
+
+def crowded(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twelve groups of 150; two of them are full of the rare class, which all others hardly have."""
+    monkeypatch.setattr(heads, "MANY", 1000)
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 150)
+    classes = (rng.random(len(groups)) < np.where(groups < 2, 0.6, 0.03)).astype(int)
+    x = rng.normal(size=(len(groups), D)) + 2 * np.eye(2, D)[classes]
+    return x.astype(np.float32), one_hot(classes, 2), groups
+
+
+def test_no_group_outvotes_the_others(monkeypatch: pytest.MonkeyPatch):
+    _, y, groups = crowded(monkeypatch)
+    weights = evened(y, groups, "multiclass")
+    assert weights is not None
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    rare = y[:, 1] == 1
+    of_two, of_ten = weights[rare & (groups < 2)], weights[rare & (groups >= 2)]
+    assert of_ten.min() > of_two.max()
+    assert of_two.sum() / of_ten.sum() < (groups[rare] < 2).sum() / (groups[rare] >= 2).sum()
+    count = [(rare & (groups == g)).sum() for g in (0, 5)]
+    ratio = weights[rare & (groups == 5)][0] / weights[rare & (groups == 0)][0]
+    assert ratio == pytest.approx((count[0] / count[1]) ** 0.5, rel=1e-4)
+    assert evened(y, groups, "multilabel") is None
+    assert evened(y, np.arange(len(y)), "multiclass") is None
+    assert evened(y[:900], groups[:900], "multiclass") is None
+    unknown = y.copy()
+    unknown[::7] = np.nan
+    some = evened(unknown, groups, "multiclass")
+    assert some is not None and np.isfinite(some).all()
+
+
+def test_weights_leave_classes_about_as_common_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    x, y, groups = crowded(monkeypatch)
+    weights = evened(y, groups, "multiclass")
+    assert weights is not None
+    true, weighed = y[:, 1].mean(), float(weights @ y[:, 1] / weights.sum())
+    assert weighed > 2 * true
+    said = fitted(x, y, groups).head.probabilities(x)[:, 1].mean()
+    assert abs(said - true) < 0.25 * (weighed - true)
+    unknown = y.copy()
+    unknown[::7] = np.nan  # rows without a label have no say in it
+    rows = np.flatnonzero(~np.isnan(unknown[:, 0]))
+    choice = fitted(x, y, groups).choice
+    solutions = [
+        refit(x, truth, [rows], choice, task="multiclass", levels=(D,), weights=evened(truth, groups, "multiclass"))[0]
+        for truth in (unknown, y)
+    ]
+    assert np.isfinite(solutions[0].weight).all()
+    np.testing.assert_allclose(solutions[0].weight, solutions[1].weight, atol=0.1 * np.abs(solutions[1].weight).max())

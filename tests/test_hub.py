@@ -265,7 +265,7 @@ def test_an_export_that_answers_otherwise_is_refused(networks: Path, tmp_path: P
     given = pixels({"size": SIDE, "image_mean": MEAN, "image_std": DEVIATION}, {}, "vit")
     data = backbone(networks / "vit").path.read_bytes()
     with torch.no_grad():
-        module = hubgraph._module(torch, hubgraph._load(tmp_path / "other", "vit"), given, "vit")
+        module = hubgraph._module(torch, hubgraph.load(tmp_path / "other", "vit"), given, "vit")
         with pytest.raises(BackboneError, match="answers differently as ONNX"):
             hubgraph._check(torch, data, module, SIDE, "vit")
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from medloupe.database import engine as open_engine
 from medloupe.errors import StorageError, UnknownError
 from medloupe.people import LOCAL, People, Person
-from medloupe.serving.journal import Journal
+from medloupe.serving.journal import Journal, without_values
 from medloupe.tables import now
 
 PASSWORD = "a horse, a spoon and rain"
@@ -143,6 +143,22 @@ def test_forgetting_leaves_nothing(journal: Journal, engine: Engine) -> None:
     with engine.connect() as c:
         for table in ("predictions", "feedback"):
             assert c.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
+
+
+def test_what_was_given_goes_with_the_image(journal: Journal, engine: Engine) -> None:
+    """What was entered is kept for training, like the image; without the image only which inputs were given is."""
+    moved = [{"name": "age", "value": "63 years", "effect": {"flu": 0.5}}, {"name": "sex", "value": "", "effect": {}}]
+    answer = {**row(LOCAL)["answer"], "inputs": moved, "given": {"age": "63"}}
+    made = row(LOCAL, kept="png", answer=answer)
+    journal.keep(made["id"], b"pixels", "png")
+    together(lambda: journal.record([made]))
+    assert journal.get(made["id"], LOCAL).answer == answer
+    together(lambda: journal.forget(made["id"], LOCAL, image_only=True))
+    left = journal.get(made["id"], LOCAL).answer
+    assert left == {**row(LOCAL)["answer"], "inputs": [{"name": "age"}]}
+    assert without_values(left) == left
+    plain = row(LOCAL)["answer"]
+    assert without_values(plain) is plain
 
 
 def test_many_at_once_share_a_transaction_and_one_that_fails_fails_alone(journal: Journal, engine: Engine) -> None:

@@ -297,3 +297,28 @@ def test_nothing_to_widen():
     assert widened_auc(metric(0.5), 0, 5) == metric(0.5)
     assert widened_share(metric(None), 5) == metric(None)
     assert widened_share(metric(0.5), 10)["low"] == pytest.approx(wilson(5, 10)[0])
+
+
+def test_very_many_rows_are_drawn_less_often():
+    rng = np.random.default_rng(0)
+    n = metrics.MANY + 1
+    groups = np.arange(n) % 40
+    drawn = np.concatenate([w[:, :1] for w in metrics.replicates(groups, 0)])
+    assert len(drawn) == 1 + metrics.FEWER
+    assert sum(len(w) for w in metrics.replicates(groups[:-1], 0)) == 1 + metrics.REPLICATES
+    truth = (rng.random(n) < 0.3).astype(np.float32)
+    ranked = Ranking(truth + rng.normal(0, 1, n), truth)
+    few, many = metrics.intervals({"auc": ranked.auc}, groups)["auc"], None
+    values = np.concatenate([ranked.auc(w) for w in metrics.replicates(groups, 1, metrics.REPLICATES)])
+    many = metrics.summary(values)
+    assert few["value"] == pytest.approx(many["value"])
+    assert width(few) == pytest.approx(width(many), rel=0.25)
+
+
+def test_a_summary_needs_half_of_its_replicates():
+    values = np.full(1 + metrics.FEWER, 0.7)
+    assert metrics.summary(values)["low"] == pytest.approx(0.7)
+    values[1 : 1 + metrics.FEWER // 2] = np.nan
+    assert metrics.summary(values)["low"] == pytest.approx(0.7)
+    values[1 + metrics.FEWER // 2] = np.nan
+    assert metrics.summary(values) == {"value": pytest.approx(0.7), "low": None, "high": None}

@@ -16,7 +16,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import several
 import tiny
+import tinyecg
 from medloupe import export, filecard, graphcheck, modelfile
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.runtime import run, session
@@ -606,21 +608,121 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
     assert done.stdout.startswith("loaded ")
 
 
+# ------------------------------------------------------------------ what is read beside the picture
+
+
+@pytest.fixture(scope="module")
+def richer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file whose model reads three columns and notes."""
+    folder = tmp_path_factory.mktemp("richer")
+    export.write_onnx(several.model(folder), folder / "m.onnx")
+    return (folder / "m.onnx").read_bytes()
+
+
+def prop(graph: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:
+    return next(p for p in graph.metadata_props if p.key == key)
+
+
+def test_extras_come_back_as_they_were_saved(tmp_path: Path, richer: bytes) -> None:
+    loaded = modelfile.load(written(tmp_path / "m.onnx", richer))
+    expected = several.model(tmp_path)
+    assert loaded.extras is not None and expected.extras is not None
+    assert loaded.extras.names == ("age", "sex", "place", "history")
+    assert loaded.extras.columns == expected.extras.columns
+    np.testing.assert_array_equal(loaded.extras.weight, expected.extras.weight)
+    ours, theirs = (e.vectors(several.GIVEN) for e in (loaded.extras, expected.extras))
+    np.testing.assert_array_equal(np.concatenate(ours), np.concatenate(theirs))
+    loaded.save(tmp_path / "again.onnx")
+    feeds = {"image": modelfile.generated_images(tiny.SIZE), "clinical": np.tile(ours[0], (3, 1))}
+    answers = [run(session(tmp_path / n), ["logits"], feeds)[0] for n in ("m.onnx", "again.onnx")]
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
+def test_what_reads_the_picture_alone_has_no_extras(tmp_path: Path, valid: bytes) -> None:
+    assert modelfile.load(written(tmp_path / "m.onnx", valid)).extras is None
+
+
+def extras_changed(change: Callable[[dict[str, Any]], object]) -> Change:
+    def apply(graph: onnx.ModelProto) -> None:
+        entry = prop(graph, filecard.EXTRAS_KEY)
+        said = json.loads(entry.value)
+        change(said)
+        entry.value = json.dumps(said)
+
+    return apply
+
+
+def without_extras(graph: onnx.ModelProto) -> None:
+    graph.metadata_props.remove(prop(graph, filecard.EXTRAS_KEY))
+
+
+def other_weight(graph: onnx.ModelProto) -> None:
+    tensor = weight(graph, "clinical.weight")
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + 0.01, tensor.name))
+
+
+def left_out(graph: onnx.ModelProto) -> None:
+    """The notes are an input, but add nothing."""
+    node = next(n for n in graph.graph.node if n.output[0] == "logits")
+    node.input.remove("notes.logits")
+
+
+def into_the_embedding(graph: onnx.ModelProto) -> None:
+    """The clinical columns change what is said to be the picture's embedding."""
+    nodes = graph.graph.node
+    made = next(n for n in nodes if n.output[0] == "map")
+    made.output[0] = "clean"
+    sizes = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in (("axes_", [1, 2, 3]), ("last", [1]))]
+    graph.graph.initializer.extend(sizes)
+    at = list(nodes).index(made) + 1
+    nodes.insert(at, helper.make_node("ReduceSum", ["clinical", "last"], ["one"], keepdims=0))
+    nodes.insert(at + 1, helper.make_node("Unsqueeze", ["one", "axes_"], ["four"]))
+    nodes.insert(at + 2, helper.make_node("Add", ["clean", "four"], ["map"]))
+
+
 @pytest.mark.parametrize(
-    ("card", "says"),
+    ("change", "error", "said"),
     [
-        ({"decision": [1]}, "'decision'"),
-        ({"decision": {"weights": {"normal": "x"}}}, "weights"),
-        ({"decision": {"weights": {"normal": float("nan")}}}, "weights"),
-        ({"metrics": [1]}, "'metrics'"),
-        ({"data": "x"}, "'data'"),
-        ({"top_shown": "5"}, "'top_shown'"),
-        ({"limits": 5}, "'limits'"),
-        ({"limits": [5]}, "'limits'"),
+        (without_extras, NotOurModelError, "takes image, clinical, notes and gives"),
+        (extras_changed(lambda e: e.update(format=9)), NotOurModelError, "format 9"),
+        (extras_changed(lambda e: e.update(labels=3)), NotOurModelError, "medloupe.extras cannot be used"),
+        (extras_changed(lambda e: e.update(notes=None)), NotOurModelError, "the weights do not fit the inputs"),
+        (extras_changed(lambda e: e["columns"][0].update(name="\ud800")), NotOurModelError, "surrogates not allowed"),
+        (extras_changed(lambda e: e["columns"][0].update(name="sex")), NotOurModelError, "two of one name"),
+        (extras_changed(lambda e: e.update(more="x" * filecard.MAX_EXTRAS)), UnsafeModelError, "limit is 8,388,608"),
+        (other_weight, ModelFileError, "'clinical.weight' is not what its medloupe.extras says"),
+        (left_out, ModelFileError, "contradicts itself"),
+        (into_the_embedding, ModelFileError, "depend on more than the picture"),
     ],
 )
-def test_a_card_that_no_server_could_use_is_refused(tmp_path: Path, card: dict[str, Any], says: str) -> None:
-    model = tiny.model(tmp_path)
-    sound = {**model.card, "backbone": model.backbone.as_json()}
-    assert filecard.card_fault(sound) == ""
-    assert says in filecard.card_fault({**sound, **card})
+def test_extras_that_do_not_fit_are_refused(
+    tmp_path: Path, richer: bytes, change: Change, error: type[ModelFileError], said: str
+) -> None:
+    data = changed(richer, change)
+    with pytest.raises(error) as caught:
+        modelfile.load(written(tmp_path / "m.onnx", data))
+    assert type(caught.value) is error
+    assert said in str(caught.value)
+    assert caught.value.hint
+
+
+# ------------------------------------------------------------------ ECGs
+
+
+def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
+    model = tinyecg.model(tmp_path)
+    export.write_onnx(model, tmp_path / "m.onnx")
+    loaded = modelfile.load(tmp_path / "m.onnx")
+    assert loaded.backbone.card == model.backbone.card
+    assert loaded.backbone.card.leads == ("MLII", "V1")
+    np.testing.assert_array_equal(loaded.head.weight, model.head.weight)
+    examples = modelfile.generated(model.backbone.card)
+    assert (examples.dtype, examples.shape) == (np.float32, (3, 2, 64))
+    assert not examples[2].any() and examples[0].any() and 0.5 < np.abs(examples[1]).max() < 5
+
+
+def test_a_long_recurrence_is_counted_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export.write_onnx(tinyecg.model(tmp_path), tmp_path / "m.onnx")
+    steps = tinyecg.PLACES * 3 * tinyecg.D * (4 + tinyecg.D)
+    monkeypatch.setattr(graphcheck, "MAX_WORK", steps)
+    refused(tmp_path / "m.onnx", UnsafeModelError, "multiplications for one image")

@@ -308,7 +308,7 @@ def test_a_head_without_one_is_kept_as_before(tmp_path: Path) -> None:
         assert sorted(stored) == ["bias", "weight"]
     assert read_head(plain, head.task)[1] is None
     novelty = tiny_novelty(tmp_path)
-    back, again = read_head(head_bytes(head, novelty), head.task)
+    back, again, _ = read_head(head_bytes(head, novelty), head.task)
     assert again is not None
     assert again.as_json() == novelty.as_json()
     assert np.array_equal(back.weight, head.weight)
@@ -374,7 +374,7 @@ def test_too_few_images_are_trained_without_and_the_card_says_so(home: Path, tmp
     model = medloupe.train(medloupe.read(generated.folders(tmp_path / "few", 10)), name="few")
     assert model.novelty is None
     assert model.card["novelty"] is None
-    assert any("answers for any picture" in said for said in model.card["limits"])
+    assert any("answers for any input" in said for said in model.card["limits"])
     assert model.predict(np.zeros((50, 50), np.uint8)).refused is None
 
 

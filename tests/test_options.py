@@ -11,6 +11,9 @@ import pytest
 from medloupe.errors import DataError
 from medloupe.options import HOW, Options
 from medloupe.tails import Tail
+from medloupe.textnet import TextNet
+
+NETWORK = TextNet(folder=Path("x"), words="x", sha256="cd" * 32)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,10 @@ from medloupe.tails import Tail
         ({"minutes": float("inf")}, "inf minutes", "--minutes"),
         ({"search": True}, "search", "--finetune"),
         ({"search": True, "finetune": "auto"}, "search", "--finetune"),
+        ({"notes_model": NETWORK}, "A network is to read notes", "--notes"),
+        ({"mask": ("covid",)}, "masked in notes", "--notes"),
+        ({"mask": ("x",) * 201, "notes": "report"}, "At most 200 words", "*covid*"),
+        ({"mask": ("x" * 101,), "notes": "report"}, "at most 100 letters", "*covid*"),
     ],
 )
 def test_what_makes_no_sense_is_said(wrong: dict[str, Any], said: str, hint: str) -> None:
@@ -50,9 +57,15 @@ def test_each_option_makes_another_outcome() -> None:
         "start": tail,
         "search": True,
         "scratch": True,
+        "clinical": ("age",),
+        "notes": "report",
+        "notes_model": NETWORK,
+        "mask": (),
+        "keep_leaks": True,
     }
     assert others.keys() == {f.name for f in fields(Options)}
-    made = [Options(finetune="full"), *(Options(**{"finetune": "full", k: v}) for k, v in others.items())]
+    plain: dict[str, Any] = {"finetune": "full", "notes": "history"}
+    made = [Options(**plain), *(Options(**{**plain, k: v}) for k, v in others.items())]
     assert len({o.key for o in made}) == len(made)
     moved = Tail(path=Path("elsewhere.onnx"), sha256=tail.sha256, width=6)
     assert Options(start=tail).key == Options(start=moved).key

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import tunable
+import weighed
 from medloupe import tails
 from medloupe.backbones import Backbone
 from medloupe.errors import StoreError
+from medloupe.extras import Extras
 from medloupe.features import scan
 from medloupe.model import Head
 from medloupe.options import Options
@@ -61,6 +63,18 @@ def test_it_comes_back_whole(data: bytes, whole: bool, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.head.bias, made.head.bias)
     assert (found.network, found.whole, found.report, found.novelty) == (data, whole, made.report, None)
     assert found.evidence.as_bytes() == made.evidence.as_bytes()
+
+
+def test_the_extras_come_back(tmp_path: Path) -> None:
+    encoded, columns, notes = weighed.patients(100).encoded("age", notes=True)
+    weight = np.random.default_rng(0).normal(size=(2, encoded.x.shape[1])).astype(np.float32)
+    made = replace(outcome(), extras=Extras(columns=columns, notes=notes, weight=weight))
+    write_outcome(tmp_path / "x.npz", made)
+    found = read_outcome(tmp_path / "x.npz")
+    assert found is not None and found.extras is not None
+    given = {"age": "55", "notes": "fever"}
+    for a, b in zip(found.extras.effects(given), made.extras.effects(given), strict=True):  # type: ignore[union-attr]
+        np.testing.assert_array_equal(a.logits, b.logits)
 
 
 @pytest.mark.parametrize("harm", ["missing", "cut", "empty", "changed", "of before"])

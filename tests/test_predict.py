@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime
@@ -13,16 +16,20 @@ from PIL import Image
 
 import generated
 import medloupe
+import several
 import tunable
 from generated import run
 from medloupe import images, predict, runtime, tails
-from medloupe.errors import ImageError, NotAnImageError, UnreadableImageError
+from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
+from medloupe.export import write_onnx
 from medloupe.features import digest_of, open_cache
-from medloupe.model import Head, Model
+from medloupe.model import Head, Model, probabilities
+from medloupe.modelfile import load
 from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.readers.base import scan
+from medloupe.records import Influence, Prediction
 from medloupe.rules import Rules
 from medloupe.store import Store
 from test_tails import tuned
@@ -213,3 +220,60 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
             assert own.heatmap is not None and found.heatmap is not None
             np.testing.assert_allclose(found.heatmap, own.heatmap, atol=1e-5)
     assert chosen == {"plain", "one", "two"}
+
+
+# ------------------------------------------------------------------ what is given beside the picture
+
+
+def test_given_inputs_move_the_answer_by_their_exact_parts(home: Path, tmp_path: Path) -> None:
+    """The same from the parts, the store and the file; with nothing given it is the picture's answer alone."""
+    model = several.model(tmp_path)
+    Store(home).add(model, write_files=lambda folder, m: [write_onnx(m, folder / "model.onnx")].clear())
+    pixels = generated.tissue(3, True)
+    models = (model, Store(home).get("tiny"), load(Store(home).folder("tiny", 1) / "model.onnx"))
+    answers = [Predictor(m).predict(pixels, several.GIVEN) for m in models]
+    for one in answers:
+        assert one.probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
+        assert one.inputs is not None and [i.name for i in one.inputs] == ["age", "sex", "place", "history"]
+        assert [i.value for i in one.inputs][:3] == ["63 years", "F", "upper arm"]
+    alone = Predictor(replace(model, extras=None)).predict(pixels)
+    without = Predictor(model).predict(pixels)
+    assert without.probabilities == alone.probabilities
+    assert (alone.inputs, without.inputs) == (None, ())
+    assert "inputs" not in alone.as_json() and without.as_json()["inputs"] == []
+    labels, said = list(alone.probabilities), answers[0].as_json()
+    added = np.array([sum(i["effect"][name] for i in said["inputs"]) for name in labels])
+    moved = probabilities(np.log([alone.probabilities[n] for n in labels]) + added, "multiclass")
+    np.testing.assert_allclose(moved, [said["probabilities"][n] for n in labels], atol=1e-5)
+    assert np.abs(added).max() > 0.3
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_what_counts_against_the_others_is_what_moves_a_class(tmp_path: Path) -> None:
+    moved = Influence(name="age", value="5", effect={"a": 1.0, "b": 1.0, "c": -0.5})
+    assert moved.toward("a", several=False) == pytest.approx(0.75)
+    assert moved.toward("a", several=True) == 1.0
+    same = Influence(name="age", value="5", effect={"a": 2.0, "b": 2.0})
+    assert same.toward("a", several=False) == 0
+
+
+def test_what_is_wrong_with_what_is_given_is_told(tmp_path: Path) -> None:
+    predictor = Predictor(several.model(tmp_path))
+    picture = generated.save(tmp_path / "a.png", generated.tissue(3, True))
+    with pytest.raises(ClinicalError, match="age is given as 'old'"):
+        predictor.predict(picture, {"age": "old"})
+    with pytest.raises(MedloupeError, match="no input 'aeg'"):
+        predictor.predict(picture, {"aeg": "4"})
+    (first, second) = predictor.predict_many([picture, picture], iter_given({"age": "old"}, {"age": "4"}))
+    assert isinstance(first[1], ClinicalError)
+    assert isinstance(second[1], Prediction) and second[1].inputs
+
+
+def iter_given(*rows: dict[str, str]) -> Callable[[Path], dict[str, str]]:
+    waiting, lock = iter(rows), Lock()
+
+    def given(path: Path) -> dict[str, str]:
+        with lock:
+            return next(waiting)
+
+    return given

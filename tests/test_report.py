@@ -286,6 +286,28 @@ def test_stages_are_folded_and_shown() -> None:
     assert stages["heatmap"] in html and stages["file"] in visible(html)
 
 
+def test_what_each_input_adds_is_shown() -> None:
+    report = binary()
+    facts, text = report["card"]["inputs"], visible(page("binary"))
+    said = [facts["words"], "What each input adds", "image and table", "all together", "model, nothing given"]
+    said += ["a number, usually 1 to 9 years", "one of F, M", "free text", *facts["said"]]
+    said += ["*pneumonia* — stands for PNEUMONIA", "consolidation — is found almost only with PNEUMONIA", "told"]
+    said += ["it alone tells the label with an AUC of 0.93", "PNEUMONIA: 41% by the image alone, 83% with the inputs"]
+    said += ["known only afterwards", "over the notes alone", "for PNEUMONIA", "+2.60", "−0.40"]
+    said += ["without the other inputs"]
+    for sentence in said:
+        assert sentence in text, sentence
+    assert "What each input adds" not in visible(page("seven"))
+
+
+@pytest.mark.parametrize("part", ["fusion", "fields", "notes", "columns_left_out", "words", "said"])
+@pytest.mark.parametrize("instead", [None, [], [{}], [None, 3]])
+def test_inputs_need_not_be_whole(part: str, instead: object) -> None:
+    report = binary()
+    parsed(render({**report, "card": {**report["card"], "inputs": {**report["card"]["inputs"], part: instead}}}))
+    parsed(render({**report, "moved": [{}, {"inputs": [{"effects": {"PNEUMONIA": 1}}], "label": "PNEUMONIA"}]}))
+
+
 def test_nothing_in_the_card_need_be_whole() -> None:
     card = binary()["card"]
     for outer, inner in card.items():

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import several
 import tiny
+import tinyecg
+from medloupe import export
 from medloupe.errors import ModelFileError
 from medloupe.runtime import run, session
 
@@ -32,6 +35,28 @@ def test_what_cannot_be_opened_is_named(source: bytes | Path | str, capfd: pytes
         session(source)
     assert caught.value.hint
     assert capfd.readouterr().err == ""
+
+
+def test_what_is_not_given_beside_the_picture_is_all_zeros(tmp_path: Path) -> None:
+    model = several.model(tmp_path)
+    export.write_onnx(model, tmp_path / "m.onnx")
+    assert model.extras is not None
+    opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
+    clinical = np.ones((n, model.extras.clinical_width), np.float32)
+    zeros = {"notes": np.zeros((n, model.extras.notes_width), np.float32)}
+    (bare,) = run(opened, ["logits"], IMAGES)
+    (none,) = run(opened, ["logits"], {"image": IMAGES, "clinical": 0 * clinical, **zeros})
+    (some,) = run(opened, ["logits"], {"image": IMAGES, "clinical": clinical})
+    (same,) = run(opened, ["logits"], {"image": IMAGES, "clinical": clinical, **zeros})
+    np.testing.assert_array_equal(bare, none)
+    np.testing.assert_array_equal(some, same)
+    assert np.abs(some - bare).max() > 0.1
+
+
+def test_the_first_input_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    opened = session(tinyecg.written(tmp_path))
+    (embedding,) = run(opened, ["embedding"], tinyecg.signals(3))
+    assert embedding.shape == (3, tinyecg.D)
 
 
 def test_failure_while_running_is_named_and_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

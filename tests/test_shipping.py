@@ -11,8 +11,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import ecgmodels
 import generated
+import several
 import tiny
+import tinyecg
+from ecgsets import Learned
 from medloupe import shipping, tails
 from medloupe.errors import StoreError
 from medloupe.export import write_onnx
@@ -56,6 +60,15 @@ def test_it_answers_as_before(model: Model, tmp_path: Path) -> None:
     assert untuned != pytest.approx(before, abs=1e-3)  # or the tail would have made no difference to keep
     assert again.version is None
     assert again.novelty is None or again.novelty.limit == model.novelty.limit
+
+
+def test_what_is_read_beside_the_picture_is_shipped_too(model: Model, tmp_path: Path) -> None:
+    model = replace(model, extras=several.extras(2))
+    shipped = shipping.pack(model, tmp_path / "spots")
+    pixels = generated.tissue(3, True)
+    before, after = (m.predict(pixels, several.GIVEN) for m in (model, shipped))
+    assert after.inputs == before.inputs and after.inputs
+    assert after.probabilities == pytest.approx(before.probabilities, abs=0.02)
 
 
 def test_a_tail_takes_few_bytes_and_its_file_is_made_once(model: Model, tmp_path: Path) -> None:
@@ -136,3 +149,33 @@ def test_only_the_shared_network_is_shipped(home: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="network of its own"):
         shipping.pack(other, tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("which", ["of_beats", "of_twelve"])
+def test_models_of_ecgs_are_shipped(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: Learned = request.getfixturevalue(which)
+    monkeypatch.setenv("MEDLOUPE_HOME", str(learned.home))
+    model = learned.model
+    shipped = shipping.pack(model, tmp_path / "ecg")
+    assert sorted(p.name for p in (tmp_path / "ecg").iterdir()) == ["card.json", "head.npz"]
+    assert shipped.backbone.card == model.backbone.card
+    signal = ecgmodels.recording(1) if which == "of_beats" else ecgmodels.standard(1)
+    before, after = (m.predict(signal) for m in (model, shipped))
+    assert after.probabilities == pytest.approx(before.probabilities, abs=1e-4)
+    assert (shipped.extras is not None) == (which == "of_beats")
+
+
+def test_a_network_that_is_none_of_the_packages_is_not_shipped(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="networks that come with the package"):
+        shipping.pack(tinyecg.model(tmp_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_card_that_names_an_unknown_network_is_said(of_twelve: Learned, tmp_path: Path) -> None:
+    shipping.pack(of_twelve.model, tmp_path / "ecg")
+    path = tmp_path / "ecg" / shipping.CARD
+    path.write_text(path.read_text("utf-8").replace('"ecg-12lead"', '"ecg-13lead"'), "utf-8")
+    with pytest.raises(StoreError, match="ecg cannot be read"):
+        shipping.unpack(tmp_path / "ecg")

@@ -216,6 +216,29 @@ def test_the_gradient_vanishes_at_the_solution(seed: int, n: int, d: int, k: int
         assert best <= loss(s.weight + step[:d], s.bias + step[d]) + 1e-4 * (1 + abs(best))
 
 
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_weights_are_added_to_an_offset(task: str):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(80, 4)).astype(np.float32), one_hot(rng.integers(0, K, 80), K)
+    offset = rng.normal(0, 2, (80, K)).astype(np.float32)
+    flat = Problem(weights=np.ones(80, np.float32), penalty=0.5, mean=np.zeros(4), scale=np.ones(4))
+    s = solve(x, y, [flat], task=task, offset=offset, **TIGHT)[0]
+    assert not s.bias.any(), "a row of zeros is answered by its offset alone"
+    loss = _objective(x, y, 0.5, task)
+    best = loss(s.weight, offset)
+    assert best < loss(np.zeros((4, K)), offset) - 0.1
+    for _ in range(20):
+        assert best <= loss(s.weight + rng.normal(size=(4, K)) * 1e-2, offset) + 1e-4 * best
+
+
+def test_an_offset_that_says_it_all_leaves_nothing_to_learn():
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(2000, 3)).astype(np.float32), one_hot(rng.integers(0, K, 2000), K)
+    flat = Problem(weights=np.ones(2000, np.float32), penalty=1.0, mean=np.zeros(3), scale=np.ones(3))
+    s = solve(x, y, [flat], task="multiclass", offset=np.zeros((2000, K), np.float32), **TIGHT)[0]
+    assert np.abs(s.weight).max() < 0.1
+
+
 def _objective(x: np.ndarray, y: np.ndarray, penalty: float, task: str) -> Callable[[np.ndarray, np.ndarray], float]:
     def value(w: np.ndarray, b: np.ndarray) -> float:
         z = x.astype(float) @ w + b

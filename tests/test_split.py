@@ -278,3 +278,21 @@ def test_thinned_rows_keep_groups_whole_and_labels_in_proportion():
     np.testing.assert_array_equal(few, rows[np.isin(groups[rows], groups[few])])
     assert abs(y[few, 1].mean() - y[rows, 1].mean()) < 0.06
     np.testing.assert_array_equal(thinned(rows[::-1], y, groups, 500, 0), rows)
+
+
+@pytest.mark.parametrize(
+    ("groups", "each", "keeps"), [(12, 150, True), (9, 150, False), (12, 50, False), (30, 2, True)]
+)
+def test_few_groups_of_very_many_records_can_judge(groups: int, each: int, keeps: bool):
+    """As recordings of thousands of beats, of which a test split has a dozen or two."""
+    n = 2 * groups * each
+    group = np.arange(n) // each
+    split = np.where(group < groups, "train", "test")
+    data = of_targets(one_hot(np.arange(n) % 2, 2), split=split.tolist())
+    found = plan(data, group)
+    assert (found.test is not None) == keeps
+    if keeps:
+        assert found.test is not None
+        assert len(found.test) == len(found.fitting) == n // 2
+    else:
+        assert f"only {groups} independent cases" in found.notes[0]

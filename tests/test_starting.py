@@ -12,12 +12,12 @@ import pytest
 import generated
 import medloupe
 import tunable
-from medloupe import card as cards
 from medloupe import tails
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.predict import Predictor
 from medloupe.records import Dataset
+from medloupe.seen import seen
 from medloupe.store import Store
 from medloupe.validation import validate
 from test_tails import tuned
@@ -98,7 +98,7 @@ def test_images_that_the_network_has_seen_are_told(network: Path, tmp_path: Path
     fresh = medloupe.train(others(), name="fresh", start=first)
     assert not [w for w in fresh.card["warnings"] if "first@" in w["text"]]
     old = [medloupe.features.digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
-    assert cards.seen(fresh.card, old).all()  # evaluating on them would flatter
+    assert seen(fresh.card, old).all()  # evaluating on them would flatter
     both = replace(others(), records=(*others().records[:20], *_renamed(tunable.data(4))))
     mixed = medloupe.train(both, name="mixed", start=first)
     (warning,) = [w for w in mixed.card["warnings"] if "first@" in w["text"]]

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import several
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.database import REVISION
 from medloupe.errors import StoreError
@@ -286,6 +287,19 @@ def test_a_tail_comes_back_and_the_backbone_is_kept_once(store: Store, tmp_path:
     marks = store.production()["lungs"]
     store.promote("lungs", 3, actor="test", force=True, reason="no evidence here")
     assert store.production()["lungs"] != marks  # servers see by it that there is another
+
+
+def test_what_is_read_beside_the_picture_comes_back(store: Store, tmp_path: Path):
+    model = replace(made(tmp_path), extras=several.extras(2))
+    store.add(model, write_files=write_files)
+    store.add(made(tmp_path, seed=1), write_files=write_files)
+    store.attach(replace(model, card={**model.card, "version": 1}), "int8")
+    assert store.get("lungs", 2).extras is None
+    for found in (store.get("lungs", 1).extras, store.variants("lungs", 1)["int8"].extras):
+        assert found is not None and model.extras is not None
+        assert found.columns == model.extras.columns
+        assert found.as_json() == model.extras.as_json()
+    assert_whole(store)
 
 
 def test_a_tail_goes_with_its_last_version(store: Store, tmp_path: Path):

@@ -191,6 +191,45 @@ def test_it_is_validated_on_other_data(made: Made, tmp_path: Path, capsys: pytes
     assert found[1] != found[2]
 
 
+# ------------------------------------------------------------ with clinical columns
+
+
+def test_columns_are_weighed_on_top_of_the_tuned_network(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all columns left out the answer is, to the last bit, that of the tuned network alone."""
+    monkeypatch.setattr("medloupe.tuning.FOLDS", 2)
+    recipe = Recipe(kind="tail", epochs=2, batch=8, views=2)
+    monkeypatch.setattr("medloupe.tuning.recipe_for", lambda kind, count: recipe)
+    rng = np.random.default_rng(0)
+    sick = [i % 2 == 1 for i in range(60)]
+    rows = [{"label": ("normal", "sick")[s], "age": str(int(45 + 14 * s + rng.normal(0, 12)))} for s in sick]
+    pictures = [generated.tissue(i, s and i % 4 == 1) for i, s in enumerate(sick)]  # half of the sick show nothing
+    dataset = medloupe.read(generated.table(tmp_path / "data", rows, pictures))
+    network = tunable.backbone(tmp_path / "backbone").path
+    options: dict[str, Any] = {"name": "spots", "backbone": network, "finetune": "tail"}
+    alone, weighed = medloupe.train(dataset, **options), medloupe.train(dataset, **options, clinical=["age"])
+    assert alone.tail is not None and weighed.tail is not None and weighed.extras is not None
+    assert weighed.card["finetuning"]["winner"] == "tail" and weighed.extras.names == ("age",)
+    rows_of = {r["name"]: r["auc"]["value"] for r in weighed.card["inputs"]["fusion"]}
+    assert rows_of["image"] == alone.card["metrics"]["auc"]["value"], "the tuned network's, of folds it had not seen"
+    assert rows_of["everything removed"] == rows_of["image"] < rows_of["all"]
+    assert weighed.card["metrics"]["auc"]["value"] == rows_of["all"]
+    np.testing.assert_array_equal(weighed.head.weight, alone.head.weight)
+    before, kept = (Store(home).get("spots", v) for v in (1, 2))
+    file = load(weighed.save(tmp_path / "m.onnx").onnx or "")
+    for record in dataset.records[:6]:
+        bare = alone.predict(record.image).probabilities
+        assert dict(weighed.predict(record.image).probabilities) == dict(bare)
+        empty = kept.predict(record.image, {"age": ""}).probabilities
+        assert dict(empty) == dict(before.predict(record.image).probabilities)
+        assert file.predict(record.image).probabilities == pytest.approx(bare, abs=1e-4)
+        young, old = (weighed.predict(record.image, {"age": a}).probabilities for a in ("30", "75"))
+        assert old["sick"] > young["sick"]
+        for other in (kept, file):
+            assert other.predict(record.image, {"age": "75"}).probabilities == pytest.approx(old, abs=1e-4)
+
+
 # ------------------------------------------------------------ again, and from there
 
 

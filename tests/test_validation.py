@@ -11,6 +11,7 @@ import pytest
 
 import generated
 import medloupe
+import several
 from medloupe.errors import DataError
 from medloupe.validation import Validation, validate
 from trained import Trained
@@ -147,3 +148,47 @@ def test_several_labels_are_not_one_class(model: medloupe.Model, tmp_path: Path)
     assert data.task == "multilabel"
     with pytest.raises(DataError, match="several"):
         validate(model, data)
+
+
+def with_columns(root: Path, n: int = 24) -> Path:
+    """A table beside n pictures that no model has seen, which states some of what `several` reads."""
+    pictures = [generated.tissue(700 + i, i % 2 == 1) for i in range(n)]
+    rows = [
+        {
+            "label": "sick" if i % 2 else "normal",
+            "Age": "old" if i == 0 else str(20 + 2 * i),
+            "sex": "F" if i % 3 else "",
+            "shoes": "42",
+        }
+        for i in range(n)
+    ]
+    return generated.table(root, rows, pictures)
+
+
+def test_columns_of_the_data_are_inputs_of_the_model(model: medloupe.Model, tmp_path: Path) -> None:
+    """Those that go by the names of its inputs; what lacks or cannot be read counts as missing and is told."""
+    both = replace(model, extras=several.extras(2))
+    root = with_columns(tmp_path / "clinic")
+    result, alone = judged(both, root), judged(model, root)
+    said = result.report["card"]["inputs"]["here"]
+    assert said["stated"] == {"age": 23, "sex": 16, "place": 0, "history": 0}
+    assert (said["records"], said["unreadable"]) == (24, {"age": 1})
+    sentence = result.report["card"]["split"]["sentence"]
+    assert "age of 23, sex of 16" in sentence and "nothing for place, history" in sentence
+    assert "1 of the values of age cannot be read" in sentence
+    assert "inputs" not in alone.report["card"]
+    records = medloupe.read(root).records
+    answers = []
+    for r in records:
+        given = {n.lower(): v for n, v in r.columns.items() if n != "shoes" and v != "old"}
+        answers.append(both.predict(r.picture, given).prediction)
+    right = np.mean([answer in r.labels for answer, r in zip(answers, records, strict=True)])
+    assert result.report["card"]["metrics"]["accuracy"]["value"] == pytest.approx(right, abs=1e-6)
+    assert result.report["card"]["metrics"]["ece"]["value"] != alone.report["card"]["metrics"]["ece"]["value"]
+
+
+def test_a_table_without_its_inputs_judges_the_picture_alone(model: medloupe.Model, tmp_path: Path) -> None:
+    root = generated.folders(tmp_path / "clinic", 10, first=500)
+    both, alone = judged(replace(model, extras=several.extras(2)), root), judged(model, root)
+    assert both.as_json()["metrics"] == alone.as_json()["metrics"]
+    assert "The pictures were judged alone." in both.report["card"]["split"]["sentence"]

@@ -19,14 +19,15 @@ import numpy as np
 from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
-from medloupe.card import seen
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, embed, scan
+from medloupe.given import scaled
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.model import Model, probabilities
 from medloupe.promotion import FILE as EVIDENCE
 from medloupe.promotion import Evidence
 from medloupe.records import Dataset
+from medloupe.seen import seen
 from medloupe.split import fold_count
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ def _assembled(fitting: Fitting) -> Adapted:
     model = replace(
         base,
         head=fitting.calibration.folded(base.head),
+        extras=scaled(base.extras, fitting.calibration.scale),
         card=card(fitting),
         report="",
         onnx=None if base.backbone.path != base.onnx else base.onnx,
@@ -253,7 +255,7 @@ def _assembled(fitting: Fitting) -> Adapted:
         base=base,
         curves=curves,
         evidence=evidence,
-        checks=[records[i].image for i in checked],
+        checks=[records[i].picture for i in checked],
         fitting=fitting,
     )
 

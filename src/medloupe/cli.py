@@ -17,7 +17,19 @@ from medloupe import __version__
 from medloupe.cli_adapt import adapt
 from medloupe.cli_compare import compare
 from medloupe.cli_models import models_app
-from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli_options import (
+    Clinical,
+    Home,
+    Json,
+    KeepLeaks,
+    Mask,
+    ModelName,
+    Notes,
+    NotesModel,
+    columns_asked,
+    words_masked,
+)
+from medloupe.cli_predict import predict
 from medloupe.cli_recipes import recipes_app
 from medloupe.cli_serve import serve
 from medloupe.cli_starters import starters_app
@@ -42,6 +54,7 @@ app.command()(serve)
 app.command()(compare)
 app.command()(stress)
 app.command()(adapt)
+app.command()(predict)
 
 
 def _show_version(value: bool) -> None:
@@ -90,15 +103,16 @@ def check(
     """What is wrong with this data, before any training."""
     from medloupe import console
     from medloupe.audit import audit
-    from medloupe.backbones import DEFAULT
     from medloupe.backbones import backbone as find_backbone
+    from medloupe.backbones import usual
     from medloupe.features import embed, scan
+    from medloupe.inputs import with_columns
     from medloupe.readers import read
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
-        features = embed(scan(dataset), find_backbone(backbone or DEFAULT), lambda d, t: say("embedding", d, t))
-        audited = audit(features, seed)
+        features = embed(scan(dataset), find_backbone(backbone or usual(dataset)), lambda d, t: say("embedding", d, t))
+        audited = with_columns(audit(features, seed), features.data, seed)
     if json:
         console.print_json({**console.described(dataset), **audited.as_json()})
     else:
@@ -134,6 +148,11 @@ def train(
     sensitivity: Annotated[
         float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
     ] = 0.9,
+    clinical: Clinical = None,
+    notes: Notes = None,
+    notes_model: NotesModel = None,
+    mask: Mask = "auto",
+    keep_leaks: KeepLeaks = False,
     backbone: BackboneName = None,
     seed: Seed = 0,
     json: Json = False,
@@ -141,7 +160,6 @@ def train(
 ) -> None:
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
     from medloupe import console
-    from medloupe.backbones import DEFAULT
     from medloupe.options import HOW
     from medloupe.readers import read
     from medloupe.resolve import find_model
@@ -163,12 +181,17 @@ def train(
         model = run(
             dataset,
             name=name,
-            backbone=backbone or DEFAULT,
+            backbone=backbone,
             start=began,
             finetune=finetune,
             minutes=minutes,
             search=search,
             scratch=compare == "scratch",
+            clinical=columns_asked(clinical),
+            notes=notes,
+            notes_model=notes_model,
+            mask=words_masked(mask),
+            keep_leaks=keep_leaks,
             seed=seed,
             sensitivity=sensitivity,
             progress=say,
@@ -212,40 +235,6 @@ def evaluate(
         console.print_json(validation.as_json())
     else:
         console.print_validation(validation, report)
-
-
-@app.command()
-def predict(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each image chooses.")
-    ],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """What a model sees in images."""
-    from medloupe import console
-    from medloupe.errors import ImageError
-    from medloupe.predict import AutoPredictor, Predictor, expand
-    from medloupe.resolve import AUTO, choosable, elsewhere, find_model
-    from medloupe.settings import threads
-
-    network_threads = 1 if threads() > 1 else None
-    auto = model == AUTO and not Path(model).is_file()
-    if auto:
-        predictor = AutoPredictor(choosable(), network_threads=network_threads)
-    else:
-        named = find_model(model)
-        predictor = Predictor(named, network_threads=network_threads, looks_like=elsewhere(named.backbone.sha256))
-    failed = done = 0
-    for path, answer in predictor.predict_many(expand(paths)):
-        done += 1
-        failed += isinstance(answer, ImageError)
-        console.print_prediction(str(path), answer, json=json, chosen=auto)
-    if not done:
-        raise MedloupeError(f"There are no images in {', '.join(paths)}.", "Give image files or folders of images.")
-    if failed:
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -26,4 +26,44 @@ Home = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
+Clinical = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL,…",
+        help="Columns of the table to read beside the picture, all (all that name no answer), or none.",
+    ),
+]
+Notes = Annotated[str | None, typer.Option(metavar="COL", help="Column of free text to read beside the picture.")]
+NotesModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="hub:NAME|DIR", help="Language network that reads the notes (default: by their letters; needs [hub])."
+    ),
+]
+Mask = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|none|WORD,…",
+        help="Words blanked in the notes: those found to state the label, none, or your own (*covid* masks every word"
+        " that holds it).",
+    ),
+]
+KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
+
+
+def columns_asked(clinical: str | None) -> list[str] | None:
+    """What --clinical names; [] for none, None where nothing is said."""
+    if clinical is None:
+        return None
+    names = [name.strip() for name in clinical.split(",") if name.strip()]
+    return [] if [name.lower() for name in names] == ["none"] else names
+
+
+def words_masked(mask: str) -> list[str] | None:
+    """What --mask says; [] for none, None for auto."""
+    words = [word.strip() for word in mask.split(",") if word.strip()]
+    said = [word.lower() for word in words]
+    return None if said == ["auto"] else [] if said == ["none"] else words
+
+
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]

@@ -28,7 +28,7 @@ def starters_list(json: Json = False, home: Home = None) -> None:
         shown = ", ".join(labels) if len(labels) <= 8 else f"{len(labels):,} labels"
         off = "" if entry["offered"] else "  (switched off)"
         typer.echo(f"{typer.style(name, bold=True):30} {entry['title']}{off}")
-        typer.echo(f"    {shown}\n    {figure} · {entry['images'] or 0:,} images · {entry['licence']}")
+        typer.echo(f"    {shown}\n    {figure} · {entry['images'] or 0:,} {entry['things']} · {entry['licence']}")
     if not json:
         typer.echo(
             "Ask one: medloupe predict NAME picture.jpg · its passport: medloupe models show NAME · go on from it:"
@@ -51,6 +51,7 @@ def _entry(name: str, offered: set[str]) -> dict[str, Any]:
         "auc": auc,
         "data": card["data"]["name"],
         "images": card["data"].get("labelled"),
+        "things": card["data"].get("things") or "images",
         "licence": card.get("licence"),
         "tuned": bool(card.get("tail")),
         "offered": name in offered,

@@ -63,6 +63,11 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: Progre
     both figures, where it does; DataError where the model cannot be made 8-bit or judged; StoreError when the disk is
     full.
     """
+    if model.backbone.card.modality != "image":
+        raise DataError(
+            f"{model.name} reads ECGs: its network is not written in 8 bits, which only pays for networks of pictures.",
+            "Export it with --precision fp16, or as it is.",
+        )
     if model.onnx is not None and model.backbone.path == model.onnx:
         raise DataError(
             f"{model.name} is at hand as one file only, which cannot be taken apart.",
@@ -148,7 +153,7 @@ def _calibration(features: Features, planned: Plan, size: int, seed: int, say: P
     chosen = [*order[np.sort(first)], *np.delete(order, first)][:CALIBRATED_ON]
     images = []
     for i, row in enumerate(chosen):
-        images.append(load(features.data.records[row].image, size))
+        images.append(load(features.data.records[row].picture, size))
         say("calibrating", i + 1, len(chosen))
     return images
 
@@ -172,7 +177,7 @@ def _assembled(
         novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
-    if not model.tuned:
+    if not model.tuned and model.extras is None:  # lines of a model that reads more were drawn with that
         card["per_label"] = _per_label(model, limits)
     if best.tail is not None:
         card["tail"] = best.tail.as_json()
@@ -209,11 +214,11 @@ def _said(
         "calibration": best.source,
         "judged": {
             "images": n,
-            "words": " ".join((_JUDGED, *[_TUNED] * model.tuned)),
+            "words": " ".join((_JUDGED, *[_TUNED] * model.tuned, *[_ALONE] * (model.extras is not None))),
             "fell": fell,
         },
     }
-    file = Model(backbone=best.whole, head=head, card={**card, "precision": said}, novelty=novelty)
+    file = Model(backbone=best.whole, head=head, card={**card, "precision": said}, novelty=novelty, extras=model.extras)
     bare = _size(file) - 1  # the size stands in the file itself
     said["int8"]["bytes"] = next(n for n in range(bare, bare + 16) if n == bare + len(str(n)))
     return said
@@ -226,6 +231,9 @@ _JUDGED = (
 _TUNED = (
     "The tuned stages themselves had seen these images, which flatters both figures alike: what counts is the"
     " difference; how good the model is stands in `metrics`."
+)
+_ALONE = (
+    "Judged is what the model makes of the picture alone; what it reads beside it is computed as before and only added."
 )
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medloupe.errors import ImageError
+from medloupe.errors import MedloupeError
 from medloupe.model import Model
 from medloupe.records import Dataset, Prediction
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit
+    from medloupe.predict import Unanswered
     from medloupe.production import Change
     from medloupe.store import VersionInfo
     from medloupe.training import Progress
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 DISCLAIMER = "Research software, not a medical device."
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
 _STAGES = {
-    "embedding": "Embedding images",
+    "embedding": "Embedding",
     "audit": "Looking for faults in the data",
     "preparing": "Preparing views",
     "searching": "Looking for a recipe",
@@ -102,7 +103,7 @@ def print_dataset(data: Dataset) -> None:
     facts = described(data)
     counts = ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items())
     patients = f", {facts['patients']:,} patients" if facts["patients"] else ""
-    typer.echo(f"{data.name}: {len(data):,} images{patients} ({counts})", err=True)
+    typer.echo(f"{data.name}: {len(data):,} {data.things}{patients} ({counts})", err=True)
     for reason, n in facts["skipped"].items():
         typer.echo(f"  left out: {n:,} {reason}", err=True)
     for note in data.notes:
@@ -112,7 +113,7 @@ def print_dataset(data: Dataset) -> None:
 def print_audit(data: Dataset, audited: Audit) -> None:
     """All findings, the most serious first."""
     facts = described(data)
-    typer.echo(f"{data.name}: {audited.checked:,} images, task {data.task}, read as {data.reader}")
+    typer.echo(f"{data.name}: {audited.checked:,} {data.things}, task {data.task}, read as {data.reader}")
     typer.echo("  " + ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items()))
     if facts["patients"]:
         typer.echo(f"  {facts['patients']:,} patients")
@@ -151,12 +152,24 @@ def print_card(model: Model) -> None:
     if card.get("split"):
         typer.echo(f"  {card['split']['sentence']}")
     print_figures(card.get("metrics") or {})
+    print_inputs(card.get("inputs") or {})
     for warning in card.get("warnings") or ():
         mark, colour = _MARKS[warning["level"]]
         typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))
     stressed = card.get("stress")
     if isinstance(stressed, dict) and stressed.get("words"):
         typer.echo(f"  In the field: {' '.join(map(str, stressed['words']))}")
+
+
+def print_inputs(facts: dict[str, Any]) -> None:
+    """What is read beside the picture and what it adds."""
+    if facts.get("words"):
+        typer.echo(f"  {facts['words']}")
+    for left in facts.get("columns_left_out") or ():
+        typer.echo(f"  left out: {left['name']}, {left['why']}")
+    masked = (facts.get("notes") or {}).get("masked")
+    if masked:
+        typer.echo(f"  masked in the notes: {', '.join(m['word'] for m in masked)}")
 
 
 def print_figures(metrics: dict[str, Any]) -> None:
@@ -174,8 +187,8 @@ def print_validation(validation: Validation, report: Path | None) -> None:
     typer.echo(typer.style(f"{card['name']} on {card['data']['name']}", bold=True) + f"  {DISCLAIMER}")
     typer.echo(f"  {card['split']['sentence']}")
     for n, what in (
-        (validation.seen, "images that the model was trained on"),
-        (validation.unlabelled, "images without one of its labels"),
+        (validation.seen, "that the model was trained on"),
+        (validation.unlabelled, "without one of its labels"),
         (validation.unreadable, "unreadable files"),
     ):
         if n:
@@ -192,9 +205,12 @@ def print_validation(validation: Validation, report: Path | None) -> None:
         typer.echo(f"\n  report  {report}")
 
 
-def print_prediction(file: str, answer: Prediction | ImageError, *, json: bool, chosen: bool = False) -> None:
-    """One image's answer, or why it has none. chosen: the image chose the model, so say which."""
-    if isinstance(answer, ImageError):
+def print_prediction(
+    file: str, answer: Prediction | Unanswered, *, json: bool, chosen: bool = False, several: bool = False
+) -> None:
+    """One image's answer, or why it has none. chosen: the image chose the model, so say which. several: of labels that
+    do not exclude each other."""
+    if isinstance(answer, MedloupeError):
         if json:
             print_json({"file": file, "error": str(answer)})
         else:
@@ -216,6 +232,17 @@ def print_prediction(file: str, answer: Prediction | ImageError, *, json: bool, 
     for label, p in ranked:
         bar = "█" * round(p * 20)
         typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
+    if answer.ecg is not None:
+        from medloupe.ecgreading import words
+
+        typer.echo(f"  {words(answer.ecg, {})}")
+        for note in answer.ecg.notes:
+            typer.echo(f"  {note}")
+    for moved in answer.inputs or ():
+        said = f"{moved.name} {moved.value}" if moved.value else f"{moved.name} is not given"
+        label = ranked[0][0]
+        by = moved.toward(label, several=several)
+        typer.echo(f"  {by:+6.2f}  {'for' if by >= 0 else 'against'} {label}: {said}")
 
 
 def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:

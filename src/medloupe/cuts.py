@@ -92,7 +92,7 @@ def fitted_pixels(
             def start() -> Callable[[list[int]], int]:
                 def work(taken: list[int]) -> int:
                     for i in taken:
-                        pixels[i] = load(features.data.records[i].image, size)
+                        pixels[i] = load(features.data.records[i].picture, size)
                     return len(taken)
 
                 return work
@@ -176,7 +176,7 @@ def _fill(
             last, plain = -1, pixels[0]
             for slot, (i, v) in enumerate(taken):
                 if i != last:
-                    last, plain = i, load(records[i].image, size)
+                    last, plain = i, load(records[i].picture, size)
                 rng = np.random.default_rng([v, *features.digests[i][:8]])
                 pixels[slot] = view(plain, allowed, rng) if v else plain
             (cut,) = run(network, ["cut"], pixels[: len(taken)])  # the stages above do not run

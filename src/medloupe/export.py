@@ -6,7 +6,7 @@ The graph is the backbone's, cut down to what the answer needs, and the head on 
                           └───▶ 1×1 Conv(head.weight, no bias) ─▶ heatmap
 
 Since `embedding` is the mean of `map` over its places, mean(heatmap) + bias is the logit: the heat map is an exact
-decomposition, not an estimate.
+decomposition, not an estimate. What a model reads beside the picture is added: logits + clinical·Wcᵀ + notes·Wnᵀ.
 """
 
 from __future__ import annotations
@@ -18,37 +18,45 @@ import math
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.cardcheck import card_fault
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.filecard import CARD_KEY, FORMAT_KEY, NOVELTY_KEY, card_fault, novelty_in
+from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
 from medloupe.files import sync_folder
-from medloupe.model import CARD_FORMAT, Model
+from medloupe.model import CARD_FORMAT, Model, probabilities
 from medloupe.modelfile import (
+    CLINICAL,
+    CLINICAL_WEIGHT,
     HEAD_BIAS,
     HEAD_WEIGHT,
     HEATMAP_TOLERANCE,
     INPUT,
+    NOTES,
+    NOTES_WEIGHT,
     OUTPUTS,
     body,
     check,
-    generated_images,
+    extras_weights,
+    generated,
+    generated_extras,
     heatmap_gap,
+    inputs_of,
 )
 from medloupe.tails import merged
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 PARITY = 1e-4  # largest difference of a probability, in single precision
 PARITY_SMALL = 0.01  # the same in fewer bits
 BATCH = 8  # images at once in the parity check
 _WEIGHTS = 64  # numbers from which a tensor is taken for weights; shapes and scales have fewer
 _KERNEL, _KERNEL_SHAPE = "head.kernel", "head.kernel_shape"
+_OF_EXTRAS = (CLINICAL, NOTES, CLINICAL_WEIGHT, NOTES_WEIGHT, "head.logits", "clinical.logits", "notes.logits")
 
 
 def write_onnx(
@@ -56,19 +64,21 @@ def write_onnx(
 ) -> float:
     """Write model as one ONNX file; returns the largest difference of a probability to the training path.
 
-    check_images: uint8 (n, S, S, 3) on which both must agree within tolerance (default: three generated images, and
-    PARITY). The same model always gives the same bytes. The file appears under its name only after it was flushed to
-    the disk, read back through all checks of modelfile, and compared in a fresh session.
+    check_images: examples as the backbone takes them, uint8 (n, S, S, 3) or float32 (n, L, T), on which both must agree
+    within tolerance (default: three generated ones, and PARITY). The same model always gives the same bytes. The file
+    appears under its name only after it was flushed to the disk, read back through all checks of modelfile, and
+    compared in a fresh session.
 
     Raises ParityError when the two disagree, BackboneError when the backbone's file is missing or not of the contract,
     ModelFileError when the parts do not fit together or the file cannot be written (nothing is left then), ValueError
     when check_images has another shape or type.
     """
     path = Path(path)
-    size = model.backbone.card.input_size
-    images = generated_images(size) if check_images is None else check_images
-    if images.dtype != np.uint8 or images.ndim != 4 or not len(images) or images.shape[1:] != (size, size, 3):
-        raise ValueError(f"check_images must be uint8 (n, {size}, {size}, 3), not {images.dtype} {images.shape}.")
+    shape, kind = model.backbone.card.input_shape, np.float32 if model.backbone.card.modality == "ecg" else np.uint8
+    images = generated(model.backbone.card) if check_images is None else check_images
+    if images.dtype != kind or not images.ndim or not len(images) or images.shape[1:] != shape:
+        wanted = f"{np.dtype(kind)} (n, {', '.join(map(str, shape))})"
+        raise ValueError(f"check_images must be {wanted}, not {images.dtype} {images.shape}.")
     data = build(model).SerializeToString(deterministic=True)
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder.", "Give the name of a file in it, such as model.onnx.")
@@ -105,6 +115,8 @@ def build(model: Model) -> ModelProto:
             f" {base.name} need ({k}, {d}) and ({k},).",
             "Train the head again on embeddings of this backbone.",
         )
+    if model.extras is not None and len(model.extras.weight) != k:
+        raise ModelFileError(f"The extras weigh {len(model.extras.weight)} labels; the model has {k}.", "Train again.")
     card = _card(model)
     out = _backbone_body(model)
     if (model.card.get("precision") or {}).get("precision") == "fp16":
@@ -124,22 +136,41 @@ def build(model: Model) -> ModelProto:
         last = helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1)
     graph.node.extend(
         (
-            helper.make_node("Gemm", ["embedding", HEAD_WEIGHT, HEAD_BIAS], ["logits"], name="logits", transB=1),
+            *_logits(graph, extras_weights(model.extras)),
             last,
             helper.make_node("Reshape", [HEAD_WEIGHT, _KERNEL_SHAPE], [_KERNEL], name=_KERNEL),
             helper.make_node("Conv", ["map", _KERNEL], ["heatmap"], name="heatmap", kernel_shape=[1, 1]),
         )
     )
-    s = base.input_size
-    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", s, s, 3]))
+    for name, shape in inputs_of(base, model.extras):
+        kind = TensorProto.UINT8 if name == INPUT else TensorProto.FLOAT
+        graph.input.append(helper.make_tensor_value_info(name, kind, ["N", *shape]))
     for name, dims in zip(OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))
     out.producer_name, out.producer_version = "medloupe", __version__
     properties = {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)}
     if model.novelty is not None:
         properties[NOVELTY_KEY] = json.dumps(model.novelty.as_json())
+    if model.extras is not None:
+        properties[EXTRAS_KEY] = json.dumps(model.extras.as_json(), ensure_ascii=False, sort_keys=True, allow_nan=False)
     helper.set_model_props(out, properties)
     return out
+
+
+def _logits(graph: GraphProto, weights: Mapping[str, np.ndarray]) -> list[NodeProto]:
+    """The nodes that make `logits`, of the embedding and the extras; weights: of these, which are added to graph."""
+    from onnx import helper, numpy_helper
+
+    parts = ["head.logits"] if weights else ["logits"]
+    nodes = [helper.make_node("Gemm", ["embedding", HEAD_WEIGHT, HEAD_BIAS], parts[:1], name=parts[0], transB=1)]
+    for name, weight in weights.items():
+        graph.initializer.append(numpy_helper.from_array(weight, name))
+        given = name.partition(".")[0]
+        nodes.append(helper.make_node("Gemm", [given, name], [f"{given}.logits"], name=f"{given}.logits", transB=1))
+        parts.append(f"{given}.logits")
+    if weights:
+        nodes.append(helper.make_node("Sum", parts, ["logits"], name="logits"))
+    return nodes
 
 
 def _halve(model: ModelProto) -> None:
@@ -167,9 +198,8 @@ def _card(model: Model) -> str:
     JSON has no "not a number": a figure that could not be computed is written as null.
     """
     base = model.backbone
-    own = {k: v for k, v in asdict(base.card).items() if k not in ("file", "weights", "extra")}  # of this machine only
     said = model.card.get("backbone")
-    described = {**(said if isinstance(said, Mapping) else {}), **own, "sha256": base.sha256}
+    described = {**(said if isinstance(said, Mapping) else {}), **base.as_json()}
     card = _plain({**model.card, "backbone": described})
     fault = card_fault(card)
     if not fault and card["task"] != model.head.task:
@@ -211,7 +241,7 @@ def _backbone_body(model: Model) -> ModelProto:
             "The contract stands at the top of medloupe/backbones.py.",
         )
     taken = {*made, *(t.name for t in out.graph.initializer)}
-    ours = {*OUTPUTS, HEAD_WEIGHT, HEAD_BIAS, _KERNEL, _KERNEL_SHAPE} - {"embedding"}
+    ours = {*OUTPUTS, HEAD_WEIGHT, HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS} - {"embedding"}
     if clash := taken & ours:
         raise BackboneError(
             f"The backbone {path} uses the names {', '.join(sorted(clash))}, which belong to the head.", "Rename them."
@@ -225,13 +255,22 @@ def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> f
     from medloupe.runtime import run, session
 
     ours, theirs = session(path), Network(model.backbone, model.tail)
+    wanted = ("probabilities", "logits", "heatmap")
+    (first, _), *more = inputs_of(model.backbone.card, model.extras)
     worst = gap = 0.0
     # The first image goes alone: a graph with a fixed number of images would not survive both.
     for at in (slice(0, 1), *(slice(i, i + BATCH) for i in range(1, len(images), BATCH))):
-        p, logits, heatmap = run(ours, ("probabilities", "logits", "heatmap"), images[at])
-        expected = model.head.probabilities(theirs.see(images[at]).embedding)
-        worst = float(np.fmax(worst, _or_infinite(np.abs(p - expected).max())))
-        gap = float(np.fmax(gap, _or_infinite(heatmap_gap(model.head.bias, logits, heatmap))))
+        alone = model.head.logits(theirs.see(images[at]).embedding)
+        answers = [(np.zeros_like(alone), run(ours, wanted, images[at]))]
+        if model.extras is not None:
+            clinical, notes = generated_extras(model.extras, len(alone))
+            values = {CLINICAL: clinical, NOTES: notes}
+            feed = {first: images[at], **{name: values[name] for name, _ in more}}
+            answers.append((model.extras.logits(clinical, notes), run(ours, wanted, feed)))
+        for added, (p, logits, heatmap) in answers:
+            expected = probabilities(alone + added, model.head.task)
+            worst = float(np.fmax(worst, _or_infinite(np.abs(p - expected).max())))
+            gap = float(np.fmax(gap, _or_infinite(heatmap_gap(model.head.bias + added, logits, heatmap))))
     if worst > tolerance:
         raise ParityError(
             f"The exported file and the training path differ by {worst:.2g} in a probability; at most {tolerance:g}"

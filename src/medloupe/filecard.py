@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 import os
 import stat
-from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from medloupe.cardcheck import card_fault
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import Novelty, of_levels
 from medloupe.wire import BYTES, MAX_FIELDS, fields
 
+if TYPE_CHECKING:
+    from medloupe.extras import Extras
+
 CARD_KEY, FORMAT_KEY, NOVELTY_KEY = "medloupe.card", "medloupe.format", "medloupe.novelty"
+EXTRAS_KEY = "medloupe.extras"
 MAX_BYTES = 512 * 2**20  # 70 times the usual file; while it is checked it is in memory several times
 MAX_CARD = 16 * 2**20  # a card takes 30 kB, and 11 bytes more for every training image it remembers
 MAX_NOVELTY = 2**20  # characters; it takes 40,000
-MAX_LABELS = 10_000
+MAX_EXTRAS = 8 * 2**20  # characters; notes of 32 dimensions take 800,000
 METADATA_PROPS = 14  # number of the field in onnx.ModelProto; 1 and 2 are key and value within
 
 _EXPORT = "Any other ONNX classifier must first be trained and exported by medloupe, which writes what is missing."
@@ -170,6 +173,32 @@ def novelty_in(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | N
     return novelty
 
 
+def extras_in(data: bytes, card: Mapping[str, Any], called: str) -> Extras | None:
+    """What the model in the bytes of a file reads beside the picture, None where that is nothing.
+
+    card: the checked one of the file. Raises NotOurModelError when it is damaged or belongs to other labels,
+    UnsafeModelError when it is larger than MAX_EXTRAS.
+    """
+    found = _metadata(memoryview(data)).get(EXTRAS_KEY)
+    if not found:
+        return None
+    if len(found[0]) > MAX_EXTRAS:
+        raise UnsafeModelError(
+            f"{called}: its {EXTRAS_KEY} has {len(found[0]):,} bytes; the limit is {MAX_EXTRAS:,}.", _EXPORT
+        )
+    from medloupe.extras import Extras
+
+    try:
+        entry = json.loads(str(found[0], "utf-8"))
+        json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()  # as for the card: what can be sent on
+        extras = Extras.from_json(entry)
+        if len(extras.weight) != len(card["labels"]):
+            raise ValueError(f"it weighs {len(extras.weight)} labels, the card has {len(card['labels'])}")
+    except (ValueError, RecursionError) as error:
+        raise NotOurModelError(f"{called}: its {EXTRAS_KEY} cannot be used: {error}.", _EXPORT) from error
+    return extras
+
+
 def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
     """Values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
     found: dict[str, list[memoryview]] = {}
@@ -178,102 +207,9 @@ def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
         if number == METADATA_PROPS and kind == BYTES:
             entry = data[begin:end]
             pair = {n: entry[b:e] for n, k, b, e in islice(fields(entry), MAX_FIELDS) if k == BYTES}
-            for key in (CARD_KEY, FORMAT_KEY, NOVELTY_KEY):
+            for key in (CARD_KEY, FORMAT_KEY, NOVELTY_KEY, EXTRAS_KEY):
                 if pair.get(1) == key.encode():
                     found.setdefault(key, []).append(pair.get(2, memoryview(b"")))
     if next(parts, None):
         raise ValueError("too many fields")
     return found
-
-
-def card_fault(card: object) -> str:
-    """What of a card cannot be relied on, as the end of a sentence ("has no labels"), or "" when it is sound."""
-    if not isinstance(card, Mapping):
-        return "is not an object"
-    required = ("name", "task", "labels", "backbone")
-    if missing := [key for key in required if key not in card]:
-        return f"has no {', '.join(missing)}"
-    if not _is_text(card["name"]):
-        return "has no proper name"
-    if card["task"] not in ("multiclass", "multilabel"):
-        return f"has the task {str(card['task'])[:40]!r}, neither multiclass nor multilabel"
-    labels = card["labels"]
-    if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(_is_text, labels)):
-        return f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty"
-    label, times = Counter(labels).most_common(1)[0]
-    if times > 1:
-        return f"names the label {label!r} twice"
-    if not (card.get("version") is None or _is_whole(card["version"])):
-        return "has a version that is no whole number"
-    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels)) or _parts_fault(card)
-
-
-def _parts_fault(card: Mapping[str, Any]) -> str:
-    """What every answer and every list of models relies on."""
-    for key in ("decision", "metrics", "data"):
-        if not isinstance(card.get(key), Mapping | None):
-            return f"has a {key!r} that is no object"
-    weights = (card.get("decision") or {}).get("weights")
-    if not isinstance(weights, Mapping | None) or not all(_is_number(w) for w in (weights or {}).values()):
-        return "has weights of its decision that are no numbers"
-    if not (card.get("top_shown") is None or _is_whole(card["top_shown"])):
-        return "has a 'top_shown' that is no whole number"
-    limits = card.get("limits")
-    if limits is not None and not (isinstance(limits, list) and all(isinstance(text, str) for text in limits)):
-        return "has 'limits' that are no list of texts"
-    return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _backbone_fault(entry: object) -> str:
-    if not isinstance(entry, Mapping):
-        return "does not describe its backbone"
-    texts, numbers, lists = (
-        ("name", "source", "licence", "sha256"),
-        ("input_size", "dimension"),
-        ("places", "cut"),
-    )
-    for key, good in (*((k, _is_text) for k in texts), *((k, _is_whole) for k in numbers)):
-        if not good(entry.get(key)):
-            return f"lacks a proper {key!r} of its backbone"
-    for key, length in zip(lists, (2, 3), strict=True):
-        value = entry.get(key)
-        if not isinstance(value, list) or len(value) != length or not all(map(_is_whole, value)):
-            return f"lacks a proper {key!r} of its backbone"
-    levels = entry.get("levels")
-    if not isinstance(levels, list) or not all(map(_is_whole, levels)) or sum(levels) != entry["dimension"]:
-        return "lacks proper 'levels' of its backbone, which add up to its dimension"
-    # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
-    if any(c in entry["name"] for c in "/\\:") or entry["name"].endswith(".onnx"):
-        return "names a path as its backbone"
-    return ""
-
-
-def _rows_fault(rows: object, labels: set[str]) -> str:
-    """Operating points are applied to every answer, so they must be numbers of labels that exist."""
-    if rows is None:
-        return ""
-    for row in rows if isinstance(rows, list) else [None]:
-        point = row.get("operating_point") if isinstance(row, Mapping) else None
-        if not isinstance(row, Mapping) or not isinstance(point, Mapping) or str(row.get("label")) not in labels:
-            return "has a row in per_label without a known label or an operating point"
-        threshold = point.get("threshold")
-        if isinstance(threshold, bool) or not (threshold is None or isinstance(threshold, int | float)):
-            return f"has an operating point of {row['label']!r} that is no number"
-    return ""
-
-
-def _is_text(value: object) -> bool:
-    """Text with something in it, short, without control characters (joiners of Indic and Arabic scripts are fine)."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value.strip()) <= len(value) <= 1000
-        and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
-    )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

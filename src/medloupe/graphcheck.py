@@ -4,7 +4,7 @@ Each rule closes one way in which a small file harms the machine that opens it:
 
 - other files: tensors kept outside the file;
 - other code: operators outside the ONNX standard, functions, training parts;
-- no end: control flow (If, Loop, Scan), which a classifier of images does not need;
+- no end: control flow (If, Loop, Scan), which a classifier does not need; recurrent layers end with their input;
 - memory: a few bytes that become gigabytes, in the parser (counted fields), in a tensor (its size against its bytes)
   or in a computation (every intermediate has a size known from the graph, and all of them together a limit);
 - time: the multiplications of one image are counted from the same sizes.
@@ -35,6 +35,7 @@ STANDARD = ("", "ai.onnx")
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 PRODUCTS = frozenset({"Gemm", "MatMul"})
 POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 _OTHERS = """
 Abs Add And Cast Ceil Clip Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity
 LeakyRelu Less LessOrEqual Log LogSoftmax Max Mean Min Mish Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu
@@ -45,7 +46,7 @@ Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather Pad Reshape S
 Squeeze Tile Transpose Unsqueeze
 DequantizeLinear QuantizeLinear
 """
-OPERATORS = CONVOLUTIONS.union(PRODUCTS, POOLS, _OTHERS.split())
+OPERATORS = CONVOLUTIONS.union(PRODUCTS, POOLS, RECURRENT, _OTHERS.split())
 
 _EXPORT = "Only load models exported by medloupe, from a source you trust."
 
@@ -254,6 +255,9 @@ def _work(node: NodeProto, shapes: Mapping[str, Sequence[int]], made: int) -> in
         return weights * (read[0] if node.op_type == "ConvTranspose" else made)
     if node.op_type in PRODUCTS:
         return math.isqrt(read[0] * read[1] * made) + 1  # (m, k) by (k, n) gives the square of m * k * n
+    if node.op_type in RECURRENT:
+        steps = math.prod(inputs[0][:2])  # of one example, whichever of the two axes is time
+        return steps * (read[1] + read[2]) + made
     if node.op_type in POOLS:
         return made * math.prod(max(k, 1) for a in node.attribute if a.name == "kernel_shape" for k in a.ints)
     return made + sum(read)

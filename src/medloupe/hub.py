@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,9 @@ def hub_backbone(reference: str) -> Backbone:
     Raises BackboneError when the hub cannot be reached or does not have it, when the folder lacks what is needed, or
     when the network is none that gives a feature map.
     """
-    source = _fetched(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else _local(Path(reference))
-    config = _json(source.folder / _CONFIG, source.name)
-    weights = _weights(source)
+    source = fetched(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local(Path(reference))
+    config = settings_in(source.folder / _CONFIG, source.name)
+    weights = weights_of(source)
     stated = _stated(source)
     licence = licence_of(source.folder)
     key = hashlib.sha256(repr((METHOD, source.name, source.words, licence, stated, config)).encode())
@@ -114,18 +114,21 @@ def _make(
         ) from e
 
 
-def _local(folder: Path) -> Source:
+def local(folder: Path) -> Source:
+    """The files of a folder. Raises BackboneError where it is no network's."""
     if not (folder / _CONFIG).is_file():
         raise BackboneError(
             f"The folder {folder} holds no {_CONFIG}.",
-            "A backbone is a folder with config.json and model.safetensors, as save_pretrained of transformers writes.",
+            "A network is a folder with config.json and model.safetensors, as save_pretrained of transformers writes.",
         )
     name = _clean(folder.resolve().name)
     return Source(folder=folder, name=name, words=f"transformers network of the folder {name}")
 
 
-def _fetched(asked: str) -> Source:
-    """The files of a repository of the hub, from its cache where they are there already."""
+def fetched(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> Source:
+    """The files of a repository of the hub, from its cache where they are there already; cached: from there alone.
+
+    Raises BackboneError."""
     repository, _, revision = asked.partition("@")
     if not _REPOSITORY.fullmatch(repository):
         raise BackboneError(
@@ -137,10 +140,14 @@ def _fetched(asked: str) -> Source:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
     except ImportError as e:
         raise BackboneError(
-            f"Backbones of the hub need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
+            f"Networks of the hub need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
         ) from e
     try:
-        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=_WANTED))
+        folder = Path(
+            snapshot_download(
+                repository, revision=revision or None, allow_patterns=list(wanted), local_files_only=cached
+            )
+        )
     except GatedRepoError as e:
         raise BackboneError(
             f"{repository} on the Hugging Face hub is only given to those who agree to its terms.",
@@ -152,10 +159,12 @@ def _fetched(asked: str) -> Source:
             "Check the spelling: OWNER/NAME, optionally @REVISION.",
         ) from e
     except Exception as e:  # of the network, of several libraries
+        if cached:
+            raise BackboneError(f"{asked} was not downloaded yet.", f"Run: hf download {repository}") from e
         raise BackboneError(
             f"{repository} cannot be fetched: the Hugging Face hub cannot be reached from here"
             f" ({type(e).__name__}), and it was not fetched before.",
-            "Download its files (config.json, model.safetensors, preprocessor_config.json) elsewhere, copy them into a"
+            "Download its files (config.json, model.safetensors and those beside them) elsewhere, copy them into a"
             " folder, and give its path.",
         ) from e
     if not (folder / _CONFIG).is_file():
@@ -170,7 +179,8 @@ def _clean(name: str) -> str:
     return re.sub(r"[^\w.+-]", "-", name).strip(".-")[:80].removesuffix(".onnx") or "network"
 
 
-def _weights(source: Source) -> list[Path]:
+def weights_of(source: Source) -> list[Path]:
+    """The files of its weights. Raises BackboneError where there are none in safetensors, or too many bytes."""
     found = sorted(p for p in source.folder.glob(_WEIGHTS) if p.is_file())
     if not found:
         others = sorted(p.name for p in source.folder.iterdir() if p.suffix in (".bin", ".h5", ".pt", ".pth", ".ckpt"))
@@ -179,11 +189,11 @@ def _weights(source: Source) -> list[Path]:
             + (f"; {others[0]} is not read, since such files may run code when opened." if others else "."),
             "Convert it with save_pretrained of transformers on a machine where you trust the file."
             if others
-            else "A backbone is a folder with config.json and model.safetensors.",
+            else "A network is a folder with config.json and model.safetensors.",
         )
     if (total := sum(p.stat().st_size for p in found)) > MOST_BYTES:
         raise BackboneError(
-            f"{source.name} has {total / 1e9:.1f} GB of weights; up to {MOST_BYTES / 1e9} fit into one ONNX file.",
+            f"{source.name} has {total / 1e9:.1f} GB of weights; up to {MOST_BYTES / 1e9} GB are taken.",
             "Choose a smaller network of its kind.",
         )
     return found
@@ -194,13 +204,14 @@ def _stated(source: Source) -> dict[str, Any]:
     for name in _PROCESSORS:
         path = source.folder / name
         if path.is_file():
-            said = _json(path, source.name)
+            said = settings_in(path, source.name)
             inner = said.get("image_processor")
             return inner if isinstance(inner, dict) else said
     return {}
 
 
-def _json(path: Path, called: str) -> dict[str, Any]:
+def settings_in(path: Path, called: str) -> dict[str, Any]:
+    """A JSON object in a file. Raises BackboneError."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as e:

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,10 @@ def export(folder: Path, given: Pixels, called: str) -> Exported:
     called: its name for messages. Raises BackboneError where it is none, is of a kind that gives no map, or does not
     export; nothing of the folder is run as code, and no pickled weights are read.
     """
-    torch = _imported()
-    with _quietly(), torch.no_grad():
-        network = _load(folder, called)
+    torch = imported("onnxscript")  # which the exporter uses
+    with quietly(), torch.no_grad():
+        network = load(folder, called)
+        network = getattr(network, "vision_model", network)
         _plain_pooling(torch, network)
         _fix_positions(torch, network, given.size, called)
         module = _module(torch, network, given, called)
@@ -72,7 +74,7 @@ def export(folder: Path, given: Pixels, called: str) -> Exported:
             model: ModelProto = program.model_proto
         except Exception as e:  # the exporter's errors have no base of their own
             raise BackboneError(
-                f"{called} cannot be written as ONNX: {_first_line(e)}", "Choose another backbone."
+                f"{called} cannot be written as ONNX: {first_line(e)}", "Choose another backbone."
             ) from e
         dims = [tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in model.graph.output]
         _tidy(model, dims[0][1:])
@@ -85,20 +87,22 @@ def export(folder: Path, given: Pixels, called: str) -> Exported:
 # ----------------------------------------------------------------- the network
 
 
-def _imported() -> Any:
+def imported(*more: str) -> Any:
+    """PyTorch, with all that reads networks, and more modules by name. Raises BackboneError where one is missing."""
     try:
-        import onnxscript  # noqa: F401  (the exporter's)
-        import safetensors  # noqa: F401
-        import torch
-        import transformers  # noqa: F401
+        for name in ("safetensors", "transformers", *more):
+            import_module(name)
+        return import_module("torch")
     except ImportError as e:
         raise BackboneError(
-            f"Backbones of `transformers` need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
+            f"Networks of `transformers` need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
         ) from e
-    return torch
 
 
-def _load(folder: Path, called: str) -> torch.nn.Module:
+def load(folder: Path, called: str, kind: str = "vision") -> torch.nn.Module:
+    """The network of a folder in PyTorch, on the CPU. kind: for messages. Raises BackboneError where it does not load,
+    or has not all its weights."""
+    imported()
     from transformers import AutoModel
 
     try:
@@ -112,8 +116,8 @@ def _load(folder: Path, called: str) -> torch.nn.Module:
         )
     except Exception as e:  # OSError, ValueError, KeyError, ImportError, SafetensorError, …
         raise BackboneError(
-            f"transformers cannot load {called}: {_first_line(e)}",
-            "It must be a vision network of a kind that transformers knows without code from the folder.",
+            f"transformers cannot load {called}: {first_line(e)}",
+            f"It must be a {kind} network of a kind that transformers knows without code from the folder.",
         ) from e
     # The pooler is not used here; what else is missing would have random numbers in its place.
     lacking = sorted(k for k in found["missing_keys"] if "pooler" not in k) + [str(k) for k in found["mismatched_keys"]]
@@ -122,7 +126,7 @@ def _load(folder: Path, called: str) -> torch.nn.Module:
             f"The weights of {called} do not fit its config.json: {len(lacking):,} are missing, such as {lacking[0]}.",
             "Copy or download it once more.",
         )
-    return getattr(network, "vision_model", network).float().eval()
+    return network.float().eval()
 
 
 def _plain_pooling(torch: Any, network: torch.nn.Module) -> None:
@@ -164,7 +168,7 @@ def _maps_of(torch: Any, network: Any, x: torch.Tensor, called: str) -> torch.Te
         out = network(pixel_values=x, return_dict=True).last_hidden_state
     except Exception as e:
         raise BackboneError(
-            f"{called} cannot be asked for a feature map of pictures of {x.shape[-1]} pixels: {_first_line(e)}",
+            f"{called} cannot be asked for a feature map of pictures of {x.shape[-1]} pixels: {first_line(e)}",
             "Choose a vision network: ConvNeXt, ResNet, RegNet, ViT, DINOv2, Swin, …",
         ) from e
     if not isinstance(out, torch.Tensor) or out.ndim not in (3, 4):
@@ -291,7 +295,7 @@ def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without progress bars and warnings of the libraries; all as it was afterwards."""
     from transformers.utils import logging as theirs
 
@@ -311,5 +315,5 @@ def _quietly() -> Iterator[None]:
             theirs.enable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

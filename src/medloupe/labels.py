@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _HEALTHY = re.compile(
     r"^(no|not|non)[\s_-]|(?<!ab)normal|healthy|negative|uninfected|benign|control|no.?finding|others?$"
-    r"|^(none|absent|0|false|no)$",
+    r"|^(norm|none|absent|0|false|no)$",
     re.IGNORECASE,
 )
 

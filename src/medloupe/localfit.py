@@ -10,6 +10,7 @@ import numpy as np
 
 from medloupe.evaluate import Judged
 from medloupe.features import Features
+from medloupe.given import stated_by
 from medloupe.model import Model, probabilities
 from medloupe.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
 from medloupe.rules import Rules
@@ -79,7 +80,8 @@ def fitted(
     rows: int (n,) of the features; targets: (n, K) of 1/0/NaN, groups: int (n,), of these rows.
     """
     task, rules = model.card["task"], Rules.of(model.card)
-    logits = model.head.logits(features.embeddings[rows])
+    beside = stated_by(model, [features.data.records[i] for i in rows])
+    logits = model.head.logits(features.embeddings[rows]) + beside.logits
     kind, candidates = choose(logits, targets, groups, task=task, seed=seed)
     calibration = fit(logits, targets, groups, task=task, kind=kind)
     strength = float((model.card.get("decision") or {}).get("strength") or 0)
@@ -109,7 +111,8 @@ def fitted(
         p[part.repeat, part.own] = own
         flags[part.repeat, part.own] = own >= np.where(np.isnan(limits), np.inf, limits)
         answers[part.repeat, part.own] = (own * made.weights(rules.weights, strength)).argmax(1)
-    changed = calibration.folded(model.head).probabilities(features.embeddings[rows])
+    moved = np.asarray(beside.logits * calibration.scale, np.float32)
+    changed = probabilities(calibration.folded(model.head).logits(features.embeddings[rows]) + moved, task)
     return Fitting(
         model=model,
         features=features,

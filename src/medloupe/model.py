@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from medloupe.errors import NotAnImageError
+
 if TYPE_CHECKING:
     from medloupe.backbones import Backbone
+    from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.records import Prediction
+    from medloupe.signals import Signal
     from medloupe.tails import Tail
 
 CARD_FORMAT = 1
@@ -56,6 +60,7 @@ class Model:
     onnx: the self-contained file it came from or was written to, if any.
     novelty: what its training images look like, by which others are refused; None where it was trained on too few
     or refuses nothing. tail: the backbone's upper stages as tuned for this model, or None.
+    extras: what it reads beside the picture or signal (clinical columns, notes), or None.
     """
 
     backbone: Backbone
@@ -65,6 +70,7 @@ class Model:
     onnx: Path | None = None
     novelty: Novelty | None = None
     tail: Tail | None = None
+    extras: Extras | None = None
 
     @property
     def name(self) -> str:
@@ -83,14 +89,24 @@ class Model:
         """Whether the network, and not the head alone, was trained on the model's images."""
         return self.tail is not None or (self.card.get("finetuning") or {}).get("winner") in ("tail", "full")
 
-    def predict(self, image: str | Path | np.ndarray, *, heatmap: bool = False) -> Prediction:
-        """The answer to one image (a file, or uint8 (h, w) or (h, w, 3) pixels).
+    def predict(
+        self, image: str | Path | np.ndarray | Signal, given: Mapping[str, str] | None = None, *, heatmap: bool = False
+    ) -> Prediction:
+        """The answer to one image (a file, or uint8 (h, w) or (h, w, 3) pixels), or of a model of ECGs to one ECG (a
+        file, or a signals.Signal).
 
-        Raises ImageError when the image cannot be read.
+        given: what is known beside it, by the names of the model's inputs. Raises ImageError when the image cannot be
+        read, ClinicalError when a value cannot.
         """
+        if self.backbone.card.modality == "ecg":
+            from medloupe.ecgpredict import EcgPredictor
+
+            return EcgPredictor(self).predict(image, given, heatmap=heatmap)
+        if not isinstance(image, (str, Path, np.ndarray)):
+            raise NotAnImageError(f"{self.name} looks at pictures; an ECG was given.", "Ask a model of ECGs.")
         from medloupe.predict import Predictor
 
-        return Predictor(self).predict(image, heatmap=heatmap)
+        return Predictor(self).predict(image, given, heatmap=heatmap)
 
     def save(self, path: str | Path) -> Model:
         """Write one self-contained ONNX file, checked for parity; returns the model pointing to it."""

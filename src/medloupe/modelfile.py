@@ -1,10 +1,12 @@
 """Reading a self-contained model file, trusting nothing in it.
 
-The file is ONNX: input `image` uint8 (N, S, S, 3); outputs `probabilities` and `logits` float32 (N, K), calibrated,
-`embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON), `medloupe.format` and, where it can
-refuse pictures of another kind, `medloupe.novelty`. It is taken in this order, each step only when the one before
-passed: the file itself, its card (filecard.py), the graph (graphcheck.py), inputs and outputs against the card, what it
-was trained on, the head against its own outputs on generated images.
+The file is ONNX: input `image` uint8 (N, S, S, 3), or `signal` float32 (N, L, T) of ECGs, and where the model reads
+more, `clinical` float32 (N, F) and `notes` float32 (N, M), all zeros where nothing is given; outputs `probabilities`
+and `logits` float32 (N, K), calibrated, `embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON),
+`medloupe.format` and, where it can refuse pictures of another kind, `medloupe.novelty`, where it reads more,
+`medloupe.extras`. It is taken in this order, each step only when the one before passed: the file itself, its card
+(filecard.py), the graph (graphcheck.py), inputs and outputs against the card, what it was trained on, the head against
+its own outputs on generated examples.
 
 `onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy and the standard library.
 """
@@ -20,18 +22,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
-from medloupe.filecard import card_in, novelty_in, read_bytes
+from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
 from medloupe.model import Head, Model, probabilities
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.backbones import Backbone
+    from medloupe.backbones import Backbone, BackboneCard
+    from medloupe.extras import Extras
 
-INPUT = "image"
+INPUT, SIGNAL, CLINICAL, NOTES = "image", "signal", "clinical", "notes"
 OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
 HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
+CLINICAL_WEIGHT, NOTES_WEIGHT = "clinical.weight", "notes.weight"
 HEATMAP_TOLERANCE = 1e-3  # of the logits, or of 1 where they are smaller
 TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
 
@@ -52,16 +56,16 @@ def load(path: str | Path, *, trial: bool = True) -> Model:
     """
     path = Path(path)
     data = read_bytes(path)
-    proto, card, head = check(data, path.name)
+    proto, card, head, extras = check(data, path.name)
     novelty = novelty_in(data, card, path.name)
     if trial:
-        _try(data, head, card, path.name)
+        _try(data, head, extras, card, path.name)
     network = _backbone(proto, path, card["backbone"])
-    return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty)
+    return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty, extras=extras)
 
 
-def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head]:
-    """Graph, card and head in the bytes of a model file, after all checks but the trial. Raises as load does.
+def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, Extras | None]:
+    """Graph, card, head and extras in the bytes of a model file, after all checks but the trial. Raises as load does.
 
     called: the file's name for messages.
     """
@@ -69,8 +73,48 @@ def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head]:
 
     card = card_in(data, called)
     proto = graphcheck.parse(data, called)
-    _check_interface(proto, card, called)
-    return proto, card, _head(proto, card, called)
+    extras = extras_in(data, card, called)
+    _check_interface(proto, card, extras, called)
+    head = _head(proto, card, called)
+    _check_extras(proto, extras, called)
+    return proto, card, head, extras
+
+
+def inputs_of(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tuple[int, ...]]]:
+    """What a model file takes, in order: name and shape of one example."""
+    taken = [(SIGNAL if card.modality == "ecg" else INPUT, card.input_shape)]
+    if extras is not None:
+        widths = ((CLINICAL, extras.clinical_width), (NOTES, extras.notes_width))
+        taken += [(name, (width,)) for name, width in widths if width]
+    return taken
+
+
+def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:
+    """The tensors by which extras are weighed in a graph, float32 (K, F) and (K, M), by name."""
+    if extras is None:
+        return {}
+    split = extras.clinical_width
+    parts = {CLINICAL_WEIGHT: extras.weight[:, :split], NOTES_WEIGHT: extras.weight[:, split:]}
+    return {name: np.ascontiguousarray(part, np.float32) for name, part in parts.items() if part.shape[1]}
+
+
+def generated(card: BackboneCard) -> np.ndarray:
+    """Three examples that are the same everywhere, as the backbone takes them: uint8 (3, S, S, 3) or float32
+    (3, L, T), noise, a sum of sines and zeros, in mV."""
+    if card.modality != "ecg":
+        return generated_images(card.input_size)
+    leads, samples = card.input_shape
+    noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
+    seconds = np.arange(samples) / card.rate
+    waves = sum(np.sin(2 * np.pi * (hertz * seconds + np.arange(leads)[:, None] / 7)) / hertz for hertz in (1, 3, 8))
+    return np.stack([noise, waves, np.zeros_like(noise)]).astype(np.float32)
+
+
+def generated_extras(extras: Extras, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Encoded columns (n, F) and notes (n, M), float32, that are the same everywhere."""
+    rng = np.random.default_rng(1)
+    clinical, notes = (rng.normal(0, 1, (n, width)) for width in (extras.clinical_width, extras.notes_width))
+    return clinical.astype(np.float32), notes.astype(np.float32)
 
 
 def generated_images(size: int) -> np.ndarray:
@@ -82,7 +126,8 @@ def generated_images(size: int) -> np.ndarray:
 
 
 def heatmap_gap(bias: np.ndarray, logits: np.ndarray, heatmap: np.ndarray) -> float:
-    """How far mean over places of heatmap (N, K, h, w) + bias (K,) is from logits (N, K), relative to their size."""
+    """How far mean over places of heatmap (N, K, h, w) + bias (K,) or (N, K) is from logits (N, K), relative to their
+    size."""
     whole = heatmap.mean((2, 3), dtype=np.float64) + bias
     return float(np.max(np.abs(whole - logits) / np.maximum(1, np.abs(logits).max())))
 
@@ -108,23 +153,26 @@ def body(model: ModelProto) -> ModelProto:
 # ------------------------------------------------------------------ interface
 
 
-def _check_interface(model: ModelProto, card: Mapping[str, Any], called: str) -> None:
+def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras | None, called: str) -> None:
     """Inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
     from onnx import TensorProto
 
+    from medloupe.backbones import BackboneCard
+
     base, k = card["backbone"], len(card["labels"])
-    size, d, places = base["input_size"], base["dimension"], base["places"]
+    d, places = base["dimension"], base["places"]
+    taken = inputs_of(BackboneCard.from_json(base), extras)
     wanted: Sequence[tuple[str, int, list[int]]] = (
-        (INPUT, TensorProto.UINT8, [size, size, 3]),
+        *((n, TensorProto.UINT8 if n == INPUT else TensorProto.FLOAT, list(shape)) for n, shape in taken),
         *zip(OUTPUTS, [TensorProto.FLOAT] * 4, ([k], [k], [d], [k, *places]), strict=True),
     )
     values = (*model.graph.input, *model.graph.output)
     names = [v.name for v in values]
-    if len(model.graph.input) != 1 or names != [name for name, _, _ in wanted]:
+    if len(model.graph.input) != len(taken) or names != [name for name, _, _ in wanted]:
         raise NotOurModelError(
             f"{called} takes {', '.join(names[: len(model.graph.input)]) or 'nothing'} and gives"
-            f" {', '.join(names[len(model.graph.input) :])}; a model of medloupe takes {INPUT} and gives"
-            f" {', '.join(OUTPUTS)}.",
+            f" {', '.join(names[len(model.graph.input) :])}; by its card and extras a model of medloupe takes"
+            f" {', '.join(name for name, _ in taken)} and gives {', '.join(OUTPUTS)}.",
             "Export it with `medloupe export`.",
         )
     for value, (name, kind, dims) in zip(values, wanted, strict=True):
@@ -155,22 +203,59 @@ def _head(model: ModelProto, card: Mapping[str, Any], called: str) -> Head:
     return Head(weight=found[0], bias=found[1], task=card["task"])
 
 
-def _try(data: bytes, head: Head, card: Mapping[str, Any], called: str) -> None:
-    """Runs the file on generated images and holds its outputs against its own head."""
+def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None:
+    """The tensors in the graph are those that its extras say."""
+    from onnx import TensorProto, numpy_helper
+
+    tensors = {t.name: t for t in model.graph.initializer}
+    for name, expected in extras_weights(extras).items():
+        tensor = tensors.get(name)
+        if tensor is None or tensor.data_type != TensorProto.FLOAT or list(tensor.dims) != list(expected.shape):
+            raise NotOurModelError(
+                f"{called} has no tensor {name!r} of float32 {list(expected.shape)}.", "Export it with medloupe."
+            )
+        if not np.allclose(numpy_helper.to_array(tensor), expected, rtol=1e-5, atol=1e-7):
+            raise ModelFileError(f"{called}: {name!r} is not what its {EXTRAS_KEY} says.", _DAMAGED)
+
+
+def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
+    """Runs the file on generated examples and holds its outputs against its own head: as if nothing were known but the
+    picture, and with extras."""
+    from medloupe.backbones import BackboneCard
     from medloupe.runtime import run, session
 
-    base = card["backbone"]
-    images = generated_images(base["input_size"])
-    p, logits, embedding, heatmap = run(session(data), OUTPUTS, images)
-    k, n = len(head.bias), len(images)
-    shapes = [(n, k), (n, k), (n, base["dimension"]), (n, k, *base["places"])]
-    if [a.shape for a in (p, logits, embedding, heatmap)] != shapes:
+    opened = session(data)
+    base = BackboneCard.from_json(card["backbone"])
+    examples = generated(base)
+    alone = run(opened, OUTPUTS, examples)
+    added = np.zeros_like(alone[1])
+    _check_answers(alone, added, head, base, called)
+    if extras is None:
+        return
+    clinical, notes = generated_extras(extras, len(examples))
+    (first, _), *more = inputs_of(base, extras)
+    values = {CLINICAL: clinical, NOTES: notes}
+    given = run(opened, OUTPUTS, {first: examples, **{name: values[name] for name, _ in more}})
+    _check_answers(given, extras.logits(clinical, notes), head, base, called)
+    if not all(np.allclose(alone[i], given[i], rtol=1e-4, atol=1e-5) for i in (2, 3)):
+        raise ModelFileError(f"{called}: its embedding or heat map depend on more than the picture.", _DAMAGED)
+
+
+def _check_answers(
+    outputs: Sequence[np.ndarray], added: np.ndarray, head: Head, base: BackboneCard, called: str
+) -> None:
+    """added: float32 (N, K), what the extras add to the logits."""
+    p, logits, embedding, heatmap = outputs
+    n, k = len(added), len(head.bias)
+    shapes = [(n, k), (n, k), (n, base.dimension), (n, k, *base.places)]
+    if [a.shape for a in outputs] != shapes:
         raise ModelFileError(f"{called} gives other sizes for several images than it declares.", _DAMAGED)
-    if not all(np.isfinite(a).all() for a in (p, logits, embedding, heatmap)):
+    if not all(np.isfinite(a).all() for a in outputs):
         raise ModelFileError(f"{called} answers with values that are no numbers.", _DAMAGED)
     with np.errstate(over="ignore"):
-        apart = np.abs(np.stack([head.probabilities(embedding), probabilities(logits, head.task)]) - p).max()
-    if not (apart <= TRIAL_TOLERANCE and heatmap_gap(head.bias, logits, heatmap) <= 10 * HEATMAP_TOLERANCE):
+        explained = probabilities(head.logits(embedding) + added, head.task)
+        apart = np.abs(np.stack([explained, probabilities(logits, head.task)]) - p).max()
+    if not (apart <= TRIAL_TOLERANCE and heatmap_gap(head.bias + added, logits, heatmap) <= 10 * HEATMAP_TOLERANCE):
         raise ModelFileError(
             f"{called} contradicts itself: its head, its probabilities and its heat map do not belong together.",
             _DAMAGED,

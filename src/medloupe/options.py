@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.errors import DataError, did_you_mean
+from medloupe.notes import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
     from medloupe.tails import Tail
+    from medloupe.textnet import TextNet
 
 HOW = ("none", "tail", "full", "auto")
 MINUTES = 15.0  # that `auto` may take where nothing is said
@@ -19,7 +21,11 @@ class Options:
     """seed: of all randomness. sensitivity: at which the operating point of each label is set. finetune: one of HOW.
     minutes: that fine-tuning may take (None: `auto` MINUTES, the others as long as they need). start: a tail to go on
     from. search: whether to look for a better recipe within the minutes. scratch: whether to train the same network
-    from random weights beside it, to compare. Raises DataError for values that make no sense."""
+    from random weights beside it, to compare. clinical: columns to read beside the picture, ("all",) for all that pass
+    the leak probe, () for none, None for what the reader proposes. notes: column of free text. notes_model: the network
+    that reads it; None for its letters. mask: words to blank in it; None for those found to state the label.
+    keep_leaks: whether columns that name the answer are used all the same.
+    Raises DataError for values that make no sense."""
 
     seed: int = 0
     sensitivity: float = 0.9
@@ -28,6 +34,11 @@ class Options:
     start: Tail | None = None
     search: bool = False
     scratch: bool = False
+    clinical: tuple[str, ...] | None = None
+    notes: str | None = None
+    notes_model: TextNet | None = None
+    mask: tuple[str, ...] | None = None
+    keep_leaks: bool = False
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.sensitivity < 1:
@@ -43,9 +54,20 @@ class Options:
             raise DataError(f"{self.minutes:g} minutes make no sense.", "Give for example --minutes 15.")
         if self.search and self.finetune not in ("tail", "full"):
             raise DataError("A search tries recipes of fine-tuning.", "Add --finetune tail or full.")
+        if self.notes_model is not None and self.notes is None:
+            raise DataError("A network is to read notes, and none are given.", "Name their column with --notes.")
+        if self.mask is not None and self.notes is None:
+            raise DataError("Words are masked in notes, and none are to be read.", "Name their column with --notes.")
+        if self.mask and (len(self.mask) > MOST_MASKS or max(map(len, self.mask)) > LONGEST_MASK):
+            raise DataError(
+                f"At most {MOST_MASKS} words of at most {LONGEST_MASK} letters can be masked.",
+                "Use * for any letters: *covid* masks every word that holds it.",
+            )
 
     @property
     def key(self) -> tuple[object, ...]:
         """All that the outcome depends on."""
         start = self.start.sha256 if self.start else ""
-        return self.seed, self.sensitivity, self.finetune, self.minutes, start, self.search, self.scratch
+        reader = (self.notes_model.sha256, self.notes_model.words) if self.notes_model else ()
+        extras = self.clinical, self.notes, reader, self.mask, self.keep_leaks
+        return self.seed, self.sensitivity, self.finetune, self.minutes, start, self.search, self.scratch, extras

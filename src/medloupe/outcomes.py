@@ -17,6 +17,7 @@ import numpy as np
 from medloupe import __version__
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.errors import StoreError
+from medloupe.extras import Extras
 from medloupe.features import Scan
 from medloupe.files import write_atomically
 from medloupe.model import Head
@@ -33,7 +34,7 @@ METHOD = 2  # raise when the method changes what comes out of the same data
 class Outcome:
     """What training gives, apart from names and dates: the head, the report's card, curves and examples, and the
     predictions that its figures come from. novelty: None with too few images. network: the ONNX file of a tuned tail or
-    of a whole tuned network, with `whole`; b"" without fine-tuning."""
+    of a whole tuned network, with `whole`; b"" without fine-tuning. extras: what the model reads beside the picture."""
 
     head: Head
     novelty: Novelty | None
@@ -41,6 +42,7 @@ class Outcome:
     evidence: Evidence
     network: bytes = b""
     whole: bool = False
+    extras: Extras | None = None
 
     def parts(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
         """The backbone and tail of the model, their files under home."""
@@ -102,6 +104,7 @@ def read_outcome(path: Path) -> Outcome | None:
                 evidence=Evidence.from_bytes(stored["evidence"].tobytes()),
                 network=stored["network"].tobytes(),
                 whole=bool(stored["whole"]),
+                extras=Extras.from_json(json.loads(stored["extras"].tobytes())) if "extras" in stored else None,
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
         return None
@@ -110,6 +113,7 @@ def read_outcome(path: Path) -> Outcome | None:
 def write_outcome(path: Path, outcome: Outcome) -> None:
     """Keep an outcome. Raises StoreError when the disk is full."""
     out = io.BytesIO()
+    extras = json.dumps(outcome.extras.as_json()).encode() if outcome.extras else b""
     arrays: Mapping[str, Any] = {
         "weight": outcome.head.weight,
         "bias": outcome.head.bias,
@@ -118,6 +122,7 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
         "network": np.frombuffer(outcome.network, np.uint8),
         "whole": np.array(outcome.whole),
         **(outcome.novelty.as_arrays() if outcome.novelty else {}),
+        **({"extras": np.frombuffer(extras, np.uint8)} if extras else {}),
     }
     np.savez(out, allow_pickle=False, **arrays)
     try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,11 @@ from medloupe.errors import StoreError
 from medloupe.model import Head
 from medloupe.novelty import Novelty
 from medloupe.tails import Tail
+
+if TYPE_CHECKING:
+    from medloupe.extras import Extras
+
+_EXTRAS = "extras"
 
 
 def backbone_bytes(backbone: Backbone) -> bytes:
@@ -35,18 +41,27 @@ def tail_bytes(tail: Tail) -> bytes:
     return data
 
 
-def head_bytes(head: Head, novelty: Novelty | None) -> bytes:
-    """Head and novelty as one .npz; a model without novelty gives the bytes that it always gave."""
+def head_bytes(head: Head, novelty: Novelty | None, extras: Extras | None = None) -> bytes:
+    """Head, novelty and extras as one .npz; a model without the latter two gives the bytes that it always gave."""
     out = io.BytesIO()
     more: dict[str, Any] = {} if novelty is None else novelty.as_arrays()
+    if extras is not None:
+        text = json.dumps(extras.as_json(), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        more[_EXTRAS] = np.frombuffer(text.encode(), np.uint8)
     np.savez(out, weight=head.weight, bias=head.bias, **more)
     return out.getvalue()
 
 
-def read_head(data: bytes, task: Any) -> tuple[Head, Novelty | None]:
+def read_head(data: bytes, task: Any) -> tuple[Head, Novelty | None, Extras | None]:
     """What head_bytes wrote."""
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return Head(weight=stored["weight"], bias=stored["bias"], task=task), Novelty.from_arrays(stored)
+        head = Head(weight=stored["weight"], bias=stored["bias"], task=task)
+        extras = None
+        if _EXTRAS in stored:
+            from medloupe.extras import Extras
+
+            extras = Extras.from_json(json.loads(stored[_EXTRAS].tobytes()))
+        return head, Novelty.from_arrays(stored), extras
 
 
 def read_backbone(entry: Mapping[str, Any], path: Path, sha256: str) -> Backbone:

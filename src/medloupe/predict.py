@@ -8,21 +8,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.errors import ImageError
+from medloupe.errors import ClinicalError, ImageError
 from medloupe.images import load
 from medloupe.model import Model, probabilities
 from medloupe.network import Network, seen
-from medloupe.records import Prediction, Refusal
+from medloupe.records import Influence, Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.rules import Rules
 from medloupe.runtime import run, run_tail, session
 from medloupe.settings import threads
 
+if TYPE_CHECKING:
+    from medloupe.given import Considered
+
 _AHEAD = 8  # images decoded or answered at once for each worker
 LooksLike = Callable[[np.ndarray, str], str]  # as Router.looks_like
+Unanswered = ImageError | ClinicalError  # what is wrong with one file, not with all
 
 
 class Predictor:
@@ -40,8 +45,20 @@ class Predictor:
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._rules = Rules.of(model.card)
 
-    def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
-        """The answer to one image: a path, the bytes of a file, or pixels. Raises ImageError."""
+    def predict(
+        self,
+        image: str | Path | bytes | np.ndarray,
+        given: Mapping[str, str] | None = None,
+        *,
+        file: str = "",
+        heatmap: bool = False,
+    ) -> Prediction:
+        """The answer to one image: a path, the bytes of a file, or pixels.
+
+        given: what is known beside it, by the names of the model's inputs. Raises ImageError, ClinicalError when a
+        value cannot be read, MedloupeError when the model has no such input.
+        """
+        beside = self._beside(given or {})
         started = time.perf_counter()
         source = Path(image) if isinstance(image, str) else image
         pixels = load(source, self.size)
@@ -51,14 +68,24 @@ class Predictor:
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
         return self.answer(
             name,
-            logits[0],
+            logits[0] if beside is None else logits[0] + beside.logits,
             None if parts is None else parts[0],
             {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)},
             refused=None if shared is None else self.refusal(shared[0]),
+            inputs=None if beside is None else beside.influences,
         )
 
+    def _beside(self, given: Mapping[str, str]) -> Considered | None:
+        """What is given beside a picture; None of a model that reads the picture alone."""
+        if self.model.extras is None and not given:
+            return None
+        from medloupe.given import considered, named
+
+        known = named(self.model, given)
+        return None if self.model.extras is None else considered(self.model.extras, self.model.labels, known)
+
     def run(self, pixels: np.ndarray, *, heatmap: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3)."""
+        """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3) alone."""
         return self._run(pixels, heatmap=heatmap)[:2]
 
     def _run(self, pixels: np.ndarray, *, heatmap: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -89,13 +116,19 @@ class Predictor:
         timings: Mapping[str, float],
         *,
         refused: Refusal | None = None,
+        inputs: tuple[Influence, ...] | None = None,
     ) -> Prediction:
         """Logits (K,) to a Prediction."""
-        return answer(self.model, self._rules, file, logits, parts, timings, refused)
+        return answer(self.model, self._rules, file, logits, parts, timings, refused, inputs)
 
-    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | ImageError]]:
-        """Answers in the order of the files, several at once; an unreadable file gives its error and the rest go on."""
-        return in_turn(self.predict, files)
+    def predict_many(
+        self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
+    ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
+        """Answers in the order of the files, several at once; an unreadable file gives its error and the rest go on.
+
+        given: what is known beside each picture.
+        """
+        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
 
 
 class AutoPredictor:
@@ -141,7 +174,7 @@ class AutoPredictor:
         logits, parts = read_off(model, looked.embedding, looked.map)
         return answer(model, rules, name, logits[0], None if parts is None else parts[0], timings)
 
-    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | ImageError]]:
+    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """As Predictor.predict_many."""
         return in_turn(self.predict, files)
 
@@ -164,6 +197,7 @@ def answer(
     parts: np.ndarray | None,
     timings: Mapping[str, float],
     refused: Refusal | None = None,
+    inputs: tuple[Influence, ...] | None = None,
 ) -> Prediction:
     """Logits (K,) to a Prediction. A refused image keeps its probabilities, but nothing is announced."""
     p = probabilities(logits.astype(np.float64), rules.task)
@@ -177,19 +211,20 @@ def answer(
         refused=refused,
         heatmap=None if parts is None else parts[list(shown)],
         timings=timings,
+        inputs=inputs,
     )
 
 
 def in_turn(
     predict: Callable[[Path], Prediction], files: Iterable[Path]
-) -> Iterator[tuple[Path, Prediction | ImageError]]:
-    """What predict says of each file, in their order, several at once; an ImageError is given, not raised."""
+) -> Iterator[tuple[Path, Prediction | Unanswered]]:
+    """What predict says of each file, in their order, several at once; what one file lacks is given, not raised."""
     waiting = iter(files)
 
-    def one(path: Path) -> tuple[Path, Prediction | ImageError]:
+    def one(path: Path) -> tuple[Path, Prediction | Unanswered]:
         try:
             return path, predict(path)
-        except ImageError as e:
+        except (ImageError, ClinicalError) as e:
             return path, e
 
     with ThreadPoolExecutor(threads()) as pool:
@@ -199,23 +234,24 @@ def in_turn(
             running += [pool.submit(one, path) for path in islice(waiting, 1)]
 
 
-def expand(paths: Iterable[str]) -> Iterator[Path]:
+def expand(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
     """The files that paths name: files as they are, folders by all images within, globs by what they match.
 
-    What counts as an image in a folder is what counts when a data set is read. A path that names nothing comes back as
-    it is, to fail as a missing file.
+    within: what counts in a folder, instead of images. What counts as an image is what counts when a data set is read.
+    A path that names nothing comes back as it is, to fail as a missing file.
     """
+    within = within or _images_in
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            yield from _images_in(path)
+            yield from within(path)
         elif path.exists():
             yield path
         else:
             matches = [Path(m) for m in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (may start anywhere)
             for match in matches:
                 if match.is_dir() and "**" not in text:  # which names what is in the folders already
-                    yield from _images_in(match)
+                    yield from within(match)
                 elif match.is_file():
                     yield match
             if not matches:

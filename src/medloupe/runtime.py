@@ -5,7 +5,7 @@ Importing this module is cheap; ONNX Runtime (about 20 ms, 18 MiB) is imported w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,28 +55,40 @@ def session_options(threads: int) -> Any:
     return options
 
 
-def run(opened: InferenceSession, names: Sequence[str], image: np.ndarray) -> list[np.ndarray]:
-    """The outputs of those names for image uint8 (N, S, S, 3), computing nothing else.
+def run(
+    opened: InferenceSession, names: Sequence[str], given: np.ndarray | Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """The outputs of those names, computing nothing else.
 
+    given: what the first input takes, such as `image` uint8 (N, S, S, 3), or the inputs by name. An input of numbers
+    that is not given is all zeros, which the models' inputs beside the picture read as missing.
     Raises ModelFileError when the graph fails while it runs.
     """
-    return _run(opened, names, "image", image)
+    inputs = opened.get_inputs()
+    feed = dict(given) if isinstance(given, Mapping) else {inputs[0].name: given}
+    if len(feed) < len(inputs):
+        n = len(next(iter(feed.values())))
+        for value in inputs:
+            if value.name not in feed:
+                feed[value.name] = np.zeros((n, *value.shape[1:]), np.float32)
+    return _run(opened, names, feed)
 
 
 def run_tail(opened: InferenceSession, names: Sequence[str], cut: np.ndarray) -> list[np.ndarray]:
     """The same of a tail, for cut float32 (N, C, H, W)."""
-    return _run(opened, names, "cut", cut)
+    return _run(opened, names, {"cut": cut})
 
 
-def _run(opened: InferenceSession, names: Sequence[str], given: str, value: np.ndarray) -> list[np.ndarray]:
+def _run(opened: InferenceSession, names: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.RunOptions()
     options.log_severity_level = SILENT
     options.only_execute_path_to_fetches = True
     try:
-        return [np.asarray(value) for value in opened.run(list(names), {given: value}, options)]
+        return [np.asarray(value) for value in opened.run(list(names), feed, options)]
     except Exception as error:
+        value = next(iter(feed.values()))
         raise ModelFileError(
             f"The model failed on {value.dtype} input of shape {value.shape}: {_first_line(error)}",
             "The file is damaged or was not exported by medloupe.",

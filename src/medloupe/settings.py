@@ -24,6 +24,11 @@ SETTINGS = (
     Setting("MEDLOUPE_DATABASE", "", "URL of a PostgreSQL database (default: an SQLite file under the home folder)."),
     Setting("MEDLOUPE_THREADS", "", "Worker threads for decoding and the network (default: the cores at hand)."),
     Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
+    Setting(
+        "MEDLOUPE_NOTES_MODELS",
+        "",
+        "Language networks with which models from elsewhere may read notes: folders, hub:OWNER/NAME; by commas.",
+    ),
 )
 
 

@@ -1,7 +1,7 @@
 """A check-up as the package ships it: a folder with its card, its head and, where it has one, its tail in few bytes.
 
     card.json     the evaluation passport
-    head.npz      head and novelty, as the store keeps them
+    head.npz      head, novelty and extras, as the store keeps them
     tail.npz      what tuning changed, as whole numbers of few bits, each output channel with a scale of its own
 
 The tail's graph is that of the backbone, and its weights are near the backbone's, so only the differences are kept, and
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe import tails
-from medloupe.backbones import Backbone, backbone
-from medloupe.errors import StoreError
+from medloupe.backbones import BACKBONES, Backbone, backbone
+from medloupe.errors import BackboneError, StoreError
 from medloupe.files import write_atomically
 from medloupe.model import Model
 from medloupe.parts import head_bytes, read_head
@@ -41,17 +41,18 @@ _SCALE, _WHOLE = "scale:", "whole:"
 
 
 def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
-    """Write a model on the default backbone into a folder; the model as it will be read from there.
+    """Write a model on a backbone that comes with the package into a folder; the model as it will be read from there.
 
     Its probabilities may differ a little from those it had: a tail's weights are rounded. steps: to how many in each
     direction, at most 127; more are more exact and larger. Raises StoreError for a model on another backbone, whose
     network would have to be shipped too.
     """
-    usual = backbone()
+    known = BACKBONES.get(model.backbone.card.name)
+    usual = backbone(known.name) if known is not None and known.file else backbone()
     if model.backbone.sha256 != usual.sha256:
         raise StoreError(
-            f"{model.name} has a network of its own ({model.backbone.card.name}); only check-ups on"
-            f" {usual.card.name} are shipped.",
+            f"{model.name} has a network of its own ({model.backbone.card.name}); only check-ups on networks that come"
+            " with the package are shipped.",
             "Train it with --finetune tail or none.",
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
         stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual, steps)
         write_atomically(folder / TAIL, stored)
         card["tail"] = _written(_graph(stored, usual)).as_json()
-    write_atomically(folder / HEAD, head_bytes(model.head, model.novelty))
+    write_atomically(folder / HEAD, head_bytes(model.head, model.novelty, model.extras))
     text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
     write_atomically(folder / CARD, text.encode())
     return unpack(folder)
@@ -71,20 +72,20 @@ def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
 
 def unpack(folder: Path) -> Model:
     """The check-up in a folder that `pack` wrote. Raises StoreError when a part of it is missing or damaged."""
-    usual = backbone()
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
-        head, novelty = read_head((folder / HEAD).read_bytes(), card["task"])
+        usual = backbone(str(card["backbone"]["name"]))
+        head, novelty, extras = read_head((folder / HEAD).read_bytes(), card["task"])
         if card["backbone"]["sha256"] != usual.sha256:
             raise ValueError(f"it belongs to another network than the installed {usual.card.name}")
         tail, graph = _kept(card["tail"]) if card.get("tail") else None, None
         if card.get("tail") and tail is None:
             graph = _graph((folder / TAIL).read_bytes(), usual)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, BackboneError) as e:
         raise StoreError(f"The shipped check-up {folder.name} cannot be read: {e}.", "Install medloupe again.") from e
     if graph is not None:
         tail = _written(graph)
-    return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail)
+    return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
 
 
 def _kept(entry: Mapping[str, Any]) -> Tail | None:

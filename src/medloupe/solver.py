@@ -53,25 +53,36 @@ def solve(
     task: str,
     tolerance: float = 1e-2,
     iterations: int = 150,
+    offset: np.ndarray | None = None,
 ) -> list[Solution]:
     """Solve all problems.
 
     features: float32 (N, D). targets: float32 (N, K): one-hot rows (multiclass) or 1/0/NaN (multilabel), where NaN
-    carries no loss. tolerance: of the gradient's largest entry relative to the first one.
+    carries no loss. tolerance: of the gradient's largest entry relative to the first one. offset: float32 (N, K),
+    logits that are already there, to which x @ weight is added; then the bias stays 0, and means must be 0.
     """
     k = targets.shape[1]
     at_once = max(1, COLUMNS // k)
     solutions: list[Solution] = []
     for start in range(0, len(problems), at_once):
-        solutions += _Batch(features, targets, problems[start : start + at_once], task).run(tolerance, iterations)
+        batch = _Batch(features, targets, problems[start : start + at_once], task, offset)
+        solutions += batch.run(tolerance, iterations)
     return solutions
 
 
 class _Batch:
     """The problems solved at once. Parameters are float32 (P, (D + 1) K): scaled weights, then biases."""
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray, problems: Sequence[Problem], task: str):
+    def __init__(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        problems: Sequence[Problem],
+        task: str,
+        offset: np.ndarray | None,
+    ):
         self.x = features
+        self.offset = offset
         self.known = ~np.isnan(targets)
         self.y = np.where(self.known, targets, 0).astype(np.float32)
         self.task = task
@@ -148,11 +159,15 @@ class _Batch:
             part = slice(start, start + ROWS)
             x = self.x[part]
             z = (x @ u + b).reshape(-1, p, k)
+            if self.offset is not None:
+                z += self.offset[part][:, None, :]
             residual = self._loss(z, part, rows, loss).reshape(-1, p * k)
             g += x.T @ residual
             gb += residual.sum(0, dtype=np.float64)
         g = g.reshape(d, p, k).transpose(1, 0, 2)  # (P, D, K)
         gb = gb.astype(np.float32).reshape(p, k)
+        if self.offset is not None:
+            gb[:] = 0  # where nothing is known the logits are the offset's alone
         g = (g - self.mean[rows][:, :, None] * gb[:, None, :]) * self.inverse[rows][:, :, None]
         total, ridge = self.total[rows], self.ridge[rows]
         f = loss / total + 0.5 * ridge * np.einsum("pdk,pdk->p", v, v)

@@ -121,12 +121,12 @@ def of_report(
     """
     first = next((e for part in ("right", "wrong") for e in shown.get(part) or []), None)
     rows = {record.id: i for i, record in enumerate(features.data.records)}
-    if first is None or first["file"] not in rows:
+    if first is None or first["file"] not in rows or features.data.modality != "image":
         return None
     row, size, labels = rows[first["file"]], backbone.card.input_size, features.data.labels
     facts = features.facts[row]
     return stages(
-        load(features.data.records[row].image, size),
+        load(features.data.records[row].picture, size),
         backbone,
         head,
         labels.index(first["heatmap_label"]),

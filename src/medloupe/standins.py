@@ -14,7 +14,6 @@ import numpy as np
 
 from medloupe import duplicates, evaluate
 from medloupe.alignment import aligned
-from medloupe.card import among, recalled, seen
 from medloupe.errors import DataError
 from medloupe.features import Features, Scan, embed, scan
 from medloupe.head import FOLDS, Choice, Fitter, calibrated, fit_temperature, folded
@@ -22,6 +21,7 @@ from medloupe.model import Head, Model
 from medloupe.novelty import Novelty
 from medloupe.records import Dataset, Record
 from medloupe.rules import Rules
+from medloupe.seen import among, recalled, seen
 from medloupe.solver import Solution
 from medloupe.split import Plan, fold_count, folds, joined, plan, same, thinned
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.card import recalled, remembered, seen
 from medloupe.model import Model
+from medloupe.seen import recalled, remembered, seen
 
 
 def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Store:
         with self._writing():
             whole = model.onnx is not None and model.backbone.path == model.onnx
             body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
-            parts = [body, head_bytes(model.head, model.novelty)]
+            parts = [body, head_bytes(model.head, model.novelty, model.extras)]
             if model.tail is not None:
                 parts.append(tail_bytes(model.tail))
             blobs = [hashlib.sha256(data).hexdigest() for data in parts]
@@ -174,7 +174,7 @@ class Store:
         from medloupe.production import note
         from medloupe.tables import VariantRow, now
 
-        parts = [backbone_bytes(model.backbone), head_bytes(model.head, model.novelty)]
+        parts = [backbone_bytes(model.backbone), head_bytes(model.head, model.novelty, model.extras)]
         if model.tail is not None:
             parts.append(tail_bytes(model.tail))
         blobs = [hashlib.sha256(data).hexdigest() for data in parts]
@@ -215,14 +215,14 @@ class Store:
 
     def _assembled(self, card: dict[str, Any], body: str, head_blob: str, tail_blob: str | None) -> Model:
         """A model from its card and its blobs. Raises StorageError when one is missing or damaged."""
-        head, novelty = read_head(self._blobs.get(head_blob), card["task"])
+        head, novelty, extras = read_head(self._blobs.get(head_blob), card["task"])
         self._blobs.get(body)  # whole, or it raises
         tail = None
         if tail_blob is not None:
             self._blobs.get(tail_blob)
             tail = Tail.from_json(card["tail"], self._blobs.path(tail_blob))
         backbone = read_backbone(card["backbone"], self._blobs.path(body), body)
-        return Model(backbone=backbone, head=head, card=card, novelty=novelty, tail=tail)
+        return Model(backbone=backbone, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
 
     def has(self, name: str) -> bool:
         """Whether there is any version of that name."""

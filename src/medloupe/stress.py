@@ -186,7 +186,7 @@ def _looked(
 
 def _changed(record: Record, changes: Sequence[Change], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures as the network gets them, uint8 (1 + C, S, S, 3), unchanged first; which changes altered it (C,)."""
-    raw = content(record.image)
+    raw = content(record.picture)
     whole = workable(pictures.decode(raw))
     fitted = np.empty((1 + len(changes), size, size, 3), np.uint8)
     fitted[0] = pictures.load(raw, size)

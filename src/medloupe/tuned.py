@@ -128,6 +128,11 @@ def attempt(
 
     made = Tuning()
     automatic = options.finetune == "auto"
+    if features.data.modality != "image":
+        what, instead = "Networks of ECGs are used as they are, not tuned.", "Leave --finetune and --scratch out."
+        if automatic and not options.scratch:
+            return Tuning(why_not=what)
+        raise FinetuneError(what, instead)
     kind = "full" if options.finetune == "full" else "tail"
     if options.finetune != "none":
         recipe = recipe_for(kind, len(plan.fitting))

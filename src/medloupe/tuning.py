@@ -191,7 +191,7 @@ def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int
     found = []
     for row in rows:
         facts = features.facts[row]
-        middle = centre(load(features.data.records[row].image, size), int(facts["width"]), int(facts["height"]))
+        middle = centre(load(features.data.records[row].picture, size), int(facts["width"]), int(facts["height"]))
         found.append(answer(network, ["embedding"], np.stack(changes(middle)))[0])
     return symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(len(rows)), seed)
 

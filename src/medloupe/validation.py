@@ -10,13 +10,14 @@ import numpy as np
 from medloupe import __version__, evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
-from medloupe.card import seen
 from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
+from medloupe.given import Stated, stated_by
 from medloupe.model import Model, probabilities
 from medloupe.records import Dataset
 from medloupe.rules import Rules
+from medloupe.seen import remembers_part, seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,10 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
     known = ~np.isnan(targets).all(1)
+    audited = audit(features, seed)
     learned = seen(model.card, features.digests)
+    if remembers_part(model.card):  # then a patient some of whose examples it was trained on is known altogether
+        learned = np.isin(audited.groups, audited.groups[learned])
     rows = np.flatnonzero(known & ~learned)
     if not len(rows):
         raise DataError(
@@ -66,8 +70,8 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
             f" data and {int((~known).sum()):,} carry none of the model's labels.",
             "Bring labelled images that the model has not seen.",
         )
-    audited = audit(features, seed)
-    logits = model.head.logits(features.embeddings[rows])
+    beside = stated_by(model, [features.data.records[i] for i in rows])
+    logits = model.head.logits(features.embeddings[rows]) + beside.logits
     p = probabilities(logits, model.card["task"])[None]
     rules = Rules.of(model.card)
     limits = rules.limits.astype(np.float64)
@@ -81,7 +85,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
         task=model.card["task"],
     )
     return Validation(
-        report=_report(model, features, judged, rows, audited.as_json(), limits, seed),
+        report=_report(model, features, judged, rows, beside, audited.as_json(), limits, seed),
         seen=int((known & learned).sum()),
         unlabelled=int((~known).sum()),
         unreadable=len(features.unreadable),
@@ -93,6 +97,7 @@ def _report(
     features: Features,
     judged: Judged,
     rows: np.ndarray,
+    beside: Stated,
     audited: dict[str, Any],
     limits: np.ndarray,
     seed: int,
@@ -105,9 +110,12 @@ def _report(
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
     sentence = (
-        f"Judged on {len(rows):,} images of {data.name} ({groups:,} groups of patients and copies), none of which the"
-        " model was trained on. Labels, calibration and operating points are the model's own, unchanged."
+        f"Judged on {len(rows):,} {data.things} of {data.name} ({groups:,} groups of patients and copies), none of"
+        " which the model was trained on. Labels, calibration and operating points are the model's own, unchanged."
     )
+    said = _inputs(beside, len(rows))
+    if said:
+        sentence += f" {said['words']}"
     card = {
         **old,
         "medloupe": __version__,
@@ -124,6 +132,7 @@ def _report(
             "citation": data.origin.get("citation"),
             "source": data.origin.get("source"),
             "reader": data.reader,
+            "things": data.things,
             "skipped": {reason: len(names) for reason, names in data.skipped.items()},
             "notes": list(data.notes),
         },
@@ -136,9 +145,23 @@ def _report(
         "confusion": evaluate.confusion(judged),
         "subgroups": evaluate.subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),
+        **({"inputs": {**(old.get("inputs") or {}), "here": said}} if said else {}),
     }
     shown = examples(features, judged, rows, model.head, model.backbone, model.tail)
     return {"card": card, "curves": {**evaluate.curves(judged), "learning": []}, "examples": shown}
+
+
+def _inputs(beside: Stated, n: int) -> dict[str, Any] | None:
+    """Which of the model's inputs beside the picture the data states, of n records; None where it reads no others."""
+    if not beside.counts:
+        return None
+    stated = ", ".join(f"{name} of {count:,}" for name, count in beside.counts.items() if count)
+    lacking = [name for name, count in beside.counts.items() if not count]
+    words = [f"Beside the pictures, the data states {stated}." if stated else "The pictures were judged alone."]
+    if lacking:
+        words.append(f"It has nothing for {', '.join(lacking)}.")
+    words += [f"{count:,} of the values of {name} cannot be read." for name, count in beside.unreadable.items()]
+    return {"records": n, "stated": beside.counts, "unreadable": beside.unreadable, "words": " ".join(words)}
 
 
 def _warnings(figures: dict[str, Any], claimed: dict[str, Any]) -> list[dict[str, str]]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medloupe.card import seen
 from medloupe.errors import DataError
 from medloupe.features import Scan, scan
 from medloupe.files import write_atomically
 from medloupe.records import Dataset
+from medloupe.seen import most, seen, thinned
 
 FILE = "data.json"
 OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read takes besides the path
@@ -69,11 +69,12 @@ def scanned(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:
     found = scan(data)
     broken = {entry["file"] for entry in card["data"].get("unreadable") or ()}
     digests = [found.digest[r.id] for r in data.records if r.labels and r.id not in broken and found.digest[r.id]]
-    known, wanted = int(seen(card, digests).sum()), card["data"].get("labelled") or 0
-    if not wanted or known < wanted or known < len(digests):
+    kept = thinned(digests, data.things)  # as many as a card remembers
+    known, wanted = int(seen(card, kept).sum()), card["data"].get("labelled") or 0
+    if not wanted or len(digests) != wanted or known < len(kept):
         raise DataError(
-            f"{data.root} is not what {called} was trained on: {known:,} of its {wanted:,} images are there"
-            f" unchanged, and {len(digests) - known:,} others.",
+            f"{data.root} is not what {called} was trained on: {known:,} of its"
+            f" {min(wanted, most(data.things)):,} {data.things} are there unchanged, and {len(kept) - known:,} others.",
             _GIVE,
         )
     return found

@@ -1,0 +1,105 @@
+"""`medloupe predict`: what a model sees in images, and what is known beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medloupe.cli_options import Home, Json
+from medloupe.errors import DataError, MedloupeError
+
+if TYPE_CHECKING:
+    from medloupe.model import Model
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each file chooses.")
+    ],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=VALUE", help="What is known beside the images, such as age=55; repeated."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A table that says it for each image, which a column names.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """What a model sees in images or ECGs."""
+    from medloupe import console
+    from medloupe.predictors import AnyPredictor, ecg_models, predictor_of
+    from medloupe.resolve import AUTO, choosable, elsewhere, find_model
+    from medloupe.settings import threads
+
+    network_threads = 1 if threads() > 1 else None
+    auto = model == AUTO and not Path(model).is_file()
+    if auto and (given or table):
+        raise typer.BadParameter("`auto` asks about the files alone; name the model.", param_hint="--with, --table")
+    several = ecgs = False
+    if auto:
+        every = AnyPredictor(choosable, ecg_models, network_threads=network_threads, rate=rate)
+        answers = every.predict_many(_files(paths, pictures=True, ecgs=True))
+    else:
+        named = find_model(model)
+        several = named.card["task"] == "multilabel"
+        ecgs = named.backbone.card.modality == "ecg"
+        if rate is not None and not ecgs:
+            raise typer.BadParameter(f"{named.name} looks at pictures, which have no rate.", param_hint="--rate")
+        beside = _beside(named, given or [], table, paths)
+        alike = elsewhere(named.backbone.sha256)
+        predictor = predictor_of(named, network_threads=network_threads, looks_like=alike, rate=rate)
+        answers = predictor.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
+    failed = done = 0
+    for path, answer in answers:
+        done += 1
+        failed += isinstance(answer, MedloupeError)
+        console.print_prediction(str(path), answer, json=json, chosen=auto, several=several)
+    if not done:
+        things = "images or ECGs" if auto else "ECGs" if ecgs else "images"
+        raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _files(paths: list[str], *, pictures: bool, ecgs: bool) -> Iterator[Path]:
+    from medloupe.predict import expand
+    from medloupe.predictors import ecg_files, in_folder
+
+    found = expand(paths, lambda folder: in_folder(folder, pictures=pictures, ecgs=ecgs))
+    return ecg_files(found) if ecgs else found
+
+
+def _beside(
+    model: Model, told: list[str], table: Path | None, paths: list[str]
+) -> Callable[[Path], Mapping[str, str]] | None:
+    """What is known beside each image: of all by --with, of each by a row of --table, which goes before."""
+    from medloupe.given import considered, from_table, named
+
+    if not told and table is None:
+        return None
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    try:
+        common = named(model, {name.strip(): value for name, _, value in pairs})
+        ecgs = model.backbone.card.modality == "ecg"
+        files = [] if table is None else list(_files(paths, pictures=not ecgs, ecgs=ecgs))
+        rows = {} if table is None else from_table(model, table, files)
+        if model.extras is not None:
+            considered(model.extras, model.labels, common)  # what cannot be read is told before any image is
+    except DataError:  # the table, not how it was asked for
+        raise
+    except MedloupeError as e:
+        raise typer.BadParameter(str(e), param_hint="--with" if told else "--table") from e
+    if without := len(files) - len(rows):
+        typer.echo(f"{table} has no row for {without:,} of {len(files):,} images.", err=True)
+    return lambda path: {**common, **rows.get(path, {})}
