@@ -32,10 +32,10 @@ from torch import nn
 
 import medloupe
 from medloupe.backbones import SIGNAL_KEY, BackboneCard
-from medloupe.beats import RHYTHM
+from medloupe.beats import BEAT, RHYTHM
 from medloupe.errors import ImageError
 from medloupe.signals import TWELVE
-from medloupe.windows import BEAT, window
+from medloupe.windows import window
 
 RATE, BEAT_BEFORE, BEAT_SIZE, TWELVE_BEFORE, TWELVE_SIZE = 125.0, 0.25, 89, 0.352, 112
 CHANNELS, HIDDEN, DROPOUT = (24, 48, 64), 32, 0.3

@@ -6,6 +6,7 @@ RR intervals: from one R peak to the next.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,12 @@ RHYTHM = (
 from the median of the RRs around, in units of their usual spread, so that an early beat counts for more in an even
 rhythm than in an uneven one; the usual change from one RR to the next around it, over their median; and 60 over the
 recording's median RR, in beats a minute."""
+
+BEAT = ("beat", "typical")
+"""What stands in the two rows of a beat that was cut out: itself, and the usual beat of its recording."""
+
+PREFERRED = ("MLII", "II", "I", "V5", "V2", "V1")
+"""Leads in which single beats are looked at, the first that is there: the backbone learned on MLII."""
 
 _AROUND = 20  # beats before and after that are "around"
 _LEAST_SPREAD = 0.02  # of the median RR: no rhythm is more even than this
@@ -80,6 +87,11 @@ def _detected(lead: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short or quiet excerpts divide by zero inside, and give no beats
         return np.asarray(detect_heartbeats(lead.astype(np.float64), _DETECTION_RATE), np.float64)
+
+
+def preferred(leads: Sequence[str], among: Iterable[int]) -> int:
+    """Of the positions `among` that of the lead to look at single beats in; the first where none is PREFERRED."""
+    return min(among, key=lambda k: PREFERRED.index(leads[k]) if leads[k] in PREFERRED else len(PREFERRED))
 
 
 def _stands_out(lead: np.ndarray) -> float:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from medloupe.errors import StoreError
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write data to a temporary file beside path, flush it to the disk, then rename.
@@ -27,6 +29,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_cache(path: Path, data: bytes) -> None:
+    """The same for a file of a cache, whose folder is made where it is missing. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+    except OSError as e:
+        raise StoreError(
+            f"The cache {path.parent} cannot be written: {e.strerror or e}.",
+            "Free some disk space, or choose another place with --home.",
+        ) from e
 
 
 @cache

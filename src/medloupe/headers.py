@@ -14,6 +14,9 @@ from dataclasses import dataclass
 FORMATS = "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM/PGM or DICOM"
 SNIFF_BYTES = 512
 
+WAVEFORM_CLASSES = b"1.2.840.10008.5.1.4.1.1.9."
+"""With what the SOP classes of DICOM waveforms begin; those of pictures begin otherwise."""
+
 _MAGIC = (
     # First: the 128 bytes before may hold a TIFF header, so that slide viewers open the same file (PS3.10 7.1).
     ("DICOM", re.compile(rb".{128}DICM", re.DOTALL)),

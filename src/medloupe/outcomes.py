@@ -16,10 +16,9 @@ import numpy as np
 
 from medloupe import __version__
 from medloupe.backbones import Backbone, BackboneCard
-from medloupe.errors import StoreError
 from medloupe.extras import Extras
 from medloupe.features import Scan
-from medloupe.files import write_atomically
+from medloupe.files import write_atomically, write_cache
 from medloupe.model import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
@@ -125,11 +124,4 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
         **({"extras": np.frombuffer(extras, np.uint8)} if extras else {}),
     }
     np.savez(out, allow_pickle=False, **arrays)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, out.getvalue())
-    except OSError as e:
-        raise StoreError(
-            f"The cache {path.parent} cannot be written: {e.strerror or e}.",
-            "Free some disk space, or choose another place with --home.",
-        ) from e
+    write_cache(path, out.getvalue())

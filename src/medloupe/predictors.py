@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from medloupe.ecgpredict import EcgPredictor
     from medloupe.predict import LooksLike
 
-_WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."  # SOP classes of DICOM waveforms
 _START_BYTES = 64 * 1024
 
 
@@ -121,7 +120,7 @@ def is_ecg_file(path: Path) -> bool:
     except OSError:
         return path.with_name(path.name + ".hea").is_file()  # a WFDB record without its suffix
     if headers.sniff(start[: headers.SNIFF_BYTES]) == "DICOM":
-        return _WAVEFORMS in start
+        return headers.WAVEFORM_CLASSES in start
     return is_ecg_bytes(start, path.name)
 
 

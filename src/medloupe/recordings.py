@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe import heatmaps
-from medloupe.beats import RHYTHM, rhythm
+from medloupe.beats import BEAT, RHYTHM, rhythm
 from medloupe.ecgreading import Beat as Beat
 from medloupe.ecgreading import Reading as Reading
 from medloupe.ecgreading import regularity as regularity
 from medloupe.given import considered
 from medloupe.model import probabilities
 from medloupe.signals import Signal, arranged, usable
-from medloupe.windows import BEAT, beats, twelve
+from medloupe.windows import beats, twelve
 
 if TYPE_CHECKING:
     from medloupe.backbones import BackboneCard

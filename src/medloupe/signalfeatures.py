@@ -18,8 +18,8 @@ import numpy as np
 from medloupe.backbones import Backbone
 from medloupe.ecgfiles import gathered
 from medloupe.ecgparts import whole
-from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
-from medloupe.files import write_atomically
+from medloupe.errors import DataError, ImageError, UnreadableImageError
+from medloupe.files import write_cache
 from medloupe.records import Dataset, Record
 from medloupe.settings import home
 from medloupe.windows import FITTING, window
@@ -118,11 +118,4 @@ def _write(path: Path, embeddings: np.ndarray, broken: dict[int, str]) -> None:
     np.savez(
         out, embeddings=embeddings, at=np.array([*broken], np.int64), why=np.array([*broken.values()], dtype=np.str_)
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, out.getvalue())
-    except OSError as e:
-        raise StoreError(
-            f"The cache {path.parent} cannot be written: {e.strerror or e}.",
-            "Free some disk space, or choose another place with --home.",
-        ) from e
+    write_cache(path, out.getvalue())

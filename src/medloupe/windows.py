@@ -13,18 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.backbones import BackboneCard
-from medloupe.beats import cut, r_peaks, rhythm, typical
+from medloupe.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
 from medloupe.ecgfiles import read_ecg
 from medloupe.errors import SignalError
 from medloupe.signals import Signal, arranged, cleaned, fault, resampled, usable
 
 FITTING = 1  # raise when the windows of the same ECG change
-BEAT = ("beat", "typical")
 MOST_RATE = 1000.0
 """Hz; more is of no use here, and dear."""
-
-PREFERRED = ("MLII", "II", "I", "V5", "V2", "V1")
-"""Leads in which single beats are looked at, the first that is there: the backbone learned on MLII."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +133,4 @@ def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
 
 def _lead(signal: Signal) -> int:
     alive = [k for k, lead in enumerate(signal.samples) if np.isfinite(lead).any()]
-    for name in PREFERRED:
-        for k in alive:
-            if signal.leads[k] == name:
-                return k
-    return alive[0]
+    return preferred(signal.leads, alive)

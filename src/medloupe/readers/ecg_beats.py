@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.arrays import load
-from medloupe.beats import RHYTHM, rhythm_of, typical
+from medloupe.beats import BEAT, RHYTHM, rhythm_of, typical
 from medloupe.errors import DataError
 from medloupe.readers import ecgnpz
 from medloupe.readers.base import ReadOptions
@@ -17,8 +17,6 @@ from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split
 from medloupe.signals import Signal
 
-LEADS = ("beat", "typical")
-"""What stands in the two rows of a beat's signal: itself, and the usual beat of its recording."""
 BEFORE, AFTER = 0.25, 166 / 360
 """Seconds of a beat's signal before and after its R peak, as de Chazal's beats are cut here."""
 CLASSES = frozenset("NSVFQ")
@@ -95,7 +93,7 @@ def _read(path: Path, file: Path, reader: str) -> Dataset:
             records.append(
                 Record(
                     id=ids[row],
-                    signal=Signal(samples=windows[k], rate=rate, leads=LEADS, source="beats"),
+                    signal=Signal(samples=windows[k], rate=rate, leads=BEAT, source="beats"),
                     labels={labels[row]: 1} if labels[row] else {},
                     patient=None if patients is None else str(patients[row]),
                     split=_SPLITS.get(int(splits[row])) if splits is not None and official else None,

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import arrays, ecgcsv
-from medloupe.beats import RHYTHM, cut, rhythm
+from medloupe import arrays, ecgcsv, headers
+from medloupe.beats import BEAT, RHYTHM, cut, preferred, rhythm
 from medloupe.ecgfiles import aami, read_annotations, read_ecg
 from medloupe.errors import DataError, SignalError
 from medloupe.readers import ecg_12lead, ecg_beats, ecgnpz, folders, table
@@ -30,7 +30,6 @@ from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record
 from medloupe.signals import Signal, cleaned
 
-_PREFERRED = ("MLII", "II", "I", "V5", "V2", "V1")
 """Of a recording's leads the one that beats are cut from: the first that is there."""
 _START_BYTES = 64 * 1024
 _PARTNERS = frozenset({".dat", ".atr", ".qrs", ".xyz"})  # of a .hea, no ECGs of their own
@@ -90,7 +89,7 @@ def _is_waveform(path: Path) -> bool:
     """Whether a DICOM file is of a waveform SOP class (1.2.840.10008.5.1.4.1.1.9...), by its first bytes."""
     try:
         with path.open("rb") as file:
-            return b"1.2.840.10008.5.1.4.1.1.9." in file.read(1024)
+            return headers.WAVEFORM_CLASSES in file.read(1024)
     except OSError:
         return False
 
@@ -178,7 +177,7 @@ def _cut(root: Path, name: str, left: Counter[str]) -> list[Record]:
     left["Q"] += int((classes == "Q").sum())
     if not where.size:
         return []
-    lead = min(range(len(signal.leads)), key=lambda k: _rank(signal.leads[k]))
+    lead = preferred(signal.leads, range(len(signal.leads)))
     single = Signal(samples=signal.samples[lead : lead + 1], rate=signal.rate, leads=signal.leads[lead : lead + 1])
     timing = rhythm(where, signal.rate)
     windows = cut(cleaned(single, wander=False), where, ecg_beats.BEFORE, ecg_beats.AFTER, signal.rate)[:, 0]
@@ -190,17 +189,13 @@ def _cut(root: Path, name: str, left: Counter[str]) -> list[Record]:
     return [
         Record(
             id=f"{stem}/{where[k]:07d}",
-            signal=Signal(samples=both[k], rate=signal.rate, leads=ecg_beats.LEADS, source="WFDB"),
+            signal=Signal(samples=both[k], rate=signal.rate, leads=BEAT, source="WFDB"),
             labels={str(classes[k]): 1},
             patient=stem,
             columns=cells[k] | about,
         )
         for k in np.flatnonzero(classes != "Q").tolist()
     ]
-
-
-def _rank(lead: str) -> int:
-    return _PREFERRED.index(lead) if lead in _PREFERRED else len(_PREFERRED)
 
 
 def _person(path: Path) -> dict[str, str]:

@@ -45,15 +45,13 @@ _MOST_LINES = 3_600_000  # of text, whose numbers are slow to read: an hour at 1
 FIELDS = ("rate", "start")
 """Fields of a form that say how an ECG is to be read and drawn."""
 
-_WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."  # SOP classes of DICOM waveforms
-
 
 def is_ecg(data: Source, file: str) -> bool:
     """Whether what was sent is an ECG rather than a picture."""
     if not isinstance(data, bytes):
         return True
     kind = headers.sniff(data[: headers.SNIFF_BYTES])
-    if kind not in (None, "DICOM") or (kind == "DICOM" and _WAVEFORMS not in data[:4096]):
+    if kind not in (None, "DICOM") or (kind == "DICOM" and headers.WAVEFORM_CLASSES not in data[:4096]):
         return False  # without parsing it
     from medloupe.ecgfiles import is_ecg_bytes
 
