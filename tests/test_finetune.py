@@ -12,8 +12,9 @@ import pytest
 
 import tunable
 from medloupe.cuts import Cuts
-from medloupe.finetune import Trained, _mixed, between, embedded, train
+from medloupe.finetune import Trained, between, embedded, train
 from medloupe.network import Network
+from medloupe.objective import mixed
 from medloupe.recipe import Recipe
 from medloupe.runtime import run, session
 from medloupe.sources import CutSource, PixelSource
@@ -146,7 +147,7 @@ def test_what_is_not_stated_carries_no_loss(mixup: float, source: CutSource) -> 
 def test_mixing_takes_nothing_from_what_is_not_stated() -> None:
     soft = torch.tensor([[1.0, 0.0], [0.0, 0.3]])  # 0.3 is not stated, and must not be felt
     known = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    targets, weight = _mixed(soft, known, 0.75, torch.tensor([1, 0]))
+    targets, weight = mixed(soft, known, 0.75, torch.tensor([1, 0]))
     np.testing.assert_allclose(targets, [[0.75, 0.0], [0.25, 0.0]], atol=1e-6)
     np.testing.assert_allclose(weight, [[1.0, 0.75], [1.0, 0.25]], atol=1e-6)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe import objective
 from medloupe.recipe import Recipe
 from medloupe.torchgraph import import_torch
 
@@ -113,7 +114,9 @@ class _Run:
         self.head = torch.nn.Linear(len(mean), self.k).to(self.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
-        self.class_weights = torch.from_numpy(_class_weights(targets[rows], recipe.balance, task)).to(self.device)
+        self.class_weights = torch.from_numpy(objective.class_weights(targets[rows], recipe.balance, task)).to(
+            self.device
+        )
         self.steps = max(1, len(rows) // recipe.batch)
         groups = _rate_groups(list(self.module.named_parameters()), recipe)
         groups.append({"params": list(self.head.parameters()), "lr": recipe.head_rate})
@@ -154,13 +157,13 @@ class _Run:
         for step in range(self.steps):
             rows = order[step * batch : (step + 1) * batch]
             x = self.source.batch(rows, rng).to(self.device)
-            soft, known = _softened(self.y[rows], recipe.smoothing, self.task)
+            soft, known = objective.softened(self.y[rows], recipe.smoothing, self.task)
             soft, known = torch.from_numpy(soft).to(self.device), torch.from_numpy(known).to(self.device)
             if recipe.mixup:
                 share = float(rng.beta(recipe.mixup, recipe.mixup))
                 other = torch.from_numpy(rng.permutation(len(rows))).to(self.device)
                 x = x * share + x[other] * (1 - share)
-                soft, known = _mixed(soft, known, share, other)
+                soft, known = objective.mixed(soft, known, share, other)
             z = self.logits(x)
             loss = self.loss(z, soft, known)
             self.optimiser.zero_grad(set_to_none=False)  # kept: new buffers at each step are dear
@@ -170,7 +173,7 @@ class _Run:
             self.schedule.step()
             self._average()
             losses += float(loss.detach()) * len(rows)
-            hits += _hits(z.detach().cpu().numpy(), self.y[rows], self.task)
+            hits += objective.hits(z.detach().cpu().numpy(), self.y[rows], self.task)
             seen += len(rows)
             if progress:
                 progress(state.epoch * self.steps * batch + seen, recipe.epochs * self.steps * batch)
@@ -181,13 +184,7 @@ class _Run:
         )
 
     def loss(self, z: torch.Tensor, soft: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy with soft targets (multiclass), or a label at a time where it is stated (multilabel)."""
-        f = self.torch.nn.functional
-        if self.task == "multilabel":
-            each = f.binary_cross_entropy_with_logits(z, soft, reduction="none", pos_weight=self.class_weights)
-            return (each * known).sum() / known.sum().clamp(min=1)
-        weights = soft @ self.class_weights * known[:, 0]
-        return (-(soft * f.log_softmax(z, 1)).sum(1) * weights).sum() / weights.sum().clamp(min=1e-6)
+        return objective.loss(z, soft, known, self.class_weights, self.task)
 
     def judge(self) -> None:
         """The loss and accuracy on the checked rows, with the averaged weights; the best are remembered."""
@@ -199,11 +196,11 @@ class _Run:
         self._put(self.averaged)
         z = np.concatenate([self._predicted(self.checked[i : i + CHECK]) for i in range(0, len(self.checked), CHECK)])
         self._put(present)
-        soft, known = _softened(self.y[self.checked], 0.0, self.task)
+        soft, known = objective.softened(self.y[self.checked], 0.0, self.task)
         with torch.no_grad():
             values = (torch.from_numpy(v).to(self.device) for v in (z, soft, known))
             loss = float(self.loss(*values))
-        accuracy = _hits(z, self.y[self.checked], self.task) / len(self.checked)
+        accuracy = objective.hits(z, self.y[self.checked], self.task) / len(self.checked)
         state.history[-1] |= {"val_loss": loss, "val_accuracy": accuracy}
         if loss < state.best:
             state.best, state.best_epoch = loss, state.epoch
@@ -301,44 +298,6 @@ def _rate_groups(named: list[tuple[str, Any]], recipe: Recipe) -> list[dict[str,
         stage = (count - 1 - i) // 3  # about a block: widen, filter, narrow
         groups.append({"params": parameters, "lr": recipe.rate * recipe.decay**stage})
     return groups
-
-
-def _class_weights(targets: np.ndarray, balance: float, task: str) -> np.ndarray:
-    """float32 (K,): of each class (mean 1 over the rows), or of each label's positive cases (multilabel)."""
-    positives = np.nansum(targets == 1, axis=0)
-    if task == "multilabel":
-        negatives = np.nansum(targets == 0, axis=0)
-        ratio = np.where((positives > 0) & (negatives > 0), negatives / np.maximum(positives, 1), 1)
-        return (ratio**balance).astype(np.float32)
-    weights = (positives.max() / np.maximum(positives, 1)) ** balance
-    return (weights * positives.sum() / np.maximum((weights * positives).sum(), 1)).astype(np.float32)
-
-
-def _softened(targets: np.ndarray, smoothing: float, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Targets (n, K) with smoothing, and where they are stated, both float32; of classes all or none of a row are."""
-    known = ~np.isnan(targets)
-    if task == "multiclass":
-        known = np.repeat(known.all(1, keepdims=True), targets.shape[1], 1)
-        soft = np.nan_to_num(targets) * (1 - smoothing) + smoothing / targets.shape[1]
-    else:
-        soft = np.nan_to_num(targets) * (1 - smoothing) + smoothing / 2
-    return soft.astype(np.float32), known.astype(np.float32)
-
-
-def _mixed(soft: torch.Tensor, known: torch.Tensor, share: float, other: torch.Tensor) -> tuple[Any, Any]:
-    """Targets of rows mixed with other rows, and how much they count: what only one of the two states, as its share."""
-    ours, theirs = known * share, known[other] * (1 - share)
-    both = ours + theirs
-    return (soft * ours + soft[other] * theirs) / both.clamp(min=1e-6), both
-
-
-def _hits(z: np.ndarray, targets: np.ndarray, task: str) -> float:
-    """How many of the rows are answered right: the class, or the mean share of labels."""
-    if task == "multilabel":
-        known = ~np.isnan(targets)
-        right = ((z > 0) == (targets == 1)) & known
-        return float((right.sum(1) / np.maximum(known.sum(1), 1)).sum())
-    return float((z.argmax(1) == np.nan_to_num(targets).argmax(1)).sum())
 
 
 def embedded(module: torch.nn.Module, source: Source, rows: np.ndarray) -> np.ndarray:

@@ -1,54 +1,27 @@
-"""Versioned models on disk and in a database.
+"""Versioned models on disk and in a database: added, read, listed and removed.
 
-    home/
-        medloupe.sqlite                  which versions there are, with their cards
-        blobs/ab/cdef...                 backbones and heads by sha256, each kept once
-        models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate;
-                                         data.json, where the images lie, for other precisions
-        store.pending                    what a writer is about to make or remove; only there while one is at work
-        store.lock                       held by the one writer; readers need no lock
-
-A version is written whole or not at all: blobs and files are flushed and renamed into place first, the row that makes
-them a version is committed last. A writer first announces every path it will make or remove (pending.py). Sweeping then
-removes those that no row names: that is how a failed or killed writer is undone and how a removal is done.
-
-One version of a name is in production: the first at once, any other after it passed the gate (promotion.py) or was
-forced through it. Which one that is, its history and the audit log change in one transaction (production.py).
+How they lie there, and that none is ever half there, is storage.py; which one of a name answers, promoting.py.
 """
 
 from __future__ import annotations
 
 import datetime
-import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from medloupe.blobs import Blobs
-from medloupe.errors import PromotionRefusedError, StorageError, StoreError
-from medloupe.files import locked, sync_folder, sync_up
+from medloupe.errors import StoreError
+from medloupe.files import sync_folder, sync_up
 from medloupe.model import Model
 from medloupe.names import Version, check_name, is_name
 from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
-from medloupe.pending import Pending
+from medloupe.promoting import Promoting
 from medloupe.settings import home as default_home
-from medloupe.settings import setting
 from medloupe.tails import Tail
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from medloupe.production import Change
-    from medloupe.promotion import Comparison
-    from medloupe.tables import VersionRow
-    from medloupe.versions import Versions
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WriteFiles = Callable[[Path, Model], None]
 
 
@@ -68,27 +41,13 @@ class VersionInfo:
     production: bool
 
 
-class Store:
+class Store(Promoting):
     """The models under a home folder. Safe to use from several processes."""
-
-    def __init__(self, home: Path):
-        self.home = home
-        self._blobs = Blobs(home)
-        self._pending = Pending(home)
-        self._compared: dict[tuple[str, int, int], Comparison] = {}  # versions never change
 
     @classmethod
     def open(cls) -> Store:
         """The store under the home folder in force."""
         return cls(default_home())
-
-    @cached_property
-    def engine(self) -> Engine:
-        from medloupe.database import engine
-
-        with self._explained():
-            self.home.mkdir(parents=True, exist_ok=True)
-            return engine(self.home)
 
     def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local") -> Model:
         """Add the model as the next version of its name; the first one is in production at once.
@@ -107,16 +66,14 @@ class Store:
         with self._writing():
             whole = model.onnx is not None and model.backbone.path == model.onnx
             body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
-            parts = [body, head_bytes(model.head, model.novelty, model.extras)]
-            if model.tail is not None:
-                parts.append(tail_bytes(model.tail))
-            blobs = [hashlib.sha256(data).hexdigest() for data in parts]
+            parts = _parts(model, body)
+            blobs = list(parts)
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
             folder = self.folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
             self._pending.announce(temporary, folder, *map(self._blobs.path, blobs))
-            for sha256, data in zip(blobs, parts, strict=True):
+            for sha256, data in parts.items():
                 self._blobs.put(sha256, data)
             temporary.mkdir(parents=True)
             write_files(temporary, made)
@@ -174,16 +131,14 @@ class Store:
         from medloupe.production import note
         from medloupe.tables import VariantRow, now
 
-        parts = [backbone_bytes(model.backbone), head_bytes(model.head, model.novelty, model.extras)]
-        if model.tail is not None:
-            parts.append(tail_bytes(model.tail))
-        blobs = [hashlib.sha256(data).hexdigest() for data in parts]
+        parts = _parts(model, backbone_bytes(model.backbone))
+        blobs = list(parts)
         with self._changing() as versions:
             row = versions.row(model.name, model.version)
             before = [v for v in versions.variants(row) if v.precision == precision]
             gone = [b for v in before for b in v.blobs]
             self._pending.announce(*map(self._blobs.path, (*blobs, *gone)))
-            for sha256, data in zip(blobs, parts, strict=True):
+            for sha256, data in parts.items():
                 self._blobs.put(sha256, data)
             for variant in before:
                 versions.session.delete(variant)
@@ -283,165 +238,6 @@ class Store:
             versions.session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
         return sorted(numbers)
 
-    # ------------------------------------------------------------------ production
-
-    def production(self) -> dict[str, tuple[int, str]]:
-        """Of each name the version in production, and a text that changes with it. Cheap: servers ask all the time."""
-        with self._explained():
-            if not self._made:
-                return {}
-            with self._asking() as versions:
-                return versions.production()
-
-    def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
-        """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
-        from medloupe.promotion import Evidence, compare
-
-        with self._asking() as versions:
-            a, b = (versions.chosen(name, v) for v in (candidate, production))
-        if (name, a, b) not in self._compared:
-            evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
-            compared = compare(*evidence, name=name, versions=(a, b))
-            if compared.auc is None:
-                return compared
-            self._compared[name, a, b] = compared
-        return self._compared[name, a, b]
-
-    def promote(
-        self, name: str, version: Version, *, actor: str, reason: str = "", force: bool = False, request_id: str = ""
-    ) -> Comparison | None:
-        """Put a version into production, if it is not worse than what is there now or force overrules that.
-
-        Returns what the gate saw; None where there was nothing in production. Servers take the change up by themselves.
-        Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
-        damaged, it is in production already, or force comes without a reason. All is in the audit log.
-        """
-        from medloupe.production import note, put
-
-        if force and not reason.strip():
-            raise StoreError("A promotion is only forced with a reason.", "It goes into the audit log: --reason TEXT.")
-        while True:
-            number, present = self._candidate(name, version)
-            comparison = None if present is None else self.compare(name, number, present)
-            passed = comparison is None or comparison.passed
-            seen = None if comparison is None else comparison.as_json()
-            detail = {"reason": reason, "forced": force and not passed, "comparison": seen}
-            with self._changing() as versions:
-                session, model = versions.session, versions.locked(name)
-                numbers, now_present = versions.numbers(name)
-                if model is None or number not in numbers or now_present != present:
-                    continue  # another promotion or removal came between: look again
-                if passed or force:
-                    put(
-                        session,
-                        model,
-                        number,
-                        kind="promote",
-                        actor=actor,
-                        reason=reason,
-                        forced=force and not passed,
-                        comparison=seen,
-                    )
-                action = "promote" if passed or force else "promote.refused"
-                note(session, action, f"{name}@{number}", actor=actor, request_id=request_id, detail=detail)
-                session.commit()
-            if comparison is None or passed or force:
-                return comparison
-            raise PromotionRefusedError(
-                f"{name}@{number} was not promoted. {comparison.words}",
-                "Train it with more or better data, or overrule this with a reason, which goes into the audit log:"
-                f' medloupe models promote {name}@{number} --force --reason "…"',
-                comparison,
-            )
-
-    def rollback(self, name: str, *, actor: str, reason: str = "", request_id: str = "") -> int:
-        """Put back the version that was in production before the present one; returns its number.
-
-        Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
-        Raises StoreError when there is nothing to go back to, or its parts are damaged.
-        """
-        from medloupe.production import before, changes, note, put
-
-        with self._changing() as versions:
-            session, model = versions.session, versions.locked(name)
-            numbers, present = versions.numbers(name)
-            if model is None or not numbers:
-                raise versions.unknown(name)
-            target = None if present is None else before(changes(session, name), present, numbers)
-            if target is None:
-                raise StoreError(
-                    f"No version of {name} that is still there was in production before {name}@{present}.",
-                    f"Promote one: medloupe models promote {name}@N.",
-                )
-            self._check_parts(versions.row(name, target))
-            put(session, model, target, kind="rollback", actor=actor, reason=reason)
-            detail = {"reason": reason, "forced": False, "comparison": None, "from": present}
-            note(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
-            session.commit()
-        return target
-
-    def history(self, name: str) -> Sequence[Change]:
-        """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
-        from medloupe.production import changes
-
-        with self._asking() as versions:
-            found = changes(versions.session, name)
-            if not found and not versions.numbers(name)[0]:
-                raise versions.unknown(name)
-        return found
-
-    def sweep(self) -> None:
-        """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
-        with self._writing():
-            pass
-
-    def folder(self, name: str, version: int | None) -> Path:
-        """Where model.onnx, report.html and judged.npz of a version lie."""
-        return self.home / "models" / name / str(version)
-
-    # ------------------------------------------------------------------ rows and writing
-
-    @property
-    def _made(self) -> bool:
-        """Whether there can be anything in the store: asking an empty one should not make it. Raises OSError."""
-        if self.home.exists() and not self.home.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
-        return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
-
-    @contextmanager
-    def _asking(self) -> Iterator[Versions]:
-        """A session that reads."""
-        from sqlalchemy.orm import Session
-
-        from medloupe.versions import Versions
-
-        with self._explained(), Session(self.engine) as session:
-            yield Versions(session, self.home)
-
-    @contextmanager
-    def _changing(self) -> Iterator[Versions]:
-        """A session that writes, of the one writer."""
-        from medloupe.database import writing
-        from medloupe.versions import Versions
-
-        with self._writing(), writing(self.engine) as session:
-            yield Versions(session, self.home)
-
-    def _candidate(self, name: str, version: Version) -> tuple[int, int | None]:
-        """The version to promote, which is whole, and the one in production. Raises StoreError."""
-        with self._asking() as versions:
-            row = versions.row(name, version)
-            _, present = versions.numbers(name)
-            if row.number == present:
-                raise StoreError(f"{name}@{present} is in production already.", f"medloupe models history {name}")
-            self._check_parts(row)
-            return row.number, present
-
-    def _check_parts(self, row: VersionRow) -> None:
-        """Raises StoreError when a blob of the version is missing or damaged."""
-        for blob in row.blobs:
-            self._blobs.get(blob)
-
     def _next_number(self, name: str) -> int:
         """One above every number given so far, and above every folder there is."""
         with self._asking() as versions:
@@ -449,44 +245,13 @@ class Store:
         taken = (p.name for p in (self.home / "models" / name).glob("*"))
         return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Be the one writer; before and after, also when it fails, what was announced is swept."""
-        with self._explained():
-            _ = self.engine  # which may take the lock itself
-            with locked(self.home / "store.lock"):
-                with suppress(OSError):  # what cannot go now goes with a later writer
-                    self._pending.sweep(self._kept)
-                try:
-                    yield
-                finally:
-                    with suppress(Exception):
-                        self._pending.sweep(self._kept)
 
-    def _kept(self) -> set[Path]:
-        """The folders and blobs of all versions."""
-        with self._asking() as versions:
-            rows = versions.settled()
-        kept = {self.folder(name, number) for name, number, _ in rows}
-        return kept | {self._blobs.path(blob) for _, _, blobs in rows for blob in blobs}
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except OSError as e:
-            raise StorageError(
-                f"The store {self.home} cannot be used: {e.filename or ''} {e.strerror or e}".replace("  ", " ") + ".",
-                "Free some disk space, or choose another place with --home."
-                if e.errno in _FULL
-                else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
-            ) from e
-        except SQLAlchemyError as e:
-            from medloupe.database import unusable, url
-
-            raise unusable(url(self.home), e) from e
+def _parts(model: Model, body: bytes) -> dict[str, bytes]:
+    """What is kept of a model, by sha256: its network, its head and, if it has one, its tail, in this order."""
+    parts = [body, head_bytes(model.head, model.novelty, model.extras)]
+    if model.tail is not None:
+        parts.append(tail_bytes(model.tail))
+    return {hashlib.sha256(data).hexdigest(): data for data in parts}
 
 
 def _sync(path: Path) -> None:

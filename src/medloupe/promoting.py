@@ -1,0 +1,141 @@
+"""Which version of each name answers: the first at once, any other after it passed the gate or was forced through it.
+
+Which one that is, its history and the audit log change in one transaction (production.py); the gate is promotion.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medloupe.errors import PromotionRefusedError, StoreError
+from medloupe.names import Version
+from medloupe.storage import Storage
+
+if TYPE_CHECKING:
+    from medloupe.production import Change
+    from medloupe.promotion import Comparison
+
+
+class Promoting(Storage):
+    """A store whose versions go into production and back."""
+
+    def __init__(self, home: Path):
+        super().__init__(home)
+        self._compared: dict[tuple[str, int, int], Comparison] = {}  # versions never change
+
+    def production(self) -> dict[str, tuple[int, str]]:
+        """Of each name the version in production, and a text that changes with it. Cheap: servers ask all the time."""
+        with self._explained():
+            if not self._made:
+                return {}
+            with self._asking() as versions:
+                return versions.production()
+
+    def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
+        """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
+        from medloupe.promotion import Evidence, compare
+
+        with self._asking() as versions:
+            a, b = (versions.chosen(name, v) for v in (candidate, production))
+        if (name, a, b) not in self._compared:
+            evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
+            compared = compare(*evidence, name=name, versions=(a, b))
+            if compared.auc is None:
+                return compared
+            self._compared[name, a, b] = compared
+        return self._compared[name, a, b]
+
+    def promote(
+        self, name: str, version: Version, *, actor: str, reason: str = "", force: bool = False, request_id: str = ""
+    ) -> Comparison | None:
+        """Put a version into production, if it is not worse than what is there now or force overrules that.
+
+        Returns what the gate saw; None where there was nothing in production. Servers take the change up by themselves.
+        Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
+        damaged, it is in production already, or force comes without a reason. All is in the audit log.
+        """
+        from medloupe.production import note, put
+
+        if force and not reason.strip():
+            raise StoreError("A promotion is only forced with a reason.", "It goes into the audit log: --reason TEXT.")
+        while True:
+            number, present = self._candidate(name, version)
+            comparison = None if present is None else self.compare(name, number, present)
+            passed = comparison is None or comparison.passed
+            seen = None if comparison is None else comparison.as_json()
+            detail = {"reason": reason, "forced": force and not passed, "comparison": seen}
+            with self._changing() as versions:
+                session, model = versions.session, versions.locked(name)
+                numbers, now_present = versions.numbers(name)
+                if model is None or number not in numbers or now_present != present:
+                    continue  # another promotion or removal came between: look again
+                if passed or force:
+                    put(
+                        session,
+                        model,
+                        number,
+                        kind="promote",
+                        actor=actor,
+                        reason=reason,
+                        forced=force and not passed,
+                        comparison=seen,
+                    )
+                action = "promote" if passed or force else "promote.refused"
+                note(session, action, f"{name}@{number}", actor=actor, request_id=request_id, detail=detail)
+                session.commit()
+            if comparison is None or passed or force:
+                return comparison
+            raise PromotionRefusedError(
+                f"{name}@{number} was not promoted. {comparison.words}",
+                "Train it with more or better data, or overrule this with a reason, which goes into the audit log:"
+                f' medloupe models promote {name}@{number} --force --reason "…"',
+                comparison,
+            )
+
+    def rollback(self, name: str, *, actor: str, reason: str = "", request_id: str = "") -> int:
+        """Put back the version that was in production before the present one; returns its number.
+
+        Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
+        Raises StoreError when there is nothing to go back to, or its parts are damaged.
+        """
+        from medloupe.production import before, changes, note, put
+
+        with self._changing() as versions:
+            session, model = versions.session, versions.locked(name)
+            numbers, present = versions.numbers(name)
+            if model is None or not numbers:
+                raise versions.unknown(name)
+            target = None if present is None else before(changes(session, name), present, numbers)
+            if target is None:
+                raise StoreError(
+                    f"No version of {name} that is still there was in production before {name}@{present}.",
+                    f"Promote one: medloupe models promote {name}@N.",
+                )
+            self._check_parts(versions.row(name, target))
+            put(session, model, target, kind="rollback", actor=actor, reason=reason)
+            detail = {"reason": reason, "forced": False, "comparison": None, "from": present}
+            note(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
+            session.commit()
+        return target
+
+    def history(self, name: str) -> Sequence[Change]:
+        """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
+        from medloupe.production import changes
+
+        with self._asking() as versions:
+            found = changes(versions.session, name)
+            if not found and not versions.numbers(name)[0]:
+                raise versions.unknown(name)
+        return found
+
+    def _candidate(self, name: str, version: Version) -> tuple[int, int | None]:
+        """The version to promote, which is whole, and the one in production. Raises StoreError."""
+        with self._asking() as versions:
+            row = versions.row(name, version)
+            _, present = versions.numbers(name)
+            if row.number == present:
+                raise StoreError(f"{name}@{present} is in production already.", f"medloupe models history {name}")
+            self._check_parts(row)
+            return row.number, present

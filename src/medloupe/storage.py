@@ -1,0 +1,134 @@
+"""What lies under a store: the home folder, its database, the one writer at a time, and how failures are told.
+
+    home/
+        medloupe.sqlite                  which versions there are, with their cards
+        blobs/ab/cdef...                 backbones and heads by sha256, each kept once
+        models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate;
+                                         data.json, where the images lie, for other precisions
+        store.pending                    what a writer is about to make or remove; only there while one is at work
+        store.lock                       held by the one writer; readers need no lock
+
+A version is written whole or not at all: blobs and files are flushed and renamed into place first, the row that makes
+them a version is committed last. A writer first announces every path it will make or remove (pending.py). Sweeping then
+removes those that no row names: that is how a failed or killed writer is undone and how a removal is done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medloupe.blobs import Blobs
+from medloupe.errors import StorageError
+from medloupe.files import locked
+from medloupe.pending import Pending
+from medloupe.settings import setting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from medloupe.tables import VersionRow
+    from medloupe.versions import Versions
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Storage:
+    """The models under a home folder. Safe to use from several processes."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self._blobs = Blobs(home)
+        self._pending = Pending(home)
+
+    @cached_property
+    def engine(self) -> Engine:
+        from medloupe.database import engine
+
+        with self._explained():
+            self.home.mkdir(parents=True, exist_ok=True)
+            return engine(self.home)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
+        with self._writing():
+            pass
+
+    def folder(self, name: str, version: int | None) -> Path:
+        """Where model.onnx, report.html and judged.npz of a version lie."""
+        return self.home / "models" / name / str(version)
+
+    @property
+    def _made(self) -> bool:
+        """Whether there can be anything in the store: asking an empty one should not make it. Raises OSError."""
+        if self.home.exists() and not self.home.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
+        return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
+
+    @contextmanager
+    def _asking(self) -> Iterator[Versions]:
+        """A session that reads."""
+        from sqlalchemy.orm import Session
+
+        from medloupe.versions import Versions
+
+        with self._explained(), Session(self.engine) as session:
+            yield Versions(session, self.home)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Versions]:
+        """A session that writes, of the one writer."""
+        from medloupe.database import writing
+        from medloupe.versions import Versions
+
+        with self._writing(), writing(self.engine) as session:
+            yield Versions(session, self.home)
+
+    def _check_parts(self, row: VersionRow) -> None:
+        """Raises StoreError when a blob of the version is missing or damaged."""
+        for blob in row.blobs:
+            self._blobs.get(blob)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Be the one writer; before and after, also when it fails, what was announced is swept."""
+        with self._explained():
+            _ = self.engine  # which may take the lock itself
+            with locked(self.home / "store.lock"):
+                with suppress(OSError):  # what cannot go now goes with a later writer
+                    self._pending.sweep(self._kept)
+                try:
+                    yield
+                finally:
+                    with suppress(Exception):
+                        self._pending.sweep(self._kept)
+
+    def _kept(self) -> set[Path]:
+        """The folders and blobs of all versions."""
+        with self._asking() as versions:
+            rows = versions.settled()
+        kept = {self.folder(name, number) for name, number, _ in rows}
+        return kept | {self._blobs.path(blob) for _, _, blobs in rows for blob in blobs}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except OSError as e:
+            raise StorageError(
+                f"The store {self.home} cannot be used: {e.filename or ''} {e.strerror or e}".replace("  ", " ") + ".",
+                "Free some disk space, or choose another place with --home."
+                if e.errno in _FULL
+                else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
+            ) from e
+        except SQLAlchemyError as e:
+            from medloupe.database import unusable, url
+
+            raise unusable(url(self.home), e) from e
