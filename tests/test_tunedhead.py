@@ -64,15 +64,29 @@ def tuned(of_fold: Any, final: Any, base: np.ndarray | None = None, fitting: np.
     )
 
 
-def fitted(given: Tuned, may_stay: bool = False, targets: np.ndarray = Y, task: str = "multiclass") -> Any:
+def fitted(
+    given: Tuned,
+    may_stay: bool = False,
+    targets: np.ndarray = Y,
+    task: str = "multiclass",
+    levels: tuple[int, ...] = LEVELS,
+) -> Any:
     everything = np.arange(N)
-    return fit(given, targets, GROUPS, everything, task=task, levels=LEVELS, seed=0, may_stay=may_stay)
+    return fit(given, targets, GROUPS, everything, task=task, levels=levels, seed=0, may_stay=may_stay)
 
 
 def auc(found: Any, rows: np.ndarray | None = None) -> float:
     p = found.fitted.out_of_fold[0]
     y = Y if rows is None else Y[rows]
     return macro_auc(rankable(np.log(np.maximum(p, 1e-9)), "multiclass"), y)
+
+
+def test_the_linear_head_may_leave_levels_out_too() -> None:
+    """What tuning is held against is the linear head as it would be trained without tuning."""
+    base = np.concatenate([40 * noise(7), noise(2, LOWER)], 1)
+    base[:, U] += 0.7 * (2 * Y[:, 1] - 1)
+    untuned, _ = fitted(tuned(lambda f: {1.0: noise(f)}, {1.0: noise(3)}, base=base)).candidates
+    assert untuned.levels == (1,)
 
 
 def test_networks_that_know_their_training_pictures_by_heart_stay_at_chance() -> None:
@@ -101,7 +115,8 @@ def test_a_network_of_another_fold_is_never_asked() -> None:
         x[f == FOLD, 0] -= 5 * (2 * Y[f == FOLD, 1] - 1)  # turned round: asked rightly, it is always wrong
         return {1.0: x}
 
-    assert auc(fitted(tuned(of_fold, {1.0: telling(4, 5)}))) < 0.05
+    undivided = (U + LOWER,)  # so that no head does without the tuned numbers
+    assert auc(fitted(tuned(of_fold, {1.0: telling(4, 5)}), levels=undivided)) < 0.3
 
 
 def test_the_share_that_judges_best_is_chosen() -> None:

@@ -80,11 +80,7 @@ def fit(
     choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
     searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
     scores = scores_of(searched, targets, task)
-    penalty = choices[best_of(scores, choices)].penalty
-    # what tells classes apart may be the shape, the texture or both: with each end left out, at the best penalty
-    fewer = [Choice(penalty=penalty, levels=part) for part in {every[1:], every[:-1], every[1:-1]} if len(part) > 0]
-    if len(levels) > 1:
-        fewer.sort(key=lambda c: c.levels)
+    if fewer := narrowed(choices[best_of(scores, choices)], levels):
         searched = np.concatenate([searched, fitter.out_of_fold(fold[0], fewer)])
         scores = np.concatenate([scores, scores_of(searched[len(choices) :], targets, task)])
         choices += fewer
@@ -106,6 +102,14 @@ def fit(
         folds=fold,
         out_of_fold=out_of_fold.astype(np.float32),
     )
+
+
+def narrowed(choice: Choice, levels: tuple[int, ...]) -> list[Choice]:
+    """The same with fewer levels: what tells classes apart may be the shape, the texture or both, so each end of them
+    is left out, and both are. Nothing where there is only one level."""
+    every = tuple(range(len(levels)))
+    parts = {every[1:], every[:-1], every[1:-1]} if len(levels) > 1 else set()
+    return [replace(choice, levels=part) for part in sorted(parts) if part]
 
 
 def refit(

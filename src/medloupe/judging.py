@@ -123,7 +123,7 @@ def judge_tuned(
         judged = answered(features, plan, p, fitted.out_of_fold[0], y, sensitivity)
         judged_rows, secondary = plan.test, crossed_over
     best = max((c for c in found.candidates if c.share == 0), key=lambda c: c.auc["value"] or 0)
-    linear = Choice(penalty=best.penalty, levels=tuple(range(len(levels))))
+    linear = Choice(penalty=best.penalty, levels=best.levels)
     return Verdict(
         fitted=fitted,
         everything=everything,

@@ -21,6 +21,7 @@ from medloupe.head import (
     fit_temperature,
     folded,
     macro_auc,
+    narrowed,
     rankable,
     scores_of,
 )
@@ -34,12 +35,13 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One way among those compared. share: of the way from the untuned network (0) to the tuned one (1). auc: out of
-    fold, with its interval. difference: to the linear head on the untuned network, paired over groups, with an interval
-    that holds for all candidates at once; itself None."""
+    """One way among those compared. share: of the way from the untuned network (0) to the tuned one (1). penalty,
+    levels: of its head. auc: out of fold, with its interval. difference: to the linear head on the untuned network,
+    paired over groups, with an interval that holds for all candidates at once; itself None."""
 
     share: float
     penalty: float
+    levels: tuple[int, ...]
     auc: Metric
     difference: Metric | None
 
@@ -74,14 +76,13 @@ def fit(
     tuned.fitting judge. may_stay: whether the untuned network may win (it does unless tuning is worthwhile).
     """
     rows, fold = tuned.fitting, tuned.fold
-    y, every = targets[rows], tuple(range(len(levels)))
+    y = targets[rows]
     shares = (0.0, *tuned.shares)
-    penalties = [c * 1000 / len(rows) for c in (*PENALTIES[1:], 4 * PENALTIES[-1])]
-    choices = [Choice(penalty=c, levels=every, share=share) for share in shares for c in penalties]
-    searched = np.concatenate([_out_of_fold(tuned, share, rows, fold, y, task, levels, penalties) for share in shares])
+    parts = [_searched(tuned, share, rows, fold, y, task, levels) for share in shares]
+    searched = np.concatenate([z for z, _ in parts])
+    choices = [c for _, of_share in parts for c in of_share]
     scores = scores_of(searched, y, task)
-    n = len(penalties)
-    bests = [i * n + best_of(scores[i * n : (i + 1) * n], choices[i * n : (i + 1) * n]) for i in range(len(shares))]
+    bests = [_best(share, scores, choices) for share in shares]
     candidates = _compared([searched[b] for b in bests], [choices[b] for b in bests], y, groups[rows], task, seed)
     ours = max(range(1, len(shares)), key=lambda i: scores[bests[i]])
     gained = candidates[ours].difference
@@ -111,27 +112,37 @@ def fit(
     )
 
 
-def _out_of_fold(
-    tuned: Tuned,
-    share: float,
-    rows: np.ndarray,
-    fold: np.ndarray,
-    y: np.ndarray,
-    task: str,
-    levels: tuple[int, ...],
-    penalties: Sequence[float],
-) -> np.ndarray:
-    """Logits (penalties, n, K), each row by heads and a network that saw nothing of its fold."""
+def _searched(
+    tuned: Tuned, share: float, rows: np.ndarray, fold: np.ndarray, y: np.ndarray, task: str, levels: tuple[int, ...]
+) -> tuple[np.ndarray, list[Choice]]:
+    """Logits (choices, n, K), each row by heads and a network that saw nothing of its fold, and what made them.
+
+    The choices are those of head.fit, so that the untuned network is not held down; and one weaker penalty, which suits
+    tuned ones.
+    """
+
+    def asked(choices: list[Choice]) -> np.ndarray:
+        z = np.empty((len(choices), *y.shape), np.float32)
+        for f in np.unique(fold):
+            x = tuned.embeddings(int(f), share)[rows]
+            own = fold == f
+            for i, s in enumerate(Fitter(x, y, task, levels).solve([(~own, c) for c in choices])):
+                z[i, own] = x[own] @ s.weight + s.bias
+        return z
+
     every = tuple(range(len(levels)))
-    z = np.empty((len(penalties), *y.shape), np.float32)
-    for f in np.unique(fold):
-        x = tuned.embeddings(int(f), share)[rows]
-        own = fold == f
-        fitter = Fitter(x, y, task, levels)
-        solutions = fitter.solve([(~own, Choice(penalty=c, levels=every)) for c in penalties])
-        for i, s in enumerate(solutions):
-            z[i, own] = x[own] @ s.weight + s.bias
-    return z
+    penalties = (*PENALTIES, 4 * PENALTIES[-1])
+    choices = [Choice(penalty=c * 1000 / len(rows), levels=every, share=share) for c in penalties]
+    z = asked(choices)
+    if fewer := narrowed(choices[best_of(scores_of(z, y, task), choices)], levels):
+        z = np.concatenate([z, asked(fewer)])
+    return z, choices + fewer
+
+
+def _best(share: float, scores: np.ndarray, choices: Sequence[Choice]) -> int:
+    """Where the best choice of a share stands among all."""
+    own = [i for i, c in enumerate(choices) if c.share == share]
+    return own[best_of(scores[own], [choices[i] for i in own])]
 
 
 def _out_of_choice(
@@ -177,5 +188,13 @@ def _compared(
             tail = 0.025 / (len(choices) - 1)  # the best of several is shown: each must hold for all (Bonferroni)
             low, high = np.quantile(drawn[i, 1:] - drawn[0, 1:], (tail, 1 - tail))
             difference = {"value": float(apart), "low": float(low), "high": float(high)}
-        out.append(Candidate(share=choice.share, penalty=choice.penalty, auc=found[str(i)], difference=difference))
+        out.append(
+            Candidate(
+                share=choice.share,
+                penalty=choice.penalty,
+                levels=choice.levels,
+                auc=found[str(i)],
+                difference=difference,
+            )
+        )
     return out
