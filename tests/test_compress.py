@@ -21,16 +21,19 @@ from live import running
 from medloupe import compress, eightbit, export, fidelity, whereabouts
 from medloupe.backbones import Backbone, backbone
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.features import scan
+from medloupe.features import embed, scan
 from medloupe.fidelity import Figures
 from medloupe.head import Choice
 from medloupe.model import Model
+from medloupe.novelty import Novelty
 from medloupe.runtime import run, session
 from medloupe.serving.precisions import key_of
 from medloupe.split import Plan
 from medloupe.store import Store
 from medloupe.tails import split_off
 from medloupe.tails import write as write_tail
+from medloupe.tuned import untouched
+from test_tails import tuned as other_weights
 from trained import Trained
 
 
@@ -195,13 +198,18 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)
     model = store.get("spots")
-    tail = write_tail(split_off(onnx.load(model.backbone.path)), tmp_path)
+    tail = write_tail(other_weights(split_off(onnx.load(model.backbone.path)), spread=0.1), tmp_path)
     said = {"finetuning": {"winner": "tail"}, "calibration": {"temperature": 3.0}, "tail": tail.as_json()}
 
     def write_files(folder: Path, made: Model) -> None:
         export.write_onnx(made, folder / "model.onnx")
 
-    tuned = store.add(replace(model, tail=tail, card={**model.card, **said}), write_files=write_files)
+    below = untouched(model.backbone)
+    shared = embed(whereabouts.scanned(medloupe.read(own.data), model.card, "spots"), model.backbone)
+    novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
+    assert novelty is not None
+    moved = replace(model, tail=tail, novelty=novelty)
+    tuned = store.add(replace(moved, card={**model.card, **said}), write_files=write_files)
     found = whereabouts.scanned(medloupe.read(own.data), tuned.card, "spots")
     made = compress.compress(tuned, found)
     plain = compress.compress(model, found)
@@ -218,8 +226,11 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     kept = store.variants("spots", tuned.version)["int8"]
     assert kept.tail is not None and kept.tail.sha256 == made.model.tail.sha256
     image = sorted(own.data.rglob("*.png"))[0]
+    assert kept.novelty is not None and kept.novelty.levels == tuned.novelty.levels
     for other in (medloupe.load(tmp_path / "m.onnx"), made.model):
         assert kept.predict(image).probabilities == pytest.approx(other.predict(image).probabilities, abs=0.02)
+    refused = [medloupe.load(tmp_path / "m.onnx").predict(p).refused for p in sorted(own.data.rglob("*.png"))[:12]]
+    assert refused.count(None) >= 11, "what it was trained on is not foreign to it"
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _networks(model: Model, features: Features, planned: Plan, say: Progress) ->
             images.extend(_calibration(features, planned, model.backbone.card.input_size, _seed(model), say))
         return images
 
-    for backbone in (base, None):
+    for backbone in dict.fromkeys((base, None)):  # where none is shipped, it is made once
         try:
             made = backbone or eightbit.of_backbone(model.backbone, own())
             tail = None if model.tail is None else eightbit.of_tail(model.tail, made, own())
@@ -173,7 +173,7 @@ def _assembled(
     novelty = model.novelty
     if novelty is not None:
         plain = best.features if best.tail is None else embed(found, best.backbone)
-        fitted = Novelty.fit(plain.embeddings[every], planned.groups[every], task.levels, task.seed)
+        fitted = Novelty.fit(plain.embeddings[every], planned.groups[every], novelty.levels, task.seed)
         novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
