@@ -13,9 +13,11 @@ import generated
 import medloupe
 import tunable
 from medloupe import tails
+from medloupe.errors import PromotionRefusedError
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.predict import Predictor
+from medloupe.promotion import Evidence
 from medloupe.records import Dataset
 from medloupe.seen import seen
 from medloupe.store import Store
@@ -105,6 +107,20 @@ def test_images_that_the_network_has_seen_are_told(network: Path, tmp_path: Path
     assert warning["level"] == "serious"
     assert warning["text"].startswith("4 of the 24 images")
     assert "first@" in mixed.report
+
+
+def test_images_that_the_network_has_seen_prove_nothing(network: Path, tmp_path: Path, home: Path) -> None:
+    """Neither for the gate nor in a comparison: its out-of-fold predictions of them are too good."""
+    first = start(network, tmp_path)
+    medloupe.train(tunable.data(24), name="first", start=first)
+    evidence = [Evidence.read(Store.open().folder("first", v)) for v in (1, 3)]
+    assert [None if e is None else len(e.digests) for e in evidence] == [24, 0]
+    assert not Store.open().compare("first", 3, 1).passed
+    with pytest.raises(PromotionRefusedError, match=r"0 common groups.*--from"):
+        Store.open().promote("first", 3, actor="tester")
+    fresh = medloupe.train(others(), name="fresh", start=first)
+    kept = Evidence.read(Store.open().folder("fresh", fresh.version))
+    assert kept is not None and len(kept.digests) == 24
 
 
 def _renamed(data: Dataset) -> list[Any]:

@@ -155,7 +155,8 @@ def contrast(
         also = f" ({both.relabelled:,} stand under another label in each)" if both.relabelled else ""
         raise StoreError(
             f"{runs[0]} and {runs[1]} cannot be compared: no image was judged by both{also}.",
-            "Train both on the same data: only the same images, judged by both, tell which is better.",
+            "Train both on the same data: only the same images, judged by both, tell which is better. Those that a"
+            " network gone on from (--from) had learned do not count.",
         )
     figures = Figures(both.one), Figures(both.other)
     if not figures[0].by_label:

@@ -13,7 +13,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,19 @@ class Evidence:
     def digest(sha256s: Sequence[bytes]) -> np.ndarray:
         """uint64 (N,) of whole digests."""
         return np.frombuffer(b"".join(d[:_DIGEST] for d in sha256s), np.uint64)
+
+    def without(self, known: np.ndarray) -> Evidence:
+        """Less all groups of which any record is known: bool (N,), learned from before, as by a network that this one
+        went on from."""
+        kept = ~np.isin(self.groups, self.groups[known])
+        return replace(
+            self,
+            digests=self.digests[kept],
+            groups=self.groups[kept],
+            targets=self.targets[kept],
+            probabilities=self.probabilities[:, kept],
+            announced=self.announced[kept],
+        )
 
     def as_bytes(self) -> bytes:
         """The content of judged.npz."""
@@ -190,7 +203,7 @@ def compare(
     if both.count < FEWEST_GROUPS:
         return failed(
             f"they were judged on {both.count} common groups of patients and copies with the same labels;"
-            f" {FEWEST_GROUPS} are needed",
+            f" {FEWEST_GROUPS} are needed, and images do not count that a network gone on from (--from) had learned",
             len(both.groups),
             both.count,
         )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from medloupe.model import Model
+from medloupe.promotion import Evidence
 from medloupe.seen import recalled, remembered, seen
 
 
@@ -54,6 +57,15 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
         ]
     own["data"] = {**card["data"], "digests": _joined(card, start.card)}
     return own
+
+
+def untaught(evidence: Evidence, start: Model, digests: Sequence[bytes]) -> Evidence:
+    """The predictions that the gate and comparisons may use: not of images that tuned the network gone on from, nor of
+    their patients, as those are too good. digests: as for `started`."""
+    if not carries_data(start):
+        return evidence
+    taught = [d for d, known in zip(digests, seen(start.card, digests), strict=True) if known]
+    return evidence.without(np.isin(evidence.digests, Evidence.digest(taught)))
 
 
 def carries_data(model: Model) -> bool:

@@ -120,17 +120,20 @@ def train(
         "seconds": seconds,
         "reused": cached,
     }
+    evidence = outcome.evidence
     if start is not None:
         from medloupe.starting import started as started_from
+        from medloupe.starting import untaught
 
-        card = started_from(card, start, [found.digest[r.id] for r in data.records])
+        digests = [found.digest[r.id] for r in data.records]
+        card, evidence = started_from(card, start, digests), untaught(evidence, start, digests)
     own, tail = outcome.parts(network)
     if tail is None and not outcome.whole:
         tail = options.start
     model = Model(backbone=own, head=outcome.head, card=card, novelty=outcome.novelty, tail=tail, extras=outcome.extras)
     unreadable = {entry["file"] for entry in card["data"]["unreadable"]}
     readable = [r for r in data.records if r.id not in unreadable]
-    writer = _Writer({**outcome.report, "card": card}, readable, outcome.evidence, data)
+    writer = _Writer({**outcome.report, "card": card}, readable, evidence, data)
     model = Store(home()).add(model, write_files=writer)
     say("writing", 1, 1)
     return replace(model, report=writer.page)
