@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("optuna")
 
 import tunable
+from medloupe import trials
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.options import Options
@@ -82,6 +83,24 @@ def test_a_training_that_comes_apart_fails_alone(home: Path, tmp_path: Path) -> 
     assert 0 <= good.auc <= 1
     assert good.scores.shape == (len(ground.own), 2)
     assert np.isnan(bad.auc)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_cut_off_is_tried_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, judged, network = example(tmp_path)
+    options = Options(finetune="tail", search=True, minutes=1)
+    ground = prepared(features, features, judged, network, RECIPE, options, nothing)
+
+    def killed(*_: Any) -> None:
+        raise FinetuneError("A training ended with exit status -9, perhaps for want of memory.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trials, "run", killed)
+        (cut_off,) = tried(ground, [RECIPE])
+    assert np.isnan(cut_off.auc)
+    assert not [p for p in ground.folder.iterdir() if p.is_dir()]
+    (again,) = tried(ground, [RECIPE])
+    assert 0 <= again.auc <= 1
 
 
 def test_trials_learn_from_and_are_judged_on_different_patients_of_the_training_part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,16 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
             assert not np.array_equal(made.embeddings(f, share), ours)
     np.testing.assert_array_equal(made.embeddings(None, 0.0), features.embeddings)
     np.testing.assert_array_equal(made.embeddings(2, 0.0), features.embeddings)
+
+
+def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
+    here, found = Path(tuning.__file__).parent, {"tuningjob"}
+    for name in ("tuningjob", "finetune"):
+        text = (here / f"{name}.py").read_text("utf-8")
+        found |= {*re.findall(r"^ *from medloupe\.(\w+) import", text, re.M)}
+        found |= {*re.findall(r"^ *from medloupe import (\w+)", text, re.M)}
+    assert {"finetune", "objective", "sources"} <= found
+    assert found - {"files"} <= {*tuning._CODE}
 
 
 @pytest.mark.usefixtures("two_folds")

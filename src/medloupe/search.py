@@ -87,10 +87,10 @@ def search(
         recipes += suggested
         say("searching", min(100, round(100 * spent / max(ground.budget, 1e-9))), 100)
     say("searching", 100, 100)
+    best = chosen(outcomes, features.data.targets[ground.own], ground.groups[ground.own], options.seed)
     if end is None:
         end = {"trials": len(outcomes), "seconds": round(time.perf_counter() - began, 1)}
         write_atomically(ended, json.dumps(end).encode())
-    best = chosen(outcomes, features.data.targets[ground.own], ground.groups[ground.own], options.seed)
     trials = [
         {
             "number": i,
@@ -188,7 +188,8 @@ def prepared(
     fold = folds(y[plan.fitting], groups[plan.fitting], count, seed + _APART)
     own, rest = plan.fitting[fold == 0], plan.fitting[fold != 0]
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
-    folder = home() / "cache" / "search" / f"{key_of(shared, plan, network, [], options.start)}-{seed}-{budget:g}"
+    key = key_of(shared, plan, network, [], options.start, "search", "trials", "head")
+    folder = home() / "cache" / "search" / f"{key}-{recipe.kind}-{seed}-{budget:g}"
     kept = folder / "plan.json"  # a resumed search must not measure anew, and then plan other trials
     told = json.loads(kept.read_text()) if kept.exists() else None
     started = time.perf_counter()

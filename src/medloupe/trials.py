@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Outcome:
 
 
 def tried(ground: Ground, recipes: Sequence[Recipe]) -> list[Outcome]:
-    """Trials side by side, or from before. One that fails takes no other with it."""
+    """Trials side by side, or from before. One that fails takes no other with it. One whose weights came apart is kept
+    as failed; one whose process ended, as for want of memory, is not, and a later run tries it again."""
     jobs = [
         Job(
             name=hashlib.sha256(repr((r, ground.seed, ground.rows.tolist())).encode()).hexdigest()[:24],
@@ -68,10 +70,9 @@ def tried(ground: Ground, recipes: Sequence[Recipe]) -> list[Outcome]:
             _done(ground, todo)
         except FinetuneError:
             for job in todo:  # which of them was it?
-                try:
+                with suppress(FinetuneError):
                     _done(ground, [job])
-                except FinetuneError:
-                    _keep(ground, job.name, Outcome(auc=np.nan, share=0.0, seconds=0.0, scores=np.empty((0, 0))))
+                shutil.rmtree(ground.folder / job.name, ignore_errors=True)
     return [_kept(ground.folder / f"{j.name}.npz") for j in jobs]
 
 
@@ -113,6 +114,8 @@ def _keep(ground: Ground, name: str, outcome: Outcome) -> None:
 
 
 def _kept(path: Path) -> Outcome:
+    if not path.exists():
+        return Outcome(auc=np.nan, share=0.0, seconds=0.0, scores=np.empty((0, 0)))
     with np.load(path, allow_pickle=False) as held:
         figures = {name: float(held[name]) for name in ("auc", "share", "seconds")}
         return Outcome(scores=held["scores"], **figures)

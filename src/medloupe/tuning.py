@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 
 FOLDS = 3
 CHECKED = 0.12  # share of a training part's groups that only stops the training
+_CODE = (
+    "cuts",
+    "finetune",
+    "objective",
+    "recipe",
+    "sources",
+    "tails",
+    "torchgraph",
+    "tuning",
+    "tuningjob",
+    "views",
+)  # modules by which a training comes out as it does
 _TRIED = 3  # batches by which the time is estimated
 
 
@@ -281,17 +293,29 @@ def _taken(asked: Taken, recipe: Recipe, n: int, each: float, minutes: float, le
 
     def needs(epochs: int, folds: int) -> float:
         rounds = n * (folds - 1) + n  # every fold's others, and all
-        return rounds * each * epochs / cores + (folds + 1) * n * each / 2 * len(SHARES) / cores
+        looks = n * each / 2 * len(SHARES)
+        side_by_side = min(cores, folds + 1)
+        longest = n * each * epochs + looks  # the final one, on all
+        return max(longest, (rounds * each * epochs + (folds + 1) * looks) / side_by_side)
 
     taken = trainings_within(Taken(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
     return replace(taken, words=given_up(asked, taken, minutes))
 
 
-def key_of(features: Features, plan: Plan, backbone: Backbone, jobs: Sequence[Job], start: Tail | None) -> str:
-    """Named by everything that the trainings depend on, so that nothing stale is taken up."""
+def key_of(
+    features: Features,
+    plan: Plan,
+    backbone: Backbone,
+    jobs: Sequence[Job],
+    start: Tail | None,
+    *also: str,
+) -> str:
+    """Named by everything that the trainings depend on, so that nothing stale is taken up. also: more modules of
+    medloupe whose code decides on it."""
     key = hashlib.sha256(backbone.sha256.encode())
-    for name in ("finetune", "sources", "torchgraph", "tuning", "tuningjob", "views", "cuts"):
+    for name in (*_CODE, *also):
         key.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    key.update(features.data.task.encode())
     for digest in features.digests:
         key.update(digest)
     key.update(np.ascontiguousarray(features.data.targets).tobytes() + plan.groups.tobytes() + plan.fitting.tobytes())

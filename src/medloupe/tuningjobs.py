@@ -115,9 +115,8 @@ def _run(
         while queue or running:
             while queue and len(running) < cores:
                 place = queue.pop(0)
-                # the last ones may use what the others have left
-                share = 1 if len(queue) + len(running) + 1 >= threads() else threads() // (len(running) + 1)
-                running[place] = _start(place, share)
+                # few jobs share all cores among them
+                running[place] = _start(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
             for place in _follow(running, seen):
                 seen[place] = total[place]  # some stop early
             if progress:
@@ -160,7 +159,7 @@ def _start(place: Path, cores: int) -> subprocess.Popen[str]:
     }
     with (place / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "medloupe.tuningjob", str(place)],
+            [sys.executable, "-P", "-m", "medloupe.tuningjob", str(place)],
             env=environment,
             stdin=subprocess.PIPE,  # its end tells the job that this process is gone
             stdout=subprocess.PIPE,

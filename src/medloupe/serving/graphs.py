@@ -140,7 +140,7 @@ def _checksum(path: Path) -> str:
 
 def _make(path: Path, folder: Path, stem: str) -> Path:
     temporary = folder / f"{stem}.part"
-    command = [sys.executable, "-m", "medloupe.serving.graphs", str(path), str(temporary)]
+    command = [sys.executable, "-P", "-m", "medloupe.serving.graphs", str(path), str(temporary)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode or not temporary.exists():

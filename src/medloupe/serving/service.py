@@ -123,7 +123,7 @@ class Service:
             return await self._add(name, path)
 
     async def _add(self, name: str, path: Path) -> int:
-        command = [sys.executable, "-m", "medloupe", "models", "add", str(path), "--name", name, "--json"]
+        command = [sys.executable, "-P", "-m", "medloupe", "models", "add", str(path), "--name", name, "--json"]
         environment = {**os.environ, "MEDLOUPE_HOME": str(self.store.home)}
         made = await asyncio.create_subprocess_exec(
             *command,
