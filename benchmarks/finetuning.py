@@ -4,11 +4,12 @@
                                     [--minutes M] [--homes FOLDER] > table.md
 
 For each set `medloupe train --finetune KIND` runs in an empty home. Its card says what a linear head reaches on the
-same folds, by patient or group, and how far apart the two are: a paired bootstrap over groups. Where the data brings a
-test split, its AUC stands beside, with that of a linear head from a training without fine-tuning. With `scratch` the
-same network is also trained from random weights (`--compare scratch`), once, on the largest number of images that its
-curve reached within the minutes. --homes keeps the models, a home a set (for precision.py); what lies there already is
-taken up, so that the seconds are then no longer those of an empty home.
+same folds, by patient or group, and how far apart the two are: a paired bootstrap over groups. Where the data brings
+a test split, its AUC stands beside, with that of a linear head from a training without fine-tuning. With `scratch`
+the same network is also trained from random weights (`--compare scratch`), on growing numbers of images a class, as
+far as the minutes allow, and judged beside linear heads on the same images. --homes keeps the models, a home a set
+(for precision.py); what lies there already is taken up, so that the seconds are then no longer those of an empty
+home.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from accuracy import SETS, figure, medloupe
 def trained(home: Path, data: Path, name: str, options: tuple[str, ...]) -> tuple[dict, float]:
     """The card, and the seconds of the whole command."""
     started = time.perf_counter()
-    medloupe(home, "train", str(data), "--name", name, "--json", *options)
+    said, _ = medloupe(home, "train", str(data), "--name", name, "--json", *options)
     seconds = time.perf_counter() - started
-    return json.loads(medloupe(home, "models", "show", name, "--json")[0]), seconds
+    version = json.loads(said.splitlines()[-1])["version"]  # in a home that is kept, another may be in production
+    return json.loads(medloupe(home, "models", "show", f"{name}@{version}", "--json")[0]), seconds
 
 
 def row(data: Path, options: tuple[str, ...], kinds: list[str], minutes: float | None, homes: Path | None) -> None:
@@ -60,12 +62,11 @@ def row(data: Path, options: tuple[str, ...], kinds: list[str], minutes: float |
                 )
         if "scratch" in kinds:
             card, seconds = trained(home, data, "scratch", (*options, "--compare", "scratch", *limit))
-            for curve in card.get("few_images", {}).get("curves", []):
-                last = curve["points"][-1]
-                print(
-                    f"| | {curve['name']}, {last['n']} a class | {figure(last['auc'])} | | | {seconds:.0f} | |",
-                    flush=True,
-                )
+            found = card["few_images"]
+            print(f"| | *{found['words']}* | | | | {seconds:.0f} | {found['epochs']} |", flush=True)
+            for curve in found["curves"]:
+                for point in curve["points"]:
+                    print(f"| | {curve['name']}, {point['n']} a class | {figure(point['auc'])} | | | | |", flush=True)
 
 
 def main() -> None:

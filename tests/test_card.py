@@ -33,7 +33,16 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
     sometimes = {k for k in documented for row in said if row.startswith(f"| `{k}` | only ")}
     assert documented - written == sometimes
     assert written - documented == set()
-    assert sometimes == {"finetuning", "search", "started_from", "precision", "stress", "adapted", "inputs"}
+    assert sometimes == {
+        "finetuning",
+        "search",
+        "few_images",
+        "started_from",
+        "precision",
+        "stress",
+        "adapted",
+        "inputs",
+    }
 
 
 def test_the_card_is_plain_json(card: dict[str, Any]) -> None:

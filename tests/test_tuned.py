@@ -291,6 +291,7 @@ def test_auto_within_too_little_time_keeps_the_linear_head_and_says_why(
     assert words.startswith("The network was not tuned: ")
     assert "--minutes" in words
     assert words.split(".")[0] in model.report
+    assert words in run(capsys, *command, "--minutes", "0.0001").out
     asked = run(capsys, *(*command[:-1], "tail"), "--minutes", "0.0001", "--json")
     assert "--minutes" in asked.failed()
 
@@ -387,7 +388,7 @@ print(sorted(m for m in sys.modules if m.split(".")[0] in ("torch", "transformer
 
 
 def history(*losses: float) -> list[dict[str, Any]]:
-    return [{"epoch": i + 1, "train_loss": 1.0, "val_loss": loss} for i, loss in enumerate(losses)]
+    return [{"epoch": i + 1, "train_loss": 1 / (1 + i), "val_loss": loss} for i, loss in enumerate(losses)]
 
 
 @pytest.mark.parametrize(
@@ -404,6 +405,7 @@ def history(*losses: float) -> list[dict[str, Any]]:
 def test_where_the_curves_part(losses: tuple[float, ...], at: int | None) -> None:
     assert parts_at(history(*losses)) == at
     assert parts_at([{"epoch": 1, "train_loss": 1.0}]) is None
+    assert parts_at([{**e, "train_loss": e["epoch"]} for e in history(*losses)]) is None  # both get worse
 
 
 def test_what_no_tail_touches(made: Made) -> None:

@@ -136,7 +136,11 @@ def train(
         ),
     ] = "none",
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="That fine-tuning may take (auto: 15 unless told).")
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="That fine-tuning may take (auto: 15 unless told), half of it for --search; --compare as much again.",
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--from", metavar="MODEL", help="Go on from the network of a model in the store.")

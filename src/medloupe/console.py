@@ -153,6 +153,9 @@ def print_card(model: Model) -> None:
         typer.echo(f"  {card['split']['sentence']}")
     print_figures(card.get("metrics") or {})
     print_inputs(card.get("inputs") or {})
+    for part in ("finetuning", "search"):
+        if words := (card.get(part) or {}).get("words"):
+            typer.echo(f"  {words}")
     for warning in card.get("warnings") or ():
         mark, colour = _MARKS[warning["level"]]
         typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))

@@ -79,9 +79,11 @@ class Tuning:
             from medloupe.search import card_of
 
             card["search"] = card_of(self.extras["search"])
+        if "few_images" in self.extras:
+            card["few_images"] = self.extras["few_images"]
         if self.why_not:
             card["finetuning"] = {"winner": "linear", "words": f"The network was not tuned: {self.why_not}"}
-            report["finetuning"] = {**card["finetuning"], "history": beside}
+            report["finetuning"] = {**self._with_comparison(card["finetuning"]), "history": beside}
         elif beside and self.tuned is None:
             report["finetuning"] = {"words": self.extras["compared"], "history": beside}
         found, tuned = verdict.tuned, self.tuned
@@ -113,7 +115,17 @@ class Tuning:
         named = [(f"{NAMES[tuned.kind]}, fold {i + 1}", done) for i, done in enumerate(tuned.of_fold)]
         history = [{"name": name, "epochs": done.history, "parts_at": parts_at(done.history)} for name, done in named]
         # those beside are of one split, and comparable with each other
-        report["finetuning"] = {**card["finetuning"], "history": beside or history[:1]}
+        mixed = tuned.recipe.mixup or tuned.recipe.smoothing
+        report["finetuning"] = {
+            **self._with_comparison(card["finetuning"]),
+            "history": beside or history[:1],
+            "mixed": bool(mixed) and not beside,
+            "automatic": options.finetune == "auto",
+        }
+
+    def _with_comparison(self, said: dict[str, Any]) -> dict[str, Any]:
+        """For the report, which also shows the network from scratch: what was left out of that comparison."""
+        return {**said, "words": " ".join(filter(None, (said["words"], self.extras.get("compared"))))}
 
 
 def attempt(
@@ -169,11 +181,16 @@ def untouched(backbone: Backbone) -> tuple[int, ...]:
 
 def parts_at(history: list[dict[str, Any]]) -> int | None:
     """The epoch from which the validation loss rises while the training loss falls, if it does by a tenth."""
-    losses = [e["val_loss"] for e in history if "val_loss" in e]
-    if len(losses) < 2:
+    if len(history) < 2 or any("val_loss" not in e for e in history):
         return None
-    best = losses.index(min(losses))
-    return history[best]["epoch"] if losses[-1] > 1.1 * losses[best] else None
+    best, last = min(history, key=lambda e: e["val_loss"]), history[-1]
+    parted = last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]
+    return best["epoch"] if parted else None
+
+
+def _before(tuned: Tuned) -> str:
+    """What must be said of networks that did not begin as they were published."""
+    return "" if tuned.start is None else ", except where the network that they went on from had"
 
 
 def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:
@@ -183,7 +200,7 @@ def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:
     what = "The upper stages of the network were tuned" if tuned.kind == "tail" else "The whole network was tuned"
     judged = (
         f"{what} to these pictures, and judged in {len(tuned.of_fold)} folds by networks that had seen no patient of"
-        f" the fold: {gained} against a linear head on the untuned network, on the same folds."
+        f" the fold{_before(tuned)}: {gained} against a linear head on the untuned network, on the same folds."
     )
     if share == 0:
         return f"{judged} That is not more than chance may give, so the untuned network was kept."

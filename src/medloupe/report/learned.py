@@ -55,6 +55,8 @@ def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
         "parts": [(_name(h), int(h["parts_at"])) for h in runs if known(h.get("parts_at")) and entries(h["epochs"])],
         "tuned": winner in ("tail", "full"),
         "winner": winner,
+        "automatic": part.get("automatic") is True,
+        "mixed": part.get("mixed") is True,
     }
 
 
