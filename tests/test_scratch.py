@@ -17,7 +17,8 @@ from medloupe.fewimages import SIZES, auc_of, linear, nested, sizes_in
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS
 from medloupe.report.learned import few_images, finetuning
-from medloupe.scratch import RANDOM, few, outlined, scratch
+from medloupe.scratch import RANDOM, scratch
+from medloupe.scratchplan import few, outlined
 from medloupe.split import plan
 from medloupe.torchgraph import import_torch, part, randomised, weights_of
 from synthetic import one_hot

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from medloupe.files import write_atomically
 from medloupe.head import rankable
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS, Recipe
+from medloupe.scratchplan import Outline, batch_of, few, given_up, outlined
 from medloupe.settings import home
 from medloupe.split import Plan, fold_count, folds, thinned
 from medloupe.tails import graph_of
@@ -37,28 +38,10 @@ FOLDS = 3
 MOST_HELD = 400  # pictures that judge; more would only take time
 SMALL = 128  # pixels to a side at which a larger network is trained where time is short
 RANDOM = "from scratch"
-_EPOCHS = range(12, 4, -1)  # of the histories
-_ENOUGH = 8  # for which smaller pictures are not taken
-_FEWEST = 100  # pictures in the histories
-_SHARES, _LEAST = (1.0, 0.7, 0.5), 0.3  # of the steps on few images that are wanted
-_STEPS, _MOST_EPOCHS = 280, 60
-_CHECK = 1 / 3  # of a training step's time, to look at a picture
-_TAIL = 1 / 3  # likewise, to train the upper stages alone
+_TAIL = 1 / 3  # of a training step's time, to train the upper stages alone
 _VIEW = 1 / 6  # likewise, to make one view and what the lower stages make of it
 _MARGIN = 1.15  # trainings side by side disturb each other
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
-    """What fits into the time. side: of the pictures, in pixels. epochs, rows: of the histories. share: of the wanted
-    steps on few images. sizes: images a class."""
-
-    side: int
-    epochs: int
-    rows: int
-    share: float
-    sizes: tuple[int, ...]
 
 
 def scratch(features: Features, plan: Plan, network: Backbone, options: Options, say: Progress) -> dict[str, Any]:
@@ -87,7 +70,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     usual = recipe_for(kind, len(rest))
     usual = replace(usual, views=usual.views if options.finetune in ("tail", "auto") else 2)
     seconds = 60 * (options.minutes if options.minutes is not None else MINUTES)
-    key = key_of(features, plan, network, [], None, "scratch", "fewimages")
+    key = key_of(features, plan, network, [], None, "scratch", "scratchplan", "fewimages")
     key += f"-{kind}-{usual.views}-{seed}-{seconds:g}"
     folder = home() / "cache" / "scratch" / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,31 +90,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
         folder, lambda: _outlined(features, network, inputs, usual, views, sizes, len(rest), len(held), seconds)
     )
     rows = thinned(rest, y, groups, outline.rows, seed)
-    # without mixing and softening, so that losses on what is learned from and on what is kept aside are of one kind
-    bare = {
-        "mixup": 0.0,
-        "smoothing": 0.0,
-        "epochs": outline.epochs,
-        "patience": outline.epochs,
-        "batch": _batch(len(rows)),
-    }
-    jobs = [
-        Job(
-            name="history",
-            rows=rows,
-            checked=held,
-            recipe=replace(DEFAULTS["scratch"], **bare),
-            seed=seed,
-            shares=(1.0,),
-            asked=held[:0],
-        )
-    ]
-    for n in outline.sizes[::-1]:  # the longest first
-        recipe = few(sizes[n], outline.share)
-        jobs.append(
-            Job(name=f"few-{n}", rows=subsets[n], checked=held[:0], recipe=recipe, seed=seed, shares=(1.0,), asked=held)
-        )
-    tuned = replace(jobs[0], name="pretrained", recipe=replace(usual, **bare))
+    jobs, tuned = _jobs(outline, usual, rows, subsets, held, seed)
     ahead = sum(j.recipe.epochs * len(j.rows) for j in jobs)
     total = ahead + tuned.recipe.epochs * len(rows)
     data, task = features.data.targets, features.data.task
@@ -146,7 +105,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
         ]
     }
     few_done = dict(zip(outline.sizes[::-1], done[1:], strict=True))
-    less = _given_up(outline, sizes, len(rows), len(rest), network.card.input_size)
+    less = given_up(outline, sizes, len(rows), len(rest), network.card.input_size)
     what = "the whole of the pretrained network" if kind == "full" else "the upper stages of the pretrained network"
     found["compared"] = (
         f"For comparison {what} and the same network from random weights were trained on the same {len(rows):,}"
@@ -165,17 +124,42 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     return found
 
 
-def few(count: int, share: float) -> Recipe:
-    """For `count` images, seen often enough for a network that begins with nothing, or a share of that."""
-    batch = _batch(count)
-    wanted = min(_MOST_EPOCHS, _STEPS / max(1, count // batch))
-    epochs = max(5, round(share * wanted))
-    return replace(DEFAULTS["scratch"], batch=batch, epochs=epochs, patience=epochs)
+def _jobs(
+    outline: Outline, usual: Recipe, rows: np.ndarray, subsets: Mapping[int, np.ndarray], held: np.ndarray, seed: int
+) -> tuple[list[Job], Job]:
+    """The trainings from random weights, on `rows` and on each subset, and the one of the pretrained network on `rows`.
 
-
-def _batch(count: int) -> int:
-    """A network that begins with nothing needs steps, even where there are few images to make them of."""
-    return 16 if count < 400 else 32
+    Without mixing and softening, so that losses on what is learned from and on what is kept aside are of one kind.
+    """
+    bare = {
+        "mixup": 0.0,
+        "smoothing": 0.0,
+        "epochs": outline.epochs,
+        "patience": outline.epochs,
+        "batch": batch_of(len(rows)),
+    }
+    history = Job(
+        name="history",
+        rows=rows,
+        checked=held,
+        recipe=replace(DEFAULTS["scratch"], **bare),
+        seed=seed,
+        shares=(1.0,),
+        asked=held[:0],
+    )
+    of_few = [
+        Job(
+            name=f"few-{n}",
+            rows=subsets[n],
+            checked=held[:0],
+            recipe=few(len(subsets[n]), outline.share),
+            seed=seed,
+            shares=(1.0,),
+            asked=held,
+        )
+        for n in outline.sizes[::-1]  # the longest first
+    ]
+    return [history, *of_few], replace(history, name="pretrained", recipe=replace(usual, **bare))
 
 
 def _kept_outline(folder: Path, make: Callable[[], Outline]) -> Outline:
@@ -210,43 +194,6 @@ def _outlined(
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}
     spent = time.perf_counter() - started + views * sides[full] * _VIEW
     return outlined(sides, each / cores * of_tuned, sizes, rest, held, max(seconds / 2, seconds - spent))
-
-
-def outlined(
-    sides: Mapping[int, float], tuned: float, sizes: Mapping[int, int], rest: int, held: int, seconds: float
-) -> Outline:
-    """The most that fits: half of the seconds for the histories, half for few images.
-
-    sides: seconds an image trained on takes, by the pictures' side in pixels, the best side first. tuned: likewise for
-    the pretrained network. sizes: images in all by images a class. rest, held: how many can be learned from, and judge.
-    """
-    half = seconds / 2
-
-    def history(epochs: int, rows: int, each: float) -> float:
-        return epochs * (rows + held * _CHECK) * (each + tuned)
-
-    def of_few(chosen: Sequence[int], share: float, each: float) -> float:
-        recipes = [(few(sizes[n], share), sizes[n]) for n in chosen]
-        return each * sum(r.epochs * max(n, r.batch) + held * _CHECK for r, n in recipes)
-
-    def fitting(each: float) -> tuple[int, tuple[int, ...], float]:
-        epochs = next((e for e in _EPOCHS if history(e, rest, each) <= half), 0)
-        kept = range(len(sizes), 0, -1)
-        # a curve needs two points: for these still fewer steps will do
-        ways = [(tuple(sizes)[:n], share) for n in kept for share in (*_SHARES, *([_LEAST] if n == 2 else []))]
-        chosen, share = next((w for w in ways if of_few(*w, each) <= half), ((), _SHARES[-1]))
-        return epochs, chosen, share
-
-    side = next(iter(sides))
-    epochs, chosen, share = fitting(sides[side])
-    if epochs < _ENOUGH or len(chosen) < len(sizes):
-        side = min(sides)
-        epochs, chosen, share = fitting(sides[side])
-    rows = rest
-    if not epochs:  # then on fewer pictures
-        epochs = _EPOCHS[-1]
-        rows = min(rest, max(_FEWEST, int(half / (epochs * (sides[side] + tuned)) - held * _CHECK)))
-    return Outline(side=side, epochs=epochs, rows=rows, share=share, sizes=chosen)
 
 
 def _curves(
@@ -285,17 +232,3 @@ def _words(sizes: Mapping[int, int], held: int) -> str:
     if short := [n for n in SIZES if n not in sizes]:
         said.append(f"The set has too few pictures for {' or '.join(map(str, short))} a class.")
     return " ".join(said)
-
-
-def _given_up(outline: Outline, sizes: Mapping[int, int], rows: int, rest: int, full: int) -> str:
-    """What of the comparison the time did not allow, in a sentence, or ""."""
-    less = []
-    if outline.side < full:
-        less.append(f"the network from scratch saw pictures of {outline.side} instead of {full} pixels a side")
-    if outline.share < 1 and outline.sizes:
-        less.append(f"it went {outline.share:.0%} of the usual times through the few pictures")
-    if left := [n for n in sizes if n not in outline.sizes]:
-        less.append(f"{' and '.join(map(str, left))} a class were left out")
-    if rows < rest:
-        less.append(f"the epochs are of {rows:,} of {rest:,} pictures")
-    return f"To stay within the time, {', '.join(less)}. --minutes allows more." if less else ""

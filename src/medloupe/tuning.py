@@ -157,6 +157,8 @@ def tune(
     jobs = jobs_of(taken)
     data = features.data
     done = run(jobs, inputs, data.targets, data.task, folder, lambda at, of: say("fine-tuning", at, of))
+    # where trainings were taken up from before, what they took then
+    spent = max(time.perf_counter() - started, sum(d.seconds for d in done) / min(at_once(), len(done)))
     return Tuned(
         kind="tail" if recipe.kind == "tail" else "full",
         fitting=plan.fitting,
@@ -169,7 +171,7 @@ def tune(
         symmetry=allowed,
         start=start,
         words=taken.words,
-        seconds=round(time.perf_counter() - started, 1),
+        seconds=round(spent, 1),
     )
 
 
