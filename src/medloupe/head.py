@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,12 +78,7 @@ def fit(
     fitter = Fitter(embeddings, targets, task, levels, evened(targets, groups, task))
     every = tuple(range(len(levels)))
     choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
-    searched = fitter.out_of_fold(fold[0], choices)  # (choices, N, K) logits
-    scores = scores_of(searched, targets, task)
-    if fewer := narrowed(choices[best_of(scores, choices)], levels):
-        searched = np.concatenate([searched, fitter.out_of_fold(fold[0], fewer)])
-        scores = np.concatenate([scores, scores_of(searched[len(choices) :], targets, task)])
-        choices += fewer
+    searched, scores, choices = search(lambda asked: fitter.out_of_fold(fold[0], asked), choices, targets, task, levels)
     best = best_of(scores, choices)
     chosen = choices[best]
 
@@ -104,12 +99,27 @@ def fit(
     )
 
 
-def narrowed(choice: Choice, levels: tuple[int, ...]) -> list[Choice]:
-    """The same with fewer levels: what tells classes apart may be the shape, the texture or both, so each end of them
-    is left out, and both are. Nothing where there is only one level."""
+def search(
+    ask: Callable[[Sequence[Choice]], np.ndarray],
+    choices: list[Choice],
+    targets: np.ndarray,
+    task: str,
+    levels: tuple[int, ...],
+) -> tuple[np.ndarray, np.ndarray, list[Choice]]:
+    """Logits out of fold (C, N, K), their macro AUC (C,), and what they were made by: all choices, and the best of them
+    with fewer levels. What tells classes apart may be the shape, the texture or both, so each end of the levels is left
+    out, and both are. ask: gives the logits of choices."""
+    searched = ask(choices)
+    scores = scores_of(searched, targets, task)
     every = tuple(range(len(levels)))
     parts = {every[1:], every[:-1], every[1:-1]} if len(levels) > 1 else set()
-    return [replace(choice, levels=part) for part in sorted(parts) if part]
+    best = choices[best_of(scores, choices)]
+    fewer = [replace(best, levels=part) for part in sorted(parts) if part]
+    if fewer:
+        more = ask(fewer)
+        searched = np.concatenate([searched, more])
+        scores = np.concatenate([scores, scores_of(more, targets, task)])
+    return searched, scores, choices + fewer
 
 
 def refit(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from medloupe.model import Model
 from medloupe.promotion import Evidence
 from medloupe.seen import recalled, remembered, seen
@@ -59,13 +57,12 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
     return own
 
 
-def untaught(evidence: Evidence, start: Model, digests: Sequence[bytes]) -> Evidence:
+def untaught(evidence: Evidence, start: Model) -> Evidence:
     """The predictions that the gate and comparisons may use: not of images that tuned the network gone on from, nor of
-    their patients, as those are too good. digests: as for `started`."""
+    their patients, as those are too good."""
     if not carries_data(start):
         return evidence
-    taught = [d for d, known in zip(digests, seen(start.card, digests), strict=True) if known]
-    return evidence.without(np.isin(evidence.digests, Evidence.digest(taught)))
+    return evidence.without(seen(start.card, [d.tobytes() for d in evidence.digests]))
 
 
 def carries_data(model: Model) -> bool:

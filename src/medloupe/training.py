@@ -125,8 +125,8 @@ def train(
         from medloupe.starting import started as started_from
         from medloupe.starting import untaught
 
-        digests = [found.digest[r.id] for r in data.records]
-        card, evidence = started_from(card, start, digests), untaught(evidence, start, digests)
+        card = started_from(card, start, [found.digest[r.id] for r in data.records])
+        evidence = untaught(evidence, start)
     own, tail = outcome.parts(network)
     if tail is None and not outcome.whole:
         tail = options.start

@@ -188,19 +188,15 @@ def parts_at(history: list[dict[str, Any]]) -> int | None:
     return best["epoch"] if parted else None
 
 
-def _before(tuned: Tuned) -> str:
-    """What must be said of networks that did not begin as they were published."""
-    return "" if tuned.start is None else ", except where the network that they went on from had"
-
-
 def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:
     """Which won, and by how much."""
     d = best.difference
     gained = f"{d['value']:+.3f} AUC ({d['low']:+.3f} to {d['high']:+.3f})" if d else "an unknown amount"
     what = "The upper stages of the network were tuned" if tuned.kind == "tail" else "The whole network was tuned"
+    before = "" if tuned.start is None else ", except where the network that they went on from had"
     judged = (
         f"{what} to these pictures, and judged in {len(tuned.of_fold)} folds by networks that had seen no patient of"
-        f" the fold{_before(tuned)}: {gained} against a linear head on the untuned network, on the same folds."
+        f" the fold{before}: {gained} against a linear head on the untuned network, on the same folds."
     )
     if share == 0:
         return f"{judged} That is not more than chance may give, so the untuned network was kept."

@@ -21,9 +21,9 @@ from medloupe.head import (
     fit_temperature,
     folded,
     macro_auc,
-    narrowed,
     rankable,
     scores_of,
+    search,
 )
 from medloupe.metrics import Metric, Ranking
 from medloupe.model import probabilities
@@ -79,9 +79,9 @@ def fit(
     y = targets[rows]
     shares = (0.0, *tuned.shares)
     parts = [_searched(tuned, share, rows, fold, y, task, levels) for share in shares]
-    searched = np.concatenate([z for z, _ in parts])
-    choices = [c for _, of_share in parts for c in of_share]
-    scores = scores_of(searched, y, task)
+    searched = np.concatenate([z for z, _, _ in parts])
+    scores = np.concatenate([s for _, s, _ in parts])
+    choices = [c for _, _, of_share in parts for c in of_share]
     bests = [_best(share, scores, choices) for share in shares]
     candidates = _compared([searched[b] for b in bests], [choices[b] for b in bests], y, groups[rows], task, seed)
     ours = max(range(1, len(shares)), key=lambda i: scores[bests[i]])
@@ -114,14 +114,14 @@ def fit(
 
 def _searched(
     tuned: Tuned, share: float, rows: np.ndarray, fold: np.ndarray, y: np.ndarray, task: str, levels: tuple[int, ...]
-) -> tuple[np.ndarray, list[Choice]]:
-    """Logits (choices, n, K), each row by heads and a network that saw nothing of its fold, and what made them.
+) -> tuple[np.ndarray, np.ndarray, list[Choice]]:
+    """As head.search, of one share, each row by heads and a network that saw nothing of its fold.
 
     The choices are those of head.fit, so that the untuned network is not held down; and one weaker penalty, which suits
     tuned ones.
     """
 
-    def asked(choices: list[Choice]) -> np.ndarray:
+    def ask(choices: Sequence[Choice]) -> np.ndarray:
         z = np.empty((len(choices), *y.shape), np.float32)
         for f in np.unique(fold):
             x = tuned.embeddings(int(f), share)[rows]
@@ -133,10 +133,7 @@ def _searched(
     every = tuple(range(len(levels)))
     penalties = (*PENALTIES, 4 * PENALTIES[-1])
     choices = [Choice(penalty=c * 1000 / len(rows), levels=every, share=share) for c in penalties]
-    z = asked(choices)
-    if fewer := narrowed(choices[best_of(scores_of(z, y, task), choices)], levels):
-        z = np.concatenate([z, asked(fewer)])
-    return z, choices + fewer
+    return search(ask, choices, y, task, levels)
 
 
 def _best(share: float, scores: np.ndarray, choices: Sequence[Choice]) -> int:
