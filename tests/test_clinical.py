@@ -42,6 +42,13 @@ def test_a_number_is_standardised_with_bends_at_its_quantiles() -> None:
     assert (high[1] > high[0]).all()
 
 
+def test_thousands_are_read_as_the_rest_of_their_column() -> None:
+    counts = [f"{v:,}" if v % 2 else str(v) for v in range(90_000, 400_000, 777)]
+    platelets, fever = fitted("platelets", counts), fitted("temperature", [f"{v / 10:.1f}" for v in range(350, 410)])
+    assert platelets.low >= 90_000 and platelets.understood("250,000") == platelets.understood("250 000") == "250000"
+    assert fever.understood("38,125") == "38.125"
+
+
 def test_extreme_values_are_held_to_what_was_seen() -> None:
     column = fitted("age", ages())
     np.testing.assert_array_equal(column.encode(["500"])[0], column.encode([str(column.high)])[0])

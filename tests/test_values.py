@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medloupe.values import alike, is_age, number, stated
+from medloupe.values import alike, is_age, number, numbers, stated
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,12 @@ from medloupe.values import alike, is_age, number, stated
         ("55.0", 55.0),
         ("38,5", 38.5),
         ("1,234.5", 1234.5),
+        ("1.234,5", 1234.5),
+        ("250,000", 250000.0),
+        ("250 000", 250000.0),
+        ("1,234,567", 1234567.0),
+        ("0,125", 0.125),
+        ("1234,567", 1234.567),
         ("97 %", 97.0),
         (">89", 89.0),
         ("90+", 90.0),
@@ -31,6 +37,15 @@ from medloupe.values import alike, is_age, number, stated
 )
 def test_numbers_as_people_write_them(text: str, value: float | None) -> None:
     assert number(text) == value
+
+
+def test_three_digits_behind_a_comma_are_thousands_unless_the_range_says_otherwise() -> None:
+    assert number("1,234") == 1234
+    assert number("1,234", within=(0.9, 1.2)) == 1.234
+    assert number("1,234", within=(100, 90_000)) == 1234
+    assert numbers(["150000", "95000", "250,000"]) == [150000, 95000, 250000]
+    assert numbers(["38,5", "36,9", "38,125", "high"]) == [38.5, 36.9, 38.125]
+    assert numbers(["1,020", "1,030"]) == [1020, 1030]
 
 
 @pytest.mark.parametrize(("text", "years"), [("055Y", 55.0), ("006M", 0.5), ("026W", 0.5), ("55", 55.0)])

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medloupe.errors import ClinicalError
-from medloupe.values import LONGEST, alike, is_age, number, stated
+from medloupe.values import LONGEST, alike, is_age, number, numbers, stated
 
 MOST_CHOICES = 20
 KNOTS = 8
@@ -76,8 +76,7 @@ class Column:
         if len(said) < _FEWEST:
             return None
         missing = len(said) < (1 - OFTEN_MISSING) * len(values)
-        numbers = [number(v, name) for v in said]
-        known = np.array([v for v in numbers if v is not None])
+        known = np.array(numbers(said, name))
         distinct = np.unique(known)
         if len(known) >= 0.95 * len(said) and len(distinct) > 2:
             return cls._number(name, known, missing)
@@ -183,7 +182,7 @@ class Column:
         return [v if v is None or number(v, self.name) is not None else None for v in values]
 
     def _read(self, value: str) -> float:
-        x = number(value, self.name, self.unit)
+        x = number(value, self.name, self.unit, within=(self.low, self.high))
         if x is None:
             low, high = map(_plain, self.usual)
             unit = f" in {self.unit}" if self.unit else ""
