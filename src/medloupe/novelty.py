@@ -46,7 +46,7 @@ _PREFIX = "novelty_"
 
 METHOD = (
     f"Mahalanobis distance of the embedding's sketch under a Gaussian of up to {AXES} axes; the limit is the distance"
-    f" under which {LIMIT_AT:.0%} of the images stay that did not fit it (grouped folds), plus room for"
+    f" under which {LIMIT_AT:.0%} of its own kind stay that did not fit it (grouped folds), plus room for"
     f" a shift of the sketch by a squared length of {ALLOWANCE:g} a level."
 )
 
