@@ -9,21 +9,22 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc as area
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
-from medloupe import evaluate, metrics
+from medloupe import metrics
+from medloupe.curves import curves
 from medloupe.evaluate import (
+    STRENGTHS,
     best_strength,
     class_weights,
     confusion,
     crossfitted_answers,
     crossfitted_flags,
-    curves,
     headline,
     in_words,
     per_label,
-    subgroups,
     thresholds,
 )
 from medloupe.records import Record
+from medloupe.subgroups import _band, subgroups
 from synthetic import judged, one_hot
 
 N = 120
@@ -123,7 +124,7 @@ def test_correcting_for_common_classes_raises_the_balanced_accuracy():
     strength = best_strength(p, y)
     assert strength > 0
     assert balanced(p, y, strength) > balanced(p, y, 0) + 0.1
-    assert balanced(p, y, strength) >= max(balanced(p, y, s) for s in evaluate.STRENGTHS) - 0.01
+    assert balanced(p, y, strength) >= max(balanced(p, y, s) for s in STRENGTHS) - 0.01
 
 
 def test_balanced_classes_need_no_correction():
@@ -320,8 +321,8 @@ def records(**columns: list[str]) -> list[Record]:
     ],
 )
 def test_age_bands(text: str, band: str):
-    assert evaluate._band("Age", text) == band
-    assert evaluate._band("sex", text) == text
+    assert _band("Age", text) == band
+    assert _band("sex", text) == text
 
 
 def test_subgroups_are_judged_apart():

@@ -19,6 +19,7 @@ import numpy as np
 from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
+from medloupe.curves import curves
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, embed, scan
 from medloupe.given import scaled
@@ -249,11 +250,11 @@ def _assembled(fitting: Fitting) -> Adapted:
         probabilities=after.probabilities,
         announced=np.asarray(called, np.float32).mean(0).T,
     )
-    curves = {name: evaluate.curves(j)["calibration"] for name, j in (("before", fitting.before), ("after", after))}
+    drawn = {name: curves(j)["calibration"] for name, j in (("before", fitting.before), ("after", after))}
     return Adapted(
         model=model,
         base=base,
-        curves=curves,
+        curves=drawn,
         evidence=evidence,
         checks=[records[i].picture for i in checked],
         fitting=fitting,

@@ -19,6 +19,7 @@ from medloupe.model import CARD_FORMAT
 from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
 from medloupe.seen import remembered, thinned
 from medloupe.split import Plan
+from medloupe.subgroups import subgroups
 from medloupe.windows import FITTING as WINDOWING
 
 _PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence
@@ -72,7 +73,7 @@ def card(
         "per_label": table,
         "decision": _decision(features, verdict),
         "confusion": evaluate.confusion(verdict.judged),
-        "subgroups": evaluate.subgroups(verdict.judged, records, seed),
+        "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
         "head": {
             "regularisation": verdict.fitted.choice.penalty,

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from medloupe import metrics
+from medloupe.curves import curves
 from medloupe.errors import StoreError
-from medloupe.evaluate import Judged, curves
+from medloupe.evaluate import Judged
 from medloupe.metrics import Weighted
 from medloupe.names import parse_reference
 from medloupe.promotion import DRAWS, FEWEST_GROUPS, FILE, Common, Evidence, Figures, common, mean
@@ -59,7 +60,7 @@ class Contrast:
     a, b: name@version. records, groups: those that both judged; groups are records of one patient and copies. only_a,
     only_b: records that one alone judged; relabelled: known to both by another truth; none of these count. auc: macro
     average over labels. per_label: labels with cases for and against them.
-    curves, confusion: of a and of b, as in a report (evaluate.py); confusion is None with several labels at once.
+    curves, confusion: of a and of b, as in a report; confusion is None with several labels at once.
     cards: of a and of b.
     """
 

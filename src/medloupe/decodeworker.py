@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from medloupe import images
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
+from medloupe.picture import Picture
 
 READY = b"medloupe.decodeworker 1\n"
 """Written once the process is up and bounded."""
@@ -92,7 +93,7 @@ def _since(start: float) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def _is_too_small(picture: images.Picture, side: int) -> bool:
+def _is_too_small(picture: Picture, side: int) -> bool:
     """Whether a JPEG was scaled down for the model to less than a preview needs."""
     return max(picture.image.size) < min(0.75 * side, max(picture.width, picture.height))
 

@@ -1,8 +1,8 @@
-"""Predictions and truth → the figures of a card: metrics, operating points, per-label table, subgroups, curves."""
+"""Predictions and truth → the figures of a card: metrics, operating points, per-label table, confusion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,10 @@ import numpy as np
 
 from medloupe import metrics
 from medloupe.metrics import Metric, Ranking, Weighted
-from medloupe.records import Record
 
 SENSITIVITY = 0.9  # of the operating points, unless told otherwise
-SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
-AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for how common a class is
-_A_YEAR = {"M": 12, "W": 52, "D": 365}  # DICOM writes the age of infants as 006M, 013W or 021D
 _WORTHWHILE = 0.01  # gain in balanced accuracy for which a stronger correction is taken
-_SMALLEST_SUBGROUP = 20
-_LARGEST_CURVE = 160  # points drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,101 +247,6 @@ def confusion(judged: Judged) -> dict[str, Any] | None:
     for r in judged.repeats:
         np.add.at(counts, (truth, judged.answers[r]), 1)
     return {"labels": list(judged.labels), "matrix": np.rint(counts / len(judged.repeats)).astype(int).tolist()}
-
-
-def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[dict[str, Any]]:
-    """AUC and balanced accuracy by sex, age band, view and site, where the table has such columns."""
-    rows = []
-    for column in sorted({c for r in records for c in r.columns if c.lower() in SUBGROUP_COLUMNS}):
-        values = np.array([_band(column, r.columns.get(column, "")) for r in records])
-        sizes = {v: int((values == v).sum()) for v in sorted(set(values.tolist()) - {""})}
-        if not 2 <= len(sizes) <= 12:
-            continue
-        for value, n in sizes.items():
-            row: dict[str, Any] = {"column": column, "value": value, "n": n, "auc": None, "balanced_accuracy": None}
-            if n < _SMALLEST_SUBGROUP:
-                row["note"] = "too few to judge"
-            else:
-                part = judged.rows(np.flatnonzero(values == value))
-                figures = headline(part, seed)
-                row |= {"auc": figures["auc"], "balanced_accuracy": figures["balanced_accuracy"], "note": ""}
-            rows.append(row)
-    return rows
-
-
-def _band(column: str, text: str) -> str:
-    if column.lower() != "age":
-        return text
-    number, unit = text.strip().upper(), text.strip().upper()[-1:]
-    try:
-        age = float(number.rstrip("YMWD")) / _A_YEAR.get(unit, 1)
-    except ValueError:
-        return ""
-    return next((f"{low}-{high}" if high < 130 else f"{low}+" for low, high in AGE_BANDS if low <= age < high + 1), "")
-
-
-def curves(judged: Judged) -> dict[str, Any]:
-    """Points of the ROC, precision-recall and calibration curves of the first repeat, thinned for drawing."""
-    p, targets = judged.probabilities[0], judged.targets
-    roc, pr = {}, {}
-    for k, name in enumerate(judged.labels):
-        known = ~np.isnan(targets[:, k])
-        truth, scores = targets[known, k] == 1, p[known, k]
-        if not truth.any() or truth.all():
-            continue
-        order = np.argsort(-scores, kind="stable")
-        last = np.r_[np.diff(scores[order]) != 0, True]  # a threshold lies only between different scores
-        tp, fp = np.cumsum(truth[order])[last], np.cumsum(~truth[order])[last]
-        tpr, fpr = np.r_[0, tp / tp[-1]], np.r_[0, fp / fp[-1]]
-        at = _thinned(fpr, tpr)
-        roc[name] = {"fpr": _rounded(fpr[at]), "tpr": _rounded(tpr[at])}
-        recall, precision = tp / tp[-1], tp / (tp + fp)
-        at = _thinned(recall, precision)
-        pr[name] = {
-            "recall": _rounded(recall[at]),
-            "precision": _rounded(precision[at]),
-            "prevalence": float(truth.mean()),
-        }
-    return {"roc": roc, "pr": pr, "calibration": _calibration(judged)}
-
-
-def _calibration(judged: Judged) -> list[dict[str, Any]]:
-    """Predicted against observed, in bins of equal width: of the announced label, or of all labels pooled."""
-    p, targets = judged.probabilities[0], judged.targets
-    if judged.task == "multiclass":
-        said = p.max(1)
-        right = targets[np.arange(len(p)), p.argmax(1)] == 1
-    else:
-        known = ~np.isnan(targets)
-        said, right = p[known], targets[known] == 1
-    bins = np.minimum((said * metrics.BINS).astype(int), metrics.BINS - 1)
-    rows = []
-    for b in np.unique(bins):
-        own = bins == b
-        low, high = metrics.wilson(float(right[own].sum()), float(own.sum()))
-        rows.append(
-            {
-                "n": int(own.sum()),
-                "predicted": float(said[own].mean()),
-                "observed": float(right[own].mean()),
-                "low": low,
-                "high": high,
-            }
-        )
-    return rows
-
-
-def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Positions of at most _LARGEST_CURVE points, spread evenly along the curve's length."""
-    if len(x) <= _LARGEST_CURVE:
-        return np.arange(len(x))
-    length = np.r_[0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
-    at = np.searchsorted(length, np.linspace(0, length[-1], _LARGEST_CURVE))
-    return np.unique(np.r_[0, np.minimum(at, len(x) - 1), len(x) - 1])
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return np.round(values, 4).tolist()
 
 
 def _sides(judged: Judged, k: int) -> tuple[int, int]:

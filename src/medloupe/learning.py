@@ -29,7 +29,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     from medloupe import tuned as tuned_part
     from medloupe.audit import audit
     from medloupe.card import card
-    from medloupe.evaluate import curves
+    from medloupe.curves import curves
     from medloupe.examples import examples
     from medloupe.judging import judge
     from medloupe.moved import moved

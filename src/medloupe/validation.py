@@ -10,6 +10,7 @@ import numpy as np
 from medloupe import __version__, evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
+from medloupe.curves import curves
 from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
@@ -18,6 +19,7 @@ from medloupe.model import Model, probabilities
 from medloupe.records import Dataset
 from medloupe.rules import Rules
 from medloupe.seen import remembers_part, seen
+from medloupe.subgroups import subgroups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +145,12 @@ def _report(
         "secondary": {"title": "What the model's own card claims", "metrics": claimed} if claimed else None,
         "per_label": evaluate.per_label(judged, limits, sensitivity, seed),
         "confusion": evaluate.confusion(judged),
-        "subgroups": evaluate.subgroups(judged, [data.records[i] for i in rows], seed),
+        "subgroups": subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),
         **({"inputs": {**(old.get("inputs") or {}), "here": said}} if said else {}),
     }
     shown = examples(features, judged, rows, model.head, model.backbone, model.tail)
-    return {"card": card, "curves": {**evaluate.curves(judged), "learning": []}, "examples": shown}
+    return {"card": card, "curves": {**curves(judged), "learning": []}, "examples": shown}
 
 
 def _inputs(beside: Stated, n: int) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def render_comparison(contrast: Contrast) -> str:
 def render_adaptation(card: Mapping[str, Any], curves: Mapping[str, Any]) -> str:
     """The page of a model fitted to local cases; escaped and self-contained as the report is.
 
-    card: with the entry `adapted` (docs/card.md). curves: "before" and "after", bins as evaluate.curves gives them.
+    card: with the entry `adapted` (docs/card.md). curves: "before" and "after", bins as curves.curves gives them.
     """
     from .adaptation import build
 

@@ -1,0 +1,100 @@
+"""A decoded picture, and how it is brought to the size that a model or a reader needs."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from medloupe import levels
+from medloupe.errors import UnreadableImageError
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded image, upright.
+
+    image: L or RGB, perhaps a half, a quarter or an eighth of the file's pixels a side. box: where in it the picture
+    lies. width, height: the file's own pixels, upright. kind: "JPEG", "PNG", ..., "DICOM"; "array" where no file.
+    """
+
+    image: Image.Image
+    box: Box
+    width: int
+    height: int
+    kind: str = "array"
+
+    def fit(self, size: int) -> np.ndarray:
+        """What a model sees: uint8 RGB (size, size, 3), by the recipe of images.py."""
+        return np.asarray(_fit(self.image, self.box, size))
+
+    def preview(self, side: int, quality: int = 85) -> tuple[bytes, int, int]:
+        """(JPEG, width, height) for a reader's eyes: the longer side at most `side`, without any metadata.
+
+        Of a JPEG decoded with `preview_min_side(side)` as min_side, it is at least three quarters of `side`.
+        """
+        left, top = math.ceil(self.box[0]), math.ceil(self.box[1])
+        w, h = max(1, int(self.box[2]) - left), max(1, int(self.box[3]) - top)
+        if max(w, h) > side:
+            w, h = _within(self.box, side)
+            shown = self.image.resize((w, h), Image.Resampling.BICUBIC, self.box)
+        else:
+            shown = self.image.crop((left, top, left + w, top + h))
+        shown.info = {}  # Pillow would write a comment found here into the new file
+        file = io.BytesIO()
+        shown.save(file, "JPEG", quality=quality)
+        return file.getvalue(), w, h
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """As RGB."""
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def whole(image: Image.Image, kind: str = "array") -> Picture:
+    """A picture of which every pixel counts."""
+    return Picture(image, (0, 0, image.width, image.height), image.width, image.height, kind)
+
+
+def _within(box: Box, size: int) -> tuple[int, int]:
+    """Width and height of the box once its longer side is `size`."""
+    sides = (box[2] - box[0], box[3] - box[1])
+    w, h = (max(1, round(side * size / max(sides))) for side in sides)
+    return w, h
+
+
+def _fit(image: Image.Image, box: Box, size: int) -> Image.Image:
+    """image: L or RGB (grey is resized as grey: the same pixels in a third of the time). box: the part to fit."""
+    sides = (box[2] - box[0], box[3] - box[1])
+    w, h = _within(box, size)
+    if image.size != (w, h) or sides != (w, h):
+        image = image.resize((w, h), Image.Resampling.BICUBIC, box)
+    if (w, h) != (size, size):
+        square = Image.new(image.mode, (size, size))
+        square.paste(image, ((size - w) // 2, (size - h) // 2))
+        image = square
+    return rgb(image)
+
+
+def checked(pixels: np.ndarray) -> np.ndarray:
+    """The array itself. Raises UnreadableImageError where it is no picture."""
+    numeric = (
+        pixels.dtype == bool or np.issubdtype(pixels.dtype, np.integer) or np.issubdtype(pixels.dtype, np.floating)
+    )
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)) or not numeric:
+        raise UnreadableImageError(
+            f"The pixels are {pixels.dtype} of shape {pixels.shape}; expected real numbers (h, w) or (h, w, 3).",
+            "Drop the alpha channel, or choose one frame.",
+        )
+    return pixels
+
+
+def from_array(pixels: np.ndarray) -> Image.Image:
+    """L or RGB of real numbers (h, w) or (h, w, 3). Raises UnreadableImageError."""
+    pixels = checked(pixels)
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else levels.to_8bit(pixels)))

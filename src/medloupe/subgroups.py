@@ -1,0 +1,45 @@
+"""How a model fares on parts of the people: by sex, age band, view and site, where the table has such columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from medloupe.evaluate import Judged, headline
+from medloupe.records import Record
+from medloupe.values import number
+
+SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
+AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))
+_SMALLEST = 20
+
+
+def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[dict[str, Any]]:
+    """AUC and balanced accuracy by sex, age band, view and site, where the table has such columns."""
+    rows = []
+    for column in sorted({c for r in records for c in r.columns if c.lower() in SUBGROUP_COLUMNS}):
+        values = np.array([_band(column, r.columns.get(column, "")) for r in records])
+        sizes = {v: int((values == v).sum()) for v in sorted(set(values.tolist()) - {""})}
+        if not 2 <= len(sizes) <= 12:
+            continue
+        for value, n in sizes.items():
+            row: dict[str, Any] = {"column": column, "value": value, "n": n, "auc": None, "balanced_accuracy": None}
+            if n < _SMALLEST:
+                row["note"] = "too few to judge"
+            else:
+                part = judged.rows(np.flatnonzero(values == value))
+                figures = headline(part, seed)
+                row |= {"auc": figures["auc"], "balanced_accuracy": figures["balanced_accuracy"], "note": ""}
+            rows.append(row)
+    return rows
+
+
+def _band(column: str, text: str) -> str:
+    if column.lower() != "age":
+        return text
+    age = number(text, column)
+    if age is None:
+        return ""
+    return next((f"{low}-{high}" if high < 130 else f"{low}+" for low, high in AGE_BANDS if low <= age < high + 1), "")
