@@ -303,7 +303,7 @@ def test_log_in_and_out(site: Site) -> None:
     assert 'medloupe_login=""' in out.headers["set-cookie"] and "Max-Age=0" in out.headers["set-cookie"]
     refused(browser.get("/who"), 401, "login_needed")
     refused(site.browser().get("/who", cookie=f"medloupe_login={kept}"), 401, "login_needed")  # at once
-    assert [e.action for e in site.people.audits()] == ["login"]
+    assert [e.action for e in site.people.log.entries()] == ["login"]
 
 
 def test_a_log_in_gets_a_secret_of_its_own(site: Site) -> None:
@@ -358,7 +358,7 @@ def test_wrong_passwords_tell_nothing(site: Site) -> None:
         refused(answer, 401, "wrong_password")
         assert "set-cookie" not in answer.headers
     assert len({answer.text for answer in answers}) == 1
-    assert [(e.actor, e.object) for e in reversed(site.people.audits())] == [
+    assert [(e.actor, e.object) for e in reversed(site.people.log.entries())] == [
         ("nobody", "ada"),
         ("nobody", "vic"),
         ("nobody", ""),
@@ -399,7 +399,7 @@ def test_behind_a_proxy_each_has_an_address(site: Site) -> None:
 def test_a_flood_of_log_ins_leaves_the_server_to_others(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """While sixteen passwords wait for their turn and one is checked, everybody else is answered at once."""
     go_on = threading.Event()
-    token = site.people.add_token(site.people.find("bob"), "app")
+    token = site.people.logins.add_token(site.people.find("bob"), "app")
 
     def slow(kept: str, password: str) -> bool:
         return go_on.wait(60) and False
@@ -444,7 +444,7 @@ def test_a_cookie_alone_changes_nothing(site: Site) -> None:
 
 def test_roles(site: Site) -> None:
     for name, allowed in (("vic", False), ("bob", False), ("ada", True)):
-        token = site.people.add_token(site.people.find(name), "app")
+        token = site.people.logins.add_token(site.people.find(name), "app")
         answer = site.browser().post("/change", origin=None, authorization=f"Bearer {token}")
         if allowed:
             assert answer.json() == {"name": name}
@@ -454,7 +454,7 @@ def test_roles(site: Site) -> None:
 
 
 def test_tokens(site: Site) -> None:
-    token = site.people.add_token(site.people.find("bob"), "app")
+    token = site.people.logins.add_token(site.people.find("bob"), "app")
     program = site.browser("http://clinic", "203.0.113.9")
     for scheme in ("Bearer", "bearer", "BEARER"):
         answer = program.get("/who", authorization=f"{scheme} {token}")
@@ -482,7 +482,7 @@ def test_a_password_for_the_proxy_is_not_ours(site: Site) -> None:
 
 
 def test_token_and_cookie_are_not_taken_for_each_other(site: Site) -> None:
-    token = site.people.add_token(site.people.find("ada"), "app")
+    token = site.people.logins.add_token(site.people.find("ada"), "app")
     cookie = logged_in(site).http.cookies["medloupe_login"]
     for _ in range(2):  # the second time from memory
         assert site.browser().get("/who", authorization=f"Bearer {token}").status_code == 200
@@ -494,7 +494,7 @@ def test_token_and_cookie_are_not_taken_for_each_other(site: Site) -> None:
 def test_who_is_shut_out_is_so_within_five_seconds(site: Site) -> None:
     assert REMEMBERED <= 5
     bob = site.people.find("bob")
-    tokens = [site.people.add_token(bob, "one"), site.people.add_token(site.people.find("vic"), "two")]
+    tokens = [site.people.logins.add_token(bob, "one"), site.people.logins.add_token(site.people.find("vic"), "two")]
     ada = logged_in(site, "ada")
 
     def answers() -> list[int]:
@@ -502,7 +502,7 @@ def test_who_is_shut_out_is_so_within_five_seconds(site: Site) -> None:
         return [answer.status_code for answer in (*by_token, ada.get("/who"))]
 
     assert answers() == [200] * 3
-    site.people.revoke(bob, site.people.tokens(bob)[0].id)
+    site.people.logins.revoke(bob, site.people.logins.tokens(bob)[0].id)
     site.people.set_disabled("vic", True)
     site.people.set_password("ada", "velvet anchor moss")
     time.sleep(REMEMBERED)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from generated import Ran, run
-from medloupe.people import People, operator
+from medloupe.auditlog import operator
+from medloupe.people import People
 from medloupe.store import Store
 
 Capture = pytest.CaptureFixture[str]
@@ -63,7 +64,7 @@ def test_the_installed_command(home: Path) -> None:
 
     made = installed(home, "users", "token", "vic", "--label", "phone app")
     assert made.code == 0 and made.err == ""
-    person = People(Store(home).engine).token(made.out.removesuffix("\n"))
+    person = People(Store(home).engine).logins.token(made.out.removesuffix("\n"))
     assert person is not None and person.name == "vic"
 
 
@@ -112,12 +113,12 @@ def test_removing_asks(folk: People, capsys: Capture, monkeypatch: pytest.Monkey
 
 
 def test_a_new_password(folk: People, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    cookie, _ = folk.open_login(folk.find("bob"))
+    cookie, _ = folk.logins.open(folk.find("bob"))
     monkeypatch.setattr(sys, "stdin", io.StringIO(OTHER))
     said = run(capsys, "users", "passwd", "bob", "--password-stdin")
     assert said.err == "bob has a new password.\n"
-    assert folk.login(cookie) is None and folk.authenticate("bob", OTHER) is not None
-    folk.add_token(folk.find("bob"), "app")
+    assert folk.logins.person(cookie) is None and folk.authenticate("bob", OTHER) is not None
+    folk.logins.add_token(folk.find("bob"), "app")
     monkeypatch.setattr(sys, "stdin", io.StringIO(GOOD))
     assert "API tokens go on working" in run(capsys, "users", "passwd", "bob", "--password-stdin").err
     run(capsys, "users", "passwd", "eve", "--password-stdin").failed("nobody named 'eve'")
@@ -126,14 +127,14 @@ def test_a_new_password(folk: People, capsys: Capture, monkeypatch: pytest.Monke
 def test_tokens(folk: People, capsys: Capture) -> None:
     assert run(capsys, "users", "tokens", "bob").out == ""
     secret = run(capsys, "users", "token", "bob", "--label", "phone app").out.strip()
-    assert secret.startswith("mlp_") and folk.token(secret) == folk.find("bob")
+    assert secret.startswith("mlp_") and folk.logins.token(secret) == folk.find("bob")
     (line,) = run(capsys, "users", "tokens", "bob", "--json").lines
     assert line["label"] == "phone app" and line["last_used"] and secret not in json.dumps(line)
     assert "phone app" in run(capsys, "users", "tokens", "bob").out
     run(capsys, "users", "token", "bob", "--label", "two\nlines").failed("A token needs a name")
     run(capsys, "users", "revoke", "ada", line["id"]).failed("ada has no token")
     assert run(capsys, "users", "revoke", "bob", line["id"]).code == 0
-    assert folk.token(secret) is None
+    assert folk.logins.token(secret) is None
     assert secret not in json.dumps(run(capsys, "users", "audit", "--json").lines)
 
 
@@ -145,6 +146,6 @@ def test_nobody_yet(home: Path, capsys: Capture) -> None:
 
 
 def test_nothing_in_the_log_moves_the_terminal(folk: People, capsys: Capture) -> None:
-    folk.audit("ada\x1b[2J", "login.failed", "x\r\nada removed eve")
+    folk.log.add("ada\x1b[2J", "login.failed", "x\r\nada removed eve")
     out = run(capsys, "users", "audit").out
     assert "\x1b" not in out and "\r" not in out and len(out.splitlines()) == 1

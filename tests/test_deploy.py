@@ -32,7 +32,7 @@ import tiny
 from generated import Ran
 from medloupe.cli import app as command_line
 from medloupe.model import Model
-from medloupe.people import Person
+from medloupe.person import Person
 from medloupe.serving.app import create_app
 from medloupe.serving.journal import Journal
 from medloupe.serving.server import DRAIN, FINISH

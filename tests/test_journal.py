@@ -15,7 +15,8 @@ from sqlalchemy import Engine, text
 
 from medloupe.database import engine as open_engine
 from medloupe.errors import StorageError, UnknownError
-from medloupe.people import LOCAL, People, Person
+from medloupe.people import People
+from medloupe.person import LOCAL, Person
 from medloupe.serving.journal import Journal, without_values
 from medloupe.tables import now
 

@@ -14,10 +14,12 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from medloupe import passwords, people
+from medloupe import logins, passwords
+from medloupe.auditlog import AuditEntry, operator
 from medloupe.database import engine
 from medloupe.errors import MedloupeError, StorageError
-from medloupe.people import LOCAL, AuditEntry, People, Person, operator
+from medloupe.people import People
+from medloupe.person import LOCAL, ROLES, Person
 from medloupe.tables import AuditRow, LoginRow, PredictionRow, TokenRow, UserRow
 
 GOOD = "kettle orbit plaid"
@@ -80,46 +82,46 @@ def test_the_life_of_an_account(database: str, tmp_path: Path) -> None:
     for name, password in (("Bob Müller", OTHER), ("bob", GOOD), ("nul\0", GOOD), ("", ""), ("half \ud800", GOOD)):
         assert folk.authenticate(name, password) is None
 
-    cookie, csrf = folk.open_login(bob)
-    token = folk.add_token(bob, "phone app")
-    assert folk.login(cookie) == (bob, csrf) and folk.token(token) == bob
-    assert folk.login(token) is None and folk.token(cookie) is None
+    cookie, csrf = folk.logins.open(bob)
+    token = folk.logins.add_token(bob, "phone app")
+    assert folk.logins.person(cookie) == (bob, csrf) and folk.logins.token(token) == bob
+    assert folk.logins.person(token) is None and folk.logins.token(cookie) is None
     for nothing in ("", "x", "any", "nul\0", "half \ud800", cookie[:-1], "x" * 10_000, "mlp_" + "x" * 43):
-        assert folk.login(nothing) is None and folk.token(nothing) is None
-    assert folk.tokens(bob)[0].last_used is not None
+        assert folk.logins.person(nothing) is None and folk.logins.token(nothing) is None
+    assert folk.logins.tokens(bob)[0].last_used is not None
 
     folk.set_role("Bob Müller", "clinician")
-    assert folk.login(cookie) is None
-    assert (found := folk.token(token)) is not None and found.role == "clinician"
+    assert folk.logins.person(cookie) is None
+    assert (found := folk.logins.token(token)) is not None and found.role == "clinician"
     folk.set_disabled("Bob Müller", True)
-    assert folk.token(token) is None and folk.authenticate("Bob Müller", GOOD) is None
+    assert folk.logins.token(token) is None and folk.authenticate("Bob Müller", GOOD) is None
     with pytest.raises(MedloupeError, match="may not log in"):
-        folk.open_login(bob)
+        folk.logins.open(bob)
     folk.set_disabled("Bob Müller", False)
-    assert folk.token(token) is not None
+    assert folk.logins.token(token) is not None
 
-    cookie, _ = folk.open_login(bob)
+    cookie, _ = folk.logins.open(bob)
     folk.set_password("Bob Müller", OTHER)
-    assert folk.login(cookie) is None and folk.authenticate("Bob Müller", GOOD) is None
+    assert folk.logins.person(cookie) is None and folk.authenticate("Bob Müller", GOOD) is None
     assert folk.authenticate("Bob Müller", OTHER) is not None
 
-    cookie, _ = folk.open_login(bob)
-    folk.close_login(cookie)
-    assert folk.login(cookie) is None
-    for wrong in (0, -1, 2**31, 2**70, folk.tokens(bob)[0].id + 1):
+    cookie, _ = folk.logins.open(bob)
+    folk.logins.close(cookie)
+    assert folk.logins.person(cookie) is None
+    for wrong in (0, -1, 2**31, 2**70, folk.logins.tokens(bob)[0].id + 1):
         with pytest.raises(MedloupeError, match="no token"):
-            folk.revoke(bob, wrong)
+            folk.logins.revoke(bob, wrong)
     with pytest.raises(MedloupeError, match="no token"):
-        folk.revoke(ada, folk.tokens(bob)[0].id)
-    folk.revoke(bob, folk.tokens(bob)[0].id)
-    assert folk.token(token) is None and folk.tokens(bob) == []
+        folk.logins.revoke(ada, folk.logins.tokens(bob)[0].id)
+    folk.logins.revoke(bob, folk.logins.tokens(bob)[0].id)
+    assert folk.logins.token(token) is None and folk.logins.tokens(bob) == []
 
-    folk.audit("ada", "user.remove", "Bob\0\n\x1b[2J \ud800", {"why": "a\0b"}, "id-1")
-    folk.audit("ada", "other")
-    newest, line = folk.audits()
+    folk.log.add("ada", "user.remove", "Bob\0\n\x1b[2J \ud800", {"why": "a\0b"}, "id-1")
+    folk.log.add("ada", "other")
+    newest, line = folk.log.entries()
     assert (line.actor, line.action, line.object, line.detail) == ("ada", "user.remove", "Bob���[2J �", {"why": "a\0b"})
-    assert [e.id for e in folk.audits(before=newest.id)] == [line.id] and folk.audits(before=-1) == []
-    assert len(folk.audits(before=2**63)) == 2 and len(folk.audits(limit=-5)) == 1
+    assert [e.id for e in folk.log.entries(before=newest.id)] == [line.id] and folk.log.entries(before=-1) == []
+    assert len(folk.log.entries(before=2**63)) == 2 and len(folk.log.entries(limit=-5)) == 1
 
     folk.remove("Bob Müller")
     with pytest.raises(MedloupeError, match="nobody named"):
@@ -194,11 +196,11 @@ def test_mistakes_are_explained(folk: People) -> None:
     folk.set_role("ada", "admin")
     for name in ("", " ", "x" * 65, "two\nlines"):
         with pytest.raises(MedloupeError, match="A token needs a name"):
-            folk.add_token(folk.find("bob"), name)
+            folk.logins.add_token(folk.find("bob"), name)
 
 
 def test_what_each_role_may() -> None:
-    viewer, clinician, admin = (Person(1, "x", role) for role in people.ROLES)
+    viewer, clinician, admin = (Person(1, "x", role) for role in ROLES)
     assert viewer.may("viewer") and not viewer.may("clinician") and not clinician.may("admin")
     assert clinician.may("viewer") and admin.may("clinician") and LOCAL.may("admin")
 
@@ -214,8 +216,8 @@ def test_no_account_can_pass_for_the_command_line(folk: People) -> None:
 
 def test_no_secret_is_on_the_disk(folk: People, tmp_path: Path) -> None:
     bob = folk.find("bob")
-    cookie, _ = folk.open_login(bob)
-    token = folk.add_token(bob, "phone app")
+    cookie, _ = folk.logins.open(bob)
+    token = folk.logins.add_token(bob, "phone app")
     folk.authenticate("bob", GOOD)
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("medloupe.sqlite*"))
     assert b"phone app" in kept and b"$argon2id$" in kept
@@ -291,47 +293,47 @@ def test_waiting_log_ins_hold_no_connections(database: str, tmp_path: Path, monk
 
 def test_log_ins_end(folk: People, lite: Engine) -> None:
     bob = folk.find("bob")
-    cookie, _ = folk.open_login(bob)
+    cookie, _ = folk.logins.open(bob)
     with Session(lite) as session:
         until = session.scalar(select(LoginRow.expires)) or ""
         session.execute(update(LoginRow).values(expires="2020-01-01T00:00:00.000+00:00"))
         session.commit()
-    assert until > "2024" and folk.login(cookie) is None
-    folk.open_login(bob)  # sweeps
+    assert until > "2024" and folk.logins.person(cookie) is None
+    folk.logins.open(bob)  # sweeps
     with Session(lite) as session:
         assert len(session.scalars(select(LoginRow)).all()) == 1
 
 
 def test_log_ins_and_tokens_have_an_upper_number(folk: People, lite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_MOST_LOGINS", 3)
-    monkeypatch.setattr(people, "_MOST_TOKENS", 2)
+    monkeypatch.setattr(logins, "_MOST_LOGINS", 3)
+    monkeypatch.setattr(logins, "_MOST_TOKENS", 2)
     bob, ada = folk.find("bob"), folk.find("ada")
-    kept, _ = folk.open_login(ada)
-    cookies = [folk.open_login(bob)[0] for _ in range(5)]
-    assert [folk.login(c) is not None for c in cookies] == [False, False, True, True, True]
-    assert folk.login(kept) is not None
-    folk.add_token(bob, "one"), folk.add_token(bob, "two")
+    kept, _ = folk.logins.open(ada)
+    cookies = [folk.logins.open(bob)[0] for _ in range(5)]
+    assert [folk.logins.person(c) is not None for c in cookies] == [False, False, True, True, True]
+    assert folk.logins.person(kept) is not None
+    folk.logins.add_token(bob, "one"), folk.logins.add_token(bob, "two")
     with pytest.raises(MedloupeError, match="bob has 2 tokens"):
-        folk.add_token(bob, "three")
-    folk.add_token(ada, "one")
+        folk.logins.add_token(bob, "three")
+    folk.logins.add_token(ada, "one")
     with pytest.raises(MedloupeError, match="no account"):
-        folk.add_token(LOCAL, "local")
+        folk.logins.add_token(LOCAL, "local")
 
 
 def test_who_is_removed_leaves_nothing_that_opens(folk: People, lite: Engine) -> None:
     bob = folk.find("bob")
-    cookie, token = folk.open_login(bob)[0], folk.add_token(bob, "app")
+    cookie, token = folk.logins.open(bob)[0], folk.logins.add_token(bob, "app")
     with Session(lite) as session:
         row = {"at": "2024", "user_id": bob.id, "model": "m", "version": 1, "answer": {}, "digest": "d", "kept": None}
         session.add(PredictionRow(id="p", **row))
         session.commit()
     folk.remove("bob")
-    assert folk.login(cookie) is None and folk.token(token) is None
+    assert folk.logins.person(cookie) is None and folk.logins.token(token) is None
     with Session(lite) as session:
         assert session.scalars(select(LoginRow)).all() == session.scalars(select(TokenRow)).all() == []
         assert session.get_one(PredictionRow, "p").user_id is None
     again = folk.add("bob", OTHER, "viewer")  # SQLite may give it the number again
-    assert folk.tokens(again) == [] and folk.login(cookie) is None
+    assert folk.logins.tokens(again) == [] and folk.logins.person(cookie) is None
 
 
 # ------------------------------------------------------------------ trouble and the audit log
@@ -339,12 +341,12 @@ def test_who_is_removed_leaves_nothing_that_opens(folk: People, lite: Engine) ->
 
 def test_a_token_works_while_nothing_can_be_written(folk: People, lite: Engine) -> None:
     bob = folk.find("bob")
-    token = folk.add_token(bob, "app")
+    token = folk.logins.add_token(bob, "app")
     with Session(lite) as session:
         session.execute(text("CREATE TRIGGER full BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'disk full'); END"))
         session.commit()
-    assert folk.token(token) == bob
-    assert folk.tokens(bob)[0].last_used is None
+    assert folk.logins.token(token) == bob
+    assert folk.logins.tokens(bob)[0].last_used is None
 
 
 def test_a_database_out_of_order_is_said_in_words_without_secrets(folk: People, lite: Engine) -> None:
@@ -358,15 +360,15 @@ def test_a_database_out_of_order_is_said_in_words_without_secrets(folk: People, 
 
 
 def test_the_audit_log_cannot_be_forged(folk: People, lite: Engine) -> None:
-    folk.audit_failed_login("ada\n2024-01-01 ada promote", "r1")
-    folk.audit_failed_login("my password typed into the wrong field", "r2")
-    folk.audit_failed_login(" ada ", "r3")
-    folk.audit("ada", "user.role", "x" * 500, {"role": "viewer"}, "y" * 500)
+    folk.log.add_failed_login("ada\n2024-01-01 ada promote", "r1")
+    folk.log.add_failed_login("my password typed into the wrong field", "r2")
+    folk.log.add_failed_login(" ada ", "r3")
+    folk.log.add("ada", "user.role", "x" * 500, {"role": "viewer"}, "y" * 500)
 
     def told(e: AuditEntry) -> tuple[str, str, str]:
         return e.actor, e.action, e.object
 
-    role, third, second, first = folk.audits()
+    role, third, second, first = folk.log.entries()
     assert told(first) == told(second) == ("nobody", "login.failed", "")
     assert told(third) == ("nobody", "login.failed", "ada") and third.request_id == "r3"
     assert (len(role.object), len(role.request_id), role.detail) == (200, 64, {"role": "viewer"})

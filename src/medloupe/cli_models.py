@@ -188,6 +188,6 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
 
 
 def _operator() -> str:
-    from medloupe.people import operator
+    from medloupe.auditlog import operator
 
     return operator()

@@ -53,7 +53,7 @@ def passwd(name: Name, password_stdin: Stdin = False, home: Home = None) -> None
     people.set_password(name, _password(password_stdin))
     _note(people, "user.password", person.name)
     typer.echo(f"{person.name} has a new password.", err=True)
-    if people.tokens(person):
+    if people.logins.tokens(person):
         typer.echo(f"API tokens go on working: medloupe users tokens {person.name}", err=True)
 
 
@@ -112,7 +112,7 @@ def token(
     """Make an API token; it is printed on stdout, this once."""
     people = _people()
     person = people.find(name)
-    secret = people.add_token(person, label)
+    secret = people.logins.add_token(person, label)
     _note(people, "token.add", name, {"label": label})
     typer.echo(secret)
 
@@ -121,7 +121,7 @@ def token(
 def tokens(name: Name, json: Json = False, home: Home = None) -> None:
     """A person's API tokens."""
     people = _people()
-    for t in people.tokens(people.find(name)):
+    for t in people.logins.tokens(people.find(name)):
         if json:
             _print({"id": t.id, "label": t.name, "created": t.created, "last_used": t.last_used})
         else:
@@ -134,7 +134,7 @@ def revoke(
 ) -> None:
     """Make an API token worthless."""
     people = _people()
-    people.revoke(people.find(name), id)
+    people.logins.revoke(people.find(name), id)
     _note(people, "token.revoke", name, {"id": id})
     typer.echo(f"Token {id} of {name} is worthless now.", err=True)
 
@@ -146,7 +146,7 @@ def audit(
     home: Home = None,
 ) -> None:
     """Who did what, the newest first."""
-    for e in _people().audits(limit):
+    for e in _people().log.entries(limit):
         if json:
             _print(
                 {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}
@@ -157,9 +157,9 @@ def audit(
 
 
 def _note(people: People, action: str, object: str, detail: dict[str, Any] | None = None) -> None:
-    from medloupe.people import operator
+    from medloupe.auditlog import operator
 
-    people.audit(operator(), action, object, detail)
+    people.log.add(operator(), action, object, detail)
 
 
 def _people() -> People:

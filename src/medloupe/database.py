@@ -169,3 +169,18 @@ def _upgrade(made: Engine, found: str | None) -> None:
         config.attributes["connection"] = connection
         with connection.begin():
             command.upgrade(config, "head")
+
+
+@contextmanager
+def transaction(engine: Engine, *, write: bool = False) -> Iterator[Session]:
+    """A session; one that writes is committed at the end of the block. Raises StorageError when the database cannot be
+    used."""
+    from sqlalchemy.orm import Session
+
+    try:
+        with writing(engine) if write else Session(engine) as session:
+            yield session
+            if write:
+                session.commit()
+    except SQLAlchemyError as e:
+        raise unusable(engine.url, e) from e

@@ -11,7 +11,7 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 
 from medloupe.errors import ImageError, UnknownError
-from medloupe.people import Person
+from medloupe.person import Person
 from medloupe.serving.auth import require
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.download import Download
@@ -217,4 +217,4 @@ async def audit(
 ) -> None:
     """A line in the audit log."""
     people = request.app.state.people
-    await asyncio.to_thread(people.audit, person.name, action, object, detail, request.state.request_id)
+    await asyncio.to_thread(people.log.add, person.name, action, object, detail, request.state.request_id)

@@ -29,7 +29,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.errors import MedloupeError
-from medloupe.people import LOCAL, LOGIN_HOURS, People, Person, Role
+from medloupe.logins import LOGIN_HOURS
+from medloupe.people import People
+from medloupe.person import LOCAL, Person, Role
 from medloupe.serving.attempts import Attempts
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
@@ -104,8 +106,8 @@ async def log_in(request: Request, name: str, password: str) -> Callable[[Respon
     """
     people: People = request.app.state.people
     person = await check_password(request, name, password)
-    cookie, _ = await asyncio.to_thread(people.open_login, person)
-    await asyncio.to_thread(people.audit, person.name, "login", "", None, _request_id(request))
+    cookie, _ = await asyncio.to_thread(people.logins.open, person)
+    await asyncio.to_thread(people.log.add, person.name, "login", "", None, _request_id(request))
 
     def put(response: Response) -> None:
         _set_cookie(request.scope, response, cookie, LOGIN_HOURS * 3600)
@@ -127,7 +129,7 @@ async def check_password(request: Request, name: str, password: str) -> Person:
     id = _request_id(request)
     log.warning("log-in failed", extra={"request_id": id, "address": where})
     if noted:
-        await asyncio.to_thread(people.audit_failed_login, name, id)
+        await asyncio.to_thread(people.log.add_failed_login, name, id)
     raise HttpError(401, "wrong_password", "The name or the password is wrong.", "Capital letters count.")
 
 
@@ -135,7 +137,7 @@ async def log_out(request: Request, response: Response) -> None:
     """End the log-in of this browser."""
     cookie = request.cookies.get(_cookie_name(LOGIN_COOKIE, request.scope))
     if cookie:
-        await asyncio.to_thread(request.app.state.people.close_login, cookie)
+        await asyncio.to_thread(request.app.state.people.logins.close, cookie)
         request.app.state.guard_memory.forget("login", cookie)
     _set_cookie(request.scope, response, "", 0)
 
@@ -196,7 +198,7 @@ class Guard:
             return
         kind, _, secret = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":  # others are between the browser and a proxy
-            person = await self._memory.look("token", secret.strip(), self._people.token)
+            person = await self._memory.look("token", secret.strip(), self._people.logins.token)
             if person is None:
                 raise HttpError(
                     401,
@@ -208,7 +210,7 @@ class Guard:
             state.update(person=person, via="token")
             return
         cookie = cookies.get(_cookie_name(LOGIN_COOKIE, scope), "")
-        found = await self._memory.look("login", cookie, self._people.login) if cookie else None
+        found = await self._memory.look("login", cookie, self._people.logins.person) if cookie else None
         if found:
             state.update(person=found[0], csrf=found[1], via="cookie")
         else:

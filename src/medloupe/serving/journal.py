@@ -28,7 +28,7 @@ from medloupe.tables import FeedbackRow, PredictionRow, now
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from medloupe.people import Person
+    from medloupe.person import Person
 
 _MOST = 256  # writes in one transaction
 _ID = re.compile("[0-9a-f]{32}")

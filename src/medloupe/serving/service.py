@@ -21,7 +21,7 @@ from medloupe import settings, starter
 from medloupe.decoding import DecoderPool
 from medloupe.ecgparts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
-from medloupe.people import Person
+from medloupe.person import Person
 from medloupe.serving import ecgkept
 from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from medloupe import __version__
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
-from medloupe.people import Person
+from medloupe.person import Person
 from medloupe.serving import ecg, ecgkept, inputs, readings, views, webmodels, webpeople
 from medloupe.serving.api import admission, audit, note, service_of
 from medloupe.serving.auth import check_csrf, require

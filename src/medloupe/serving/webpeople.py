@@ -11,7 +11,8 @@ from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
 
 from medloupe.errors import MedloupeError
-from medloupe.people import ROLES, People, Person
+from medloupe.people import People
+from medloupe.person import ROLES, Person
 from medloupe.serving.api import audit
 from medloupe.serving.auth import check_csrf, check_password, local_path, log_in, log_out, require
 from medloupe.serving.errors import HttpError
@@ -110,7 +111,7 @@ async def add_token(request: Request) -> Response:
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
     try:
-        token = await asyncio.to_thread(_people(request).add_token, person, one(fields, "name"))
+        token = await asyncio.to_thread(_people(request).logins.add_token, person, one(fields, "name"))
     except MedloupeError as e:
         return await _account(request, problem=str(e), status=422)
     await audit(request, person, "token.add", one(fields, "name").strip())
@@ -123,7 +124,7 @@ async def revoke_token(request: Request, id: Annotated[int, InPath(ge=1, lt=2**3
     person = _own(request)
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
-    await asyncio.to_thread(_people(request).revoke, person, id)
+    await asyncio.to_thread(_people(request).logins.revoke, person, id)
     await audit(request, person, "token.revoke", str(id))
     return to(request, "/account?done=revoked")
 
@@ -148,7 +149,7 @@ async def _account(
             if t.last_used
             else language.t("account.unused", created=language.date(t.created)),
         }
-        for t in await asyncio.to_thread(_people(request).tokens, _own(request))
+        for t in await asyncio.to_thread(_people(request).logins.tokens, _own(request))
     ]
     return page(request, "account.html", status, done=done, problem=problem, token=token, tokens=tokens)
 
@@ -188,7 +189,7 @@ async def change_users(request: Request) -> Response:
     except MedloupeError as e:
         return await _users(request, problem=str(e), status=422)
     detail = {"role": role} if do in ("add", "role") else None
-    await asyncio.to_thread(people.audit, person.name, f"user.{do}", name, detail, request.state.request_id)
+    await asyncio.to_thread(people.log.add, person.name, f"user.{do}", name, detail, request.state.request_id)
     return RedirectResponse(str(request.url_for("users").include_query_params(done=name)), 303)
 
 
@@ -201,7 +202,7 @@ async def _users(request: Request, *, done: str = "", problem: str = "", status:
 async def audit_log(request: Request, before: Annotated[int | None, Query(ge=1, lt=2**63)] = None) -> Response:
     """Who did what, the newest first."""
     require(request, "admin")
-    found = await asyncio.to_thread(_people(request).audits, _PAGE, before)
+    found = await asyncio.to_thread(_people(request).log.entries, _PAGE, before)
     language = lang(request)
     rows = [
         {

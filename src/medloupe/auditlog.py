@@ -1,0 +1,82 @@
+"""The log of who did what to a server."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from medloupe.database import transaction
+from medloupe.person import named, possible
+from medloupe.tables import AuditRow, UserRow, now
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit log."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    object: str
+    detail: Mapping[str, Any] | None
+    request_id: str
+
+
+class AuditLog:
+    """The log in a database; safe to use from several threads and processes.
+
+    Every method raises StorageError when the database cannot be used.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    def add(
+        self, actor: str, action: str, object: str = "", detail: Mapping[str, Any] | None = None, request_id: str = ""
+    ) -> None:
+        """Add a line: who did what to what. Name no patient and no file."""
+        row = AuditRow(at=now(), actor=_line(actor, 64), action=_line(action, 64), object=_line(object, 200))
+        row.request_id = _line(request_id, 64)
+        row.detail = dict(detail) if detail else None
+        with transaction(self._engine, write=True) as session:
+            session.add(row)
+
+    def add_failed_login(self, name: str, request_id: str = "") -> None:
+        """Add a line for a wrong name or password. A name that nobody has is left out: it may be a password."""
+        name = named(name)
+        with transaction(self._engine) as session:
+            wanted = select(UserRow.name).where(UserRow.name == name)
+            known = session.scalar(wanted) if possible(name) else None
+        self.add("nobody", "login.failed", known or "", None, request_id)
+
+    def entries(self, limit: int = 100, before: int | None = None) -> Sequence[AuditEntry]:
+        """The newest lines first, 1,000 at most. before: the id of the last one seen."""
+        wanted = select(AuditRow).order_by(AuditRow.id.desc()).limit(min(max(limit, 1), 1000))
+        if before is not None:
+            wanted = wanted.where(AuditRow.id < min(max(before, 0), 2**31 - 1))
+        with transaction(self._engine) as session:
+            return [
+                AuditEntry(r.id, r.at, r.actor, r.action, r.object, r.detail, r.request_id)
+                for r in session.scalars(wanted)
+            ]
+
+
+def operator() -> str:
+    """Who sits at the command line, for the audit log. No account can have such a name."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a user without a name, as in some containers
+        return "local"
+
+
+def _line(text: str, length: int) -> str:
+    """Text that stays on its line, does nothing to a terminal, and that every database takes."""
+    return "".join(c if c.isprintable() else "�" for c in text[:length])
