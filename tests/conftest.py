@@ -11,7 +11,7 @@ import pytest
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
 # fixtures: a trained model, servers, databases
-pytest_plugins = ["trained", "live", "clinic", "postgres", "severallive", "ecgmodels", "ecgsets"]
+pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets"]
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,70 +10,12 @@ import pytest
 from PIL import Image
 
 import generated
+from browsing import PHONE, Watch, playwright
 from clinic import PASSWORD
 from live import Live
 from pagechecks import CONTRAST, NAMELESS, SMALL
 
-if os.environ.get("CI"):
-    from playwright import sync_api as playwright
-else:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed: pip install medloupe[dev]"
-    )
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 PAGES = ("/", "/checkups/spots", "/choose", "/history", "/models", "/models/spots?a=1&b=2", "/about", "/docs", "/audit")
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed; .ci/run installs it from Debian.")
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-class Watch:
-    """What a page loaded and complained about."""
-
-    def __init__(self, context: Any, home: str):
-        self.foreign: list[str] = []
-        self.said: list[str] = []
-        self._home = home
-        context.on("request", self._request)
-        context.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
-        context.on("weberror", lambda e: self.said.append(str(e.error)))
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self._home, "data:", "blob:")):
-            self.foreign.append(request.url)
-
-    def check(self) -> None:
-        assert self.foreign == [], "nothing comes from elsewhere"
-        assert self.said == [], "no errors, no breach of the policy"
-
-
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Any]:
-    """Opens a page of a server, with options of a browser context; all are closed at the end."""
-    contexts: list[Any] = []
-
-    def open_(live: Live, **options: Any) -> Any:
-        context = chromium.new_context(
-            base_url=live.url, **{"locale": "en", "viewport": {"width": 1280, "height": 860}, **options}
-        )
-        context.set_default_timeout(30_000)
-        contexts.append(context)
-        return context.new_page()
-
-    yield open_
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from browsing import dumped, needs_chromium
 from medloupe.comparing import Contrast, compare_runs, contrast
 from medloupe.errors import StoreError
 from medloupe.promotion import Evidence, compare
@@ -20,7 +21,7 @@ from medloupe.store import Store
 from report_example import HOSTILE, seven_classes
 from test_production import judged
 from test_promotion import changed, evidence
-from test_report import chromium, needs_chromium, parsed, visible
+from test_report import parsed, visible
 from test_store import made, write_files
 
 RUNS = ("lungs@1", "lungs@2")
@@ -275,5 +276,5 @@ def test_the_page_is_no_wider_than_a_phone(tmp_path: Path) -> None:
     hear = "<script>addEventListener('message', e => document.title += e.data + ';')</script>"
     frame = '<iframe src="page.html" style="border:0;width:360px;height:900px"></iframe>'
     outer.write_text(f"<!DOCTYPE html><title></title>{hear}{frame}", "utf-8")
-    heard = re.search(r"<title>w(\d+);</title>", chromium(tmp_path, outer).stdout)
+    heard = re.search(r"<title>w(\d+);</title>", dumped(tmp_path, outer).stdout)
     assert heard and int(heard[1]) <= 360

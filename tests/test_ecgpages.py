@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 
 import ecgmodels
 import ecgsaved
+from browsing import PHONE, Watch, playwright
 from live import Live
 from medloupe.ecgpredict import EcgPredictor
 from medloupe.recordings import Beat, Reading
@@ -24,7 +23,6 @@ from medloupe.serving.checkup import CheckUp
 from medloupe.serving.emblem import emblem
 from medloupe.serving.language import language
 from pagechecks import CONTRAST, NAMELESS, SMALL
-from test_browser import CHROMIUM, PHONE, Watch, playwright
 
 EN, FR = language("en"), language("fr")
 TWO, WHOLE = ecgmodels.recording(301, seconds=25), ecgmodels.standard(302, blocked=True)
@@ -185,40 +183,20 @@ def test_a_check_up_of_ecgs_introduces_itself() -> None:
 # ---------------------------------------------------------------- in a browser
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed; .ci/run installs it from Debian.")
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def shown(chromium: Any, ecg_live: Live, tmp_path: Path) -> Iterator[Any]:
+def shown(open_page: Any, ecg_live: Live) -> Any:
     """Sends files by the form of a page and gives the page with its results."""
-    contexts: list[Any] = []
 
     def send(path: str, *files: Path, results: int = 1, **options: Any) -> Any:
-        context = chromium.new_context(
-            base_url=ecg_live.url, **{"locale": "en", "viewport": {"width": 1280, "height": 860}, **options}
-        )
-        context.set_default_timeout(30_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.watch = Watch(context, ecg_live.url)
+        page = open_page(ecg_live, **options)
+        page.watch = Watch(page.context, ecg_live.url)
         page.goto(path)
         page.locator("input[type=file]").first.set_input_files(list(files))
         page.locator("[data-submit]").click()
         playwright.expect(page.locator("article.reading")).to_have_count(results)
         return page
 
-    yield send
-    for context in contexts:
-        context.close()
+    return send
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import copy
 import functools
 import json
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,12 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from browsing import dumped, needs_chromium
 from medloupe.report import charts, formats, histories, render, rows, words
 from report_example import EXAMPLES, HOSTILE, binary, metric
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @functools.cache
@@ -446,13 +444,6 @@ def test_import_is_cheap() -> None:
     assert before == after
 
 
-def chromium(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=4000"]
-    command += ["--window-size=1400,1000", "--dump-dom", file.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
 @needs_chromium
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_no_wider_than_the_screen(name: str, tmp_path: Path) -> None:
@@ -468,7 +459,7 @@ def test_no_wider_than_the_screen(name: str, tmp_path: Path) -> None:
     hear = "<script>addEventListener('message', e => document.title += JSON.stringify(e.data) + ';')</script>"
     outer = tmp_path / "outer.html"
     outer.write_text(f"<!DOCTYPE html><title></title>{hear}{frames}", "utf-8")
-    heard = re.search(r"<title>(.*?)</title>", chromium(tmp_path, outer).stdout)
+    heard = re.search(r"<title>(.*?)</title>", dumped(tmp_path, outer).stdout)
     assert heard
     measured = sorted(json.loads(m) for m in heard[1].split(";") if m)
     assert [m[0] for m in measured] == [360, 1280]
@@ -481,6 +472,6 @@ def test_no_wider_than_the_screen(name: str, tmp_path: Path) -> None:
 def test_opens_without_complaint_and_its_own_script_may_run(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(page("binary"), "utf-8")
-    seen = chromium(tmp_path, file)
+    seen = dumped(tmp_path, file)
     assert "CONSOLE" not in seen.stderr
     assert '<p class="slider">' in seen.stdout  # hidden until the script, which the policy must let through, shows it

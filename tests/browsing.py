@@ -1,0 +1,84 @@
+"""A headless Chromium for the tests of pages, and what a page loaded and complained about in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live import Live
+
+try:
+    from playwright import sync_api as playwright
+except ImportError:
+    playwright: Any = None
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+_MISSING = "Chromium or Playwright is not installed: apt-get install chromium; pip install medloupe[dev]"
+needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason=_MISSING)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser, for the tests of one module."""
+    if CHROMIUM is None or playwright is None:
+        if os.environ.get("CI"):
+            pytest.fail(_MISSING)
+        pytest.skip(_MISSING)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What a page loaded and complained about."""
+
+    def __init__(self, context: Any, home: str):
+        self.foreign: list[str] = []
+        self.said: list[str] = []
+        self._home = home
+        context.on("request", self._request)
+        context.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
+        context.on("weberror", lambda e: self.said.append(str(e.error)))
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self._home, "data:", "blob:")):
+            self.foreign.append(request.url)
+
+    def check(self) -> None:
+        assert self.foreign == [], "nothing comes from elsewhere"
+        assert self.said == [], "no errors, no breach of the policy"
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Any]:
+    """Opens a page of a server, with options of a browser context; all are closed at the end."""
+    contexts: list[Any] = []
+
+    def open_(live: Live, **options: Any) -> Any:
+        context = chromium.new_context(
+            base_url=live.url, **{"locale": "en", "viewport": {"width": 1280, "height": 860}, **options}
+        )
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def dumped(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    """A file opened: the page as it then stands, and what was said on the way."""
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=4000"]
+    command += ["--window-size=1400,1000", "--dump-dom", file.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
