@@ -11,8 +11,9 @@ import pytest
 import tinytext
 from medloupe.notes import METHOD, Notes
 from medloupe.sentences import Sentences
-from medloupe.textencoder import TextEncoder, fit, from_json
+from medloupe.textencoder import fit, from_json
 from medloupe.textnet import find
+from medloupe.textprojection import TextEncoder
 
 TEXTS = [f"{('fever and cough', 'came by bus')[i % 2]} {i}" for i in range(40)]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from medloupe.clinical import Column, encode
-from medloupe.textencoder import TextEncoder
+from medloupe.textprojection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from medloupe.clinical import MOST_COLUMNS, Column, encode
-from medloupe.textencoder import TextEncoder
 from medloupe.textencoder import from_json as text_encoder
+from medloupe.textprojection import TextEncoder
 from medloupe.values import stated
 
 FORMAT = 1

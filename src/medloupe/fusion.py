@@ -21,7 +21,7 @@ from medloupe.encoded import Encoded
 from medloupe.extras import Extras
 from medloupe.model import probabilities
 from medloupe.solver import Problem, Solution, solve
-from medloupe.textencoder import TextEncoder
+from medloupe.textprojection import TextEncoder
 
 DROPPED = 0.3  # how often a column is dropped from a copy
 _FEW_COPIES = 20_000  # rows from which two copies do instead of four

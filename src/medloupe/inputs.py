@@ -19,8 +19,8 @@ from medloupe.masks import Stating, propose_masks
 from medloupe.notes import METHOD
 from medloupe.options import Options
 from medloupe.records import Dataset
-from medloupe.textencoder import TextEncoder
 from medloupe.textnet import TextNet
+from medloupe.textprojection import TextEncoder
 from medloupe.values import stated
 
 ALL = "all"

@@ -14,60 +14,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import BackboneError, NotesError
-from medloupe.notes import (
-    DIMENSION,
-    MOST_DIMENSIONS,
-    Masks,
-    checked,
-    field_of,
-    halves_as_text,
-    halves_from,
-    leading,
-    words,
-)
+from medloupe.notes import Masks, words
+from medloupe.textprojection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
 
 if TYPE_CHECKING:
     from medloupe.textnet import TextNet
 
 MOST_WIDTH = 8_192  # numbers of a sentence vector
 LONGEST_WORDS = 300
-_FEWEST = 10  # notes to learn from
-_KEYS = ("column", "mask", "network", "sha256", "axes", "mean", "scale")
+_KEYS = ("column", "mask", "axes", "mean", "scale", "network", "sha256")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sentences:
-    """How notes become numbers.
+class Sentences(TextEncoder):
+    """How notes become numbers by a language network.
 
-    column: its name. mask: words blanked before all else, as in notes.Notes. network: in words, for people. sha256: of
-    the network. axes: float16 (E, M). mean: float32 (M,) and scale of the training notes. source: the network itself
-    where it was learned just now, else it is looked for.
+    network: in words, for people. sha256: of the network. source: the network itself where it was learned just now,
+    else it is looked for.
     """
 
-    column: str
-    mask: tuple[str, ...]
     network: str
     sha256: str
-    axes: np.ndarray
-    mean: np.ndarray
-    scale: float
     source: TextNet | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def width(self) -> int:
-        """How many numbers encode a note."""
-        return self.axes.shape[1]
 
     @property
     def method(self) -> str:
         """How they are read, in words."""
         return self.network
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays in memory."""
-        return self.axes.nbytes + self.mean.nbytes
 
     @classmethod
     def fit(
@@ -84,27 +58,17 @@ class Sentences:
 
         Raises BackboneError where the network cannot be used."""
         said = [s for s in _said(texts, mask) if s]
-        if len(said) < _FEWEST:
+        if len(said) < FEWEST:
             return None
         x = network.embed(said, remembering=True)
-        count = min(dimension, MOST_DIMENSIONS, len(x) // 4, x.shape[1])
-        axes = leading(x, count, seed).astype(np.float16)
-        z = x @ axes.astype(np.float32)
-        scale = float(1 / max(np.sqrt(z.var(0).mean()), 1e-6))
         return cls(
             column=column,
             mask=tuple(mask),
             network=network.words[:LONGEST_WORDS],
             sha256=network.sha256,
-            axes=axes,
-            mean=z.mean(0).astype(np.float32),
-            scale=scale,
             source=network,
+            **projection(x, dimension, seed),
         )
-
-    def vector(self, text: str | None) -> np.ndarray:
-        """float32 (M,); all 0 of a note that says nothing. Raises NotesError where the network is not at hand."""
-        return self.vectors([text])[0]
 
     def vectors(self, texts: Sequence[str | None]) -> np.ndarray:
         """float32 (N, M) of several notes. Raises NotesError."""
@@ -128,21 +92,9 @@ class Sentences:
             raise NotesError(self.column, f"{self.column} cannot be read here. {e.message}", e.hint) from e
         return x
 
-    def field(self) -> dict[str, Any]:
-        """What a form asks for."""
-        return field_of(self.column)
-
     def as_json(self) -> dict[str, Any]:
         """Complete but for the network, in types that JSON has."""
-        return {
-            "column": self.column,
-            "mask": list(self.mask),
-            "network": self.network,
-            "sha256": self.sha256,
-            "axes": halves_as_text(self.axes),
-            "mean": [float(v) for v in self.mean],
-            "scale": self.scale,
-        }
+        return {**TextEncoder.as_json(self), "network": self.network, "sha256": self.sha256}
 
     @classmethod
     def from_json(cls, entry: object) -> Sentences:

@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from medloupe.notes import Notes
+from medloupe.textprojection import TextEncoder
 
 if TYPE_CHECKING:
     from medloupe.textnet import TextNet
-
-
-class TextEncoder(Protocol):
-    """column: where the notes stand. mask: words blanked before all else, `*` standing for any letters."""
-
-    @property
-    def column(self) -> str: ...
-    @property
-    def mask(self) -> tuple[str, ...]: ...
-    @property
-    def width(self) -> int:
-        """M, how many numbers encode a note."""
-        ...
-
-    @property
-    def method(self) -> str:
-        """How notes are read, in words."""
-        ...
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays in memory."""
-        ...
-
-    def vector(self, text: str | None) -> np.ndarray:
-        """float32 (M,); all 0 of a note that says nothing. NotesError where what reads it is not at hand."""
-        ...
-
-    def vectors(self, texts: Sequence[str | None]) -> np.ndarray:
-        """float32 (N, M) of several notes. NotesError."""
-        ...
-
-    def field(self) -> dict[str, Any]:
-        """What a form asks for."""
-        ...
-
-    def as_json(self) -> dict[str, Any]:
-        """Complete, in types that JSON has."""
-        ...
 
 
 def fit(

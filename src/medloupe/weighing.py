@@ -20,7 +20,7 @@ from medloupe.head import Fitted
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict, answered, crossed
 from medloupe.split import Plan
-from medloupe.textencoder import TextEncoder
+from medloupe.textprojection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
