@@ -27,8 +27,8 @@ import numpy as np
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.database import writing
 from medloupe.errors import StoreError
+from medloupe.evidence import FILE, Evidence
 from medloupe.model import Head, Model
-from medloupe.promotion import FILE, Evidence
 from medloupe.store import Store
 from medloupe.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
 

@@ -24,9 +24,9 @@ from PIL import Image
 import generated
 from live import Live
 from medloupe.backbones import Backbone
+from medloupe.evidence import FILE
 from medloupe.model import Head, Model
 from medloupe.predict import Predictor
-from medloupe.promotion import FILE
 from medloupe.store import Store
 
 NAME = "spots"

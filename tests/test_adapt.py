@@ -18,12 +18,12 @@ from generated import run
 from live import running
 from medloupe.adapt import Adapted, adapt, keep
 from medloupe.errors import DataError, StoreError
+from medloupe.evidence import FILE, Evidence
 from medloupe.exporting import export
 from medloupe.features import embed, scan
 from medloupe.localfit import reaching
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.promotion import FILE, Evidence
 from medloupe.records import Record
 from medloupe.standins import panel
 from medloupe.store import Store

@@ -14,7 +14,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from browsing import dumped, needs_chromium
 from medloupe.comparing import Contrast, compare_runs, contrast
 from medloupe.errors import StoreError
-from medloupe.promotion import Evidence, compare
+from medloupe.evidence import Evidence
+from medloupe.promotion import compare
 from medloupe.report import render_comparison
 from medloupe.report.comparison import differences
 from medloupe.store import Store

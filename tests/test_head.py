@@ -14,10 +14,8 @@ from medloupe.head import (
     Fitted,
     Fitter,
     _without_own_fold,
-    calibrated,
     evened,
     fit,
-    fit_temperature,
     folded,
     macro_auc,
     mean_and_scale,
@@ -25,6 +23,7 @@ from medloupe.head import (
     refit,
 )
 from medloupe.model import probabilities
+from medloupe.temperature import calibrated, fit_temperature
 from synthetic import one_hot
 
 N, D = 150, 24

@@ -15,12 +15,12 @@ import weighed
 from medloupe import tails
 from medloupe.backbones import Backbone
 from medloupe.errors import StoreError
+from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.features import scan
 from medloupe.model import Head
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
-from medloupe.promotion import Evidence
 
 
 @pytest.fixture

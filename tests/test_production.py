@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from medloupe.database import writing
 from medloupe.errors import PromotionRefusedError, StoreError
+from medloupe.evidence import FILE
 from medloupe.model import Model
 from medloupe.production import Change, before, note
-from medloupe.promotion import FILE
 from medloupe.store import Store
 from medloupe.tables import AuditRow, ModelRow
 from test_promotion import evidence

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medloupe
+from medloupe.evidence import FILE, Evidence
 from medloupe.model import Model
-from medloupe.promotion import FEWEST_GROUPS, FILE, MARGIN, Comparison, Evidence, compare, joined
+from medloupe.promotion import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
 from medloupe.store import Store
 from trained import Trained
 

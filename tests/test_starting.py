@@ -14,10 +14,10 @@ import medloupe
 import tunable
 from medloupe import tails
 from medloupe.errors import PromotionRefusedError
+from medloupe.evidence import Evidence
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.predict import Predictor
-from medloupe.promotion import Evidence
 from medloupe.records import Dataset
 from medloupe.seen import seen
 from medloupe.store import Store

@@ -21,12 +21,12 @@ from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.curves import curves
 from medloupe.errors import DataError, StoreError
+from medloupe.evidence import FILE as EVIDENCE
+from medloupe.evidence import Evidence
 from medloupe.features import Features, embed, scan
 from medloupe.given import scaled
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.model import Model, probabilities
-from medloupe.promotion import FILE as EVIDENCE
-from medloupe.promotion import Evidence
 from medloupe.records import Dataset
 from medloupe.seen import seen
 from medloupe.split import fold_count

@@ -18,9 +18,10 @@ from medloupe import metrics
 from medloupe.curves import curves
 from medloupe.errors import StoreError
 from medloupe.evaluate import Judged
+from medloupe.evidence import FILE, Evidence
 from medloupe.metrics import Weighted
 from medloupe.names import parse_reference
-from medloupe.promotion import DRAWS, FEWEST_GROUPS, FILE, Common, Evidence, Figures, common, mean
+from medloupe.promotion import DRAWS, FEWEST_GROUPS, Common, Figures, common, mean
 from medloupe.store import Store
 
 _LEVEL = (0.025, 0.975)

@@ -14,9 +14,10 @@ import numpy as np
 
 from medloupe import evaluate
 from medloupe.errors import DataError
-from medloupe.head import FOLDS, REPEATS, Choice, Fitter, calibrated, fit_temperature, folded, macro_auc, rankable
+from medloupe.head import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
 from medloupe.model import Head
 from medloupe.split import fold_count, folds
+from medloupe.temperature import calibrated, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall
 SENSITIVITY_FALL = 0.02  # how far the sensitivity of any class may fall

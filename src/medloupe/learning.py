@@ -10,11 +10,11 @@ import numpy as np
 
 from medloupe.backbones import Backbone
 from medloupe.errors import DataError
+from medloupe.evidence import Evidence
 from medloupe.features import Features, Scan, embed
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.outcomes import Outcome
-from medloupe.promotion import Evidence
 from medloupe.records import Dataset
 
 if TYPE_CHECKING:

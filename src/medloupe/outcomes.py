@@ -16,13 +16,13 @@ import numpy as np
 
 from medloupe import __version__
 from medloupe.backbones import Backbone, BackboneCard
+from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.features import Scan
 from medloupe.files import write_atomically, write_cache
 from medloupe.model import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
-from medloupe.promotion import Evidence
 from medloupe.settings import home
 from medloupe.tails import Tail
 

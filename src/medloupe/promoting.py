@@ -35,7 +35,8 @@ class Promoting(Storage):
 
     def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
         """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
-        from medloupe.promotion import Evidence, compare
+        from medloupe.evidence import Evidence
+        from medloupe.promotion import compare
 
         with self._asking() as versions:
             a, b = (versions.chosen(name, v) for v in (candidate, production))

@@ -16,7 +16,7 @@ from medloupe import duplicates, evaluate
 from medloupe.alignment import aligned
 from medloupe.errors import DataError
 from medloupe.features import Features, Scan, embed, scan
-from medloupe.head import FOLDS, Choice, Fitter, calibrated, fit_temperature, folded
+from medloupe.head import FOLDS, Choice, Fitter, folded
 from medloupe.model import Head, Model
 from medloupe.novelty import Novelty
 from medloupe.records import Dataset, Record
@@ -24,6 +24,7 @@ from medloupe.rules import Rules
 from medloupe.seen import among, recalled, seen
 from medloupe.solver import Solution
 from medloupe.split import Plan, fold_count, folds, joined, plan, same, thinned
+from medloupe.temperature import calibrated, fit_temperature
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medloupe.evidence import Evidence
 from medloupe.model import Model
-from medloupe.promotion import Evidence
 from medloupe.seen import recalled, remembered, seen
 
 

@@ -15,13 +15,13 @@ from medloupe import textnet, whereabouts
 from medloupe.backbones import backbone as find_backbone
 from medloupe.backbones import usual
 from medloupe.errors import BackboneError, FinetuneError
+from medloupe.evidence import FILE as EVIDENCE
+from medloupe.evidence import Evidence
 from medloupe.features import scan
 from medloupe.learning import check_trainable, learn
 from medloupe.model import Model
 from medloupe.options import Options
 from medloupe.outcomes import outcome_path, read_outcome, write_outcome
-from medloupe.promotion import FILE as EVIDENCE
-from medloupe.promotion import Evidence
 from medloupe.records import Dataset, Record
 from medloupe.settings import home
 

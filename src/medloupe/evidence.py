@@ -1,0 +1,94 @@
+"""What a version's figures come from, kept beside its report so that another version can be held against it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+FILE = "judged.npz"
+_DIGEST = 8  # bytes of a sha256: two of a million images are mistaken for one another once in 30 million data sets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What a card's figures come from, for N records, K labels and R repeats of cross-validation (1: a test split).
+
+    digests: uint64 (N,), the first 8 bytes of the sha256 of each image. groups: int64 (N,), records of one patient have
+    one. targets: float32 (N, K) of 1/0/NaN. probabilities: float32 (R, N, K). announced: float32 (N, K), the share of
+    the repeats in which the label was announced.
+    """
+
+    labels: tuple[str, ...]
+    task: str
+    digests: np.ndarray
+    groups: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    announced: np.ndarray
+
+    @property
+    def question(self) -> str:
+        """What the predictions answer, in words."""
+        return f"{self.task} {', '.join(self.labels)}"
+
+    @staticmethod
+    def digest(sha256s: Sequence[bytes]) -> np.ndarray:
+        """uint64 (N,) of whole digests."""
+        return np.frombuffer(b"".join(d[:_DIGEST] for d in sha256s), np.uint64)
+
+    def without(self, known: np.ndarray) -> Evidence:
+        """Less all groups of which any record is known: bool (N,), learned from before, as by a network that this one
+        went on from."""
+        kept = ~np.isin(self.groups, self.groups[known])
+        return replace(
+            self,
+            digests=self.digests[kept],
+            groups=self.groups[kept],
+            targets=self.targets[kept],
+            probabilities=self.probabilities[:, kept],
+            announced=self.announced[kept],
+        )
+
+    def as_bytes(self) -> bytes:
+        """The content of judged.npz."""
+        out = io.BytesIO()
+        arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
+        np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Evidence:
+        """Reads judged.npz. Raises ValueError when it is damaged; nothing in it is executed."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                made = cls(
+                    labels=tuple(stored["labels"].tolist()),
+                    task=str(stored["task"]),
+                    digests=stored["digests"],
+                    groups=stored["groups"],
+                    targets=stored["targets"],
+                    probabilities=stored["probabilities"],
+                    announced=stored["announced"],
+                )
+        except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as e:
+            raise ValueError(f"{FILE} is damaged: {e}") from e
+        n, k, r = made.digests.size, len(made.labels), made.probabilities.shape[:1]
+        arrays = (made.digests, made.groups, made.targets, made.announced, made.probabilities)
+        kinds = "".join(a.dtype.kind for a in arrays)
+        if kinds != "uifff" or r == (0,) or [a.shape for a in arrays] != [(n,), (n,), (n, k), (n, k), (*r, n, k)]:
+            raise ValueError(f"{FILE} is damaged: its parts do not fit together.")
+        return made
+
+    @classmethod
+    def read(cls, folder: Path) -> Evidence | None:
+        """What a version's folder holds; None where there is none that can be read."""
+        try:
+            return cls.from_bytes((folder / FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
