@@ -24,12 +24,10 @@ from medloupe import passwords
 from medloupe.database import engine
 from medloupe.errors import MedloupeError
 from medloupe.people import People
-from medloupe.serving import auth
+from medloupe.serving import lookups
 from medloupe.serving.auth import (
-    REMEMBERED,
     Attempts,
     Guard,
-    Memory,
     check_bind,
     check_csrf,
     local_path,
@@ -38,6 +36,7 @@ from medloupe.serving.auth import (
     require,
 )
 from medloupe.serving.errors import HttpError, as_http
+from medloupe.serving.lookups import REMEMBERED, Memory
 
 GOOD = "kettle orbit plaid"
 HERE = "http://127.0.0.1:8000"
@@ -512,7 +511,7 @@ def test_who_is_shut_out_is_so_within_five_seconds(site: Site) -> None:
 def test_accounts_count_soon_after_the_first_was_made(empty: Site) -> None:
     assert empty.browser().get("/who").status_code == 200
     empty.people.add("ada", GOOD, "admin")
-    time.sleep(REMEMBERED + auth._GRACE)
+    time.sleep(REMEMBERED + lookups._GRACE)
     refused(empty.browser().get("/who"), 401, "login_needed")
     assert (
         empty.browser("http://clinic", "203.0.113.9").get("/page").status_code == 200
@@ -542,7 +541,7 @@ def test_what_was_looked_up_is_asked_once(runner: asyncio.Runner) -> None:
 
 def test_the_age_counts_from_the_question(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a slow database said is as old as the question."""
-    monkeypatch.setattr(auth, "REMEMBERED", 0.2)
+    monkeypatch.setattr(lookups, "REMEMBERED", 0.2)
     memory, asked = Memory(), []
 
     def slow(_: str) -> int:
@@ -555,7 +554,7 @@ def test_the_age_counts_from_the_question(runner: asyncio.Runner, monkeypatch: p
 
 def test_nobody_waits_for_what_all_are_asked(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether there are accounts is asked by every request: the old answer counts while the database is asked again."""
-    monkeypatch.setattr(auth, "REMEMBERED", 0.1)
+    monkeypatch.setattr(lookups, "REMEMBERED", 0.1)
     memory, asked = Memory(), []
 
     def slow(_: str) -> int:
@@ -564,10 +563,10 @@ def test_nobody_waits_for_what_all_are_asked(runner: asyncio.Runner, monkeypatch
         return len(asked)
 
     async def story() -> tuple[int, float, int]:
-        await memory.look(auth.EVERYBODY, "", slow)
+        await memory.look(lookups.EVERYBODY, "", slow)
         await asyncio.sleep(0.15)
         started = time.monotonic()
-        old = await memory.look(auth.EVERYBODY, "", slow)
+        old = await memory.look(lookups.EVERYBODY, "", slow)
         took = time.monotonic() - started
         await asyncio.sleep(0.7)
         return old, took, await memory.look("token", "", lambda _: len(asked))
@@ -578,7 +577,7 @@ def test_nobody_waits_for_what_all_are_asked(runner: asyncio.Runner, monkeypatch
 
 
 def test_the_memory_is_bounded_and_holds_no_secret(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "_MOST", 10)
+    monkeypatch.setattr(lookups, "_MOST", 10)
     memory = Memory()
     for i in range(50):
         runner.run(memory.look("login", f"secret{i}" * 1000, lambda _: None))

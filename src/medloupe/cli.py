@@ -18,22 +18,24 @@ from medloupe.cli_adapt import adapt
 from medloupe.cli_compare import compare
 from medloupe.cli_models import models_app
 from medloupe.cli_options import (
-    Clinical,
+    BackboneName,
+    Data,
     Home,
+    Image,
     Json,
-    KeepLeaks,
-    Mask,
+    Labels,
     ModelName,
-    Notes,
-    NotesModel,
-    columns_asked,
-    words_masked,
+    Patient,
+    Seed,
+    SplitColumn,
+    Table,
 )
 from medloupe.cli_predict import predict
 from medloupe.cli_recipes import recipes_app
 from medloupe.cli_serve import serve
 from medloupe.cli_starters import starters_app
 from medloupe.cli_stress import stress
+from medloupe.cli_train import train
 from medloupe.cli_users import users_app
 from medloupe.errors import MedloupeError, StoreError
 
@@ -50,31 +52,12 @@ app.add_typer(models_app, name="models")
 app.add_typer(starters_app, name="starters")
 app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
-app.command()(serve)
-app.command()(compare)
-app.command()(stress)
-app.command()(adapt)
-app.command()(predict)
 
 
 def _show_version(value: bool) -> None:
     if value:
         typer.echo(f"medloupe {__version__}")
         raise typer.Exit
-
-
-Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
-Labels = Annotated[
-    str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
-]
-Patient = Annotated[
-    str | None, typer.Option(metavar="COL", help="Column of the patient, or a regular expression on file names.")
-]
-SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help="Column that says train, val or test.")]
-Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
-Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
-Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
-BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 
 
 @app.callback()
@@ -87,7 +70,6 @@ def _main(
     pass
 
 
-@app.command()
 def check(
     data: Data,
     labels: Labels = None,
@@ -119,95 +101,6 @@ def check(
         console.print_audit(dataset, audited)
 
 
-@app.command()
-def train(
-    data: Data,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
-    labels: Labels = None,
-    patient: Patient = None,
-    split: SplitColumn = None,
-    image: Image = None,
-    table: Table = None,
-    finetune: Annotated[
-        str,
-        typer.Option(
-            metavar="none|tail|full|auto",
-            help="Also train the network's upper stages, or all of it; auto: if that beats a linear head.",
-        ),
-    ] = "none",
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            metavar="M",
-            help="That fine-tuning may take (auto: 15 unless told), half of it for --search; --compare as much again.",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Go on from the network of a model in the store.")
-    ] = None,
-    search: Annotated[bool, typer.Option("--search", help="Look for a better recipe of fine-tuning first.")] = False,
-    compare: Annotated[
-        str | None, typer.Option(metavar="scratch", help="Also train the same network from random weights.")
-    ] = None,
-    sensitivity: Annotated[
-        float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
-    ] = 0.9,
-    clinical: Clinical = None,
-    notes: Notes = None,
-    notes_model: NotesModel = None,
-    mask: Mask = "auto",
-    keep_leaks: KeepLeaks = False,
-    backbone: BackboneName = None,
-    seed: Seed = 0,
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """Train, judge and export a classifier: a store version, report.html and model.onnx."""
-    from medloupe import console
-    from medloupe.options import HOW
-    from medloupe.readers import read
-    from medloupe.resolve import find_model
-    from medloupe.store import Store
-    from medloupe.training import summary
-    from medloupe.training import train as run
-
-    if finetune not in HOW:
-        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")
-    if compare not in (None, "scratch"):
-        raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
-    if start is not None and backbone is not None:
-        raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
-    began = find_model(start) if start is not None else None
-    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
-    if not json:
-        console.print_dataset(dataset)
-    with console.progress() as say:
-        model = run(
-            dataset,
-            name=name,
-            backbone=backbone,
-            start=began,
-            finetune=finetune,
-            minutes=minutes,
-            search=search,
-            scratch=compare == "scratch",
-            clinical=columns_asked(clinical),
-            notes=notes,
-            notes_model=notes_model,
-            mask=words_masked(mask),
-            keep_leaks=keep_leaks,
-            seed=seed,
-            sensitivity=sensitivity,
-            progress=say,
-        )
-    folder = Store.open().folder(model.name, model.version)
-    if json:
-        console.print_json(summary(model, folder))
-    else:
-        console.print_model(model, folder)
-
-
-@app.command()
 def evaluate(
     model: ModelName,
     data: Data,
@@ -241,7 +134,6 @@ def evaluate(
         console.print_validation(validation, report)
 
 
-@app.command()
 def export(
     model: ModelName,
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
@@ -275,6 +167,10 @@ def export(
         console.print_json(done.as_json())
     else:
         typer.echo(done.words, err=True)
+
+
+for command in (check, train, evaluate, predict, compare, stress, adapt, export, serve):  # as the help lists them
+    app.command()(command)
 
 
 def _write(path: Path, text: str) -> None:

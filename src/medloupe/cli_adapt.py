@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -30,16 +30,10 @@ def adapt(
     sensitivity: Annotated[
         float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
     ] = 0.9,
-    labels: Annotated[
-        str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
-    ] = None,
-    patient: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column of the patient, or a regular expression on file names.")
-    ] = None,
-    image: Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")] = None,
-    table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")
-    ] = None,
+    labels: Labels = None,
+    patient: Patient = None,
+    image: Image = None,
+    table: Table = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same version.")] = 0,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page with the report.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,

@@ -26,6 +26,19 @@ Home = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
+Labels = Annotated[
+    str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
+]
+Patient = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column of the patient, or a regular expression on file names.")
+]
+SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help="Column that says train, val or test.")]
+Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
+Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
+Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
+BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 Clinical = Annotated[
     str | None,
     typer.Option(
@@ -64,6 +77,3 @@ def words_masked(mask: str) -> list[str] | None:
     words = [word.strip() for word in mask.split(",") if word.strip()]
     said = [word.lower() for word in words]
     return None if said == ["auto"] else [] if said == ["none"] else words
-
-
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]

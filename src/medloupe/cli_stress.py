@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ def stress(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz, with labels.")
     ],
-    labels: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
-    patient: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
-    split: Annotated[str | None, typer.Option("--split", metavar="COL", help="As for train.")] = None,
-    image: Annotated[str | None, typer.Option(metavar="COL", help="As for train.")] = None,
-    table: Annotated[Path | None, typer.Option(metavar="FILE", help="As for train.")] = None,
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
     images: Annotated[int, typer.Option(metavar="N", min=10, help="About how many images to judge.")] = 300,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same figures.")] = 0,
     report: Annotated[

@@ -18,9 +18,10 @@ from medloupe import __version__
 from medloupe.errors import MedloupeError
 from medloupe.people import People
 from medloupe.serving import api, modelsapi, openinference, web
-from medloupe.serving.auth import Attempts, Guard, Memory, require
+from medloupe.serving.auth import Attempts, Guard, require
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.intake import Admission
+from medloupe.serving.lookups import Memory
 from medloupe.serving.observe import Metrics, Observe
 from medloupe.serving.schemas import FAILURES
 from medloupe.serving.service import Service

@@ -11,16 +11,11 @@ from our own pages: by its Origin, and for forms by a token that only our pages 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
 import re
 import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -34,20 +29,15 @@ from medloupe.people import People
 from medloupe.person import LOCAL, Person, Role
 from medloupe.serving.attempts import Attempts
 from medloupe.serving.errors import HttpError, as_http
+from medloupe.serving.lookups import EVERYBODY, Memory
 from medloupe.serving.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
 
 LOGIN_COOKIE = "medloupe_login"
 FORM_COOKIE = "medloupe_form"
 """Over TLS both names begin with __Host-, so that neighbouring sites cannot set them."""
 
-REMEMBERED = 3.0
-"""Seconds for which a cookie or token that was looked up is believed: a person who is shut out may go on so long."""
-
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
-_MOST = 4096  # look-ups remembered
-EVERYBODY = "any"  # the look-up that every request makes
-_GRACE = 1.5  # seconds more for which the old answer counts, while everybody's look-up is made again
 _FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 log = logging.getLogger("medloupe.serving")
 
@@ -236,62 +226,6 @@ class Guard:
                 f"This server is not known as {name[:100]!r}.",
                 "Ask for 127.0.0.1 or localhost, or start it with --allow-host NAME.",
             )
-
-
-@dataclass(slots=True)
-class _Known:
-    """until: when it is too old, of time.monotonic(). old: what was known before, while this is being asked."""
-
-    until: float
-    answer: asyncio.Future[Any]
-    old: _Known | None = None
-
-    def usable(self, now: float) -> bool:
-        """Whether it still counts while a newer answer is waited for."""
-        self.old = None
-        return self.answer.done() and self.answer.exception() is None and now < self.until + _GRACE
-
-
-class Memory:
-    """What was looked up in the database lately, so that it is not asked at each request. Holds no secrets."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
-        self._threads = ThreadPoolExecutor(2, "guard")  # its own: slow work of others must not make everybody wait
-
-    async def look(self, kind: str, secret: str, find: Callable[[str], Any]) -> Any:
-        """What `find` says of the secret, about REMEMBERED seconds old at most; who asks meanwhile waits for the same.
-
-        kind: parts what is asked of different tables.
-        """
-        key = _key(kind, secret)
-        now = time.monotonic()
-        found = self._known.get(key)
-        if found is None or found.until <= now:
-            old = found if kind == EVERYBODY and found is not None and found.usable(now) else None
-            answer = asyncio.get_running_loop().run_in_executor(self._threads, find, secret)
-            found = _Known(until=now + REMEMBERED, answer=answer, old=old)  # from before it is asked
-            self._known[key] = found
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
-        if found.old is not None and not found.answer.done() and found.old.usable(now):
-            return found.old.answer.result()  # nobody waits while it is asked again
-        found.old = None
-        try:
-            return await asyncio.shield(found.answer)
-        except Exception:  # to be asked again by the next
-            if self._known.get(key) is found:
-                del self._known[key]
-            raise
-
-    def forget(self, kind: str, secret: str) -> None:
-        """It is no longer true."""
-        self._known.pop(_key(kind, secret), None)
-
-
-def _key(kind: str, secret: str) -> tuple[str, bytes]:
-    return kind, hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def _check_origin(scope: Scope, state: dict[str, Any], headers: Headers) -> None:

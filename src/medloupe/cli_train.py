@@ -1,0 +1,114 @@
+"""`medloupe train`: from labelled data to a judged version in the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medloupe.cli_options import (
+    BackboneName,
+    Clinical,
+    Data,
+    Home,
+    Image,
+    Json,
+    KeepLeaks,
+    Labels,
+    Mask,
+    Notes,
+    NotesModel,
+    Patient,
+    Seed,
+    SplitColumn,
+    Table,
+    columns_asked,
+    words_masked,
+)
+
+
+def train(
+    data: Data,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
+    finetune: Annotated[
+        str,
+        typer.Option(
+            metavar="none|tail|full|auto",
+            help="Also train the network's upper stages, or all of it; auto: if that beats a linear head.",
+        ),
+    ] = "none",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="That fine-tuning may take (auto: 15 unless told), half of it for --search; --compare as much again.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Go on from the network of a model in the store.")
+    ] = None,
+    search: Annotated[bool, typer.Option("--search", help="Look for a better recipe of fine-tuning first.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(metavar="scratch", help="Also train the same network from random weights.")
+    ] = None,
+    sensitivity: Annotated[
+        float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
+    ] = 0.9,
+    clinical: Clinical = None,
+    notes: Notes = None,
+    notes_model: NotesModel = None,
+    mask: Mask = "auto",
+    keep_leaks: KeepLeaks = False,
+    backbone: BackboneName = None,
+    seed: Seed = 0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Train, judge and export a classifier: a store version, report.html and model.onnx."""
+    from medloupe import console
+    from medloupe.options import HOW
+    from medloupe.readers import read
+    from medloupe.resolve import find_model
+    from medloupe.store import Store
+    from medloupe.training import summary
+    from medloupe.training import train as run
+
+    if finetune not in HOW:
+        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")
+    if compare not in (None, "scratch"):
+        raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
+    if start is not None and backbone is not None:
+        raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
+    began = find_model(start) if start is not None else None
+    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    if not json:
+        console.print_dataset(dataset)
+    with console.progress() as say:
+        model = run(
+            dataset,
+            name=name,
+            backbone=backbone,
+            start=began,
+            finetune=finetune,
+            minutes=minutes,
+            search=search,
+            scratch=compare == "scratch",
+            clinical=columns_asked(clinical),
+            notes=notes,
+            notes_model=notes_model,
+            mask=words_masked(mask),
+            keep_leaks=keep_leaks,
+            seed=seed,
+            sensitivity=sensitivity,
+            progress=say,
+        )
+    folder = Store.open().folder(model.name, model.version)
+    if json:
+        console.print_json(summary(model, folder))
+    else:
+        console.print_model(model, folder)
