@@ -187,6 +187,19 @@ def test_columns_of_the_data_are_inputs_of_the_model(model: medloupe.Model, tmp_
     assert result.report["card"]["metrics"]["ece"]["value"] != alone.report["card"]["metrics"]["ece"]["value"]
 
 
+def test_ages_follow_from_dates(model: medloupe.Model, tmp_path: Path) -> None:
+    """As in training: for the inputs, and for the figures of age groups."""
+    rows = [
+        {"label": "sick" if i % 2 else "normal", "dob": f"{1990 - 30 * (i < 22)}-01-31", "study_date": "2020-02-01"}
+        for i in range(44)
+    ]
+    root = generated.table(tmp_path / "clinic", rows, [generated.tissue(800 + i, i % 2 == 1) for i in range(44)])
+    result = judged(replace(model, extras=several.extras(2)), root)
+    card = result.report["card"]
+    assert card["inputs"]["here"]["stated"]["age"] == 44
+    assert [(g["value"], g["n"]) for g in card["subgroups"]] == [("18-39", 22), ("60-79", 22)]
+
+
 def test_a_table_without_its_inputs_judges_the_picture_alone(model: medloupe.Model, tmp_path: Path) -> None:
     root = generated.folders(tmp_path / "clinic", 10, first=500)
     both, alone = judged(replace(model, extras=several.extras(2)), root), judged(model, root)

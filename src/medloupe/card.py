@@ -11,6 +11,7 @@ import numpy as np
 from medloupe import __version__, contrast, evaluate
 from medloupe.audit import Audit
 from medloupe.backbones import Backbone
+from medloupe.dates import with_ages
 from medloupe.features import Features
 from medloupe.images import FITTING
 from medloupe.judging import Verdict
@@ -52,7 +53,8 @@ def card(
             "metrics": evaluate.headline(verdict.secondary, seed),
         }
     with_leaks = evaluate.headline(verdict.leaky, seed) if verdict.leaky else None
-    records = [data.records[i] for i in verdict.rows]
+    aged = with_ages(data).records
+    records = [aged[i] for i in verdict.rows]
     found = audit.as_json()
     return {
         "format": CARD_FORMAT,

@@ -11,6 +11,7 @@ from medloupe import __version__, evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.curves import curves
+from medloupe.dates import with_ages
 from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
@@ -52,10 +53,11 @@ class Validation:
 
 
 def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress | None = None) -> Validation:
-    """Judge a model on labelled data; images that it was trained on are left out, by content.
+    """Judge a model on labelled data; images that it was trained on are left out, by content. Ages follow from dates.
 
     Raises DataError when the labels do not fit the model's or nothing remains to judge on.
     """
+    data = with_ages(data)
     targets = aligned(model, data)
     features = embed(scan(data), model.backbone, progress, tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
