@@ -78,7 +78,9 @@ def open_page(chromium: Any) -> Iterator[Any]:
 
 def dumped(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
     """A file opened: the page as it then stands, and what was said on the way."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    if CHROMIUM is None:
+        pytest.fail(_MISSING)
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=4000"]
     command += ["--window-size=1400,1000", "--dump-dom", file.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

@@ -47,6 +47,10 @@ def test_thousands_are_read_as_the_rest_of_their_column() -> None:
     platelets, fever = fitted("platelets", counts), fitted("temperature", [f"{v / 10:.1f}" for v in range(350, 410)])
     assert platelets.low >= 90_000 and platelets.understood("250,000") == platelets.understood("250 000") == "250000"
     assert fever.understood("38,125") == "38.125"
+    ferritin = fitted("ferritin", [f"{20 + 4.6 * i:.1f}" for i in range(200)])  # up to 935
+    assert ferritin.understood("1,234").startswith("1234 (taken as 93")
+    large = fitted("copies", [str(v) for v in range(0, 5_000_000, 9_999)])
+    assert large.understood("2,500,000") == "2500000"
 
 
 def test_extreme_values_are_held_to_what_was_seen() -> None:

@@ -129,8 +129,8 @@ def test_weights_that_are_no_numbers_are_refused(extras: Extras) -> None:
 def test_answering_imports_nothing_that_trains() -> None:
     code = (
         "import sys, medloupe.extras;"
-        "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.solver', 'medloupe.head', 'medloupe.fusion',"
-        " 'medloupe.readers') if m in sys.modules])"
+        "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.solver', 'medloupe.head', 'medloupe.temperature',"
+        " 'medloupe.fusion', 'medloupe.readers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -91,7 +91,17 @@ def test_importing_costs_next_to_nothing() -> None:
     assert cpu_seconds("-m", "medloupe", "--help") < 0.5
 
 
-FORBIDDEN = ("sklearn", "torch", "onnx", "pydicom", "alembic", "jinja2", "medloupe.head", "medloupe.solver")
+FORBIDDEN = (
+    "sklearn",
+    "torch",
+    "onnx",
+    "pydicom",
+    "alembic",
+    "jinja2",
+    "medloupe.head",
+    "medloupe.solver",
+    "medloupe.temperature",
+)
 FORBIDDEN += ("medloupe.training", "medloupe.judging", "medloupe.audit", "medloupe.report", "medloupe.export")
 
 

@@ -20,6 +20,21 @@ from medloupe.values import alike, is_age, number, numbers, stated
         ("1,234,567", 1234567.0),
         ("0,125", 0.125),
         ("1234,567", 1234.567),
+        ("1.234.567", 1234567.0),
+        ("1,23,456", 123456.0),
+        ("1'234.5", 1234.5),
+        ("-1,234", -1234.0),
+        ("−5", -5.0),
+        ("٢٥٠", 250.0),
+        ("250.000", 250.0),
+        (",5", 0.5),
+        ("37.5 125", None),
+        ("98.6 120", None),
+        ("1,234 567", None),
+        ("1.5,3", None),
+        ("1.23,4", None),
+        ("1,2,3", None),
+        ("12,5.3", None),
         ("97 %", 97.0),
         (">89", 89.0),
         ("90+", 90.0),
@@ -39,13 +54,28 @@ def test_numbers_as_people_write_them(text: str, value: float | None) -> None:
     assert number(text) == value
 
 
-def test_three_digits_behind_a_comma_are_thousands_unless_the_range_says_otherwise() -> None:
+def test_three_digits_behind_a_comma_are_thousands_unless_far_beyond_the_column() -> None:
     assert number("1,234") == 1234
-    assert number("1,234", within=(0.9, 1.2)) == 1.234
-    assert number("1,234", within=(100, 90_000)) == 1234
-    assert numbers(["150000", "95000", "250,000"]) == [150000, 95000, 250000]
-    assert numbers(["38,5", "36,9", "38,125", "high"]) == [38.5, 36.9, 38.125]
-    assert numbers(["1,020", "1,030"]) == [1020, 1030]
+    assert number("1,234", usual=936) == 1234
+    assert number("38,125", usual=41) == 38.125
+    assert number("-1,234", usual=3) == -1.234
+
+
+@pytest.mark.parametrize(
+    ("texts", "values"),
+    [
+        (["150000", "95000", "250,000"], [150000, 95000, 250000]),
+        (["38,5", "36,9", "38,125", "high"], [38.5, 36.9, 38.125]),
+        (["1,020", "1,030"], [1020, 1030]),
+        (["0", "250,000", "310,000"], [0, 250000, 310000]),
+        (["-1", "250,000"], [-1, 250000]),
+        (["0.5", "12.3", "900", "1,234"], [0.5, 12.3, 900, 1234]),
+        ([*["38,5"] * 40, "38,125", "400000"], [*[38.5] * 40, 38.125, 400000]),
+        ([], []),
+    ],
+)
+def test_a_column_tells_what_its_commas_are(texts: list[str], values: list[float]) -> None:
+    assert numbers(texts) == values
 
 
 @pytest.mark.parametrize(("text", "years"), [("055Y", 55.0), ("006M", 0.5), ("026W", 0.5), ("55", 55.0)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, Table
+from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def adapt(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the new version, where it is to be another.")
     ] = None,
-    sensitivity: Annotated[
-        float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
-    ] = 0.9,
+    sensitivity: Sensitivity = 0.9,
     labels: Labels = None,
     patient: Patient = None,
     image: Image = None,

@@ -38,6 +38,9 @@ SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help=
 Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
 Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
+Sensitivity = Annotated[
+    float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
+]
 BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 Clinical = Annotated[
     str | None,

@@ -20,6 +20,7 @@ from medloupe.cli_options import (
     NotesModel,
     Patient,
     Seed,
+    Sensitivity,
     SplitColumn,
     Table,
     columns_asked,
@@ -56,9 +57,7 @@ def train(
     compare: Annotated[
         str | None, typer.Option(metavar="scratch", help="Also train the same network from random weights.")
     ] = None,
-    sensitivity: Annotated[
-        float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
-    ] = 0.9,
+    sensitivity: Sensitivity = 0.9,
     clinical: Clinical = None,
     notes: Notes = None,
     notes_model: NotesModel = None,

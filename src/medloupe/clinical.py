@@ -182,7 +182,7 @@ class Column:
         return [v if v is None or number(v, self.name) is not None else None for v in values]
 
     def _read(self, value: str) -> float:
-        x = number(value, self.name, self.unit, within=(self.low, self.high))
+        x = number(value, self.name, self.unit, usual=self.high)
         if x is None:
             low, high = map(_plain, self.usual)
             unit = f" in {self.unit}" if self.unit else ""
@@ -225,9 +225,9 @@ class Column:
         name, kind, missing = entry["name"], entry["kind"], entry["missing"]
         if not _short(name) or kind not in ("number", "category") or not isinstance(missing, bool):
             raise ValueError("a column's name, kind or missing is wrong")
-        knots, numbers = _finite(entry["knots"], KNOTS), _finite(entry["numbers"], 64)
+        knots, held = _finite(entry["knots"], KNOTS), _finite(entry["numbers"], 64)
         choices, pooled = _texts(entry["choices"], MOST_CHOICES), _texts(entry["pooled"], 5 * MOST_CHOICES)
-        (low, high, *usual), rest = numbers[:4] or [0], numbers[4:]
+        (low, high, *usual), rest = held[:4] or [0], held[4:]
         parts = 1 + len(knots) if kind == "number" else len(choices) + bool(pooled)
         fits = len(rest) == (2 * parts if kind == "number" else parts) and len(usual) == 2
         if not fits or bool(choices) != (kind == "category") or (kind == "number" and pooled):
@@ -270,7 +270,7 @@ def _hinged(x: np.ndarray, knots: Sequence[float]) -> np.ndarray:
 
 
 def _plain(x: float) -> str:
-    return f"{x:.6g}"
+    return f"{x:.6g}" if not 1e6 <= abs(x) < 1e15 else f"{x:.0f}"
 
 
 def _short(text: object) -> bool:

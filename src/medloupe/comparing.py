@@ -1,6 +1,6 @@
 """Two runs beside each other: which of them is better, by how much, and how sure that is.
 
-Both were judged record by record on what they had not seen (promotion.py keeps those predictions beside each report),
+Both were judged record by record on what they had not seen (evidence.py keeps those predictions beside each report),
 so they can be compared on the very same records, pair by pair. What is easy or hard for both then cancels out, and a
 difference shows that two separate intervals would hide. The interval of a difference is that of a bootstrap over
 groups of patients, the same draw for both (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).

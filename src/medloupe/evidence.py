@@ -1,4 +1,7 @@
-"""What a version's figures come from, kept beside its report so that another version can be held against it."""
+"""What a version's figures come from: predictions record by record, none by a head that had seen the record.
+
+They are kept beside its report, so that another version can be held against it.
+"""
 
 from __future__ import annotations
 

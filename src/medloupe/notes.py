@@ -81,6 +81,7 @@ class Notes(TextEncoder):
 
     def as_json(self) -> dict[str, Any]:
         """Complete, in types that JSON has."""
+        # not super(), which a class with slots lacks
         return {**TextEncoder.as_json(self), "idf": halves_as_text(self.idf)}
 
     @classmethod

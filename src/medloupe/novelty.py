@@ -46,8 +46,8 @@ _PREFIX = "novelty_"
 
 METHOD = (
     f"Mahalanobis distance of the embedding's sketch under a Gaussian of up to {AXES} axes; the limit is the distance"
-    f" under which {LIMIT_AT:.0%} of its own kind stay that did not fit it (grouped folds), plus room for"
-    f" a shift of the sketch by a squared length of {ALLOWANCE:g} a level."
+    f" under which {LIMIT_AT:.0%} of the model's own kind stay that took no part in the fit (grouped folds),"
+    f" plus room for a shift of the sketch by a squared length of {ALLOWANCE:g} a level."
 )
 
 

@@ -39,7 +39,8 @@ class Account:
 
 
 class People:
-    """The accounts in a database; safe to use from several threads and processes. logins, log: those of the same.
+    """The accounts in a database; safe to use from several threads and processes. logins, log: in the same
+    database.
 
     Every method raises StorageError when the database cannot be used.
     """

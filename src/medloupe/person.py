@@ -1,4 +1,4 @@
-"""Who asks: a person's name and role. Nothing of databases or HTTP."""
+"""Who asks: a person's name and role. Nothing of HTTP."""
 
 from __future__ import annotations
 

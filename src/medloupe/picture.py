@@ -1,4 +1,7 @@
-"""A decoded picture, and how it is brought to the size that a model or a reader needs."""
+"""A decoded picture, and how it is brought to the size that a model or a reader needs.
+
+Whatever changes a pixel here or in raster.py also changes images.FITTING.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Picture:
     def preview(self, side: int, quality: int = 85) -> tuple[bytes, int, int]:
         """(JPEG, width, height) for a reader's eyes: the longer side at most `side`, without any metadata.
 
-        Of a JPEG decoded with `preview_min_side(side)` as min_side, it is at least three quarters of `side`.
+        Of a JPEG decoded with `images.preview_min_side(side)` as min_side, it is at least three quarters of `side`.
         """
         left, top = math.ceil(self.box[0]), math.ceil(self.box[1])
         w, h = max(1, int(self.box[2]) - left), max(1, int(self.box[3]) - top)

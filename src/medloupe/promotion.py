@@ -1,8 +1,7 @@
 """Is a candidate at least as good as what is in production? Both judged on the same records, paired.
 
-Beside its report every trained version keeps `judged.npz`: the very predictions its card's figures come from, record by
-record, none of them made by a head that had seen the record. Two versions are compared on the records that both were
-judged on. How far apart they are is drawn again and again with other groups of patients (bootstrap over groups,
+Two versions are compared on the records that both were judged on, by the predictions kept beside their reports
+(evidence.py). How far apart they are is drawn again and again with other groups of patients (bootstrap over groups,
 the same draw for both). The candidate passes when even the pessimistic end of what it lost stays within a margin
 (non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604).
 """

@@ -94,6 +94,7 @@ class Sentences(TextEncoder):
 
     def as_json(self) -> dict[str, Any]:
         """Complete but for the network, in types that JSON has."""
+        # not super(), which a class with slots lacks
         return {**TextEncoder.as_json(self), "network": self.network, "sha256": self.sha256}
 
     @classmethod

@@ -39,7 +39,11 @@ def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[
 def _band(column: str, text: str) -> str:
     if column.lower() != "age":
         return text
-    age = number(text, column)
-    if age is None:
+    said = text.strip()
+    age = number(said, column)
+    if age is None or said.startswith(("<", "≤", "~")) or said.endswith("%"):
         return ""
-    return next((f"{low}-{high}" if high < 130 else f"{low}+" for low, high in AGE_BANDS if low <= age < high + 1), "")
+    low, high = next(((a, b) for a, b in AGE_BANDS if a <= age < b + 1), (0, 0))
+    if high == AGE_BANDS[-1][1]:
+        return f"{low}+"
+    return "" if not high or said.startswith((">", "≥")) or said.endswith("+") else f"{low}-{high}"

@@ -25,8 +25,8 @@ _ROUNDS = 4  # of power iteration
 class TextEncoder(ABC):
     """How notes become numbers.
 
-    column: where they stand. mask: words blanked before all else, `*` standing for any letters. axes: float16 (E, M),
-    from what is made of a text to the numbers. mean: float32 (M,) and scale of the training notes.
+    column: where they stand. mask: words blanked before all else, `*` standing for any letters. axes: float16 (E, M)
+    from the E numbers made of a text (of Notes: BUCKETS) to M. mean: float32 (M,) and scale of the training notes.
     """
 
     column: str
@@ -75,7 +75,8 @@ class TextEncoder(ABC):
 
 
 def projection(x: np.ndarray, dimension: int, seed: int) -> dict[str, Any]:
-    """axes, mean and scale of a TextEncoder from what was made of the training notes, float32 (n, E)."""
+    """axes, mean and scale of a TextEncoder from what was made of the training notes, float32 (n, E). dimension: M at
+    most, less with few notes."""
     axes = leading(x, min(dimension, MOST_DIMENSIONS, len(x) // 4, x.shape[1]), seed).astype(np.float16)
     z = x @ axes.astype(np.float32)
     scale = float(1 / max(np.sqrt(z.var(0).mean()), 1e-6))

@@ -19,9 +19,14 @@ _SAME = (  # spellings of one answer
     frozenset({"n", "no", "false", "0", "non"}),
 )
 _PER_YEAR = {"y": 1, "m": 12, "w": 52, "d": 365}  # DICOM writes ages as 055Y, 006M, 013W or 021D
-_SPACED = re.compile(r"(?<=\d)[ '’](?=\d{3}(?!\d))")  # between thousands
-_EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-_TINY = 1e-9
+_SIGNS = {"−": "-", "٫": ".", "٬": ","}
+_EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)  # thousands, or a decimal comma
+_BY_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{2,3})*,\d{3}(\.\d*)?", re.ASCII)  # of two digits in India
+_BY_SPACE = re.compile(r"[+-]?[1-9]\d{0,2}([ '’]\d{3})+([.,]\d*)?", re.ASCII)
+_BY_DOT = re.compile(r"[+-]?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})(e[+-]?\d{1,2})?", re.ASCII)
+_FAR = 30  # times a high value of a column, from which a thousand too much is more likely
+_HIGH = 0.95
 _AGE = re.compile(r"(?<![a-z])(patient_?)?age(?![a-z])", re.IGNORECASE)
 
 
@@ -30,39 +35,51 @@ def stated(value: str) -> bool:
     return value.strip().casefold() not in _UNSTATED
 
 
-def number(text: str, column: str = "", unit: str = "", within: tuple[float, float] | None = None) -> float | None:
-    """A number as people write it: 55, 55.0, 38,5, 1,234.5, 1.234,5, 250 000, 97 %, >89, ages as 055Y; None else.
+def number(text: str, column: str = "", unit: str = "", usual: float = 0) -> float | None:
+    """A number as people write it: 55, 38,5, 1,234.5, 1.234,5, 250 000, 97 %, >89, ages as 055Y; None where it is none.
 
-    1,234 may be more than a thousand or more than one: whichever lies nearer to `within`, a thousand without it."""
-    said = unicodedata.normalize("NFKC", text[:LONGEST]).strip().casefold().lstrip("<>≤≥~= ").rstrip("+% ")
+    1,234 is read as 1234, unless that is many times `usual`, a high value of its column; then it is 1.234.
+    """
+    return _chosen(*_readings(text, column, unit), usual)
+
+
+def numbers(texts: Sequence[str], column: str = "") -> list[float]:
+    """Those of a column's texts that are numbers, in their order. What `usual` is, those tell that have no 1,234."""
+    read = [(x, other) for x, other in (_readings(t, column, "") for t in texts) if x is not None]
+    sure = sorted(x for x, other in read if other is None)
+    usual = sure[int(_HIGH * len(sure))] if sure else 0
+    return [x for pair in read if (x := _chosen(*pair, usual)) is not None]
+
+
+def _chosen(x: float | None, other: float | None, usual: float) -> float | None:
+    return other if x is not None and other is not None and 0 < usual * _FAR < abs(x) else x
+
+
+def _readings(text: str, column: str, unit: str) -> tuple[float | None, float | None]:
+    """What a text is as a number; and what else it may be, of 1,234."""
+    said = unicodedata.normalize("NFKC", text[:LONGEST])
+    if not said.isascii():
+        said = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else _SIGNS.get(c, c) for c in said)
+    said = said.strip().casefold().lstrip("<>≤≥~= ").rstrip("+% ")
     years = 1
     if unit and said.endswith(unit.casefold()):
         said = said.removesuffix(unit.casefold()).rstrip()
     elif is_age(column) and said[-1:] in _PER_YEAR and said[:1].isdigit():
         years, said = _PER_YEAR[said[-1]], said[:-1].rstrip()
-    said = _SPACED.sub("", said)
-    if within is not None and _EITHER.fullmatch(said):
-        both = [float(said.replace(",", sign)) / years for sign in ("", ".")]
-        return min(both, key=lambda x: _times(x, min(max(x, within[0]), within[1])))
-    if said.count(",") == 1 and said.rfind(".") < said.find(",") and not _EITHER.fullmatch(said):
+    if _EITHER.fullmatch(said):
+        return float(said.replace(",", "")) / years, float(said.replace(",", ".")) / years
+    if _BY_SPACE.fullmatch(said):
+        said = re.sub("[ '’]", "", said).replace(",", ".")
+    elif _BY_COMMA.fullmatch(said):
+        said = said.replace(",", "")
+    elif _BY_DOT.fullmatch(said):
         said = said.replace(".", "").replace(",", ".")
-    said = said.replace(",", "")
-    if not re.fullmatch(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})(e[+-]?\d{1,2})?", said):
-        return None
+    elif "." not in said and said.count(",") == 1:
+        said = said.replace(",", ".")
+    if not _PLAIN.fullmatch(said):
+        return None, None
     value = float(said) / years
-    return value if math.isfinite(value) else None
-
-
-def numbers(texts: Sequence[str], column: str = "") -> list[float]:
-    """Those of the texts that are numbers. What 1,234 is, those tell that can be read in one way."""
-    sure = [x for t in texts if (x := number(t, column)) is not None and x == number(t, column, within=(0, 0))]
-    within = (min(sure), max(sure)) if sure else None
-    return [x for t in texts if (x := number(t, column, within=within)) is not None]
-
-
-def _times(x: float, y: float) -> float:
-    """How many times as large one is as the other, as a logarithm."""
-    return abs(math.log(max(abs(x), _TINY) / max(abs(y), _TINY)))
+    return (value if math.isfinite(value) else None), None
 
 
 def is_age(name: str) -> bool:
