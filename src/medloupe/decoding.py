@@ -1,12 +1,12 @@
 """Decoding of untrusted images in other processes, so that an image that crashes, hangs or fills a decoder costs its
 own request and not the server.
 
-    with DecoderPool(processs=2) as decoders:
+    with DecoderPool(workers=2) as decoders:
         decoded = decoders.decode(data, 224)  # the pixels of images.load(data, 224)
 
 Headers are checked before anything is decoded (raster.py, limits.py); the processes are for the faults of decoders that
-no check knows of. Each is bounded in time from here, in memory and files by the operating system (decodeprocess.py); on Windows
-in time alone.
+no check knows of. Each is bounded in time from here, in memory and files by the operating system (decodeprocess.py); on
+Windows in time alone.
 """
 
 from __future__ import annotations
