@@ -95,6 +95,19 @@ def test_jobs_are_done_in_their_order_and_only_once(given: dict[str, Any], monke
     assert all(same(a, b) for a, b in zip(done, again, strict=True))
 
 
+def test_the_longest_begins_first(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    start = tuningjobs._start
+
+    def noted(place: Path, cores: int) -> Any:
+        begun.append(place.name)
+        return start(place, cores)
+
+    monkeypatch.setattr(tuningjobs, "_start", noted)
+    done = run([job("short", rows=ROWS[:8], checked=ROWS[:0]), job("long")], **given)
+    assert begun == ["long", "short"] and [d.name for d in done] == ["short", "long"]
+
+
 def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Path) -> None:
     """Weights are rounded as the file holds them, and an ONNX session gives the same numbers."""
     from medloupe import tails

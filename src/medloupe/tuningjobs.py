@@ -110,6 +110,7 @@ def _run(
         _prepare(place, by_place[place], inputs, targets, task)
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
+    queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
     running: dict[Path, subprocess.Popen[str]] = {}
     try:
         while queue or running:
