@@ -6,13 +6,13 @@ picture alone, and what each input adds to the answer is exact: its own numbers 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from medloupe.arraytext import as_text, of_size
 from medloupe.clinical import MOST_COLUMNS, Column, encode
 from medloupe.textencoder import from_json as text_encoder
 from medloupe.textprojection import TextEncoder
@@ -118,7 +118,7 @@ class Extras:
             "labels": len(self.weight),
             "columns": [c.as_json() for c in self.columns],
             "notes": self.notes.as_json() if self.notes else None,
-            "weight": base64.b64encode(np.ascontiguousarray(self.weight, "<f4").tobytes()).decode(),
+            "weight": as_text(self.weight, "<f4"),
         }
 
     @classmethod
@@ -139,13 +139,7 @@ class Extras:
         if not extras.names or len(set(extras.names)) < len(extras.names):
             raise ValueError("the extras have no inputs, or two of one name")
         width = extras.clinical_width + extras.notes_width
-        size = labels * width
-        if not isinstance(text, str) or len(text) != 4 * -(-4 * size // 3):
-            raise ValueError("the weights do not fit the inputs")
-        try:
-            weight = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
-        except ValueError as e:
-            raise ValueError("the weights are no base64 of float32") from e
-        if len(weight) != size or not np.isfinite(weight).all() or np.abs(weight).max(initial=0) > 1e6:
+        weight = of_size(text, labels * width, "<f4", "the weights", "the inputs")
+        if np.abs(weight).max(initial=0) > 1e6:
             raise ValueError("the weights hold values that are no numbers")
         return cls(columns=columns, notes=notes, weight=weight.reshape(labels, width).astype(np.float32))

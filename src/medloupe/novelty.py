@@ -19,7 +19,6 @@ the covariance; Charikar et al., "Finding frequent items in data streams" (ICALP
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.arraytext import as_text, decoded
 from medloupe.contrast import Contrast
 from medloupe.gaussian import Gaussian
 
@@ -158,10 +158,10 @@ class Novelty:
         return {
             "levels": arrays["levels"].tolist(),
             "numbers": arrays["numbers"].tolist(),
-            "mean": _text(self.mean, "<f2"),
-            "axes": _text(self.axes, "<f2"),
-            "spread": _text(self.spread, "<f4"),
-            **({} if self.contrast is None else {_CONTRAST: _text(self.contrast.as_array(), "<f4")}),
+            "mean": as_text(self.mean, "<f2"),
+            "axes": as_text(self.axes, "<f2"),
+            "spread": as_text(self.spread, "<f4"),
+            **({} if self.contrast is None else {_CONTRAST: as_text(self.contrast.as_array(), "<f4")}),
         }
 
     @classmethod
@@ -257,15 +257,8 @@ def _limit(distance: np.ndarray, width: int, room: float) -> float:
     return math.sqrt(max(float(np.partition(distance, at)[at]) ** 2, width) + room)
 
 
-def _text(values: np.ndarray, dtype: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
-
-
 def _array(text: object, dtype: str) -> np.ndarray:
     most = 4 * AXES * WIDTH
     if not isinstance(text, str) or len(text) > most:
         raise ValueError(f"its arrays must be base64 of at most {most:,} characters")
-    try:
-        return np.frombuffer(base64.b64decode(text, validate=True), dtype)
-    except ValueError as e:  # no base64, or no whole number of values
-        raise ValueError(f"its arrays are no base64 of {np.dtype(dtype).name}") from e
+    return decoded(text, dtype, "its arrays")

@@ -5,13 +5,14 @@ Source: latent semantic analysis, Deerwester et al. (1990); randomised SVD, Halk
 
 from __future__ import annotations
 
-import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+
+from medloupe.arraytext import as_text, of_size
 
 DIMENSION = 32
 MOST_DIMENSIONS = 64
@@ -116,18 +117,10 @@ def checked(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def halves_as_text(values: np.ndarray) -> str:
-    """Base64 of float16, little endian."""
-    return base64.b64encode(np.ascontiguousarray(values, "<f2").tobytes()).decode()
+    """Base64 of float16."""
+    return as_text(values, "<f2")
 
 
 def halves_from(text: object, size: int) -> np.ndarray:
     """float16 (size,) from such a text. Raises ValueError where it is none, or holds other than numbers."""
-    if not isinstance(text, str) or len(text) != 4 * -(-2 * size // 3):
-        raise ValueError("the arrays of the notes do not fit together")
-    try:
-        values = np.frombuffer(base64.b64decode(text, validate=True), "<f2")
-    except ValueError as e:
-        raise ValueError("the arrays of the notes are no base64 of float16") from e
-    if len(values) != size or not np.isfinite(values).all():
-        raise ValueError("the arrays of the notes hold values that are no numbers")
-    return values.astype(np.float16)
+    return of_size(text, size, "<f2", "the arrays of the notes", "together").astype(np.float16)
