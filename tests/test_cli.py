@@ -13,7 +13,7 @@ import pytest
 
 import generated
 from generated import run
-from medloupe import __version__
+from medloupe.version import __version__
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from medloupe.training import train as train
     from medloupe.validation import validate as validate
 
-__version__ = "0.1.0"
+from medloupe.version import __version__ as __version__
 
 _HOME = {  # public name -> module; loaded on first use, so that `import medloupe` costs next to nothing
     "Box": "medloupe.records",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import __version__, contrast, evaluate
+from medloupe import contrast, evaluate
 from medloupe.audit import Audit
 from medloupe.backbones import Backbone
 from medloupe.dates import with_ages
@@ -21,6 +21,7 @@ from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
 from medloupe.seen import remembered, thinned
 from medloupe.split import Plan
 from medloupe.subgroups import subgroups
+from medloupe.version import __version__
 from medloupe.windows import FITTING as WINDOWING
 
 _PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from medloupe import __version__
 from medloupe.cli_adapt import adapt
 from medloupe.cli_compare import compare
 from medloupe.cli_models import models_app
@@ -38,6 +37,7 @@ from medloupe.cli_stress import stress
 from medloupe.cli_train import train
 from medloupe.cli_users import users_app
 from medloupe.errors import MedloupeError, StoreError
+from medloupe.version import __version__
 
 app = typer.Typer(
     help="From a labelled folder of medical images to an honestly evaluated classifier in one ONNX file.\n\n"

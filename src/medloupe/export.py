@@ -105,7 +105,7 @@ def build(model: Model) -> ModelProto:
     """The ONNX graph of a model: its backbone's body, its head, and its card as metadata. Raises as write_onnx does."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from medloupe import __version__
+    from medloupe.version import __version__
 
     base, head = model.backbone.card, model.head
     k, d = len(model.labels), base.dimension

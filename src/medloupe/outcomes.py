@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import __version__
 from medloupe.backbones import Backbone, BackboneCard
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
@@ -25,6 +24,7 @@ from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.settings import home
 from medloupe.tails import Tail
+from medloupe.version import __version__
 
 METHOD = 2  # raise when the method changes what comes out of the same data
 

@@ -38,7 +38,7 @@ def constants(model: ModelProto) -> dict[str, np.ndarray]:
 
     found = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in found and _attributes(node).get("to") == TensorProto.FLOAT:
+        if node.op_type == "Cast" and node.input[0] in found and attributes(node).get("to") == TensorProto.FLOAT:
             found[node.output[0]] = found[node.input[0]].astype(np.float32)
     return found
 
@@ -123,7 +123,7 @@ def _key(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _attributes(node: NodeProto) -> dict[str, Any]:
+def attributes(node: NodeProto) -> dict[str, Any]:
     from onnx import helper
 
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -131,7 +131,7 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
 
 def _operation(torch: Any, node: NodeProto, held: Mapping[str, np.ndarray]) -> Callable[..., Any]:
     """The node as a function of tensors. Raises FinetuneError for what is not known."""
-    f, a, kind = torch.nn.functional, _attributes(node), node.op_type
+    f, a, kind = torch.nn.functional, attributes(node), node.op_type
     tensors_only = held.keys().isdisjoint(node.input)
     if kind == "Conv" and a.get("auto_pad", b"NOTSET") == b"NOTSET":
         return _convolution(f, a)

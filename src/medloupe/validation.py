@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import __version__, evaluate
+from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.curves import curves
@@ -21,6 +21,7 @@ from medloupe.records import Dataset
 from medloupe.rules import Rules
 from medloupe.seen import remembers_part, seen
 from medloupe.subgroups import subgroups
+from medloupe.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,14 +27,14 @@ def render(report: Mapping[str, Any]) -> str:
     Every string of the report is escaped, and a content security policy forbids the page all loading and all
     scripts but its own, named by hash.
     """
-    from .view import build
+    from medloupe.report.view import build
 
     return _page("template.html", build(report))
 
 
 def render_comparison(contrast: Contrast) -> str:
     """The page of two runs held against each other; escaped and self-contained as the report is."""
-    from .comparison import build
+    from medloupe.report.comparison import build
 
     return _page("compare.html", build(contrast))
 
@@ -44,14 +44,14 @@ def render_adaptation(card: Mapping[str, Any], curves: Mapping[str, Any]) -> str
 
     card: with the entry `adapted` (docs/card.md). curves: "before" and "after", bins as curves.curves gives them.
     """
-    from .adaptation import build
+    from medloupe.report.adaptation import build
 
     return _page("adaptation.html", build(card, curves))
 
 
 def render_stress(stressed: Stressed) -> str:
     """The page of a model under changes of the pictures; escaped and self-contained as the report is."""
-    from .changes import build
+    from medloupe.report.changes import build
 
     return _page("stress.html", build(stressed))
 
@@ -60,8 +60,8 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     import jinja2
     from markupsafe import Markup
 
-    from . import formats
-    from .view import LEVELS
+    from medloupe.report import formats
+    from medloupe.report.view import LEVELS
 
     here = files("medloupe.report")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import pairs, rows, words
-from .formats import bounds, share, value, with_interval
-from .view import by_level
-from .words import mapping
+from medloupe.report import pairs, rows, words
+from medloupe.report.formats import bounds, share, value, with_interval
+from medloupe.report.view import by_level
+from medloupe.report.words import mapping
 
 _FIGURES = (
     ("log_loss", "log loss", "how far the percentages were from the truth; smaller is better"),

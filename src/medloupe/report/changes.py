@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import learned, pairs
-from .formats import MISSING, bounds, count, decimal, percent, plural, signed, signed_interval, value
-from .words import mapping
+from medloupe.report import learned, pairs
+from medloupe.report.formats import MISSING, bounds, count, decimal, percent, plural, signed, signed_interval, value
+from medloupe.report.words import mapping
 
 if TYPE_CHECKING:
     from medloupe.stress import Stressed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import pairs, rows, words
-from .formats import bounds, count, date, decimal, known, plain, plural, value
-from .pairs import Difference, Line
-from .words import mapping
+from medloupe.report import pairs, rows, words
+from medloupe.report.formats import bounds, count, date, decimal, known, plain, plural, value
+from medloupe.report.pairs import Difference, Line
+from medloupe.report.words import mapping
 
 if TYPE_CHECKING:
     from medloupe.comparing import Contrast, Paired

@@ -10,18 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medloupe import labels
-
-from .formats import (
-    bounds,
-    count,
-    decimal,
-    decimal_interval,
-    in_hundred,
-    known,
-    plural,
-    share,
-    value,
-)
+from medloupe.report.formats import bounds, count, decimal, decimal_interval, in_hundred, known, plural, share, value
 
 
 def mapping(x: Any) -> Mapping[str, Any]:

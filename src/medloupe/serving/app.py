@@ -14,7 +14,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from medloupe import __version__
 from medloupe.errors import MedloupeError
 from medloupe.people import People
 from medloupe.serving import api, modelsapi, openinference, web
@@ -25,6 +24,7 @@ from medloupe.serving.lookups import Memory
 from medloupe.serving.observe import Metrics, Observe
 from medloupe.serving.schemas import FAILURES
 from medloupe.serving.service import Service
+from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
 QUEUE = 32  # requests that may be at work or waiting together

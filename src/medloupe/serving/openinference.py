@@ -18,7 +18,6 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from medloupe import __version__
 from medloupe.serving import ecg, tensors
 from medloupe.serving.api import admission, note, service_of
 from medloupe.serving.auth import require
@@ -28,6 +27,7 @@ from medloupe.serving.errors import HttpError
 from medloupe.serving.inferring import OUTPUTS, infer_all
 from medloupe.serving.intake import MAX_IMAGES, body
 from medloupe.serving.schemas import FAILURES
+from medloupe.version import __version__
 
 
 class Failure(BaseModel):

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from medloupe import __version__
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.person import Person
 from medloupe.serving import ecg, ecgkept, inputs, readings, views, webmodels, webpeople
@@ -26,6 +25,7 @@ from medloupe.serving.language import Language
 from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.service import PREVIEW, Service
 from medloupe.tables import now
+from medloupe.version import __version__
 
 if TYPE_CHECKING:
     from medloupe.ecgreading import Reading as EcgReading

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe import __version__
 from medloupe.backbones import backbone
 from medloupe.errors import MedloupeError, StoreError, did_you_mean
 from medloupe.model import CARD_FORMAT, Head, Model
 from medloupe.settings import setting
+from medloupe.version import __version__
 
 EVERYDAY = "imagenet"
 CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
