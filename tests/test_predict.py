@@ -28,8 +28,8 @@ from medloupe.modelfile import load
 from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.predict import AutoPredictor, Predictor, expand
+from medloupe.prediction import Influence, Prediction
 from medloupe.readers.base import scan
-from medloupe.records import Influence, Prediction
 from medloupe.rules import Rules
 from medloupe.store import Store
 from test_tails import tuned

@@ -20,7 +20,7 @@ import generated
 from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
-from medloupe.records import Prediction, Refusal
+from medloupe.prediction import Prediction, Refusal
 from medloupe.rules import Rules
 from medloupe.serving import readings, views
 from medloupe.serving.asking import Answer

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from medloupe.errors import MedloupeError as MedloupeError
     from medloupe.model import Model as Model
     from medloupe.modelfile import load as load
+    from medloupe.prediction import Prediction
     from medloupe.readers import read as read
     from medloupe.records import Box as Box
     from medloupe.records import Dataset as Dataset
-    from medloupe.records import Prediction as Prediction
     from medloupe.records import Record as Record
     from medloupe.training import train as train
     from medloupe.validation import validate as validate

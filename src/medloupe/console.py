@@ -13,7 +13,8 @@ import typer
 
 from medloupe.errors import MedloupeError
 from medloupe.model import Model
-from medloupe.records import Dataset, Prediction
+from medloupe.prediction import Prediction
+from medloupe.records import Dataset
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit

@@ -14,8 +14,8 @@ from medloupe.errors import SignalError
 from medloupe.given import named
 from medloupe.network import Network
 from medloupe.predict import Unanswered, in_turn, read_off
+from medloupe.prediction import Prediction, Refusal
 from medloupe.recordings import Looked, find, influences
-from medloupe.records import Prediction, Refusal
 from medloupe.rules import Rules
 from medloupe.runtime import run, session
 from medloupe.signals import Signal

@@ -11,7 +11,8 @@ import numpy as np
 
 from medloupe.beats import RHYTHM
 from medloupe.errors import DataError, MedloupeError, did_you_mean
-from medloupe.records import Influence, Record
+from medloupe.prediction import Influence
+from medloupe.records import Record
 
 if TYPE_CHECKING:
     from medloupe.extras import Extras

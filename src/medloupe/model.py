@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medloupe.backbones import Backbone
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
-    from medloupe.records import Prediction
+    from medloupe.prediction import Prediction
     from medloupe.signals import Signal
     from medloupe.tails import Tail
 

@@ -16,7 +16,7 @@ from medloupe.errors import ClinicalError, ImageError
 from medloupe.images import load
 from medloupe.model import Model, probabilities
 from medloupe.network import Network, seen
-from medloupe.records import Influence, Prediction, Refusal
+from medloupe.prediction import Influence, Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.rules import Rules
 from medloupe.runtime import run, run_tail, session

@@ -11,7 +11,7 @@ from medloupe import headers
 from medloupe.errors import StoreError
 from medloupe.model import Model
 from medloupe.predict import AutoPredictor, Predictor, Unanswered, in_turn
-from medloupe.records import Prediction
+from medloupe.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.ecgpredict import EcgPredictor

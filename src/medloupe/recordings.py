@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from medloupe.backbones import BackboneCard
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
-    from medloupe.records import Influence
+    from medloupe.prediction import Influence
     from medloupe.rules import Rules
 
 FEWEST, LEAST_SHARE = 2, 0.01

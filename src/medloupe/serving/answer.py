@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.records import Prediction
+from medloupe.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.decoding import Preview

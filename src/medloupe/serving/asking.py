@@ -18,7 +18,7 @@ from medloupe.decoding import DecoderPool, Preview
 from medloupe.ecgparts import Source
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.heatmaps import evidence, overlay
-from medloupe.records import Prediction, Refusal
+from medloupe.prediction import Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason
 from medloupe.runtime import run, run_tail
 from medloupe.serving import ecg

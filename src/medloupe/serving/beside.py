@@ -10,7 +10,7 @@ import numpy as np
 
 from medloupe.beats import RHYTHM
 from medloupe.given import considered, sorted_out
-from medloupe.records import Influence
+from medloupe.prediction import Influence
 
 if TYPE_CHECKING:
     from medloupe.serving.checkup import CheckUp

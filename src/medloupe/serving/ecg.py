@@ -18,7 +18,7 @@ import numpy as np
 from medloupe import headers
 from medloupe.ecgparts import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
-from medloupe.records import Prediction, Refusal
+from medloupe.prediction import Prediction, Refusal
 from medloupe.serving import ecgkept
 from medloupe.serving.answer import Answer
 from medloupe.serving.beside import Beside, beside

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.images import fit
-from medloupe.records import Prediction
+from medloupe.prediction import Prediction
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer
 from medloupe.serving.beside import Beside, beside, encoded
