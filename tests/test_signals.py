@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ecgmaker import ecg, even, with_ectopics
-from medloupe.signals import LIMB, TWELVE, Signal, arranged, cleaned, fault, lead_name, resampled, usable
+from medloupe.quality import fault, usable
+from medloupe.signals import LIMB, TWELVE, Signal, arranged, cleaned, lead_name, resampled
 
 SECONDS = 12
 

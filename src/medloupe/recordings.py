@@ -16,7 +16,8 @@ from medloupe.ecgreading import Reading as Reading
 from medloupe.ecgreading import regularity as regularity
 from medloupe.given import considered
 from medloupe.model import probabilities
-from medloupe.signals import Signal, arranged, usable
+from medloupe.quality import usable
+from medloupe.signals import Signal, arranged
 from medloupe.windows import beats, twelve
 
 if TYPE_CHECKING:

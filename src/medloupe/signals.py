@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +15,11 @@ LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 TWELVE = (*LIMB, "V1", "V2", "V3", "V4", "V5", "V6")
 """The standard leads in their usual order."""
 
-MIN_SECONDS = 0.6
 RATES = (50.0, 20_000.0)
 """Lowest and highest sampling rate of an ECG that is read, Hz."""
 
 _LIMB_ROWS = np.array([(1, 0), (0, 1), (-1, 1), (-0.5, -0.5), (1, -0.5), (-0.5, 1)])  # as sums of I and II
 _SHORT_SECONDS = 3.0  # a high-pass of 0.5 Hz needs more than a period and a half
-_FLAT_MV = 0.05
-_IMPOSSIBLE_MV = 20.0
 _ALIASES = {
     "I": ("DI", "D1", "LEAD1"),
     "II": ("DII", "D2", "LEAD2"),
@@ -172,101 +168,6 @@ def arranged(signal: Signal, leads: Sequence[str]) -> Signal:
 
 def _alive(lead: np.ndarray) -> bool:
     return bool(np.isfinite(lead).any())
-
-
-def usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal with its bad leads made NaN, and a sentence about each; `fault` says when nothing is left."""
-    faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
-    if not any(faults):
-        return signal, ()
-    samples = signal.samples.copy()
-    samples[[bool(fault) for fault in faults]] = np.nan
-    notes = [f"{_called(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
-    return replace(signal, samples=samples), tuple(notes)
-
-
-def fault(signal: Signal) -> str:
-    """Why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
-    if not RATES[0] <= signal.rate <= RATES[1]:
-        return f"It is sampled at {signal.rate:g} Hz; ECGs are read from {RATES[0]:g} to {RATES[1]:,.0f} Hz."
-    if signal.seconds < MIN_SECONDS:
-        return f"It lasts {signal.seconds:.2f} s; at least {MIN_SECONDS} s are needed, which is one beat."
-    if not signal.leads:
-        return "It has no lead."
-    faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
-    if all(faults):
-        others = {f for f in faults[1:] if f != faults[0]}
-        more = "" if len(faults) == 1 else f" The other {len(faults) - 1} leads cannot be used either."
-        if len(faults) > 1 and not others:
-            return f"Each of its {len(faults)} leads {faults[0]}."
-        return f"{_called(signal, 0)} {faults[0]}.{more}"
-    lead = next(lead for lead, bad in zip(signal.samples, faults, strict=True) if not bad)
-    beats = _regular_rate(lead, signal.rate)
-    if beats and not 20 <= beats <= 300:
-        return (
-            f"Its regular beats come {beats:.0f} times a minute at {signal.rate:g} Hz; "
-            "hearts beat 20 to 300 times: the sampling rate may be wrong."
-        )
-    return ""
-
-
-def _called(signal: Signal, k: int) -> str:
-    name = signal.leads[k]
-    return f"Lead {name}" if name else f"Lead number {k + 1}"
-
-
-def _lead_fault(lead: np.ndarray, rate: float) -> str:
-    """What is wrong with one lead, as the end of a sentence about it."""
-    known = lead[np.isfinite(lead)]
-    if not known.size:
-        return "holds no numbers"
-    if known.size < 0.5 * lead.size:
-        return f"holds no numbers in {1 - known.size / lead.size:.0%} of its samples"
-    lowest, low, high, highest = np.percentile(known, (0.1, 1, 99, 99.9))
-    if highest - lowest < _FLAT_MV:
-        return f"is flat: it moves by {highest - lowest:.3f} mV"
-    if high - low > 2 * _IMPOSSIBLE_MV:
-        return f"moves by {high - low:,.0f} mV, which no heart does: are these microvolts?"
-    clipped = _clipped(known, rate)
-    if clipped > 0.03:
-        return f"is clipped: {clipped:.0%} of its samples stay at its highest or lowest value"
-    return ""
-
-
-def _clipped(lead: np.ndarray, rate: float) -> float:
-    """Share of samples in runs of at least 12 ms at the highest or at the lowest value."""
-    shortest = max(4, math.ceil(0.012 * rate))
-    share = 0
-    for extreme in (lead.max(), lead.min()):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], lead == extreme, [0]]).astype(np.int8)))
-        runs = edges[1::2] - edges[::2]
-        share += int(runs[runs >= shortest].sum())
-    return share / lead.size
-
-
-def _regular_rate(lead: np.ndarray, rate: float) -> float:
-    """Beats a minute where the lead's steep parts recur evenly, told without knowing how fast a heart is; else 0.
-
-    By the autocorrelation of how steep the lead is: of its highest peaks the one of the shortest period.
-    """
-    lead = np.nan_to_num(lead[: int(60 * max(rate, 250))].astype(np.float64))
-    steep = np.abs(lead[4:] - lead[:-4]) if lead.size > 4 else np.zeros(1)  # over four samples, as noise is fast
-    steep = np.minimum(steep, np.percentile(steep, 99.5))
-    steep = np.convolve(steep - steep.mean(), np.ones(7) / 7, "same")
-    size = 1 << (2 * steep.size - 1).bit_length()
-    alike = np.fft.irfft(np.abs(np.fft.rfft(steep, size)) ** 2)[: steep.size // 3]
-    if alike.size < 10 or alike[0] <= 0:
-        return 0.0
-    alike = alike / alike[0] * (steep.size / (steep.size - np.arange(alike.size)))
-    start = int(np.argmax(alike < 0.1))  # past the peak at no shift
-    peaks = (
-        1
-        + start
-        + np.flatnonzero((alike[start + 1 : -1] >= alike[start:-2]) & (alike[start + 1 : -1] > alike[start + 2 :]))
-    )
-    if not start or not peaks.size or alike[peaks].max() < 0.6:
-        return 0.0
-    return 60 * rate / float(peaks[alike[peaks] > 0.6 * alike[peaks].max()][0])
 
 
 def scipy_signal():

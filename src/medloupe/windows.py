@@ -16,11 +16,10 @@ from medloupe.backbones import BackboneCard
 from medloupe.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
 from medloupe.ecgfiles import read_ecg
 from medloupe.errors import SignalError
-from medloupe.signals import Signal, arranged, cleaned, fault, resampled, usable
+from medloupe.quality import sound
+from medloupe.signals import Signal, arranged, cleaned
 
 FITTING = 1  # raise when the windows of the same ECG change
-MOST_RATE = 1000.0
-"""Hz; more is of no use here, and dear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +54,6 @@ def window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
         middle = int(np.argmin(np.abs(taken.peaks - signal.samples.shape[1] / 2)))
         return taken.windows[middle]
     return twelve(signal, card)[0]
-
-
-def sound(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal without its bad leads, and what was noticed. Raises SignalError naming what is wrong."""
-    if why := fault(signal):
-        raise SignalError(f"This is no usable ECG. {why}", "Record it again, or check rate and unit.")
-    if signal.rate > MOST_RATE:
-        said = f"It was sampled at {signal.rate:,.0f} Hz and is read at {MOST_RATE:,.0f}."
-        signal = replace(resampled(signal, MOST_RATE), notes=(*signal.notes, said))
-    good, notes = usable(signal)
-    return good, (*signal.notes, *notes)
 
 
 def beats(signal: Signal, card: BackboneCard) -> Beats:
