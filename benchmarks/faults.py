@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import writing
 from medloupe.errors import StoreError
 from medloupe.evidence import FILE, Evidence

@@ -31,7 +31,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import medloupe
-from medloupe.backbones import SIGNAL_KEY, BackboneCard
+from medloupe.backbone import BackboneCard
+from medloupe.backbones import SIGNAL_KEY
 from medloupe.beats import BEAT, RHYTHM
 from medloupe.errors import ImageError
 from medloupe.signals import TWELVE

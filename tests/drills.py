@@ -23,7 +23,7 @@ from PIL import Image
 
 import generated
 from live import Live
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.evidence import FILE
 from medloupe.model import Head, Model
 from medloupe.predict import Predictor

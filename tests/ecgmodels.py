@@ -13,7 +13,8 @@ import pytest
 
 import ecgmaker
 from live import Live, running
-from medloupe.backbones import ECG_BEATS, ECG_TWELVE, Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.beats import RHYTHM
 from medloupe.clinical import Column
 from medloupe.export import write_onnx

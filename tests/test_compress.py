@@ -19,7 +19,8 @@ import tinyecg
 from generated import run as cli
 from live import running
 from medloupe import compress, eightbit, export, fidelity, whereabouts
-from medloupe.backbones import Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import backbone
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.features import embed, scan
 from medloupe.fidelity import Figures

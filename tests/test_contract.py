@@ -14,7 +14,8 @@ import generated
 import medloupe
 from generated import table, tissue
 from medloupe import settings
-from medloupe.backbones import BACKBONES, BackboneCard, backbone, usual
+from medloupe.backbone import BackboneCard
+from medloupe.backbones import BACKBONES, backbone, usual
 from medloupe.features import embed, scan
 from medloupe.model import probabilities
 from medloupe.predict import Predictor

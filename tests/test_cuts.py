@@ -13,7 +13,7 @@ import pytest
 
 import tunable
 from medloupe import cuts as module
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.cuts import cuts, fitted_pixels, missing
 from medloupe.errors import StoreError
 from medloupe.features import Features

@@ -16,7 +16,7 @@ from PIL import Image
 
 import tiny
 from medloupe import features as module
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, content, digest_of, embed, open_cache, scan
 from medloupe.images import load

@@ -22,7 +22,8 @@ import generated
 import medloupe
 from live import running
 from medloupe import graphcheck, hub, hubgraph, tails
-from medloupe.backbones import Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import backbone
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.pixels import pixels
 from medloupe.predict import Predictor

@@ -11,7 +11,7 @@ import pytest
 
 import tunable
 from medloupe import tails
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.network import Network, seen
 from medloupe.runtime import run, session
 from medloupe.tails import Tail

@@ -13,7 +13,7 @@ import pytest
 import tunable
 import weighed
 from medloupe import tails
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras

@@ -13,7 +13,8 @@ import pytest
 import ecgmaker
 import ecgwriters
 import tinyecg
-from medloupe.backbones import ECG_BEATS, Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import ECG_BEATS, backbone
 from medloupe.errors import DataError, StoreError, UnreadableImageError
 from medloupe.features import Features, embed, fitted, scan
 from medloupe.network import Network

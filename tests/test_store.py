@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import several
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import REVISION
 from medloupe.errors import StoreError
 from medloupe.model import Head, Model

@@ -13,7 +13,7 @@ import pytest
 
 import tunable
 from medloupe import tails, tuning
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
 from medloupe.features import Features, embed, scan
 from medloupe.network import Network

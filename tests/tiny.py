@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.model import Head, Model
 
 SIZE, D, PLACES = 32, 8, 4

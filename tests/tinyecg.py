@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from medloupe.backbones import SIGNAL_KEY, Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import SIGNAL_KEY, backbone
 from medloupe.model import Head, Model
 
 LEADS, SAMPLES, RATE, BEFORE = ("MLII", "V1"), 64, 128.0, 0.2

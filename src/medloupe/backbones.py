@@ -15,12 +15,12 @@ import importlib.util
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from medloupe.backbone import NO_CUT, Backbone, BackboneCard
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
 
@@ -30,62 +30,6 @@ if TYPE_CHECKING:
 STARTER = Path(str(files("medloupe"))) / "starter"
 DEFAULT = "efficientnet-lite0"
 SIGNAL_KEY = "medloupe.ecg"
-NO_CUT = (0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneCard:
-    """Where a backbone comes from and what it gives.
-
-    input_size: side in pixels. dimension: D. levels: how D divides, the last map first, then the outputs of earlier
-    stages, then their textures; one number where there are no levels. places: (h, w) of the map. cut: (C, H, W).
-    file: name of the ONNX file shipped in the package, or None when it is made on first use from `weights`, the
-    module of a package that holds them, installed by `extra`.
-
-    modality "ecg": input_size is T, the samples of one window; leads: their names, in order; rate: samples a second;
-    before: seconds of the window before the R peak. Such a backbone has no cut: (0, 0, 0).
-    """
-
-    name: str
-    source: str
-    licence: str
-    input_size: int
-    dimension: int
-    levels: tuple[int, ...]
-    places: tuple[int, int]
-    cut: tuple[int, int, int]
-    file: str | None = None
-    weights: str | None = None
-    extra: str | None = None
-    modality: Literal["image", "ecg"] = "image"
-    leads: tuple[str, ...] = ()
-    rate: float = 0.0
-    before: float = 0.0
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Of one example: (S, S, 3) of a picture, (L, T) of an ECG."""
-        if self.modality == "ecg":
-            return (len(self.leads), self.input_size)
-        return (self.input_size, self.input_size, 3)
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> BackboneCard:
-        """What a model's card says of its backbone (Backbone.as_json), read back."""
-        return cls(
-            name=entry["name"],
-            source=entry["source"],
-            licence=entry["licence"],
-            input_size=entry["input_size"],
-            dimension=entry["dimension"],
-            levels=tuple(entry["levels"]),
-            places=tuple(entry["places"]),
-            cut=tuple(entry["cut"]) if entry.get("cut") else NO_CUT,
-            modality=entry.get("modality", "image"),
-            leads=tuple(entry.get("leads") or ()),
-            rate=float(entry.get("rate") or 0),
-            before=float(entry.get("before") or 0),
-        )
 
 
 ECG_BEATS, ECG_TWELVE = "ecg-beats", "ecg-12lead"
@@ -162,32 +106,6 @@ BACKBONES: dict[str, BackboneCard] = {
         ),
     )
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backbone:
-    """A backbone at hand: its card, its ONNX file and the file's sha256 in hex."""
-
-    card: BackboneCard
-    path: Path
-    sha256: str
-
-    def as_json(self) -> dict[str, Any]:
-        """What the card of a model says of its backbone."""
-        c = self.card
-        signal = {"modality": c.modality, "leads": list(c.leads), "rate": c.rate, "before": c.before}
-        return {
-            "name": c.name,
-            "source": c.source,
-            "licence": c.licence,
-            "input_size": c.input_size,
-            "dimension": c.dimension,
-            "levels": list(c.levels),
-            "places": list(c.places),
-            "cut": list(c.cut),
-            **(signal if c.modality != "image" else {}),  # cards of pictures stay as they always were
-            "sha256": self.sha256,
-        }
 
 
 def usual(data: Dataset) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from medloupe import contrast, evaluate
 from medloupe.audit import Audit
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.dates import with_ages
 from medloupe.features import Features
 from medloupe.images import FITTING

@@ -15,7 +15,7 @@ import numpy as np
 
 from medloupe import eightbit, fidelity
 from medloupe.audit import audit
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.evaluate import aimed_at, thresholds
 from medloupe.features import Features, Scan, embed

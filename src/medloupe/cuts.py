@@ -28,7 +28,7 @@ from medloupe.settings import home
 from medloupe.views import LIGHT, TURN, ZOOM, Symmetry, view
 
 if TYPE_CHECKING:
-    from medloupe.backbones import Backbone
+    from medloupe.backbone import Backbone
     from medloupe.features import Features
 
 MOST = 8 * 10**9  # bytes of all cut caches together, the one in use apart

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from medloupe import heatmaps
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.ecgpaper import beat
 from medloupe.features import Features, fitted
 from medloupe.model import Head

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.backbones import STARTER, Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import STARTER, backbone
 from medloupe.files import write_atomically
 from medloupe.settings import home
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from medloupe import heatmaps
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.images import load

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.images import FITTING, load, load_measured

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.errors import BackboneError
 from medloupe.files import write_atomically
 from medloupe.settings import home

@@ -12,7 +12,7 @@ import numpy as np
 from medloupe.errors import NotAnImageError
 
 if TYPE_CHECKING:
-    from medloupe.backbones import Backbone
+    from medloupe.backbone import Backbone
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Prediction

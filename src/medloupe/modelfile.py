@@ -29,7 +29,7 @@ from medloupe.model import Head, Model, probabilities
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.backbones import Backbone, BackboneCard
+    from medloupe.backbone import Backbone, BackboneCard
     from medloupe.extras import Extras
 
 INPUT, SIGNAL, CLINICAL, NOTES = "image", "signal", "clinical", "notes"
@@ -157,7 +157,7 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
     """Inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
     from onnx import TensorProto
 
-    from medloupe.backbones import BackboneCard
+    from medloupe.backbone import BackboneCard
 
     base, k = card["backbone"], len(card["labels"])
     d, places = base["dimension"], base["places"]
@@ -221,7 +221,7 @@ def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None
 def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
     """Runs the file on generated examples and holds its outputs against its own head: as if nothing were known but the
     picture, and with extras."""
-    from medloupe.backbones import BackboneCard
+    from medloupe.backbone import BackboneCard
     from medloupe.runtime import run, session
 
     opened = session(data)
@@ -270,7 +270,8 @@ _DAMAGED = "It is damaged, or was changed after medloupe exported it."
 
 def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbone:
     """The installed backbone where the file holds the same, else the file itself."""
-    from medloupe.backbones import BACKBONES, Backbone, BackboneCard, backbone
+    from medloupe.backbone import Backbone, BackboneCard
+    from medloupe.backbones import BACKBONES, backbone
 
     digest = _digest(model)
     known = BACKBONES.get(entry["name"])

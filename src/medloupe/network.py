@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.runtime import run, run_tail, session
 from medloupe.tails import Tail, joined
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.features import Scan

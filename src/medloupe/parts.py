@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbones import Backbone, BackboneCard
+from medloupe.backbone import Backbone, BackboneCard
 from medloupe.errors import StoreError
 from medloupe.model import Head
 from medloupe.novelty import Novelty

@@ -21,7 +21,7 @@ from medloupe.signals import Signal, arranged
 from medloupe.windows import beats, twelve
 
 if TYPE_CHECKING:
-    from medloupe.backbones import BackboneCard
+    from medloupe.backbone import BackboneCard
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Influence

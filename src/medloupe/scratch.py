@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.cuts import missing
 from medloupe.errors import FinetuneError
 from medloupe.features import Features

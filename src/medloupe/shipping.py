@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe import tails
-from medloupe.backbones import BACKBONES, Backbone, backbone
+from medloupe.backbone import Backbone
+from medloupe.backbones import BACKBONES, backbone
 from medloupe.errors import BackboneError, StoreError
 from medloupe.files import write_atomically
 from medloupe.model import Model

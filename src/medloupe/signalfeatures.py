@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.ecgfiles import gathered
 from medloupe.ecgparts import whole
 from medloupe.errors import DataError, ImageError, UnreadableImageError

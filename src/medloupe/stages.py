@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from medloupe import heatmaps
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.examples import content_box
 from medloupe.features import Features
 from medloupe.images import load

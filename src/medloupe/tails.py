@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from onnx import ModelProto
 
-    from medloupe.backbones import Backbone, BackboneCard
+    from medloupe.backbone import Backbone, BackboneCard
     from medloupe.recipe import Recipe
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.options import MINUTES, Options

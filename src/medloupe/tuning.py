@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medloupe.backbones import Backbone
+from medloupe.backbone import Backbone
 from medloupe.budget import Taken, given_up, trainings_within, views_within
 from medloupe.cuts import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.errors import FinetuneError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import BackboneCard
+from medloupe.backbone import BackboneCard
 from medloupe.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
 from medloupe.ecgfiles import read_ecg
 from medloupe.errors import SignalError

@@ -17,7 +17,7 @@ from medloupe.rules import Rules
 from medloupe.tails import Tail
 
 if TYPE_CHECKING:
-    from medloupe.backbones import BackboneCard
+    from medloupe.backbone import BackboneCard
     from medloupe.extras import Extras
 
 _MOST_HARDSHIPS = 60  # read from a card
