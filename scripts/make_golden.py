@@ -14,8 +14,9 @@ from pathlib import Path
 
 from medloupe.export import write_onnx
 from medloupe.model import CARD_FORMAT
-from medloupe.modelfile import generated_images, load
+from medloupe.modelfile import load
 from medloupe.runtime import run, session
+from medloupe.samples import generated_images
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))

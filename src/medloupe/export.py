@@ -41,11 +41,11 @@ from medloupe.modelfile import (
     body,
     check,
     extras_weights,
-    generated,
     generated_extras,
     heatmap_gap,
     inputs_of,
 )
+from medloupe.samples import generated
 from medloupe.tails import merged
 
 if TYPE_CHECKING:

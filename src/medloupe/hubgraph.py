@@ -276,8 +276,8 @@ def _plain_gathers(graph: GraphProto) -> None:
 def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None:
     """The file must pass where models are loaded, and answer as PyTorch does, for one picture and for several."""
     from medloupe import graphcheck
-    from medloupe.modelfile import generated_images
     from medloupe.runtime import run, session
+    from medloupe.samples import generated_images
 
     try:
         graphcheck.parse(data, called)

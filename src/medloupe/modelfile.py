@@ -25,6 +25,7 @@ from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
 from medloupe.model import Head, Model, probabilities
+from medloupe.samples import generated
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -98,31 +99,11 @@ def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(part, np.float32) for name, part in parts.items() if part.shape[1]}
 
 
-def generated(card: BackboneCard) -> np.ndarray:
-    """Three examples that are the same everywhere, as the backbone takes them: uint8 (3, S, S, 3) or float32
-    (3, L, T), noise, a sum of sines and zeros, in mV."""
-    if card.modality != "ecg":
-        return generated_images(card.input_size)
-    leads, samples = card.input_shape
-    noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
-    seconds = np.arange(samples) / card.rate
-    waves = sum(np.sin(2 * np.pi * (hertz * seconds + np.arange(leads)[:, None] / 7)) / hertz for hertz in (1, 3, 8))
-    return np.stack([noise, waves, np.zeros_like(noise)]).astype(np.float32)
-
-
 def generated_extras(extras: Extras, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Encoded columns (n, F) and notes (n, M), float32, that are the same everywhere."""
     rng = np.random.default_rng(1)
     clinical, notes = (rng.normal(0, 1, (n, width)) for width in (extras.clinical_width, extras.notes_width))
     return clinical.astype(np.float32), notes.astype(np.float32)
-
-
-def generated_images(size: int) -> np.ndarray:
-    """Three images that are the same everywhere: noise, a slope and plain grey; uint8 (3, size, size, 3)."""
-    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
-    slope = np.arange(size)[:, None] + np.arange(size)[None] * 2
-    images = np.stack([noise, np.repeat((slope * 255 // (3 * size))[..., None], 3, 2), np.full_like(noise, 128)])
-    return images.astype(np.uint8)
 
 
 def heatmap_gap(bias: np.ndarray, logits: np.ndarray, heatmap: np.ndarray) -> float:

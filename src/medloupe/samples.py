@@ -1,0 +1,30 @@
+"""Examples that are the same everywhere, to try networks on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from medloupe.backbone import BackboneCard
+
+
+def generated(card: BackboneCard) -> np.ndarray:
+    """Three examples that are the same everywhere, as the backbone takes them: uint8 (3, S, S, 3) or float32
+    (3, L, T), noise, a sum of sines and zeros, in mV."""
+    if card.modality != "ecg":
+        return generated_images(card.input_size)
+    leads, samples = card.input_shape
+    noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
+    seconds = np.arange(samples) / card.rate
+    waves = sum(np.sin(2 * np.pi * (hertz * seconds + np.arange(leads)[:, None] / 7)) / hertz for hertz in (1, 3, 8))
+    return np.stack([noise, waves, np.zeros_like(noise)]).astype(np.float32)
+
+
+def generated_images(size: int) -> np.ndarray:
+    """Three images that are the same everywhere: noise, a slope and plain grey; uint8 (3, size, size, 3)."""
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
+    slope = np.arange(size)[:, None] + np.arange(size)[None] * 2
+    images = np.stack([noise, np.repeat((slope * 255 // (3 * size))[..., None], 3, 2), np.full_like(noise, 128)])
+    return images.astype(np.uint8)
