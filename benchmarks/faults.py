@@ -28,7 +28,8 @@ from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import writing
 from medloupe.errors import StoreError
 from medloupe.evidence import FILE, Evidence
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.store import Store
 from medloupe.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
 

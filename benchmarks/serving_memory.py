@@ -35,7 +35,8 @@ from drills import NAME
 from faults_serving import trained
 from live import Live, running
 from medloupe.export import build
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.modelfile import load
 from medloupe.serving.graphs import optimised
 from medloupe.store import Store

@@ -25,7 +25,8 @@ import generated
 from live import Live
 from medloupe.backbone import Backbone
 from medloupe.evidence import FILE
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.predict import Predictor
 from medloupe.store import Store
 

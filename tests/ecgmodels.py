@@ -19,7 +19,8 @@ from medloupe.beats import RHYTHM
 from medloupe.clinical import Column
 from medloupe.export import write_onnx
 from medloupe.extras import Extras
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.signals import TWELVE, Signal

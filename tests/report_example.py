@@ -287,7 +287,7 @@ def seen() -> dict[str, Any] | None:
     from medloupe.backbones import backbone
     from medloupe.examples import content_box
     from medloupe.images import load
-    from medloupe.model import Head
+    from medloupe.linearhead import Head
     from medloupe.stages import stages
 
     rng = np.random.default_rng(4)

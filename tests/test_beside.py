@@ -17,7 +17,8 @@ from PIL import Image
 import generated
 import several
 from live import Live, running
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.predict import Predictor
 from medloupe.serving.beside import NOTHING, beside, encoded, widths
 from medloupe.serving.checkup import CheckUp

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medloupe.candidates import Candidate, choose, error, one_after_another, row_losses, to_try, without_one
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 
 NONE = Candidate(inputs=(), clinical=0, notes=0)
 WEAK = Candidate(inputs=(0,), clinical=0.03, notes=0)

@@ -17,7 +17,7 @@ from medloupe import settings
 from medloupe.backbone import BackboneCard
 from medloupe.backbones import BACKBONES, backbone, usual
 from medloupe.features import embed, scan
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
 from medloupe.readers import READERS
 from medloupe.rules import Rules

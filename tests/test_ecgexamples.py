@@ -12,7 +12,7 @@ import pytest
 from ecgsets import Learned
 from medloupe.ecgexamples import drawing
 from medloupe.features import Features, embed, scan
-from medloupe.model import Head
+from medloupe.linearhead import Head
 
 
 def features_of(learned: Learned) -> Features:

@@ -19,7 +19,8 @@ from medloupe import export, modelfile, tails
 from medloupe.backbones import backbone
 from medloupe.compress import half
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.model import Head, Model, probabilities
+from medloupe.linearhead import Head, probabilities
+from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.runtime import run, session
 from test_tails import tuned

@@ -12,7 +12,7 @@ from medloupe.candidates import row_losses
 from medloupe.encoded import Encoded
 from medloupe.fusion import added_to, extras_of, fuse, logits_of
 from medloupe.head import Fitted, macro_auc
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from weighed import Patients, patients
 
 

@@ -22,7 +22,7 @@ from medloupe.head import (
     rankable,
     refit,
 )
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from medloupe.temperature import calibrated, fit_temperature
 from synthetic import one_hot
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from medloupe.backbones import backbone
 from medloupe.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.runtime import session
 from synthetic import radiograph
 

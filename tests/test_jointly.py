@@ -17,7 +17,7 @@ from medloupe.features import Features, embed, scan
 from medloupe.inputs import Inputs
 from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.options import Options
 from medloupe.split import Plan, plan
 

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 import medloupe
 import tiny
-from medloupe.model import Head, Model, probabilities
+from medloupe.linearhead import Head, probabilities
+from medloupe.model import Model
 
 finite = st.floats(-80, 80, width=32)
 logits = st.integers(2, 6).flatmap(lambda k: arrays(np.float32, (3, k), elements=finite))

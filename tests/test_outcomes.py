@@ -18,7 +18,7 @@ from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.features import scan
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
 

@@ -23,7 +23,8 @@ from medloupe import images, predict, runtime, tails
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
 from medloupe.features import digest_of, open_cache
-from medloupe.model import Head, Model, probabilities
+from medloupe.linearhead import Head, probabilities
+from medloupe.model import Model
 from medloupe.modelfile import load
 from medloupe.network import Network
 from medloupe.novelty import Novelty

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medloupe import evaluate
-from medloupe.model import Head, probabilities
+from medloupe.linearhead import Head, probabilities
 from medloupe.recalibrate import KINDS, Calibration, choose, crossfitted, fit, losses
 from synthetic import one_hot
 

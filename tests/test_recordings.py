@@ -14,7 +14,8 @@ from medloupe.backbones import BACKBONES, ECG_BEATS, ECG_TWELVE
 from medloupe.beats import RHYTHM, r_peaks
 from medloupe.ecgreading import again, regularity, words
 from medloupe.errors import ClinicalError, SignalError
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
 from medloupe.rules import Rules

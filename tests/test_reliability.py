@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as theirs
 
 from medloupe import metrics, reliability
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from synthetic import one_hot
 
 

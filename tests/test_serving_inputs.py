@@ -16,7 +16,8 @@ import tiny
 from live import Live
 from medloupe.clinical import Column
 from medloupe.images import load
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.predict import Predictor
 from medloupe.serving import inputs
 from medloupe.serving.checkup import CheckUp

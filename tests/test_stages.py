@@ -19,7 +19,7 @@ import generated
 import tiny
 from medloupe.backbones import backbone
 from medloupe.features import embed, scan
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.readers import read
 from medloupe.report import render
 from medloupe.runtime import session

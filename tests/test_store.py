@@ -25,7 +25,8 @@ import several
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import REVISION
 from medloupe.errors import StoreError
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.names import check_name, parse_reference
 from medloupe.store import Store
 from medloupe.tails import Tail

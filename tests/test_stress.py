@@ -24,7 +24,8 @@ from medloupe.errors import DataError
 from medloupe.export import write_onnx
 from medloupe.features import embed, scan
 from medloupe.images import load
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.report import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.serving import views

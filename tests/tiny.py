@@ -10,7 +10,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from medloupe.backbone import Backbone, BackboneCard
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 
 SIZE, D, PLACES = 32, 8, 4
 LABELS = ["normal", "лёгкая пневмония", "結核", "क्षय रोग"]

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from medloupe.backbone import Backbone
 from medloupe.backbones import SIGNAL_KEY, backbone
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 
 LEADS, SAMPLES, RATE, BEFORE = ("MLII", "V1"), 64, 128.0, 0.2
 D, PLACES = 6, 16

@@ -25,8 +25,9 @@ from medloupe.evidence import FILE as EVIDENCE
 from medloupe.evidence import Evidence
 from medloupe.features import Features, embed, scan
 from medloupe.given import scaled
+from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
-from medloupe.model import Model, probabilities
+from medloupe.model import Model
 from medloupe.records import Dataset
 from medloupe.seen import seen
 from medloupe.split import fold_count

@@ -23,7 +23,8 @@ from medloupe.fidelity import Judgement, Task
 from medloupe.head import Choice
 from medloupe.images import load
 from medloupe.latency import race
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.runtime import run, session
 from medloupe.split import Plan, plan

@@ -11,7 +11,7 @@ from medloupe import heatmaps
 from medloupe.backbone import Backbone
 from medloupe.ecgpaper import beat
 from medloupe.features import Features, fitted
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.network import Network
 from medloupe.signals import Signal
 

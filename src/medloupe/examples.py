@@ -15,7 +15,7 @@ from medloupe.backbone import Backbone
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.images import load
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.network import Network
 from medloupe.runtime import run, session
 from medloupe.tails import Tail

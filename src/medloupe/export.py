@@ -27,7 +27,8 @@ from medloupe.cardcheck import card_fault
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
 from medloupe.files import sync_folder
-from medloupe.model import CARD_FORMAT, Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import CARD_FORMAT, Model
 from medloupe.modelfile import (
     CLINICAL,
     CLINICAL_WEIGHT,

@@ -15,7 +15,7 @@ import numpy as np
 from medloupe import evaluate
 from medloupe.errors import DataError
 from medloupe.head import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.split import fold_count, folds
 from medloupe.temperature import calibrated, fit_temperature
 

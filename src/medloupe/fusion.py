@@ -19,7 +19,7 @@ from medloupe.candidates import Candidate, choose, error, one_after_another, row
 from medloupe.clinical import Column
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from medloupe.solver import Problem, Solution, solve
 from medloupe.textprojection import TextEncoder
 

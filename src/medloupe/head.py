@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medloupe.errors import DataError
+from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import Ranking
-from medloupe.model import Head, probabilities
 from medloupe.solver import Problem, Solution, solve
 from medloupe.split import fold_count, folds
 from medloupe.temperature import calibrated, fit_temperature

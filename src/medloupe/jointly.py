@@ -22,7 +22,7 @@ from medloupe.features import Features
 from medloupe.head import Choice, evened, folded, refit
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.records import Dataset
 from medloupe.split import Plan
 

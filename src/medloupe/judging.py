@@ -11,8 +11,8 @@ from medloupe import evaluate
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.head import Choice, Fitted, fit, folded, refit
+from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import Ranking, average, intervals
-from medloupe.model import Head, probabilities
 from medloupe.split import Plan, folds
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.given import stated_by
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
 from medloupe.rules import Rules
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medloupe.errors import NotAnImageError
+from medloupe.linearhead import Head
 
 if TYPE_CHECKING:
     from medloupe.backbone import Backbone
@@ -20,35 +21,6 @@ if TYPE_CHECKING:
     from medloupe.tails import Tail
 
 CARD_FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """A linear head with scaling and calibration folded in.
-
-    weight: float32 (K, D). bias: float32 (K,). For embeddings e (N, D), `e @ weight.T + bias` are the calibrated
-    logits (N, K); the probabilities are their softmax (multiclass) or sigmoid (multilabel).
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-    task: Literal["multiclass", "multilabel"]
-
-    def logits(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
-        return np.asarray(embedding @ self.weight.T + self.bias, np.float32)
-
-    def probabilities(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities float32 (N, K) of embeddings (N, D)."""
-        return probabilities(self.logits(embedding), self.task)
-
-
-def probabilities(logits: np.ndarray, task: str) -> np.ndarray:
-    """Softmax over the last axis (multiclass) or element-wise sigmoid (multilabel)."""
-    if task == "multilabel":
-        return np.asarray(0.5 * (1 + np.tanh(logits / 2)), logits.dtype)
-    e = np.exp(logits - logits.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

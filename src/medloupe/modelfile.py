@@ -24,7 +24,8 @@ import numpy as np
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
-from medloupe.model import Head, Model, probabilities
+from medloupe.linearhead import Head, probabilities
+from medloupe.model import Model
 from medloupe.samples import generated
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.features import Scan
 from medloupe.files import write_atomically, write_cache
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.settings import home

@@ -13,7 +13,7 @@ import numpy as np
 
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.errors import StoreError
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 from medloupe.tails import Tail
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.images import load
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.network import Network, seen
 from medloupe.prediction import Influence, Prediction, Refusal
 from medloupe.router import NOBODY, Router, everyday, reason

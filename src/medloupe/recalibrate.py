@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.split import fold_count, folds
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")

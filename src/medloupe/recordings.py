@@ -15,7 +15,7 @@ from medloupe.ecgreading import Beat as Beat
 from medloupe.ecgreading import Reading as Reading
 from medloupe.ecgreading import regularity as regularity
 from medloupe.given import considered
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from medloupe.quality import usable
 from medloupe.signals import Signal, arranged
 from medloupe.windows import beats, twelve

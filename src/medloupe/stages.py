@@ -23,7 +23,7 @@ from medloupe.backbone import Backbone
 from medloupe.examples import content_box
 from medloupe.features import Features
 from medloupe.images import load
-from medloupe.model import Head
+from medloupe.linearhead import Head
 from medloupe.runtime import session
 
 if TYPE_CHECKING:

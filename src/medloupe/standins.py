@@ -17,7 +17,8 @@ from medloupe.alignment import aligned
 from medloupe.errors import DataError
 from medloupe.features import Features, Scan, embed, scan
 from medloupe.head import FOLDS, Choice, Fitter, folded
-from medloupe.model import Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.records import Dataset, Record
 from medloupe.rules import Rules

@@ -22,8 +22,9 @@ from medloupe.disturb import CHANGES, Change, workable
 from medloupe.features import content
 from medloupe.head import rankable
 from medloupe.labels import healthy, positive
+from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric
-from medloupe.model import Model, probabilities
+from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record

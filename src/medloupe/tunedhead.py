@@ -13,8 +13,8 @@ import numpy as np
 
 from medloupe import metrics
 from medloupe.head import PENALTIES, Choice, Fitted, Fitter, best_of, folded, macro_auc, rankable, scores_of, search
+from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric, Ranking
-from medloupe.model import probabilities
 from medloupe.solver import Solution
 from medloupe.temperature import fit_temperature
 from medloupe.tuning import Tuned

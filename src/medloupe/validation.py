@@ -16,7 +16,8 @@ from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed, scan
 from medloupe.given import Stated, stated_by
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.records import Dataset
 from medloupe.rules import Rules
 from medloupe.seen import remembers_part, seen

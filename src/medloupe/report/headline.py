@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import rows, words
-from .formats import bounds, known, percent, share, value
-from .words import mapping
+from medloupe.report import rows, words
+from medloupe.report.formats import bounds, known, percent, share, value
+from medloupe.report.words import mapping
 
 
 class Figure(NamedTuple):

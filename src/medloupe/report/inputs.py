@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import rows
-from .formats import bounds, known, share, value
-from .learned import entries
-from .svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
-from .words import mapping
+from medloupe.report import rows
+from medloupe.report.formats import bounds, known, share, value
+from medloupe.report.learned import entries
+from medloupe.report.svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
+from medloupe.report.words import mapping
 
 _NAMES = {
     "image": "{noun} alone",

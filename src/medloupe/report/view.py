@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import changes, charts, inputs, learned, rows, words
-from .formats import bounds, count, decimal, known, share, value
-from .headline import Figure, figures, tiles
-from .subgroups import subgroups
-from .words import mapping
+from medloupe.report import changes, charts, inputs, learned, rows, words
+from medloupe.report.formats import bounds, count, decimal, known, share, value
+from medloupe.report.headline import Figure, figures, tiles
+from medloupe.report.subgroups import subgroups
+from medloupe.report.words import mapping
 
 LEVELS = {"serious": "Serious", "warning": "Warning", "notice": "Notice"}
 PANELS_SHOWN = 8

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.backbones import BACKBONES, ECG_BEATS
-from medloupe.model import Model, probabilities
+from medloupe.linearhead import probabilities
+from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.rules import Rules
 from medloupe.tails import Tail

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.model import probabilities
+from medloupe.linearhead import probabilities
 from medloupe.prediction import Influence
 from medloupe.serving.beside import PREFIX, asked_for
 from medloupe.serving.language import Language

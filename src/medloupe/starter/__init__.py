@@ -15,7 +15,8 @@ import numpy as np
 
 from medloupe.backbones import backbone
 from medloupe.errors import MedloupeError, StoreError, did_you_mean
-from medloupe.model import CARD_FORMAT, Head, Model
+from medloupe.linearhead import Head
+from medloupe.model import CARD_FORMAT, Model
 from medloupe.settings import setting
 from medloupe.version import __version__
 
