@@ -27,9 +27,7 @@ from medloupe.cardcheck import card_fault
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
 from medloupe.files import sync_folder
-from medloupe.linearhead import probabilities
-from medloupe.model import CARD_FORMAT, Model
-from medloupe.modelfile import (
+from medloupe.layout import (
     CLINICAL,
     CLINICAL_WEIGHT,
     HEAD_BIAS,
@@ -40,12 +38,14 @@ from medloupe.modelfile import (
     NOTES_WEIGHT,
     OUTPUTS,
     body,
-    check,
     extras_weights,
     generated_extras,
     heatmap_gap,
     inputs_of,
 )
+from medloupe.linearhead import probabilities
+from medloupe.model import CARD_FORMAT, Model
+from medloupe.modelfile import check
 from medloupe.samples import generated
 from medloupe.tails import merged
 

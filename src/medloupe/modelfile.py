@@ -24,6 +24,20 @@ import numpy as np
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
+from medloupe.layout import (
+    CLINICAL,
+    HEAD_BIAS,
+    HEAD_WEIGHT,
+    HEATMAP_TOLERANCE,
+    INPUT,
+    NOTES,
+    OUTPUTS,
+    body,
+    extras_weights,
+    generated_extras,
+    heatmap_gap,
+    inputs_of,
+)
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.samples import generated
@@ -34,11 +48,6 @@ if TYPE_CHECKING:
     from medloupe.backbone import Backbone, BackboneCard
     from medloupe.extras import Extras
 
-INPUT, SIGNAL, CLINICAL, NOTES = "image", "signal", "clinical", "notes"
-OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
-HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
-CLINICAL_WEIGHT, NOTES_WEIGHT = "clinical.weight", "notes.weight"
-HEATMAP_TOLERANCE = 1e-3  # of the logits, or of 1 where they are smaller
 TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
 
 
@@ -80,56 +89,6 @@ def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, E
     head = _head(proto, card, called)
     _check_extras(proto, extras, called)
     return proto, card, head, extras
-
-
-def inputs_of(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tuple[int, ...]]]:
-    """What a model file takes, in order: name and shape of one example."""
-    taken = [(SIGNAL if card.modality == "ecg" else INPUT, card.input_shape)]
-    if extras is not None:
-        widths = ((CLINICAL, extras.clinical_width), (NOTES, extras.notes_width))
-        taken += [(name, (width,)) for name, width in widths if width]
-    return taken
-
-
-def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:
-    """The tensors by which extras are weighed in a graph, float32 (K, F) and (K, M), by name."""
-    if extras is None:
-        return {}
-    split = extras.clinical_width
-    parts = {CLINICAL_WEIGHT: extras.weight[:, :split], NOTES_WEIGHT: extras.weight[:, split:]}
-    return {name: np.ascontiguousarray(part, np.float32) for name, part in parts.items() if part.shape[1]}
-
-
-def generated_extras(extras: Extras, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Encoded columns (n, F) and notes (n, M), float32, that are the same everywhere."""
-    rng = np.random.default_rng(1)
-    clinical, notes = (rng.normal(0, 1, (n, width)) for width in (extras.clinical_width, extras.notes_width))
-    return clinical.astype(np.float32), notes.astype(np.float32)
-
-
-def heatmap_gap(bias: np.ndarray, logits: np.ndarray, heatmap: np.ndarray) -> float:
-    """How far mean over places of heatmap (N, K, h, w) + bias (K,) or (N, K) is from logits (N, K), relative to their
-    size."""
-    whole = heatmap.mean((2, 3), dtype=np.float64) + bias
-    return float(np.max(np.abs(whole - logits) / np.maximum(1, np.abs(logits).max())))
-
-
-def body(model: ModelProto) -> ModelProto:
-    """The part of a graph that makes `map` and `embedding`, without head, cut, metadata and declarations.
-
-    It is the same for a backbone's own file and for a model exported with it, byte by byte when serialised.
-    """
-    from onnx import ModelProto
-
-    needed, kept = {"embedding", "map"}, []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    small = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    small.graph.node.extend(reversed(kept))
-    small.graph.initializer.extend(t for t in model.graph.initializer if t.name in needed)
-    return small
 
 
 # ------------------------------------------------------------------ interface
