@@ -17,10 +17,11 @@ from medloupe import starter
 from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
 from medloupe.errors import StoreError
+from medloupe.everyday import everyday
 from medloupe.novelty import Novelty, sketch
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
-from medloupe.router import EVOKED, NOBODY, Everyday, Router, everyday, reason
+from medloupe.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.store import Store
 from test_novelty import LEVELS, embeddings
 from trained import Trained

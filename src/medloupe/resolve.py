@@ -64,7 +64,8 @@ def choosable() -> list[Model]:
 
 def elsewhere(backbone_sha256: str) -> LooksLike:
     """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
-    from medloupe.router import Router, everyday
+    from medloupe.everyday import everyday
+    from medloupe.router import Router
 
     @cache
     def router() -> Router:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -110,19 +109,6 @@ class Router:
     def _fitting(self, sketches: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> dict[str, float]:
         found = {n: float(self.checkups[n].distance(z)[0]) for n, z in sketches.items() if scores[n] <= 1}
         return dict(sorted(found.items(), key=lambda entry: entry[1]))
-
-
-@lru_cache(maxsize=2)
-def everyday(backbone_sha256: str) -> Everyday | None:
-    """The shipped head for everyday objects, if it belongs to the backbone of that hash, in 8 bits or not; 2.6 MB."""
-    from medloupe import starter
-    from medloupe.backbones import backbone
-    from medloupe.eightbit import shipped_sha256
-
-    if backbone_sha256 not in (backbone().sha256, shipped_sha256()):
-        return None
-    weight, bias, labels = starter.everyday_head()
-    return Everyday(weight=weight, bias=bias, labels=labels)
 
 
 def reason(name: str, score: float) -> str:

@@ -17,9 +17,10 @@ import numpy as np
 from medloupe.decoding import DecoderPool, Preview
 from medloupe.ecgparts import Source
 from medloupe.errors import NotAnImageError, StoreError
+from medloupe.everyday import everyday
 from medloupe.heatmaps import evidence, overlay
 from medloupe.prediction import Prediction, Refusal
-from medloupe.router import NOBODY, Router, everyday, reason
+from medloupe.router import NOBODY, Router, reason
 from medloupe.runtime import run, run_tail
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer as Answer
