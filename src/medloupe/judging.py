@@ -16,8 +16,10 @@ from medloupe.metrics import Ranking, average, intervals
 from medloupe.split import Plan, folds
 
 if TYPE_CHECKING:
-    from medloupe.tunedhead import TunedFit
+    pass
     from medloupe.tuning import Tuned
+from medloupe.metrics import Metric
+from medloupe.solver import Solution
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
 _SMALLEST = 20
@@ -241,3 +243,29 @@ def _learning_curve(
         auc = intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]
         curve.append({"n": n, "auc": auc})
     return curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way among those compared. share: of the way from the untuned network (0) to the tuned one (1). penalty,
+    levels: of its head. auc: out of fold, with its interval. difference: to the linear head on the untuned network,
+    paired over groups, with an interval that holds for all candidates at once; itself None."""
+
+    share: float
+    penalty: float
+    levels: tuple[int, ...]
+    auc: Metric
+    difference: Metric | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedFit:
+    """fitted: as head.fit gives it, for rows tuned.fitting; its head is for embeddings of the final network at `share`.
+    on_fitting: the same head, uncalibrated, fitted on tuned.fitting alone. candidates: the best of each share.
+    worthwhile: whether tuning beats the linear head by more than noise (the 95 % interval lies above 0)."""
+
+    fitted: Fitted
+    share: float
+    on_fitting: Solution
+    candidates: tuple[Candidate, ...]
+    worthwhile: bool

@@ -7,12 +7,12 @@ about the fold. What is compared that way: the untuned network, the tuned one, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from medloupe import metrics
 from medloupe.head import PENALTIES, Choice, Fitted, Fitter, best_of, folded, macro_auc, rankable, scores_of, search
+from medloupe.judging import Candidate, TunedFit
 from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric, Ranking
 from medloupe.solver import Solution
@@ -20,32 +20,6 @@ from medloupe.temperature import fit_temperature
 from medloupe.tuning import Tuned
 
 DRAWS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One way among those compared. share: of the way from the untuned network (0) to the tuned one (1). penalty,
-    levels: of its head. auc: out of fold, with its interval. difference: to the linear head on the untuned network,
-    paired over groups, with an interval that holds for all candidates at once; itself None."""
-
-    share: float
-    penalty: float
-    levels: tuple[int, ...]
-    auc: Metric
-    difference: Metric | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedFit:
-    """fitted: as head.fit gives it, for rows tuned.fitting; its head is for embeddings of the final network at `share`.
-    on_fitting: the same head, uncalibrated, fitted on tuned.fitting alone. candidates: the best of each share.
-    worthwhile: whether tuning beats the linear head by more than noise (the 95 % interval lies above 0)."""
-
-    fitted: Fitted
-    share: float
-    on_fitting: Solution
-    candidates: tuple[Candidate, ...]
-    worthwhile: bool
 
 
 def fit(
