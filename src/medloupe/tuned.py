@@ -34,7 +34,7 @@ class Tuning:
 
     def judged(self, features: Features, plan: Plan, levels: tuple[int, ...], options: Options) -> Verdict:
         """The verdict on the tuned networks, or on the untuned one where `auto` finds it as good."""
-        from medloupe.judging import judge_tuned
+        from medloupe.tuningverdict import judge_tuned
 
         assert self.tuned is not None
         may_stay = options.finetune == "auto"
