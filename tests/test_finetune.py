@@ -12,13 +12,12 @@ import pytest
 
 import tunable
 from medloupe.cuts import Cuts
-from medloupe.finetune import Trained, between, embedded, train
+from medloupe.finetune import Trained, between, embedded, train, trainable
 from medloupe.network import Network
 from medloupe.objective import mixed
 from medloupe.recipe import Recipe
 from medloupe.runtime import run, session
 from medloupe.sources import CutSource, PixelSource
-from medloupe.tails import trainable
 from medloupe.torchgraph import weights_of
 from medloupe.views import Symmetry
 

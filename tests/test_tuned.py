@@ -18,12 +18,12 @@ import medloupe
 import tunable
 from generated import run
 from medloupe import tuned as module
+from medloupe.finetune import parts_at
 from medloupe.model import Model
 from medloupe.modelfile import load
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.recipe import Recipe
 from medloupe.store import Store
-from medloupe.tuned import parts_at
 
 pytest.importorskip("torch")
 EACH = 20

@@ -113,7 +113,8 @@ def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Pat
     from medloupe import tails
     from medloupe.finetune import between
     from medloupe.network import Network
-    from medloupe.torchgraph import constants, with_weights
+    from medloupe.nodes import constants
+    from medloupe.torchgraph import with_weights
 
     (done,) = run([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
     graph = tails.split_off(tunable.graph())

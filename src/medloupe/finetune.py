@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     import torch
 
     from medloupe.sources import Source
+from typing import TYPE_CHECKING
+
+from medloupe.tails import upper
+
+if TYPE_CHECKING:
+    import torch
+    from onnx import ModelProto
+
+    from medloupe.recipe import Recipe
 
 CHECK = 64  # images at a time where nothing is trained
 Progress = Callable[[int, int], None]  # images trained on so far, of all
@@ -324,3 +333,23 @@ def between(
     Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT, CVPR 2022).
     """
     return {k: (pretrained[k] + share * (v - pretrained[k])).astype(np.float32) for k, v in ours.items()}
+
+
+def parts_at(history: list[dict[str, Any]]) -> int | None:
+    """The epoch from which the validation loss rises while the training loss falls, if it does by a tenth."""
+    if len(history) < 2 or any("val_loss" not in e for e in history):
+        return None
+    best, last = min(history, key=lambda e: e["val_loss"]), history[-1]
+    parted = last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]
+    return best["epoch"] if parted else None
+
+
+def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
+    """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
+    from medloupe.torchgraph import part
+
+    if recipe.kind == "tail":
+        at = upper(model)
+        return part(model, at.given, at.levels)
+    node = next(n for n in model.graph.node if "map" in n.output)
+    return part(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])

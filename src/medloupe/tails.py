@@ -20,11 +20,9 @@ import numpy as np
 from medloupe.errors import FinetuneError
 
 if TYPE_CHECKING:
-    import torch
     from onnx import ModelProto
 
     from medloupe.backbone import Backbone, BackboneCard
-    from medloupe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +53,6 @@ class Upper:
     width: int
 
 
-def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
-    """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
-    from medloupe.torchgraph import part
-
-    if recipe.kind == "tail":
-        at = upper(model)
-        return part(model, at.given, at.levels)
-    node = next(n for n in model.graph.node if "map" in n.output)
-    return part(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])
-
-
 def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
     """How the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
     rest, left = [], width
@@ -79,7 +66,7 @@ def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
 
 def upper(model: ModelProto) -> Upper:
     """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
-    from medloupe.torchgraph import constants
+    from medloupe.nodes import constants
 
     by_output = {o: n for n in model.graph.node for o in n.output}
     made = by_output.get("cut")
@@ -135,7 +122,7 @@ def split_off(model: ModelProto) -> ModelProto:
     """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.torchgraph import needed
+    from medloupe.nodes import needed
 
     at = upper(model)
     nodes = needed(model, at.levels, [at.given])

@@ -11,6 +11,7 @@ import numpy as np
 from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
+from medloupe.finetune import parts_at
 from medloupe.options import MINUTES, Options
 from medloupe.settings import home
 from medloupe.split import Plan
@@ -177,15 +178,6 @@ def attempt(
 def untouched(backbone: Backbone) -> tuple[int, ...]:
     """How the end of the embedding divides that a tail leaves alone; by it pictures of other kinds are told."""
     return lower_levels(backbone.card, upper(graph_of(backbone)).width) or backbone.card.levels
-
-
-def parts_at(history: list[dict[str, Any]]) -> int | None:
-    """The epoch from which the validation loss rises while the training loss falls, if it does by a tenth."""
-    if len(history) < 2 or any("val_loss" not in e for e in history):
-        return None
-    best, last = min(history, key=lambda e: e["val_loss"]), history[-1]
-    parted = last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]
-    return best["epoch"] if parted else None
 
 
 def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:

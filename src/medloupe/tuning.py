@@ -180,8 +180,9 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
     import onnx
 
     from medloupe.finetune import between
+    from medloupe.nodes import constants
     from medloupe.tails import merged, split_off
-    from medloupe.torchgraph import constants, with_weights
+    from medloupe.torchgraph import with_weights
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":
@@ -265,9 +266,8 @@ def _job(name: str, rows: np.ndarray, groups: np.ndarray, recipe: Recipe, seed: 
 
 def seconds_an_image(inputs: Inputs, recipe: Recipe, model: ModelProto, features: Features) -> float:
     """Of training, on one core: a few batches on throw-away weights."""
-    from medloupe.finetune import train
+    from medloupe.finetune import train, trainable
     from medloupe.sources import source_of
-    from medloupe.tails import trainable
 
     torch = import_torch()
     rows = np.arange(min(len(features.data), recipe.batch * _TRIED))

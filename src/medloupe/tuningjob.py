@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from medloupe.files import write_atomically
-from medloupe.finetune import between, embedded, train
+from medloupe.finetune import between, embedded, train, trainable
 from medloupe.recipe import Recipe
 from medloupe.sources import source_of
-from medloupe.tails import merged, trainable
+from medloupe.tails import merged
 from medloupe.torchgraph import as_stored, import_torch, randomised, weights_of
 from medloupe.views import Symmetry
 

@@ -20,9 +20,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import histories, rows
-from .formats import count, decimal, known, plain, value
-from .words import mapping
+from medloupe.report import histories, rows
+from medloupe.report.formats import count, decimal, known, plain, value
+from medloupe.report.words import mapping
 
 PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z")
 TRIALS_SHOWN = 8
