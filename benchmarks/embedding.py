@@ -25,8 +25,9 @@ from PIL import Image
 
 import medloupe
 from medloupe.backbones import backbone
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.images import load
+from medloupe.scanning import scan
 
 
 def bare(arrays: np.ndarray, session: onnxruntime.InferenceSession) -> float:

@@ -28,11 +28,12 @@ import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe import console, shipping, starter, stress
 from medloupe.card import refusal_limit, refusing
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.records import Dataset
 from medloupe.resolve import find_model
+from medloupe.scanning import scan
 from medloupe.training import train
 from starters import STARTERS, Starter
 

@@ -23,11 +23,12 @@ from medloupe.audit import audit
 from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, workable
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.files import write_atomically
 from medloupe.images import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
 from medloupe.runtime import run, session
+from medloupe.scanning import scan
 
 KINDS: Mapping[str, str] = {
     "chest_pneumonia": "chest X-ray",

@@ -20,11 +20,12 @@ from medloupe.adapt import Adapted, adapt, keep
 from medloupe.errors import DataError, StoreError
 from medloupe.evidence import FILE, Evidence
 from medloupe.exporting import export
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.localfit import reaching
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.records import Record
+from medloupe.scanning import scan
 from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate

@@ -22,12 +22,13 @@ from medloupe import compress, eightbit, export, fidelity, whereabouts
 from medloupe.backbone import Backbone
 from medloupe.backbones import backbone
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.fidelity import Figures
 from medloupe.head import Choice
 from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.runtime import run, session
+from medloupe.scanning import scan
 from medloupe.serving.precisions import key_of
 from medloupe.split import Plan
 from medloupe.store import Store

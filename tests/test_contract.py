@@ -16,12 +16,13 @@ from generated import table, tissue
 from medloupe import settings
 from medloupe.backbone import BackboneCard
 from medloupe.backbones import BACKBONES, backbone, usual
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
 from medloupe.readers import READERS
 from medloupe.rules import Rules
 from medloupe.runtime import session
+from medloupe.scanning import scan
 from medloupe.store import Store
 from medloupe.validation import validate
 from medloupe.windows import window

@@ -13,8 +13,9 @@ from PIL import Image
 from medloupe import duplicates
 from medloupe.backbones import backbone
 from medloupe.duplicates import Duplicates, by_content, find
-from medloupe.features import Features, embed, scan
+from medloupe.features import Features, embed
 from medloupe.records import Record
+from medloupe.scanning import scan
 from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from ecgsets import Learned
 from medloupe.ecgexamples import drawing
-from medloupe.features import Features, embed, scan
+from medloupe.features import Features, embed
 from medloupe.linearhead import Head
+from medloupe.scanning import scan
 
 
 def features_of(learned: Learned) -> Features:

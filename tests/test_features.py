@@ -18,10 +18,11 @@ import tiny
 from medloupe import features as module
 from medloupe.backbone import Backbone
 from medloupe.errors import DataError, StoreError
-from medloupe.features import Features, content, digest_of, embed, open_cache, scan
+from medloupe.features import Features, embed, open_cache
 from medloupe.images import load
 from medloupe.records import Record
 from medloupe.runtime import session
+from medloupe.scanning import content, digest_of, scan
 from synthetic import folder, of_files, of_records, scene
 
 WORKER = Path(__file__).with_name("feature_worker.py")

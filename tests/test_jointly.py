@@ -13,12 +13,13 @@ from medloupe import jointly
 from medloupe.audit import audit
 from medloupe.backbones import BACKBONES, ECG_BEATS
 from medloupe.beats import RHYTHM
-from medloupe.features import Features, embed, scan
+from medloupe.features import Features, embed
 from medloupe.inputs import Inputs
 from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge
 from medloupe.linearhead import Head
 from medloupe.options import Options
+from medloupe.scanning import scan
 from medloupe.split import Plan, plan
 
 

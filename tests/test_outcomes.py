@@ -17,10 +17,10 @@ from medloupe.backbone import Backbone
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
-from medloupe.features import scan
 from medloupe.linearhead import Head
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
+from medloupe.scanning import scan
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from generated import run
 from medloupe import images, predict, runtime, tails
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
-from medloupe.features import digest_of, open_cache
+from medloupe.features import open_cache
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.modelfile import load
@@ -32,6 +32,7 @@ from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.prediction import Influence, Prediction
 from medloupe.readers.base import scan
 from medloupe.rules import Rules
+from medloupe.scanning import digest_of
 from medloupe.store import Store
 from test_tails import tuned
 from trained import Trained

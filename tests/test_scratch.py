@@ -12,11 +12,12 @@ pytest.importorskip("torch")
 
 import tunable
 from medloupe.errors import FinetuneError
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.fewimages import SIZES, auc_of, linear, nested, sizes_in
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS
 from medloupe.report.learned import few_images, finetuning
+from medloupe.scanning import scan
 from medloupe.scratch import RANDOM, scratch
 from medloupe.scratchplan import few, outlined
 from medloupe.split import plan

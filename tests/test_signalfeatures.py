@@ -16,9 +16,10 @@ import tinyecg
 from medloupe.backbone import Backbone
 from medloupe.backbones import ECG_BEATS, backbone
 from medloupe.errors import DataError, StoreError, UnreadableImageError
-from medloupe.features import Features, embed, fitted, scan
+from medloupe.features import Features, embed, fitted
 from medloupe.network import Network
 from medloupe.records import Dataset, Record
+from medloupe.scanning import scan
 from medloupe.signalfeatures import digest_of
 from medloupe.signals import Signal
 

@@ -18,11 +18,12 @@ from PIL import Image
 import generated
 import tiny
 from medloupe.backbones import backbone
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.linearhead import Head
 from medloupe.readers import read
 from medloupe.report import render
 from medloupe.runtime import session
+from medloupe.scanning import scan
 from medloupe.stages import TILES, of_report, stage_outputs, stages
 from medloupe.tails import Tail
 

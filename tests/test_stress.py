@@ -22,12 +22,13 @@ from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, Change
 from medloupe.errors import DataError
 from medloupe.export import write_onnx
-from medloupe.features import embed, scan
+from medloupe.features import embed
 from medloupe.images import load
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.report import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
+from medloupe.scanning import scan
 from medloupe.serving import views
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language

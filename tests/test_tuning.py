@@ -15,9 +15,10 @@ import tunable
 from medloupe import tails, tuning
 from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
-from medloupe.features import Features, embed, scan
+from medloupe.features import Features, embed
 from medloupe.network import Network
 from medloupe.recipe import DEFAULTS, Recipe
+from medloupe.scanning import scan
 from medloupe.split import Plan
 from medloupe.tuning import Tuned, key_of, recipe_for, tune, tuned_graph
 from medloupe.views import Symmetry

@@ -23,12 +23,13 @@ from medloupe.curves import curves
 from medloupe.errors import DataError, StoreError
 from medloupe.evidence import FILE as EVIDENCE
 from medloupe.evidence import Evidence
-from medloupe.features import Features, embed, scan
+from medloupe.features import Features, embed
 from medloupe.given import scaled
 from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.model import Model
 from medloupe.records import Dataset
+from medloupe.scanning import scan
 from medloupe.seen import seen
 from medloupe.split import fold_count
 

@@ -87,9 +87,10 @@ def check(
     from medloupe.audit import audit
     from medloupe.backbones import backbone as find_backbone
     from medloupe.backbones import usual
-    from medloupe.features import embed, scan
+    from medloupe.features import embed
     from medloupe.inputs import with_columns
     from medloupe.readers import read
+    from medloupe.scanning import scan
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:

@@ -18,7 +18,7 @@ from medloupe.audit import audit
 from medloupe.backbone import Backbone
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.evaluate import aimed_at, thresholds
-from medloupe.features import Features, Scan, embed
+from medloupe.features import Features, embed
 from medloupe.fidelity import Judgement, Task
 from medloupe.head import Choice
 from medloupe.images import load
@@ -27,6 +27,7 @@ from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.runtime import run, session
+from medloupe.scanning import Scan
 from medloupe.split import Plan, plan
 from medloupe.tails import Tail
 

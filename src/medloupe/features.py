@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -21,6 +20,7 @@ from medloupe.images import FITTING, load, load_measured
 from medloupe.network import Network
 from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
+from medloupe.scanning import Scan, content, digest_of
 from medloupe.settings import home
 from medloupe.tails import Tail
 
@@ -45,34 +45,6 @@ class Features:
     digests: tuple[bytes, ...]
     unreadable: tuple[tuple[str, str], ...]
     decoded: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """A data set whose files have been read once. digest: by record id, b"" where the file cannot be read, with the
-    reason in unreadable."""
-
-    data: Dataset
-    digest: dict[str, bytes]
-    unreadable: dict[str, str]
-
-
-def scan(data: Dataset) -> Scan:
-    """Hash every image or ECG of the data set, without decoding."""
-    from medloupe import signalfeatures
-
-    digest: dict[str, bytes] = {}
-    unreadable: dict[str, str] = {}
-    for record in data.records:
-        try:
-            if data.modality == "ecg":
-                digest[record.id] = signalfeatures.digest_of(record)
-            else:
-                digest[record.id] = digest_of(content(record.picture))
-        except ImageError as e:
-            digest[record.id] = b""
-            unreadable[record.id] = e.message
-    return Scan(data=data, digest=digest, unreadable=unreadable)
 
 
 def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
@@ -159,24 +131,6 @@ def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
     made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
     key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
-
-
-def content(image: Path | np.ndarray) -> bytes | np.ndarray:
-    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
-    if isinstance(image, np.ndarray):
-        return image
-    try:
-        return image.read_bytes()
-    except OSError as e:
-        raise UnreadableImageError(f"{image} cannot be read: {e.strerror or e}.", "Check the path and rights.") from e
-
-
-def digest_of(image: bytes | np.ndarray) -> bytes:
-    """sha256 of a file's bytes, or of pixels with their shape and type."""
-    if isinstance(image, np.ndarray):
-        head = f"{image.dtype.str}{image.shape}".encode()
-        return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
-    return hashlib.sha256(image).digest()
 
 
 def _embed_into(

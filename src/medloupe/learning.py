@@ -11,11 +11,12 @@ import numpy as np
 from medloupe.backbone import Backbone
 from medloupe.errors import DataError
 from medloupe.evidence import Evidence
-from medloupe.features import Features, Scan, embed
+from medloupe.features import Features, embed
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.outcomes import Outcome
 from medloupe.records import Dataset
+from medloupe.scanning import Scan
 
 if TYPE_CHECKING:
     from medloupe.judging import Verdict

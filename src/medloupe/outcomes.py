@@ -17,11 +17,11 @@ import numpy as np
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
-from medloupe.features import Scan
 from medloupe.files import write_atomically, write_cache
 from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
+from medloupe.scanning import Scan
 from medloupe.settings import home
 from medloupe.tails import Tail
 from medloupe.version import __version__

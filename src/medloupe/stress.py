@@ -19,7 +19,6 @@ from PIL import Image
 
 from medloupe import images as pictures
 from medloupe.disturb import CHANGES, Change, workable
-from medloupe.features import content
 from medloupe.head import rankable
 from medloupe.labels import healthy, positive
 from medloupe.linearhead import probabilities
@@ -29,6 +28,7 @@ from medloupe.network import Network
 from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
 from medloupe.resilience import Answered, Asked, Row, sentences, table
+from medloupe.scanning import content
 from medloupe.standins import Judge, Panel, panel
 
 IMAGES = 300

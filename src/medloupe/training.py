@@ -17,12 +17,12 @@ from medloupe.backbones import usual
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.evidence import FILE as EVIDENCE
 from medloupe.evidence import Evidence
-from medloupe.features import scan
 from medloupe.learning import check_trainable, learn
 from medloupe.model import Model
 from medloupe.options import Options
 from medloupe.outcomes import outcome_path, read_outcome, write_outcome
 from medloupe.records import Dataset, Record
+from medloupe.scanning import scan
 from medloupe.settings import home
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from medloupe.errors import DataError
-from medloupe.features import Scan, scan
 from medloupe.files import write_atomically
 from medloupe.records import Dataset
+from medloupe.scanning import Scan, scan
 from medloupe.seen import most, seen, thinned
 
 FILE = "data.json"

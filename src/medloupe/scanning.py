@@ -1,0 +1,58 @@
+"""Read every file of a data set once: its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medloupe.errors import ImageError, UnreadableImageError
+from medloupe.records import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A data set whose files have been read once. digest: by record id, b"" where the file cannot be read, with the
+    reason in unreadable."""
+
+    data: Dataset
+    digest: dict[str, bytes]
+    unreadable: dict[str, str]
+
+
+def scan(data: Dataset) -> Scan:
+    """Hash every image or ECG of the data set, without decoding."""
+    from medloupe import signalfeatures
+
+    digest: dict[str, bytes] = {}
+    unreadable: dict[str, str] = {}
+    for record in data.records:
+        try:
+            if data.modality == "ecg":
+                digest[record.id] = signalfeatures.digest_of(record)
+            else:
+                digest[record.id] = digest_of(content(record.picture))
+        except ImageError as e:
+            digest[record.id] = b""
+            unreadable[record.id] = e.message
+    return Scan(data=data, digest=digest, unreadable=unreadable)
+
+
+def content(image: Path | np.ndarray) -> bytes | np.ndarray:
+    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        return image.read_bytes()
+    except OSError as e:
+        raise UnreadableImageError(f"{image} cannot be read: {e.strerror or e}.", "Check the path and rights.") from e
+
+
+def digest_of(image: bytes | np.ndarray) -> bytes:
+    """sha256 of a file's bytes, or of pixels with their shape and type."""
+    if isinstance(image, np.ndarray):
+        head = f"{image.dtype.str}{image.shape}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
+    return hashlib.sha256(image).digest()
