@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medloupe.candidates import row_losses
 from medloupe.encoded import Encoded
 from medloupe.fusion import added_to, extras_of, fuse, logits_of
 from medloupe.head import Fitted, macro_auc
 from medloupe.linearhead import probabilities
+from medloupe.reliability import row_losses
 from weighed import Patients, patients
 
 

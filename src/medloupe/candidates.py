@@ -23,16 +23,6 @@ class Candidate:
     notes: float
 
 
-def row_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
-    """Log loss (N,) of logits (N, K); a row without a label has none."""
-    z, known = logits.astype(np.float64), ~np.isnan(targets)
-    y = np.where(known, targets, 0)
-    if task == "multiclass":
-        z = z - z.max(1, keepdims=True)
-        return (np.log(np.exp(z).sum(1)) - (z * y).sum(1)) * known.any(1)
-    return ((np.logaddexp(0, z) - z * y) * known).sum(1)
-
-
 def choose(losses: np.ndarray, candidates: Sequence[Candidate], groups: np.ndarray) -> int:
     """The candidate with the fewest inputs whose loss is within one standard error of the best's.
 

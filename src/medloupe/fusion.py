@@ -15,11 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from medloupe.candidates import Candidate, choose, error, one_after_another, row_losses, to_try, without_one
+from medloupe.candidates import Candidate, choose, error, one_after_another, to_try, without_one
 from medloupe.clinical import Column
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
 from medloupe.linearhead import probabilities
+from medloupe.reliability import row_losses
 from medloupe.solver import Problem, Solution, solve
 from medloupe.textprojection import TextEncoder
 

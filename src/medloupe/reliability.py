@@ -117,3 +117,13 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def _mixed(w: np.ndarray, y: np.ndarray) -> np.ndarray:
     """bool (B,): which replicates hold cases and others."""
     return ((w @ y) > 0) & ((w @ (1 - y)) > 0)
+
+
+def row_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    """Log loss (N,) of logits (N, K); a row without a label has none."""
+    z, known = logits.astype(np.float64), ~np.isnan(targets)
+    y = np.where(known, targets, 0)
+    if task == "multiclass":
+        z = z - z.max(1, keepdims=True)
+        return (np.log(np.exp(z).sum(1)) - (z * y).sum(1)) * known.any(1)
+    return ((np.logaddexp(0, z) - z * y) * known).sum(1)
