@@ -12,12 +12,13 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from browsing import dumped, needs_chromium
-from medloupe.comparing import Contrast, compare_runs, contrast
+from medloupe.comparing import Contrast, contrast
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.promotion import compare
 from medloupe.report import render_comparison
 from medloupe.report.comparison import differences
+from medloupe.runs import compare_runs
 from medloupe.store import Store
 from report_example import HOSTILE, seven_classes
 from test_production import judged

@@ -18,11 +18,9 @@ from medloupe import metrics
 from medloupe.curves import curves
 from medloupe.errors import StoreError
 from medloupe.evaluate import Judged
-from medloupe.evidence import FILE, Evidence
+from medloupe.evidence import Evidence
 from medloupe.metrics import Weighted
-from medloupe.names import parse_reference
 from medloupe.promotion import DRAWS, FEWEST_GROUPS, Common, Figures, common, mean
-from medloupe.store import Store
 
 _LEVEL = (0.025, 0.975)
 
@@ -119,22 +117,6 @@ class Contrast:
         return said
 
 
-def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:
-    """Hold two runs of the store against each other, each a name or name@version.
-
-    The same runs and seed give the same figures. Raises StoreError when there is no such run, it keeps no predictions,
-    or the two cannot be compared.
-    """
-    store = Store.open()
-    (one, card, first), (other, card_other, second) = (_run(store, reference) for reference in (a, b))
-    if one == other:
-        raise StoreError(
-            f"{a} and {b} are the same run, {one}.",
-            "Name two: two versions (NAME@1 NAME@2), or two names trained on the same data; `medloupe models list`.",
-        )
-    return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
-
-
 def contrast(
     a: Evidence,
     b: Evidence,
@@ -198,26 +180,6 @@ def contrast(
         confusion=(_confusion(both.one), _confusion(both.other)) if exclusive else None,
         cards=cards,
     )
-
-
-def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
-    """name@version, card and predictions of a run."""
-    if reference.endswith(".onnx"):
-        raise StoreError(
-            f"{reference} is a file; files carry no record of the predictions they were judged by.",
-            "Compare runs of the store: NAME or NAME@VERSION; `medloupe models list` shows them.",
-        )
-    name, version = parse_reference(reference)
-    card = store.get(name, version, report=False).card
-    number = int(card["version"])
-    evidence = Evidence.read(store.folder(name, number))
-    if evidence is None:
-        raise StoreError(
-            f"{name}@{number} keeps no record of the predictions it was judged by ({FILE}): it was imported, trained"
-            " before medloupe kept them, or the file is damaged.",
-            "Train it again from its data, then compare.",
-        )
-    return f"{name}@{number}", card, evidence
 
 
 def _asked(both: Common, a: Figures, b: Figures) -> dict[tuple[str, str], tuple[Weighted, Weighted]]:

@@ -1,0 +1,49 @@
+"""Compare two runs of the store on the records that both were judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medloupe.comparing import Contrast, contrast
+from medloupe.errors import StoreError
+from medloupe.evidence import FILE, Evidence
+from medloupe.names import parse_reference
+from medloupe.promotion import DRAWS
+from medloupe.store import Store
+
+
+def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:
+    """Hold two runs of the store against each other, each a name or name@version.
+
+    The same runs and seed give the same figures. Raises StoreError when there is no such run, it keeps no predictions,
+    or the two cannot be compared.
+    """
+    store = Store.open()
+    (one, card, first), (other, card_other, second) = (_run(store, reference) for reference in (a, b))
+    if one == other:
+        raise StoreError(
+            f"{a} and {b} are the same run, {one}.",
+            "Name two: two versions (NAME@1 NAME@2), or two names trained on the same data; `medloupe models list`.",
+        )
+    return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
+
+
+def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
+    """name@version, card and predictions of a run."""
+    if reference.endswith(".onnx"):
+        raise StoreError(
+            f"{reference} is a file; files carry no record of the predictions they were judged by.",
+            "Compare runs of the store: NAME or NAME@VERSION; `medloupe models list` shows them.",
+        )
+    name, version = parse_reference(reference)
+    card = store.get(name, version, report=False).card
+    number = int(card["version"])
+    evidence = Evidence.read(store.folder(name, number))
+    if evidence is None:
+        raise StoreError(
+            f"{name}@{number} keeps no record of the predictions it was judged by ({FILE}): it was imported, trained"
+            " before medloupe kept them, or the file is damaged.",
+            "Train it again from its data, then compare.",
+        )
+    return f"{name}@{number}", card, evidence
