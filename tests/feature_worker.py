@@ -15,6 +15,7 @@ from pathlib import Path
 import tiny
 from medloupe import features
 from medloupe.errors import MedloupeError
+from medloupe.scanning import scan
 from synthetic import of_files
 
 parser = argparse.ArgumentParser()
@@ -42,7 +43,7 @@ def peak() -> int:
 
 
 try:
-    found = features.embed(features.scan(of_files(told.folder)), backbone, progress)
+    found = features.embed(scan(of_files(told.folder)), backbone, progress)
 except MedloupeError as e:
     print(f"{type(e).__name__}: {e}", flush=True)
 except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from medloupe import export, modelfile, tails
 from medloupe.backbones import backbone
 from medloupe.compress import half
 from medloupe.errors import BackboneError, ModelFileError, ParityError
+from medloupe.layout import OUTPUTS
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.network import Network
@@ -42,7 +43,7 @@ def left_over(folder: Path) -> list[str]:
 def test_file_answers_as_the_training_path_does(tmp_path: Path, task: str) -> None:
     model = tiny.model(tmp_path, task)
     apart = export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES)
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, IMAGES)
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
     trained_on, maps = run(session(model.backbone.path), ["embedding", "map"], IMAGES)
     assert apart <= 1e-6
     np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)
@@ -107,7 +108,7 @@ def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     assert len(names) == len({t.name for t in tails.graph_of(base).graph.initializer}) + 2 + len(
         names & {"head.kernel", "head.kernel_shape"}
     )  # no weights twice
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, IMAGES)
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
     seen = Network(base, tail).see(IMAGES, maps=True)
     assert seen.map is not None
     np.testing.assert_allclose(embedding, seen.embedding, atol=1e-5)
@@ -368,13 +369,13 @@ def test_extras_add_to_the_logits_and_nothing_else(tmp_path: Path, task: str, pa
     assert [(v.name, [d.dim_value for d in v.type.tensor_type.shape.dim][1:]) for v in graph.input] == wanted
     export.write_onnx(replace(model, extras=None), tmp_path / "alone.onnx")
     opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
-    alone = run(session(tmp_path / "alone.onnx"), modelfile.OUTPUTS, IMAGES)
-    for ours, theirs in zip(run(opened, modelfile.OUTPUTS, IMAGES), alone, strict=True):
+    alone = run(session(tmp_path / "alone.onnx"), OUTPUTS, IMAGES)
+    for ours, theirs in zip(run(opened, OUTPUTS, IMAGES), alone, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     rng = np.random.default_rng(0)
     clinical, notes = rng.normal(size=(n, f)).astype(np.float32), rng.normal(size=(n, m)).astype(np.float32)
     feed = {"image": IMAGES, **({"clinical": clinical} if f else {}), **({"notes": notes} if m else {})}
-    p, logits, embedding, heatmap = run(opened, modelfile.OUTPUTS, feed)
+    p, logits, embedding, heatmap = run(opened, OUTPUTS, feed)
     weight = model.extras.weight
     added = clinical @ weight[:, :f].T + notes @ weight[:, f:].T
     np.testing.assert_allclose(logits, alone[1] + added, atol=1e-4)
@@ -407,7 +408,7 @@ def test_a_model_of_ecgs_takes_signals(tmp_path: Path, task: str) -> None:
     assert export.write_onnx(model, tmp_path / "m.onnx", check_images=x) <= 1e-6
     graph = onnx.load(tmp_path / "m.onnx").graph
     assert [v.name for v in graph.input] == ["signal", "clinical"]
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), modelfile.OUTPUTS, x)
+    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, x)
     (trained_on,) = run(session(model.backbone.path), ["embedding"], x)
     np.testing.assert_allclose(embedding, trained_on, atol=1e-6)
     np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)

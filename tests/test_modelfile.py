@@ -22,6 +22,7 @@ import tinyecg
 from medloupe import export, filecard, graphcheck, modelfile
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.runtime import run, session
+from medloupe.samples import generated, generated_images
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny-v1.onnx"
 Change = Callable[[onnx.ModelProto], object]
@@ -51,7 +52,7 @@ def changed(data: bytes, change: Change) -> bytes:
 def test_golden_file_still_answers_the_same() -> None:
     recorded = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
     model = modelfile.load(GOLDEN)
-    (p,) = run(session(GOLDEN), ["probabilities"], modelfile.generated_images(tiny.SIZE))
+    (p,) = run(session(GOLDEN), ["probabilities"], generated_images(tiny.SIZE))
     assert list(model.labels) == recorded["labels"]
     np.testing.assert_allclose(p, recorded["probabilities"], atol=1e-5)
 
@@ -66,7 +67,7 @@ def test_loading_gives_back_what_was_saved(tmp_path: Path, task: str) -> None:
     assert (loaded.head.task, loaded.labels, loaded.version) == (task, tuple(tiny.LABELS), 3)
     assert loaded.onnx == loaded.backbone.path == tmp_path / "m.onnx"
     assert loaded.backbone.card == model.backbone.card
-    images = modelfile.generated_images(tiny.SIZE)
+    images = generated_images(tiny.SIZE)
     (embedding,) = run(session(loaded.backbone.path), ["embedding"], images)
     (p,) = run(session(tmp_path / "m.onnx"), ["probabilities"], images)
     np.testing.assert_allclose(loaded.head.probabilities(embedding), p, atol=1e-6)
@@ -573,7 +574,7 @@ FUZZ = """
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-    images = modelfile.generated_images(32)
+    images = generated_images(32)
     loaded = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -590,7 +591,7 @@ FUZZ = """
         except ModelFileError as error:
             assert error.hint, error
             continue
-        assert all(np.isfinite(a).all() for a in run(session(path), modelfile.OUTPUTS, images)), seed
+        assert all(np.isfinite(a).all() for a in run(session(path), OUTPUTS, images)), seed
         assert np.isfinite(model.head.weight).all() and len(model.labels) == len(model.head.bias)
         loaded += 1
     print("loaded", loaded)
@@ -633,7 +634,7 @@ def test_extras_come_back_as_they_were_saved(tmp_path: Path, richer: bytes) -> N
     ours, theirs = (e.vectors(several.GIVEN) for e in (loaded.extras, expected.extras))
     np.testing.assert_array_equal(np.concatenate(ours), np.concatenate(theirs))
     loaded.save(tmp_path / "again.onnx")
-    feeds = {"image": modelfile.generated_images(tiny.SIZE), "clinical": np.tile(ours[0], (3, 1))}
+    feeds = {"image": generated_images(tiny.SIZE), "clinical": np.tile(ours[0], (3, 1))}
     answers = [run(session(tmp_path / n), ["logits"], feeds)[0] for n in ("m.onnx", "again.onnx")]
     np.testing.assert_array_equal(answers[0], answers[1])
 
@@ -716,7 +717,7 @@ def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
     assert loaded.backbone.card == model.backbone.card
     assert loaded.backbone.card.leads == ("MLII", "V1")
     np.testing.assert_array_equal(loaded.head.weight, model.head.weight)
-    examples = modelfile.generated(model.backbone.card)
+    examples = generated(model.backbone.card)
     assert (examples.dtype, examples.shape) == (np.float32, (3, 2, 64))
     assert not examples[2].any() and examples[0].any() and 0.5 < np.abs(examples[1]).max() < 5
 

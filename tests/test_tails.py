@@ -16,6 +16,7 @@ import tunable
 from medloupe import tails
 from medloupe.backbones import backbone
 from medloupe.errors import FinetuneError
+from medloupe.finetune import trainable
 from medloupe.network import Network
 from medloupe.recipe import Recipe
 from medloupe.runtime import run, session
@@ -150,12 +151,10 @@ def test_a_cut_that_is_made_by_a_layer_itself() -> None:
 def test_what_each_recipe_trains() -> None:
     pytest.importorskip("torch")
     model = tunable.graph()
-    named = {
-        kind: {n for n, _ in tails.trainable(model, Recipe(kind=kind)).named_parameters()} for kind in ("tail", "full")
-    }
+    named = {kind: {n for n, _ in trainable(model, Recipe(kind=kind)).named_parameters()} for kind in ("tail", "full")}
     assert named["full"] - named["tail"] == {"weights.stem_w", "weights.stem_b"}
     assert named["tail"] < named["full"]
     with pytest.raises(FinetuneError):
-        tails.trainable(tunable.graph(lower_first), Recipe(kind="tail"))
-    whole = tails.trainable(tunable.graph(lower_first), Recipe(kind="full"))
+        trainable(tunable.graph(lower_first), Recipe(kind="tail"))
+    whole = trainable(tunable.graph(lower_first), Recipe(kind="full"))
     assert len(list(whole.parameters())) == 8

@@ -17,6 +17,7 @@ import tunable
 from medloupe import torchgraph
 from medloupe.backbones import backbone
 from medloupe.errors import FinetuneError
+from medloupe.nodes import constants, needed
 from medloupe.runtime import run, session
 from medloupe.tails import graph_of, upper
 
@@ -157,7 +158,7 @@ def test_changed_weights_are_used_and_the_graph_they_came_from_is_not_touched() 
 
 def test_only_what_leads_to_the_outputs_takes_part() -> None:
     model = tunable.graph()
-    names = {n.output[0] for n in torchgraph.needed(model, ["sum"], ["stem_relu6"])}
+    names = {n.output[0] for n in needed(model, ["sum"], ["stem_relu6"])}
     assert {"widen", "filter", "narrow", "sum", "widen_w"} <= names
     assert not names & {"stem", "nchw", "pooled", "map"}
     weights = torchgraph.weights_of(torchgraph.part(model, "stem_relu6", ["sum"]))
@@ -171,7 +172,7 @@ def test_a_part_that_needs_more_than_it_is_given_says_what() -> None:
 
 
 def test_constants_are_read_in_single_precision() -> None:
-    held = torchgraph.constants(tunable.graph())
+    held = constants(tunable.graph())
     assert held["widen_w"].dtype == np.float32
     assert held["widen_w_f16"].dtype == np.float16
     np.testing.assert_array_equal(held["widen_w"], held["widen_w_f16"])

@@ -36,7 +36,7 @@ _EXPORTING = "torch.onnx._internal.exporter._registration"  # warns of torchvisi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """data: the ONNX file. dimension, levels, places: as in backbones.BackboneCard."""
+    """data: the ONNX file. dimension, levels, places: as in BackboneCard."""
 
     data: bytes
     dimension: int

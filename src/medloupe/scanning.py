@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medloupe.ecgfiles import gathered
+from medloupe.ecgparts import whole
 from medloupe.errors import ImageError, UnreadableImageError
-from medloupe.records import Dataset
+from medloupe.records import Dataset, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +26,12 @@ class Scan:
 
 def scan(data: Dataset) -> Scan:
     """Hash every image or ECG of the data set, without decoding."""
-    from medloupe import signalfeatures
-
     digest: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
     for record in data.records:
         try:
             if data.modality == "ecg":
-                digest[record.id] = signalfeatures.digest_of(record)
+                digest[record.id] = digest_of_ecg(record)
             else:
                 digest[record.id] = digest_of(content(record.picture))
         except ImageError as e:
@@ -56,3 +56,14 @@ def digest_of(image: bytes | np.ndarray) -> bytes:
         head = f"{image.dtype.str}{image.shape}".encode()
         return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
     return hashlib.sha256(image).digest()
+
+
+def digest_of_ecg(record: Record) -> bytes:
+    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
+    signal = record.signal
+    if signal is None:
+        raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")
+    if isinstance(signal, Path):
+        return hashlib.sha256(whole(gathered(signal))).digest()
+    head = f"{signal.samples.dtype.str}{signal.samples.shape}{signal.rate}{signal.leads}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(signal.samples).tobytes()).digest()

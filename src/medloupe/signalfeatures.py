@@ -16,9 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.backbone import Backbone
-from medloupe.ecgfiles import gathered
-from medloupe.ecgparts import whole
-from medloupe.errors import DataError, ImageError, UnreadableImageError
+from medloupe.errors import DataError, ImageError
 from medloupe.files import write_cache
 from medloupe.records import Dataset, Record
 from medloupe.settings import home
@@ -27,17 +25,6 @@ from medloupe.windows import FITTING, window
 NO_FACTS = np.dtype([("seconds", "<f4")])
 _BATCH = 512
 Progress = Callable[[int, int], None]
-
-
-def digest_of(record: Record) -> bytes:
-    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
-    signal = record.signal
-    if signal is None:
-        raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")
-    if isinstance(signal, Path):
-        return hashlib.sha256(whole(gathered(signal))).digest()
-    head = f"{signal.samples.dtype.str}{signal.samples.shape}{signal.rate}{signal.leads}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(signal.samples).tobytes()).digest()
 
 
 def embed_signals(
