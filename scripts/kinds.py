@@ -25,6 +25,7 @@ from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, workable
 from medloupe.features import embed
 from medloupe.files import write_atomically
+from medloupe.fitcontrast import fit_contrast
 from medloupe.images import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
 from medloupe.runtime import run, session
@@ -120,7 +121,7 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
     outside = np.concatenate([sketched(s.all()) for s in others])
 
     def boundary(part: Sights) -> Contrast:
-        return Contrast.fit(np.concatenate([sketched(part.all(without)), *elsewhere]), outside)
+        return fit_contrast(np.concatenate([sketched(part.all(without)), *elsewhere]), outside)
 
     _, member = np.unique(own.groups, return_inverse=True)
     fold = (np.random.default_rng(0).permutation(member.max() + 1) % FOLDS)[member]

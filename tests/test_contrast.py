@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medloupe.contrast import MOST, Contrast
+from medloupe.fitcontrast import fit_contrast
 from medloupe.novelty import Novelty, sketch
 from test_novelty import LEVELS, embeddings
 
@@ -32,7 +33,7 @@ def fitted(plain: Novelty) -> Novelty:
     own, others = embeddings(300, 0), np.concatenate([embeddings(100, 3, kind) for kind in range(1, 5)])
     both = np.concatenate([own, changed(own, 1)])
     others = np.concatenate([others, changed(others, 2)])
-    boundary = Contrast.fit(sketch(both, LEVELS), sketch(others, LEVELS))
+    boundary = fit_contrast(sketch(both, LEVELS), sketch(others, LEVELS))
     parts = {"": sketch(own, LEVELS), "camera": sketch(changed(own, 1), LEVELS)}
     return replace(plain, contrast=boundary.with_room({n: plain.distance(z) for n, z in parts.items()}, parts))
 
@@ -58,7 +59,7 @@ def test_on_the_wrong_side_no_distance_is_small_enough(fitted: Novelty) -> None:
 
 def test_room_is_bounded(plain: Novelty) -> None:
     own, others = sketch(embeddings(100, 0), LEVELS), sketch(embeddings(100, 3, 2), LEVELS)
-    boundary = Contrast.fit(own, others)
+    boundary = fit_contrast(own, others)
     far = boundary.with_room({"far": np.full(100, 50.0)}, {"far": own})
     near = boundary.with_room({"near": np.full(100, 0.5)}, {"near": own})
     assert (far.room, near.room) == (MOST, 0)
@@ -67,7 +68,7 @@ def test_room_is_bounded(plain: Novelty) -> None:
 
 def test_it_is_moved_off_its_own_kind() -> None:
     own, others = sketch(embeddings(100, 0), LEVELS), sketch(embeddings(100, 3, 2), LEVELS)
-    boundary = Contrast.fit(own, others)
+    boundary = fit_contrast(own, others)
     assert boundary.moved(np.linspace(1, 9, 101)).bias == boundary.bias
     assert boundary.moved(np.linspace(-5, 5, 101)).bias == pytest.approx(boundary.bias + 4.8)
 

@@ -15,9 +15,9 @@ import tiny
 from generated import run
 from medloupe import starter
 from medloupe.backbones import backbone
-from medloupe.contrast import Contrast
 from medloupe.errors import StoreError
 from medloupe.everyday import everyday
+from medloupe.fitcontrast import fit_contrast
 from medloupe.novelty import Novelty, sketch
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
@@ -75,7 +75,7 @@ def test_what_is_forgiven_makes_nothing_fit_better() -> None:
     """One check-up knows other kinds and gives room; the other knows the picture better."""
     own, plain = embeddings(120, 0), novelty(0)
     z = sketch(own, LEVELS)
-    generous = replace(Contrast.fit(z, sketch(embeddings(120, 1, 1), LEVELS)), sure=1e-3, room=1.0)
+    generous = replace(fit_contrast(z, sketch(embeddings(120, 1, 1), LEVELS)), sure=1e-3, room=1.0)
     far = replace(plain, limit=0.8 * plain.limit, contrast=generous)
     router = Router({"far": far, "near": plain})
     row = embeddings(1, 54)[0]

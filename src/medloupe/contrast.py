@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-SCALE = 0.1  # of a number of the sketch, about
-PENALTY = 30.0  # C of scikit-learn
 SURE = 0.05  # share of its own pictures, changed in the hardest way, that need not be given all the room there is
 LOST = 0.02  # share of its own pictures that may come to lie on the wrong side
 KEPT = 0.99  # share of each change's pictures that are to find room
@@ -60,25 +58,6 @@ class Contrast:
         if sure <= 0 or not 0 <= room <= MOST:
             raise ValueError("its contrast gives more room than can be")
         return cls(weight=np.ascontiguousarray(stored[:width], np.float32), bias=bias, sure=sure, room=room)
-
-    @classmethod
-    def fit(cls, own: np.ndarray, others: np.ndarray) -> Contrast:
-        """The boundary between sketches (N, W) of its own kind, changed and not, and of other kinds (M, W); without any
-        room yet (`with_room`)."""
-        from medloupe.solver import Problem, solve
-
-        z = np.concatenate([own, others]).astype(np.float32)
-        y = np.concatenate([np.ones(len(own)), np.zeros(len(others))]).astype(np.float32)
-        weights = np.where(y == 1, 0.5 / len(own), 0.5 / len(others)) * len(z)  # both kinds weigh the same
-        width = z.shape[1]
-        problem = Problem(
-            weights=weights.astype(np.float32),
-            penalty=PENALTY,
-            mean=np.zeros(width, np.float32),
-            scale=np.full(width, SCALE, np.float32),
-        )
-        (found,) = solve(z, y[:, None], [problem], task="multilabel", tolerance=1e-4, iterations=400)
-        return cls(weight=found.weight[:, 0].astype(np.float32), bias=float(found.bias[0]), sure=1.0, room=0.0)
 
     def moved(self, sides: np.ndarray) -> Contrast:
         """Moved away from its own kind where need be. sides: of its own pictures (n,), by boundaries that were drawn
