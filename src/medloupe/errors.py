@@ -32,10 +32,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from medloupe.promotion import Comparison
+from typing import Any
 
 
 class MedloupeError(Exception):
@@ -150,9 +147,10 @@ class StorageError(StoreError):
 
 
 class PromotionRefusedError(StoreError):
-    """The candidate is worse than production, or the two cannot be compared. comparison: what the gate saw."""
+    """The candidate is worse than production, or the two cannot be compared. comparison: what the gate saw,
+    a `Comparison`."""
 
-    def __init__(self, message: str, hint: str, comparison: Comparison):
+    def __init__(self, message: str, hint: str, comparison: Any):
         super().__init__(message, hint)
         self.comparison = comparison
 
