@@ -214,7 +214,7 @@ def test_several_findings_at_once(lab: Lab, tmp_path: Path) -> None:
     assert found.positive is None and "sensitivity" not in found.unchanged
     assert (found.unchanged["auc"]["value"] or 0) > 0.8
     assert found.rows[0].figures["balanced_accuracy"]["value"] is not None
-    html = render_stress(found)
+    html = render_stress(found.as_json(), found.pictures)
     parsed(html)
 
 
@@ -418,14 +418,14 @@ def test_the_report_shows_it_where_the_card_has_it(stressed: Stressed) -> None:
 
 
 def test_its_own_page_shows_one_image_under_every_change(stressed: Stressed) -> None:
-    page = render_stress(stressed)
+    page = render_stress(stressed.as_json(), stressed.pictures)
     parsed(page)
     assert page.count("data:image/jpeg") == 1 + len(SOME) == len(stressed.pictures)
     text = visible(page)
     for c in SOME:
         assert c.title in text and c.words in text
     hostile = replace(stressed, name="<script>alert(1)</script>", data="<b>")
-    assert "<script>alert" not in render_stress(hostile)
+    assert "<script>alert" not in render_stress(hostile.as_json(), hostile.pictures)
 
 
 def test_the_check_up_page_shows_it_in_both_languages(stressed: Stressed, lab: Lab) -> None:

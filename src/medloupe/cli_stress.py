@@ -49,7 +49,7 @@ def stress(
         from medloupe.report import render_stress
 
         try:
-            write_atomically(report, render_stress(found).encode("utf-8", "backslashreplace"))
+            write_atomically(report, render_stress(found.as_json(), found.pictures).encode("utf-8", "backslashreplace"))
         except OSError as e:
             raise StoreError(f"{report} cannot be written: {e.strerror or e}.", "Choose another place.") from e
     if json:

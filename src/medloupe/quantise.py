@@ -53,6 +53,78 @@ def quantise(model: ModelProto, feeds: Iterable[Mapping[str, np.ndarray]]) -> Mo
     return out
 
 
+class _Plan:
+    """Which nodes of a graph become integer arithmetic, and which activations must be observed for that.
+
+    convs: by output. absorbed: output of a convolution → of the ReLU that cuts it off. limit: where that cuts off
+    above. made: activations that are kept as bytes. pixels: normalised images, which are bytes by nature. entering:
+    what else convolutions read.
+    """
+
+    def __init__(self, model: ModelProto):
+        self.weights = constants(model)
+        self.nodes = [n for n in model.graph.node if n.output[0] not in self.weights]
+        self.convs = {n.output[0]: n for n in self.nodes if self._is_conv(n)}
+        users: dict[str, list[NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                users.setdefault(name, []).append(node)
+        outputs = {v.name for v in model.graph.output}
+        self.absorbed: dict[str, str] = {}
+        self.limit: dict[str, float] = {}
+        for name in self.convs:
+            after = users.get(name, [])
+            limit = self._relu(after[0]) if len(after) == 1 and name not in outputs else None
+            if limit is not None:
+                self.absorbed[name] = after[0].output[0]
+                self.limit[self.absorbed[name]] = limit
+        self.made = {self.absorbed.get(name, name) for name in self.convs}
+        for node in self.nodes:  # in their order, so that sums of sums are found
+            if node.op_type == "Add" and all(i in self.made for i in node.input):
+                self.made.add(node.output[0])
+        self.pixels = {n.output[0]: found for n in self.nodes if (found := self._pixels(n, users))}
+        read = {n.input[0] for n in self.convs.values()}
+        self.entering = read - self.made - self.pixels.keys()
+        self.observed = sorted(self.made | read)
+
+    def _is_conv(self, node: NodeProto) -> bool:
+        constant = all(i in self.weights for i in node.input[1:])
+        return node.op_type == "Conv" and constant and self.weights[node.input[1]].ndim == 4
+
+    def _relu(self, node: NodeProto) -> float | None:
+        """Where a node that cuts off below 0 cuts off above, if it is one."""
+        if node.op_type == "Relu":
+            return np.inf
+        ends = [self.weights.get(i) for i in node.input[1:]] if node.op_type == "Clip" else []
+        low, high = ends if len(ends) == 2 else (None, None)
+        return float(high) if low is not None and high is not None and float(low) == 0 < float(high) else None
+
+    def _pixels(self, node: NodeProto, users: Mapping[str, list[NodeProto]]) -> _Pixels | None:
+        """The normalisation of pixels that ends in this node, if bytes can be taken for it as they are."""
+        by_output = {o: n for n in self.nodes for o in n.output}
+        chain: list[NodeProto] = []
+        at: NodeProto | None = node
+        for kind in ("Mul", "Sub", "Transpose", "Cast"):
+            if at is None or at.op_type != kind or (chain and len(users[at.output[0]]) != 1):
+                return None
+            chain.append(at)
+            at = by_output.get(at.input[0])
+        mul, sub, transpose, cast = chain
+        scale, zero = (self.weights.get(n.input[1]) for n in (mul, sub))
+        if at is not None or scale is None or zero is None or scale.size != 1 or zero.size != 1:
+            return None
+        step, level = scale.item(), zero.item()
+        if not (step > 0 and 0 <= level <= _STEPS and level == round(level)):
+            return None
+        return _Pixels(
+            image=cast.input[0],
+            perm=list(attributes(transpose)["perm"]),
+            scale=step,
+            zero=round(level),
+            replaced=frozenset(n.output[0] for n in chain),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pixels:
     """(image.transpose(perm) - zero) * scale; replaced: names of the values on the way to it."""

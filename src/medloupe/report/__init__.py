@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medloupe.comparing import Contrast
-    from medloupe.stress import Stressed
 
 __all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
 
@@ -49,11 +48,15 @@ def render_adaptation(card: Mapping[str, Any], curves: Mapping[str, Any]) -> str
     return _page("adaptation.html", build(card, curves))
 
 
-def render_stress(stressed: Stressed) -> str:
-    """The page of a model under changes of the pictures; escaped and self-contained as the report is."""
+def render_stress(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> str:
+    """The page of a model under changes of the pictures; escaped and self-contained as the report is.
+
+    stressed: the JSON of a stress test, with its words. pictures: one image under every change, each with `title`,
+    `image` (a data URL) and `words`.
+    """
     from medloupe.report.changes import build
 
-    return _page("stress.html", build(stressed))
+    return _page("stress.html", build(stressed, pictures))
 
 
 def _page(template: str, context: Mapping[str, Any]) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from medloupe.report import learned, pairs
 from medloupe.report.formats import MISSING, bounds, count, decimal, percent, plural, signed, signed_interval, value
 from medloupe.report.words import mapping
-
-if TYPE_CHECKING:
-    from medloupe.stress import Stressed
 
 # name, heading, style
 _COLUMNS = (
@@ -66,17 +63,18 @@ def section(entry: Any) -> dict[str, Any] | None:
     }
 
 
-def build(stressed: Stressed) -> dict[str, Any]:
+def build(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> dict[str, Any]:
     """The context of the page of one run of `medloupe stress`."""
-    shown = section(stressed.as_json())
-    told = f"{stressed.name}@{stressed.version}" if stressed.version is not None else stressed.name
-    strip = [p for p in stressed.pictures if learned.is_picture(p.image)]
+    shown = section(stressed)
+    name, version = stressed["name"], stressed["version"]
+    told = f"{name}@{version}" if version is not None else name
+    strip = [p for p in pictures if learned.is_picture(p.image)]
     return {
         "name": told,
-        "data": stressed.data,
+        "data": stressed["data"],
         "stress": shown,
         "strip": strip,
-        "counted": f"{plural(stressed.images, 'image')}, {count(stressed.groups)} groups",
+        "counted": f"{plural(stressed['n'], 'image')}, {count(stressed['groups'])} groups",
         "sections": [
             ("stress", "What each change does", shown),
             *([("strip", "One image under every change", strip)] if strip else []),
