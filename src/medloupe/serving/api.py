@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -14,22 +13,18 @@ from medloupe.errors import ImageError, UnknownError
 from medloupe.person import Person
 from medloupe.serving.auth import require
 from medloupe.serving.checkup import CheckUp
+from medloupe.serving.context import admission, audit, note, service_of
 from medloupe.serving.download import Download
 from medloupe.serving.ecg import of_kind
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import JsonRoute, Upload, flag, read
 from medloupe.serving.journal import Entry
 from medloupe.serving.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
-from medloupe.serving.service import Answer, Service
+from medloupe.serving.service import Answer
 
 router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
 PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
-
-
-def service_of(request: Request) -> Service:
-    """The running service."""
-    return request.app.state.service
 
 
 # ------------------------------------------------------------------ asking
@@ -138,17 +133,6 @@ async def _ask_kindly(
         return {"file": upload.images[i][0], **as_http(e).as_json()}
 
 
-def admission(request: Request) -> Any:
-    """Who is let in."""
-    return request.app.state.admission
-
-
-def note(request: Request, answer: Answer) -> None:
-    """For the log line and the figures: which model and version answered."""
-    request.scope["state"]["noted"] = {"model": answer.prediction.model, "version": answer.prediction.version}
-    request.app.state.metrics.answered(answer)
-
-
 # ------------------------------------------------------------------ predictions
 
 
@@ -210,11 +194,3 @@ async def forget_image(request: Request, id: PredictionId) -> Response:
     await service_of(request).journal.forget(id, person, image_only=True)
     await audit(request, person, "image.delete", id)
     return Response(status_code=204)
-
-
-async def audit(
-    request: Request, person: Person, action: str, object: str, detail: Mapping[str, Any] | None = None
-) -> None:
-    """A line in the audit log."""
-    people = request.app.state.people
-    await asyncio.to_thread(people.log.add, person.name, action, object, detail, request.state.request_id)

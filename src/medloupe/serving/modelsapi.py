@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.errors import UnknownError
 from medloupe.names import check_name
-from medloupe.serving.api import Name, admission, audit, service_of
+from medloupe.serving.api import Name
 from medloupe.serving.auth import require
 from medloupe.serving.beside import asked_for
+from medloupe.serving.context import admission, audit, service_of
 from medloupe.serving.download import Download
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import JsonRoute, body

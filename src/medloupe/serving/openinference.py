@@ -19,10 +19,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from medloupe.serving import ecg, tensors
-from medloupe.serving.api import admission, note, service_of
 from medloupe.serving.auth import require
 from medloupe.serving.beside import widths
 from medloupe.serving.checkup import CheckUp
+from medloupe.serving.context import admission, note, service_of
 from medloupe.serving.errors import HttpError
 from medloupe.serving.inferring import OUTPUTS, infer_all
 from medloupe.serving.intake import MAX_IMAGES, body

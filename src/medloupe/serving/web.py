@@ -14,9 +14,9 @@ from starlette.responses import Response
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.person import Person
 from medloupe.serving import ecg, ecgkept, inputs, readings, views, webmodels, webpeople
-from medloupe.serving.api import admission, audit, note, service_of
 from medloupe.serving.auth import check_csrf, require
 from medloupe.serving.checkup import CheckUp
+from medloupe.serving.context import admission, audit, note, service_of
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.intake import MAX_BODY, MAX_IMAGES, read

@@ -11,9 +11,9 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
-from medloupe.serving.api import service_of
 from medloupe.serving.auth import check_csrf, require
 from medloupe.serving.checkup import title
+from medloupe.serving.context import service_of
 from medloupe.serving.download import Download
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import HttpError

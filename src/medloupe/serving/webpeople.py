@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from medloupe.errors import MedloupeError
 from medloupe.people import People
 from medloupe.person import ROLES, Person
-from medloupe.serving.api import audit
 from medloupe.serving.auth import check_csrf, check_password, local_path, log_in, log_out, require
+from medloupe.serving.context import audit
 from medloupe.serving.errors import HttpError
 from medloupe.serving.render import form, lang, one, page, to
 

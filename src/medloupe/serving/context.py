@@ -1,0 +1,36 @@
+"""What a route may reach of the running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+
+from medloupe.person import Person
+from medloupe.serving.service import Answer, Service
+
+
+def service_of(request: Request) -> Service:
+    """The running service."""
+    return request.app.state.service
+
+
+def admission(request: Request) -> Any:
+    """Who is let in."""
+    return request.app.state.admission
+
+
+def note(request: Request, answer: Answer) -> None:
+    """For the log line and the figures: which model and version answered."""
+    request.scope["state"]["noted"] = {"model": answer.prediction.model, "version": answer.prediction.version}
+    request.app.state.metrics.answered(answer)
+
+
+async def audit(
+    request: Request, person: Person, action: str, object: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    """A line in the audit log."""
+    people = request.app.state.people
+    await asyncio.to_thread(people.log.add, person.name, action, object, detail, request.state.request_id)
