@@ -24,11 +24,11 @@ import numpy as np
 from PIL import Image
 
 import medloupe
-from medloupe import starter
 from medloupe.backbones import backbone
 from medloupe.images import load
 from medloupe.novelty import Novelty
 from medloupe.router import Router
+from medloupe.starter import shipped
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -82,8 +82,8 @@ def _bundled() -> list[np.ndarray]:
 def fitted(own: str, parts: Mapping[str, Sights], without: str = "", seed: int = 0) -> Novelty:
     """As shipped, on these parts of the sets, by the same levels of the embedding (a tuned check-up's are the lower
     ones); one kind may be left out of the contrast."""
-    part, shipped = parts[own], starter.load(OWN[own]).novelty
-    levels = shipped.levels if shipped is not None else backbone().card.levels
+    part, kept = parts[own], shipped.load(OWN[own]).novelty
+    levels = kept.levels if kept is not None else backbone().card.levels
     novelty = Novelty.fit(part.plain.astype(np.float32), part.groups, levels, seed)
     if novelty is None:
         raise SystemExit(f"{own} has too few groups.")

@@ -26,7 +26,7 @@ import numpy as np
 
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
-from medloupe import console, shipping, starter, stress
+from medloupe import console, shipping, stress
 from medloupe.card import refusal_limit, refusing
 from medloupe.features import embed
 from medloupe.model import Model
@@ -34,6 +34,7 @@ from medloupe.network import Network
 from medloupe.records import Dataset
 from medloupe.resolve import find_model
 from medloupe.scanning import scan
+from medloupe.starter import shipped
 from medloupe.training import train
 from starters import STARTERS, Starter
 
@@ -106,8 +107,8 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     found = scan(dataset)
     before = model.head.probabilities(embed(found, model.backbone, tail=model.tail).embeddings)
     for steps in shipping.STEPS:
-        shipped = shipping.pack(model, folder, steps)
-        after = shipped.head.probabilities(embed(found, shipped.backbone, tail=shipped.tail).embeddings)
+        made = shipping.pack(model, folder, steps)
+        after = made.head.probabilities(embed(found, made.backbone, tail=made.tail).embeddings)
         moved = float(np.abs(before - after).max())
         if moved <= ROUNDED:
             break
@@ -115,10 +116,10 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
         raise SystemExit(f"{model.name}: packing moves a probability by {moved:.3f}, more than {ROUNDED}.")
     size = sum(f.stat().st_size for f in folder.iterdir())
     card = {
-        **shipped.card,
-        "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(shipped)},
+        **made.card,
+        "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made)},
     }
-    return shipping.pack(replace(shipped, card=card), folder, steps)
+    return shipping.pack(replace(made, card=card), folder, steps)
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
@@ -139,7 +140,7 @@ def _milliseconds(model: Model) -> dict[str, float]:
 
 def fallen(model: Model) -> list[str]:
     """Which figures lie outside the interval that the shipped card records, in words."""
-    path = starter.CHECKUPS / model.name / shipping.CARD
+    path = shipped.CHECKUPS / model.name / shipping.CARD
     if not path.exists():
         return []
     recorded = json.loads(path.read_text("utf-8"))["metrics"]
@@ -172,14 +173,14 @@ def main() -> None:
         model = built(one, told.data, told.home, sights)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / one.name
-            shipped = packed(model, one.read(told.data), folder)
-            out = [] if told.accept else fallen(shipped)
+            ready = packed(model, one.read(told.data), folder)
+            out = [] if told.accept else fallen(ready)
             wrong += out
             if not out:
-                shutil.rmtree(starter.CHECKUPS / one.name, ignore_errors=True)
-                shutil.copytree(folder, starter.CHECKUPS / one.name)
-        auc = shipped.card["metrics"]["auc"]
-        won = (shipped.card.get("finetuning") or {}).get("winner", "linear")
+                shutil.rmtree(shipped.CHECKUPS / one.name, ignore_errors=True)
+                shutil.copytree(folder, shipped.CHECKUPS / one.name)
+        auc = ready.card["metrics"]["auc"]
+        won = (ready.card.get("finetuning") or {}).get("winner", "linear")
         print(f"{one.name}: AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {won}", file=sys.stderr)
     if wrong:
         raise SystemExit(

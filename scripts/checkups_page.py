@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medloupe import starter
 from medloupe.backbones import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
+from medloupe.starter import shipped
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "checkups.md"
 _ASIDE = (
@@ -19,7 +19,7 @@ _ASIDE = (
 
 def page() -> str:
     """The whole page as Markdown."""
-    cards = [starter.load(name).card for name in starter.shipped() if name != starter.EVERYDAY]
+    cards = [shipped.load(name).card for name in shipped.shipped() if name != shipped.EVERYDAY]
     out = [
         "# The check-ups in the box",
         "",
@@ -46,8 +46,8 @@ def page() -> str:
 
 
 def _row(card: Mapping[str, Any]) -> str:
-    m, data, shipped = card["metrics"], card["data"], card["shipped"]
-    ms, kilobytes = shipped["milliseconds"], shipped["bytes"] / 1000
+    m, data, packed = card["metrics"], card["data"], card["shipped"]
+    ms, kilobytes = packed["milliseconds"], packed["bytes"] / 1000
     return (
         f"| [{card['name']}](#{card['name']}) | {len(card['labels'])} | {data['labelled']:,} / {data['groups']:,} |"
         f" {figure(m['auc'])} | {figure(m['balanced_accuracy'])} | {figure(m['ece'])} | {kilobytes:,.0f} |"

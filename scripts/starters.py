@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import medloupe
-from medloupe import originals
+from medloupe.originals import known
 from medloupe.records import Dataset
 
 
@@ -40,15 +40,15 @@ class Starter:
     @property
     def collection(self) -> str:
         """The data's name, as people know it."""
-        return originals.find(self.original).title if self.original else self.source[0]
+        return known.find(self.original).title if self.original else self.source[0]
 
     @property
     def licence(self) -> str:
-        return originals.find(self.original).licence if self.original else self.source[1]
+        return known.find(self.original).licence if self.original else self.source[1]
 
     @property
     def citation(self) -> str:
-        return originals.find(self.original).citation if self.original else self.source[2]
+        return known.find(self.original).citation if self.original else self.source[2]
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""

@@ -648,7 +648,7 @@ EXAMPLES = {
 
 
 if __name__ == "__main__":
-    from medloupe.report import render
+    from medloupe.report.pages import render
 
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from medloupe import audit as audited
 from medloupe.audit import Audit, Finding, audit
 from medloupe.backbones import backbone
 from medloupe.features import Features, embed
-from medloupe.readers import read
+from medloupe.reading import read
 from medloupe.records import Record
 from medloupe.scanning import scan
 from synthetic import features, of_records, of_targets, one_hot, radiograph

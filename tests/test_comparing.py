@@ -16,8 +16,8 @@ from medloupe.comparing import Contrast, contrast
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.promotion import compare
-from medloupe.report import render_comparison
 from medloupe.report.comparison import differences
+from medloupe.report.pages import render_comparison
 from medloupe.runs import compare_runs
 from medloupe.store import Store
 from report_example import HOSTILE, seven_classes

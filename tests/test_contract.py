@@ -19,7 +19,7 @@ from medloupe.backbones import BACKBONES, backbone, usual
 from medloupe.features import embed
 from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
-from medloupe.readers import READERS
+from medloupe.reading import READERS
 from medloupe.rules import Rules
 from medloupe.runtime import session
 from medloupe.scanning import scan

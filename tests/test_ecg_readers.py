@@ -12,7 +12,7 @@ from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
 from medloupe.beats import RHYTHM, cut, rhythm
 from medloupe.ecgfiles import read_ecg
 from medloupe.errors import DataError
-from medloupe.readers import read
+from medloupe.reading import read
 from medloupe.records import Dataset, Record
 from medloupe.signals import TWELVE, Signal
 from readers_cases import beats_arrays, picture, twelve_arrays, write

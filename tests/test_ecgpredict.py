@@ -21,7 +21,7 @@ from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreEr
 from medloupe.export import write_onnx
 from medloupe.modelfile import load
 from medloupe.predict import Predictor
-from medloupe.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor_of
+from medloupe.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor
 
 RATES = (250.0, 360.0, 500.0)
 
@@ -126,8 +126,8 @@ def test_each_kind_of_model_has_its_predictor(trained: object) -> None:
     from medloupe.store import Store
 
     spots = Store.open().get("spots", report=False)
-    assert isinstance(predictor_of(spots), Predictor)
-    assert isinstance(predictor_of(ecgmodels.twelve_model()), EcgPredictor)
+    assert isinstance(predictor(spots), Predictor)
+    assert isinstance(predictor(ecgmodels.twelve_model()), EcgPredictor)
     with pytest.raises(NotAnImageError, match="looks at pictures"):
         spots.predict(ecgmodels.recording(1))
 

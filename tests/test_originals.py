@@ -12,10 +12,11 @@ import pytest
 import generated
 from generated import run
 from medloupe.errors import ColumnError, DataError, UnknownError
-from medloupe.originals import ORIGINALS, find, outline, overview, recognised
+from medloupe.originals import outline
+from medloupe.originals.known import ORIGINALS, find, overview, recognised
 from medloupe.originals.outline import look
-from medloupe.readers import read
 from medloupe.readers.base import ReadOptions
+from medloupe.reading import read
 from medloupe.records import Box, Dataset
 from originals_trees import TREES, picture, pictures
 from readers_cases import CASES, mnist, write

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from medloupe.errors import ColumnError, DataError, UnknownLayoutError
-from medloupe.readers import READERS, read
 from medloupe.readers.base import split_of
+from medloupe.reading import READERS, read
 from medloupe.records import Box, Dataset, Record
 from medloupe.signals import Signal
 from readers_cases import CASES, ECG_CASES, dicom, mnist, picture, write

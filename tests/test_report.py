@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import pytest
 
 from browsing import dumped, needs_chromium
-from medloupe.report import charts, formats, histories, render, rows, words
+from medloupe.report import charts, formats, histories, rows, words
+from medloupe.report.pages import render
 from report_example import EXAMPLES, HOSTILE, binary, metric
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}

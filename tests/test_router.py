@@ -13,7 +13,6 @@ import generated
 import medloupe
 import tiny
 from generated import run
-from medloupe import starter
 from medloupe.backbones import backbone
 from medloupe.errors import StoreError
 from medloupe.everyday import everyday
@@ -22,6 +21,7 @@ from medloupe.novelty import Novelty, sketch
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
 from medloupe.router import EVOKED, NOBODY, Everyday, Router, reason
+from medloupe.starter import shipped
 from medloupe.store import Store
 from test_novelty import LEVELS, embeddings
 from trained import Trained
@@ -115,7 +115,7 @@ def test_the_everyday_head_is_that_of_the_shipped_model() -> None:
     assert set(head.labels) >= EVOKED
     assert everyday("0" * 64) is None
     assert head.weight.nbytes < 3e6
-    whole = starter.load("imagenet").head
+    whole = shipped.load("imagenet").head
     x = np.random.default_rng(0).gamma(0.5, 1, 3584).astype(np.float32)
     ours = head.weight @ x[: head.weight.shape[1]] + head.bias
     assert ours == pytest.approx(whole.logits(x[None])[0], abs=1e-2)

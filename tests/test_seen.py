@@ -14,7 +14,7 @@ from medloupe import seen as seeing
 from medloupe import whereabouts
 from medloupe.errors import DataError
 from medloupe.filecard import read_card
-from medloupe.readers import read
+from medloupe.reading import read
 from medloupe.scanning import scan
 from medloupe.seen import MOST, MOST_BEATS, recalled, remembered, remembers_part, seen, thinned
 from trained import Trained

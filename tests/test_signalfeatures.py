@@ -206,7 +206,7 @@ def test_a_home_that_cannot_be_written(home: Path, small: Backbone):
 def test_beats_by_the_shipped_backbone(home: Path):
     """Beats of one recording differ by their kind, not by the rate that they were stored at."""
     import ecgsets
-    from medloupe.readers import read
+    from medloupe.reading import read
 
     rows = []
     for rate in (250, 360):

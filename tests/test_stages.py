@@ -20,8 +20,8 @@ import tiny
 from medloupe.backbones import backbone
 from medloupe.features import embed
 from medloupe.linearhead import Head
-from medloupe.readers import read
-from medloupe.report import render
+from medloupe.reading import read
+from medloupe.report.pages import render
 from medloupe.runtime import session
 from medloupe.scanning import scan
 from medloupe.stages import TILES, of_report, stage_outputs, stages

@@ -14,7 +14,6 @@ from PIL import Image
 import ecgmodels
 import generated
 from generated import run
-from medloupe import starter
 from medloupe.backbones import ECG_BEATS, ECG_TWELVE
 from medloupe.disturb import CHANGES, workable
 from medloupe.errors import MedloupeError, NotAnImageError, StoreError
@@ -24,6 +23,7 @@ from medloupe.network import Network
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, find_model
 from medloupe.serving.language import CODES, language
+from medloupe.starter import shipped
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -31,7 +31,7 @@ sys.path.insert(0, str(SCRIPTS))
 import checkups_page  # noqa: E402
 from starters import STARTERS  # noqa: E402
 
-CHECKUPS = [name for name in starter.shipped() if name != starter.EVERYDAY]
+CHECKUPS = [name for name in shipped.shipped() if name != shipped.EVERYDAY]
 DEFINED = {s.name: s for s in STARTERS}
 ECGS = [s.name for s in STARTERS if s.kind == "ECG"]
 PICTURES = [name for name in CHECKUPS if name not in ECGS]
@@ -45,26 +45,26 @@ def _all(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
 
 def test_what_is_defined_is_shipped() -> None:
     assert set(CHECKUPS) == set(DEFINED)
-    assert starter.names() == starter.shipped()
+    assert shipped.names() == shipped.shipped()
 
 
 def test_what_is_offered_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_STARTERS", "none")
-    assert starter.names() == ()
+    assert shipped.names() == ()
     with pytest.raises(StoreError, match="no model"):
         find_model("malaria")
     monkeypatch.setenv("MEDLOUPE_STARTERS", "skin, malaria")
-    assert starter.names() == ("malaria", "skin")
+    assert shipped.names() == ("malaria", "skin")
     assert {m.name for m in choosable()} == {"malaria", "skin"}
     monkeypatch.setenv("MEDLOUPE_STARTERS", "skn")
     with pytest.raises(MedloupeError, match="names 'skn'") as e:
-        starter.names()
+        shipped.names()
     assert "skin" in e.value.hint
 
 
 @pytest.mark.parametrize("name", CHECKUPS)
 def test_the_card_says_what_must_be_known(name: str) -> None:
-    model = starter.load(name)
+    model = shipped.load(name)
     card, one = model.card, DEFINED[name]
     assert (card["name"], card["version"], card["title"], card["about"]) == (name, None, one.title, one.about)
     assert card["licence"] == card["data"]["licence"] == one.licence
@@ -90,14 +90,14 @@ def test_every_title_and_label_is_in_words(code: str) -> None:
     words = language(code)
     for name in CHECKUPS:
         assert f"starter.{name}" in words.words
-        for label in starter.load(name).labels:
+        for label in shipped.load(name).labels:
             assert f"label.{name}.{label.casefold()}" in words.words, label
     if code == "en":
         assert {n: words.t(f"starter.{n}") for n in CHECKUPS} == {n: DEFINED[n].title for n in CHECKUPS}
 
 
 def test_the_package_stays_small() -> None:
-    root = Path(starter.__file__).parents[1]
+    root = Path(shipped.__file__).parents[1]
     total = sum(p.stat().st_size for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     assert total <= 30e6
 
@@ -108,7 +108,7 @@ def test_the_page_is_in_step() -> None:
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "starters", "list", "--json").lines
-    assert [line["name"] for line in said] == list(starter.shipped())
+    assert [line["name"] for line in said] == list(shipped.shipped())
     assert all(line["offered"] for line in said)
     assert {line["name"]: line["things"] for line in said}["arrhythmia"] == "beats"
     (skin,) = [line for line in said if line["name"] == "skin"]
@@ -140,13 +140,13 @@ def test_foreign_pictures_are_refused_by_all() -> None:
     for picture in foreign:
         assert auto.predict(picture).refused is not None
     for name in PICTURES:
-        predictor = Predictor(starter.load(name))
+        predictor = Predictor(shipped.load(name))
         assert all(predictor.predict(picture).refused is not None for picture in foreign), name
 
 
 def test_a_cat_without_colour_is_no_chest() -> None:
     cat = bundled("chelsea.png").mean(2).astype(np.uint8)
-    said = Predictor(starter.load("pneumonia")).predict(cat).refused
+    said = Predictor(shipped.load("pneumonia")).predict(cat).refused
     assert said is not None
     assert "pneumonia" in said.reason
 
@@ -157,11 +157,11 @@ def test_own_pictures_are_answered_and_find_their_check_up(real_sets: Path) -> N
     """On pictures that took part in training: no figure, but whole and in the right place."""
     auto = AutoPredictor(choosable())
     of_kind = {s.name: s.kind for s in STARTERS if s.name in PICTURES}
-    network = Network(starter.load("malaria").backbone)
+    network = Network(shipped.load("malaria").backbone)
     for one in (s for s in STARTERS if s.name in PICTURES):
         data = one.read(real_sets)
         records = [r for r in data.records if r.labels][:: max(1, len(data) // 40)][:40]
-        model = starter.load(one.name)
+        model = shipped.load(one.name)
         assert model.novelty is not None
         pixels = np.stack([pixels_of(r.picture, 224) for r in records])
         refused = model.novelty.score(network.see(pixels, maps=False).embedding) > 1
@@ -178,7 +178,7 @@ def test_own_pictures_are_answered_and_find_their_check_up(real_sets: Path) -> N
 def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
     """Of pictures that took part in the contrast: that it holds for others is for benchmarks/refusal.py to say."""
     (one,) = (s for s in STARTERS if s.name == "pneumonia")
-    predictor = Predictor(starter.load("pneumonia"))
+    predictor = Predictor(shipped.load("pneumonia"))
     screen = next(c for c in CHANGES if c.name == "screen")
     records = one.read(real_sets).records[::60][:30]
     refused = [predictor.predict(screen(workable(decode(r.picture)))).refused is not None for r in records]
@@ -186,7 +186,7 @@ def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
 
 
 def test_ecgs_are_answered_beat_by_beat() -> None:
-    model = starter.load("arrhythmia")
+    model = shipped.load("arrhythmia")
     assert model.labels == ("N", "S", "V", "F")
     assert any("rhythms" in limit for limit in model.card["limits"])
     assert (model.card["modality"], model.card["backbone"]["name"]) == ("ecg", ECG_BEATS)
@@ -202,7 +202,7 @@ def test_ecgs_are_answered_beat_by_beat() -> None:
 
 
 def test_twelve_leads_are_answered() -> None:
-    model = starter.load("ecg12")
+    model = shipped.load("ecg12")
     assert model.labels == ("NORM", "MI", "STTC", "CD", "HYP")
     assert any("rhythm is not seen" in limit for limit in model.card["limits"])
     assert (model.card["modality"], model.card["backbone"]["name"]) == ("ecg", ECG_TWELVE)
@@ -215,25 +215,25 @@ def test_twelve_leads_are_answered() -> None:
 
 @pytest.mark.parametrize("name", ECGS)
 def test_the_card_of_an_ecg_check_up_names_its_data(name: str) -> None:
-    card = starter.load(name).card
+    card = shipped.load(name).card
     assert card["licence"] in ("ODC-BY 1.0", "CC BY 4.0")
     assert card["data"]["citation"] == DEFINED[name].citation
     assert card["data"]["patients"] >= 30
     assert any("not" in limit and "trained on" in limit for limit in card["limits"])
     with pytest.raises(MedloupeError, match="sampling rate"):
-        starter.load(name).predict(np.zeros((64, 64, 3), np.uint8))
+        shipped.load(name).predict(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(NotAnImageError, match="looks at pictures"):
-        starter.load("malaria").predict(ecgmodels.standard(1))
+        shipped.load("malaria").predict(ecgmodels.standard(1))
 
 
 def test_one_can_go_on_from_a_check_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tuned = next(name for name in CHECKUPS if starter.load(name).tail is not None)
+    tuned = next(name for name in CHECKUPS if shipped.load(name).tail is not None)
     data = generated.folders(tmp_path / "mine", 8)
     run(capsys, "train", data, "--name", "mine", "--from", tuned, "--json")
     card = find_model("mine").card
     assert any("public pictures" in w["text"] for w in card["warnings"])
     assert card["started_from"]["name"] == tuned
-    assert card["tail"] == starter.load(tuned).card["tail"]
+    assert card["tail"] == shipped.load(tuned).card["tail"]
     assert DEFINED[tuned].licence in card["licence"]
 
 

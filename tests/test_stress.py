@@ -26,7 +26,7 @@ from medloupe.features import embed
 from medloupe.images import load
 from medloupe.linearhead import Head
 from medloupe.model import Model
-from medloupe.report import render, render_stress
+from medloupe.report.pages import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.scanning import scan
 from medloupe.serving import views

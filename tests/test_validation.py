@@ -101,7 +101,7 @@ def test_a_class_that_does_not_occur_here(model: medloupe.Model, tmp_path: Path)
     assert card["metrics"]["auc"]["value"] is None  # nothing to rank against
     sick = next(row for row in card["per_label"] if row["label"] == "sick")
     assert sick["operating_point"]["sensitivity"]["value"] is not None
-    from medloupe.report import render
+    from medloupe.report.pages import render
 
     assert "ward" in render(result.report)
 

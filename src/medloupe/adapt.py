@@ -65,7 +65,7 @@ class Adapted:
     @property
     def page(self) -> str:
         """The HTML page."""
-        from medloupe.report import render_adaptation
+        from medloupe.report.pages import render_adaptation
 
         return render_adaptation(self.model.card, self.curves)
 

@@ -89,7 +89,7 @@ def check(
     from medloupe.backbones import usual
     from medloupe.features import embed
     from medloupe.inputs import with_columns
-    from medloupe.readers import read
+    from medloupe.reading import read
     from medloupe.scanning import scan
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
@@ -117,7 +117,7 @@ def evaluate(
 ) -> None:
     """Judge a model on another site's labelled data."""
     from medloupe import console
-    from medloupe.readers import read
+    from medloupe.reading import read
     from medloupe.resolve import find_model
     from medloupe.validation import validate
 
@@ -126,7 +126,7 @@ def evaluate(
     with console.progress() as say:
         validation = validate(loaded, dataset, progress=lambda d, t: say("embedding", d, t))
     if report:
-        from medloupe.report import render
+        from medloupe.report.pages import render
 
         _write(report, render(validation.report))
     if json:

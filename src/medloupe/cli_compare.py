@@ -29,7 +29,7 @@ def compare(
     found = compare_runs(a, b)
     if out:
         from medloupe.files import write_atomically
-        from medloupe.report import render_comparison
+        from medloupe.report.pages import render_comparison
 
         try:
             write_atomically(out, render_comparison(found).encode("utf-8", "backslashreplace"))

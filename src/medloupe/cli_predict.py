@@ -35,7 +35,7 @@ def predict(
 ) -> None:
     """What a model sees in images or ECGs."""
     from medloupe import console
-    from medloupe.predictors import AnyPredictor, ecg_models, predictor_of
+    from medloupe.predictors import AnyPredictor, ecg_models, predictor
     from medloupe.resolve import AUTO, choosable, elsewhere, find_model
     from medloupe.settings import threads
 
@@ -55,8 +55,8 @@ def predict(
             raise typer.BadParameter(f"{named.name} looks at pictures, which have no rate.", param_hint="--rate")
         beside = _beside(named, given or [], table, paths)
         alike = elsewhere(named.backbone.sha256)
-        predictor = predictor_of(named, network_threads=network_threads, looks_like=alike, rate=rate)
-        answers = predictor.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
+        asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
+        answers = asked.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
     failed = done = 0
     for path, answer in answers:
         done += 1

@@ -14,10 +14,11 @@ starters_app = typer.Typer(help="The check-ups that come with the package.", no_
 @starters_app.command("list")
 def starters_list(json: Json = False, home: Home = None) -> None:
     """All of them, with what they tell apart, how well, and on whose data."""
-    from medloupe import console, starter
+    from medloupe import console
+    from medloupe.starter import shipped
 
-    offered = set(starter.names())
-    for name in starter.shipped():
+    offered = set(shipped.names())
+    for name in shipped.shipped():
         entry = _entry(name, offered)
         if json:
             console.print_json(entry)
@@ -38,9 +39,9 @@ def starters_list(json: Json = False, home: Home = None) -> None:
 
 
 def _entry(name: str, offered: set[str]) -> dict[str, Any]:
-    from medloupe import starter
+    from medloupe.starter import shipped
 
-    card = starter.load(name).card
+    card = shipped.load(name).card
     auc = (card.get("metrics") or {}).get("auc")
     return {
         "name": name,

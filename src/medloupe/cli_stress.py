@@ -34,7 +34,7 @@ def stress(
 ) -> None:
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
     from medloupe import console
-    from medloupe.readers import read
+    from medloupe.reading import read
     from medloupe.resolve import find_model
     from medloupe.stress import stress as run
 
@@ -46,7 +46,7 @@ def stress(
         found = run(loaded, dataset, images=images, seed=seed, progress=say)
     if report:
         from medloupe.files import write_atomically
-        from medloupe.report import render_stress
+        from medloupe.report.pages import render_stress
 
         try:
             write_atomically(report, render_stress(found.as_json(), found.pictures).encode("utf-8", "backslashreplace"))

@@ -71,7 +71,7 @@ def train(
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
     from medloupe import console
     from medloupe.options import HOW
-    from medloupe.readers import read
+    from medloupe.reading import read
     from medloupe.resolve import find_model
     from medloupe.store import Store
     from medloupe.training import summary

@@ -18,6 +18,7 @@ import math
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,12 @@ def write_onnx(
         with contextlib.suppress(OSError):  # the folder may be what is missing
             temporary.unlink()
     return apart
+
+
+def save(model: Model, path: str | Path) -> Model:
+    """Write one self-contained ONNX file, checked for parity; return the model pointing to it. Raises as write_onnx."""
+    write_onnx(model, Path(path))
+    return replace(model, onnx=Path(path))
 
 
 def build(model: Model) -> ModelProto:

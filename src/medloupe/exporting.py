@@ -109,7 +109,7 @@ def _eight_bit(
         )
     from medloupe import whereabouts
     from medloupe.compress import compress
-    from medloupe.readers import read
+    from medloupe.reading import read
     from medloupe.store import Store
 
     if model.version is None or "head" not in model.card:

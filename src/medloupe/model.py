@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import medloupe  # its face finds what answers and what writes by name, when asked: nothing below imports upwards
 from medloupe.errors import NotAnImageError
 from medloupe.linearhead import Head
 
@@ -70,19 +71,11 @@ class Model:
         given: what is known beside it, by the names of the model's inputs. Raises ImageError when the image cannot be
         read, ClinicalError when a value cannot.
         """
-        if self.backbone.card.modality == "ecg":
-            from medloupe.ecgpredict import EcgPredictor
-
-            return EcgPredictor(self).predict(image, given, heatmap=heatmap)
-        if not isinstance(image, (str, Path, np.ndarray)):
+        if self.backbone.card.modality != "ecg" and not isinstance(image, (str, Path, np.ndarray)):
             raise NotAnImageError(f"{self.name} looks at pictures; an ECG was given.", "Ask a model of ECGs.")
-        from medloupe.predict import Predictor
-
-        return Predictor(self).predict(image, given, heatmap=heatmap)
+        answering: Any = medloupe.predictor(self)
+        return answering.predict(image, given, heatmap=heatmap)
 
     def save(self, path: str | Path) -> Model:
         """Write one self-contained ONNX file, checked for parity; returns the model pointing to it."""
-        from medloupe.export import write_onnx
-
-        write_onnx(self, Path(path))
-        return replace(self, onnx=Path(path))
+        return medloupe.save(self, path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _START_BYTES = 64 * 1024
 
 
-def predictor_of(
+def predictor(
     model: Model,
     *,
     network_threads: int | None = None,
@@ -95,13 +95,13 @@ class EcgAuto:
 
 def ecg_models() -> list[Model]:
     """The models of ECGs in production or shipped. Raises StoreError when there is none."""
-    from medloupe import starter
+    from medloupe.starter import shipped
     from medloupe.store import Store
 
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [starter.load(name) for name in starter.names() if name not in stored]
+    models += [shipped.load(name) for name in shipped.names() if name not in stored]
     able = [m for m in models if m.backbone.card.modality == "ecg"]
     if not able:
         raise StoreError(

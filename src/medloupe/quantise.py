@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.calibrate import Seen, observe
-from medloupe.nodes import attributes
+from medloupe.nodes import attributes, constants
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

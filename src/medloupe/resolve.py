@@ -27,14 +27,14 @@ def find_model(reference: str) -> Model:
         return load(Path(reference))
     if reference == AUTO:
         raise StoreError(f"{AUTO!r} chooses a model for each image; it is none itself.", "`medloupe models list`")
-    from medloupe import starter
     from medloupe.names import parse_reference
+    from medloupe.starter import shipped
     from medloupe.store import Store
 
     name, version = parse_reference(reference)
     store = Store.open()
-    if version is None and name in starter.names() and not store.has(name):
-        return starter.load(name)
+    if version is None and name in shipped.names() and not store.has(name):
+        return shipped.load(name)
     return store.get(name, version)
 
 
@@ -44,14 +44,14 @@ def choosable() -> list[Model]:
 
     Raises StoreError when there is none.
     """
-    from medloupe import starter
     from medloupe.backbones import backbone
+    from medloupe.starter import shipped
     from medloupe.store import Store
 
     store, usual = Store.open(), backbone().sha256
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [starter.load(name) for name in starter.names() if name not in (*stored, starter.EVERYDAY)]
+    models += [shipped.load(name) for name in shipped.names() if name not in (*stored, shipped.EVERYDAY)]
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"

@@ -149,7 +149,7 @@ class _Writer:
     def __call__(self, folder: Path, model: Model) -> None:
         from medloupe.export import write_onnx
         from medloupe.features import fitted
-        from medloupe.report import render
+        from medloupe.report.pages import render
 
         step = max(1, len(self.records) // CHECKED)
         seen = np.stack([fitted(record, model.backbone) for record in self.records[::step][:CHECKED]])

@@ -45,7 +45,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 def again(folder: Path, called: str) -> Dataset:
     """The data set of a version, read as it was for training. called: the model, for messages. Raises DataError."""
-    from medloupe.readers import read as read_data
+    from medloupe.reading import read as read_data
 
     said = read(folder)
     if said is None:

@@ -9,9 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from medloupe import starter
 from medloupe.errors import MedloupeError, UnknownError, did_you_mean
 from medloupe.serving.checkup import CheckUp
+from medloupe.starter import shipped
 from medloupe.store import Store
 
 _SHIPPED = (None, "")  # the mark of a model of the package
@@ -50,7 +50,7 @@ class Catalog:
 
     def all(self) -> list[CheckUp]:
         """Those in production, by title; everyday objects last."""
-        return sorted(self._now.values(), key=lambda c: (c.name == starter.EVERYDAY, c.title.lower()))
+        return sorted(self._now.values(), key=lambda c: (c.name == shipped.EVERYDAY, c.title.lower()))
 
     def get(self, name: str, version: int | None = None) -> CheckUp:
         """The version in production, or another one. Raises StoreError when there is none."""
@@ -71,7 +71,7 @@ class Catalog:
                 return False
             made: dict[str, CheckUp] = {}
             broken: dict[str, str] = {}
-            for name, mark in {**dict.fromkeys(starter.names(), _SHIPPED), **marks}.items():
+            for name, mark in {**dict.fromkeys(shipped.names(), _SHIPPED), **marks}.items():
                 if name in self._now and self._loaded.get(name) == mark:
                     made[name] = self._now[name]
                     continue
@@ -93,8 +93,8 @@ class Catalog:
     def load(self, name: str, version: int | None) -> CheckUp:
         """A version from the store, or a model of the package, with its network open. Raises StoreError."""
         if version is None:
-            checkup = CheckUp.of(starter.load(name))
-            starter.load.cache_clear()  # what is needed of them is in the check-ups now
+            checkup = CheckUp.of(shipped.load(name))
+            shipped.load.cache_clear()  # what is needed of them is in the check-ups now
         else:
             checkup = self._chosen(name, version)
         self._warm(checkup)

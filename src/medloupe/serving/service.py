@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medloupe import settings, starter
+from medloupe import settings
 from medloupe.decoding import DecoderPool
 from medloupe.ecgparts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
@@ -32,6 +32,7 @@ from medloupe.serving.checkup import CheckUp
 from medloupe.serving.journal import Journal, without_values
 from medloupe.serving.precisions import Precisions
 from medloupe.serving.priority import give_way
+from medloupe.starter import shipped
 from medloupe.store import Store
 from medloupe.tables import now
 
@@ -153,8 +154,8 @@ class Service:
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
         """The evaluation passport, by default of the version in production. Raises UnknownError."""
         if not self.store.has(name):
-            if version is None and name in starter.names():
-                return starter.load(name).card
+            if version is None and name in shipped.names():
+                return shipped.load(name).card
             raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
         return self.store.get(name, version, report=False).card
 
