@@ -19,7 +19,7 @@ from medloupe.runtime import run, session
 from medloupe.samples import generated_images
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(TESTS / "support"))
 
 import tiny  # noqa: E402
 
@@ -33,7 +33,7 @@ def main() -> None:
         write_onnx(tiny.model(Path(folder)), path)
     (probabilities,) = run(session(path), ["probabilities"], generated_images(tiny.SIZE))
     answers = {
-        "images": f"medloupe.modelfile.generated_images({tiny.SIZE})",
+        "images": f"medloupe.samples.generated_images({tiny.SIZE})",
         "labels": list(load(path).labels),
         "probabilities": [[round(float(p), 7) for p in row] for row in probabilities],
     }

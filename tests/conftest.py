@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from places import DATA
+
 # The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
 # fixtures: a trained model, servers, databases
 pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets"]
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

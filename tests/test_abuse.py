@@ -18,8 +18,8 @@ from burden import burden, settled
 from live import Live, running
 from medloupe.serving.intake import MAX_BODY, MAX_SAID
 from medloupe.serving.server import MAX_HEAD
-from test_hostile import at_work, unharmed
 from trained import Trained
+from unharmed import at_work, unharmed
 
 PREDICT = f"/api/v1/models/{drills.NAME}/predict"
 INFER = f"/v2/models/{drills.NAME}/infer"

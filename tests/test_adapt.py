@@ -29,8 +29,8 @@ from medloupe.scanning import scan
 from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate
+from parsing import parsed, visible
 from synthetic import of_records
-from test_report import parsed, visible
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]

@@ -17,6 +17,7 @@ from PIL import Image
 
 from generated import Ran, folders, run, save, table, tissue
 from readers_cases import dicom, picture, write
+from remains import leftovers
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]
@@ -342,11 +343,6 @@ def test_a_disk_that_fills_up(most: int, where: str, trained: Trained, home: Pat
 
 def _largest(folder: Path) -> int:
     return max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def leftovers(home: Path) -> list[str]:
-    """Temporary files and folders that nobody owns."""
-    return [str(p) for p in home.rglob("*") if p.name.startswith(".") or ".tmp" in p.name or p.name.endswith(".part")]
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from generated import table, tissue
 from medloupe.filecard import read_card
 from medloupe.labels import positive
 from medloupe.seen import seen
+from places import ROOT
 from trained import Trained
 
-DOCUMENTED = (Path(__file__).parents[1] / "docs" / "card.md").read_text("utf-8")
+DOCUMENTED = (ROOT / "docs" / "card.md").read_text("utf-8")
 
 
 @pytest.fixture

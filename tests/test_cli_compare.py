@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import generated
+from evident import judged
 from generated import run
-from test_production import judged
-from test_report import parsed, visible
-from test_store import Store, made
+from medloupe.store import Store
+from parsing import parsed, visible
+from storing import made
 
 Capture = pytest.CaptureFixture[str]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import generated
+from evident import judged
 from generated import run
-from test_production import judged
-from test_store import Store, made, write_files
+from medloupe.store import Store
+from storing import made, write_files
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from browsing import dumped, needs_chromium
+from evident import changed, evidence, judged
 from medloupe.comparing import Contrast, contrast
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
@@ -20,11 +21,9 @@ from medloupe.report.comparison import differences
 from medloupe.report.pages import render_comparison
 from medloupe.runs import compare_runs
 from medloupe.store import Store
+from parsing import parsed, visible
 from report_example import HOSTILE, seven_classes
-from test_production import judged
-from test_promotion import changed, evidence
-from test_report import parsed, visible
-from test_store import made, write_files
+from storing import made, write_files
 
 RUNS = ("lungs@1", "lungs@2")
 

@@ -35,7 +35,7 @@ from medloupe.store import Store
 from medloupe.tails import split_off
 from medloupe.tails import write as write_tail
 from medloupe.tuned import untouched
-from test_tails import tuned as other_weights
+from othertails import tuned as other_weights
 from trained import Trained
 
 

@@ -26,6 +26,7 @@ from medloupe.scanning import scan
 from medloupe.store import Store
 from medloupe.validation import validate
 from medloupe.windows import window
+from places import ROOT
 from readers_cases import CASES, ECG_CASES
 
 SHIPPED = [card.name for card in BACKBONES.values() if card.file]
@@ -124,7 +125,7 @@ def test_every_backbone_says_where_it_comes_from_and_what_it_gives(card: Backbon
     assert card.input_size >= 32
     assert sum(card.levels) == card.dimension
     assert bool(card.file) != bool(card.weights and card.extra), "either shipped, or made from an extra"
-    pyproject = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
     assert card.extra is None or f"\n{card.extra} = [" in pyproject
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from embedded import LEVELS, embeddings
 from medloupe.contrast import MOST, Contrast
 from medloupe.fitcontrast import fit_contrast
 from medloupe.novelty import Novelty, sketch
-from test_novelty import LEVELS, embeddings
 
 
 def changed(x: np.ndarray, seed: int) -> np.ndarray:

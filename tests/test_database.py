@@ -14,7 +14,7 @@ from medloupe.errors import StoreError
 from medloupe.store import Store
 from medloupe.tables import AuditRow, Base, ModelRow, PredictionRow, UserRow, VersionRow, now
 from postgres import PASSWORD, Server
-from test_store import assert_nothing_else, assert_whole, made, start, write_files
+from storing import assert_nothing_else, assert_whole, made, start, write_files
 from trained import Trained
 
 
@@ -86,7 +86,8 @@ def test_several_processes_begin_at_once(times: int, database: str, tmp_path: Pa
     code = """
         import sys
         from pathlib import Path
-        from test_store import Store, made, write_files
+        from medloupe.store import Store
+        from storing import made, write_files
         store = Store(Path(sys.argv[1]))
         print(store.add(made(Path(sys.argv[2]), seed=int(sys.argv[3])), write_files=write_files).version)
         store.list(), store.production()

@@ -19,14 +19,14 @@ import pytest
 from PIL import Image
 
 import hostile
+from dicoms import bundled, dicom
 from medloupe import images
 from medloupe.decodeprocess import DecodeProcess
 from medloupe.decodeworker import READY, REQUEST
 from medloupe.decoding import MAX_SIDE, DecoderPool
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, NotAnImageError, UnreadableImageError
 from mutations import mutations
-from test_dicom import bundled, dicom
-from test_images import encode, gradient, inflating_png, photo
+from pictures import encode, gradient, inflating_png, photo
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits are POSIX")
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")

@@ -39,9 +39,9 @@ from medloupe.serving.server import DRAIN, FINISH
 from medloupe.serving.service import Service
 from medloupe.store import Store
 from medloupe.tables import now
+from places import ROOT
 from trained import Trained
 
-ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 ADMIN = Person(None, "ada", "admin")
 

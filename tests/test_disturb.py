@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ import synthetic
 from medloupe import disturb, images
 from medloupe.disturb import CHANGES, Change
 from medloupe.errors import UnreadableImageError
+from places import ROOT
 
 every = pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.name)
 BY_NAME = {c.name: c for c in CHANGES}
@@ -72,7 +72,7 @@ def test_pictures_of_sixteen_bits(change: Change) -> None:
 def test_names_and_words(change: Change) -> None:
     assert change.words.endswith(".") and change.title and change.name == change.name.lower()
     assert [c.name for c in CHANGES].count(change.name) == 1
-    documented = Path(__file__).resolve().parents[1] / "docs" / "stress.md"
+    documented = ROOT / "docs" / "stress.md"
     assert f"`{change.name}`" in documented.read_text("utf-8")
 
 

@@ -27,9 +27,9 @@ from medloupe.errors import SignalError
 from medloupe.serving import ecg, ecgkept
 from medloupe.serving.checkup import CheckUp
 from medloupe.windows import beats
+from places import ROOT
 
 TWO, WHOLE = ecgmodels.recording(201), ecgmodels.standard(202, blocked=True)
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def png() -> bytes:

@@ -24,7 +24,7 @@ from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.runtime import run, session
-from test_tails import tuned
+from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
 

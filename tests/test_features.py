@@ -23,9 +23,10 @@ from medloupe.images import load
 from medloupe.records import Record
 from medloupe.runtime import session
 from medloupe.scanning import content, digest_of, scan
+from places import TESTS
 from synthetic import folder, of_files, of_records, scene
 
-WORKER = Path(__file__).with_name("feature_worker.py")
+WORKER = TESTS / "support" / "feature_worker.py"
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import generated
 import medloupe
 from trained import Trained
 
-
 STUB = Path(medloupe.__file__ or "").with_suffix(".pyi")
 HOMES = {  # public name -> module that defines it, as the stub says
     alias.name: f"medloupe.{node.module}"

@@ -12,9 +12,9 @@ import httpx
 import onnx
 import pytest
 
+import badmodels as files
 import drills
 import hostile
-import test_modelfile as files
 import tiny
 from burden import burden, settled
 from live import Live, running
@@ -22,35 +22,11 @@ from medloupe.export import write_onnx
 from medloupe.serving.intake import MAX_BODY
 from mutations import mutations
 from trained import Trained
+from unharmed import unharmed
 
 MOST_MIB = 150
 MOST_SECONDS = 2.0  # of processors; other programs do not count
 PREDICT = f"/api/v1/models/{drills.NAME}/predict"
-
-
-@pytest.fixture(scope="module")
-def server(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server of its own, which has answered once."""
-    home = tmp_path_factory.mktemp("hostile") / "home"
-    shutil.copytree(_trained.home, home)
-    with running(home) as live:
-        for _ in range(4):
-            assert live.ask(drills.NAME, drills.picture()).status_code == 200
-        yield live
-
-
-def at_work(server: Live) -> dict[str, float]:
-    """The gauges of /metrics that must be back at 0."""
-    lines = httpx.get(server.url + "/metrics").text.splitlines()
-    told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    return {key: float(told[key]) for key in ("medloupe_requests_at_work", "medloupe_upload_bytes")}
-
-
-def unharmed(server: Live) -> None:
-    """It answers, holds nothing of what was asked, and has not stumbled."""
-    assert server.ask(drills.NAME, drills.picture()).status_code == 200
-    assert set(at_work(server).values()) == {0}
-    assert [line["traceback"] for line in server.lines() if "traceback" in line] == []
 
 
 def helps(answer: httpx.Response) -> bool:
@@ -205,3 +181,14 @@ def test_many_model_files_at_once_are_read_one_by_one(server: Live, valid: bytes
     with burden(server.process.pid) as together, ThreadPoolExecutor(5) as crowd:
         assert list(crowd.map(sent, range(1, 6))) == [201] * 5
     assert together.mib < 2 * alone.mib
+
+
+@pytest.fixture(scope="module")
+def server(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server of its own, which has answered once."""
+    home = tmp_path_factory.mktemp("hostile") / "home"
+    shutil.copytree(_trained.home, home)
+    with running(home) as live:
+        for _ in range(4):
+            assert live.ask(drills.NAME, drills.picture()).status_code == 200
+        yield live

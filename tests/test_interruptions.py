@@ -17,7 +17,7 @@ from medloupe.backbones import backbone
 from medloupe.features import open_cache
 from medloupe.filecard import read_card
 from medloupe.store import Store
-from test_bad_input import leftovers
+from remains import leftovers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent")
 

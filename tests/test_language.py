@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medloupe.serving.language import CODES, Language, choose, language
+from places import ROOT
 
-SERVING = Path(__file__).resolve().parents[1] / "src" / "medloupe" / "serving"
+SERVING = ROOT / "src" / "medloupe" / "serving"
 EN, FR = language("en"), language("fr")
 
 

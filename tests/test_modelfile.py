@@ -19,13 +19,35 @@ from onnx import TensorProto, helper, numpy_helper
 import several
 import tiny
 import tinyecg
+from badmodels import (
+    Change,
+    changed,
+    conditional,
+    constant_bomb,
+    custom_domain,
+    custom_operator,
+    cycle,
+    external_attribute,
+    external_initialiser,
+    function,
+    huge_claim,
+    many_nodes,
+    negative_claim,
+    no_nodes,
+    not_a_number,
+    overflowing_claim,
+    slow_product,
+    tile_bomb,
+    weight,
+    wrong_type,
+)
 from medloupe import export, filecard, graphcheck, modelfile
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.runtime import run, session
 from medloupe.samples import generated, generated_images
+from places import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden" / "tiny-v1.onnx"
-Change = Callable[[onnx.ModelProto], object]
+GOLDEN_FILE = GOLDEN / "tiny-v1.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +62,13 @@ def written(path: Path, data: bytes) -> Path:
     return path
 
 
-def changed(data: bytes, change: Change) -> bytes:
-    graph = onnx.ModelProto.FromString(data)
-    change(graph)
-    return graph.SerializeToString()
-
-
 # ---------------------------------------------------------------------- sound files
 
 
 def test_golden_file_still_answers_the_same() -> None:
-    recorded = json.loads(GOLDEN.with_suffix(".json").read_text(encoding="utf-8"))
-    model = modelfile.load(GOLDEN)
-    (p,) = run(session(GOLDEN), ["probabilities"], generated_images(tiny.SIZE))
+    recorded = json.loads(GOLDEN_FILE.with_suffix(".json").read_text(encoding="utf-8"))
+    model = modelfile.load(GOLDEN_FILE)
+    (p,) = run(session(GOLDEN_FILE), ["probabilities"], generated_images(tiny.SIZE))
     assert list(model.labels) == recorded["labels"]
     np.testing.assert_allclose(p, recorded["probabilities"], atol=1e-5)
 
@@ -84,11 +100,11 @@ def test_card_alone_needs_neither_onnx_nor_onnxruntime() -> None:
     script = f"""
         import sys
         from medloupe.modelfile import read_card
-        assert read_card({str(GOLDEN)!r})["name"] == "tiny"
+        assert read_card({str(GOLDEN_FILE)!r})["name"] == "tiny"
         assert not {{"onnx", "onnxruntime"}} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
-    assert modelfile.read_card(GOLDEN) == modelfile.load(GOLDEN).card
+    assert modelfile.read_card(GOLDEN_FILE) == modelfile.load(GOLDEN_FILE).card
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -171,38 +187,6 @@ def test_broken_off_anywhere(tmp_path: Path, valid: bytes) -> None:
 # ----------------------------------------------------------------- hostile graphs
 
 
-def weight(graph: onnx.ModelProto, name: str) -> TensorProto:
-    return next(t for t in graph.graph.initializer if t.name == name)
-
-
-def external(tensor: TensorProto) -> None:
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../etc/passwd")
-
-
-def external_initialiser(graph: onnx.ModelProto) -> None:
-    external(weight(graph, "head.weight"))
-
-
-def external_attribute(graph: onnx.ModelProto) -> None:
-    node = helper.make_node("Constant", [], ["spare"], value=numpy_helper.from_array(np.zeros(3, np.float32), "c"))
-    external(node.attribute[0].t)
-    graph.graph.node.insert(0, node)
-
-
-def branch(then: onnx.NodeProto) -> onnx.GraphProto:
-    return helper.make_graph([then], "b", [], [helper.make_tensor_value_info(then.output[0], 1, [1])])
-
-
-def conditional(graph: onnx.ModelProto) -> None:
-    hidden = helper.make_node("Constant", [], ["x"], value=numpy_helper.from_array(np.zeros(1, np.float32), "c"))
-    external(hidden.attribute[0].t)
-    node = helper.make_node("If", ["flag"], ["spare"], then_branch=branch(hidden), else_branch=branch(hidden))
-    graph.graph.initializer.append(numpy_helper.from_array(np.array(True), "flag"))
-    graph.graph.node.append(node)
-
-
 def loop(graph: onnx.ModelProto) -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"])],
@@ -213,33 +197,8 @@ def loop(graph: onnx.ModelProto) -> None:
     graph.graph.node.append(helper.make_node("Loop", ["", "yes"], [], body=body))
 
 
-def custom_operator(graph: onnx.ModelProto) -> None:
-    graph.graph.node[1].domain = "com.evil"
-
-
-def custom_domain(graph: onnx.ModelProto) -> None:
-    graph.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-
-
-def function(graph: onnx.ModelProto) -> None:
-    relu = helper.make_node("Relu", ["x"], ["y"])
-    graph.functions.append(helper.make_function("", "Mine", ["x"], ["y"], [relu], list(graph.opset_import)))
-
-
 def training(graph: onnx.ModelProto) -> None:
     graph.training_info.add()
-
-
-def huge_claim(graph: onnx.ModelProto) -> None:
-    weight(graph, "w1_f16").dims[:] = [2**31, 2**31, 4, 4]
-
-
-def negative_claim(graph: onnx.ModelProto) -> None:
-    weight(graph, "w1_f16").dims[:] = [-4, -3, 4, 4]
-
-
-def overflowing_claim(graph: onnx.ModelProto) -> None:
-    weight(graph, "w1_f16").dims[:] = [2**32, 2**32, 4, 3]  # 0 in 64 bits
 
 
 def texts(graph: onnx.ModelProto) -> None:
@@ -250,23 +209,9 @@ def sparse(graph: onnx.ModelProto) -> None:
     graph.graph.sparse_initializer.add(dims=[10**9])
 
 
-def many_nodes(graph: onnx.ModelProto) -> None:
-    graph.graph.node.extend([onnx.NodeProto()] * 250_000)
-
-
-def constant_bomb(graph: onnx.ModelProto) -> None:
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([2**10, 2**10, 2**10]), "big"))
-    graph.graph.node.append(helper.make_node("ConstantOfShape", ["big"], ["bomb"]))
-
-
 def many_constants(graph: onnx.ModelProto) -> None:
     graph.graph.initializer.append(numpy_helper.from_array(np.array([2**20]), "big"))
     graph.graph.node.extend(helper.make_node("ConstantOfShape", ["big"], [f"bomb{i}"]) for i in range(50))
-
-
-def tile_bomb(graph: onnx.ModelProto) -> None:
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([1, 2**20, 1, 1]), "times"))
-    graph.graph.node.append(helper.make_node("Tile", ["map", "times"], ["bomb"]))
 
 
 def expand_bomb(graph: onnx.ModelProto) -> None:
@@ -278,17 +223,6 @@ def wide_chain(graph: onnx.ModelProto) -> None:
     graph.graph.initializer.append(numpy_helper.from_array(np.array([1, 2**17, 1, 1]), "times"))
     graph.graph.node.append(helper.make_node("Tile", ["map", "times"], ["t0"]))
     graph.graph.node.extend(helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"]) for i in range(40))
-
-
-def slow_product(graph: onnx.ModelProto) -> None:
-    """A square of 4000 by itself, eight times over: 8 * 6.4e10 multiplications from a few bytes."""
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 1, 1000]), "times"))
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 1000, 1]), "more"))
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first"))
-    graph.graph.node.append(helper.make_node("Gather", ["map", "first"], ["one"], axis=1))
-    graph.graph.node.append(helper.make_node("Tile", ["one", "times"], ["wide"]))
-    graph.graph.node.append(helper.make_node("Tile", ["wide", "more"], ["square"]))
-    graph.graph.node.extend(helper.make_node("MatMul", ["square", "square"], [f"product{i}"]) for i in range(8))
 
 
 def slow_pools(graph: onnx.ModelProto) -> None:
@@ -343,10 +277,6 @@ def test_harmful_graphs_are_refused_quickly(tmp_path: Path, valid: bytes, change
     assert time.perf_counter() - started < 2
 
 
-def cycle(graph: onnx.ModelProto) -> None:
-    graph.graph.node[3].input[0] = "map"
-
-
 def unsorted(graph: onnx.ModelProto) -> None:
     nodes = list(graph.graph.node)
     del graph.graph.node[:]
@@ -372,18 +302,6 @@ def stored_input(graph: onnx.ModelProto) -> None:
 
 def unknown_standard(graph: onnx.ModelProto) -> None:
     graph.opset_import[0].version = 9999
-
-
-def wrong_type(graph: onnx.ModelProto) -> None:
-    graph.graph.node[0].attribute[0].i = TensorProto.DOUBLE
-
-
-def no_nodes(graph: onnx.ModelProto) -> None:
-    del graph.graph.node[:]
-
-
-def not_a_number(graph: onnx.ModelProto) -> None:
-    weight(graph, "head.bias").raw_data = np.full(4, np.nan, np.float32).tobytes()
 
 
 def overflow(graph: onnx.ModelProto) -> None:
@@ -600,7 +518,7 @@ FUZZ = """
 
 def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FUZZ), str(GOLDEN), str(tmp_path / "m.onnx")],
+        [sys.executable, "-c", textwrap.dedent(FUZZ), str(GOLDEN_FILE), str(tmp_path / "m.onnx")],
         capture_output=True,
         text=True,
         timeout=120,

@@ -15,7 +15,7 @@ from medloupe.backbone import Backbone
 from medloupe.network import Network, seen
 from medloupe.runtime import run, session
 from medloupe.tails import Tail
-from test_tails import tuned
+from othertails import tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(7)])
 

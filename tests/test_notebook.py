@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "three-steps.ipynb"
+from places import ROOT
+
+NOTEBOOK = ROOT / "docs" / "three-steps.ipynb"
 RUN = """
 import sys, nbformat
 from nbclient import NotebookClient

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import generated
 import medloupe
 import tiny
+from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.backbones import backbone
 from medloupe.errors import NotOurModelError
@@ -29,18 +30,7 @@ from medloupe.predict import Predictor
 from medloupe.store import Store
 from trained import Trained
 
-LEVELS = (400, 200, 300)
 SKETCHED = (0.0912773, -0.0367548, -0.0168150, -0.0938097, -0.0005904, 0.0015982)
-
-
-def embeddings(n: int, seed: int, kind: int = 0, levels: tuple[int, ...] = LEVELS) -> np.ndarray:
-    """As a ReLU network gives them: a pattern of the kind, a few directions in which images differ, and noise."""
-    of_kind = np.random.default_rng(kind)
-    d = sum(levels)
-    pattern, ways = of_kind.gamma(0.5, 1, d), of_kind.normal(0, 0.3, (5, d))
-    rng = np.random.default_rng(1000 + seed)
-    x = pattern + rng.normal(size=(n, 5)) @ ways + rng.normal(0, 0.2, (n, d))
-    return np.maximum(x, 0).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from medloupe.readers.base import ReadOptions
 from medloupe.reading import read
 from medloupe.records import Box, Dataset
 from originals_trees import TREES, picture, pictures
+from places import ROOT
 from readers_cases import CASES, mnist, write
 
 NAMES = [original.name for original in ORIGINALS]
@@ -525,5 +526,5 @@ def test_the_commands_shown_are_commands(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_the_documentation_has_the_table_of_all():
-    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text("utf-8")
+    page = (ROOT / "docs" / "recipes.md").read_text("utf-8")
     assert overview() in page, "put the output of medloupe.originals.overview() into docs/recipes.md"

@@ -34,7 +34,7 @@ from medloupe.readers.base import scan
 from medloupe.rules import Rules
 from medloupe.scanning import digest_of
 from medloupe.store import Store
-from test_tails import tuned
+from othertails import tuned
 from trained import Trained
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,48 +13,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import text
 
+from evident import audited, judged
 from medloupe.database import writing
 from medloupe.errors import PromotionRefusedError, StoreError
 from medloupe.evidence import FILE
-from medloupe.model import Model
 from medloupe.production import Change, before, note
 from medloupe.store import Store
-from medloupe.tables import AuditRow, ModelRow
-from test_promotion import evidence
-from test_store import assert_nothing_else, assert_whole, files, made, run, write_files
+from storing import assert_nothing_else, assert_whole, files, made, run, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
-
-
-@pytest.fixture
-def store(tmp_path: Path, database: str) -> Store:
-    """On SQLite and on PostgreSQL."""
-    return Store(tmp_path / "home")
-
-
-def judged(skill: float, noise: int = 1, n: int = 200) -> Callable[[Path, Model], None]:
-    """Files with evidence of that skill."""
-
-    def write(folder: Path, model: Model) -> None:
-        write_files(folder, model)
-        (folder / FILE).write_bytes(evidence(skill, n, noise=noise).as_bytes())
-
-    return write
 
 
 def add(store: Store, tmp_path: Path, *skills: float, name: str = "lungs") -> None:
     for i, skill in enumerate(skills):
         store.add(made(tmp_path, name, seed=i), write_files=judged(skill, noise=i))
-
-
-def audited(store: Store) -> list[dict[str, Any]]:
-    """The audit log."""
-    with Session(store.engine) as session:
-        rows = session.scalars(select(AuditRow).order_by(AuditRow.id)).all()
-        return [{k: getattr(r, k) for k in ("at", "actor", "action", "object", "request_id", "detail")} for r in rows]
 
 
 # ------------------------------------------------------------------ what answers
@@ -292,8 +265,9 @@ KILLS = """
     from pathlib import Path
     import alembic.command, sqlalchemy.orm
     from medloupe.errors import StoreError
-    from test_production import judged
-    from test_store import Store, made
+    from evident import judged
+    from medloupe.store import Store
+    from storing import made
 
     home, scratch, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     random.seed(1)
@@ -334,7 +308,7 @@ KILLS = """
         check = os.fork()  # another process looks
         if check == 0:
             try:
-                from test_production import assert_consistent
+                from evident import assert_consistent
                 assert_consistent(Store(home), int.from_bytes(acknowledged[-4:], "little"))
             except BaseException:
                 import traceback
@@ -344,18 +318,6 @@ KILLS = """
         if os.waitpid(check, 0)[1]:
             sys.exit(1)
 """
-
-
-def assert_consistent(store: Store, acknowledged: int) -> None:
-    """Rows, history and audit log tell one story, with all that was acknowledged in it, and production answers."""
-    with writing(store.engine) as session:  # a server may still be committing what the killed one sent
-        session.execute(select(ModelRow).with_for_update()).all()
-    history = store.history("lungs")
-    assert len(history) >= acknowledged
-    assert all(b.previous == a.version for a, b in pairwise(history))
-    assert store.production()["lungs"][0] == history[-1].version == store.get("lungs").version
-    noted = [a for a in audited(store) if a["action"] in ("promote", "rollback")]
-    assert [int(a["object"].partition("@")[2]) for a in noted] == [c.version for c in history[1:]]
 
 
 @posix
@@ -398,3 +360,9 @@ def test_json_of_a_change(store: Store, tmp_path: Path) -> None:
     said = json.loads(json.dumps(store.history("lungs")[-1].as_json()))
     assert set(said) == {"at", "kind", "version", "previous", "actor", "forced", "reason", "comparison"}
     assert said["comparison"]["auc"]["low"] <= said["comparison"]["auc"]["difference"]
+
+
+@pytest.fixture
+def store(tmp_path: Path, database: str) -> Store:
+    """On SQLite and on PostgreSQL."""
+    return Store(tmp_path / "home")

@@ -12,46 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medloupe
+from evident import LABELS, changed, evidence
 from medloupe.evidence import FILE, Evidence
 from medloupe.model import Model
 from medloupe.promotion import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
 from medloupe.store import Store
 from trained import Trained
-
-LABELS = ("ill", "well")
-
-
-def evidence(
-    skill: float,
-    n: int = 200,
-    *,
-    seed: int = 0,
-    noise: int = 1,
-    repeats: int = 2,
-    labels: tuple[str, ...] = LABELS,
-    task: str = "multiclass",
-    first: int = 0,
-    groups: np.ndarray | None = None,
-) -> Evidence:
-    """Predictions for n records whose truth depends on seed alone; the greater the skill, the better they rank."""
-    truth = np.random.default_rng(seed).random(first + n)[first:] < 0.4
-    rng = np.random.default_rng([seed, noise])
-    score = skill * truth + rng.normal(size=(repeats, n))
-    p = (1 / (1 + np.exp(-score))).astype(np.float32)
-    both = np.stack([p, 1 - p], 2)
-    return Evidence(
-        labels=labels,
-        task=task,
-        digests=np.arange(first, first + n, dtype=np.uint64),
-        groups=np.arange(n) if groups is None else groups,
-        targets=np.stack([truth, ~truth], 1).astype(np.float32),
-        probabilities=both,
-        announced=(both > 0.5).mean(0, dtype=np.float32),
-    )
-
-
-def changed(e: Evidence, **fields: Any) -> Evidence:
-    return Evidence(**{name: fields.get(name, getattr(e, name)) for name in Evidence.__dataclass_fields__})
 
 
 def held(candidate: Evidence | None, production: Evidence | None, **more: Any) -> Comparison:

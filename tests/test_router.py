@@ -12,6 +12,7 @@ import pytest
 import generated
 import medloupe
 import tiny
+from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.backbones import backbone
 from medloupe.errors import StoreError
@@ -23,7 +24,6 @@ from medloupe.resolve import choosable, elsewhere
 from medloupe.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.starter import shipped
 from medloupe.store import Store
-from test_novelty import LEVELS, embeddings
 from trained import Trained
 
 

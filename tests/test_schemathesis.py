@@ -21,8 +21,8 @@ from schemathesis.specs.openapi.checks import (
 
 import drills
 from live import Live, running
-from test_hostile import unharmed
 from trained import Trained
+from unharmed import unharmed
 
 HEALTH = ("/healthz", "/readyz", "/v2/health/ready")
 

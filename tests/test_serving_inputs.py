@@ -22,7 +22,7 @@ from medloupe.predict import Predictor
 from medloupe.serving import inputs
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language
-from test_web import ask, browser, png, token
+from visiting import ask, browser, png, token
 
 EN, FR = language("en"), language("fr")
 PATH = "/checkups/several"

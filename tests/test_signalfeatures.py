@@ -19,8 +19,7 @@ from medloupe.errors import DataError, StoreError, UnreadableImageError
 from medloupe.features import Features, embed, fitted
 from medloupe.network import Network
 from medloupe.records import Dataset, Record
-from medloupe.scanning import scan
-from medloupe.signalfeatures import digest_of
+from medloupe.scanning import digest_of_ecg, scan
 from medloupe.signals import Signal
 
 LEADS = tinyecg.LEADS
@@ -172,28 +171,28 @@ def test_a_digest_tells_samples_rate_and_leads():
         replace(one, samples=one.samples.astype(np.float64)),
         replace(one, samples=np.ascontiguousarray(one.samples.T), leads=("",) * one.samples.shape[1]),
     ]
-    digests = {digest_of(Record(id="x", signal=s)) for s in (one, *others)}
+    digests = {digest_of_ecg(Record(id="x", signal=s)) for s in (one, *others)}
     assert len(digests) == 6
-    assert digest_of(Record(id="y", signal=replace(one, source="elsewhere"))) in digests
+    assert digest_of_ecg(Record(id="y", signal=replace(one, source="elsewhere"))) in digests
     strided = replace(one, samples=np.repeat(one.samples, 2, 1)[:, ::2])
-    assert digest_of(Record(id="z", signal=strided)) == digest_of(Record(id="z", signal=one))
+    assert digest_of_ecg(Record(id="z", signal=strided)) == digest_of_ecg(Record(id="z", signal=one))
 
 
 def test_a_digest_of_a_recording_is_of_all_its_files(tmp_path: Path):
     path = ecgwriters.wfdb_record(signal(1), tmp_path, "r1").rename(tmp_path / "r[1].hea")
-    before = digest_of(Record(id="r", signal=path))
+    before = digest_of_ecg(Record(id="r", signal=path))
     renamed = tmp_path / "copy"
     renamed.mkdir()
     for part in tmp_path.glob("r*.*"):
         (renamed / part.name).write_bytes(part.read_bytes())
-    assert digest_of(Record(id="r", signal=renamed / path.name)) == before
+    assert digest_of_ecg(Record(id="r", signal=renamed / path.name)) == before
     (tmp_path / "r[1].txt").write_text("a note that is no part of it")
-    assert digest_of(Record(id="r", signal=path)) == before
+    assert digest_of_ecg(Record(id="r", signal=path)) == before
     samples = tmp_path / "r1.dat"
     samples.write_bytes(samples.read_bytes()[:-2] + b"\1\1")
-    assert digest_of(Record(id="r", signal=path)) != before
+    assert digest_of_ecg(Record(id="r", signal=path)) != before
     with pytest.raises(UnreadableImageError, match="r has no ECG"):
-        digest_of(Record(id="r"))
+        digest_of_ecg(Record(id="r"))
 
 
 def test_a_home_that_cannot_be_written(home: Path, small: Backbone):

@@ -24,8 +24,9 @@ from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, find_model
 from medloupe.serving.language import CODES, language
 from medloupe.starter import shipped
+from places import ROOT
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 import checkups_page  # noqa: E402

@@ -22,7 +22,7 @@ from medloupe.records import Dataset
 from medloupe.seen import seen
 from medloupe.store import Store
 from medloupe.validation import validate
-from test_tails import tuned
+from othertails import tuned
 
 
 def write_only_onnx(folder: Path, model: Model) -> None:

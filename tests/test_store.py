@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,75 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import several
-from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import REVISION
 from medloupe.errors import StoreError
-from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.names import check_name, parse_reference
 from medloupe.store import Store
 from medloupe.tails import Tail
+from storing import BACKBONE, assert_nothing_else, assert_whole, files, made, run, start, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
-BACKBONE = b"not really a network" * 500  # the store never opens it
-
-
-def write_files(folder: Path, model: Model) -> None:
-    (folder / "report.html").write_text(f"<p>{model.name} {model.version}: größer</p>", "utf-8")
-    (folder / "model.onnx").write_bytes(b"onnx" * 200)
-
-
-def made(folder: Path, name: str = "lungs", seed: int = 0, **card: Any) -> Model:
-    """A model on a backbone file in folder; each seed has another head."""
-    path = folder / "tiny.onnx"
-    if not path.exists():
-        path.write_bytes(BACKBONE)
-    rng = np.random.default_rng(seed)
-    entry = {"name": "tiny", "source": "tests", "licence": "CC0", "input_size": 8, "dimension": 4}
-    lists = {"levels": [4], "places": [1, 1], "cut": [1, 1, 1]}
-    backbone = BackboneCard(**entry, **{k: tuple(v) for k, v in lists.items()})  # pyright: ignore
-    head = Head(
-        weight=rng.normal(size=(2, 4)).astype(np.float32), bias=rng.normal(size=2).astype(np.float32), task="multiclass"
-    )
-    whole = {"name": name, "task": "multiclass", "labels": ["no", "yes"], "backbone": {**entry, **lists}, **card}
-    sha256 = hashlib.sha256(BACKBONE).hexdigest()
-    return Model(backbone=Backbone(card=backbone, path=path, sha256=sha256), head=head, card=whole)
-
-
-def files(home: Path) -> set[str]:
-    """What lies in the store besides the database and the lock."""
-    kept = (p for top in ("blobs", "models") for p in (home / top).rglob("*") if p.is_file())
-    return {p.relative_to(home).as_posix() for p in kept}
-
-
-def assert_whole(store: Store) -> int:
-    """Every listed version loads completely; how many there are."""
-    versions = store.list()
-    for v in versions:
-        model = store.get(v.name, v.version)
-        folder = store.folder(v.name, v.version)
-        assert hashlib.sha256(model.backbone.path.read_bytes()).hexdigest() == model.backbone.sha256
-        assert model.version == v.version and model.head.weight.shape == (2, 4)
-        assert model.report == f"<p>{v.name} {v.version}: größer</p>"
-        assert (folder / "model.onnx").stat().st_size == 800
-    return len(versions)
-
-
-def assert_nothing_else(store: Store) -> None:
-    """No file but those of the listed versions."""
-    versions = store.list()
-    expected = {f"models/{v.name}/{v.version}/{f}" for v in versions for f in ("report.html", "model.onnx")}
-    found = files(store.home)
-    assert {f for f in found if f.startswith("models/")} == expected
-    blobs = {f for f in found if f.startswith("blobs/")}
-    assert len(blobs) <= len(versions) + 1
-    assert all(hashlib.sha256((store.home / b).read_bytes()).hexdigest() == b[6:].replace("/", "") for b in blobs)
-
-
-@pytest.fixture
-def store(tmp_path: Path, database: str) -> Store:
-    """On SQLite and on PostgreSQL."""
-    return Store(tmp_path / "home")
 
 
 @pytest.fixture
@@ -461,7 +400,8 @@ def test_a_really_full_disk_leaves_nothing(store: Store, tmp_path: Path):
         import resource, signal, sys
         from pathlib import Path
         from medloupe.errors import StoreError
-        from test_store import Store, made, write_files
+        from medloupe.store import Store
+        from storing import made, write_files
 
         def large(folder, model):
             write_files(folder, model)
@@ -493,35 +433,13 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path):
 # ---------------------------------------------------------------- several processes
 
 
-def start(code: str, *arguments: Path | str | int) -> subprocess.Popen[str]:
-    """A Python process that can import this module."""
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
-    )
-
-
-def run(code: str, *arguments: Path | str | int) -> subprocess.CompletedProcess[str]:
-    process = start(code, *arguments)
-    try:
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == 0, err
-    return subprocess.CompletedProcess(process.args, 0, out, err)
-
-
 def test_two_processes_may_add_to_one_name_at_once(store: Store, tmp_path: Path):
     """From nothing: they also make the database at once."""
     code = """
         import sys
         from pathlib import Path
-        from test_store import Store, made, write_files
+        from medloupe.store import Store
+        from storing import made, write_files
         home, scratch, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
         print([Store(home).add(made(scratch, seed=seed + i), write_files=write_files).version for i in range(8)])
     """
@@ -555,7 +473,8 @@ DRIVER = """
     import os, random, shutil, signal, sys, time
     from pathlib import Path
     import alembic.command, alembic.autogenerate, psycopg, sqlalchemy.orm  # once, before the forks
-    from test_store import Store, made, write_files
+    from medloupe.store import Store
+    from storing import made, write_files
 
     home, scratch, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     made(scratch)
@@ -618,7 +537,7 @@ DRIVER = """
         check = os.fork()  # another process looks: each version listed after each kill is whole
         if check == 0:
             try:
-                from test_store import assert_nothing_else, assert_whole
+                from storing import assert_nothing_else, assert_whole
                 store = Store(home)
                 assert_whole(store)
                 if how == "step":
@@ -665,7 +584,8 @@ def test_a_killed_writer_frees_the_lock(store: Store, tmp_path: Path):
     code = """
         import sys, time
         from pathlib import Path
-        from test_store import Store, made
+        from medloupe.store import Store
+        from storing import made
         def hang(folder, model):
             print("inside", flush=True)
             time.sleep(600)
@@ -679,3 +599,9 @@ def test_a_killed_writer_frees_the_lock(store: Store, tmp_path: Path):
     assert store.add(made(tmp_path), write_files=write_files).version == 1
     assert time.monotonic() - begun < 10
     assert_nothing_else(store)
+
+
+@pytest.fixture
+def store(tmp_path: Path, database: str) -> Store:
+    """On SQLite and on PostgreSQL."""
+    return Store(tmp_path / "home")

@@ -34,7 +34,7 @@ from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language
 from medloupe.store import Store
 from medloupe.stress import Stressed, as_card, stress
-from test_report import parsed, visible
+from parsing import parsed, visible
 
 Capture = pytest.CaptureFixture[str]
 EACH = 36

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, helper, numpy_helper
+from onnx import helper
 
 import tunable
 from medloupe import tails
@@ -20,21 +20,9 @@ from medloupe.finetune import trainable
 from medloupe.network import Network
 from medloupe.recipe import Recipe
 from medloupe.runtime import run, session
+from othertails import lower_first, tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(5)])
-
-
-def tuned(tail: ModelProto, seed: int = 0, spread: float = 0.05) -> ModelProto:
-    """The tail with other weights, as training would leave them."""
-    rng = np.random.default_rng(seed)
-    out = ModelProto()
-    out.CopyFrom(tail)
-    for tensor in out.graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        if value.ndim:
-            moved = value * (1 + rng.normal(0, spread, value.shape))
-            tensor.CopyFrom(numpy_helper.from_array(moved.astype(value.dtype), tensor.name))
-    return out
 
 
 def test_where_the_shipped_backbone_divides() -> None:
@@ -109,11 +97,6 @@ def lower_only(nodes: list[Any], weights: dict[str, np.ndarray]) -> None:
     """The map is the pooled stem, twice over."""
     (joined,) = [n for n in nodes if n.op_type == "Concat"]
     joined.input[:] = ["pooled", "pooled"]
-
-
-def lower_first(nodes: list[Any], weights: dict[str, np.ndarray]) -> None:
-    (joined,) = [n for n in nodes if n.op_type == "Concat"]
-    joined.input[:] = ["pooled", "sum"]
 
 
 def past_the_cut(nodes: list[Any], weights: dict[str, np.ndarray]) -> None:

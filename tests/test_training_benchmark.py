@@ -14,9 +14,10 @@ import pytest
 import generated
 from medloupe.backbones import backbone
 from medloupe.runtime import run, session
+from places import ROOT
 from synthetic import radiograph
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 LABELS = ("normal", "sick")
 
 

@@ -22,7 +22,7 @@ from medloupe.scanning import scan
 from medloupe.split import Plan
 from medloupe.tuning import Tuned, key_of, recipe_for, tune, tuned_graph
 from medloupe.views import Symmetry
-from test_tails import tuned as moved
+from othertails import tuned as moved
 
 pytest.importorskip("torch")
 N = 48
@@ -173,7 +173,7 @@ def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_folds")
 def test_a_network_without_a_cut_of_its_own_can_be_tuned_whole(home: Path, tmp_path: Path) -> None:
-    from test_tails import lower_first
+    from othertails import lower_first
 
     network = tunable.backbone(tmp_path / "odd", lower_first)
     features = tunable.features(network, N)

@@ -17,42 +17,13 @@ import pytest
 
 import tunable
 from medloupe import tuningjobs
-from medloupe.cuts import cuts
 from medloupe.errors import FinetuneError
-from medloupe.recipe import Recipe
-from medloupe.tails import upper
-from medloupe.tuningjobs import Done, Inputs, Job, run
-from medloupe.views import Symmetry
+from medloupe.tuningjobs import Done, run
+from places import TESTS
+from tuningwork import LONG, LONGER, QUICK, ROWS, N, job, prepared
 
 pytest.importorskip("torch")
 posix = pytest.mark.skipif(os.name == "nt", reason="needs signals")
-STILL = Symmetry(mirror=False, turn=False)
-N = 24
-ROWS, CHECKED = np.arange(16), np.arange(16, N)
-QUICK = Recipe(epochs=2, batch=8, views=2)
-LONG = Recipe(epochs=40, batch=8, views=2, patience=999)
-LONGER = replace(LONG, epochs=150)  # one must not have ended when the other begins
-
-
-def prepared(folder: Path) -> dict[str, Any]:
-    """Arguments of `run` but the jobs; a home must be in force."""
-    network = tunable.backbone(folder / "backbone")
-    features = tunable.features(network, N)
-    cached = cuts(features, network, STILL, 2)
-    assert upper(tunable.graph()).width == tunable.UPPER
-    inputs = Inputs(
-        backbone=network.path,
-        start=None,
-        files=cached.files,
-        shape=cached.maps[0].shape,
-        embeddings=np.ascontiguousarray(features.embeddings[:, : tunable.UPPER]),
-        symmetry=STILL,
-    )
-    return {"inputs": inputs, "targets": features.data.targets, "task": "multiclass", "folder": folder / "jobs"}
-
-
-def job(name: str = "one", recipe: Recipe = QUICK, **other: Any) -> Job:
-    return Job(**{"name": name, "rows": ROWS, "checked": CHECKED, "recipe": recipe, "seed": 3, **other})
 
 
 @pytest.fixture
@@ -188,7 +159,7 @@ def test_a_killed_training_is_taken_up(given: dict[str, Any]) -> None:
 PARENT = """
     import sys
     from pathlib import Path
-    from test_tuningjobs import LONGER, job, prepared, run
+    from tuningwork import LONGER, job, prepared, run
     run([job("one", LONGER), job("two", LONGER, seed=5)], **prepared(Path(sys.argv[1])))
 """
 
@@ -196,7 +167,7 @@ PARENT = """
 @posix
 @pytest.mark.slow
 def test_when_the_parent_is_killed_the_trainings_end_and_are_taken_up(given: dict[str, Any], tmp_path: Path) -> None:
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join([str(TESTS / "support"), *sys.path])
     environment = {**os.environ, "PYTHONPATH": path}
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path)], env=environment, stderr=subprocess.PIPE

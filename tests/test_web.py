@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import html
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -14,9 +13,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
-import generated
 from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
@@ -30,6 +27,7 @@ from medloupe.serving.errors import as_http
 from medloupe.serving.language import language
 from medloupe.store import Store
 from trained import Trained
+from visiting import ask, browser, png, token
 
 EN, FR = language("en"), language("fr")
 PATHS = (
@@ -44,30 +42,6 @@ PATHS = (
     "/audit",
     "/nope",
 )
-
-
-def png(number: int = 3, sick: bool = True) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(generated.tissue(number, sick)).save(out, "PNG")
-    return out.getvalue()
-
-
-def browser(live: Live, **headers: str) -> httpx.Client:
-    return live.client(headers={"Accept": "text/html,*/*", "Origin": live.url, **headers})
-
-
-def token(page: httpx.Response) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-    assert found, page.text[:500]
-    return found[1]
-
-
-def ask(
-    client: httpx.Client, *pictures: tuple[str, bytes], path: str = "/checkups/spots", **headers: str
-) -> httpx.Response:
-    csrf = token(client.get(path))
-    files = [("image", picture) for picture in pictures]
-    return client.post(path, data={"csrf": csrf}, files=files, headers=headers)
 
 
 @contextmanager

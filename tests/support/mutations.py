@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from test_dicom import bundled, dicom
-from test_images import encode, gradient, photo
+from dicoms import bundled, dicom
+from pictures import encode, gradient, photo
 
 _BUNDLED_DICOM = (
     *("CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "MR_small_RLE.dcm"),

@@ -12,8 +12,8 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGBaseline8Bit
 
-from test_dicom import bundled, deflated_bomb, dicom
-from test_images import encode, gradient, inflating_png, jpeg_claiming, photo, png_chunk
+from dicoms import bundled, deflated_bomb, dicom
+from pictures import encode, gradient, inflating_png, jpeg_claiming, photo, png_chunk
 
 
 class Hostile(NamedTuple):

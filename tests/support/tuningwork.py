@@ -1,0 +1,54 @@
+"""Trainings of a tiny network as jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tunable
+from medloupe.cuts import cuts
+from medloupe.recipe import Recipe
+from medloupe.tails import upper
+from medloupe.tuningjobs import Inputs, Job
+from medloupe.views import Symmetry
+
+STILL = Symmetry(mirror=False, turn=False)
+
+
+N = 24
+
+
+ROWS, CHECKED = np.arange(16), np.arange(16, N)
+
+
+QUICK = Recipe(epochs=2, batch=8, views=2)
+
+
+LONG = Recipe(epochs=40, batch=8, views=2, patience=999)
+
+
+LONGER = replace(LONG, epochs=150)  # one must not have ended when the other begins
+
+
+def prepared(folder: Path) -> dict[str, Any]:
+    """Arguments of `run` but the jobs; a home must be in force."""
+    network = tunable.backbone(folder / "backbone")
+    features = tunable.features(network, N)
+    cached = cuts(features, network, STILL, 2)
+    assert upper(tunable.graph()).width == tunable.UPPER
+    inputs = Inputs(
+        backbone=network.path,
+        start=None,
+        files=cached.files,
+        shape=cached.maps[0].shape,
+        embeddings=np.ascontiguousarray(features.embeddings[:, : tunable.UPPER]),
+        symmetry=STILL,
+    )
+    return {"inputs": inputs, "targets": features.data.targets, "task": "multiclass", "folder": folder / "jobs"}
+
+
+def job(name: str = "one", recipe: Recipe = QUICK, **other: Any) -> Job:
+    return Job(**{"name": name, "rows": ROWS, "checked": CHECKED, "recipe": recipe, "seed": 3, **other})
