@@ -460,7 +460,8 @@ def test_reading_does_not_wait_for_a_writer(store: Store, tmp_path: Path):
 
     def reading(folder: Path, model: Model) -> None:
         write_files(folder, model)
-        fresh = "import sys; from test_store import *; print(len(Store(Path(sys.argv[1])).list()))"
+        listed = "print(len(Store(Path(sys.argv[1])).list()))"
+        fresh = f"import sys; from pathlib import Path; from medloupe.store import Store; {listed}"
         seen.append(run(fresh, store.home).stdout.strip())
         assert store.get("lungs").version == 1
 

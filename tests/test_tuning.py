@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from medloupe.features import Features, embed
 from medloupe.network import Network
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.scanning import scan
+from medloupe.sourcecode import imported_by
 from medloupe.split import Plan
 from medloupe.tuning import Tuned, key_of, recipe_for, tune, tuned_graph
 from medloupe.views import Symmetry
@@ -94,13 +97,16 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
 
 
 def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
-    here, found = Path(tuning.__file__).parent, {"tuningjob"}
-    for name in ("tuningjob", "finetune"):
-        text = (here / f"{name}.py").read_text("utf-8")
-        found |= {*re.findall(r"^ *from medloupe\.(\w+) import", text, re.M)}
-        found |= {*re.findall(r"^ *from medloupe import (\w+)", text, re.M)}
-    assert {"finetune", "objective", "sources"} <= found
-    assert found - {"files"} <= {*tuning._CODE}
+    """What a job has imported once it has trained is what its name was made from."""
+    named = imported_by(tuning.__name__, tuning._RUNS)
+    code = (
+        f"import sys, {tuning._RUNS}, medloupe.finetune; print(*(m for m in sys.modules if m.startswith('medloupe.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {m for m in done.stdout.split() if not hasattr(sys.modules.get(m), "__path__")}
+    assert {"medloupe.finetune", "medloupe.objective", "medloupe.sources"} <= loaded
+    packages = {m for m in loaded if Path(str(find_spec(m).origin)).name == "__init__.py"}
+    assert loaded - packages <= named
 
 
 @pytest.mark.usefixtures("two_folds")

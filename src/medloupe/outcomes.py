@@ -23,10 +23,14 @@ from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.scanning import Scan
 from medloupe.settings import home
+from medloupe.sourcecode import source_digest
 from medloupe.tails import Tail
 from medloupe.version import __version__
 
 METHOD = 2  # raise when the method changes what comes out of the same data
+
+
+_COMPUTES = "medloupe.learning"  # an outcome is named by the code of this and of all that it imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
     def add(*values: object) -> None:
         key.update(repr(values).encode())
 
-    add(METHOD, __version__, _method_source(), network.sha256, options.key, data.task, data.labels, data.name)
+    add(METHOD, __version__, source_digest(_COMPUTES), network.sha256, options.key, data.task, data.labels, data.name)
     add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
     for r in data.records:
         add(
@@ -80,15 +84,6 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
             sorted(r.columns.items()),
         )
     return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
-
-
-def _method_source() -> str:
-    """Hash of the modules that compute an outcome: while medloupe itself is worked on, nothing stale is reused."""
-    folder = Path(__file__).parent
-    key = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        key.update(path.read_bytes())
-    return key.hexdigest()
 
 
 def read_outcome(path: Path) -> Outcome | None:

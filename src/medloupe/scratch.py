@@ -70,7 +70,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     usual = recipe_for(kind, len(rest))
     usual = replace(usual, views=usual.views if options.finetune in ("tail", "auto") else 2)
     seconds = 60 * (options.minutes if options.minutes is not None else MINUTES)
-    key = key_of(features, plan, network, [], None, "scratch", "scratchplan", "fewimages")
+    key = key_of(features, plan, network, [], None, __name__)
     key += f"-{kind}-{usual.views}-{seed}-{seconds:g}"
     folder = home() / "cache" / "scratch" / key
     folder.mkdir(parents=True, exist_ok=True)

@@ -188,7 +188,7 @@ def prepared(
     fold = folds(y[plan.fitting], groups[plan.fitting], count, seed + _APART)
     own, rest = plan.fitting[fold == 0], plan.fitting[fold != 0]
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
-    key = key_of(shared, plan, network, [], options.start, "search", "trials", "head")
+    key = key_of(shared, plan, network, [], options.start, __name__)
     folder = home() / "cache" / "search" / f"{key}-{recipe.kind}-{seed}-{budget:g}"
     kept = folder / "plan.json"  # a resumed search must not measure anew, and then plan other trials
     told = json.loads(kept.read_text()) if kept.exists() else None

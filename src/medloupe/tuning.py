@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from medloupe.features import Features
 from medloupe.files import write_atomically
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.settings import home, threads
+from medloupe.sourcecode import source_digest
 from medloupe.split import Plan, fold_count, folds
 from medloupe.tails import Tail, graph_of, has_upper, joined, upper
 from medloupe.torchgraph import import_torch, randomised
@@ -35,18 +35,7 @@ if TYPE_CHECKING:
 
 FOLDS = 3
 CHECKED = 0.12  # share of a training part's groups that only stops the training
-_CODE = (
-    "cuts",
-    "finetune",
-    "objective",
-    "recipe",
-    "sources",
-    "tails",
-    "torchgraph",
-    "tuning",
-    "tuningjob",
-    "views",
-)  # modules by which a training comes out as it does
+_RUNS = "medloupe.tuningjob"  # in a process of its own
 _TRIED = 3  # batches by which the time is estimated
 
 
@@ -312,11 +301,10 @@ def key_of(
     start: Tail | None,
     *also: str,
 ) -> str:
-    """Named by everything that the trainings depend on, so that nothing stale is taken up. also: more modules of
-    medloupe whose code decides on it."""
+    """Named by everything that the trainings depend on, so that nothing stale is taken up. also: more modules whose
+    code, with all that they import, decides on it."""
     key = hashlib.sha256(backbone.sha256.encode())
-    for name in (*_CODE, *also):
-        key.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    key.update(source_digest(__name__, _RUNS, *also).encode())
     key.update(features.data.task.encode())
     for digest in features.digests:
         key.update(digest)

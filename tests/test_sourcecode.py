@@ -1,0 +1,68 @@
+"""What was computed is named by the code that computed it: by all of it, and by nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medloupe.outcomes import _COMPUTES
+from medloupe.sourcecode import imported_by, source_digest
+from places import ROOT
+
+PRINT = "import sys; from medloupe.sourcecode import source_digest as d; print(d(sys.argv[1]))"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's source, to be changed."""
+    place = tmp_path_factory.mktemp("source")
+    shutil.copytree(ROOT / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__", "*.onnx", "*.npz"))
+    return place / "src"
+
+
+def digest(source: Path, module: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", PRINT, module]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def changes(source: Path, module: str, file: str) -> bool:
+    """Whether one more byte in a file gives an outcome another name."""
+    path = source / "medloupe" / file
+    before, text = digest(source, module), path.read_bytes()
+    try:
+        path.write_bytes(text + b"#")
+        return digest(source, module) != before
+    finally:
+        path.write_bytes(text)
+
+
+def module_file(name: str) -> str:
+    return "/".join(name.split(".")[1:]) + ".py"
+
+
+@pytest.mark.parametrize("name", ["medloupe.solver", "medloupe.metrics", "medloupe.images", "medloupe.records"])
+def test_a_changed_byte_in_what_computes_changes_the_name(copy: Path, name: str) -> None:
+    assert name in imported_by(_COMPUTES)
+    assert changes(copy, _COMPUTES, module_file(name))
+
+
+@pytest.mark.parametrize("name", ["medloupe.cli_users", "medloupe.serving.app", "medloupe.people"])
+def test_a_changed_byte_elsewhere_does_not(copy: Path, name: str) -> None:
+    assert (copy / "medloupe" / module_file(name)).is_file()
+    assert not changes(copy, _COMPUTES, module_file(name))
+
+
+def test_the_same_source_has_the_same_name(copy: Path) -> None:
+    assert digest(copy, _COMPUTES).strip() == source_digest(_COMPUTES)
+
+
+def test_what_is_imported_later_counts_and_what_only_types_need_too() -> None:
+    """`head` is imported inside a function of `tuned`, by way of `search`."""
+    assert {"medloupe.tuned", "medloupe.search", "medloupe.head"} <= imported_by("medloupe.tuned")
+    assert imported_by("medloupe.errors") == {"medloupe.errors"}
