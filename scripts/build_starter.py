@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.backbones import BACKBONES, DEFAULT, STARTER
-from medloupe.files import write_atomically
 from medloupe.lite import build_graph, read_checkpoint
+from medloupe.utils.files import write_atomically
 
 
 def class_names(synsets: Path, lemmas: Path) -> list[str]:

@@ -24,12 +24,12 @@ from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, workable
 from medloupe.features import embed
-from medloupe.files import write_atomically
 from medloupe.fitcontrast import fit_contrast
 from medloupe.images import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
 from medloupe.runtime import run, session
 from medloupe.scanning import scan
+from medloupe.utils.files import write_atomically
 
 KINDS: Mapping[str, str] = {
     "chest_pneumonia": "chest X-ray",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
-from medloupe.arrays import load
 from medloupe.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
 from medloupe.ecgfiles import aami, read_annotations, read_ecg
 from medloupe.signals import Signal, arranged
+from medloupe.utils.arrays import load
 
 RATES = (250, 360, 500)
 

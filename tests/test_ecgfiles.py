@@ -12,11 +12,11 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
-from medloupe import arrays
 from medloupe.ecgfiles import MAX_FILE_BYTES, is_ecg_bytes, is_ecg_name, read_ecg
 from medloupe.errors import ExtraError, ImageError, SignalError
 from medloupe.quality import fault
 from medloupe.signals import TWELVE, Signal
+from medloupe.utils import arrays
 from readers_cases import dicom, picture
 
 LEADS = ("II", "V1", "V5")

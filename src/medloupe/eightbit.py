@@ -16,8 +16,8 @@ import numpy as np
 
 from medloupe.backbone import Backbone
 from medloupe.backbones import STARTER, backbone
-from medloupe.files import write_atomically
 from medloupe.settings import home
+from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -27,7 +27,6 @@ import numpy as np
 from medloupe.cardcheck import card_fault
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
-from medloupe.files import sync_folder
 from medloupe.layout import (
     CLINICAL,
     CLINICAL_WEIGHT,
@@ -49,6 +48,7 @@ from medloupe.model import CARD_FORMAT, Model
 from medloupe.modelfile import check
 from medloupe.samples import generated
 from medloupe.tails import merged
+from medloupe.utils.files import sync_folder
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from medloupe.errors import StoreError
-from medloupe.files import locked
+from medloupe.utils.files import locked
 
 THUMB = 32
 FACTS = np.dtype([("width", "<u4"), ("height", "<u4"), ("bytes", "<u8"), ("thumb", "u1", (THUMB, THUMB, 3))])

@@ -18,11 +18,11 @@ from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageEr
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.images import FITTING, load, load_measured
 from medloupe.network import Network
-from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
 from medloupe.scanning import Scan, content, digest_of
 from medloupe.settings import home
 from medloupe.tails import Tail
+from medloupe.utils.batches import in_batches
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill

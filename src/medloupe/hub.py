@@ -17,8 +17,8 @@ from typing import Any
 
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.errors import BackboneError
-from medloupe.files import write_atomically
 from medloupe.settings import home
+from medloupe.utils.files import write_atomically
 
 PREFIX = "hub:"
 METHOD = 1  # raise when the same folder gives another ONNX file

@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.arraytext import as_text, decoded
 from medloupe.contrast import Contrast
 from medloupe.gaussian import Gaussian
+from medloupe.utils.arraytext import as_text, decoded
 
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
 WIDTH = 512  # sums of the sketch

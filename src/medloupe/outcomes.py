@@ -17,7 +17,6 @@ import numpy as np
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
-from medloupe.files import write_atomically, write_cache
 from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
@@ -25,6 +24,7 @@ from medloupe.scanning import Scan
 from medloupe.settings import home
 from medloupe.sourcecode import source_digest
 from medloupe.tails import Tail
+from medloupe.utils.files import write_atomically, write_cache
 from medloupe.version import __version__
 
 METHOD = 2  # raise when the method changes what comes out of the same data

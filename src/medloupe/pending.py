@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from medloupe.files import write_atomically
+from medloupe.utils.files import write_atomically
 
 
 class Pending:

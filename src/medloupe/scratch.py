@@ -20,7 +20,6 @@ from medloupe.cuts import missing
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.fewimages import DRAWS, SIZES, auc_of, linear, nested, sizes_in
-from medloupe.files import write_atomically
 from medloupe.finetune import parts_at
 from medloupe.head import rankable
 from medloupe.options import Options
@@ -32,6 +31,7 @@ from medloupe.tails import graph_of
 from medloupe.torchgraph import import_torch
 from medloupe.tuning import inputs_of, key_of, probed, recipe_for, seconds_an_image
 from medloupe.tuningjobs import Done, Inputs, Job, at_once, run
+from medloupe.utils.files import write_atomically
 
 MINUTES = 15.0  # where nothing is said
 FOLDS = 3

@@ -18,7 +18,6 @@ import numpy as np
 from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
-from medloupe.files import write_atomically
 from medloupe.metrics import Ranking, average, replicates
 from medloupe.options import Options
 from medloupe.recipe import Recipe
@@ -28,6 +27,7 @@ from medloupe.tails import graph_of
 from medloupe.torchgraph import import_torch
 from medloupe.trials import Ground, Outcome, tried
 from medloupe.tuningjobs import at_once
+from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:
     import optuna

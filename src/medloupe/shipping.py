@@ -26,11 +26,11 @@ from medloupe import tails
 from medloupe.backbone import Backbone
 from medloupe.backbones import BACKBONES, backbone
 from medloupe.errors import BackboneError, StoreError
-from medloupe.files import write_atomically
 from medloupe.model import Model
 from medloupe.parts import head_bytes, read_head
 from medloupe.settings import home
 from medloupe.tails import Tail, graph_of, split_off
+from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto

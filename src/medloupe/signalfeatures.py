@@ -17,9 +17,9 @@ import numpy as np
 
 from medloupe.backbone import Backbone
 from medloupe.errors import DataError, ImageError
-from medloupe.files import write_cache
 from medloupe.records import Dataset, Record
 from medloupe.settings import home
+from medloupe.utils.files import write_cache
 from medloupe.windows import FITTING, window
 
 NO_FACTS = np.dtype([("seconds", "<f4")])

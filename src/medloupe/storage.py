@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from medloupe.blobs import Blobs
 from medloupe.errors import StorageError
-from medloupe.files import locked
 from medloupe.pending import Pending
 from medloupe.settings import setting
+from medloupe.utils.files import locked
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -25,11 +25,11 @@ from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.pipeline import in_batches
 from medloupe.records import Dataset, Record
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.scanning import content
 from medloupe.standins import Judge, Panel, panel
+from medloupe.utils.batches import in_batches
 
 IMAGES = 300
 _BATCH = 8  # pictures a network call

@@ -161,7 +161,7 @@ def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
 
 def write(tail: ModelProto, folder: Path) -> Tail:
     """Keep a tail in a folder, under its hash."""
-    from medloupe.files import write_atomically
+    from medloupe.utils.files import write_atomically
 
     data = tail.SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(data).hexdigest()

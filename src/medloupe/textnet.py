@@ -22,8 +22,8 @@ import numpy as np
 
 from medloupe import hub
 from medloupe.errors import BackboneError, StoreError
-from medloupe.files import write_atomically
 from medloupe.settings import home, setting
+from medloupe.utils.files import write_atomically
 
 MOST_TOKENS = 256  # of a text that are read
 _BATCH = 32

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.arraytext import as_text, of_size
+from medloupe.utils.arraytext import as_text, of_size
 
 DIMENSION = 32
 MOST_DIMENSIONS = 64

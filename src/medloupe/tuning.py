@@ -20,7 +20,6 @@ from medloupe.budget import Taken, given_up, trainings_within, views_within
 from medloupe.cuts import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
-from medloupe.files import write_atomically
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.settings import home, threads
 from medloupe.sourcecode import source_digest
@@ -28,6 +27,7 @@ from medloupe.split import Plan, fold_count, folds
 from medloupe.tails import Tail, graph_of, has_upper, joined, upper
 from medloupe.torchgraph import import_torch, randomised
 from medloupe.tuningjobs import SHARES, Done, Inputs, Job, at_once, run
+from medloupe.utils.files import write_atomically
 from medloupe.views import PROBED, Symmetry, centre, changes, symmetry
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from medloupe.errors import FinetuneError
-from medloupe.files import locked, write_atomically
 from medloupe.recipe import Recipe
 from medloupe.settings import threads
+from medloupe.utils.files import locked, write_atomically
 from medloupe.views import Symmetry
 
 SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from medloupe.errors import DataError
-from medloupe.files import write_atomically
 from medloupe.records import Dataset
 from medloupe.scanning import Scan, scan
 from medloupe.seen import most, seen, thinned
+from medloupe.utils.files import write_atomically
 
 FILE = "data.json"
 OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read takes besides the path

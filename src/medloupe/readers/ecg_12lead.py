@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.arrays import load
 from medloupe.ecgchannels import MAX_LEADS
 from medloupe.errors import DataError
 from medloupe.readers import ecg_beats, ecgnpz
@@ -16,6 +15,7 @@ from medloupe.readers.base import ReadOptions
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split, Task
 from medloupe.signals import Signal, lead_name
+from medloupe.utils.arrays import load
 
 _TEST_FOLDS = (9, 10)
 _FOLDS = 10

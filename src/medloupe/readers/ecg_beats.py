@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.arrays import load
 from medloupe.beats import BEAT, RHYTHM, rhythm_of, typical
 from medloupe.errors import DataError
 from medloupe.readers import ecgnpz
@@ -16,6 +15,7 @@ from medloupe.readers.base import ReadOptions
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split
 from medloupe.signals import Signal
+from medloupe.utils.arrays import load
 
 BEFORE, AFTER = 0.25, 166 / 360
 """Seconds of a beat's signal before and after its R peak, as de Chazal's beats are cut here."""

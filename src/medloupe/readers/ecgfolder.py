@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import arrays, ecgcsv, headers
+from medloupe import ecgcsv, headers
 from medloupe.beats import BEAT, RHYTHM, cut, preferred, rhythm
 from medloupe.ecgfiles import aami, read_annotations, read_ecg
 from medloupe.errors import DataError, SignalError
@@ -29,6 +29,7 @@ from medloupe.readers.locate import Locator
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record
 from medloupe.signals import Signal, cleaned
+from medloupe.utils import arrays
 
 """Of a recording's leads the one that beats are cut from: the first that is there."""
 _START_BYTES = 64 * 1024

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.arrays import names
 from medloupe.errors import DataError
 from medloupe.readers.base import ReadOptions, existing, hidden, merged, scan
 from medloupe.readers.folders import UNUSED
+from medloupe.utils.arrays import names
 
 NOT_AN_ECG = "not an ECG"
 OTHER_ECG = "another ECG file, not read"

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.arrays import load
 from medloupe.errors import DataError
 from medloupe.readers.base import ReadOptions, hidden, merged, scan
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split, Task
+from medloupe.utils.arrays import load
 
 _SPLITS: tuple[Split, ...] = ("test", "train", "val")  # as their ids sort
 _ORGANS = (

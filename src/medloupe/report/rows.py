@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from .formats import bounds, count, decimal, plural, share, value, with_interval
-from .svg import (
+from medloupe.report.formats import bounds, count, decimal, plural, share, value, with_interval
+from medloupe.report.svg import (
     SMALL,
     TEXT,
     Frame,

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, StorageError
-from medloupe.files import locked, sync_folder
 from medloupe.runtime import session_options
+from medloupe.utils.files import locked, sync_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.database import unusable
 from medloupe.errors import StorageError, UnknownError
-from medloupe.files import sync_folder, write_atomically
 from medloupe.tables import FeedbackRow, PredictionRow, now
+from medloupe.utils.files import sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.errors import MedloupeError
-from medloupe.files import write_atomically
 from medloupe.latency import race
 from medloupe.runtime import run
 from medloupe.serving.graphs import machine, open_optimised, optimised
+from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from medloupe.serving.checkup import CheckUp

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medloupe.files import locked, sync_folder, write_atomically
+from medloupe.utils.files import locked, sync_folder, write_atomically
 
 
 def test_writes_and_replaces(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_syncing_a_folder(tmp_path: Path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from medloupe.files import locked
+from medloupe.utils.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

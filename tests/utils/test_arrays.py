@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medloupe.arrays import load, names
 from medloupe.errors import DataError
+from medloupe.utils.arrays import load, names
 
 
 @pytest.fixture

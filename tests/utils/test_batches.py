@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from medloupe.pipeline import in_batches
+from medloupe.utils.batches import in_batches
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Files, arrays and work in threads, of no field."""
