@@ -24,9 +24,9 @@ import onnxruntime
 import medloupe
 from medloupe.errors import CompressionRefusedError
 from medloupe.exporting import export
-from medloupe.latency import race
+from medloupe.graphs.latency import race
+from medloupe.graphs.session import run, session
 from medloupe.resolve import find_model
-from medloupe.runtime import run, session
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -35,10 +35,10 @@ from drills import NAME
 from faults_serving import trained
 from live import Live, running
 from medloupe.export import build
+from medloupe.graphs.optimised import optimised
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.modelfile import load
-from medloupe.serving.graphs import optimised
 from medloupe.store import Store
 
 MIB = 2**20

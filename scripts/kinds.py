@@ -25,9 +25,9 @@ from medloupe.contrast import Contrast
 from medloupe.disturb import CHANGES, workable
 from medloupe.features import embed
 from medloupe.fitcontrast import fit_contrast
+from medloupe.graphs.session import run, session
 from medloupe.images import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
-from medloupe.runtime import run, session
 from medloupe.scanning import scan
 from medloupe.utils.files import write_atomically
 

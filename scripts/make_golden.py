@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from medloupe.export import write_onnx
+from medloupe.graphs.session import run, session
 from medloupe.model import CARD_FORMAT
 from medloupe.modelfile import load
-from medloupe.runtime import run, session
 from medloupe.samples import generated_images
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"

@@ -18,7 +18,7 @@ from ecgsets import Learned
 from medloupe.backbone import NO_CUT, BackboneCard
 from medloupe.backbones import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, backbone, usual
 from medloupe.errors import BackboneError, MedloupeError
-from medloupe.runtime import session
+from medloupe.graphs.session import session
 
 
 @pytest.mark.parametrize("name", BACKBONES)

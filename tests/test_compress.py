@@ -24,10 +24,10 @@ from medloupe.backbones import backbone
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.features import embed
 from medloupe.fidelity import Figures
+from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.runtime import run, session
 from medloupe.scanning import scan
 from medloupe.serving.precisions import key_of
 from medloupe.split import Plan
@@ -415,7 +415,7 @@ def test_a_server_takes_it_up_and_times_it_once(own: Trained) -> None:
 
 
 def test_integer_networks_are_packed_and_float_ones_mapped(own: Trained, tmp_path: Path) -> None:
-    from medloupe.serving.graphs import computes_in_integers, open_optimised, optimised
+    from medloupe.graphs.optimised import computes_in_integers, open_optimised, optimised
 
     eight = eightbit.shipped(backbone())
     assert eight is not None

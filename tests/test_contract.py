@@ -17,11 +17,11 @@ from medloupe import settings
 from medloupe.backbone import BackboneCard
 from medloupe.backbones import BACKBONES, backbone, usual
 from medloupe.features import embed
+from medloupe.graphs.session import session
 from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
 from medloupe.reading import READERS
 from medloupe.rules import Rules
-from medloupe.runtime import session
 from medloupe.scanning import scan
 from medloupe.store import Store
 from medloupe.validation import validate

@@ -17,8 +17,8 @@ from medloupe.backbone import Backbone
 from medloupe.cuts import cuts, fitted_pixels, missing
 from medloupe.errors import StoreError
 from medloupe.features import Features
+from medloupe.graphs.session import run, session
 from medloupe.images import load
-from medloupe.runtime import run, session
 from medloupe.views import Symmetry, view
 
 STILL = Symmetry(mirror=False, turn=False)

@@ -19,11 +19,11 @@ from medloupe import export, modelfile, tails
 from medloupe.backbones import backbone
 from medloupe.compress import half
 from medloupe.errors import BackboneError, ModelFileError, ParityError
+from medloupe.graphs.session import run, session
 from medloupe.layout import OUTPUTS
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.runtime import run, session
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)

@@ -19,9 +19,9 @@ from medloupe import features as module
 from medloupe.backbone import Backbone
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, embed, open_cache
+from medloupe.graphs.session import session
 from medloupe.images import load
 from medloupe.records import Record
-from medloupe.runtime import session
 from medloupe.scanning import content, digest_of, scan
 from places import TESTS
 from synthetic import folder, of_files, of_records, scene

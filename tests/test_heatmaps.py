@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medloupe.backbones import backbone
+from medloupe.graphs.session import session
 from medloupe.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
 from medloupe.linearhead import Head
-from medloupe.runtime import session
 from synthetic import radiograph
 
 

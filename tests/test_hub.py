@@ -21,13 +21,14 @@ import transformers
 import generated
 import medloupe
 from live import running
-from medloupe import graphcheck, hub, hubgraph, tails
+from medloupe import hub, hubgraph, tails
 from medloupe.backbone import Backbone
 from medloupe.backbones import backbone
 from medloupe.errors import BackboneError, FinetuneError
+from medloupe.graphs import check
+from medloupe.graphs.session import run, session
 from medloupe.pixels import pixels
 from medloupe.predict import Predictor
-from medloupe.runtime import run, session
 from medloupe.store import Store
 from medloupe.validation import validate
 
@@ -111,7 +112,7 @@ def test_the_backbone_is_the_network(kind: str, networks: Path) -> None:
 def test_the_file_is_plain_onnx_that_tells_nothing_of_this_machine(kind: str, networks: Path) -> None:
     b = backbone(networks / kind)
     data = b.path.read_bytes()
-    model = graphcheck.parse(data, kind)
+    model = check.parse(data, kind)
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", hubgraph.OPSET)]
     assert [v.name for v in model.graph.input] == ["image"]

@@ -18,8 +18,8 @@ import pytest
 
 from medloupe.backbones import BACKBONES, STARTER, backbone
 from medloupe.errors import ModelFileError
+from medloupe.graphs.session import session
 from medloupe.lite import _same_padding, build_graph, read_checkpoint
-from medloupe.runtime import session
 from synthetic import radiograph
 
 MAGIC = 0x1950A86A20F9469CFC6C

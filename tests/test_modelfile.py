@@ -41,9 +41,10 @@ from badmodels import (
     weight,
     wrong_type,
 )
-from medloupe import export, filecard, graphcheck, modelfile
+from medloupe import export, filecard, modelfile
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
-from medloupe.runtime import run, session
+from medloupe.graphs import check
+from medloupe.graphs.session import run, session
 from medloupe.samples import generated, generated_images
 from places import GOLDEN
 
@@ -350,7 +351,7 @@ def test_broken_graphs_are_refused(tmp_path: Path, valid: bytes, change: Change,
 
 def test_every_listed_operator_exists_in_the_standard() -> None:
     known = {s.name for s in onnx.defs.get_all_schemas() if s.domain == ""}
-    assert known >= graphcheck.OPERATORS
+    assert known >= check.OPERATORS
 
 
 # --------------------------------------------------------------- not one of ours
@@ -488,7 +489,7 @@ FUZZ = """
     import numpy as np
     from medloupe import modelfile
     from medloupe.errors import ModelFileError
-    from medloupe.runtime import run, session
+    from medloupe.graphs.session import run, session
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
@@ -643,5 +644,5 @@ def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
 def test_a_long_recurrence_is_counted_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export.write_onnx(tinyecg.model(tmp_path), tmp_path / "m.onnx")
     steps = tinyecg.PLACES * 3 * tinyecg.D * (4 + tinyecg.D)
-    monkeypatch.setattr(graphcheck, "MAX_WORK", steps)
+    monkeypatch.setattr(check, "MAX_WORK", steps)
     refused(tmp_path / "m.onnx", UnsafeModelError, "multiplications for one image")

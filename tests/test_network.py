@@ -12,8 +12,8 @@ import pytest
 import tunable
 from medloupe import tails
 from medloupe.backbone import Backbone
+from medloupe.graphs.session import run, session
 from medloupe.network import Network, seen
-from medloupe.runtime import run, session
 from medloupe.tails import Tail
 from othertails import tuned
 

@@ -19,10 +19,11 @@ import medloupe
 import several
 import tunable
 from generated import run
-from medloupe import images, predict, runtime, tails
+from medloupe import images, predict, tails
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
 from medloupe.features import open_cache
+from medloupe.graphs import session
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.modelfile import load
@@ -207,7 +208,7 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
     auto = AutoPredictor([model for model, _ in made])
     calls: list[int] = []
     chosen = set()
-    monkeypatch.setattr(predict, "run", lambda *args: calls.append(1) or runtime.run(*args))
+    monkeypatch.setattr(predict, "run", lambda *args: calls.append(1) or session.run(*args))
     for _, images in made:
         for pixels in images[:6]:
             calls.clear()

@@ -14,6 +14,7 @@ import tunable
 from medloupe.errors import FinetuneError
 from medloupe.features import embed
 from medloupe.fewimages import SIZES, auc_of, linear, nested, sizes_in
+from medloupe.graphs.module import import_torch, part, randomised, weights_of
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS
 from medloupe.report.learned import few_images, finetuning
@@ -21,7 +22,6 @@ from medloupe.scanning import scan
 from medloupe.scratch import RANDOM, scratch
 from medloupe.scratchplan import few, outlined
 from medloupe.split import plan
-from medloupe.torchgraph import import_torch, part, randomised, weights_of
 from synthetic import one_hot
 
 

@@ -19,10 +19,10 @@ import generated
 import tiny
 from medloupe.backbones import backbone
 from medloupe.features import embed
+from medloupe.graphs.session import session
 from medloupe.linearhead import Head
 from medloupe.reading import read
 from medloupe.report.pages import render
-from medloupe.runtime import session
 from medloupe.scanning import scan
 from medloupe.stages import TILES, of_report, stage_outputs, stages
 from medloupe.tails import Tail

@@ -17,9 +17,9 @@ from medloupe import tails
 from medloupe.backbones import backbone
 from medloupe.errors import FinetuneError
 from medloupe.finetune import trainable
+from medloupe.graphs.session import run, session
 from medloupe.network import Network
 from medloupe.recipe import Recipe
-from medloupe.runtime import run, session
 from othertails import lower_first, tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(5)])

@@ -13,7 +13,7 @@ import pytest
 
 import generated
 from medloupe.backbones import backbone
-from medloupe.runtime import run, session
+from medloupe.graphs.session import run, session
 from places import ROOT
 from synthetic import radiograph
 

@@ -83,9 +83,9 @@ def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Pat
     """Weights are rounded as the file holds them, and an ONNX session gives the same numbers."""
     from medloupe import tails
     from medloupe.finetune import between
+    from medloupe.graphs.module import with_weights
+    from medloupe.graphs.nodes import constants
     from medloupe.network import Network
-    from medloupe.nodes import constants
-    from medloupe.torchgraph import with_weights
 
     (done,) = run([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
     graph = tails.split_off(tunable.graph())

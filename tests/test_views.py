@@ -11,7 +11,7 @@ from PIL import Image
 
 from medloupe import views
 from medloupe.backbones import backbone
-from medloupe.runtime import run, session
+from medloupe.graphs.session import run, session
 from medloupe.views import LIGHT, TURN, Symmetry, changes, symmetry, view
 
 STILL = Symmetry(mirror=False, turn=False)

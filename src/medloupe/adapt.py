@@ -171,8 +171,8 @@ class _Writer:
 def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model:
     """A model that is one file answers with that file: it is written anew, with the new head in it, and kept so."""
     from medloupe.export import write_onnx
+    from medloupe.graphs.optimised import optimised
     from medloupe.modelfile import load
-    from medloupe.serving.graphs import optimised
 
     with TemporaryDirectory(prefix="medloupe-") as folder:
         file = Path(folder) / "model.onnx"

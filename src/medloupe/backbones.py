@@ -169,7 +169,7 @@ def _made_on_first_use(card: BackboneCard) -> Path:
 
 def _from_file(path: Path) -> Backbone:
     """A backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
-    from medloupe.runtime import session
+    from medloupe.graphs.session import session
 
     if not path.is_file():
         raise BackboneError(f"There is no backbone file {path}.", "Give the path of an existing .onnx file.")

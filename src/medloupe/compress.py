@@ -20,13 +20,13 @@ from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.evaluate import aimed_at, thresholds
 from medloupe.features import Features, embed
 from medloupe.fidelity import Judgement, Task
+from medloupe.graphs.latency import race
+from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.images import load
-from medloupe.latency import race
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.runtime import run, session
 from medloupe.scanning import Scan
 from medloupe.split import Plan, plan
 from medloupe.tails import Tail

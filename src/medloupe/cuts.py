@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.errors import StoreError
+from medloupe.graphs.session import run, session
 from medloupe.images import FITTING, load
-from medloupe.runtime import run, session
 from medloupe.settings import home
 from medloupe.utils.batches import in_batches
 from medloupe.views import LIGHT, TURN, ZOOM, Symmetry, view

@@ -12,12 +12,12 @@ import numpy as np
 from medloupe.ecgfiles import read_ecg
 from medloupe.errors import SignalError
 from medloupe.given import named
+from medloupe.graphs.session import run, session
 from medloupe.network import Network
 from medloupe.predict import Unanswered, in_turn, read_off
 from medloupe.prediction import Prediction, Refusal
 from medloupe.recordings import Looked, find, influences
 from medloupe.rules import Rules
-from medloupe.runtime import run, session
 from medloupe.signals import Signal
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def of_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
     """
     import onnx
 
-    from medloupe.quantise import quantise
+    from medloupe.graphs.quantise import quantise
 
     data = onnx.load(network.path, load_external_data=False)
     return _named(network, *_kept(quantise(data, ({"image": image[None]} for image in images))))
@@ -61,8 +61,8 @@ def of_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
     """
     import onnx
 
-    from medloupe.quantise import quantise
-    from medloupe.runtime import run, session
+    from medloupe.graphs.quantise import quantise
+    from medloupe.graphs.session import run, session
 
     opened = session(eight.path)
     data = onnx.load(tail.path, load_external_data=False)

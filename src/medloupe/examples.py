@@ -14,10 +14,10 @@ from medloupe import heatmaps
 from medloupe.backbone import Backbone
 from medloupe.evaluate import Judged
 from medloupe.features import Features
+from medloupe.graphs.session import run, session
 from medloupe.images import load
 from medloupe.linearhead import Head
 from medloupe.network import Network
-from medloupe.runtime import run, session
 from medloupe.tails import Tail
 
 WRONG, RIGHT = 9, 6

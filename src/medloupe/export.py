@@ -259,8 +259,8 @@ def _backbone_body(model: Model) -> ModelProto:
 
 def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> float:
     """Largest difference between the file and the training path: the backbone's own session and the head in numpy."""
+    from medloupe.graphs.session import run, session
     from medloupe.network import Network
-    from medloupe.runtime import run, session
 
     ours, theirs = session(path), Network(model.backbone, model.tail)
     wanted = ("probabilities", "logits", "heatmap")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe.cardcheck import card_fault
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
+from medloupe.graphs.wire import BYTES, MAX_FIELDS, fields
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import Novelty, of_levels
-from medloupe.wire import BYTES, MAX_FIELDS, fields
 
 if TYPE_CHECKING:
     from medloupe.extras import Extras

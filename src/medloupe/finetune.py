@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe import objective
+from medloupe.graphs.module import import_torch
 from medloupe.recipe import Recipe
-from medloupe.torchgraph import import_torch
 
 if TYPE_CHECKING:
     import torch
@@ -266,7 +266,7 @@ class _Run:
         self.state = _State(**held["state"])
 
     def result(self) -> Trained:
-        from medloupe.torchgraph import weights_of
+        from medloupe.graphs.module import weights_of
 
         self._put(self.best)
         weight = self.head.weight.detach() * self.inverse
@@ -346,7 +346,7 @@ def parts_at(history: list[dict[str, Any]]) -> int | None:
 
 def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
     """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
-    from medloupe.torchgraph import part
+    from medloupe.graphs.module import part
 
     if recipe.kind == "tail":
         at = upper(model)

@@ -275,12 +275,12 @@ def _plain_gathers(graph: GraphProto) -> None:
 
 def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None:
     """The file must pass where models are loaded, and answer as PyTorch does, for one picture and for several."""
-    from medloupe import graphcheck
-    from medloupe.runtime import run, session
+    from medloupe.graphs import check
+    from medloupe.graphs.session import run, session
     from medloupe.samples import generated_images
 
     try:
-        graphcheck.parse(data, called)
+        check.parse(data, called)
         opened = session(data)
         for images in (generated_images(side)[:1], generated_images(side)):
             expected = [t.numpy() for t in module(torch.from_numpy(images))]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from medloupe.graphs.optimised import optimised
 from medloupe.model import Model
 from medloupe.names import check_name
-from medloupe.serving.graphs import optimised
 from medloupe.store import Store
 
 

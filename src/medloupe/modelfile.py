@@ -80,7 +80,7 @@ def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, E
 
     called: the file's name for messages.
     """
-    from medloupe import graphcheck
+    from medloupe.graphs import check as graphcheck
 
     card = card_in(data, called)
     proto = graphcheck.parse(data, called)
@@ -163,7 +163,7 @@ def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any]
     """Runs the file on generated examples and holds its outputs against its own head: as if nothing were known but the
     picture, and with extras."""
     from medloupe.backbone import BackboneCard
-    from medloupe.runtime import run, session
+    from medloupe.graphs.session import run, session
 
     opened = session(data)
     base = BackboneCard.from_json(card["backbone"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medloupe.backbone import Backbone
-from medloupe.runtime import run, run_tail, session
+from medloupe.graphs.session import run, run_tail, session
 from medloupe.tails import Tail, joined
 
 Ask = Callable[[Sequence[str]], list[np.ndarray]]  # outputs by name

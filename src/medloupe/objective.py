@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.torchgraph import import_torch
+from medloupe.graphs.module import import_torch
 
 if TYPE_CHECKING:
     import torch

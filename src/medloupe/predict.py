@@ -14,6 +14,7 @@ import numpy as np
 
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.everyday import everyday
+from medloupe.graphs.session import run, run_tail, session
 from medloupe.images import load
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
@@ -21,7 +22,6 @@ from medloupe.network import Network, seen
 from medloupe.prediction import Influence, Prediction, Refusal
 from medloupe.router import NOBODY, Router, reason
 from medloupe.rules import Rules
-from medloupe.runtime import run, run_tail, session
 from medloupe.settings import threads
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.fewimages import DRAWS, SIZES, auc_of, linear, nested, sizes_in
 from medloupe.finetune import parts_at
+from medloupe.graphs.module import import_torch
 from medloupe.head import rankable
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS, Recipe
@@ -28,7 +29,6 @@ from medloupe.scratchplan import Outline, batch_of, few, given_up, outlined
 from medloupe.settings import home
 from medloupe.split import Plan, fold_count, folds, thinned
 from medloupe.tails import graph_of
-from medloupe.torchgraph import import_torch
 from medloupe.tuning import inputs_of, key_of, probed, recipe_for, seconds_an_image
 from medloupe.tuningjobs import Done, Inputs, Job, at_once, run
 from medloupe.utils.files import write_atomically

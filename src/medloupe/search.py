@@ -18,13 +18,13 @@ import numpy as np
 from medloupe.backbone import Backbone
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
+from medloupe.graphs.module import import_torch
 from medloupe.metrics import Ranking, average, replicates
 from medloupe.options import Options
 from medloupe.recipe import Recipe
 from medloupe.settings import home, threads
 from medloupe.split import Plan, fold_count, folds, thinned
 from medloupe.tails import graph_of
-from medloupe.torchgraph import import_torch
 from medloupe.trials import Ground, Outcome, tried
 from medloupe.tuningjobs import at_once
 from medloupe.utils.files import write_atomically

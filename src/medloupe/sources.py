@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from medloupe.cuts import Cuts
+from medloupe.graphs.module import import_torch
 from medloupe.recipe import Recipe
-from medloupe.torchgraph import import_torch
 from medloupe.views import Symmetry, view
 
 if TYPE_CHECKING:

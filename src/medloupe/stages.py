@@ -22,9 +22,9 @@ from medloupe import heatmaps
 from medloupe.backbone import Backbone
 from medloupe.examples import content_box
 from medloupe.features import Features
+from medloupe.graphs.session import session
 from medloupe.images import load
 from medloupe.linearhead import Head
-from medloupe.runtime import session
 
 if TYPE_CHECKING:
     from medloupe.tails import Tail

@@ -66,7 +66,7 @@ def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
 
 def upper(model: ModelProto) -> Upper:
     """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
-    from medloupe.nodes import constants
+    from medloupe.graphs.nodes import constants
 
     by_output = {o: n for n in model.graph.node for o in n.output}
     made = by_output.get("cut")
@@ -122,7 +122,7 @@ def split_off(model: ModelProto) -> ModelProto:
     """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.nodes import needed
+    from medloupe.graphs.nodes import needed
 
     at = upper(model)
     nodes = needed(model, at.levels, [at.given])

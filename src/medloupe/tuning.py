@@ -20,12 +20,12 @@ from medloupe.budget import Taken, given_up, trainings_within, views_within
 from medloupe.cuts import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
+from medloupe.graphs.module import import_torch, randomised
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.settings import home, threads
 from medloupe.sourcecode import source_digest
 from medloupe.split import Plan, fold_count, folds
 from medloupe.tails import Tail, graph_of, has_upper, joined, upper
-from medloupe.torchgraph import import_torch, randomised
 from medloupe.tuningjobs import SHARES, Done, Inputs, Job, at_once, run
 from medloupe.utils.files import write_atomically
 from medloupe.views import PROBED, Symmetry, centre, changes, symmetry
@@ -169,9 +169,9 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
     import onnx
 
     from medloupe.finetune import between
-    from medloupe.nodes import constants
+    from medloupe.graphs.module import with_weights
+    from medloupe.graphs.nodes import constants
     from medloupe.tails import merged, split_off
-    from medloupe.torchgraph import with_weights
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":
@@ -184,9 +184,9 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
 
 def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> Symmetry:
     """Which changes leave these pictures what they are, asked of some of them, one a group."""
+    from medloupe.graphs.session import run as answer
+    from medloupe.graphs.session import session
     from medloupe.images import load
-    from medloupe.runtime import run as answer
-    from medloupe.runtime import session
 
     rng = np.random.default_rng(seed)
     first = np.unique(groups, return_index=True)[1]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from medloupe.finetune import between, embedded, train, trainable
+from medloupe.graphs.module import as_stored, import_torch, randomised, weights_of
 from medloupe.recipe import Recipe
 from medloupe.sources import source_of
 from medloupe.tails import merged
-from medloupe.torchgraph import as_stored, import_torch, randomised, weights_of
 from medloupe.utils.files import write_atomically
 from medloupe.views import Symmetry
 

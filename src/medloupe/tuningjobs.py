@@ -90,7 +90,7 @@ def run(
 
 def at_once() -> int:
     """How many trainings run side by side: one a core; a GPU takes one after the other. Raises FinetuneError."""
-    from medloupe.torchgraph import import_torch
+    from medloupe.graphs.module import import_torch
 
     return 1 if import_torch().cuda.is_available() else threads()
 

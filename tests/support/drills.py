@@ -189,8 +189,8 @@ def add_versions(home: Path, scratch: Path) -> dict[int, Model]:
     from dataclasses import replace
 
     from medloupe.export import write_onnx
+    from medloupe.graphs.optimised import optimised
     from medloupe.modelfile import load
-    from medloupe.serving.graphs import optimised
 
     store = Store(home)
     first = store.get(NAME, 1)

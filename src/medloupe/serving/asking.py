@@ -18,10 +18,10 @@ from medloupe.decoding import DecoderPool, Preview
 from medloupe.ecgparts import Source
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.everyday import everyday
+from medloupe.graphs.session import run, run_tail
 from medloupe.heatmaps import evidence, overlay
 from medloupe.prediction import Prediction, Refusal
 from medloupe.router import NOBODY, Router, reason
-from medloupe.runtime import run, run_tail
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer as Answer
 from medloupe.serving.beside import NOTHING, Beside, beside

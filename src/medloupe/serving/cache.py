@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError
-from medloupe.serving.graphs import computes_in_integers, open_optimised, optimised
+from medloupe.graphs.optimised import computes_in_integers, open_optimised, optimised
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

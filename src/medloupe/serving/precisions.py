@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.errors import MedloupeError
-from medloupe.latency import race
-from medloupe.runtime import run
-from medloupe.serving.graphs import machine, open_optimised, optimised
+from medloupe.graphs.latency import race
+from medloupe.graphs.optimised import machine, open_optimised, optimised
+from medloupe.graphs.session import run
 from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
     """
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.runtime import session
+    from medloupe.graphs.session import session
 
     names = list(dict.fromkeys(names))
     inputs = {v.name for v in model.graph.input}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, StorageError
-from medloupe.runtime import session_options
+from medloupe.graphs.session import session_options
 from medloupe.utils.files import locked, sync_folder
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _checksum(path: Path) -> str:
 
 def _make(path: Path, folder: Path, stem: str) -> Path:
     temporary = folder / f"{stem}.part"
-    command = [sys.executable, "-P", "-m", "medloupe.serving.graphs", str(path), str(temporary)]
+    command = [sys.executable, "-P", "-m", "medloupe.graphs.optimised", str(path), str(temporary)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode or not temporary.exists():

@@ -10,7 +10,7 @@ import tiny
 import tinyecg
 from medloupe import export
 from medloupe.errors import ModelFileError
-from medloupe.runtime import run, session
+from medloupe.graphs.session import run, session
 
 IMAGES = np.zeros((2, tiny.SIZE, tiny.SIZE, 3), np.uint8)
 
@@ -67,5 +67,5 @@ def test_failure_while_running_is_named_and_quiet(tmp_path: Path, capfd: pytest.
 
 
 def test_importing_it_does_not_import_onnxruntime() -> None:
-    script = "import sys, medloupe.runtime; assert 'onnxruntime' not in sys.modules"
+    script = "import sys, medloupe.graphs.session; assert 'onnxruntime' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

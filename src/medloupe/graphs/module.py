@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import FinetuneError
-from medloupe.nodes import attributes, constants, needed
+from medloupe.graphs.nodes import attributes, constants, needed
 
 if TYPE_CHECKING:
     import torch

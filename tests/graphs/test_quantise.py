@@ -16,12 +16,13 @@ from skimage import data
 
 import tiny
 from generated import tissue
-from medloupe import eightbit, quantise
+from medloupe import eightbit
 from medloupe.backbones import backbone
-from medloupe.calibrate import observe
+from medloupe.graphs import quantise
+from medloupe.graphs.calibrate import observe
+from medloupe.graphs.session import run, session
 from medloupe.images import load
 from medloupe.network import Network
-from medloupe.runtime import run, session
 from medloupe.tails import Tail, split_off, write
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
-from medloupe.wire import count_fields
+from medloupe.graphs.wire import count_fields
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto

@@ -14,11 +14,11 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import tunable
-from medloupe import torchgraph
 from medloupe.backbones import backbone
 from medloupe.errors import FinetuneError
-from medloupe.nodes import constants, needed
-from medloupe.runtime import run, session
+from medloupe.graphs import module as torchgraph
+from medloupe.graphs.nodes import constants, needed
+from medloupe.graphs.session import run, session
 from medloupe.tails import graph_of, upper
 
 torch = pytest.importorskip("torch")

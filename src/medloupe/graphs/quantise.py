@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.calibrate import Seen, observe
-from medloupe.nodes import attributes, constants
+from medloupe.graphs.calibrate import Seen, observe
+from medloupe.graphs.nodes import attributes, constants
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
