@@ -26,7 +26,7 @@ from PIL import Image
 import medloupe
 from medloupe.backbones import backbone
 from medloupe.features import embed
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.scanning import scan
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 import medloupe
 from medloupe.backbones import backbone
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.novelty import Novelty
 from medloupe.router import Router
 from medloupe.starter import shipped

@@ -17,7 +17,7 @@ import numpy as np
 
 from medloupe.backbones import backbone
 from medloupe.eightbit import SHIPPED, of_backbone
-from medloupe.images import load
+from medloupe.imaging.decode import load
 
 EACH = 40  # pictures of each set
 KINDS = (".jpg", ".jpeg", ".png")

@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
-from medloupe import disturb, rephotograph
 from medloupe.audit import audit
 from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
-from medloupe.disturb import CHANGES, workable
 from medloupe.features import embed
 from medloupe.fitcontrast import fit_contrast
 from medloupe.graphs.session import run, session
-from medloupe.images import FITTING, decode, load
+from medloupe.imaging import corruptions, rephotograph
+from medloupe.imaging.corruptions import CHANGES, workable
+from medloupe.imaging.decode import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
 from medloupe.scanning import scan
 from medloupe.utils.files import write_atomically
@@ -101,7 +101,7 @@ def gathered(data: Path, home: Path, names: Sequence[str] = tuple(KINDS)) -> dic
 def _key(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> str:
     """All that sights depend on, in short."""
     made = hashlib.sha256(f"{backbone().sha256} {FITTING} {CHANGED} {[c.name for c in USED]}".encode())
-    for module in (disturb, rephotograph):
+    for module in (corruptions, rephotograph):
         made.update(inspect.getsource(module).encode())
     for picture, group in zip(pictures, groups, strict=True):
         content = picture.tobytes() if isinstance(picture, np.ndarray) else picture.read_bytes()

@@ -417,7 +417,7 @@ def test_a_file_with_a_network_of_its_own(own: Trained, model: Model, tmp_path: 
     path = next((tmp_path / "ward" / "sick").iterdir())
     pixels = medloupe.read(tmp_path / "ward")
     record = next(r for r in pixels.records if r.image == path)
-    from medloupe.images import load as pixels_of
+    from medloupe.imaging.decode import load as pixels_of
 
     seen = Network(loaded.backbone, None).see(pixels_of(record.image, loaded.backbone.card.input_size)[None])
     expected = made.model.head.probabilities(seen.embedding)[0]

@@ -290,7 +290,7 @@ def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> 
         notes=(),
     )
     images = compress._calibration(features, planned, 224, 0, lambda *_: None)
-    allowed = {medloupe.images.load(data.records[i].image, 224).tobytes() for i in fitting}
+    allowed = {medloupe.imaging.decode.load(data.records[i].image, 224).tobytes() for i in fitting}
     assert len(images) == len(fitting) and {i.tobytes() for i in images} <= allowed
 
 
@@ -419,7 +419,7 @@ def test_integer_networks_are_packed_and_float_ones_mapped(own: Trained, tmp_pat
 
     eight = eightbit.shipped(backbone())
     assert eight is not None
-    pixels = medloupe.images.load(generated.tissue(1, True), 224)[None]
+    pixels = medloupe.imaging.decode.load(generated.tissue(1, True), 224)[None]
     for network, integers in ((backbone(), False), (eight, True)):
         copy = optimised(network.path, network.sha256, tmp_path / "graphs")
         assert computes_in_integers(copy) == integers

@@ -18,7 +18,7 @@ from medloupe.cuts import cuts, fitted_pixels, missing
 from medloupe.errors import StoreError
 from medloupe.features import Features
 from medloupe.graphs.session import run, session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.views import Symmetry, view
 
 STILL = Symmetry(mirror=False, turn=False)

@@ -20,7 +20,7 @@ from medloupe.backbone import Backbone
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, embed, open_cache
 from medloupe.graphs.session import session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.records import Record
 from medloupe.scanning import content, digest_of, scan
 from places import TESTS

@@ -237,7 +237,7 @@ def test_it_sees_a_cat_and_a_cup_of_coffee():
     """The published head names scikit-image's photographs: weights, normalisation and colour order are right."""
     from skimage import data
 
-    from medloupe.images import load
+    from medloupe.imaging.decode import load
 
     with np.load(STARTER / "imagenet.npz") as stored:
         weight, bias = stored["weight"].astype(np.float32), stored["bias"]

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 import generated
 from live import Live
-from medloupe.images import fit
+from medloupe.imaging.decode import fit
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ import medloupe
 import several
 import tunable
 from generated import run
-from medloupe import images, predict, tails
+from medloupe import predict, tails
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
 from medloupe.features import open_cache
 from medloupe.graphs import session
+from medloupe.imaging import decode as images
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.modelfile import load

@@ -15,7 +15,7 @@ import several
 import tiny
 from live import Live
 from medloupe.clinical import Column
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
 from medloupe.predict import Predictor

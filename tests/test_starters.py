@@ -15,10 +15,10 @@ import ecgmodels
 import generated
 from generated import run
 from medloupe.backbones import ECG_BEATS, ECG_TWELVE
-from medloupe.disturb import CHANGES, workable
 from medloupe.errors import MedloupeError, NotAnImageError, StoreError
-from medloupe.images import decode
-from medloupe.images import load as pixels_of
+from medloupe.imaging.corruptions import CHANGES, workable
+from medloupe.imaging.decode import decode
+from medloupe.imaging.decode import load as pixels_of
 from medloupe.network import Network
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, find_model

@@ -19,11 +19,11 @@ from generated import run
 from live import running
 from medloupe import metrics, resilience, standins
 from medloupe.contrast import Contrast
-from medloupe.disturb import CHANGES, Change
 from medloupe.errors import DataError
 from medloupe.export import write_onnx
 from medloupe.features import embed
-from medloupe.images import load
+from medloupe.imaging.corruptions import CHANGES, Change
+from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.report.pages import render, render_stress

@@ -12,9 +12,9 @@ import pytest
 
 import generated
 import medloupe
-from medloupe import images
 from medloupe.errors import DataError, StoreError
 from medloupe.filecard import read_card
+from medloupe.imaging import decode
 from medloupe.store import Store
 from medloupe.training import check_trainable, summary
 from trained import Trained
@@ -26,13 +26,13 @@ Count = Callable[[], int]
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Count:
     """How many images were decoded since the last question."""
     seen: list[Any] = []
-    real = images._decode
+    real = decode._decode
 
     def counting(source: Any, min_side: int | None) -> Any:
         seen.append(source)
         return real(source, min_side)
 
-    monkeypatch.setattr(images, "_decode", counting)
+    monkeypatch.setattr(decode, "_decode", counting)
 
     def count() -> int:
         n = len(seen)

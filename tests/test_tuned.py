@@ -143,7 +143,7 @@ def test_heat_maps_add_up_to_the_logits_in_both(made: Made, tmp_path: Path) -> N
     one, two = (m.predict(image, heatmap=True).heatmap for m in (model, file))
     assert one is not None and two is not None
     np.testing.assert_allclose(one, two, atol=1e-3)
-    logits, _ = Predictor(model).run(medloupe.images.load(image, tunable.SIZE)[None])
+    logits, _ = Predictor(model).run(medloupe.imaging.decode.load(image, tunable.SIZE)[None])
     np.testing.assert_allclose(one.mean((1, 2)) + model.head.bias, logits[0], atol=1e-4)
 
 
@@ -159,7 +159,7 @@ def test_foreign_pictures_are_refused_in_both(made: Made, tmp_path: Path) -> Non
         assert refused is not None
         assert "'spots'" in refused.reason
         assert m.predict(images(made)[0]).refused is None
-    pixels = np.stack([medloupe.images.load(p, tunable.SIZE) for p in images(made)])
+    pixels = np.stack([medloupe.imaging.decode.load(p, tunable.SIZE) for p in images(made)])
     shared = Predictor(model)._run(pixels, heatmap=False)[2]
     merged = Predictor(file)._run(pixels, heatmap=False)[2]
     assert shared is not None and merged is not None
@@ -271,7 +271,7 @@ def test_a_model_is_the_start_of_the_next(made: Made, monkeypatch: pytest.Monkey
     assert model.tail.sha256 == start.tail.sha256
     assert model.card["started_from"]["name"] == "spots"
     kept = Store(home).get("others")
-    pixels = medloupe.images.load(images(made)[0], tunable.SIZE)[None]
+    pixels = medloupe.imaging.decode.load(images(made)[0], tunable.SIZE)[None]
     np.testing.assert_allclose(Predictor(kept).run(pixels)[0], Predictor(model).run(pixels)[0], atol=1e-4)
 
 

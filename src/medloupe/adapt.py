@@ -158,7 +158,7 @@ class _Writer:
 
     def __call__(self, folder: Path, model: Model) -> None:
         from medloupe.export import write_onnx
-        from medloupe.images import load
+        from medloupe.imaging.decode import load
 
         size = model.backbone.card.input_size
         pixels = np.stack([load(image, size) for image in self.made.checks])

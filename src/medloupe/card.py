@@ -13,7 +13,7 @@ from medloupe.audit import Audit
 from medloupe.backbone import Backbone
 from medloupe.dates import with_ages
 from medloupe.features import Features
-from medloupe.images import FITTING
+from medloupe.imaging.decode import FITTING
 from medloupe.judging import Verdict
 from medloupe.labels import positive
 from medloupe.model import CARD_FORMAT

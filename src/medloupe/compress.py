@@ -23,7 +23,7 @@ from medloupe.fidelity import Judgement, Task
 from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
 from medloupe.head import Choice
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty

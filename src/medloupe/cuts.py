@@ -22,7 +22,7 @@ import numpy as np
 
 from medloupe.errors import StoreError
 from medloupe.graphs.session import run, session
-from medloupe.images import FITTING, load
+from medloupe.imaging.decode import FITTING, load
 from medloupe.settings import home
 from medloupe.utils.batches import in_batches
 from medloupe.views import LIGHT, TURN, ZOOM, Symmetry, view

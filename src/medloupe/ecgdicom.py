@@ -6,9 +6,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from medloupe import dicom
 from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
 from medloupe.errors import SignalError
+from medloupe.imaging import dicom
 from medloupe.signals import Signal, lead_name
 
 _WAVEFORMS = Tag(0x5400, 0x0100)

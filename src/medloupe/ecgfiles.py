@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import ecgcsv, ecgedf, ecgwfdb, headers
+from medloupe import ecgcsv, ecgedf, ecgwfdb
 from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
 from medloupe.ecgwfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
+from medloupe.imaging import headers
 from medloupe.signals import Signal
 from medloupe.utils.arrays import load
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from medloupe import headers
 from medloupe.errors import SignalError
+from medloupe.imaging import headers
 
 Source = bytes | Mapping[str, bytes]
 """What was sent for one answer: the bytes of a file, or those of a recording's files by name."""

@@ -15,7 +15,7 @@ from medloupe.backbone import Backbone
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.graphs.session import run, session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 from medloupe.network import Network
 from medloupe.tails import Tail

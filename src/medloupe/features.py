@@ -16,7 +16,7 @@ from PIL import Image
 from medloupe.backbone import Backbone
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
-from medloupe.images import FITTING, load, load_measured
+from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.network import Network
 from medloupe.records import Dataset, Record
 from medloupe.scanning import Scan, content, digest_of

@@ -15,7 +15,7 @@ import numpy as np
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail, session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
 from medloupe.network import Network, seen

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medloupe import headers
 from medloupe.errors import StoreError
+from medloupe.imaging import headers
 from medloupe.model import Model
 from medloupe.predict import AutoPredictor, Predictor, Unanswered, in_turn
 from medloupe.prediction import Prediction

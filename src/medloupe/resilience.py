@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from medloupe import metrics
-from medloupe.disturb import Change
+from medloupe.imaging.corruptions import Change
 from medloupe.metrics import Metric, Ranking, Weighted
 
 FIGURES = ("auc", "balanced_accuracy", "sensitivity", "specificity", "ece", "refused")

@@ -23,7 +23,7 @@ from medloupe.backbone import Backbone
 from medloupe.examples import content_box
 from medloupe.features import Features
 from medloupe.graphs.session import session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 
 if TYPE_CHECKING:

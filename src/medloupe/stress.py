@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medloupe import images as pictures
-from medloupe.disturb import CHANGES, Change, workable
 from medloupe.head import rankable
+from medloupe.imaging import decode as pictures
+from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.labels import healthy, positive
 from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric

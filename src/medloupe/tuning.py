@@ -186,7 +186,7 @@ def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int
     """Which changes leave these pictures what they are, asked of some of them, one a group."""
     from medloupe.graphs.session import run as answer
     from medloupe.graphs.session import session
-    from medloupe.images import load
+    from medloupe.imaging.decode import load
 
     rng = np.random.default_rng(seed)
     first = np.unique(groups, return_index=True)[1]

@@ -21,7 +21,7 @@ from medloupe.backbones import backbone
 from medloupe.graphs import quantise
 from medloupe.graphs.calibrate import observe
 from medloupe.graphs.session import run, session
-from medloupe.images import load
+from medloupe.imaging.decode import load
 from medloupe.network import Network
 from medloupe.tails import Tail, split_off, write
 

@@ -286,7 +286,7 @@ def seen() -> dict[str, Any] | None:
     """A generated picture on its way through the shipped backbone."""
     from medloupe.backbones import backbone
     from medloupe.examples import content_box
-    from medloupe.images import load
+    from medloupe.imaging.decode import load
     from medloupe.linearhead import Head
     from medloupe.stages import stages
 

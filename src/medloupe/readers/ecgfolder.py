@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import ecgcsv, headers
+from medloupe import ecgcsv
 from medloupe.beats import BEAT, RHYTHM, cut, preferred, rhythm
 from medloupe.ecgfiles import aami, read_annotations, read_ecg
 from medloupe.errors import DataError, SignalError
+from medloupe.imaging import headers
 from medloupe.readers import ecg_12lead, ecg_beats, ecgnpz, folders, table
 from medloupe.readers.base import (
     LAYOUTS,

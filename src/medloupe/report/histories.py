@@ -9,9 +9,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .charts import WIDTH, log_ticks, outline
-from .formats import bounds, count, known, value, with_interval
-from .svg import SMALL, Frame, decimal_tick, drawing, nice_step, nice_ticks, shorten, tag, text, text_width, title
+from medloupe.report.charts import WIDTH, log_ticks, outline
+from medloupe.report.formats import bounds, count, known, value, with_interval
+from medloupe.report.svg import (
+    SMALL,
+    Frame,
+    decimal_tick,
+    drawing,
+    nice_step,
+    nice_ticks,
+    shorten,
+    tag,
+    text,
+    text_width,
+    title,
+)
 
 SERIES = ("first", "second", "third", "fourth")
 _APART = 14.0  # between the names at the ends of lines

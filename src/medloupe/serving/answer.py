@@ -11,7 +11,7 @@ import numpy as np
 from medloupe.prediction import Prediction
 
 if TYPE_CHECKING:
-    from medloupe.decoding import Preview
+    from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.checkup import CheckUp
 
 

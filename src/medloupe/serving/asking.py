@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.decoding import DecoderPool, Preview
 from medloupe.ecgparts import Source
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail
 from medloupe.heatmaps import evidence, overlay
+from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.prediction import Prediction, Refusal
 from medloupe.router import NOBODY, Router, reason
 from medloupe.serving import ecg

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe import headers
 from medloupe.ecgparts import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
+from medloupe.imaging import headers
 from medloupe.prediction import Prediction, Refusal
 from medloupe.serving import ecgkept
 from medloupe.serving.answer import Answer

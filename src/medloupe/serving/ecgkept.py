@@ -6,9 +6,9 @@ import io
 import zipfile
 from typing import Any
 
-from medloupe import headers
 from medloupe.ecgparts import Source
 from medloupe.errors import SignalError
+from medloupe.imaging import headers
 
 DRAWN_SECONDS = 60
 """Most that is drawn on a page."""

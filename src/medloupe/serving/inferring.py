@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.images import fit
+from medloupe.imaging.decode import fit
 from medloupe.prediction import Prediction
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer

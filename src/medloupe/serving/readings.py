@@ -20,7 +20,7 @@ from medloupe.serving.views import Label, in_words
 
 if TYPE_CHECKING:
     from medloupe import ecgreading
-    from medloupe.decoding import Preview
+    from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.asking import Answer
     from medloupe.serving.checkup import CheckUp
     from medloupe.serving.errors import HttpError

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
-from medloupe.decoding import DecoderPool
 from medloupe.ecgparts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
+from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.person import Person
 from medloupe.serving import ecgkept
 from medloupe.serving.asking import PREVIEW as PREVIEW
@@ -294,7 +294,7 @@ def _end(process: asyncio.subprocess.Process) -> None:
 
 def _kept(answer: Answer, data: Source) -> tuple[str, bytes]:
     """Under what suffix it is kept, and what of it."""
-    from medloupe import headers
+    from medloupe.imaging import headers
 
     if answer.prediction.ecg is not None or not isinstance(data, bytes):
         return ecgkept.kept(data)

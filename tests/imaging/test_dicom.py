@@ -24,8 +24,8 @@ from pydicom.uid import (
 )
 
 from dicoms import RAMP, bundled, deflated, deflated_bomb, dicom
-from medloupe import images, limits
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
+from medloupe.imaging import decode, limits
 from pictures import cost_of, encode, gradient, jpeg_claiming, outcome
 
 
@@ -36,7 +36,7 @@ def jpeg2000(pixels: np.ndarray) -> bytes:
 
 
 def grey(data: bytes) -> np.ndarray:
-    decoded = images.decode(data)
+    decoded = decode.decode(data)
     assert decoded.dtype == np.uint8
     assert (decoded[..., 0] == decoded[..., 2]).all()
     return decoded[..., 0].astype(int)
@@ -59,7 +59,7 @@ def test_8_bit_is_kept() -> None:
 
 
 def test_16_bit_without_window_goes_by_percentiles() -> None:
-    np.testing.assert_array_equal(grey(dicom(RAMP)), images.decode(RAMP)[..., 0])
+    np.testing.assert_array_equal(grey(dicom(RAMP)), decode.decode(RAMP)[..., 0])
     signed = (RAMP.astype(np.int16) - 2000).astype(np.int16)
     np.testing.assert_array_equal(grey(dicom(signed)), grey(dicom(RAMP)))
 
@@ -130,8 +130,8 @@ def test_of_frames_the_first() -> None:
     pixels = gradient(20, 10)[..., 0]
     cine = dicom(pixels, NumberOfFrames=3, PixelData=pixels.tobytes() + bytes(400))
     np.testing.assert_array_equal(grey(cine), pixels)
-    two = images.decode(bundled("SC_rgb_rle_2frame.dcm"))
-    np.testing.assert_array_equal(two, images.decode(bundled("SC_rgb_rle.dcm")))
+    two = decode.decode(bundled("SC_rgb_rle_2frame.dcm"))
+    np.testing.assert_array_equal(two, decode.decode(bundled("SC_rgb_rle.dcm")))
 
 
 def test_many_frames_are_no_reason_to_refuse() -> None:
@@ -140,18 +140,18 @@ def test_many_frames_are_no_reason_to_refuse() -> None:
     frames = 200
     assert pixels.size * frames > limits.MAX_PIXELS
     cine = dicom(pixels, NumberOfFrames=frames, PixelData=bytes(pixels.size * frames))
-    assert images.load(cine, 32).shape == (32, 32, 3)
+    assert decode.load(cine, 32).shape == (32, 32, 3)
 
 
 def test_one_bit_is_black_and_white() -> None:
-    assert set(np.unique(images.decode(bundled("liver_1frame.dcm")))) == {0, 255}
+    assert set(np.unique(decode.decode(bundled("liver_1frame.dcm")))) == {0, 255}
 
 
 def test_colour() -> None:
     pixels = gradient(20, 10)
-    np.testing.assert_array_equal(images.decode(dicom(pixels)), pixels)
+    np.testing.assert_array_equal(decode.decode(dicom(pixels)), pixels)
     planar = dicom(pixels, PlanarConfiguration=1, PixelData=pixels.transpose(2, 0, 1).tobytes())
-    np.testing.assert_array_equal(images.decode(planar), pixels)
+    np.testing.assert_array_equal(decode.decode(planar), pixels)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_colour() -> None:
 def test_colour_agrees_with_pydicom(name: str) -> None:
     ds = pydicom.dcmread(bundled(name))
     expected = ds.pixel_array >> (ds.BitsStored - 8)
-    assert np.abs(images.decode(bundled(name)).astype(int) - expected).max() <= 1  # rounding of YBR
+    assert np.abs(decode.decode(bundled(name)).astype(int) - expected).max() <= 1  # rounding of YBR
 
 
 def test_palette_agrees_with_pydicom() -> None:
@@ -178,24 +178,24 @@ def test_palette_agrees_with_pydicom() -> None:
 
     ds = pydicom.dcmread(bundled("examples_palette.dcm"))
     expected = apply_color_lut(ds.pixel_array, ds)
-    np.testing.assert_array_equal(images.decode(bundled("examples_palette.dcm")), expected >> 8)
+    np.testing.assert_array_equal(decode.decode(bundled("examples_palette.dcm")), expected >> 8)
 
 
 def test_one_image_in_every_encoding_is_the_same() -> None:
-    expected = images.decode(bundled("MR_small.dcm"))
+    expected = decode.decode(bundled("MR_small.dcm"))
     assert expected.std() > 20
     others = ("implicit", "bigendian", "expb", "padded", "RLE", "jp2klossless", "jpeg_ls_lossless")
     for other in others:
         if other.startswith("j"):
             pytest.importorskip("pylibjpeg")
-        np.testing.assert_array_equal(images.decode(bundled(f"MR_small_{other}.dcm")), expected, other)
+        np.testing.assert_array_equal(decode.decode(bundled(f"MR_small_{other}.dcm")), expected, other)
 
 
 def test_dual_personality_tiff_is_read_as_dicom() -> None:
     """pydicom's CT_small has a TIFF header in its preamble."""
     data = bundled("CT_small.dcm").read_bytes()
     assert data[:4] == b"II*\x00"
-    np.testing.assert_array_equal(images.decode(data), images.decode(bytes(128) + data[128:]))
+    np.testing.assert_array_equal(decode.decode(data), decode.decode(bytes(128) + data[128:]))
 
 
 def test_without_preamble_and_without_meta() -> None:
@@ -208,20 +208,20 @@ def test_without_preamble_and_without_meta() -> None:
 def test_extension_does_not_matter(tmp_path: Path) -> None:
     file = tmp_path / "IM000001"
     file.write_bytes(dicom(RAMP))
-    np.testing.assert_array_equal(images.load(file, 32), images.load(dicom(RAMP), 32))
+    np.testing.assert_array_equal(decode.load(file, 32), decode.load(dicom(RAMP), 32))
 
 
 @pytest.mark.parametrize("name", ["rtplan.dcm", "test-SR.dcm", "waveform_ecg.dcm", "dicomdirtests/DICOMDIR"])
 def test_without_pixels(name: str) -> None:
     path = bundled(name)
     with pytest.raises(UnreadableImageError, match="without pixels") as caught:
-        images.load(path, 224)
+        decode.load(path, 224)
     assert str(path) in str(caught.value)
 
 
 def test_truncated() -> None:
     with pytest.raises(UnreadableImageError, match="damaged or cut short"):
-        images.load(bundled("MR_truncated.dcm"), 224)
+        decode.load(bundled("MR_truncated.dcm"), 224)
     data = dicom(RAMP)
     for cut in [*range(4, 132, 16), *range(140, len(data) - 1, 97)]:
         assert isinstance(outcome(data[:cut]), ImageError), cut
@@ -229,14 +229,14 @@ def test_truncated() -> None:
 
 def test_text_that_is_nearly_dicom() -> None:
     with pytest.raises(NotAnImageError):
-        images.load(b"\x08\x00\x05\x00", 224)
+        decode.load(b"\x08\x00\x05\x00", 224)
     assert isinstance(outcome(bytes(128) + b"DICM"), UnreadableImageError)
 
 
 def test_unsupported_transfer_syntax_says_what_to_install() -> None:
     video = dicom(gradient(16, 16), syntax=MPEG2MPML, data=encapsulate([b"\x00\x00\x01\xb3"]))
     with pytest.raises(UnreadableImageError, match="MPEG2") as caught:
-        images.load(video, 224)
+        decode.load(video, 224)
     assert "pip install 'medloupe[dicom]'" in caught.value.hint
 
 
@@ -245,7 +245,7 @@ def test_decoder_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Decoder, "is_available", property(lambda self: False))
     with pytest.raises(UnreadableImageError, match="JPEG 2000") as caught:
-        images.load(bundled("MR_small_jp2klossless.dcm"), 224)
+        decode.load(bundled("MR_small_jp2klossless.dcm"), 224)
     assert "pip install 'medloupe[dicom]'" in caught.value.hint
 
 
@@ -261,7 +261,7 @@ def test_odd_identifiers_do_no_harm() -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(65_500, 65_500), (13_000, 13_000)])
 def test_rows_and_columns_claiming_too_much(rows: int, columns: int) -> None:
     with pytest.raises(ImageTooLargeError, match=f"{columns} × {rows}"):
-        images.load(dicom(RAMP, Rows=rows, Columns=columns), 224)
+        decode.load(dicom(RAMP, Rows=rows, Columns=columns), 224)
 
 
 def test_endless_frames_of_nothing() -> None:
@@ -277,16 +277,16 @@ def test_codestream_claiming_more_than_the_header() -> None:
     j2k[at : at + 8] = struct.pack(">II", 60_000, 60_000)
     for data in (jpeg, bytes(j2k)):
         with pytest.raises(ImageError):
-            images.load(data, 224)
+            decode.load(data, 224)
     with pytest.raises(UnreadableImageError, match="60000 × 60000"):
-        images.load(bytes(j2k), 224)
+        decode.load(bytes(j2k), 224)
     assert str(JPEG2000Lossless) in j2k.decode("latin-1")
 
 
 def test_run_lengths_beyond_need() -> None:
     data = dicom(RAMP, syntax=RLELossless, data=encapsulate([bytes(100_000)]))
     with pytest.raises(UnreadableImageError, match="run-length"):
-        images.load(data, 224)
+        decode.load(data, 224)
 
 
 @pytest.mark.parametrize("low", [b"\xf0\x05", b"\xe0\x05", b"\x10" + bytes(17)])
@@ -299,7 +299,7 @@ def test_run_lengths_that_a_decoder_panics_about(low: bytes) -> None:
 
 def test_deflated() -> None:
     np.testing.assert_array_equal(grey(dicom(RAMP, syntax=DeflatedExplicitVRLittleEndian)), grey(dicom(RAMP)))
-    assert images.decode(bundled("image_dfl.dcm")).std() > 20
+    assert decode.decode(bundled("image_dfl.dcm")).std() > 20
     assert isinstance(outcome(deflated(b"no deflate stream")), UnreadableImageError)
 
 

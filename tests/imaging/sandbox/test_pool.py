@@ -20,11 +20,11 @@ from PIL import Image
 
 import hostile
 from dicoms import bundled, dicom
-from medloupe import images
-from medloupe.decodeprocess import DecodeProcess
-from medloupe.decodeworker import READY, REQUEST
-from medloupe.decoding import MAX_SIDE, DecoderPool
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, NotAnImageError, UnreadableImageError
+from medloupe.imaging import decode
+from medloupe.imaging.sandbox.pool import MAX_SIDE, DecoderPool
+from medloupe.imaging.sandbox.process import DecodeProcess
+from medloupe.imaging.sandbox.worker import READY, REQUEST
 from mutations import mutations
 from pictures import encode, gradient, inflating_png, photo
 
@@ -48,7 +48,7 @@ def pool() -> Iterator[DecoderPool]:
 
 def works(pool: DecoderPool) -> bool:
     data = encode(gradient(50, 40), "PNG")
-    return np.array_equal(pool.decode(data, 32).pixels, images.load(data, 32))
+    return np.array_equal(pool.decode(data, 32).pixels, decode.load(data, 32))
 
 
 def memory(pid: int, what: str) -> float:
@@ -79,7 +79,7 @@ def test_pixels_are_those_of_load(shared: DecoderPool, size: int) -> None:
         ("DICOM", bundled("CT_small.dcm").read_bytes()),
         ("DICOM", bundled("SC_rgb_jpeg_dcmtk.dcm").read_bytes()),
     ):
-        expected, sides = images.load_measured(data, size)
+        expected, sides = decode.load_measured(data, size)
         for source in (data, memoryview(data)):
             decoded = shared.decode(source, size)
             np.testing.assert_array_equal(decoded.pixels, expected)
@@ -95,7 +95,7 @@ def test_errors_are_those_of_load(shared: DecoderPool) -> None:
     png = encode(gradient(40, 40), "PNG")
     for data in (b"", b"%PDF-1.7\n", png[:60], inflating_png(13_000, 10), bundled("rtplan.dcm").read_bytes()):
         try:
-            images.load(data, 32)
+            decode.load(data, 32)
         except ImageError as e:
             expected = e
         else:
@@ -165,7 +165,7 @@ def test_preview_of_dicom_has_the_window_that_a_model_sees(shared: DecoderPool) 
     data = dicom(values, WindowCenter=2_000, WindowWidth=1_000, PhotometricInterpretation="MONOCHROME1")
     preview = np.asarray(shown(shared.preview(data, 100).jpeg)).astype(int)
     assert preview.ndim == 2  # grey stays grey
-    assert np.abs(preview - images.decode(data)[..., 0]).max() <= 3
+    assert np.abs(preview - decode.decode(data)[..., 0]).max() <= 3
 
 
 # Faults of a decoder
@@ -286,7 +286,7 @@ def test_what_is_no_answer_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> N
     answers = ["b'\\xff' * 100", "b'\\0' * 100", "b'\\x03' + b'\\xff' * 99", "b''"]
     for answer in answers:
         code = (
-            "import sys; from medloupe.decodeworker import READY\n"
+            "import sys; from medloupe.imaging.sandbox.worker import READY\n"
             f"out = sys.stdout.buffer; out.write(READY); out.flush(); sys.stdin.buffer.read(5); out.write({answer})"
         )
         with DecoderPool(1, seconds=5) as pool:
@@ -310,7 +310,7 @@ def test_a_process_that_does_not_start_is_no_fault_of_the_image(monkeypatch: pyt
 @linux
 def test_processes_end_with_a_parent_that_was_killed() -> None:
     code = (
-        "import sys, time; from medloupe.decoding import DecoderPool\n"
+        "import sys, time; from medloupe.imaging.sandbox.pool import DecoderPool\n"
         "pool = DecoderPool(2, seconds=1); data = sys.stdin.buffer.read()\n"
         "pool.decode(data, 32); print(*pool.pids(), flush=True); time.sleep(60)"
     )
@@ -368,7 +368,7 @@ def alive(pid: int) -> bool:
 
 def test_threads_share_the_processes(shared: DecoderPool) -> None:
     files = [encode(photo(300 + 20 * k, 240), "JPEG") for k in range(8)]
-    expected = [images.load(data, 64) for data in files]
+    expected = [decode.load(data, 64) for data in files]
     with ThreadPoolExecutor(8) as threads:
         for k, decoded in enumerate(threads.map(lambda k: shared.decode(files[k % 8], 64), range(200))):
             np.testing.assert_array_equal(decoded.pixels, expected[k % 8])

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from medloupe import rephotograph
 from medloupe.errors import UnreadableImageError
+from medloupe.imaging import rephotograph
 
 MOST = 1536
 """Longer side, in pixels, to which larger pictures are brought first (`workable`)."""

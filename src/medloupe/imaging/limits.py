@@ -5,8 +5,8 @@ Together these keep any file, whatever it claims, within about 150 MiB and two s
 
 from __future__ import annotations
 
-from medloupe import headers
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
+from medloupe.imaging import headers
 
 MAX_PIXELS = 64_000_000
 """Most pixels a header may claim: above the 50-megapixel photos of phones and any radiograph (mammograms: 28)."""

@@ -7,7 +7,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
-from medloupe.levels import display_range, row_strips, sample_pixels, scale_to_8bit
+from medloupe.imaging.levels import display_range, row_strips, sample_pixels, scale_to_8bit
 
 
 def shown(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.ndarray:

@@ -27,9 +27,9 @@ from typing import NoReturn
 import numpy as np
 from PIL import Image
 
-from medloupe import headers, limits, raster
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
-from medloupe.picture import Picture, checked, from_array, rgb, whole
+from medloupe.imaging import headers, limits, pillow
+from medloupe.imaging.picture import Picture, checked, from_array, rgb, whole
 
 FITTING = "contain-black-bicubic-1"
 """Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
@@ -38,7 +38,7 @@ FITTING = "contain-black-bicubic-1"
 def preview_min_side(side: int) -> int:
     """Of a large JPEG's half, quarter and eighth, the smallest that has three quarters of `side`: what `picture` shall
     be told, so that a preview costs a fraction of decoding the whole."""
-    return math.ceil(0.75 * side / raster.DRAFT_FACTOR)
+    return math.ceil(0.75 * side / pillow.DRAFT_FACTOR)
 
 
 def picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
@@ -96,10 +96,10 @@ def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
         _refuse(name, data)
     try:
         if kind == "DICOM":
-            from medloupe import dicom  # pydicom takes 0.2 s to import, and most data sets have none
+            from medloupe.imaging import dicom  # pydicom takes 0.2 s to import, and most data sets have none
 
             return whole(from_array(dicom.decode(data, name)), kind)
-        return raster.decoded(data, kind, name, min_side)
+        return pillow.decoded(data, kind, name, min_side)
     except ImageError:
         raise
     except MemoryError as e:

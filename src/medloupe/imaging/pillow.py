@@ -22,9 +22,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from medloupe import headers, levels, limits
 from medloupe.errors import ImageTooLargeError
-from medloupe.picture import Picture, from_array, rgb, whole
+from medloupe.imaging import headers, levels, limits
+from medloupe.imaging.picture import Picture, from_array, rgb, whole
 
 # A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
 # of half a grey level (99 % of pixels by 2 at most), which tests/test_images.py pins.

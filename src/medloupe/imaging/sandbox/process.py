@@ -13,8 +13,8 @@ from typing import IO
 
 import numpy as np
 
-from medloupe.decodeworker import ANSWER, ERRORS, READY, REQUEST
 from medloupe.errors import ImageError
+from medloupe.imaging.sandbox.worker import ANSWER, ERRORS, READY, REQUEST
 
 _MAX_BODY_BYTES = 2**28
 _END_SECONDS = 2.0
@@ -52,7 +52,14 @@ class DecodeProcess:
     """A process with its pipes, started anew where it has ended. Used by one thread at a time, but for `kill`."""
 
     def __init__(self, seconds: float, memory: int):
-        self._command = [sys.executable, "-P", "-m", "medloupe.decodeworker", repr(float(seconds)), str(int(memory))]
+        self._command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "medloupe.imaging.sandbox.worker",
+            repr(float(seconds)),
+            str(int(memory)),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
         self._up = False
         self._head = bytearray(ANSWER.size)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.decodeprocess import Answer, DecodeProcess, Watch
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
-from medloupe.limits import MAX_FILE_BYTES
+from medloupe.imaging.limits import MAX_FILE_BYTES
+from medloupe.imaging.sandbox.process import Answer, DecodeProcess, Watch
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""

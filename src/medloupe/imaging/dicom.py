@@ -21,10 +21,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
-from medloupe import headers
-from medloupe.dicomdisplay import shown
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
-from medloupe.limits import check_jpeg_effort, check_size
+from medloupe.imaging import headers
+from medloupe.imaging.display import shown
+from medloupe.imaging.limits import check_jpeg_effort, check_size
 
 MAX_INFLATED_BYTES = 48 * 2**20
 """Most that a deflated DICOM file may inflate to: 24 megapixels of 16 bits."""

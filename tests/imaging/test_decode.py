@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medloupe import headers, images, levels, limits
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
+from medloupe.imaging import decode, headers, levels, limits
 from pictures import cost_of, encode, gradient, inflating_png, jpeg_claiming, outcome, photo, png_chunk, png_claiming
 
 
@@ -38,7 +38,7 @@ def documented_fit(image: Image.Image) -> np.ndarray:
 )
 def test_fit_is_the_documented_recipe(shape: tuple[int, int]) -> None:
     pixels = gradient(*shape)
-    fitted = images.fit(pixels, 224)
+    fitted = decode.fit(pixels, 224)
     assert fitted.dtype == np.uint8
     assert fitted.shape == (224, 224, 3)
     np.testing.assert_array_equal(fitted, documented_fit(Image.fromarray(pixels)))
@@ -46,13 +46,13 @@ def test_fit_is_the_documented_recipe(shape: tuple[int, int]) -> None:
 
 def test_pixels_of_fit_are_pinned() -> None:
     """These numbers must never change: every trained model depends on them."""
-    fitted = images.fit(gradient(301, 200), 224)
+    fitted = decode.fit(gradient(301, 200), 224)
     assert fitted[:37].max() == 0  # 149 rows of picture in 224: 37 above, 38 below
     assert fitted[37].max() > 0
     assert fitted[186:].max() == 0
     assert [fitted[y, x].tolist() for y, x in ((37, 0), (100, 50), (112, 112), (185, 223))] == PINNED
     assert hashlib.sha256(fitted.tobytes()).hexdigest()[:16] == PINNED_HASH
-    assert hashlib.sha256(images.fit(gradient(28, 28), 224).tobytes()).hexdigest()[:16] == PINNED_HASH_28
+    assert hashlib.sha256(decode.fit(gradient(28, 28), 224).tobytes()).hexdigest()[:16] == PINNED_HASH_28
 
 
 PINNED = [[0, 0, 0], [56, 108, 0], [128, 129, 0], [255, 255, 200]]
@@ -62,22 +62,22 @@ PINNED_HASH_28 = "118fb6113e56f59b"
 
 def test_image_at_size_is_untouched() -> None:
     pixels = gradient(224, 224)
-    np.testing.assert_array_equal(images.fit(pixels, 224), pixels)
+    np.testing.assert_array_equal(decode.fit(pixels, 224), pixels)
 
 
 def test_grey_fits_like_its_rgb() -> None:
     grey = gradient(300, 170)[..., 0]
-    np.testing.assert_array_equal(images.fit(grey, 224), images.fit(np.stack([grey] * 3, -1), 224))
+    np.testing.assert_array_equal(decode.fit(grey, 224), decode.fit(np.stack([grey] * 3, -1), 224))
 
 
 def test_fit_averages_what_it_shrinks() -> None:
     checker = (np.indices((896, 896)).sum(0) % 2 * 255).astype(np.uint8)
-    assert np.abs(images.fit(checker, 224)[8:-8, 8:-8].astype(int) - 127).max() <= 2
+    assert np.abs(decode.fit(checker, 224)[8:-8, 8:-8].astype(int) - 127).max() <= 2
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 64))
 def test_fit_centres_and_keeps_the_aspect(width: int, height: int, size: int) -> None:
-    fitted = images.fit(np.full((height, width, 3), 255, np.uint8), size)
+    fitted = decode.fit(np.full((height, width, 3), 255, np.uint8), size)
     rows, columns = (np.flatnonzero(fitted[..., 0].any(axis)) for axis in (1, 0))
     assert max(len(rows), len(columns)) == size
     assert abs(len(rows) - max(1, height * size / max(width, height))) <= 0.5
@@ -88,7 +88,7 @@ def test_fit_centres_and_keeps_the_aspect(width: int, height: int, size: int) ->
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8)])
 def test_other_arrays_are_refused(bad: np.ndarray) -> None:
-    for call in (lambda: images.fit(bad, 8), lambda: images.decode(bad), lambda: images.load(bad, 8)):
+    for call in (lambda: decode.fit(bad, 8), lambda: decode.decode(bad), lambda: decode.load(bad, 8)):
         with pytest.raises(UnreadableImageError, match="shape"):
             call()
 
@@ -96,7 +96,7 @@ def test_other_arrays_are_refused(bad: np.ndarray) -> None:
 def test_arrays_of_no_numbers_are_refused() -> None:
     for bad in (np.zeros((4, 4), complex), np.full((4, 4), "x")):
         with pytest.raises(UnreadableImageError, match="real numbers"):
-            images.decode(bad)
+            decode.decode(bad)
 
 
 # Modes
@@ -105,30 +105,30 @@ def test_arrays_of_no_numbers_are_refused() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_lossless_formats_keep_pixels(kind: str) -> None:
     pixels = gradient(33, 21)
-    np.testing.assert_array_equal(images.decode(encode(pixels, kind)), pixels)
-    np.testing.assert_array_equal(images.decode(encode(pixels[..., 0], kind))[..., 2], pixels[..., 0])
+    np.testing.assert_array_equal(decode.decode(encode(pixels, kind)), pixels)
+    np.testing.assert_array_equal(decode.decode(encode(pixels[..., 0], kind))[..., 2], pixels[..., 0])
 
 
 def test_lossless_webp_keeps_pixels() -> None:
     pixels = gradient(33, 21)
-    np.testing.assert_array_equal(images.decode(encode(pixels, "WEBP", lossless=True)), pixels)
+    np.testing.assert_array_equal(decode.decode(encode(pixels, "WEBP", lossless=True)), pixels)
 
 
 def test_jpeg_is_near_the_original() -> None:
     smooth = np.asarray(Image.fromarray(gradient(90, 70)).convert("L"))
     for options in ({}, {"progressive": True}):
-        decoded = images.decode(encode(smooth, "JPEG", quality=95, **options))
+        decoded = decode.decode(encode(smooth, "JPEG", quality=95, **options))
         assert np.abs(decoded[..., 0].astype(int) - smooth).mean() < 2
 
 
 def test_one_bit() -> None:
     image = Image.fromarray(gradient(16, 16)[..., 2]).convert("1", dither=Image.Dither.NONE)
-    assert set(np.unique(images.decode(encode(image, "PNG")))) == {0, 255}
+    assert set(np.unique(decode.decode(encode(image, "PNG")))) == {0, 255}
 
 
 def test_palette() -> None:
     image = Image.fromarray(gradient(32, 32)).quantize(16)
-    np.testing.assert_array_equal(images.decode(encode(image, "PNG")), np.asarray(image.convert("RGB")))
+    np.testing.assert_array_equal(decode.decode(encode(image, "PNG")), np.asarray(image.convert("RGB")))
 
 
 def test_palette_with_a_transparent_colour_lies_over_black() -> None:
@@ -136,7 +136,7 @@ def test_palette_with_a_transparent_colour_lies_over_black() -> None:
     image.putpalette([200, 0, 0, 0, 200, 0])
     image.paste(0, (0, 0, 2, 2))
     for kind in ("PNG", "GIF"):
-        decoded = images.decode(encode(image, kind, transparency=0))
+        decoded = decode.decode(encode(image, kind, transparency=0))
         assert decoded[0, 0].tolist() == [0, 0, 0]
         assert decoded[0, 3].tolist() == [0, 200, 0]
 
@@ -147,55 +147,55 @@ def test_transparency_lies_over_black(kind: str) -> None:
     image.putpixel((1, 0), (200, 100, 50, 0))
     image.putpixel((2, 0), (200, 100, 50, 128))
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
-    decoded = images.decode(encode(image, kind, **options))
+    decoded = decode.decode(encode(image, kind, **options))
     assert decoded[0].tolist() == [[200, 100, 50], [0, 0, 0], [100, 50, 25]]
 
 
 def test_grey_with_alpha_lies_over_black() -> None:
     image = Image.new("LA", (2, 1), (200, 255))
     image.putpixel((1, 0), (200, 0))
-    assert images.decode(encode(image, "PNG"))[0].tolist() == [[200] * 3, [0] * 3]
+    assert decode.decode(encode(image, "PNG"))[0].tolist() == [[200] * 3, [0] * 3]
 
 
 def test_transparency_by_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.dstack([gradient(40, 50), gradient(40, 50)[..., 1]])
     data = encode(pixels, "PNG")
-    whole = images.decode(data)
+    whole = decode.decode(data)
     monkeypatch.setattr(levels, "STRIP_PIXELS", 300)
-    np.testing.assert_array_equal(images.decode(data), whole)
+    np.testing.assert_array_equal(decode.decode(data), whole)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bit_is_stretched_between_percentiles(kind: str) -> None:
     values = np.linspace(1000, 5000, 10_000).astype(np.uint16).reshape(100, 100)
     values[0, 0], values[-1, -1] = 0, 65535  # a dead and a hot pixel must not set the contrast
-    decoded = images.decode(encode(values, kind))
+    decoded = decode.decode(encode(values, kind))
     low, high = np.percentile(values, [0.5, 99.5], method="inverted_cdf")
     expected = np.rint(np.clip((values - float(low)) * (255 / (float(high) - low)), 0, 255))
     np.testing.assert_array_equal(decoded[..., 0], expected)
-    np.testing.assert_array_equal(images.decode(values), decoded)  # an array takes the same way
+    np.testing.assert_array_equal(decode.decode(values), decoded)  # an array takes the same way
     assert (decoded[0, 0, 0], decoded[50, 0, 0], decoded[-1, -1, 0]) == (0, 128, 255)
 
 
 def test_16_bit_with_8_bits_of_content_is_kept() -> None:
     values = gradient(30, 30)[..., 0].astype(np.uint16)
-    np.testing.assert_array_equal(images.decode(encode(values, "PNG"))[..., 0], values)
+    np.testing.assert_array_equal(decode.decode(encode(values, "PNG"))[..., 0], values)
 
 
 def test_float_tiff_and_arrays() -> None:
     values = np.linspace(-1, 1, 900, dtype=np.float32).reshape(30, 30)
-    decoded = images.decode(encode(values, "TIFF"))
+    decoded = decode.decode(encode(values, "TIFF"))
     assert (decoded.min(), decoded.max()) == (0, 255)
-    np.testing.assert_array_equal(decoded, images.decode(values))
+    np.testing.assert_array_equal(decoded, decode.decode(values))
     already = gradient(30, 30).astype(np.float64)
-    np.testing.assert_array_equal(images.decode(already), already)
-    np.testing.assert_array_equal(images.decode(np.eye(4, dtype=bool))[..., 0], np.eye(4) * 255)
+    np.testing.assert_array_equal(decode.decode(already), already)
+    np.testing.assert_array_equal(decode.decode(np.eye(4, dtype=bool))[..., 0], np.eye(4) * 255)
 
 
 @pytest.mark.parametrize("value", [0, 7, 40_000])
 def test_constant_images(value: int) -> None:
     for values in (np.full((9, 9), value, np.uint16), np.full((9, 9), value, np.float32)):
-        decoded = images.decode(values)
+        decoded = decode.decode(values)
         assert len(np.unique(decoded)) == 1
         assert decoded[0, 0, 0] == (value if value <= 255 else 0)
 
@@ -203,15 +203,15 @@ def test_constant_images(value: int) -> None:
 def test_floats_that_are_no_numbers() -> None:
     values = np.linspace(0, 1000, 400).reshape(20, 20)
     values[0, :3] = np.nan, np.inf, -np.inf
-    assert images.decode(values)[0, :3, 0].tolist() == [0, 255, 0]
-    assert images.decode(np.full((3, 3), np.nan)).max() == 0
-    images.decode(np.array([[-1.7e308, 1.7e308], [0, 1]]))
+    assert decode.decode(values)[0, :3, 0].tolist() == [0, 255, 0]
+    assert decode.decode(np.full((3, 3), np.nan)).max() == 0
+    decode.decode(np.array([[-1.7e308, 1.7e308], [0, 1]]))
 
 
 def test_cmyk_jpeg_and_tiff() -> None:
     image = Image.fromarray(gradient(32, 32)).convert("CMYK")
     for kind in ("JPEG", "TIFF"):
-        decoded = images.decode(encode(image, kind)).astype(int)
+        decoded = decode.decode(encode(image, kind)).astype(int)
         assert np.abs(decoded - np.asarray(image.convert("RGB"))).mean() < 12
 
 
@@ -220,7 +220,7 @@ def test_of_animations_the_first_frame_counts(kind: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-    assert images.decode(data)[4, 4].tolist() == [250, 0, 0]
+    assert decode.decode(data)[4, 4].tolist() == [250, 0, 0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -233,7 +233,7 @@ def test_exif_orientation(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-    decoded = images.decode(encode(stored, kind, exif=exif, **options))
+    decoded = decode.decode(encode(stored, kind, exif=exif, **options))
     assert decoded.shape == (32, 48, 3)
     difference = np.abs(decoded.astype(int) - np.asarray(upright))
     assert difference.max() == 0 if kind != "JPEG" else difference.mean() < 4
@@ -241,7 +241,7 @@ def test_exif_orientation(kind: str, orientation: int) -> None:
 
 def test_broken_exif_is_ignored() -> None:
     data = encode(gradient(16, 16), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\x7f" + bytes(8))
-    assert images.decode(data).shape == (16, 16, 3)
+    assert decode.decode(data).shape == (16, 16, 3)
     assert headers.exif_orientation(b"") == headers.exif_orientation(b"Exif\x00\x00MM\x00*") == 1
 
 
@@ -252,8 +252,8 @@ def test_broken_exif_is_ignored() -> None:
 def test_scaled_jpeg_fits_like_the_full_one(size: tuple[int, int]) -> None:
     image = photo(*size) if min(size) > 40 else photo(size[0], 400).crop((0, 0, *size))
     data = encode(image, "JPEG", quality=90)
-    assert max(images.decode(data, min_side=224).shape) < max(size)
-    difference = np.abs(images.load(data, 224).astype(int) - documented_fit(Image.open(io.BytesIO(data))))
+    assert max(decode.decode(data, min_side=224).shape) < max(size)
+    difference = np.abs(decode.load(data, 224).astype(int) - documented_fit(Image.open(io.BytesIO(data))))
     assert difference.mean() <= 0.6
     assert np.percentile(difference, 99) <= 3
 
@@ -265,16 +265,16 @@ def test_scaled_jpeg_is_turned_without_a_shift(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(image, "JPEG", quality=95, exif=exif)
-    full = images.fit(images.decode(data), 224)
-    assert np.abs(images.load(data, 224).astype(int) - full).mean() <= 0.6
+    full = decode.fit(decode.decode(data), 224)
+    assert np.abs(decode.load(data, 224).astype(int) - full).mean() <= 0.6
 
 
 def test_decode_keeps_twice_the_needed_side() -> None:
     data = encode(photo(2000, 1000), "JPEG")
-    assert images.decode(data).shape == (1000, 2000, 3)
-    assert images.decode(data, min_side=224).shape == (250, 500, 3)
-    assert images.decode(data, min_side=300).shape == (500, 1000, 3)
-    assert images.decode(data, min_side=1001).shape == (1000, 2000, 3)
+    assert decode.decode(data).shape == (1000, 2000, 3)
+    assert decode.decode(data, min_side=224).shape == (250, 500, 3)
+    assert decode.decode(data, min_side=300).shape == (500, 1000, 3)
+    assert decode.decode(data, min_side=1001).shape == (1000, 2000, 3)
 
 
 # What is no image
@@ -299,7 +299,7 @@ def test_what_is_no_image_is_named(data: bytes, says: str, tmp_path: Path) -> No
     file.write_bytes(data)
     for source in (data, file):
         with pytest.raises(NotAnImageError, match=says) as caught:
-            images.load(source, 224)
+            decode.load(source, 224)
         assert "JPEG, PNG" in caught.value.message
         assert caught.value.hint
     assert str(file) in str(caught.value)
@@ -308,20 +308,20 @@ def test_what_is_no_image_is_named(data: bytes, says: str, tmp_path: Path) -> No
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.png", tmp_path):
         with pytest.raises(UnreadableImageError, match="cannot be opened"):
-            images.load(path, 224)
+            decode.load(path, 224)
 
 
 def test_extension_does_not_matter_and_path_equals_bytes(tmp_path: Path) -> None:
     data = encode(photo(1000, 700), "JPEG")
     file = tmp_path / "really-a.dcm"
     file.write_bytes(data)
-    np.testing.assert_array_equal(images.load(file, 224), images.load(data, 224))
+    np.testing.assert_array_equal(decode.load(file, 224), decode.load(data, 224))
 
 
 def test_polyglot_jpeg_with_a_zip_is_the_jpeg() -> None:
     data = encode(gradient(64, 64), "JPEG")
     polyglot = data + b"PK\x03\x04" + bytes(100) + b"\xff\xda" * 500
-    np.testing.assert_array_equal(images.load(polyglot, 32), images.load(data, 32))
+    np.testing.assert_array_equal(decode.load(polyglot, 32), decode.load(data, 32))
 
 
 # Too large
@@ -333,7 +333,7 @@ def test_jpeg_claiming_too_much(size: tuple[int, int], options: dict[str, bool])
     data = jpeg_claiming(*size, **options)
     assert len(data) < 1200
     with pytest.raises(ImageTooLargeError, match="claims"):
-        images.load(data, 224)
+        decode.load(data, 224)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
@@ -351,7 +351,7 @@ def test_other_headers_claiming_too_much(kind: str) -> None:
         "PPM": b"P6 13000 13000 255\n" + bytes(48),
     }[kind]
     with pytest.raises(ImageTooLargeError if kind != "WEBP" else ImageError):
-        images.load(data, 224)
+        decode.load(data, 224)
 
 
 def tiff_with(tags: dict[int, int]) -> bytes:
@@ -373,14 +373,14 @@ def test_tiff_with_a_tile_larger_than_the_image() -> None:
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     data = b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", len(entries)) + directory + bytes(64)
     with pytest.raises(ImageTooLargeError, match="30000"):
-        images.load(data, 224)
+        decode.load(data, 224)
 
 
 def test_colour_has_a_lower_limit_than_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_DECODED_BYTES", 2_000)
-    images.load(encode(gradient(40, 40)[..., 0], "PNG"), 32)
+    decode.load(encode(gradient(40, 40)[..., 0], "PNG"), 32)
     with pytest.raises(ImageTooLargeError):
-        images.load(encode(gradient(40, 40), "PNG"), 32)
+        decode.load(encode(gradient(40, 40), "PNG"), 32)
 
 
 def test_progressive_jpeg_of_endless_scans() -> None:
@@ -391,16 +391,16 @@ def test_progressive_jpeg_of_endless_scans() -> None:
     first = data.index(b"\xff\xda")
     scan = data[first : data.index(b"\xff", first + 2)]
     with pytest.raises(ImageTooLargeError, match="scans"):
-        images.load(data[:-2] + scan * 40 + b"\xff\xd9", 224)
+        decode.load(data[:-2] + scan * 40 + b"\xff\xd9", 224)
 
 
 def test_endless_segments_and_chunks() -> None:
     jpeg = encode(gradient(16, 16), "JPEG")
     with pytest.raises(UnreadableImageError, match="segments"):
-        images.load(jpeg[:2] + b"\xff\xfe\x00\x02" * 100_000 + jpeg[2:], 224)
+        decode.load(jpeg[:2] + b"\xff\xfe\x00\x02" * 100_000 + jpeg[2:], 224)
     png = encode(gradient(16, 16), "PNG")
     with pytest.raises(ImageTooLargeError, match="chunks"):
-        images.load(png[:33] + png_chunk(b"juNk", b"") * 100_000 + png[33:], 224)
+        decode.load(png[:33] + png_chunk(b"juNk", b"") * 100_000 + png[33:], 224)
 
 
 def test_text_and_profile_bombs() -> None:
@@ -413,8 +413,8 @@ def test_text_and_profile_bombs() -> None:
 def test_slow_codecs_have_a_limit() -> None:
     header = b"P5 3000 3000 4095\n"
     with pytest.raises(ImageTooLargeError):
-        images.load(header + bytes(18_000_000), 224)
-    assert images.load(b"P2 2 1 255\n0 255\n", 2).max() == 255
+        decode.load(header + bytes(18_000_000), 224)
+    assert decode.load(b"P2 2 1 255\n0 255\n", 2).max() == 255
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
@@ -482,15 +482,15 @@ def test_mutated_files(kind: str) -> None:
 def test_jpeg_with_an_end_but_no_data_for_its_pixels() -> None:
     """libjpeg fills the rest with grey where the end marker is there."""
     with pytest.raises(UnreadableImageError, match="too few bytes"):
-        images.load(jpeg_claiming(2_000, 2_000), 224)
-    assert images.load(encode(Image.new("L", (2_000, 2_000)), "JPEG", optimize=True), 224).max() == 0
+        decode.load(jpeg_claiming(2_000, 2_000), 224)
+    assert decode.load(encode(Image.new("L", (2_000, 2_000)), "JPEG", optimize=True), 224).max() == 0
 
 
 def test_errors_name_the_file_and_say_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "cut.png"
     file.write_bytes(encode(gradient(50, 50), "PNG")[:120])
     with pytest.raises(UnreadableImageError) as caught:
-        images.load(file, 224)
+        decode.load(file, 224)
     assert str(file) in caught.value.message
     assert caught.value.hint
 
@@ -503,5 +503,5 @@ def test_no_global_is_changed() -> None:
 
 
 def test_import_leaves_dicom_alone() -> None:
-    code = "import sys, medloupe.images; sys.exit('pydicom' in sys.modules)"
+    code = "import sys, medloupe.imaging.decode; sys.exit('pydicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from medloupe import levels
 from medloupe.errors import UnreadableImageError
+from medloupe.imaging import levels
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import synthetic
-from medloupe import disturb, images
-from medloupe.disturb import CHANGES, Change
 from medloupe.errors import UnreadableImageError
+from medloupe.imaging import corruptions, decode
+from medloupe.imaging.corruptions import CHANGES, Change
 from places import ROOT
 
 every = pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.name)
@@ -47,7 +47,7 @@ def test_pixels_in_pixels_out_the_same_each_time(change: Change) -> None:
     assert np.array_equal(before, kept)  # what came in is left alone
     assert np.array_equal(made, change(before, seed=3))
     assert not np.array_equal(made, before)
-    assert images.fit(made, 224).shape == (224, 224, 3)
+    assert decode.fit(made, 224).shape == (224, 224, 3)
 
 
 @every
@@ -55,14 +55,14 @@ def test_pixels_in_pixels_out_the_same_each_time(change: Change) -> None:
 def test_odd_shapes(change: Change, shape: tuple[int, int]) -> None:
     made = change(picture(*shape))
     assert made.dtype == np.uint8 and made.ndim == 3 and made.shape[2] == 3 and made.size
-    assert images.fit(made, 32).shape == (32, 32, 3)
+    assert decode.fit(made, 32).shape == (32, 32, 3)
 
 
 @every
 def test_pictures_of_sixteen_bits(change: Change) -> None:
     file = io.BytesIO()
     Image.fromarray(np.linspace(0, 60_000, 80 * 90).reshape(80, 90).astype(np.uint16)).save(file, "PNG")
-    decoded = images.decode(file.getvalue())
+    decoded = decode.decode(file.getvalue())
     assert decoded.max() > 250
     made = change(decoded)
     assert made.std() > 10  # the slope is still there
@@ -145,7 +145,7 @@ def test_resolution() -> None:
     assert BY_NAME["quarter"](before).shape == (30, 40, 3)
     checks = np.zeros((128, 128, 3), np.uint8)
     checks[::2, 1::2] = checks[1::2, ::2] = 255
-    assert images.fit(BY_NAME["half"](checks), 128).std() < 0.1 * checks.std()  # averaged, not picked
+    assert decode.fit(BY_NAME["half"](checks), 128).std() < 0.1 * checks.std()  # averaged, not picked
 
 
 def test_noise_is_as_strong_as_it_says_and_grey_on_grey() -> None:
@@ -153,10 +153,10 @@ def test_noise_is_as_strong_as_it_says_and_grey_on_grey() -> None:
     for name, wanted in (("noise-mild", 8), ("noise-strong", 24)):
         made = BY_NAME[name](grey)
         assert made.std() == pytest.approx(wanted, rel=0.1) and abs(made.mean() - 128) < 1
-        assert disturb.grey(made)
+        assert corruptions.grey(made)
     colour = grey.copy()
     colour[..., 0] = 160
-    assert not disturb.grey(BY_NAME["noise-mild"](colour))
+    assert not corruptions.grey(BY_NAME["noise-mild"](colour))
     dark = np.full((200, 200, 3), 40, np.uint8)
     assert BY_NAME["noise-mild"](dark).std() < BY_NAME["noise-mild"](grey).std()  # counted light
 
@@ -184,7 +184,7 @@ def test_photographs_have_surroundings_askew_edges_and_beats() -> None:
 
 def test_colour_goes_and_margins_go() -> None:
     before = picture(100, 200)
-    assert disturb.grey(BY_NAME["greyscale"](before)) and not disturb.grey(before)
+    assert corruptions.grey(BY_NAME["greyscale"](before)) and not corruptions.grey(before)
     grey = np.repeat(before[..., :1], 3, 2)
     assert np.array_equal(BY_NAME["greyscale"](grey), grey)
     assert np.array_equal(BY_NAME["crop-5"](before), before[5:-5, 10:-10])
@@ -195,7 +195,7 @@ def test_colour_goes_and_margins_go() -> None:
     ("shape", "wanted"), [((10, 20), (10, 20)), ((3000, 1000), (1536, 512)), ((1, 60_000), (1, 1536))]
 )
 def test_large_pictures_are_brought_to_a_workable_size(shape: tuple[int, int], wanted: tuple[int, int]) -> None:
-    assert disturb.workable(np.zeros((*shape, 3), np.uint8)).shape == (*wanted, 3)
+    assert corruptions.workable(np.zeros((*shape, 3), np.uint8)).shape == (*wanted, 3)
 
 
 def test_changes_can_be_made_by_anyone() -> None:

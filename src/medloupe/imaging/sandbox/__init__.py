@@ -1,0 +1,1 @@
+"""Decode in other processes, with bounds on memory and time."""
