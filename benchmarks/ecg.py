@@ -86,9 +86,9 @@ def twelve_table(card: dict, seconds: float) -> None:
 
 def a_minute(home: Path, file: Path, rounds: int) -> None:
     """Seconds from two leads of one minute in memory to all beats' classes, on one thread."""
-    from medloupe.ecgfiles import read_ecg
+    from medloupe.ecg.files import read_ecg
+    from medloupe.ecg.signal import Signal
     from medloupe.ecgpredict import EcgPredictor
-    from medloupe.signals import Signal
     from medloupe.store import Store
 
     whole = read_ecg(file)
@@ -105,9 +105,9 @@ def a_minute(home: Path, file: Path, rounds: int) -> None:
 
 def sameness(home: Path, file: Path) -> None:
     """The largest difference of a probability between 360 Hz and the same minute at 250 and 500 Hz."""
-    from medloupe.ecgfiles import read_ecg
+    from medloupe.ecg.files import read_ecg
+    from medloupe.ecg.signal import Signal, resampled
     from medloupe.ecgpredict import EcgPredictor
-    from medloupe.signals import Signal, resampled
     from medloupe.store import Store
 
     whole = read_ecg(file)

@@ -33,9 +33,9 @@ from torch import nn
 import medloupe
 from medloupe.backbone import BackboneCard
 from medloupe.backbones import SIGNAL_KEY
-from medloupe.beats import BEAT, RHYTHM
+from medloupe.ecg.beats import BEAT, RHYTHM
+from medloupe.ecg.signal import TWELVE
 from medloupe.errors import ImageError
-from medloupe.signals import TWELVE
 from medloupe.windows import window
 
 RATE, BEAT_BEFORE, BEAT_SIZE, TWELVE_BEFORE, TWELVE_SIZE = 125.0, 0.25, 89, 0.352, 112

@@ -9,12 +9,12 @@ import pytest
 
 from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
 from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
-from medloupe.beats import RHYTHM, cut, rhythm
-from medloupe.ecgfiles import read_ecg
+from medloupe.ecg.beats import RHYTHM, cut, rhythm
+from medloupe.ecg.files import read_ecg
+from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import DataError
 from medloupe.reading import read
 from medloupe.records import Dataset, Record
-from medloupe.signals import TWELVE, Signal
 from readers_cases import beats_arrays, picture, twelve_arrays, write
 
 

@@ -12,7 +12,7 @@ from medloupe import inputs as chosen_inputs
 from medloupe import jointly
 from medloupe.audit import audit
 from medloupe.backbones import BACKBONES, ECG_BEATS
-from medloupe.beats import RHYTHM
+from medloupe.ecg.beats import RHYTHM
 from medloupe.features import Features, embed
 from medloupe.inputs import Inputs
 from medloupe.jointly import Jointly

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medloupe.ecg.signal import Signal
 from medloupe.errors import ColumnError, DataError, UnknownLayoutError
 from medloupe.readers.base import split_of
 from medloupe.reading import READERS, read
 from medloupe.records import Box, Dataset, Record
-from medloupe.signals import Signal
 from readers_cases import CASES, ECG_CASES, dicom, mnist, picture, write
 
 NAMES = [reader.name for reader in READERS]

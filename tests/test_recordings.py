@@ -11,15 +11,15 @@ import ecgmaker
 import ecgmodels
 from medloupe import heatmaps
 from medloupe.backbones import BACKBONES, ECG_BEATS, ECG_TWELVE
-from medloupe.beats import RHYTHM, r_peaks
-from medloupe.ecgreading import again, regularity, words
+from medloupe.ecg.beats import RHYTHM, r_peaks
+from medloupe.ecg.reading import again, regularity, words
+from medloupe.ecg.signal import Signal
 from medloupe.errors import ClinicalError, SignalError
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
 from medloupe.rules import Rules
-from medloupe.signals import Signal
 from medloupe.windows import beats, twelve
 
 BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]

@@ -15,12 +15,12 @@ import ecgwriters
 import tinyecg
 from medloupe.backbone import Backbone
 from medloupe.backbones import ECG_BEATS, backbone
+from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError, StoreError, UnreadableImageError
 from medloupe.features import Features, embed, fitted
 from medloupe.network import Network
 from medloupe.records import Dataset, Record
 from medloupe.scanning import digest_of_ecg, scan
-from medloupe.signals import Signal
 
 LEADS = tinyecg.LEADS
 

@@ -1,4 +1,5 @@
-from .ecgfiles import read_ecg as read_ecg
+from .ecg.files import read_ecg as read_ecg
+from .ecg.signal import Signal as Signal
 from .errors import MedloupeError as MedloupeError
 from .export import save as save
 from .model import Model as Model
@@ -9,7 +10,6 @@ from .reading import read as read
 from .records import Box as Box
 from .records import Dataset as Dataset
 from .records import Record as Record
-from .signals import Signal as Signal
 from .training import train as train
 from .validation import validate as validate
 from .version import __version__ as __version__

@@ -237,7 +237,7 @@ def print_prediction(
         bar = "█" * round(p * 20)
         typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
     if answer.ecg is not None:
-        from medloupe.ecgreading import words
+        from medloupe.ecg.reading import words
 
         typer.echo(f"  {words(answer.ecg, {})}")
         for note in answer.ecg.notes:

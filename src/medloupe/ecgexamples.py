@@ -9,11 +9,11 @@ import numpy as np
 
 from medloupe import heatmaps
 from medloupe.backbone import Backbone
-from medloupe.ecgpaper import beat
+from medloupe.ecg.paper import beat
+from medloupe.ecg.signal import Signal
 from medloupe.features import Features, fitted
 from medloupe.linearhead import Head
 from medloupe.network import Network
-from medloupe.signals import Signal
 
 
 def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Callable[[int, int], tuple[str, None]]:

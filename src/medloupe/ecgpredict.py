@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecgfiles import read_ecg
+from medloupe.ecg.files import read_ecg
+from medloupe.ecg.signal import Signal
 from medloupe.errors import SignalError
 from medloupe.given import named
 from medloupe.graphs.session import run, session
@@ -18,7 +19,6 @@ from medloupe.predict import Unanswered, in_turn, read_off
 from medloupe.prediction import Prediction, Refusal
 from medloupe.recordings import Looked, find, influences
 from medloupe.rules import Rules
-from medloupe.signals import Signal
 
 if TYPE_CHECKING:
     from medloupe.model import Model

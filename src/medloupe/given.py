@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.beats import RHYTHM
+from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import DataError, MedloupeError, did_you_mean
 from medloupe.prediction import Influence
 from medloupe.records import Record

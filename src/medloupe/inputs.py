@@ -10,9 +10,9 @@ import numpy as np
 
 from medloupe import textencoder
 from medloupe.audit import Audit, Finding
-from medloupe.beats import RHYTHM
 from medloupe.clinical import MOST_COLUMNS, Column
 from medloupe.dates import AGE, date_columns, with_ages
+from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import ColumnError, DataError
 from medloupe.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
 from medloupe.masks import Stating, propose_masks

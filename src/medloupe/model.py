@@ -15,10 +15,10 @@ from medloupe.linearhead import Head
 
 if TYPE_CHECKING:
     from medloupe.backbone import Backbone
+    from medloupe.ecg.signal import Signal
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Prediction
-    from medloupe.signals import Signal
     from medloupe.tails import Tail
 
 CARD_FORMAT = 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from medloupe.ecgreading import Reading
+    from medloupe.ecg.reading import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

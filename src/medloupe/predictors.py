@@ -82,7 +82,7 @@ class EcgAuto:
 
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
         """The answer to one ECG. Raises SignalError."""
-        from medloupe.ecgfiles import read_ecg
+        from medloupe.ecg.files import read_ecg
         from medloupe.recordings import fitting
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
@@ -112,7 +112,7 @@ def ecg_models() -> list[Model]:
 
 def is_ecg_file(path: Path) -> bool:
     """Whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
-    from medloupe.ecgfiles import is_ecg_bytes
+    from medloupe.ecg.files import is_ecg_bytes
 
     try:
         with path.open("rb") as f:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe import heatmaps
-from medloupe.beats import BEAT, RHYTHM, rhythm
-from medloupe.ecgreading import Beat as Beat
-from medloupe.ecgreading import Reading as Reading
-from medloupe.ecgreading import regularity as regularity
+from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
+from medloupe.ecg.quality import usable
+from medloupe.ecg.reading import Beat, Reading, regularity
+from medloupe.ecg.signal import Signal, arranged
 from medloupe.given import considered
 from medloupe.linearhead import probabilities
-from medloupe.quality import usable
-from medloupe.signals import Signal, arranged
 from medloupe.windows import beats, twelve
 
 if TYPE_CHECKING:

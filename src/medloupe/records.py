@@ -16,7 +16,7 @@ import numpy as np
 from medloupe.errors import DataError
 
 if TYPE_CHECKING:
-    from medloupe.signals import Signal
+    from medloupe.ecg.signal import Signal
 
 Task = Literal["multiclass", "multilabel", "detection"]
 Split = Literal["train", "val", "test"]

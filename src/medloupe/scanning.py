@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.ecgfiles import gathered
-from medloupe.ecgparts import whole
+from medloupe.ecg.files import gathered
+from medloupe.ecg.parts import whole
 from medloupe.errors import ImageError, UnreadableImageError
 from medloupe.records import Dataset, Record
 

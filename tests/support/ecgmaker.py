@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.signals import TWELVE, Signal
+from medloupe.ecg.signal import TWELVE, Signal
 
 # Wave: (seconds from the R peak, width (sigma) in seconds, millivolts along x left, y down, z back).
 SINUS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import ecgwriters
-from medloupe.signals import Signal
+from medloupe.ecg.signal import Signal
 
 
 def csv(signal: Signal, *, rate: bool = True) -> bytes:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.ecgchannels import MAX_LEADS
+from medloupe.ecg.channels import MAX_LEADS
+from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import DataError
 from medloupe.readers import ecg_beats, ecgnpz
 from medloupe.readers.base import ReadOptions
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split, Task
-from medloupe.signals import Signal, lead_name
 from medloupe.utils.arrays import load
 
 _TEST_FOLDS = (9, 10)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.beats import BEAT, RHYTHM, rhythm_of, typical
+from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_of, typical
+from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError
 from medloupe.readers import ecgnpz
 from medloupe.readers.base import ReadOptions
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record, Split
-from medloupe.signals import Signal
 from medloupe.utils.arrays import load
 
 BEFORE, AFTER = 0.25, 166 / 360

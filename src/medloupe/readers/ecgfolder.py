@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import ecgcsv
-from medloupe.beats import BEAT, RHYTHM, cut, preferred, rhythm
-from medloupe.ecgfiles import aami, read_annotations, read_ecg
+from medloupe.ecg import csv
+from medloupe.ecg.beats import BEAT, RHYTHM, cut, preferred, rhythm
+from medloupe.ecg.files import aami, read_annotations, read_ecg
+from medloupe.ecg.signal import Signal, cleaned
 from medloupe.errors import DataError, SignalError
 from medloupe.imaging import headers
 from medloupe.readers import ecg_12lead, ecg_beats, ecgnpz, folders, table
@@ -29,7 +30,6 @@ from medloupe.readers.base import (
 from medloupe.readers.locate import Locator
 from medloupe.readers.origin import origin
 from medloupe.records import Dataset, Record
-from medloupe.signals import Signal, cleaned
 from medloupe.utils import arrays
 
 """Of a recording's leads the one that beats are cut from: the first that is there."""
@@ -82,7 +82,7 @@ def _is_ecg(path: Path, suffix: str) -> bool:
 def _is_text_ecg(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return ecgcsv.looks_like(file.read(_START_BYTES))
+            return csv.looks_like(file.read(_START_BYTES))
     except OSError:
         return False
 

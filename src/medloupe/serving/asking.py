@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.ecgparts import Source
+from medloupe.ecg.parts import Source
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail

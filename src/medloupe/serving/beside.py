@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.beats import RHYTHM
+from medloupe.ecg.beats import RHYTHM
 from medloupe.given import considered, sorted_out
 from medloupe.prediction import Influence
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecgparts import Source, bare, whole
+from medloupe.ecg.parts import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
 from medloupe.imaging import headers
 from medloupe.prediction import Prediction, Refusal
@@ -24,9 +24,9 @@ from medloupe.serving.answer import Answer
 from medloupe.serving.beside import Beside, beside
 
 if TYPE_CHECKING:
+    from medloupe.ecg.signal import Signal
     from medloupe.recordings import Found, Looked, Reading
     from medloupe.serving.checkup import CheckUp
-    from medloupe.signals import Signal
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
 """Outputs by name of a check-up's network for windows float32 (N, L, T)."""
@@ -53,7 +53,7 @@ def is_ecg(data: Source, file: str) -> bool:
     kind = headers.sniff(data[: headers.SNIFF_BYTES])
     if kind not in (None, "DICOM") or (kind == "DICOM" and headers.WAVEFORM_CLASSES not in data[:4096]):
         return False  # without parsing it
-    from medloupe.ecgfiles import is_ecg_bytes
+    from medloupe.ecg.files import is_ecg_bytes
 
     return is_ecg_bytes(data, file)
 
@@ -86,7 +86,7 @@ def read(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | Non
             f"{file or 'The file'} is a picture; {_listed(checkups)} reads ECG recordings.",
             "Send WFDB (.hea and .dat), CSV, EDF, .npz or a DICOM waveform, or ask a check-up of pictures.",
         )
-    from medloupe.ecgfiles import read_ecg
+    from medloupe.ecg.files import read_ecg
 
     if isinstance(data, bytes) and ecgkept.suffix(data) == "csv" and (lines := data.count(b"\n")) > _MOST_LINES:
         raise SignalError(
@@ -167,7 +167,7 @@ def choose(
 def drawn_again(source: Source, said: Mapping[str, object], checkup: CheckUp | None) -> Reading:
     """An ECG that was kept, with what was found in it. said: the answer's entry `ecg`. Raises SignalError, and
     ValueError or the like where the entry is not as written here."""
-    from medloupe.ecgreading import again
+    from medloupe.ecg.reading import again
 
     rate = said.get("rate")
     signal = read(source, "", [checkup] if checkup else [], float(rate) if isinstance(rate, int | float) else None)

@@ -10,7 +10,7 @@ from medloupe.serving.ecgkept import DRAWN_SECONDS
 from medloupe.serving.language import Language
 
 if TYPE_CHECKING:
-    from medloupe.ecgreading import Reading
+    from medloupe.ecg.reading import Reading
     from medloupe.serving.checkup import CheckUp
 
 _STRIP = 10.0  # seconds drawn in one piece
@@ -97,7 +97,7 @@ def _drawn(
     of: str,
     start: float,
 ) -> EcgView:
-    from medloupe.ecgpaper import Mark, has_sheet, paper, sheet
+    from medloupe.ecg.paper import Mark, has_sheet, paper, sheet
 
     seconds = found.signal.seconds
     start = start if start < seconds else 0.0
@@ -174,7 +174,7 @@ def _letters(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _colours(labels: Sequence[str]) -> dict[str, str]:
-    from medloupe.ecgpaper import COLOURS
+    from medloupe.ecg.paper import COLOURS
 
     return {name: COLOURS[i % len(COLOURS)] if name else "#555" for i, name in enumerate(labels)}
 

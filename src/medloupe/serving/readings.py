@@ -19,7 +19,7 @@ from medloupe.serving.said import summary as summary
 from medloupe.serving.views import Label, in_words
 
 if TYPE_CHECKING:
-    from medloupe import ecgreading
+    from medloupe.ecg import reading as ecgreading
     from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.asking import Answer
     from medloupe.serving.checkup import CheckUp

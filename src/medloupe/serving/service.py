@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
-from medloupe.ecgparts import Source
+from medloupe.ecg.parts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.person import Person

@@ -28,7 +28,7 @@ from medloupe.tables import now
 from medloupe.version import __version__
 
 if TYPE_CHECKING:
-    from medloupe.ecgreading import Reading as EcgReading
+    from medloupe.ecg.reading import Reading as EcgReading
 
 __all__ = ["error_page", "router", "static_files"]
 router = APIRouter(include_in_schema=False)

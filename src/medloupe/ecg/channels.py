@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medloupe.ecg.signal import RATES, TWELVE, Signal, lead_name
 from medloupe.errors import SignalError
-from medloupe.signals import RATES, TWELVE, Signal, lead_name
 
 MAX_LEADS = 32
 MAX_SECONDS = 24.5 * 3600

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from medloupe.ecg.signal import RATES, Signal, resampled
 from medloupe.errors import SignalError
-from medloupe.signals import RATES, Signal, resampled
 
 MIN_SECONDS = 0.6
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.ecgchannels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.channels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import SignalError
-from medloupe.signals import Signal, lead_name
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*|\s*(nan|na|null|none|-)?\s*", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*(#|%|//|\*)")

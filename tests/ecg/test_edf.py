@@ -10,8 +10,8 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import edf
-from medloupe.ecgedf import is_edf, read
-from medloupe.ecgfiles import read_ecg
+from medloupe.ecg.edf import is_edf, read
+from medloupe.ecg.files import read_ecg
 from medloupe.errors import SignalError
 
 SIGNAL = ecg(even(5), 5, 256, ("I", "II"), noise=0.005)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.quality import sound
-from medloupe.signals import Signal, arranged, cleaned
+from medloupe.ecg.quality import sound
+from medloupe.ecg.signal import Signal, arranged, cleaned
 
 _EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
 _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest

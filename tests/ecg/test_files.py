@@ -12,10 +12,10 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
-from medloupe.ecgfiles import MAX_FILE_BYTES, is_ecg_bytes, is_ecg_name, read_ecg
+from medloupe.ecg.files import MAX_FILE_BYTES, is_ecg_bytes, is_ecg_name, read_ecg
+from medloupe.ecg.quality import fault
+from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import ExtraError, ImageError, SignalError
-from medloupe.quality import fault
-from medloupe.signals import TWELVE, Signal
 from medloupe.utils import arrays
 from readers_cases import dicom, picture
 

@@ -6,10 +6,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.channels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import SignalError
 from medloupe.imaging import dicom
-from medloupe.signals import Signal, lead_name
 
 _WAVEFORMS = Tag(0x5400, 0x0100)
 _TAGS = [Tag(0x0008, 0x0016), Tag(0x0028, 0x0010), _WAVEFORMS]  # SOP class, rows, waveforms

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ecgmaker import ecg, even, with_ectopics
-from medloupe.quality import fault, usable
-from medloupe.signals import LIMB, TWELVE, Signal, arranged, cleaned, lead_name, resampled
+from medloupe.ecg.quality import fault, usable
+from medloupe.ecg.signal import LIMB, TWELVE, Signal, arranged, cleaned, lead_name, resampled
 
 SECONDS = 12
 

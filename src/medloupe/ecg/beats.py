@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from medloupe.signals import Signal, cleaned, missing, recorded, resampled
+from medloupe.ecg.signal import Signal, cleaned, missing, recorded, resampled
 
 RHYTHM = (
     *("rr_previous_ratio", "rr_next_ratio", "rr_previous_deviation", "rr_next_deviation"),

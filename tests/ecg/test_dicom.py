@@ -11,10 +11,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ecgmaker import ecg, even
 from ecgwriters import dicom_waveform
-from medloupe.ecgdicom import is_waveform, read
-from medloupe.ecgfiles import read_ecg
+from medloupe.ecg.dicom import is_waveform, read
+from medloupe.ecg.files import read_ecg
+from medloupe.ecg.signal import TWELVE
 from medloupe.errors import SignalError
-from medloupe.signals import TWELVE
 
 SIGNAL = ecg(even(4), 4, 500, TWELVE, noise=0.005)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
-from medloupe.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
-from medloupe.ecgfiles import aami, read_annotations, read_ecg
-from medloupe.signals import Signal, arranged
+from medloupe.ecg.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
+from medloupe.ecg.files import aami, read_annotations, read_ecg
+from medloupe.ecg.signal import Signal, arranged
 from medloupe.utils.arrays import load
 
 RATES = (250, 360, 500)

@@ -11,8 +11,8 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe.ecgpaper import COLOURS, GAIN, SPEED, Mark, has_sheet, paper, sheet
-from medloupe.signals import Signal
+from medloupe.ecg.paper import COLOURS, GAIN, SPEED, Mark, has_sheet, paper, sheet
+from medloupe.ecg.signal import Signal
 
 TWO = ecgmaker.ecg(ecgmaker.even(4), 4, 250, ("MLII", "V1"))
 NUMBER = r"-?\d+(?:\.\d+)?"

@@ -10,8 +10,8 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import wfdb_record
-from medloupe.ecgfiles import read_ecg
-from medloupe.ecgwfdb import aami, header, read_annotations
+from medloupe.ecg.files import read_ecg
+from medloupe.ecg.wfdb import aami, header, read_annotations
 from medloupe.errors import SignalError
 
 SIGNAL = ecg(even(5), 5, 360, ("MLII", "V1"), noise=0.005)

@@ -50,7 +50,7 @@ def bare(name: str) -> str:
 
 
 def _named_in(data: bytes, name: str) -> tuple[str, ...]:
-    from medloupe.ecgwfdb import header
+    from medloupe.ecg.wfdb import header
 
     try:
         return header(data, name).files

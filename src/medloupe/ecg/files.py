@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from medloupe import ecgcsv, ecgedf, ecgwfdb
-from medloupe.ecgchannels import MAX_LEADS, Channel, assembled, check_size
-from medloupe.ecgwfdb import aami, read_annotations
+from medloupe.ecg import csv, edf, wfdb
+from medloupe.ecg.channels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.signal import Signal
+from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
-from medloupe.signals import Signal
 from medloupe.utils.arrays import load
 
 __all__ = [
@@ -52,13 +52,13 @@ def is_ecg_bytes(start: bytes, name: str = "") -> bool:
     """Whether a file is an ECG rather than a picture, by its content (for DICOM all of it is needed) and its name."""
     kind = headers.sniff(start[: headers.SNIFF_BYTES])
     if kind == "DICOM":
-        from medloupe import ecgdicom  # here, as pydicom is slow to import
+        from medloupe.ecg import dicom  # here, as pydicom is slow to import
 
-        return ecgdicom.is_waveform(start)
+        return dicom.is_waveform(start)
     if kind is not None:
         return False
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in _SURE or ecgedf.is_edf(start):
+    if suffix in _SURE or edf.is_edf(start):
         return True
     if suffix == ".npz":
         return start.startswith(b"PK\x03\x04")
@@ -94,17 +94,17 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
         raise SignalError(f"{name} is empty.", "Copy it again.")
     kind = headers.sniff(data[: headers.SNIFF_BYTES])
     if kind == "DICOM":
-        from medloupe import ecgdicom
+        from medloupe.ecg import dicom
 
-        return ecgdicom.read(data, name)
+        return dicom.read(data, name)
     if kind is not None:
         raise SignalError(f"{name} is a picture ({kind}), not an ECG recording.", f"Expected {_FORMATS}.")
-    if ecgedf.is_edf(data[:256]):
-        return ecgedf.read(data, name)
+    if edf.is_edf(data[:256]):
+        return edf.read(data, name)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
         return from_arrays(load(data, name), name, rate)
     if suffix == ".hea":
-        return ecgwfdb.read(files, name)
+        return wfdb.read(files, name)
     if suffix == ".dat":
         stem = PurePosixPath(name).stem
         raise SignalError(
@@ -114,7 +114,7 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     if what.startswith(("a ", "an ")) or (b"\x00" in data[:1024] and not data.startswith((b"\xff\xfe", b"\xfe\xff"))):
         what = what if what.startswith(("a ", "an ")) else "a binary file of no known format"
         raise SignalError(f"{name} seems to be {what}, not an ECG recording.", f"Expected {_FORMATS}.")
-    return ecgcsv.read(data, name, rate)
+    return csv.read(data, name, rate)
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
@@ -159,7 +159,7 @@ def gathered(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
         path = path.with_name(path.name + ".hea")  # as WFDB's own tools name records
     files = {path.name: _bytes(path)}
     if path.suffix.lower() == ".hea":
-        for partner in ecgwfdb.header(files[path.name], path.name).files:
+        for partner in wfdb.header(files[path.name], path.name).files:
             beside = path.with_name(partner)
             if beside.is_file():
                 files[partner] = _bytes(beside)

@@ -11,7 +11,7 @@ from html import escape
 
 import numpy as np
 
-from medloupe.signals import Signal
+from medloupe.ecg.signal import Signal
 
 SPEED, GAIN = 25.0, 10.0  # mm a second, mm a mV
 COLOURS = ("#0b6e4f", "#d1495b", "#7b2cbf", "#c77700", "#1d6fa5", "#6b705c")

@@ -9,9 +9,9 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import text
-from medloupe.ecgcsv import looks_like, read
+from medloupe.ecg.csv import looks_like, read
+from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import SignalError
-from medloupe.signals import TWELVE, Signal
 
 LEADS = ("II", "V1", "V5")
 SIGNAL = ecg(even(5), 5, 360, LEADS, noise=0.005)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 
-from medloupe.ecgchannels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.channels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.signal import Signal, lead_name, missing
 from medloupe.errors import SignalError
-from medloupe.signals import Signal, lead_name, missing
 
 _FIELDS = 256  # bytes of header, of the file and of each channel
 _MOST_CHANNELS = 512

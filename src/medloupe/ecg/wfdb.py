@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.ecgchannels import Channel, assembled, check_size
+from medloupe.ecg.channels import Channel, assembled, check_size
+from medloupe.ecg.signal import Signal, missing
 from medloupe.errors import SignalError
-from medloupe.signals import Signal, missing
 
 # Bits a sample takes at least; the compressed formats (FLAC) and multi-segment records are not read.
 _BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 10, "311": 10}

@@ -1,0 +1,1 @@
+"""From files to an ECG in millivolts, and from it to heartbeats."""
