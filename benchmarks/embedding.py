@@ -25,9 +25,9 @@ from PIL import Image
 
 import medloupe
 from medloupe.backbones import backbone
+from medloupe.data.scan import scan
 from medloupe.features import embed
 from medloupe.imaging.decode import load
-from medloupe.scanning import scan
 
 
 def bare(arrays: np.ndarray, session: onnxruntime.InferenceSession) -> float:

@@ -45,8 +45,8 @@ def grouped(data: Path, rows: Sequence[Row]) -> np.ndarray:
     import medloupe
     from medloupe.audit import audit
     from medloupe.backbones import backbone
+    from medloupe.data.scan import scan
     from medloupe.features import embed
-    from medloupe.scanning import scan
 
     features = embed(scan(medloupe.read(data)), backbone())
     number = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))

@@ -28,12 +28,12 @@ import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe import console, shipping, stress
 from medloupe.card import refusal_limit, refusing
+from medloupe.data.records import Dataset
+from medloupe.data.scan import scan
 from medloupe.features import embed
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.records import Dataset
 from medloupe.resolve import find_model
-from medloupe.scanning import scan
 from medloupe.starter import shipped
 from medloupe.training import train
 from starters import STARTERS, Starter

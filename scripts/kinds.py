@@ -21,6 +21,7 @@ import medloupe
 from medloupe.audit import audit
 from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
+from medloupe.data.scan import scan
 from medloupe.features import embed
 from medloupe.fitcontrast import fit_contrast
 from medloupe.graphs.session import run, session
@@ -28,7 +29,6 @@ from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CHANGES, workable
 from medloupe.imaging.decode import FITTING, decode, load
 from medloupe.novelty import Novelty, sketch
-from medloupe.scanning import scan
 from medloupe.utils.files import write_atomically
 
 KINDS: Mapping[str, str] = {

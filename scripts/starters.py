@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import medloupe
-from medloupe.originals import known
-from medloupe.records import Dataset
+from medloupe.data.originals import known
+from medloupe.data.records import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Starter:
     data: its folder. title: as people call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
-    medloupe.originals; source: where it has none there, its title, licence and citation. clinical: columns read beside
+    medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read beside
     it. weaknesses: sentences for the card's limits.
     """
 

@@ -17,6 +17,8 @@ import several
 from generated import run
 from live import running
 from medloupe.adapt import Adapted, adapt, keep
+from medloupe.data.records import Record
+from medloupe.data.scan import scan
 from medloupe.errors import DataError, StoreError
 from medloupe.evidence import FILE, Evidence
 from medloupe.exporting import export
@@ -24,8 +26,6 @@ from medloupe.features import embed
 from medloupe.localfit import reaching
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.records import Record
-from medloupe.scanning import scan
 from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate

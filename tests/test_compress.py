@@ -18,9 +18,12 @@ import several
 import tinyecg
 from generated import run as cli
 from live import running
-from medloupe import compress, eightbit, export, fidelity, whereabouts
+from medloupe import compress, eightbit, export, fidelity
 from medloupe.backbone import Backbone
 from medloupe.backbones import backbone
+from medloupe.data import whereabouts
+from medloupe.data.scan import scan
+from medloupe.data.split import Plan
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.features import embed
 from medloupe.fidelity import Figures
@@ -28,9 +31,7 @@ from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.scanning import scan
 from medloupe.serving.precisions import key_of
-from medloupe.split import Plan
 from medloupe.store import Store
 from medloupe.tails import split_off
 from medloupe.tails import write as write_tail

@@ -16,13 +16,13 @@ from generated import table, tissue
 from medloupe import settings
 from medloupe.backbone import BackboneCard
 from medloupe.backbones import BACKBONES, backbone, usual
+from medloupe.data.reading import READERS
+from medloupe.data.scan import scan
 from medloupe.features import embed
 from medloupe.graphs.session import session
 from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
-from medloupe.reading import READERS
 from medloupe.rules import Rules
-from medloupe.scanning import scan
 from medloupe.store import Store
 from medloupe.validation import validate
 from medloupe.windows import window

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ecgsets import Learned
+from medloupe.data.scan import scan
 from medloupe.ecgexamples import drawing
 from medloupe.features import Features, embed
 from medloupe.linearhead import Head
-from medloupe.scanning import scan
 
 
 def features_of(learned: Learned) -> Features:

@@ -11,6 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score,
 
 from medloupe import metrics
 from medloupe.curves import curves
+from medloupe.data.records import Record
 from medloupe.evaluate import (
     STRENGTHS,
     best_strength,
@@ -23,7 +24,6 @@ from medloupe.evaluate import (
     per_label,
     thresholds,
 )
-from medloupe.records import Record
 from medloupe.subgroups import _band, subgroups
 from synthetic import judged, one_hot
 

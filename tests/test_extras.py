@@ -130,7 +130,7 @@ def test_answering_imports_nothing_that_trains() -> None:
     code = (
         "import sys, medloupe.extras;"
         "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.solver', 'medloupe.head', 'medloupe.temperature',"
-        " 'medloupe.fusion', 'medloupe.readers') if m in sys.modules])"
+        " 'medloupe.fusion', 'medloupe.data.readers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,12 +17,12 @@ from PIL import Image
 import tiny
 from medloupe import features as module
 from medloupe.backbone import Backbone
+from medloupe.data.records import Record
+from medloupe.data.scan import content, digest_of, scan
 from medloupe.errors import DataError, StoreError
 from medloupe.features import Features, embed, open_cache
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
-from medloupe.records import Record
-from medloupe.scanning import content, digest_of, scan
 from places import TESTS
 from synthetic import folder, of_files, of_records, scene
 

@@ -12,9 +12,9 @@ import pytest
 
 import several
 from medloupe import given
+from medloupe.data.records import Record
 from medloupe.errors import ClinicalError, DataError, MedloupeError
 from medloupe.model import Model
-from medloupe.records import Record
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from medloupe.audit import Audit
+from medloupe.data.records import Dataset
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import Inputs, asked, check, choose, with_columns
 from medloupe.options import Options
-from medloupe.records import Dataset
 from weighed import Patients, patients, with_column
 
 N = 200

@@ -12,6 +12,8 @@ from medloupe import inputs as chosen_inputs
 from medloupe import jointly
 from medloupe.audit import audit
 from medloupe.backbones import BACKBONES, ECG_BEATS
+from medloupe.data.scan import scan
+from medloupe.data.split import Plan, plan
 from medloupe.ecg.beats import RHYTHM
 from medloupe.features import Features, embed
 from medloupe.inputs import Inputs
@@ -19,8 +21,6 @@ from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge
 from medloupe.linearhead import Head
 from medloupe.options import Options
-from medloupe.scanning import scan
-from medloupe.split import Plan, plan
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medloupe.data.split import plan
 from medloupe.features import Features
 from medloupe.head import macro_auc
 from medloupe.judging import Verdict, judge
-from medloupe.split import plan
 from synthetic import features, of_targets, one_hot
 
 D = 16

@@ -384,8 +384,8 @@ def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pyte
 @pytest.mark.slow
 def test_on_real_pictures(home: Path, real_sets: Path) -> None:
     """Fundus photographs know one another, and neither chest X-rays nor cats."""
+    from medloupe.data.scan import scan
     from medloupe.features import embed
-    from medloupe.scanning import scan
 
     def some(folder: str, n: int) -> medloupe.Dataset:
         data = medloupe.read(real_sets / folder)

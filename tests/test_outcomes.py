@@ -14,13 +14,13 @@ import tunable
 import weighed
 from medloupe import tails
 from medloupe.backbone import Backbone
+from medloupe.data.scan import scan
 from medloupe.errors import StoreError
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
-from medloupe.scanning import scan
 
 
 @pytest.fixture

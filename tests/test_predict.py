@@ -20,6 +20,8 @@ import several
 import tunable
 from generated import run
 from medloupe import predict, tails
+from medloupe.data.readers.base import scan
+from medloupe.data.scan import digest_of
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
 from medloupe.features import open_cache
@@ -32,9 +34,7 @@ from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.prediction import Influence, Prediction
-from medloupe.readers.base import scan
 from medloupe.rules import Rules
-from medloupe.scanning import digest_of
 from medloupe.store import Store
 from othertails import tuned
 from trained import Trained

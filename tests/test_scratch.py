@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("torch")
 
 import tunable
+from medloupe.data.scan import scan
+from medloupe.data.split import plan
 from medloupe.errors import FinetuneError
 from medloupe.features import embed
 from medloupe.fewimages import SIZES, auc_of, linear, nested, sizes_in
@@ -18,10 +20,8 @@ from medloupe.graphs.module import import_torch, part, randomised, weights_of
 from medloupe.options import Options
 from medloupe.recipe import DEFAULTS
 from medloupe.report.learned import few_images, finetuning
-from medloupe.scanning import scan
 from medloupe.scratch import RANDOM, scratch
 from medloupe.scratchplan import few, outlined
-from medloupe.split import plan
 from synthetic import one_hot
 
 

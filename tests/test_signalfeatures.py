@@ -15,12 +15,12 @@ import ecgwriters
 import tinyecg
 from medloupe.backbone import Backbone
 from medloupe.backbones import ECG_BEATS, backbone
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import digest_of_ecg, scan
 from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError, StoreError, UnreadableImageError
 from medloupe.features import Features, embed, fitted
 from medloupe.network import Network
-from medloupe.records import Dataset, Record
-from medloupe.scanning import digest_of_ecg, scan
 
 LEADS = tinyecg.LEADS
 
@@ -205,7 +205,7 @@ def test_a_home_that_cannot_be_written(home: Path, small: Backbone):
 def test_beats_by_the_shipped_backbone(home: Path):
     """Beats of one recording differ by their kind, not by the rate that they were stored at."""
     import ecgsets
-    from medloupe.reading import read
+    from medloupe.data.reading import read
 
     rows = []
     for rate in (250, 360):

@@ -46,7 +46,9 @@ def module_file(name: str) -> str:
     return "/".join(name.split(".")[1:]) + ".py"
 
 
-@pytest.mark.parametrize("name", ["medloupe.solver", "medloupe.metrics", "medloupe.imaging.decode", "medloupe.records"])
+@pytest.mark.parametrize(
+    "name", ["medloupe.solver", "medloupe.metrics", "medloupe.imaging.decode", "medloupe.data.records"]
+)
 def test_a_changed_byte_in_what_computes_changes_the_name(copy: Path, name: str) -> None:
     assert name in imported_by(_COMPUTES)
     assert changes(copy, _COMPUTES, module_file(name))

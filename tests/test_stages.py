@@ -18,12 +18,12 @@ from PIL import Image
 import generated
 import tiny
 from medloupe.backbones import backbone
+from medloupe.data.reading import read
+from medloupe.data.scan import scan
 from medloupe.features import embed
 from medloupe.graphs.session import session
 from medloupe.linearhead import Head
-from medloupe.reading import read
 from medloupe.report.pages import render
-from medloupe.scanning import scan
 from medloupe.stages import TILES, of_report, stage_outputs, stages
 from medloupe.tails import Tail
 

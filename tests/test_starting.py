@@ -13,13 +13,13 @@ import generated
 import medloupe
 import tunable
 from medloupe import tails
+from medloupe.data.digests import seen
+from medloupe.data.records import Dataset
 from medloupe.errors import PromotionRefusedError
 from medloupe.evidence import Evidence
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.predict import Predictor
-from medloupe.records import Dataset
-from medloupe.seen import seen
 from medloupe.store import Store
 from medloupe.validation import validate
 from othertails import tuned

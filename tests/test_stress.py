@@ -19,6 +19,7 @@ from generated import run
 from live import running
 from medloupe import metrics, resilience, standins
 from medloupe.contrast import Contrast
+from medloupe.data.scan import scan
 from medloupe.errors import DataError
 from medloupe.export import write_onnx
 from medloupe.features import embed
@@ -28,7 +29,6 @@ from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.report.pages import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
-from medloupe.scanning import scan
 from medloupe.serving import views
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language

@@ -16,13 +16,13 @@ import pytest
 import tunable
 from medloupe import tails, tuning
 from medloupe.backbone import Backbone
+from medloupe.data.scan import scan
+from medloupe.data.split import Plan
 from medloupe.errors import FinetuneError
 from medloupe.features import Features, embed
 from medloupe.network import Network
 from medloupe.recipe import DEFAULTS, Recipe
-from medloupe.scanning import scan
 from medloupe.sourcecode import imported_by
-from medloupe.split import Plan
 from medloupe.tuning import Tuned, key_of, recipe_for, tune, tuned_graph
 from medloupe.views import Symmetry
 from othertails import tuned as moved

@@ -1,3 +1,7 @@
+from .data.reading import read as read
+from .data.records import Box as Box
+from .data.records import Dataset as Dataset
+from .data.records import Record as Record
 from .ecg.files import read_ecg as read_ecg
 from .ecg.signal import Signal as Signal
 from .errors import MedloupeError as MedloupeError
@@ -6,10 +10,6 @@ from .model import Model as Model
 from .modelfile import load as load
 from .prediction import Prediction as Prediction
 from .predictors import predictor as predictor
-from .reading import read as read
-from .records import Box as Box
-from .records import Dataset as Dataset
-from .records import Record as Record
 from .training import train as train
 from .validation import validate as validate
 from .version import __version__ as __version__

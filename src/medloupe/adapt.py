@@ -20,6 +20,10 @@ from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.curves import curves
+from medloupe.data.digests import seen
+from medloupe.data.records import Dataset
+from medloupe.data.scan import scan
+from medloupe.data.split import fold_count
 from medloupe.errors import DataError, StoreError
 from medloupe.evidence import FILE as EVIDENCE
 from medloupe.evidence import Evidence
@@ -28,10 +32,6 @@ from medloupe.given import scaled
 from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.model import Model
-from medloupe.records import Dataset
-from medloupe.scanning import scan
-from medloupe.seen import seen
-from medloupe.split import fold_count
 
 if TYPE_CHECKING:
     from medloupe.store import Store

@@ -12,9 +12,9 @@ import numpy as np
 
 from medloupe.adaptedfigures import figures, label_table, prevalence
 from medloupe.adaptedwords import note, words
+from medloupe.data.digests import recalled, remembered
 from medloupe.localfit import Fitting
 from medloupe.recalibrate import KINDS
-from medloupe.seen import recalled, remembered
 from medloupe.version import __version__
 
 _PREVALENCE = "The percentages hold for the share"  # so begins the sentence among the limits that no longer holds

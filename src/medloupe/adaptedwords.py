@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medloupe import reliability
-from medloupe.labels import positive
+from medloupe.data.labels import positive
 from medloupe.localfit import Fitting
 from medloupe.recalibrate import KINDS
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from medloupe.data.records import Dataset
 from medloupe.errors import DataError, did_you_mean
 from medloupe.model import Model
-from medloupe.records import Dataset
 
 
 def aligned(model: Model, data: Dataset) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from medloupe import duplicates, shortcut
+from medloupe.data.records import Dataset
+from medloupe.data.split import joined, same
 from medloupe.features import Features
-from medloupe.records import Dataset
-from medloupe.split import joined, same
 
 Level = Literal["serious", "warning", "notice"]
 FEW = 10  # groups of a label below which its figures say little

@@ -25,7 +25,7 @@ from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
 
 if TYPE_CHECKING:
-    from medloupe.records import Dataset
+    from medloupe.data.records import Dataset
 
 STARTER = Path(str(files("medloupe"))) / "starter"
 DEFAULT = "efficientnet-lite0"

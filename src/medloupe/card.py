@@ -11,15 +11,15 @@ import numpy as np
 from medloupe import contrast, evaluate
 from medloupe.audit import Audit
 from medloupe.backbone import Backbone
-from medloupe.dates import with_ages
+from medloupe.data.dates import with_ages
+from medloupe.data.digests import remembered, thinned
+from medloupe.data.labels import positive
+from medloupe.data.split import Plan
 from medloupe.features import Features
 from medloupe.imaging.decode import FITTING
 from medloupe.judging import Verdict
-from medloupe.labels import positive
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
-from medloupe.seen import remembered, thinned
-from medloupe.split import Plan
 from medloupe.subgroups import subgroups
 from medloupe.version import __version__
 from medloupe.windows import FITTING as WINDOWING

@@ -87,10 +87,10 @@ def check(
     from medloupe.audit import audit
     from medloupe.backbones import backbone as find_backbone
     from medloupe.backbones import usual
+    from medloupe.data.reading import read
+    from medloupe.data.scan import scan
     from medloupe.features import embed
     from medloupe.inputs import with_columns
-    from medloupe.reading import read
-    from medloupe.scanning import scan
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
@@ -117,7 +117,7 @@ def evaluate(
 ) -> None:
     """Judge a model on another site's labelled data."""
     from medloupe import console
-    from medloupe.reading import read
+    from medloupe.data.reading import read
     from medloupe.resolve import find_model
     from medloupe.validation import validate
 

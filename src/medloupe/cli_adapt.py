@@ -42,7 +42,7 @@ def adapt(
     from medloupe import console
     from medloupe.adapt import adapt as run
     from medloupe.adapt import keep
-    from medloupe.reading import read
+    from medloupe.data.reading import read
     from medloupe.resolve import find_model
 
     if not 0 < sensitivity < 1:

@@ -32,7 +32,7 @@ def recipes_show(
 ) -> None:
     """All about one: where to get it, the expected tree, patients, leaks, licence, citation, what to type."""
     from medloupe import console
-    from medloupe.originals.known import find
+    from medloupe.data.originals.known import find
 
     original = find(name)
     if json:
@@ -58,7 +58,7 @@ def recipes_show(
 
 def _list(json: bool) -> None:
     from medloupe import console
-    from medloupe.originals.known import ORIGINALS
+    from medloupe.data.originals.known import ORIGINALS
 
     for original in ORIGINALS:
         if json:

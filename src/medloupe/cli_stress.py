@@ -34,7 +34,7 @@ def stress(
 ) -> None:
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
     from medloupe import console
-    from medloupe.reading import read
+    from medloupe.data.reading import read
     from medloupe.resolve import find_model
     from medloupe.stress import stress as run
 

@@ -70,8 +70,8 @@ def train(
 ) -> None:
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
     from medloupe import console
+    from medloupe.data.reading import read
     from medloupe.options import HOW
-    from medloupe.reading import read
     from medloupe.resolve import find_model
     from medloupe.store import Store
     from medloupe.training import summary

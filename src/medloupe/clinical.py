@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medloupe.data.values import LONGEST, alike, is_age, number, numbers, stated
 from medloupe.errors import ClinicalError
-from medloupe.values import LONGEST, alike, is_age, number, numbers, stated
 
 MOST_CHOICES = 20
 KNOTS = 8

@@ -16,6 +16,8 @@ import numpy as np
 from medloupe import eightbit, fidelity
 from medloupe.audit import audit
 from medloupe.backbone import Backbone
+from medloupe.data.scan import Scan
+from medloupe.data.split import Plan, plan
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.evaluate import aimed_at, thresholds
 from medloupe.features import Features, embed
@@ -27,8 +29,6 @@ from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.scanning import Scan
-from medloupe.split import Plan, plan
 from medloupe.tails import Tail
 
 CALIBRATED_ON = 128  # training images, at most

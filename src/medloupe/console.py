@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from medloupe.data.records import Dataset
 from medloupe.errors import MedloupeError
 from medloupe.model import Model
 from medloupe.prediction import Prediction
-from medloupe.records import Dataset
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medloupe.data.split import same as same_values
 from medloupe.features import Features
 from medloupe.head import mean_and_scale
-from medloupe.split import same as same_values
 
 COSINE = 0.75  # of standardised embeddings
 CORRELATION = 0.95  # of grey thumbnails

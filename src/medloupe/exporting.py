@@ -107,9 +107,9 @@ def _eight_bit(
             f"{model.name} was adapted to local cases, which 8 bits would undo: they need a head of their own.",
             "Export the version it was adapted from, or use --precision fp16.",
         )
-    from medloupe import whereabouts
     from medloupe.compress import compress
-    from medloupe.reading import read
+    from medloupe.data import whereabouts
+    from medloupe.data.reading import read
     from medloupe.store import Store
 
     if model.version is None or "head" not in model.card:

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from medloupe.backbone import Backbone
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import Scan, content, digest_of
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.network import Network
-from medloupe.records import Dataset, Record
-from medloupe.scanning import Scan, content, digest_of
 from medloupe.settings import home
 from medloupe.tails import Tail
 from medloupe.utils.batches import in_batches

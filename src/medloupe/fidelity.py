@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from medloupe import evaluate
+from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
 from medloupe.head import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
 from medloupe.linearhead import Head
-from medloupe.split import fold_count, folds
 from medloupe.temperature import calibrated, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall

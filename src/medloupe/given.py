@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medloupe.data.records import Record
 from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import DataError, MedloupeError, did_you_mean
 from medloupe.prediction import Influence
-from medloupe.records import Record
 
 if TYPE_CHECKING:
     from medloupe.extras import Extras
@@ -91,7 +91,7 @@ def from_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, d
     A row names a file by its name, with or without folders and suffix. Raises DataError when the table cannot be read,
     names none of the files or says different things of one, MedloupeError when it has none of the model's inputs.
     """
-    from medloupe.readers.sheet import load
+    from medloupe.data.readers.sheet import load
 
     sheet = load(table)
     names = asked_of(model)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
 from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import Ranking
 from medloupe.solver import Problem, Solution, solve
-from medloupe.split import fold_count, folds
 from medloupe.temperature import calibrated, fit_temperature
 
 PENALTIES = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # C of scikit-learn on standardised features, for 1,000 records

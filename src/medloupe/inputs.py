@@ -11,17 +11,17 @@ import numpy as np
 from medloupe import textencoder
 from medloupe.audit import Audit, Finding
 from medloupe.clinical import MOST_COLUMNS, Column
-from medloupe.dates import AGE, date_columns, with_ages
+from medloupe.data.dates import AGE, date_columns, with_ages
+from medloupe.data.records import Dataset
+from medloupe.data.values import stated
 from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import ColumnError, DataError
 from medloupe.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
 from medloupe.masks import Stating, propose_masks
 from medloupe.notes import METHOD
 from medloupe.options import Options
-from medloupe.records import Dataset
 from medloupe.textnet import TextNet
 from medloupe.textprojection import TextEncoder
-from medloupe.values import stated
 
 ALL = "all"
 

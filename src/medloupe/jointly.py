@@ -16,6 +16,8 @@ import numpy as np
 
 from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
+from medloupe.data.records import Dataset
+from medloupe.data.split import Plan
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
 from medloupe.features import Features
@@ -23,8 +25,6 @@ from medloupe.head import Choice, evened, folded, refit
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict
 from medloupe.linearhead import Head
-from medloupe.records import Dataset
-from medloupe.split import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from medloupe import evaluate
+from medloupe.data.split import Plan, folds
 from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.head import Choice, Fitted, fit, folded, refit
 from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import Metric, Ranking, average, intervals
 from medloupe.solver import Solution
-from medloupe.split import Plan, folds
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
 _SMALLEST = 20

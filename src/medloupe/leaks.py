@@ -17,10 +17,10 @@ import numpy as np
 
 from medloupe.alone import alone
 from medloupe.audit import Finding
+from medloupe.data.readers.base import plain
+from medloupe.data.split import fold_count, folds, thinned
 from medloupe.head import rankable
 from medloupe.metrics import Metric, Ranking, average, intervals
-from medloupe.readers.base import plain
-from medloupe.split import fold_count, folds, thinned
 
 SERIOUS = 0.9  # AUC of a column alone from which it is left out
 SUSPECT = 0.7  # the same where its name says that it is known only afterwards

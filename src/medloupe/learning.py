@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.backbone import Backbone
+from medloupe.data.records import Dataset
+from medloupe.data.scan import Scan
 from medloupe.errors import DataError
 from medloupe.evidence import Evidence
 from medloupe.features import Features, embed
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.outcomes import Outcome
-from medloupe.records import Dataset
-from medloupe.scanning import Scan
 
 if TYPE_CHECKING:
     from medloupe.judging import Verdict
@@ -31,10 +31,10 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     from medloupe.audit import audit
     from medloupe.card import card
     from medloupe.curves import curves
+    from medloupe.data.split import plan
     from medloupe.examples import examples
     from medloupe.judging import judge
     from medloupe.moved import moved
-    from medloupe.split import plan
     from medloupe.stages import of_report
     from medloupe.weighing import weigh
 

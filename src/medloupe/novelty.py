@@ -77,7 +77,7 @@ class Novelty:
 
         seed: of the folds in which the limit is found.
         """
-        from medloupe.split import folds
+        from medloupe.data.split import folds
 
         independent = len(np.unique(groups))
         if independent < FEWEST:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from medloupe.backbone import Backbone, BackboneCard
+from medloupe.data.scan import Scan
 from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 from medloupe.options import Options
-from medloupe.scanning import Scan
 from medloupe.settings import home
 from medloupe.sourcecode import source_digest
 from medloupe.tails import Tail

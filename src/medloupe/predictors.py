@@ -138,12 +138,12 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     """What a folder holds of pictures and ECGs, as data sets are read."""
-    from medloupe.readers.base import scan
+    from medloupe.data.readers.base import scan
 
     seen = scan(folder)
     names: list[str] = []
     if ecgs:
-        from medloupe.readers.ecgfolder import files_of
+        from medloupe.data.readers.ecg.folder import files_of
 
         names += files_of(seen).images
     if pictures:

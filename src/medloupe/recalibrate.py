@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medloupe.data.split import fold_count, folds
 from medloupe.linearhead import Head
-from medloupe.split import fold_count, folds
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")
 FOLDS = 5

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from medloupe.data.split import fold_count, folds
 from medloupe.features import Features
 from medloupe.head import macro_auc, rankable
 from medloupe.metrics import Metric, Ranking, average, intervals, widened_auc
 from medloupe.solver import Problem, solve
-from medloupe.split import fold_count, folds
 
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly
 _BINS = 8  # quantiles a feature is cut into, so that a linear probe sees curves

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.backbone import Backbone
+from medloupe.data.records import Dataset, Record
 from medloupe.errors import DataError, ImageError
-from medloupe.records import Dataset, Record
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
 from medloupe.windows import FITTING, window

@@ -14,18 +14,18 @@ import numpy as np
 
 from medloupe import duplicates, evaluate
 from medloupe.alignment import aligned
+from medloupe.data.digests import among, recalled, seen
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import Scan, scan
+from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
 from medloupe.errors import DataError
 from medloupe.features import Features, embed
 from medloupe.head import FOLDS, Choice, Fitter, folded
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.records import Dataset, Record
 from medloupe.rules import Rules
-from medloupe.scanning import Scan, scan
-from medloupe.seen import among, recalled, seen
 from medloupe.solver import Solution
-from medloupe.split import Plan, fold_count, folds, joined, plan, same, thinned
 from medloupe.temperature import calibrated, fit_temperature
 
 Progress = Callable[[str, int, int], None]  # stage, done, total

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medloupe.data.digests import recalled, remembered, seen
 from medloupe.evidence import Evidence
 from medloupe.model import Model
-from medloupe.seen import recalled, remembered, seen
 
 
 def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:

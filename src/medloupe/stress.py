@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medloupe.data.labels import healthy, positive
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import content
 from medloupe.head import rankable
 from medloupe.imaging import decode as pictures
 from medloupe.imaging.corruptions import CHANGES, Change, workable
-from medloupe.labels import healthy, positive
 from medloupe.linearhead import probabilities
 from medloupe.metrics import Metric
 from medloupe.model import Model
 from medloupe.network import Network
-from medloupe.records import Dataset, Record
 from medloupe.resilience import Answered, Asked, Row, sentences, table
-from medloupe.scanning import content
 from medloupe.standins import Judge, Panel, panel
 from medloupe.utils.batches import in_batches
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import textnet, whereabouts
+from medloupe import textnet
 from medloupe.backbones import backbone as find_backbone
 from medloupe.backbones import usual
+from medloupe.data import whereabouts
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import scan
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.evidence import FILE as EVIDENCE
 from medloupe.evidence import Evidence
@@ -21,8 +24,6 @@ from medloupe.learning import check_trainable, learn
 from medloupe.model import Model
 from medloupe.options import Options
 from medloupe.outcomes import outcome_path, read_outcome, write_outcome
-from medloupe.records import Dataset, Record
-from medloupe.scanning import scan
 from medloupe.settings import home
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.backbone import Backbone
+from medloupe.data.split import Plan
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.finetune import parts_at
 from medloupe.options import MINUTES, Options
 from medloupe.settings import home
-from medloupe.split import Plan
 from medloupe.tails import Tail, graph_of, lower_levels, upper
 
 if TYPE_CHECKING:

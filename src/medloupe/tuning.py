@@ -18,13 +18,13 @@ import numpy as np
 from medloupe.backbone import Backbone
 from medloupe.budget import Taken, given_up, trainings_within, views_within
 from medloupe.cuts import cuts, explained, fitted_pixels, make_room, missing
+from medloupe.data.split import Plan, fold_count, folds
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.graphs.module import import_torch, randomised
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.settings import home, threads
 from medloupe.sourcecode import source_digest
-from medloupe.split import Plan, fold_count, folds
 from medloupe.tails import Tail, graph_of, has_upper, joined, upper
 from medloupe.tuningjobs import SHARES, Done, Inputs, Job, at_once, run
 from medloupe.utils.files import write_atomically

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe import evaluate
+from medloupe.data.split import Plan
 from medloupe.features import Features
 from medloupe.head import Choice, folded
 from medloupe.judging import Verdict, _learning_curve, answered, crossed, judge
-from medloupe.split import Plan
 
 if TYPE_CHECKING:
     from medloupe.tuning import Tuned

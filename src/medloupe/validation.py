@@ -11,17 +11,17 @@ from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.curves import curves
-from medloupe.dates import with_ages
+from medloupe.data.dates import with_ages
+from medloupe.data.digests import remembers_part, seen
+from medloupe.data.records import Dataset
+from medloupe.data.scan import scan
 from medloupe.errors import DataError
 from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed
 from medloupe.given import Stated, stated_by
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
-from medloupe.records import Dataset
 from medloupe.rules import Rules
-from medloupe.scanning import scan
-from medloupe.seen import remembers_part, seen
 from medloupe.subgroups import subgroups
 from medloupe.version import __version__
 

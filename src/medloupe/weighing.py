@@ -12,6 +12,7 @@ from medloupe.alone import PENALTIES, answered_alone, best_alone
 from medloupe.candidates import NOTES_PENALTIES
 from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE, contributions, words
+from medloupe.data.split import Plan
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
 from medloupe.features import Features
@@ -19,7 +20,6 @@ from medloupe.fusion import Fused, added_to, extras_of, fuse
 from medloupe.head import Fitted
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict, answered, crossed
-from medloupe.split import Plan
 from medloupe.textprojection import TextEncoder
 
 

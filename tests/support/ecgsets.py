@@ -13,8 +13,8 @@ import pytest
 import ecgmaker
 import medloupe
 from ecgmaker import SINUS, VENTRICULAR, Beat
+from medloupe.data.records import Dataset
 from medloupe.model import Model
-from medloupe.records import Dataset
 from readers_cases import twelve_arrays
 
 

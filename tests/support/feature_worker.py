@@ -14,8 +14,8 @@ from pathlib import Path
 
 import tiny
 from medloupe import features
+from medloupe.data.scan import scan
 from medloupe.errors import MedloupeError
-from medloupe.scanning import scan
 from synthetic import of_files
 
 parser = argparse.ArgumentParser()

@@ -11,9 +11,9 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from medloupe.backbone import Backbone, BackboneCard
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import scan
 from medloupe.features import Features, embed
-from medloupe.records import Dataset, Record
-from medloupe.scanning import scan
 
 SIZE, UPPER, LOWER, PLACES = 32, 6, 4, 4
 D = UPPER + LOWER

@@ -9,9 +9,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .charts import WIDTH, along_diagonal, square, square_axes
-from .formats import bounds, known, plural, share, signed, signed_interval, value
-from .svg import SMALL, TEXT, Frame, drawing, nice_step, nice_ticks, shorten, tag, text, text_width, title
+from medloupe.report.charts import WIDTH, along_diagonal, square, square_axes
+from medloupe.report.formats import bounds, known, plural, share, signed, signed_interval, value
+from medloupe.report.svg import (
+    SMALL,
+    TEXT,
+    Frame,
+    drawing,
+    nice_step,
+    nice_ticks,
+    shorten,
+    tag,
+    text,
+    text_width,
+    title,
+)
 
 KINDS = ("first", "second")
 

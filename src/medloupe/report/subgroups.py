@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import rows
-from .formats import bounds, count, decimal, percent, value, with_interval
+from medloupe.report import rows
+from medloupe.report.formats import bounds, count, decimal, percent, value, with_interval
 
 
 def subgroups(entries: Any, metrics: Mapping[str, Any]) -> dict[str, Any] | None:

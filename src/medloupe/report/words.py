@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe import labels
+from medloupe.data import labels
 from medloupe.report.formats import bounds, count, decimal, decimal_interval, in_hundred, known, plural, share, value
 
 

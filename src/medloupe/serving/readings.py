@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medloupe.labels import healthy
+from medloupe.data.labels import healthy
 from medloupe.serving.bars import Bar, Named, bar, capital, flag
 from medloupe.serving.ecgviews import EcgView, view
 from medloupe.serving.inputs import Moved, moved, title

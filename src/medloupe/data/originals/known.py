@@ -1,0 +1,68 @@
+"""Well-known public data sets as their downloads unpack: recognised by their shape and read as they should be.
+
+To add one: an `Original` in the module of its kind, a line in ORIGINALS, a miniature tree in tests/originals_trees.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medloupe.data.originals.base import Original
+from medloupe.data.originals.chest import CHEST
+from medloupe.data.originals.listed import LISTED
+from medloupe.data.originals.medmnist import NpzLayout
+from medloupe.data.originals.named import NAMED
+from medloupe.data.originals.outline import look
+from medloupe.data.readers.base import ReadOptions
+from medloupe.errors import UnknownError, did_you_mean
+
+__all__ = ["MEDMNIST", "ORIGINALS", "Original", "find", "overview", "recognised"]
+
+MEDMNIST = Original(
+    name="medmnist",
+    title="MedMNIST",
+    what="Twelve sets of small images (28 to 224 pixels), one .npz file each, with an official split.",
+    url="https://medmnist.com, https://zenodo.org/records/10519652",
+    licence="CC BY 4.0 (DermaMNIST: CC BY-NC 4.0)",
+    citation="Yang et al., MedMNIST v2, Scientific Data 10:41, 2023, doi 10.1038/s41597-022-01721-8",
+    expected="""
+breastmnist_224.npz                      (give the file, or a folder that holds nothing else)
+""",
+    patients="none are known; the official split is kept.",
+    known_leaks=(
+        "images of one patient, where a set has several, cannot be told apart.",
+        "the sets are cut from other originals of this list: never test on one what was trained on the other.",
+    ),
+    labels=(),
+    layout=NpzLayout(),
+)
+
+ORIGINALS: tuple[Original, ...] = (*NAMED, *CHEST, *LISTED, MEDMNIST)
+
+
+def recognised(path: Path, options: ReadOptions | None = None) -> Original | None:
+    """The original that lies at path, if it is one and the options leave its recipe standing; by structure alone."""
+    told = options or ReadOptions()
+    if not any(original.layout.accepts(told) for original in ORIGINALS):
+        return None
+    seen = look(path)
+    return next((original for original in ORIGINALS if original.recognises(seen, told)), None)
+
+
+def find(name: str) -> Original:
+    """The original of that name. UnknownError, offering the nearest."""
+    for original in ORIGINALS:
+        if original.name == name.strip().lower():
+            return original
+    names = [original.name for original in ORIGINALS]
+    hint = did_you_mean(name, names) or f"There are: {', '.join(names)}."
+    raise UnknownError(f"There is no recipe {name!r}.", hint)
+
+
+def overview() -> str:
+    """The table of all originals in Markdown, as docs/recipes.md has it."""
+    lines = ["| name | what | labels | patients by | licence |", "|---|---|---|---|---|"]
+    for o in ORIGINALS:
+        labels = ", ".join(o.labels) or "as published with each file"
+        lines.append(f"| `{o.name}` | **{o.title}**: {o.what} | {labels} | {o.patients} | {o.licence} |")
+    return "\n".join(lines)

@@ -1,0 +1,203 @@
+"""Originals with a table beside the images: which tables, which columns, what their cells mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from medloupe.data.originals.outline import Outline, look
+from medloupe.data.originals.paths import COPY
+from medloupe.data.readers import table
+from medloupe.data.readers.base import Files, ReadOptions, frozen, merged, plain, scan, split_of
+from medloupe.data.readers.folders import UNUSED, without
+from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load
+from medloupe.data.records import Dataset, Record
+from medloupe.errors import DataError
+
+SPLIT = "split"  # the column that `stacked` and recipes add
+_SHARE = 0.5  # of the images seen that must be named as in the original; masks and previews may lie beside them
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What lies in the folder: its files, the tables with the columns asked for as one, and all tables there are."""
+
+    files: Files
+    sheet: Sheet
+    others: Mapping[str, Sheet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLayout:
+    """One table, or several of the same columns, and images named in it.
+
+    columns: in `plain` spelling, those that the table must have. image: what the images' file names look like.
+    file, labels, patient: as ReadOptions take them. names: label by cell, in the order of labels; cells that it does
+    not hold state nothing. others: names of tables with these columns that hold no truth. asked: columns of further
+    tables that `prepare` and `complete` need. prepare: the sheet with columns added or cells changed. unwanted: columns
+    that state the diagnosis, are known only afterwards or say nothing of the patient. renamed: columns under the names
+    that subgroups go by. once: whether a file name stands for one picture, so that others of the name are copies; of
+    these, those in the folder `preferred` count. complete: works on the records at last.
+    """
+
+    columns: frozenset[str]
+    image: re.Pattern[str]
+    file: str
+    labels: str
+    patient: str | None = None
+    names: Mapping[str, str] | None = None
+    others: re.Pattern[str] | None = None
+    asked: tuple[frozenset[str], ...] = ()
+    prepare: Callable[[Material], Sheet] | None = None
+    unwanted: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    once: bool = True
+    preferred: str = ""
+    complete: Callable[[Dataset, Material], Dataset] | None = None
+
+    def accepts(self, options: ReadOptions) -> bool:
+        """Labels, patient and split may be told; who tells the file column or the table reads another set."""
+        return not (options.image or options.table)
+
+    def recognises(self, seen: Outline) -> bool:
+        if not seen.images or not self._own(seen):
+            return False
+        named = sum(self.image.search(PurePosixPath(image).name) is not None for image in seen.images)
+        return named >= _SHARE * len(seen.images)
+
+    def read(self, root: Path, options: ReadOptions) -> Dataset:
+        material = self._material(root)
+        sheet = self.prepare(material) if self.prepare else material.sheet
+        told = ReadOptions(
+            labels=options.labels or self.labels,
+            patient=options.patient or self.patient,
+            split=options.split or (SPLIT if SPLIT in sheet.columns else None),
+            image=self.file,
+        )
+        # Tables of other things are not looked into again: some are hundreds of megabytes of pixels.
+        data = table.build(sheet, Locator(replace(material.files, tables=())), told, "tables")
+        if self.complete:
+            data = self.complete(data, material)
+        if self.names and not options.labels:
+            data = _relabelled(data, self.names)
+        used = {*material.others, str(material.sheet.path.relative_to(root))}
+        unused = [name for name in material.files.tables if name not in used]
+        return replace(
+            data,
+            records=tuple(self._cleaned(record) for record in data.records),
+            skipped=merged(data.skipped, {UNUSED: unused}),
+            notes=(*data.notes, *self._dropped(data)),
+        )
+
+    def _own(self, seen: Outline) -> list[str]:
+        """The tables that hold the truth, that of the training part first."""
+        found = [t for t in seen.with_columns(self.columns) if not (self.others and self.others.search(t))]
+        return sorted(found, key=lambda t: _split_named(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
+
+    def _material(self, root: Path) -> Material:
+        seen = look(root)
+        own = self._own(seen)
+        if not own:
+            raise DataError(f"{root} holds no table with the columns of the original.", "Check the folder.")
+        files = scan(root)
+        taken = frozenset(own) | {name for wanted in self.asked for name in seen.with_columns(wanted)}
+        unread = {why: [f for f in names if f not in taken] for why, names in files.skipped.items()}
+        files = replace(files, skipped=frozen(unread))
+        if self.once:
+            files = without(files, {COPY: _copies(files.images, self.preferred)})
+        sheets = {name: load(root / name) for name in sorted(taken)}
+        return Material(files, stacked([sheets[name] for name in own]), sheets)
+
+    def _cleaned(self, record: Record) -> Record:
+        columns = {
+            self.renamed.get(plain(name), name): cell
+            for name, cell in record.columns.items()
+            if plain(name) not in self.unwanted
+        }
+        return replace(record, columns=columns)
+
+    def _dropped(self, data: Dataset) -> list[str]:
+        found = dict.fromkeys(n for r in data.records for n in r.columns if plain(n) in self.unwanted)
+        if not found:
+            return []
+        listed = ", ".join(found)
+        return [f"Columns left out, as they give the answer away or say nothing of the patient: {listed}."]
+
+
+def stacked(sheets: Sequence[Sheet]) -> Sheet:
+    """Tables of the same columns as one; where a file is named after a split, the column `split` says so."""
+    splits = [_split_named(sheet.path.stem) for sheet in sheets]
+    first = sheets[0]
+    if len(sheets) == 1:
+        return first
+    columns = tuple(dict.fromkeys(name for sheet in sheets for name in sheet.columns))
+    add = any(splits) and SPLIT not in columns
+    rows = []
+    for sheet, split in zip(sheets, splits, strict=True):
+        at = [sheet.columns.index(name) if name in sheet.columns else None for name in columns]
+        tail = (split or "train",) if add else ()
+        rows += [tuple("" if k is None else row[k] for k in at) + tail for row in sheet.rows]
+    listed = " and ".join(sheet.path.name for sheet in sheets)
+    notes = (*(note for sheet in sheets for note in sheet.notes), f"{listed} are read as one table.")
+    return Sheet(first.path, columns + ((SPLIT,) if add else ()), tuple(rows), notes)
+
+
+def with_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sheet:
+    """The sheet with one more column (or other cells in one), and what there is to say of it."""
+    if name in sheet.columns:
+        k = sheet.columns.index(name)
+        rows = tuple((*row[:k], cell, *row[k + 1 :]) for row, cell in zip(sheet.rows, cells, strict=True))
+        return Sheet(sheet.path, sheet.columns, rows, (*sheet.notes, *notes))
+    rows = tuple((*row, cell) for row, cell in zip(sheet.rows, cells, strict=True))
+    return Sheet(sheet.path, (*sheet.columns, name), rows, (*sheet.notes, *notes))
+
+
+def column(sheet: Sheet, name: str) -> str:
+    """The column that goes by a name in `plain` spelling. DataError when there is none."""
+    found = sheet.usual((name,))
+    if not found:
+        raise DataError(f"{sheet.path} has no column {name!r}; it has: {', '.join(sheet.columns)}.")
+    return found[0]
+
+
+def _split_named(stem: str) -> str | None:
+    """The split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
+    return next((split for word in re.split(r"[^A-Za-z]+", stem) if (split := split_of(word))), None)
+
+
+def _copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
+    """Images whose file name another has too: all but one, which lies in the preferred folder or nearest to the top."""
+
+    def rank(image: str) -> tuple[bool, int, str]:
+        return (bool(preferred) and preferred not in image.split("/")[:-1], image.count("/"), image)
+
+    kept: set[str] = set()
+    copies = []
+    for image in sorted(images, key=rank):
+        name = PurePosixPath(image).name
+        if name in kept:
+            copies.append(image)
+        kept.add(name)
+    return tuple(sorted(copies))
+
+
+def _relabelled(data: Dataset, names: Mapping[str, str]) -> Dataset:
+    """The labels under their names and in the order of these; what has no name states nothing."""
+    nameless = [label for label in data.labels if label not in names]
+    records = tuple(
+        replace(r, labels={names[label]: value for label, value in r.labels.items() if label in names})
+        for r in data.records
+    )
+    present = {names[label] for label in data.labels if label in names}
+    called = [f"{label} is {names[label]}" for label in data.labels if names.get(label, label) != label]
+    notes = [*data.notes]
+    if called:
+        notes.append(f"Labels: {', '.join(called)}.")
+    if nameless:
+        count = sum(any(label in r.labels for label in nameless) for r in data.records)
+        notes.append(f"{count} images are unlabelled, as the original says {', '.join(nameless)} of them.")
+    labels = tuple(name for name in dict.fromkeys(names.values()) if name in present)
+    return replace(data, records=records, labels=labels, notes=tuple(notes))

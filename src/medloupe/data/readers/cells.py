@@ -1,0 +1,134 @@
+"""What the cells of label columns say: 1, 0 or nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from medloupe.data.readers.base import natural, plain
+from medloupe.data.records import Task
+from medloupe.errors import DataError
+
+# "none" and "no finding" are not among them: they state that nothing was found, which is a label.
+_NOT_STATED = frozenset({"", "unknown", "todo", "unlabelled", "unlabeled", "n/a", "na", "nan", "none given", "?"})
+_YES = frozenset({"1", "1.0", "true", "yes", "y", "t"})
+_NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
+_UNSURE = frozenset({"-1", "-1.0"})  # CheXpert: the report is uncertain
+_SEVERAL = frozenset({"labels", "findings", "findinglabels"})
+_NO_FINDING = frozenset({"nofinding", "nofindings"})
+_ENOUGH = 10  # rows; fewer are no evidence that labels exclude each other
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """Labels of each row, the names in their fixed order, and what was decided."""
+
+    task: Task
+    names: tuple[str, ...]
+    rows: list[dict[str, int]]
+    notes: list[str]
+
+
+def stated(cell: str) -> bool:
+    """Whether a label cell says anything."""
+    return cell.lower() not in _NOT_STATED
+
+
+def binary(cells: Iterable[str]) -> bool:
+    """Whether all cells are 1, 0, uncertain or blank, and some are 1."""
+    values = {cell.lower() for cell in cells}
+    return bool(values & _YES) and all(v in _YES or v in _NO or v in _UNSURE or not stated(v) for v in values)
+
+
+def several(column: str, cells: Iterable[str]) -> bool:
+    """Whether a column holds several labels a cell, joined by "|"."""
+    return plain(column) in _SEVERAL or any("|" in cell for cell in cells)
+
+
+def one_of(cells: Sequence[str]) -> Labelling:
+    """One label a row."""
+    rows = [{cell: 1} if stated(cell) else {} for cell in cells]
+    names = {cell for cell in cells if stated(cell)}
+    if names and all(name.endswith(".0") and name[:-2].isdigit() for name in names):
+        # Grades that passed through a table with gaps come back as 0.0, 1.0, 2.0.
+        rows = [{name[:-2]: 1 for name in row} for row in rows]
+        names = {name[:-2] for name in names}
+    return Labelling("multiclass", tuple(sorted(names, key=natural)), rows, unlabelled_notes(cells))
+
+
+def present_or_not(column: str, cells: Sequence[str]) -> Labelling:
+    """One 1/0 column told by name: the label and its opposite."""
+    absent = f"no {column}"
+    values = [_value(cell, column) for cell in cells]
+    rows: list[dict[str, int]] = [{} if v is None else {column: 1} if v else {absent: 1} for v in values]
+    notes = [f"Column {column!r} holds 1 and 0; the classes are {column!r} and {absent!r}."]
+    missing = values.count(None)
+    if missing:
+        notes.append(f"{missing} images are unlabelled: the cell in {column!r} is blank or uncertain.")
+    return Labelling("multiclass", (column, absent), rows, notes)
+
+
+def joined(column: str, cells: Sequence[str]) -> Labelling:
+    """Labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
+    said = [[part.strip() for part in cell.split("|") if stated(part.strip())] for cell in cells]
+    findings = {name for row in said for name in row if plain(name) not in _NO_FINDING}
+    names = tuple(sorted(findings, key=natural))
+    rows = [{name: int(name in row) for name in names} if row else {} for row in map(set, said)]
+    notes = [f"Column {column!r} is read as several labels an image, joined by '|'."]
+    none = sum(any(plain(name) in _NO_FINDING for name in row) for row in said)
+    if none:
+        notes.append(f"'No Finding' ({none} images) is not a label of its own: it means that all others are absent.")
+    if not any("|" in cell for cell in cells):
+        notes.append(f"No image has two labels; if there is always exactly one, name the column other than {column!r}.")
+    return Labelling("multilabel", names, rows, notes + unlabelled_notes(cells))
+
+
+def one_each(columns: Mapping[str, Sequence[str]]) -> Labelling:
+    """One 1/0 column a label; blank and uncertain (-1) are missing.
+
+    A column "No Finding" is no label: where it is 1, the blanks beside it are absent findings.
+    """
+    values = {name: [_value(cell, name, row) for row, cell in enumerate(cells)] for name, cells in columns.items()}
+    names = tuple(name for name in values if plain(name) not in _NO_FINDING) or tuple(values)
+    none = [name for name in values if name not in names]
+    notes = [f"Each of these columns is a label: {', '.join(names)}."]
+    rows: list[dict[str, int]] = []
+    for i in range(len(values[names[0]])):
+        blank = 0 if any(values[name][i] == 1 for name in none) else None
+        cells = {name: blank if values[name][i] is None else values[name][i] for name in names}
+        rows.append({name: value for name, value in cells.items() if value is not None})
+    if none:
+        notes.append(f"{none[0]!r} is not a label of its own: where it is 1, the blank cells beside it mean absent.")
+    gaps = sum(len(names) - len(row) for row in rows)
+    if gaps:
+        notes.append(f"{gaps} cells are blank or uncertain (-1): missing, not absent.")
+    if len(names) > 1 and len(rows) >= _ENOUGH and all(len(r) == len(names) and sum(r.values()) == 1 for r in rows):
+        notes.append("Exactly one of them is 1 in every row: they are read as classes that exclude each other.")
+        rows = [{name: 1 for name, value in row.items() if value} for row in rows]
+        return Labelling("multiclass", names, rows, notes)
+    return Labelling("multilabel", names, rows, notes)
+
+
+def unlabelled_notes(cells: Iterable[str], where: str = "label cell") -> list[str]:
+    """One sentence on the images without a label, by the word that says so."""
+    words = Counter(cell.lower() for cell in cells if not stated(cell))
+    if not words:
+        return []
+    by_word = ", ".join(f"{word or '(blank)'}: {count}" for word, count in sorted(words.items()))
+    return [f"{words.total()} images are unlabelled, as their {where} does not state a label ({by_word})."]
+
+
+def _value(cell: str, column: str, row: int | None = None) -> int | None:
+    low = cell.lower()
+    if low in _YES:
+        return 1
+    if low in _NO:
+        return 0
+    if low in _UNSURE or not stated(low):
+        return None
+    where = "" if row is None else f", row {row + 1}"
+    raise DataError(
+        f"Label column {column!r}{where} holds {cell!r}.",
+        "Expected 1, 0 or blank (also true/false, yes/no; -1 is uncertain).",
+    )

@@ -1,0 +1,141 @@
+"""Which column of a table is which: told by the person, or found by its usual name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from medloupe.data.readers import cells
+from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, ReadOptions, patient_pattern, plain, some, split_of
+from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.sheet import Sheet
+from medloupe.errors import DataError
+
+FILES = (
+    *("file", "filename", "filepath", "image", "imagefile", "imagefilename", "imagepath", "imagename", "path"),
+    *("img", "imgpath", "imgname", "imageid", "imageindex", "imgid", "idcode", "isicid", "dicomid", "dicompath"),
+    *("dicom", "sopinstanceuid", "ecg", "ecgfile", "ecgpath", "signal", "record", "recordname"),
+)
+LABELS = (
+    *("label", "labelname", "dx", "diagnosis", "class", "classname", "category", "finding", "target"),
+    *("findinglabels", "labels", "findings", "grade", "level", "severity"),
+)
+PATIENTS = (
+    *("patientid", "patient", "patientnumber", "subjectid", "subject", "pid", "lesionid", "caseid", "case"),
+    *("groupid", "group"),
+)
+SPLITS = ("split", "set", "subset", "partition", "fold", "dssplit", "splitset", "phase", "usage")
+# Yes/no columns about the person, the picture or the stay, which nobody means to predict without saying so.
+_ABOUT = frozenset(
+    {"sex", "gender", "age", "view", "eye", "laterality", "side", "quality", "index", "dupof", "smoker", "died"}
+    | {"survival", "intubated", "inicu", "frontallateral", "appa", "fs", "id"}
+)
+_FEW, _MANY = 5, 20  # fewer than _FEW groups among at least _MANY rows are study arms, not patients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The columns chosen; places and lost are the file column's cells, found and not (with the reason)."""
+
+    file: str
+    places: Mapping[str, str]
+    lost: Mapping[str, str]
+    labels: tuple[str, ...]
+    patient: str | None
+    split: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def used(self) -> frozenset[str]:
+        return frozenset(c for c in (self.file, *self.labels, self.patient, self.split) if c)
+
+
+def file_column(sheet: Sheet, locator: Locator, told: str | None) -> tuple[str, dict[str, str], dict[str, str]] | None:
+    """The column that names the images, with what was found and lost; None when no column looks like it.
+
+    Of several candidates the one that names most images; failing usual names, any that names images at all.
+    """
+    if told:
+        column = sheet.told(told)
+        return column, *locator.locate(sheet.cells(column), sheet.path.parent)
+    usual = sheet.usual(FILES)
+    tried = [(column, *locator.locate(sheet.cells(column), sheet.path.parent)) for column in usual]
+    if not any(found for _, found, _ in tried):
+        others = [column for column in sheet.columns if column not in usual]
+        tried += [(column, *locator.locate(sheet.cells(column), sheet.path.parent)) for column in others]
+    best = max(tried, key=lambda t: len(t[1]), default=None)
+    if best and best[1]:
+        return best
+    like = [t for t in tried if t[0] in usual or _looks_like_files(sheet.cells(t[0]))]
+    return like[0] if like else None
+
+
+def label_columns(sheet: Sheet, taken: Collection[str | None], told: str | None) -> tuple[str, ...]:
+    """The label column, or several 1/0 columns; empty when there is none. ColumnError for a told one that is not."""
+    if told:
+        several = "," in told and not sheet.has(told)
+        return tuple(dict.fromkeys(sheet.told(name.strip()) for name in (told.split(",") if several else [told])))
+    usual = [column for column in sheet.usual(LABELS) if column not in taken]
+    if usual:
+        return (usual[0],)
+    free = [column for column in sheet.columns if column not in taken and plain(column) not in _ABOUT]
+    return tuple(column for column in free if cells.binary(sheet.cells(column)))
+
+
+def choose(sheet: Sheet, locator: Locator, options: ReadOptions) -> Columns:
+    """All columns of a table of images. DataError, ColumnError."""
+    file = file_column(sheet, locator, options.image)
+    if file is None:
+        raise DataError(
+            f"{sheet.path} has no column that names image files; it has: {', '.join(sheet.columns)}.",
+            "Name it with --image.",
+        )
+    column, places, lost = file
+    patient = _patient(sheet, column, options.patient)
+    split = _split(sheet, options.split)
+    labels = label_columns(sheet, {column, patient, split}, options.labels)
+    others = [c for c in sheet.usual(LABELS) if c not in {column, patient, split, *labels}]
+    notes = []
+    if others and not options.labels:
+        several = [c for c in others if cells.several(c, sheet.cells(c))]
+        notes = [f"Labels are those of column {labels[0]!r}; there is also {some(map(repr, others))} (--labels)."]
+        notes += [f"Column {c!r} holds several labels an image (multi-label)." for c in several]
+    return Columns(
+        file=column, places=places, lost=lost, labels=labels, patient=patient, split=split, notes=tuple(notes)
+    )
+
+
+def _patient(sheet: Sheet, file: str, told: str | None) -> str | None:
+    if told:
+        # A pattern is no column; the one who builds the records applies it to the files.
+        return None if patient_pattern(told) and not sheet.has(told) else sheet.told(told)
+    for column in sheet.usual(PATIENTS):
+        stated = [cell for cell in sheet.cells(column) if cell]
+        few = len(set(stated)) < _FEW and len(stated) >= _MANY
+        if stated and column != file and not few:
+            return column
+    # Where images are named after patients, each is a patient of its own.
+    return file if plain(file) in PATIENTS else None
+
+
+def _split(sheet: Sheet, told: str | None) -> str | None:
+    if told:
+        column = sheet.told(told)
+        values = sorted(set(sheet.cells(column)))
+        if not any(split_of(value) for value in values):
+            raise DataError(
+                f"Column {column!r} of {sheet.path.name} holds {some(map(repr, values))}.",
+                "A split column says train, val or test.",
+            )
+        return column
+    for column in sheet.usual(SPLITS):
+        stated = [cell for cell in sheet.cells(column) if cell]
+        if stated and 2 * sum(split_of(cell) is not None for cell in stated) >= len(stated):
+            return column
+    return None
+
+
+def _looks_like_files(names: list[str]) -> bool:
+    suffixes = [PurePosixPath(name).suffix.lower() for name in names if name]
+    return bool(suffixes) and 2 * sum(suffix in IMAGE_SUFFIXES | ECG_SUFFIXES for suffix in suffixes) >= len(suffixes)

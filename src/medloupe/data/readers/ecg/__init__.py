@@ -1,0 +1,1 @@
+"""Readers of ECGs: beats, twelve leads, folders of files."""

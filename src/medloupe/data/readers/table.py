@@ -1,0 +1,303 @@
+"""A table that names the images and says what they show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medloupe.data.readers import boxes as box_tables
+from medloupe.data.readers import cells, folders
+from medloupe.data.readers.base import (
+    TABLE_SUFFIXES,
+    Files,
+    ReadOptions,
+    existing,
+    merged,
+    patient_pattern,
+    patients_by_pattern,
+    plain,
+    scan,
+    some,
+    split_of,
+)
+from medloupe.data.readers.columns import LABELS, Columns, choose, file_column, label_columns
+from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.origin import origin
+from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load
+from medloupe.data.records import Dataset, Record, Split
+from medloupe.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table whose image is there."""
+
+    place: str
+    cells: tuple[str, ...]
+
+
+def is_table(path: Path) -> bool:
+    """Whether path is a table file."""
+    return path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
+
+
+def data_folder(path: Path) -> Path:
+    """The folder whose images are meant: path itself, or the one the table lies in."""
+    return path.parent if is_table(path) else path
+
+
+def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
+    """The table of the images under path: the one told, or that whose file column names most of them.
+
+    A table of boxes alone is none. A table that names no image is one only where the folders tell nothing either.
+    """
+    told = path if is_table(path) else options.table
+    if told:
+        return load(existing(told))
+    candidates = []
+    broken: DataError | None = None
+    for order, name in enumerate(locator.files.tables[:MOST_TABLES]):
+        try:
+            sheet = load(locator.files.root / name)
+        except DataError as error:
+            broken = broken or error
+            continue
+        if _only_boxes(sheet):
+            continue
+        file = file_column(sheet, locator, options.image if options.image and sheet.has(options.image) else None)
+        if file is None:
+            continue
+        wanted = [name.strip() for name in (options.labels or "").split(",") if name.strip()]
+        has_told = bool(wanted) and (sheet.has(options.labels or "") or all(map(sheet.has, wanted)))
+        has_labels = bool(label_columns(sheet, {file[0]}, None))
+        candidates.append(((has_told, has_labels and bool(file[1]), len(file[1]), has_labels, -order), sheet))
+    rank, sheet = max(candidates, key=lambda c: c[0], default=(None, None))
+    hits = rank[2] if rank else 0
+    if broken and not hits:
+        # It may have been the one that matters: reading on without it would be guessing.
+        raise DataError(broken.message, f"{broken.hint} If it has nothing to do with the images, move it away.".strip())
+    if not rank or (not hits and (folders.places(locator.files.images).names or not rank[3])):
+        return None
+    return sheet
+
+
+def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> Dataset:
+    """The data set that a table describes."""
+    files = locator.files
+    if _only_boxes(sheet):
+        return folders.build(files, options, reader, box_tables.read(sheet, locator))
+    columns = choose(sheet, locator, options)
+    rows, missing = _present(sheet, columns, files)
+    notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes]
+    by_place: dict[str, list[int]] = {}
+    for k, row in enumerate(rows):
+        by_place.setdefault(row.place, []).append(k)
+    beside = folders.places(files.images)
+    has_boxes = box_tables.holds_boxes(sheet)
+    boxes = box_tables.read(sheet, locator) if has_boxes else box_tables.find(locator, but=[sheet])
+    labelling = _labelling(sheet, columns, rows, beside, options, boxes is not None)
+    notes += labelling.notes
+    labels, more = _once(by_place, labelling.rows)
+    notes += more
+    patients, more = _patients(sheet, columns, rows, options)
+    notes += more
+    splits, more = _splits(sheet, columns, rows, beside)
+    notes += more
+    kept = [(k, name) for k, name in enumerate(sheet.columns) if name not in columns.used]
+    records = [
+        Record(
+            id=place,
+            image=files.root / place,
+            labels=labels[place],
+            patient=patients.get(place),
+            split=splits.get(place),
+            boxes=boxes.by_place.get(place, ()) if boxes else (),
+            columns={name: cell for k, name in kept if (cell := rows[at[0]].cells[k])},
+        )
+        for place, at in sorted(by_place.items())
+    ]
+    task, names = labelling.task, labelling.names
+    if boxes:
+        notes += boxes.notes
+        if task == "multiclass" and len(names) < 2 and not options.labels:
+            records, more = box_tables.as_detection(records, boxes)
+            task, names = "detection", boxes.labels
+            notes += more
+    if not names:
+        raise DataError(
+            f"{sheet.path}: {', '.join(map(repr, columns.labels))} states no label in any row whose image is there.",
+            "Name another column with --labels.",
+        )
+    skipped = merged(
+        files.skipped,
+        missing,
+        {
+            "not in the table": [image for image in files.images if image not in by_place],
+            folders.UNUSED: folders.unused(files, sheet.path, boxes and boxes.table),
+        },
+    )
+    return Dataset(
+        name=files.root.resolve().name,
+        root=files.root,
+        records=tuple(records),
+        labels=names,
+        task=task,
+        reader=reader,
+        skipped=skipped,
+        notes=tuple(notes),
+        origin=origin(sheet.path.parent) | origin(files.root),
+    )
+
+
+def _only_boxes(sheet: Sheet) -> bool:
+    """Whether the table speaks of boxes and not of whole images: with labels, blank boxes are images without any."""
+    if not box_tables.holds_boxes(sheet):
+        return False
+    return not (sheet.usual(LABELS) and box_tables.has_blanks(sheet))
+
+
+def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
+    names = sheet.cells(columns.file)
+    rows = [
+        _Row(columns.places[name], row) for name, row in zip(names, sheet.rows, strict=True) if name in columns.places
+    ]
+    missing: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        if name in columns.lost:
+            missing.setdefault(columns.lost[name], []).append(name)
+    if not rows:
+        where = files.root if files.root == sheet.path.parent else f"{files.root} and {sheet.path.parent}"
+        reasons = "; ".join(f"{len(lost)} {reason}" for reason, lost in missing.items())
+        raise DataError(
+            f"None of the {len(names)} images in column {columns.file!r} of {sheet.path.name} is there ({reasons}). "
+            f"Looked in {where}, which holds {len(files.images)} images, for {some(dict.fromkeys(names))}.",
+            "Give the folder of the images as the data and the table with --table, or name the file column with "
+            "--image.",
+        )
+    return rows, missing
+
+
+def _labelling(
+    sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places, options: ReadOptions, boxed: bool
+) -> cells.Labelling:
+    def cells_of(column: str) -> list[str]:
+        k = sheet.columns.index(column)
+        return [row.cells[k] for row in rows]
+
+    if len(columns.labels) > 1:
+        return cells.one_each({name: cells_of(name) for name in columns.labels})
+    if columns.labels:
+        name = columns.labels[0]
+        stated = cells_of(name)
+        if box_tables.holds_boxes(sheet):
+            # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
+            by_place: dict[str, list[str]] = {}
+            for row, cell in zip(rows, stated, strict=True):
+                by_place.setdefault(row.place, []).append(cell)
+            if any(len(set(found)) > 1 for found in by_place.values()):
+                return cells.joined(name, ["|".join(by_place[row.place]) for row in rows])
+        if cells.several(name, sheet.cells(name)):
+            return cells.joined(name, stated)
+        # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
+        if plain(name) not in LABELS and cells.binary(stated):
+            return cells.present_or_not(name, stated)
+        return cells.one_of(stated)
+    if beside.names:
+        found = cells.one_of([beside.labels.get(row.place, "") for row in rows])
+        found.notes.insert(0, f"{sheet.path.name} has no label column; the labels are the folders' names.")
+        return found
+    if boxed and not options.labels:
+        return cells.Labelling("multiclass", (), [{} for _ in rows], [])
+    raise DataError(
+        f"{sheet.path} has no label column that goes by a usual name; it has: {', '.join(sheet.columns)}.",
+        "Name it with --labels.",
+    )
+
+
+def _once(
+    by_place: dict[str, list[int]], labels: Sequence[dict[str, int]]
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """The labels of each image; an image that stands in two rows with different labels has none."""
+    result: dict[str, dict[str, int]] = {}
+    twice = [place for place, at in by_place.items() if len(at) > 1]
+    contradicting = []
+    for place, at in by_place.items():
+        different = [labels[k] for k in at if labels[k] and labels[k] != labels[at[0]]]
+        stated = labels[at[0]] or next(iter(different), {})
+        if any(other != stated for other in different):
+            contradicting.append(place)
+            stated = {}
+        result[place] = stated
+    notes = []
+    if twice:
+        notes.append(f"{len(twice)} images stand in several rows, such as {twice[0]}; each is one record.")
+    if contradicting:
+        notes.append(
+            f"{len(contradicting)} of them have different labels there and count as unlabelled: {some(contradicting)}. "
+            "If images have several labels, join them by '|' in one cell."
+        )
+    return result, notes
+
+
+def _patients(
+    sheet: Sheet, columns: Columns, rows: Sequence[_Row], options: ReadOptions
+) -> tuple[dict[str, str], list[str]]:
+    if columns.patient:
+        k = sheet.columns.index(columns.patient)
+        # Reversed, so that of several rows of one image the first counts, as it does for the other columns.
+        return {row.place: row.cells[k] for row in reversed(rows) if row.cells[k]}, []
+    pattern = patient_pattern(options.patient) if options.patient else None
+    return patients_by_pattern(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
+
+
+def _splits(
+    sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places
+) -> tuple[dict[str, Split], list[str]]:
+    if columns.split is None:
+        splits = {row.place: beside.splits[row.place] for row in rows if row.place in beside.splits}
+        return splits, ["The splits are those of the folders."] if splits else []
+    k = sheet.columns.index(columns.split)
+    words = Counter(row.cells[k] for row in rows)
+    notes = []
+    renamed = [f"{word} is {split}" for word in sorted(words) if (split := split_of(word)) and split != word.lower()]
+    if renamed:
+        notes.append(f"Splits: {', '.join(renamed)}.")
+    other = {word: count for word, count in words.items() if split_of(word) is None}
+    if other:
+        notes.append(f"{sum(other.values())} images have no split: {columns.split!r} says {some(map(repr, other))}.")
+    splits: dict[str, Split] = {}
+    for row in rows:
+        if row.place not in splits and (split := split_of(row.cells[k])):
+            splits[row.place] = split
+    return splits, notes
+
+
+class TableReader:
+    """A table beside the images, apart from them, or given itself."""
+
+    name = "table"
+
+    def recognises(self, path: Path, options: ReadOptions) -> bool:
+        if is_table(path) or not path.is_dir():
+            return is_table(path)
+        if options.table:
+            return True
+        files = scan(path)
+        return bool(files.images) and find(path, Locator(files), options) is not None
+
+    def read(self, path: Path, options: ReadOptions) -> Dataset:
+        locator = Locator(scan(data_folder(path)))
+        if not locator.files.images:
+            raise DataError(
+                f"{path} names no images that are here: {locator.files.root} holds no image files.",
+                "Give the folder of the images as the data and the table with --table.",
+            )
+        sheet = find(path, locator, options)
+        if sheet is None:
+            raise DataError(f"{path} holds no table that names its images.", "Name it with --table.")
+        return build(sheet, locator, options, self.name)
+
+
+TABLE = TableReader()

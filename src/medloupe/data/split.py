@@ -1,0 +1,151 @@
+"""Groups, splits and folds: what belongs together never straddles."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.data.records import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a data set will be judged.
+
+    groups: int (N,), equal for records that must stay together. fitting: rows for cross-validation and, with a test
+    split, for the head that is judged on it. test: rows of the official test split, or None. leaking: rows of the
+    training part left out of fitting because their group is also in the test split.
+    """
+
+    groups: np.ndarray
+    fitting: np.ndarray
+    test: np.ndarray | None
+    leaking: np.ndarray
+    notes: tuple[str, ...]
+
+
+def joined(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
+    """Group numbers int (n,) after joining the members of every set of rows, over all parts (union-find)."""
+    parent = np.arange(n)
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for part in parts:
+        for rows in part:
+            first = root(rows[0])
+            for i in rows[1:]:
+                other = root(i)
+                lo, hi = min(first, other), max(first, other)
+                parent[hi] = first = lo
+    roots = np.array([root(i) for i in range(n)], np.int64)
+    return np.unique(roots, return_inverse=True)[1]
+
+
+def same(values: Iterable[Hashable | None]) -> list[list[int]]:
+    """Rows that share a value, for every value that occurs more than once; None is shared with nobody."""
+    rows: dict[Hashable, list[int]] = {}
+    for i, value in enumerate(values):
+        if value is not None:
+            rows.setdefault(value, []).append(i)
+    return [r for r in rows.values() if len(r) > 1]
+
+
+SMALLEST_TEST = 30  # groups in a test split below which it cannot carry a headline
+SMALLEST_OF_MANY = 10  # the same where each group holds very many records, as a recording holds beats
+MANY = 100  # records a group
+FEWEST_CASES = 5  # groups with, and without, each label that the whole data has enough of
+
+
+def plan(data: Dataset, groups: np.ndarray) -> Plan:
+    """Keep the official test split where it can judge: large enough, with cases for and against every label.
+
+    Records of the training part whose group is in the test split are left out of fitting. A validation split is
+    training data here: penalties are chosen by cross-validation. Unlabelled records take no part.
+    """
+    y = data.targets
+    labelled = ~np.isnan(y).all(1)
+    is_test = np.array([r.split == "test" for r in data.records], bool) & labelled
+    leaks = labelled & ~is_test & np.isin(groups, groups[is_test])
+    notes: list[str] = []
+    if is_test.any() and (why := _unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
+        notes.append(f"The test split that the data brings cannot judge: {why}. Cross-validation is used instead.")
+        is_test[:] = False
+    if not is_test.any():
+        return Plan(
+            groups=groups,
+            fitting=np.flatnonzero(labelled),
+            test=None,
+            leaking=np.empty(0, np.int64),
+            notes=tuple(notes),
+        )
+    return Plan(
+        groups=groups,
+        fitting=np.flatnonzero(labelled & ~is_test & ~leaks),
+        test=np.flatnonzero(is_test),
+        leaking=np.flatnonzero(leaks),
+        notes=tuple(notes),
+    )
+
+
+def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
+    """Why a test split cannot carry the headline, or ""."""
+    labelled = ~np.isnan(y).all(1)
+    n = len(np.unique(groups[is_test]))
+    if n < (SMALLEST_OF_MANY if is_test.sum() >= MANY * n else SMALLEST_TEST):
+        return f"it holds only {n} independent {'case' if n == 1 else 'cases'}"
+    rest = "the rest" if (labelled == is_test | is_fitting).all() else "the rest, less what it shares with the test,"
+    for rows, side in ((is_test, "it"), (is_fitting, rest)):
+        for name, here, overall in zip(data.labels, y[rows].T, y[labelled].T, strict=True):
+            for value, what in ((1, "of"), (0, "without")):
+                wanted = min(FEWEST_CASES, len(np.unique(groups[labelled][overall == value])) // 2)
+                have = len(np.unique(groups[rows][here == value]))
+                if have < wanted or not have:
+                    return f"{side} holds {have or 'no'} {'case' if have == 1 else 'cases'} {what} {name}"
+    return ""
+
+
+def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Fold number int (N,) of every row: groups stay whole, labels are spread evenly.
+
+    targets: (N, K) of 1/0/NaN. Groups are dealt out rarest label first, each to the fold that lacks its labels most.
+    Source: iterative stratification, Sechidis et al. (ECML PKDD 2011), on groups instead of rows.
+    """
+    rng = np.random.default_rng(seed)
+    numbers, group = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(numbers), targets.shape[1] + 1))
+    np.add.at(counts, group, np.column_stack([np.nan_to_num(targets) == 1, np.ones(len(targets))]))
+    share = counts / np.maximum(counts.sum(0), 1)  # of each label (and of all rows) that a group holds
+    order = np.lexsort((rng.permutation(len(numbers)), -share[:, :-1].max(1, initial=0)))
+    need = np.full((count, counts.shape[1]), 1 / count)
+    fold_of = np.empty(len(numbers), np.int64)
+    for g in order:
+        wanted = need @ share[g]
+        best = np.flatnonzero(wanted >= wanted.max() - 1e-12)
+        fold_of[g] = best[rng.integers(len(best))]
+        need[fold_of[g]] -= share[g]
+    return fold_of[group]
+
+
+def fold_count(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
+    """How many folds the best represented label allows: each needs a group with it and one without. 0 when not two."""
+    allowed = [min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T]
+    count = min(most, max(allowed, default=0))
+    return count if count >= 2 else 0
+
+
+def thinned(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """About `most` of the rows, never much more: whole groups, labels in their proportions. Sorted.
+
+    rows: int (n,), of targets (N, K) and groups (N,). All of them where they are few enough.
+    """
+    if len(rows) <= most:
+        return np.sort(rows)
+    parts = int(np.ceil(10 * len(rows) / max(1, most)))
+    part = folds(targets[rows], groups[rows], parts, seed)
+    return np.sort(rows[part < 10])

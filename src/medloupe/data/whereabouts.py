@@ -1,0 +1,83 @@
+"""Where the images of a version lie on this machine, so that they can be read again: `data.json` beside its model file.
+
+It never leaves the machine: no exported file holds it, and no page or route shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medloupe.data.digests import most, seen, thinned
+from medloupe.data.records import Dataset
+from medloupe.data.scan import Scan, scan
+from medloupe.errors import DataError
+from medloupe.utils.files import write_atomically
+
+FILE = "data.json"
+OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read takes besides the path
+
+
+def write(folder: Path, root: str | Path, **options: Any) -> None:
+    """Note with what readers.read was called. folder: of the version. options: those of OPTIONS.
+
+    Raises TypeError for any other, OSError when the folder cannot be written.
+    """
+    if unknown := options.keys() - set(OPTIONS):
+        raise TypeError(f"readers.read takes no {', '.join(sorted(unknown))}.")
+    told = {key: str(value) for key, value in options.items() if value is not None}
+    if "table" in told and Path(told["table"]).expanduser().is_file():  # else it lies in the data's own folder
+        told["table"] = str(Path(told["table"]).expanduser().absolute())
+    said = {"root": str(Path(root).expanduser().absolute()), **told}
+    write_atomically(folder / FILE, json.dumps(said, ensure_ascii=False, indent=1).encode())
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What `write` noted, or None where nothing (readable) is noted."""
+    try:
+        said = json.loads((folder / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) and isinstance(said.get("root"), str) else None
+
+
+def again(folder: Path, called: str) -> Dataset:
+    """The data set of a version, read as it was for training. called: the model, for messages. Raises DataError."""
+    from medloupe.data.reading import read as read_data
+
+    said = read(folder)
+    if said is None:
+        raise DataError(f"Where the images of {called} lie was not noted.", _GIVE)
+    root = Path(said["root"])
+    if not root.exists():
+        raise DataError(f"The images of {called} are no longer at {root}.", _GIVE)
+    return read_data(root, **{k: v for k, v in said.items() if k in OPTIONS})
+
+
+def scanned(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:
+    """The data set with its files read once, if it is the one that a model was trained on.
+
+    Raises DataError, saying how far it is not: other labels, or images that the card does not know.
+    """
+    if list(data.labels) != list(card["labels"]):
+        raise DataError(
+            f"{data.root} has the labels {', '.join(data.labels)}; {called} knows {', '.join(card['labels'])}.",
+            _GIVE,
+        )
+    found = scan(data)
+    broken = {entry["file"] for entry in card["data"].get("unreadable") or ()}
+    digests = [found.digest[r.id] for r in data.records if r.labels and r.id not in broken and found.digest[r.id]]
+    kept = thinned(digests, data.things)  # as many as a card remembers
+    known, wanted = int(seen(card, kept).sum()), card["data"].get("labelled") or 0
+    if not wanted or len(digests) != wanted or known < len(kept):
+        raise DataError(
+            f"{data.root} is not what {called} was trained on: {known:,} of its"
+            f" {min(wanted, most(data.things)):,} {data.things} are there unchanged, and {len(kept) - known:,} others.",
+            _GIVE,
+        )
+    return found
+
+
+_GIVE = "Say where they are now, with the options that training had: --data DIR [--labels COL] [--patient COL] …"
