@@ -27,8 +27,8 @@ import numpy as np
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import writing
 from medloupe.errors import StoreError
-from medloupe.evidence import FILE, Evidence
 from medloupe.linearhead import Head
+from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model import Model
 from medloupe.store import Store
 from medloupe.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now

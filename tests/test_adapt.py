@@ -20,10 +20,10 @@ from medloupe.adapt import Adapted, adapt, keep
 from medloupe.data.records import Record
 from medloupe.data.scan import scan
 from medloupe.errors import DataError, StoreError
-from medloupe.evidence import FILE, Evidence
 from medloupe.exporting import export
 from medloupe.features import embed
 from medloupe.localfit import reaching
+from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.standins import panel

@@ -12,7 +12,7 @@ from medloupe.encoded import Encoded
 from medloupe.fusion import added_to, extras_of, fuse, logits_of
 from medloupe.head import Fitted, macro_auc
 from medloupe.linearhead import probabilities
-from medloupe.reliability import row_losses
+from medloupe.metrics.calibration import row_losses
 from weighed import Patients, patients
 
 

@@ -16,9 +16,9 @@ from medloupe import tails
 from medloupe.backbone import Backbone
 from medloupe.data.scan import scan
 from medloupe.errors import StoreError
-from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
+from medloupe.metrics.evidence import Evidence
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
 

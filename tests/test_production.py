@@ -18,7 +18,7 @@ from sqlalchemy import text
 from evident import audited, judged
 from medloupe.database import writing
 from medloupe.errors import PromotionRefusedError, StoreError
-from medloupe.evidence import FILE
+from medloupe.metrics.evidence import FILE
 from medloupe.production import Change, before, note
 from medloupe.store import Store
 from storing import assert_nothing_else, assert_whole, files, made, run, write_files

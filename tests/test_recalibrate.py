@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medloupe import evaluate
 from medloupe.linearhead import Head, probabilities
+from medloupe.metrics import tables
 from medloupe.recalibrate import KINDS, Calibration, choose, crossfitted, fit, losses
 from synthetic import one_hot
 
@@ -211,7 +211,7 @@ def test_announcing(seed: int) -> None:
     z = rng.normal(0, 2, (200, 3))
     made = Calibration(kind=KINDS[2], scale=np.full(3, rng.uniform(0.3, 2)), shift=rng.normal(0, 1, 3))
     before, after = probabilities(z, "multiclass"), probabilities(made.logits(z), "multiclass")
-    balanced = evaluate.class_weights(targets, 1.0)
+    balanced = tables.class_weights(targets, 1.0)
     assert ((after * made.weights(balanced, 1.0)).argmax(1) == (before * balanced).argmax(1)).all()
-    plain = evaluate.class_weights(targets, 0.0)
+    plain = tables.class_weights(targets, 0.0)
     assert made.weights(plain, 0.0) == pytest.approx(plain)

@@ -47,7 +47,7 @@ def module_file(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["medloupe.solver", "medloupe.metrics", "medloupe.imaging.decode", "medloupe.data.records"]
+    "name", ["medloupe.solver", "medloupe.metrics.weighted", "medloupe.imaging.decode", "medloupe.data.records"]
 )
 def test_a_changed_byte_in_what_computes_changes_the_name(copy: Path, name: str) -> None:
     assert name in imported_by(_COMPUTES)

@@ -16,7 +16,7 @@ from medloupe import tails
 from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
 from medloupe.errors import PromotionRefusedError
-from medloupe.evidence import Evidence
+from medloupe.metrics.evidence import Evidence
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.predict import Predictor

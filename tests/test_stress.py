@@ -17,7 +17,7 @@ import generated
 import medloupe
 from generated import run
 from live import running
-from medloupe import metrics, resilience, standins
+from medloupe import resilience, standins
 from medloupe.contrast import Contrast
 from medloupe.data.scan import scan
 from medloupe.errors import DataError
@@ -26,6 +26,7 @@ from medloupe.features import embed
 from medloupe.imaging.corruptions import CHANGES, Change
 from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
+from medloupe.metrics import weighted
 from medloupe.model import Model
 from medloupe.report.pages import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
@@ -352,7 +353,7 @@ def test_no_difference_seen_is_no_proof_of_none() -> None:
     figures = table(of, said, [(change("a"), said, 1.0)])[1][0].figures
     refused = figures["refused"]["difference"]
     assert refused["value"] == 0
-    assert refused["high"] == pytest.approx(metrics.wilson(0, 40)[1])
+    assert refused["high"] == pytest.approx(weighted.wilson(0, 40)[1])
     assert figures["auc"]["difference"]["value"] == 0
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from medloupe.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE
 from medloupe.data.split import Plan, plan
-from medloupe.evaluate import headline
 from medloupe.features import Features
 from medloupe.inputs import choose
 from medloupe.judging import Verdict, judge
+from medloupe.metrics.tables import headline
 from medloupe.moved import KINDS, moved
 from medloupe.weighing import Weighed, weigh
 from weighed import D, Patients, asked, patients

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
-from medloupe.curves import curves
 from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.data.split import fold_count
 from medloupe.errors import DataError, StoreError
-from medloupe.evidence import FILE as EVIDENCE
-from medloupe.evidence import Evidence
 from medloupe.features import Features, embed
 from medloupe.given import scaled
 from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
+from medloupe.metrics import tables
+from medloupe.metrics.curves import curves
+from medloupe.metrics.evidence import FILE as EVIDENCE
+from medloupe.metrics.evidence import Evidence
 from medloupe.model import Model
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def adapt(
     model: Model,
     data: Dataset,
     *,
-    sensitivity: float = evaluate.SENSITIVITY,
+    sensitivity: float = tables.SENSITIVITY,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Adapted:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import evaluate, metrics, reliability
-from medloupe.evaluate import Judged
 from medloupe.localfit import Fitting
-from medloupe.metrics import Metric, Weighted
+from medloupe.metrics import calibration, tables, weighted
+from medloupe.metrics.tables import Judged
+from medloupe.metrics.weighted import Metric, Weighted
 from medloupe.rules import Rules
 
 _MOST = 40  # labels whose calibration is judged one by one
@@ -19,18 +19,18 @@ def figures(fitting: Fitting) -> dict[str, Any]:
     """Before, after and the paired difference (after - before), over the same draws of groups."""
     before, after, seed = fitting.before, fitting.after, fitting.seed
     measures = {
-        "log_loss": reliability.log_loss,
-        "brier": lambda p, y, task: metrics.brier(p, y),
-        "ece": reliability.error,
+        "log_loss": calibration.log_loss,
+        "brier": lambda p, y, task: weighted.brier(p, y),
+        "ece": calibration.error,
     }
     wanted: dict[str, Weighted] = {}
     for name, measure in measures.items():
-        old, new = (metrics.average([measure(p, j.targets, j.task) for p in j.probabilities]) for j in (before, after))
+        old, new = (weighted.average([measure(p, j.targets, j.task) for p in j.probabilities]) for j in (before, after))
         wanted |= {f"before {name}": old, f"after {name}": new, f"difference {name}": _difference(new, old)}
-    found = metrics.intervals(wanted, before.groups, seed)
+    found = weighted.intervals(wanted, before.groups, seed)
     said = {side: {name: found[f"{side} {name}"] for name in measures} for side in ("before", "after", "difference")}
     for side, judged in (("before", before), ("after", after)):
-        headline = evaluate.headline(judged, seed)
+        headline = tables.headline(judged, seed)
         said[side] |= {name: headline[name] for name in ("auc", "balanced_accuracy")}
     return said
 
@@ -51,7 +51,7 @@ def label_table(fitting: Fitting) -> list[dict[str, Any]]:
         "after": (_part(fitting.after, here), fitting.lines[here]),
     }
     points = {
-        side: {row["label"]: row for row in evaluate.per_label(judged, limits, fitting.sensitivity, fitting.seed)}
+        side: {row["label"]: row for row in tables.per_label(judged, limits, fitting.sensitivity, fitting.seed)}
         for side, (judged, limits) in sides.items()
     }
     rows = []
@@ -62,7 +62,7 @@ def label_table(fitting: Fitting) -> list[dict[str, Any]]:
         row["auc"] = points["before"][name]["auc"]
         row["slope"], row["intercept"] = (
             _reliable(fitting, k, measure) if len(here) <= _MOST else None
-            for measure in (reliability.slope, reliability.intercept)
+            for measure in (calibration.slope, calibration.intercept)
         )
         row["before"] = points["before"][name]["operating_point"]
         row["after"] = points["after"][name]["operating_point"] if fitting.ready[k] else None
@@ -75,7 +75,7 @@ def _reliable(fitting: Fitting, k: int, measure: Any) -> dict[str, Metric]:
     truth = fitting.before.targets[:, k]
     sides = (("before", fitting.before), ("after", fitting.after))
     wanted = {side: measure(judged.probabilities[0][:, k], truth) for side, judged in sides}
-    return metrics.intervals(wanted, fitting.before.groups, fitting.seed)
+    return weighted.intervals(wanted, fitting.before.groups, fitting.seed)
 
 
 def _part(judged: Judged, labels: np.ndarray) -> Judged:
@@ -102,14 +102,14 @@ def prevalence(fitting: Fitting) -> dict[str, Any]:
     targets, groups = fitting.before.targets, fitting.before.groups
     known = ~np.isnan(targets)
     labels = fitting.model.labels
-    shares = metrics.intervals(
-        {n: metrics.share(targets[:, k] == 1, known[:, k]) for k, n in enumerate(labels) if known[:, k].any()},
+    shares = weighted.intervals(
+        {n: weighted.share(targets[:, k] == 1, known[:, k]) for k, n in enumerate(labels) if known[:, k].any()},
         groups,
         fitting.seed,
     )
     independent = len(np.unique(groups))
     return {
-        name: {"n": int((targets[:, k] == 1).sum()), **metrics.widened_share(shares[name], independent)}
+        name: {"n": int((targets[:, k] == 1).sum()), **weighted.widened_share(shares[name], independent)}
         for k, name in enumerate(labels)
         if name in shares and (targets[:, k] == 1).any()
     }

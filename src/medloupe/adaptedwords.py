@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import reliability
 from medloupe.data.labels import positive
 from medloupe.localfit import Fitting
+from medloupe.metrics import calibration
 from medloupe.recalibrate import KINDS
 
 FEW = 20  # cases of a label below which its sensitivity is hardly known
@@ -74,7 +74,7 @@ def _line(row: Mapping[str, Any]) -> str:
 def note(fitting: Fitting, row: Mapping[str, Any]) -> str:
     """Where the cases are too few, and how many would do."""
     aim, name, cases = fitting.sensitivity, row["label"], row["groups"]
-    needed = " and ".join(f"{reliability.cases_needed(aim, h):,} for ±{h:.2f}" for h in _HALF_WIDTHS)
+    needed = " and ".join(f"{calibration.cases_needed(aim, h):,} for ±{h:.2f}" for h in _HALF_WIDTHS)
     if row["after"] is None:
         return (
             f"{name}: {cases:,} independent {'case' if cases == 1 else 'cases'} here; its line stays where it was."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import contrast, evaluate
+from medloupe import contrast
 from medloupe.audit import Audit
 from medloupe.backbone import Backbone
 from medloupe.data.dates import with_ages
@@ -18,9 +18,10 @@ from medloupe.data.split import Plan
 from medloupe.features import Features
 from medloupe.imaging.decode import FITTING
 from medloupe.judging import Verdict
+from medloupe.metrics import tables
+from medloupe.metrics.subgroups import subgroups
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
-from medloupe.subgroups import subgroups
 from medloupe.version import __version__
 from medloupe.windows import FITTING as WINDOWING
 
@@ -44,16 +45,16 @@ def card(
 ) -> dict[str, Any]:
     """All of a card but its name, version and date."""
     data = features.data
-    figures = evaluate.headline(verdict.judged, seed)
-    table = evaluate.per_label(verdict.judged, verdict.limits, sensitivity, seed)
+    figures = tables.headline(verdict.judged, seed)
+    table = tables.per_label(verdict.judged, verdict.limits, sensitivity, seed)
     secondary = None
     if verdict.secondary is not None:
         secondary = {
             "title": f"Cross-validation by patient or group over all {len(verdict.judging):,} labelled {data.things}"
             + (" outside the test split" if len(verdict.judging) < len(verdict.everything) else ""),
-            "metrics": evaluate.headline(verdict.secondary, seed),
+            "metrics": tables.headline(verdict.secondary, seed),
         }
-    with_leaks = evaluate.headline(verdict.leaky, seed) if verdict.leaky else None
+    with_leaks = tables.headline(verdict.leaky, seed) if verdict.leaky else None
     aged = with_ages(data).records
     records = [aged[i] for i in verdict.rows]
     found = audit.as_json()
@@ -75,7 +76,7 @@ def card(
         "with_leaks": with_leaks,
         "per_label": table,
         "decision": _decision(features, verdict),
-        "confusion": evaluate.confusion(verdict.judged),
+        "confusion": tables.confusion(verdict.judged),
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
         "head": {
@@ -185,7 +186,7 @@ def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
     if verdict.strength is None:
         return None
     targets = features.data.targets[verdict.everything]
-    weights = evaluate.class_weights(targets, verdict.strength)
+    weights = tables.class_weights(targets, verdict.strength)
     return {
         "strength": verdict.strength,
         "weights": {n: float(w) for n, w in zip(features.data.labels, weights, strict=True)},

@@ -19,7 +19,6 @@ from medloupe.backbone import Backbone
 from medloupe.data.scan import Scan
 from medloupe.data.split import Plan, plan
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.evaluate import aimed_at, thresholds
 from medloupe.features import Features, embed
 from medloupe.fidelity import Judgement, Task
 from medloupe.graphs.latency import race
@@ -27,6 +26,7 @@ from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
+from medloupe.metrics.tables import aimed_at, thresholds
 from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.tails import Tail

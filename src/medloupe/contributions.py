@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import metrics
-from medloupe.metrics import Metric, Ranking
+from medloupe.metrics import weighted
+from medloupe.metrics.weighted import Metric, Ranking
 
 IMAGE, TABLE, NOTES, ALL, NOTHING = "image", "table", "notes", "all", "everything removed"
 WITH_TABLE, WITH_NOTES = "image+table", "image+notes"
@@ -29,11 +29,11 @@ def contributions(
     sides = [len(np.unique(groups[targets[:, -1] == side])) for side in (1, 0)]
     rows = []
     for name, values in drawn.items():
-        auc = metrics.summary(values)
-        row: dict[str, Any] = {"name": name, "auc": metrics.widened_auc(auc, *sides) if binary else auc}
+        auc = weighted.summary(values)
+        row: dict[str, Any] = {"name": name, "auc": weighted.widened_auc(auc, *sides) if binary else auc}
         for against, key in ((IMAGE, "over_image"), (TABLE, "over_table"), (NOTES, "over_notes")):
             apart = against in drawn and name not in (IMAGE, TABLE, NOTES) and (name, against) not in _TRIVIAL
-            row[key] = metrics.summary(values - drawn[against]) if apart else None
+            row[key] = weighted.summary(values - drawn[against]) if apart else None
         rows.append(row)
     return rows
 
@@ -42,12 +42,12 @@ def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int)
     """Macro AUC (1 + B,) of each system, averaged over its repeats: as they are, then of each draw of groups."""
     columns = range(targets.shape[1])
     judges = {
-        name: [metrics.average([Ranking(p[:, k], targets[:, k]).auc for k in columns]) for p in probability]
+        name: [weighted.average([Ranking(p[:, k], targets[:, k]).auc for k in columns]) for p in probability]
         for name, probability in systems.items()
     }
     values: dict[str, list[np.ndarray]] = {name: [] for name in systems}
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in metrics.replicates(groups, seed):
+        for weights in weighted.replicates(groups, seed):
             for name, repeats in judges.items():
                 values[name].append(np.mean([judge(weights) for judge in repeats], axis=0))
     return {name: np.concatenate(v) for name, v in values.items()}

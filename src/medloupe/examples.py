@@ -12,11 +12,11 @@ from PIL import Image
 
 from medloupe import heatmaps
 from medloupe.backbone import Backbone
-from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
+from medloupe.metrics.tables import Judged
 from medloupe.network import Network
 from medloupe.tails import Tail
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from medloupe.errors import DataError
 from medloupe.head import PENALTIES, Choice, Fitter, fit, rankable
-from medloupe.metrics import Metric, Ranking, average, intervals, widened_auc
+from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
 
 SIZES = (10, 30, 100, 300)  # images a class
 DRAWS = 5  # subsets of each size that heads are fitted on

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
 from medloupe.head import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
 from medloupe.linearhead import Head
+from medloupe.metrics import tables
 from medloupe.temperature import calibrated, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall
@@ -83,9 +83,9 @@ def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -
     logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
     p = np.stack([calibrated(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
     if task.kind == "multilabel":
-        called = evaluate.crossfitted_flags(p, y, fold, task.sensitivity)
+        called = tables.crossfitted_flags(p, y, fold, task.sensitivity)
     else:
-        called = evaluate.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+        called = tables.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }

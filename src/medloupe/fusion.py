@@ -20,7 +20,7 @@ from medloupe.clinical import Column
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
 from medloupe.linearhead import probabilities
-from medloupe.reliability import row_losses
+from medloupe.metrics.calibration import row_losses
 from medloupe.solver import Problem, Solution, solve
 from medloupe.textprojection import TextEncoder
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.data.split import Plan, folds
-from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.head import Choice, Fitted, fit, folded, refit
 from medloupe.linearhead import Head, probabilities
-from medloupe.metrics import Metric, Ranking, average, intervals
+from medloupe.metrics import tables
+from medloupe.metrics.tables import Judged
+from medloupe.metrics.weighted import Metric, Ranking, average, intervals
 from medloupe.solver import Solution
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
@@ -59,7 +59,7 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     x, y, groups = features.embeddings, targets[everything], plan.groups[everything]
     whole = len(everything) == len(x)
     fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
-    limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
+    limits = tables.thresholds(fitted.out_of_fold[0], y, sensitivity)
     crossed_over = crossed(fitted, y, groups, data.labels, data.task, sensitivity)
     judged, rows, secondary, leaky, on_fitting = crossed_over, everything, None, None, None
     if plan.test is not None:
@@ -75,7 +75,7 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         judged=judged,
         rows=rows,
         limits=limits,
-        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
+        strength=tables.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
         secondary=secondary,
         leaky=leaky,
         learning=learning,
@@ -90,11 +90,11 @@ def crossed(
     """The out-of-fold predictions, each fold announced by the rules that the others give."""
     answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
     if task == "multiclass":
-        answers = evaluate.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
+        answers = tables.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
     return Judged(
         probabilities=fitted.out_of_fold,
         answers=answers,
-        flags=evaluate.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        flags=tables.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
         targets=y,
         groups=groups,
         labels=labels,
@@ -126,10 +126,10 @@ def answered(
     assert plan.test is not None
     data, targets = features.data, features.data.targets
     p = p[None]
-    limits = evaluate.thresholds(out_of_fold, y, sensitivity)
+    limits = tables.thresholds(out_of_fold, y, sensitivity)
     weights = np.ones(y.shape[1])
     if data.task == "multiclass":
-        weights = evaluate.class_weights(y, evaluate.best_strength(out_of_fold, y))
+        weights = tables.class_weights(y, tables.best_strength(out_of_fold, y))
     return Judged(
         probabilities=p,
         answers=(p * weights).argmax(2),

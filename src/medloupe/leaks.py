@@ -20,7 +20,7 @@ from medloupe.audit import Finding
 from medloupe.data.readers.base import plain
 from medloupe.data.split import fold_count, folds, thinned
 from medloupe.head import rankable
-from medloupe.metrics import Metric, Ranking, average, intervals
+from medloupe.metrics.weighted import Metric, Ranking, average, intervals
 
 SERIOUS = 0.9  # AUC of a column alone from which it is left out
 SUSPECT = 0.7  # the same where its name says that it is known only afterwards

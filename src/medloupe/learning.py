@@ -12,8 +12,8 @@ from medloupe.backbone import Backbone
 from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan
 from medloupe.errors import DataError
-from medloupe.evidence import Evidence
 from medloupe.features import Features, embed
+from medloupe.metrics.evidence import Evidence
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.outcomes import Outcome
@@ -30,10 +30,10 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     from medloupe import tuned as tuned_part
     from medloupe.audit import audit
     from medloupe.card import card
-    from medloupe.curves import curves
     from medloupe.data.split import plan
     from medloupe.examples import examples
     from medloupe.judging import judge
+    from medloupe.metrics.curves import curves
     from medloupe.moved import moved
     from medloupe.stages import of_report
     from medloupe.weighing import weigh

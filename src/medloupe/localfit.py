@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.evaluate import Judged
 from medloupe.features import Features
 from medloupe.given import stated_by
 from medloupe.linearhead import probabilities
+from medloupe.metrics.tables import Judged
 from medloupe.model import Model
 from medloupe.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
 from medloupe.rules import Rules

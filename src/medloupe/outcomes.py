@@ -16,9 +16,9 @@ import numpy as np
 
 from medloupe.backbone import Backbone, BackboneCard
 from medloupe.data.scan import Scan
-from medloupe.evidence import Evidence
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
+from medloupe.metrics.evidence import Evidence
 from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.settings import home

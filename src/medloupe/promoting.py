@@ -14,8 +14,8 @@ from medloupe.names import Version
 from medloupe.storage import Storage
 
 if TYPE_CHECKING:
+    from medloupe.metrics.gate import Comparison
     from medloupe.production import Change
-    from medloupe.promotion import Comparison
 
 
 class Promoting(Storage):
@@ -35,8 +35,8 @@ class Promoting(Storage):
 
     def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
         """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
-        from medloupe.evidence import Evidence
-        from medloupe.promotion import compare
+        from medloupe.metrics.evidence import Evidence
+        from medloupe.metrics.gate import compare
 
         with self._asking() as versions:
             a, b = (versions.chosen(name, v) for v in (candidate, production))

@@ -13,9 +13,9 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medloupe import metrics
 from medloupe.imaging.corruptions import Change
-from medloupe.metrics import Metric, Ranking, Weighted
+from medloupe.metrics import weighted
+from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
 FIGURES = ("auc", "balanced_accuracy", "sensitivity", "specificity", "ece", "refused")
 STEADY = 0.02  # an AUC whose interval stays within this of the unchanged one holds
@@ -80,11 +80,11 @@ def table(
 ) -> tuple[dict[str, Metric], tuple[Row, ...]]:
     """The figures of the unchanged pictures, and a row for each change with what was answered and its share altered."""
     arms = [_weighted(asked, before), *(_weighted(asked, said) for _, said, _ in after)]
-    agreed = [metrics.share((said.called == before.called).all(1), _all(asked)) for _, said, _ in after]
+    agreed = [weighted.share((said.called == before.called).all(1), _all(asked)) for _, said, _ in after]
     drawn: list[dict[str, list[np.ndarray]]] = [{name: [] for name in arm} for arm in arms]
     same: list[list[np.ndarray]] = [[] for _ in agreed]
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in metrics.replicates(asked.groups, seed):
+        for weights in weighted.replicates(asked.groups, seed):
             for arm, values in zip(arms, drawn, strict=True):
                 for name, figure in arm.items():
                     values[name].append(np.asarray(figure(weights), np.float64))
@@ -101,7 +101,7 @@ def table(
             if altered and name in _SHARES:
                 difference = _no_narrower(difference, size[name])
             figures[name] = Moved(**_widened(_summary(v), name, asked, size), difference=difference)
-        shown = metrics.widened_share(_summary(np.concatenate(agreement)), size["refused"])
+        shown = weighted.widened_share(_summary(np.concatenate(agreement)), size["refused"])
         rows.append(Row(change=change, figures=figures, same=shown, altered=altered))
     return unchanged, tuple(rows)
 
@@ -169,27 +169,27 @@ def _weighted(asked: Asked, said: Answered) -> dict[str, Weighted]:
     y, called = asked.targets, said.called
     known, truth = ~np.isnan(y), y == 1
     labels = _judgeable(asked)
-    found = [metrics.share(called[:, k], truth[:, k]) for k in labels]
+    found = [weighted.share(called[:, k], truth[:, k]) for k in labels]
     figures: dict[str, Weighted] = {
-        "auc": metrics.average([Ranking(said.scores[:, k], y[:, k]).auc for k in labels]),
+        "auc": weighted.average([Ranking(said.scores[:, k], y[:, k]).auc for k in labels]),
     }
     p = said.probabilities
     if asked.task == "multiclass":
-        figures["balanced_accuracy"] = metrics.average(found)
+        figures["balanced_accuracy"] = weighted.average(found)
         rows = np.flatnonzero(known.any(1))
         right = truth[rows, p[rows].argmax(1)]
-        figures["ece"] = metrics.calibration_error(p[rows].max(1), right, rows)
+        figures["ece"] = weighted.calibration_error(p[rows].max(1), right, rows)
     else:
-        spared = [metrics.share(~called[:, k], known[:, k] & ~truth[:, k]) for k in labels]
-        figures["balanced_accuracy"] = metrics.average([*found, *spared])
+        spared = [weighted.share(~called[:, k], known[:, k] & ~truth[:, k]) for k in labels]
+        figures["balanced_accuracy"] = weighted.average([*found, *spared])
         row, k_of = np.nonzero(known)
-        figures["ece"] = metrics.calibration_error(p[row, k_of], truth[row, k_of], row)
+        figures["ece"] = weighted.calibration_error(p[row, k_of], truth[row, k_of], row)
     if asked.positive is not None:
         k = asked.labels.index(asked.positive)
-        figures["sensitivity"] = metrics.share(said.flags[:, k], truth[:, k])
-        figures["specificity"] = metrics.share(~said.flags[:, k], known[:, k] & ~truth[:, k])
+        figures["sensitivity"] = weighted.share(said.flags[:, k], truth[:, k])
+        figures["specificity"] = weighted.share(~said.flags[:, k], known[:, k] & ~truth[:, k])
     if said.refused is not None:
-        figures["refused"] = metrics.share(said.refused, _all(asked))
+        figures["refused"] = weighted.share(said.refused, _all(asked))
     return {name: figures[name] for name in FIGURES if name in figures}
 
 
@@ -212,11 +212,11 @@ def _sizes(asked: Asked) -> dict[str, int]:
 def _widened(metric: Metric, name: str, asked: Asked, size: Mapping[str, int]) -> Metric:
     """As in the headline of a report: intervals that a bootstrap cannot see are joined in."""
     if name in _SHARES:
-        return metrics.widened_share(metric, size[name])
+        return weighted.widened_share(metric, size[name])
     if name == "auc" and asked.positive is not None:
         column = asked.targets[:, asked.labels.index(asked.positive)]
         with_it, without = (len(np.unique(asked.groups[column == v])) for v in (1, 0))
-        return metrics.widened_auc(metric, with_it, without)
+        return weighted.widened_auc(metric, with_it, without)
     return metric
 
 
@@ -224,7 +224,7 @@ def _no_narrower(difference: Metric, n: int) -> Metric:
     v, low, high = difference["value"], difference["low"], difference["high"]
     if v is None or low is None or high is None:
         return difference
-    room = metrics.wilson(0, n)[1]
+    room = weighted.wilson(0, n)[1]
     return Metric(value=v, low=max(-1.0, min(low, v - room)), high=min(1.0, max(high, v + room)))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medloupe.comparing import Contrast, contrast
 from medloupe.errors import StoreError
-from medloupe.evidence import FILE, Evidence
+from medloupe.metrics.evidence import FILE, Evidence
+from medloupe.metrics.gate import DRAWS
+from medloupe.metrics.paired import Contrast, contrast
 from medloupe.names import parse_reference
-from medloupe.promotion import DRAWS
 from medloupe.store import Store
 
 

@@ -20,7 +20,7 @@ from medloupe.data.split import Plan, fold_count, folds, thinned
 from medloupe.errors import FinetuneError
 from medloupe.features import Features
 from medloupe.graphs.module import import_torch
-from medloupe.metrics import Ranking, average, replicates
+from medloupe.metrics.weighted import Ranking, average, replicates
 from medloupe.options import Options
 from medloupe.recipe import Recipe
 from medloupe.settings import home, threads

@@ -13,7 +13,7 @@ import numpy as np
 from medloupe.data.split import fold_count, folds
 from medloupe.features import Features
 from medloupe.head import macro_auc, rankable
-from medloupe.metrics import Metric, Ranking, average, intervals, widened_auc
+from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
 from medloupe.solver import Problem, solve
 
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly

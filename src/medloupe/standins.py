@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe import duplicates, evaluate
+from medloupe import duplicates
 from medloupe.alignment import aligned
 from medloupe.data.digests import among, recalled, seen
 from medloupe.data.records import Dataset, Record
@@ -22,6 +22,7 @@ from medloupe.errors import DataError
 from medloupe.features import Features, embed
 from medloupe.head import FOLDS, Choice, Fitter, folded
 from medloupe.linearhead import Head
+from medloupe.metrics import tables
 from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.rules import Rules
@@ -244,10 +245,10 @@ def _rules(
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
         return folded(solution, temperature, task), said.limits, said.weights
-    limits = evaluate.thresholds(p, y, evaluate.aimed_at(model.card))
+    limits = tables.thresholds(p, y, tables.aimed_at(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
-        weights = evaluate.class_weights(y, evaluate.best_strength(p, y))
+        weights = tables.class_weights(y, tables.best_strength(p, y))
     head = folded(solution, fit_temperature(logits, y, task), task)
     return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
 

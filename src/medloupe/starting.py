@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medloupe.data.digests import recalled, remembered, seen
-from medloupe.evidence import Evidence
+from medloupe.metrics.evidence import Evidence
 from medloupe.model import Model
 
 

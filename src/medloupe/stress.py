@@ -24,7 +24,7 @@ from medloupe.head import rankable
 from medloupe.imaging import decode as pictures
 from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.linearhead import probabilities
-from medloupe.metrics import Metric
+from medloupe.metrics.weighted import Metric
 from medloupe.model import Model
 from medloupe.network import Network
 from medloupe.resilience import Answered, Asked, Row, sentences, table

@@ -18,9 +18,9 @@ from medloupe.data import whereabouts
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan
 from medloupe.errors import BackboneError, FinetuneError
-from medloupe.evidence import FILE as EVIDENCE
-from medloupe.evidence import Evidence
 from medloupe.learning import check_trainable, learn
+from medloupe.metrics.evidence import FILE as EVIDENCE
+from medloupe.metrics.evidence import Evidence
 from medloupe.model import Model
 from medloupe.options import Options
 from medloupe.outcomes import outcome_path, read_outcome, write_outcome

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medloupe import metrics
 from medloupe.head import PENALTIES, Choice, Fitted, Fitter, best_of, folded, macro_auc, rankable, scores_of, search
 from medloupe.judging import Candidate, TunedFit
 from medloupe.linearhead import probabilities
-from medloupe.metrics import Metric, Ranking
+from medloupe.metrics import weighted
+from medloupe.metrics.weighted import Metric, Ranking
 from medloupe.solver import Solution
 from medloupe.temperature import fit_temperature
 from medloupe.tuning import Tuned
@@ -134,10 +134,10 @@ def _compared(
     for z in logits:
         scores = rankable(z, task)
         rankings = [Ranking(s, t) for s, t in zip(scores.T, y.T, strict=True) if len(np.unique(t[~np.isnan(t)])) > 1]
-        each.append(metrics.average([r.auc for r in rankings]))
-    found = metrics.intervals({str(i): auc for i, auc in enumerate(each)}, groups, seed)
+        each.append(weighted.average([r.auc for r in rankings]))
+    found = weighted.intervals({str(i): auc for i, auc in enumerate(each)}, groups, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = [np.stack([auc(w) for auc in each]) for w in metrics.replicates(groups, seed, DRAWS)]
+        values = [np.stack([auc(w) for auc in each]) for w in weighted.replicates(groups, seed, DRAWS)]
     drawn = np.concatenate(values, axis=1)  # (candidates, 1 + draws), the first with all weights 1
     drawn = drawn[:, np.isfinite(drawn).all(0)]
     out = []

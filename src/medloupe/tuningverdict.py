@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.data.split import Plan
 from medloupe.features import Features
 from medloupe.head import Choice, folded
 from medloupe.judging import Verdict, _learning_curve, answered, crossed, judge
+from medloupe.metrics import tables
 
 if TYPE_CHECKING:
     from medloupe.tuning import Tuned
@@ -43,7 +43,7 @@ def judge_tuned(
         return replace(judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity), tuned=found)
     rows = tuned.fitting
     y, fitted = targets[rows], found.fitted
-    limits = evaluate.thresholds(fitted.out_of_fold[0], y, sensitivity)
+    limits = tables.thresholds(fitted.out_of_fold[0], y, sensitivity)
     crossed_over = crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
     judged, judged_rows, secondary = crossed_over, rows, None
     if plan.test is not None:
@@ -60,7 +60,7 @@ def judge_tuned(
         judged=judged,
         rows=judged_rows,
         limits=limits,
-        strength=evaluate.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
+        strength=tables.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
         secondary=secondary,
         leaky=None,
         learning=_learning_curve(features, plan, linear, levels=levels, seed=seed),

@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.alignment import aligned
 from medloupe.audit import audit
-from medloupe.curves import curves
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembers_part, seen
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.errors import DataError
-from medloupe.evaluate import Judged
 from medloupe.features import Features, Progress, embed
 from medloupe.given import Stated, stated_by
 from medloupe.linearhead import probabilities
+from medloupe.metrics import tables
+from medloupe.metrics.curves import curves
+from medloupe.metrics.subgroups import subgroups
+from medloupe.metrics.tables import Judged
 from medloupe.model import Model
 from medloupe.rules import Rules
-from medloupe.subgroups import subgroups
 from medloupe.version import __version__
 
 
@@ -112,8 +112,8 @@ def _report(
     from medloupe.examples import examples
 
     data, old = features.data, model.card
-    sensitivity = evaluate.aimed_at(old)
-    figures = evaluate.headline(judged, seed)
+    sensitivity = tables.aimed_at(old)
+    figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
     sentence = (
@@ -148,8 +148,8 @@ def _report(
         "metrics": figures,
         "claimed": claimed,
         "secondary": {"title": "What the model's own card claims", "metrics": claimed} if claimed else None,
-        "per_label": evaluate.per_label(judged, limits, sensitivity, seed),
-        "confusion": evaluate.confusion(judged),
+        "per_label": tables.per_label(judged, limits, sensitivity, seed),
+        "confusion": tables.confusion(judged),
         "subgroups": subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),
         **({"inputs": {**(old.get("inputs") or {}), "here": said}} if said else {}),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import evaluate
 from medloupe.alone import PENALTIES, answered_alone, best_alone
 from medloupe.candidates import NOTES_PENALTIES
 from medloupe.clinical import Column
@@ -20,6 +19,7 @@ from medloupe.fusion import Fused, added_to, extras_of, fuse
 from medloupe.head import Fitted
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict, answered, crossed
+from medloupe.metrics import tables
 from medloupe.textprojection import TextEncoder
 
 
@@ -176,8 +176,8 @@ def _judged(
         more = {"judged": on_test, "secondary": crossing}
     return replace(
         verdict,
-        limits=evaluate.thresholds(p[0], y, sensitivity),
-        strength=evaluate.best_strength(p[0], y) if task == "multiclass" else None,
+        limits=tables.thresholds(p[0], y, sensitivity),
+        strength=tables.best_strength(p[0], y) if task == "multiclass" else None,
         leaky=None,  # that head had no extras: its figures would not compare
         **more,
     )

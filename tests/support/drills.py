@@ -24,8 +24,8 @@ from PIL import Image
 import generated
 from live import Live
 from medloupe.backbone import Backbone
-from medloupe.evidence import FILE
 from medloupe.linearhead import Head
+from medloupe.metrics.evidence import FILE
 from medloupe.model import Model
 from medloupe.predict import Predictor
 from medloupe.store import Store

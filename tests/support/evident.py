@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from medloupe.database import writing
-from medloupe.evidence import FILE, Evidence
+from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model import Model
 from medloupe.store import Store
 from medloupe.tables import AuditRow, ModelRow

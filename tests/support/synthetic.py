@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from medloupe.data.records import Dataset, Record
-from medloupe.evaluate import Judged
 from medloupe.featurecache import FACTS, THUMB
 from medloupe.features import Features
+from medloupe.metrics.tables import Judged
 
 
 def scene(seed: int, size: int = 96, common: int | None = None) -> np.ndarray:

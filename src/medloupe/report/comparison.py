@@ -11,7 +11,7 @@ from medloupe.report.pairs import Difference, Line
 from medloupe.report.words import mapping
 
 if TYPE_CHECKING:
-    from medloupe.comparing import Contrast, Paired
+    from medloupe.metrics.paired import Contrast, Paired
 
 PANELS_SHOWN = 8
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medloupe.comparing import Contrast
+    from medloupe.metrics.paired import Contrast
 
 __all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
 

@@ -39,7 +39,7 @@ from medloupe.tables import now
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from medloupe.promotion import Comparison
+    from medloupe.metrics.gate import Comparison
 
 _DOT = (  # a GIF of one pixel
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
 
-from medloupe import metrics
-from medloupe.metrics import Metric, Ranking, intervals, widened_auc, widened_share, wilson
+from medloupe.metrics import weighted
+from medloupe.metrics.weighted import Metric, Ranking, intervals, widened_auc, widened_share, wilson
 
 quick = settings(deadline=None, max_examples=60)
 
 
-def point(metric: metrics.Weighted, n: int) -> float:
+def point(metric: weighted.Weighted, n: int) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(metric(np.ones((1, n), np.float32))[0])
 
@@ -85,15 +85,15 @@ def test_f1_share_and_brier_agree_with_references(seed: int, n: int):
     rng = np.random.default_rng(seed)
     called, truth = rng.random(n) < 0.4, rng.random(n) < 0.5
     if (called | truth).any():
-        assert point(metrics.f1(called, truth), n) == pytest.approx(f1_score(truth, called, zero_division=0))
+        assert point(weighted.f1(called, truth), n) == pytest.approx(f1_score(truth, called, zero_division=0))
     else:
-        assert np.isnan(point(metrics.f1(called, truth), n))
+        assert np.isnan(point(weighted.f1(called, truth), n))
     if truth.any():
-        assert point(metrics.share(called, truth), n) == pytest.approx(called[truth].mean())
+        assert point(weighted.share(called, truth), n) == pytest.approx(called[truth].mean())
     else:
-        assert np.isnan(point(metrics.share(called, truth), n))
+        assert np.isnan(point(weighted.share(called, truth), n))
     p = rng.random((n, 1)).astype(np.float32)
-    assert point(metrics.brier(p, truth[:, None].astype(float)), n) == pytest.approx(
+    assert point(weighted.brier(p, truth[:, None].astype(float)), n) == pytest.approx(
         brier_score_loss(truth, p[:, 0], pos_label=1, labels=[0, 1]) if n else 0, abs=1e-5
     )
 
@@ -101,7 +101,7 @@ def test_f1_share_and_brier_agree_with_references(seed: int, n: int):
 def test_brier_sums_over_labels_and_leaves_missing_ones_out():
     p = np.array([[0.5, 0.5], [1, 0], [0.2, 0.9]], np.float32)
     truth = np.array([[1, 0], [0, np.nan], [np.nan, np.nan]])
-    assert point(metrics.brier(p, truth), 3) == pytest.approx((0.5 + 1) / 2)
+    assert point(weighted.brier(p, truth), 3) == pytest.approx((0.5 + 1) / 2)
 
 
 def slow_ece(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -119,21 +119,21 @@ def test_calibration_error_agrees_with_a_slow_reference(seed: int, n: int):
     rng = np.random.default_rng(seed)
     confidence = rng.choice([0.05, 0.33, 0.99, 1.0, *rng.random(5)], n)
     right = rng.random(n) < confidence
-    found = point(metrics.calibration_error(confidence, right, np.arange(n)), n)
+    found = point(weighted.calibration_error(confidence, right, np.arange(n)), n)
     assert found == pytest.approx(slow_ece(confidence, right), abs=1e-5)
     # several statements a row: the same as many rows
     rows = np.sort(rng.integers(0, max(1, n // 3), n))
-    found = point(metrics.calibration_error(confidence, right, rows), int(rows.max()) + 3)
+    found = point(weighted.calibration_error(confidence, right, rows), int(rows.max()) + 3)
     assert found == pytest.approx(slow_ece(confidence, right), abs=1e-5)
 
 
 def test_an_average_is_over_what_is_defined():
-    def constant(value: float) -> metrics.Weighted:
+    def constant(value: float) -> weighted.Weighted:
         return lambda weights: np.full(len(weights), value)
 
-    assert point(metrics.average([constant(0.2), constant(np.nan), constant(0.4)]), 3) == pytest.approx(0.3)
-    assert np.isnan(point(metrics.average([constant(np.nan)]), 3))
-    assert np.isnan(point(metrics.average([]), 3))
+    assert point(weighted.average([constant(0.2), constant(np.nan), constant(0.4)]), 3) == pytest.approx(0.3)
+    assert np.isnan(point(weighted.average([constant(np.nan)]), 3))
+    assert np.isnan(point(weighted.average([]), 3))
 
 
 # The bootstrap
@@ -149,7 +149,7 @@ def example(groups: int, copies: int = 1, seed: int = 0) -> tuple[Ranking, np.nd
 
 def test_replicates_draw_whole_groups():
     groups = np.array([4, 4, 9, 2, 9, 4])
-    chunks = list(metrics.replicates(groups, 0, count=50))
+    chunks = list(weighted.replicates(groups, 0, count=50))
     weights = np.concatenate(chunks)
     assert weights.shape == (51, 6)
     assert (weights[0] == 1).all()
@@ -172,7 +172,7 @@ def test_intervals_bracket_the_point_and_are_deterministic():
 def test_chunks_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch):
     ranking, groups = example(60)
     whole = intervals({"auc": ranking.auc}, groups)["auc"]
-    monkeypatch.setattr(metrics, "_CHUNK_BYTES", 4 * 60 * 7)
+    monkeypatch.setattr(weighted, "_CHUNK_BYTES", 4 * 60 * 7)
     parts = intervals({"auc": ranking.auc}, groups)["auc"]
     assert parts["value"] == whole["value"]
     assert width(parts) == pytest.approx(width(whole), rel=0.15)
@@ -219,7 +219,7 @@ def test_intervals_of_clustered_data_cover_the_truth():
     for trial in range(150):
         patient = rng.random(40) < 0.5 + rng.normal(0, 0.3, 40)  # a patient's five images succeed or fail together
         hit = np.repeat(patient, 5)
-        m = intervals({"s": metrics.share(hit, np.ones(200, bool))}, np.repeat(np.arange(40), 5), seed=trial)["s"]
+        m = intervals({"s": weighted.share(hit, np.ones(200, bool))}, np.repeat(np.arange(40), 5), seed=trial)["s"]
         covered += m["low"] <= 0.5 <= m["high"]  # type: ignore[operator]
     assert covered / 150 >= 0.88
 
@@ -301,24 +301,24 @@ def test_nothing_to_widen():
 
 def test_very_many_rows_are_drawn_less_often():
     rng = np.random.default_rng(0)
-    n = metrics.MANY + 1
+    n = weighted.MANY + 1
     groups = np.arange(n) % 40
-    drawn = np.concatenate([w[:, :1] for w in metrics.replicates(groups, 0)])
-    assert len(drawn) == 1 + metrics.FEWER
-    assert sum(len(w) for w in metrics.replicates(groups[:-1], 0)) == 1 + metrics.REPLICATES
+    drawn = np.concatenate([w[:, :1] for w in weighted.replicates(groups, 0)])
+    assert len(drawn) == 1 + weighted.FEWER
+    assert sum(len(w) for w in weighted.replicates(groups[:-1], 0)) == 1 + weighted.REPLICATES
     truth = (rng.random(n) < 0.3).astype(np.float32)
     ranked = Ranking(truth + rng.normal(0, 1, n), truth)
-    few, many = metrics.intervals({"auc": ranked.auc}, groups)["auc"], None
-    values = np.concatenate([ranked.auc(w) for w in metrics.replicates(groups, 1, metrics.REPLICATES)])
-    many = metrics.summary(values)
+    few, many = weighted.intervals({"auc": ranked.auc}, groups)["auc"], None
+    values = np.concatenate([ranked.auc(w) for w in weighted.replicates(groups, 1, weighted.REPLICATES)])
+    many = weighted.summary(values)
     assert few["value"] == pytest.approx(many["value"])
     assert width(few) == pytest.approx(width(many), rel=0.25)
 
 
 def test_a_summary_needs_half_of_its_replicates():
-    values = np.full(1 + metrics.FEWER, 0.7)
-    assert metrics.summary(values)["low"] == pytest.approx(0.7)
-    values[1 : 1 + metrics.FEWER // 2] = np.nan
-    assert metrics.summary(values)["low"] == pytest.approx(0.7)
-    values[1 + metrics.FEWER // 2] = np.nan
-    assert metrics.summary(values) == {"value": pytest.approx(0.7), "low": None, "high": None}
+    values = np.full(1 + weighted.FEWER, 0.7)
+    assert weighted.summary(values)["low"] == pytest.approx(0.7)
+    values[1 : 1 + weighted.FEWER // 2] = np.nan
+    assert weighted.summary(values)["low"] == pytest.approx(0.7)
+    values[1 + weighted.FEWER // 2] = np.nan
+    assert weighted.summary(values) == {"value": pytest.approx(0.7), "low": None, "high": None}

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import metrics
-from medloupe.curves import curves
 from medloupe.errors import StoreError
-from medloupe.evaluate import Judged
-from medloupe.evidence import Evidence
-from medloupe.metrics import Weighted
-from medloupe.promotion import DRAWS, FEWEST_GROUPS, Common, Figures, common, mean
+from medloupe.metrics import weighted
+from medloupe.metrics.curves import curves
+from medloupe.metrics.evidence import Evidence
+from medloupe.metrics.gate import DRAWS, FEWEST_GROUPS, Common, Figures, common, mean
+from medloupe.metrics.tables import Judged
+from medloupe.metrics.weighted import Weighted
 
 _LEVEL = (0.025, 0.975)
 
@@ -201,7 +201,7 @@ def _drawn(
     """Both runs' values (2, 1 + draws) of each figure: with all weights 1, then drawn anew, the same draws for all."""
     values: list[np.ndarray] = []
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in metrics.replicates(groups, seed, draws):
+        for weights in weighted.replicates(groups, seed, draws):
             values.append(np.array([(a(weights), b(weights)) for a, b in asked.values()]))  # noqa: PERF401
     return dict(zip(asked, np.concatenate(values, axis=2), strict=True))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from medloupe.data.records import Record
 from medloupe.data.values import number
-from medloupe.evaluate import Judged, headline
+from medloupe.metrics.tables import Judged, headline
 
 SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
 AGE_BANDS = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 130))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.metrics import Weighted, calibration_error
+from medloupe.metrics.weighted import Weighted, calibration_error
 
 _SMALLEST = 1e-7  # a probability; single precision does not know a smaller distance to 1
 _STEPS = 25

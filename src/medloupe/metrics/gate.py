@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import metrics
-from medloupe.evidence import Evidence
-from medloupe.metrics import Ranking, Weighted
+from medloupe.metrics import weighted
+from medloupe.metrics.evidence import Evidence
+from medloupe.metrics.weighted import Ranking, Weighted
 
 MARGIN = 0.02  # of AUC, that a candidate may lose
 FEWEST_GROUPS = 30  # below, an interval says little
@@ -215,14 +215,14 @@ class Figures:
         truth = of.targets
         labels = [k for k in range(truth.shape[1]) if (truth[:, k] == 1).any() and (truth[:, k] == 0).any()]
         rankings = [[Ranking(p[:, k], truth[:, k]).auc for k in labels] for p in of.probabilities]
-        self.auc: Weighted = metrics.average([metrics.average(one) for one in rankings])
+        self.auc: Weighted = weighted.average([weighted.average(one) for one in rankings])
         self.by_label: dict[str, Weighted] = {
-            of.labels[k]: metrics.average([one[i] for one in rankings]) for i, k in enumerate(labels)
+            of.labels[k]: weighted.average([one[i] for one in rankings]) for i, k in enumerate(labels)
         }
         sides = [(of.announced[:, k], truth[:, k] == 1) for k in labels]
         if of.task == "multilabel":
             sides += [(1 - of.announced[:, k], truth[:, k] == 0) for k in labels]
-        self.balanced_accuracy: Weighted = metrics.average([mean(given, among) for given, among in sides])
+        self.balanced_accuracy: Weighted = weighted.average([mean(given, among) for given, among in sides])
 
 
 def mean(of: np.ndarray, among: np.ndarray) -> Weighted:
@@ -241,7 +241,7 @@ def _differences(
 ) -> tuple[Difference, Difference] | None:
     figures = (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = [np.stack([f(weights) for f in figures]) for weights in metrics.replicates(groups, seed, draws)]
+        values = [np.stack([f(weights) for f in figures]) for weights in weighted.replicates(groups, seed, draws)]
     drawn = np.concatenate(values, axis=1)  # (4, 1 + draws), the first with all weights 1
     if not np.isfinite(drawn[:, 0]).all() or np.isfinite(drawn).all(0).sum() <= draws / 2:
         return None

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import metrics
-from medloupe.evaluate import Judged
+from medloupe.metrics import weighted
+from medloupe.metrics.tables import Judged
 
 _LARGEST = 160  # points drawn
 
@@ -46,11 +46,11 @@ def _calibration(judged: Judged) -> list[dict[str, Any]]:
     else:
         known = ~np.isnan(targets)
         said, right = p[known], targets[known] == 1
-    bins = np.minimum((said * metrics.BINS).astype(int), metrics.BINS - 1)
+    bins = np.minimum((said * weighted.BINS).astype(int), weighted.BINS - 1)
     rows = []
     for b in np.unique(bins):
         own = bins == b
-        low, high = metrics.wilson(float(right[own].sum()), float(own.sum()))
+        low, high = weighted.wilson(float(right[own].sum()), float(own.sum()))
         rows.append(
             {
                 "n": int(own.sum()),

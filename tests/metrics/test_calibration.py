@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as theirs
 
-from medloupe import metrics, reliability
 from medloupe.linearhead import probabilities
+from medloupe.metrics import calibration, weighted
 from synthetic import one_hot
 
 
@@ -24,15 +24,15 @@ def made(
 
 def test_what_is_right_has_slope_1_and_intercept_0() -> None:
     p, truth, ones = made()
-    assert reliability.slope(p, truth)(ones)[0] == pytest.approx(1, abs=0.1)
-    assert reliability.intercept(p, truth)(ones)[0] == pytest.approx(0, abs=0.1)
+    assert calibration.slope(p, truth)(ones)[0] == pytest.approx(1, abs=0.1)
+    assert calibration.intercept(p, truth)(ones)[0] == pytest.approx(0, abs=0.1)
 
 
 def test_too_sure_and_too_often() -> None:
     p, truth, ones = made(surer=2)
-    assert reliability.slope(p, truth)(ones)[0] == pytest.approx(0.5, abs=0.05)
+    assert calibration.slope(p, truth)(ones)[0] == pytest.approx(0.5, abs=0.05)
     p, truth, ones = made(off=1)
-    assert reliability.intercept(p, truth)(ones)[0] == pytest.approx(-1, abs=0.1)
+    assert calibration.intercept(p, truth)(ones)[0] == pytest.approx(-1, abs=0.1)
 
 
 def test_slope_is_scikit_learns_and_follows_the_weights() -> None:
@@ -40,19 +40,19 @@ def test_slope_is_scikit_learns_and_follows_the_weights() -> None:
     x = np.log(p / (1 - p))[:, None]
     weights = np.stack([ones[0], np.random.default_rng(0).integers(0, 3, 400)]).astype(np.float32)
     expected = [LogisticRegression(C=1e8, tol=1e-9).fit(x, truth, sample_weight=w).coef_[0, 0] for w in weights]
-    assert reliability.slope(p, truth)(weights) == pytest.approx(expected, rel=1e-3)
+    assert calibration.slope(p, truth)(weights) == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_cannot_be_told() -> None:
     p = np.linspace(0.01, 0.99, 60)
     ones = np.ones((1, 60), np.float32)
-    assert np.isnan(reliability.slope(p, (p > 0.5).astype(float))(ones)[0])  # told apart without a mistake
-    assert np.isnan(reliability.slope(p, np.ones(60))(ones)[0])
-    assert np.isnan(reliability.intercept(p, np.zeros(60))(ones)[0])
+    assert np.isnan(calibration.slope(p, (p > 0.5).astype(float))(ones)[0])  # told apart without a mistake
+    assert np.isnan(calibration.slope(p, np.ones(60))(ones)[0])
+    assert np.isnan(calibration.intercept(p, np.zeros(60))(ones)[0])
     unknown = np.where(np.arange(60) % 2, np.nan, (np.arange(60) % 3 == 0).astype(float))
     kept = ~np.isnan(unknown)
-    part = reliability.slope(p[kept], unknown[kept])(ones[:, : kept.sum()])
-    assert reliability.slope(p, unknown)(ones) == pytest.approx(part)
+    part = calibration.slope(p[kept], unknown[kept])(ones[:, : kept.sum()])
+    assert calibration.slope(p, unknown)(ones) == pytest.approx(part)
 
 
 def test_log_loss_is_scikit_learns() -> None:
@@ -60,24 +60,24 @@ def test_log_loss_is_scikit_learns() -> None:
     p = probabilities(rng.normal(size=(50, 3)), "multiclass")
     truth = rng.integers(0, 3, 50)
     ones = np.ones((1, 50), np.float32)
-    assert reliability.log_loss(p, one_hot(truth, 3), "multiclass")(ones)[0] == pytest.approx(theirs(truth, p))
+    assert calibration.log_loss(p, one_hot(truth, 3), "multiclass")(ones)[0] == pytest.approx(theirs(truth, p))
     q = rng.uniform(0.01, 0.99, (50, 2))
     y = (rng.random((50, 2)) < 0.3).astype(float)
     expected = (theirs(y[:, 0], q[:, 0]) + theirs(y[:, 1], q[:, 1])) / 2
-    assert reliability.log_loss(q, y, "multilabel")(ones)[0] == pytest.approx(expected)
+    assert calibration.log_loss(q, y, "multilabel")(ones)[0] == pytest.approx(expected)
     y[:25, 1] = np.nan
     expected = (50 * theirs(y[:, 0], q[:, 0]) + 25 * theirs(y[25:, 1], q[25:, 1])) / 75
-    assert reliability.log_loss(q, y, "multilabel")(ones)[0] == pytest.approx(expected)
+    assert calibration.log_loss(q, y, "multilabel")(ones)[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("share", "half"), [(0.9, 0.1), (0.9, 0.05), (0.95, 0.05), (0.5, 0.1)])
 def test_cases_needed_is_where_wilson_gets_there(share: float, half: float) -> None:
-    n = reliability.cases_needed(share, half)
+    n = calibration.cases_needed(share, half)
 
     def width(n: int) -> float:
-        low, high = metrics.wilson(share * n, n)
+        low, high = weighted.wilson(share * n, n)
         return (high - low) / 2
 
     assert width(n) <= half + 1e-9 < width(n - 1) + 1e-6
     with pytest.raises(ValueError, match="100,000"):
-        reliability.cases_needed(0.5, 1e-4)
+        calibration.cases_needed(0.5, 1e-4)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import medloupe
 from evident import LABELS, changed, evidence
-from medloupe.evidence import FILE, Evidence
+from medloupe.metrics.evidence import FILE, Evidence
+from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
 from medloupe.model import Model
-from medloupe.promotion import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
 from medloupe.store import Store
 from trained import Trained
 

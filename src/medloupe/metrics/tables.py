@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import metrics
-from medloupe.metrics import Metric, Ranking, Weighted
+from medloupe.metrics import weighted
+from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
 SENSITIVITY = 0.9  # of the operating points, unless told otherwise
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for how common a class is
@@ -90,7 +90,7 @@ def best_strength(probabilities: np.ndarray, targets: np.ndarray) -> float:
         hits = np.array([((answer == k) & (truth == k)).sum() for k in classes])
         cases, called = (np.array([(x == k).sum() for k in classes]) for x in (truth, answer))
         score = float((hits / cases).mean())
-        if len(targets) > metrics.MANY:
+        if len(targets) > weighted.MANY:
             score = (score + float((2 * hits / (cases + called)).mean())) / 2
         scores.append(score)
     return next(s for s, r in zip(STRENGTHS, scores, strict=True) if r >= max(scores) - _WORTHWHILE)
@@ -134,42 +134,44 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
     for r in judged.repeats:
         p = judged.probabilities[r]
         rankings = [Ranking(p[:, k], judged.targets[:, k]) for k in labels]
-        add("auc", metrics.average([x.auc for x in rankings]))
-        add("average_precision", metrics.average([x.average_precision for x in rankings]))
+        add("auc", weighted.average([x.auc for x in rankings]))
+        add("average_precision", weighted.average([x.average_precision for x in rankings]))
         called = {k: judged.called(r, k) for k in labels}
-        add("macro_f1", metrics.average([metrics.f1(called[k] & known[:, k], truth[:, k]) for k in labels]))
-        found = {k: metrics.share(called[k], truth[:, k]) for k in labels}
+        add("macro_f1", weighted.average([weighted.f1(called[k] & known[:, k], truth[:, k]) for k in labels]))
+        found = {k: weighted.share(called[k], truth[:, k]) for k in labels}
         if judged.task == "multiclass":
             hit = truth[np.arange(len(p)), judged.answers[r]]
-            add("balanced_accuracy", metrics.average(list(found.values())))
-            add("accuracy", metrics.share(hit, judgeable))
+            add("balanced_accuracy", weighted.average(list(found.values())))
+            add("accuracy", weighted.share(hit, judgeable))
             top = p.argmax(1)
             right = truth[np.arange(len(p)), top]
-            add("accuracy_most_probable", metrics.share(right, judgeable))
-            recalls = [metrics.share(top == k, truth[:, k]) for k in labels]
-            add("balanced_accuracy_most_probable", metrics.average(recalls))
-            add("ece", metrics.calibration_error(p.max(1), right, np.arange(len(p))))
+            add("accuracy_most_probable", weighted.share(right, judgeable))
+            recalls = [weighted.share(top == k, truth[:, k]) for k in labels]
+            add("balanced_accuracy_most_probable", weighted.average(recalls))
+            add("ece", weighted.calibration_error(p.max(1), right, np.arange(len(p))))
         else:
-            spared = [metrics.share(~called[k], known[:, k] & ~truth[:, k]) for k in labels]
-            add("balanced_accuracy", metrics.average([*found.values(), *spared]))
-            add("accuracy", metrics.average([metrics.share(called[k] == truth[:, k], known[:, k]) for k in labels]))
+            spared = [weighted.share(~called[k], known[:, k] & ~truth[:, k]) for k in labels]
+            add("balanced_accuracy", weighted.average([*found.values(), *spared]))
+            add("accuracy", weighted.average([weighted.share(called[k] == truth[:, k], known[:, k]) for k in labels]))
             row, k_of = np.nonzero(known)
-            add("ece", metrics.calibration_error(p[row, k_of], truth[row, k_of], row))
-        add("brier", metrics.brier(p, judged.targets))
+            add("ece", weighted.calibration_error(p[row, k_of], truth[row, k_of], row))
+        add("brier", weighted.brier(p, judged.targets))
     if judged.task == "multiclass":
         commonest = int(truth.sum(0).argmax())
-        add("majority_accuracy", metrics.share(truth[:, commonest], judgeable))
+        add("majority_accuracy", weighted.share(truth[:, commonest], judgeable))
     else:
         often = [truth[:, k].sum() * 2 > known[:, k].sum() for k in labels]
         add(
             "majority_accuracy",
-            metrics.average([metrics.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]),
+            weighted.average(
+                [weighted.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]
+            ),
         )
-    values = metrics.intervals({n: metrics.average(m) for n, m in overall.items()}, judged.groups, seed)
+    values = weighted.intervals({n: weighted.average(m) for n, m in overall.items()}, judged.groups, seed)
     if len(judged.labels) == 2 and judged.task == "multiclass":
-        values["auc"] = metrics.widened_auc(values["auc"], *_sides(judged, 1))
+        values["auc"] = weighted.widened_auc(values["auc"], *_sides(judged, 1))
     for name in [n for n in values if n.startswith(("accuracy", "balanced_accuracy"))]:
-        values[name] = metrics.widened_share(values[name], len(np.unique(judged.groups)))
+        values[name] = weighted.widened_share(values[name], len(np.unique(judged.groups)))
     return values
 
 
@@ -191,20 +193,20 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
             ranking = Ranking(judged.probabilities[r][:, k], judged.targets[:, k])
             measures: dict[str, Weighted] = {"auc": ranking.auc, "average_precision": ranking.average_precision}
             for prefix, call in (("", judged.called(r, k) & known), ("point_", judged.flags[r, :, k] & known)):
-                measures[prefix + "sensitivity"] = metrics.share(call, truth)
-                measures[prefix + "specificity"] = metrics.share(~call, negative)
-                measures[prefix + "ppv"] = metrics.share(truth, call)
-                measures[prefix + "npv"] = metrics.share(negative, known & ~call)
+                measures[prefix + "sensitivity"] = weighted.share(call, truth)
+                measures[prefix + "specificity"] = weighted.share(~call, negative)
+                measures[prefix + "ppv"] = weighted.share(truth, call)
+                measures[prefix + "npv"] = weighted.share(negative, known & ~call)
             for measure, metric in measures.items():
                 wanted.setdefault(measure, []).append(metric)
-        values = metrics.intervals({n: metrics.average(m) for n, m in wanted.items()}, judged.groups, seed)
+        values = weighted.intervals({n: weighted.average(m) for n, m in wanted.items()}, judged.groups, seed)
         positives, negatives = _sides(judged, k)
-        values["auc"] = metrics.widened_auc(values["auc"], positives, negatives)
+        values["auc"] = weighted.widened_auc(values["auc"], positives, negatives)
         for prefix, call in (("", judged.called(0, k)), ("point_", judged.flags[0, :, k])):
             called, passed = (len(np.unique(judged.groups[known & c])) for c in (call, ~call))
             sizes = {"sensitivity": positives, "specificity": negatives, "ppv": called, "npv": passed}
             for measure, n in sizes.items():
-                values[prefix + measure] = metrics.widened_share(values[prefix + measure], n)
+                values[prefix + measure] = weighted.widened_share(values[prefix + measure], n)
         point = {m: values.pop("point_" + m) for m in ("sensitivity", "specificity", "ppv", "npv")}
         threshold = None if np.isnan(limits[k]) else float(limits[k])
         rows.append(

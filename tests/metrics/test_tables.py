@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc as area
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
-from medloupe import metrics
-from medloupe.curves import curves
 from medloupe.data.records import Record
-from medloupe.evaluate import (
+from medloupe.metrics import weighted
+from medloupe.metrics.curves import curves
+from medloupe.metrics.subgroups import _band, subgroups
+from medloupe.metrics.tables import (
     STRENGTHS,
     best_strength,
     class_weights,
@@ -24,7 +25,6 @@ from medloupe.evaluate import (
     per_label,
     thresholds,
 )
-from medloupe.subgroups import _band, subgroups
 from synthetic import judged, one_hot
 
 N = 120
@@ -427,12 +427,12 @@ def test_one_sided_labels_have_no_curve():
 def test_among_very_many_records_false_alarms_count_too():
     """A hundredth are cases: what finds most of them calls as many others."""
     rng = np.random.default_rng(3)
-    classes = (rng.random(metrics.MANY + 5000) < 0.01).astype(int)
+    classes = (rng.random(weighted.MANY + 5000) < 0.01).astype(int)
     z = 3 * (rng.normal(size=len(classes)) + 3 * classes) - 4.5 + np.log(0.01 / 0.99)  # calibrated
     p = np.column_stack([1 - 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-z))])
     y = one_hot(classes, 2)
     many = best_strength(p, y)
-    few = best_strength(p[: metrics.MANY], y[: metrics.MANY])
+    few = best_strength(p[: weighted.MANY], y[: weighted.MANY])
     assert 0 < many < few
 
     def precision(strength: float) -> float:
