@@ -24,9 +24,9 @@ import onnxruntime
 from PIL import Image
 
 import medloupe
-from medloupe.backbones import backbone
 from medloupe.data.scan import scan
-from medloupe.features import embed
+from medloupe.embed.features import embed
+from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
 
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbone import Backbone, BackboneCard
 from medloupe.database import writing
+from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import StoreError
 from medloupe.linearhead import Head
 from medloupe.metrics.evidence import FILE, Evidence

@@ -44,9 +44,9 @@ def grouped(data: Path, rows: Sequence[Row]) -> np.ndarray:
         return np.array([r["patient_id"] or f"file {i}" for i, r in enumerate(rows)])
     import medloupe
     from medloupe.audit import audit
-    from medloupe.backbones import backbone
     from medloupe.data.scan import scan
-    from medloupe.features import embed
+    from medloupe.embed.features import embed
+    from medloupe.embed.registry import backbone
 
     features = embed(scan(medloupe.read(data)), backbone())
     number = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import medloupe
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
 from medloupe.novelty import Novelty
 from medloupe.router import Router

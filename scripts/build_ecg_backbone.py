@@ -31,12 +31,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import medloupe
-from medloupe.backbone import BackboneCard
-from medloupe.backbones import SIGNAL_KEY
 from medloupe.ecg.beats import BEAT, RHYTHM
 from medloupe.ecg.signal import TWELVE
+from medloupe.embed.backbone import BackboneCard
+from medloupe.embed.registry import SIGNAL_KEY
+from medloupe.embed.windows import window
 from medloupe.errors import ImageError
-from medloupe.windows import window
 
 RATE, BEAT_BEFORE, BEAT_SIZE, TWELVE_BEFORE, TWELVE_SIZE = 125.0, 0.25, 89, 0.352, 112
 CHANNELS, HIDDEN, DROPOUT = (24, 48, 64), 32, 0.3

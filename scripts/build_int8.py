@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import backbone
-from medloupe.eightbit import SHIPPED, of_backbone
+from medloupe.embed.eightbit import SHIPPED, of_backbone
+from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
 
 EACH = 40  # pictures of each set

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import BACKBONES, DEFAULT, STARTER
-from medloupe.lite import build_graph, read_checkpoint
+from medloupe.embed.lite import build_graph, read_checkpoint
+from medloupe.embed.registry import BACKBONES, DEFAULT, STARTER
 from medloupe.utils.files import write_atomically
 
 

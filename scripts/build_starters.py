@@ -30,9 +30,9 @@ from medloupe import console, shipping, stress
 from medloupe.card import refusal_limit, refusing
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
-from medloupe.features import embed
+from medloupe.embed.features import embed
+from medloupe.embed.network import Network
 from medloupe.model import Model
-from medloupe.network import Network
 from medloupe.resolve import find_model
 from medloupe.starter import shipped
 from medloupe.training import train

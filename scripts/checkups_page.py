@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medloupe.backbones import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
+from medloupe.embed.registry import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.starter import shipped
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "checkups.md"

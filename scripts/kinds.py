@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
 from medloupe.audit import audit
-from medloupe.backbones import backbone
 from medloupe.contrast import Contrast
 from medloupe.data.scan import scan
-from medloupe.features import embed
+from medloupe.embed.features import embed
+from medloupe.embed.registry import backbone
 from medloupe.fitcontrast import fit_contrast
 from medloupe.graphs.session import run, session
 from medloupe.imaging import corruptions, rephotograph

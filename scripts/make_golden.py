@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from medloupe.embed.samples import generated_images
 from medloupe.export import write_onnx
 from medloupe.graphs.session import run, session
 from medloupe.model import CARD_FORMAT
 from medloupe.modelfile import load
-from medloupe.samples import generated_images
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS / "support"))
@@ -33,7 +33,7 @@ def main() -> None:
         write_onnx(tiny.model(Path(folder)), path)
     (probabilities,) = run(session(path), ["probabilities"], generated_images(tiny.SIZE))
     answers = {
-        "images": f"medloupe.samples.generated_images({tiny.SIZE})",
+        "images": f"medloupe.embed.samples.generated_images({tiny.SIZE})",
         "labels": list(load(path).labels),
         "probabilities": [[round(float(p), 7) for p in row] for row in probabilities],
     }

@@ -19,13 +19,13 @@ from live import running
 from medloupe.adapt import Adapted, adapt, keep
 from medloupe.data.records import Record
 from medloupe.data.scan import scan
+from medloupe.embed.features import embed
+from medloupe.embed.network import Network
 from medloupe.errors import DataError, StoreError
 from medloupe.exporting import export
-from medloupe.features import embed
 from medloupe.localfit import reaching
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model import Model
-from medloupe.network import Network
 from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate

@@ -15,11 +15,11 @@ from PIL import Image
 
 from medloupe import audit as audited
 from medloupe.audit import Audit, Finding, audit
-from medloupe.backbones import backbone
 from medloupe.data.reading import read
 from medloupe.data.records import Record
 from medloupe.data.scan import scan
-from medloupe.features import Features, embed
+from medloupe.embed.features import Features, embed
+from medloupe.embed.registry import backbone
 from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 

@@ -171,7 +171,7 @@ def test_models_that_are_not_there(trained: Trained, tmp_path: Path, capsys: Cap
     run(capsys, "predict", tmp_path / "m.onnx", image).failed("m.onnx is text, not ONNX")
     (tmp_path / "cut.onnx").write_bytes(trained.onnx.read_bytes()[:-100_000])
     run(capsys, "predict", tmp_path / "cut.onnx", image).failed("cut.onnx is damaged")
-    from medloupe.backbones import backbone
+    from medloupe.embed.registry import backbone
 
     run(capsys, "predict", backbone().path, image).failed("no model of medloupe", "exported by medloupe")
 

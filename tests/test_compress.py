@@ -18,14 +18,17 @@ import several
 import tinyecg
 from generated import run as cli
 from live import running
-from medloupe import compress, eightbit, export, fidelity
-from medloupe.backbone import Backbone
-from medloupe.backbones import backbone
+from medloupe import compress, export, fidelity
 from medloupe.data import whereabouts
 from medloupe.data.scan import scan
 from medloupe.data.split import Plan
+from medloupe.embed import eightbit
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import embed
+from medloupe.embed.registry import backbone
+from medloupe.embed.tail import split_off
+from medloupe.embed.tail import write as write_tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.features import embed
 from medloupe.fidelity import Figures
 from medloupe.graphs.session import run, session
 from medloupe.head import Choice
@@ -33,8 +36,6 @@ from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.serving.precisions import key_of
 from medloupe.store import Store
-from medloupe.tails import split_off
-from medloupe.tails import write as write_tail
 from medloupe.tuned import untouched
 from othertails import tuned as other_weights
 from trained import Trained
@@ -281,7 +282,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
 
 def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> None:
     data = medloupe.read(generated.folders(tmp_path / "data", 5, splits=("train", "test")))
-    features = medloupe.features.embed(scan(data), backbone())
+    features = medloupe.embed.features.embed(scan(data), backbone())
     fitting = np.flatnonzero([r.split == "train" for r in data.records])
     planned = Plan(
         groups=np.arange(len(data)) // 2,

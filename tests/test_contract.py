@@ -14,18 +14,18 @@ import generated
 import medloupe
 from generated import table, tissue
 from medloupe import settings
-from medloupe.backbone import BackboneCard
-from medloupe.backbones import BACKBONES, backbone, usual
 from medloupe.data.reading import READERS
 from medloupe.data.scan import scan
-from medloupe.features import embed
+from medloupe.embed.backbone import BackboneCard
+from medloupe.embed.features import embed
+from medloupe.embed.registry import BACKBONES, backbone, usual
+from medloupe.embed.windows import window
 from medloupe.graphs.session import session
 from medloupe.linearhead import probabilities
 from medloupe.predict import Predictor
 from medloupe.rules import Rules
 from medloupe.store import Store
 from medloupe.validation import validate
-from medloupe.windows import window
 from places import ROOT
 from readers_cases import CASES, ECG_CASES
 

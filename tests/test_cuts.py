@@ -13,10 +13,10 @@ import pytest
 
 import tunable
 from medloupe import cuts as module
-from medloupe.backbone import Backbone
 from medloupe.cuts import cuts, fitted_pixels, missing
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
 from medloupe.errors import StoreError
-from medloupe.features import Features
 from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
 from medloupe.views import Symmetry, view

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from medloupe import duplicates
-from medloupe.backbones import backbone
 from medloupe.data.records import Record
 from medloupe.data.scan import scan
 from medloupe.duplicates import Duplicates, by_content, find
-from medloupe.features import Features, embed
+from medloupe.embed.features import Features, embed
+from medloupe.embed.registry import backbone
 from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 

@@ -12,7 +12,7 @@ import pytest
 from ecgsets import Learned
 from medloupe.data.scan import scan
 from medloupe.ecgexamples import drawing
-from medloupe.features import Features, embed
+from medloupe.embed.features import Features, embed
 from medloupe.linearhead import Head
 
 

@@ -23,10 +23,10 @@ import ecgwriters
 import generated
 from live import Live
 from medloupe.ecgpredict import EcgPredictor
+from medloupe.embed.windows import beats
 from medloupe.errors import SignalError
 from medloupe.serving import ecg, ecgkept
 from medloupe.serving.checkup import CheckUp
-from medloupe.windows import beats
 from places import ROOT
 
 TWO, WHOLE = ecgmodels.recording(201), ecgmodels.standard(202, blocked=True)

@@ -15,15 +15,16 @@ import several
 import tiny
 import tinyecg
 import tunable
-from medloupe import export, modelfile, tails
-from medloupe.backbones import backbone
+from medloupe import export, modelfile
 from medloupe.compress import half
+from medloupe.embed import tail as tails
+from medloupe.embed.network import Network
+from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.graphs.session import run, session
 from medloupe.layout import OUTPUTS
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
-from medloupe.network import Network
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)

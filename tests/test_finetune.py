@@ -12,10 +12,10 @@ import pytest
 
 import tunable
 from medloupe.cuts import Cuts
+from medloupe.embed.network import Network
 from medloupe.finetune import Trained, between, embedded, train, trainable
 from medloupe.graphs.module import weights_of
 from medloupe.graphs.session import run, session
-from medloupe.network import Network
 from medloupe.objective import mixed
 from medloupe.recipe import Recipe
 from medloupe.sources import CutSource, PixelSource

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.graphs.session import session
 from medloupe.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
 from medloupe.linearhead import Head

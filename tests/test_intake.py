@@ -12,7 +12,7 @@ import pytest
 import generated
 import medloupe
 import tiny
-from medloupe import backbones
+from medloupe.embed import registry
 from medloupe.errors import ModelFileError, NotOurModelError, StoreError
 from medloupe.export import write_onnx
 from medloupe.filecard import read_card
@@ -37,7 +37,7 @@ def test_a_file_on_an_installed_backbone_shares_it(trained: Trained, tmp_path: P
     assert (added.name, added.version) == ("spots", 1)
     got = store.get("spots")
     assert got.onnx is None
-    assert got.backbone.sha256 == backbones.backbone().sha256
+    assert got.backbone.sha256 == registry.backbone().sha256
     original = Store(trained.home).get("spots")
     assert np.array_equal(got.head.weight, original.head.weight)
     assert got.report == ""

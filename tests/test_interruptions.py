@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import generated
-from medloupe.backbones import backbone
-from medloupe.features import open_cache
+from medloupe.embed.features import open_cache
+from medloupe.embed.registry import backbone
 from medloupe.filecard import read_card
 from medloupe.store import Store
 from remains import leftovers

@@ -11,11 +11,11 @@ from ecgsets import Learned
 from medloupe import inputs as chosen_inputs
 from medloupe import jointly
 from medloupe.audit import audit
-from medloupe.backbones import BACKBONES, ECG_BEATS
 from medloupe.data.scan import scan
 from medloupe.data.split import Plan, plan
 from medloupe.ecg.beats import RHYTHM
-from medloupe.features import Features, embed
+from medloupe.embed.features import Features, embed
+from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.inputs import Inputs
 from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge

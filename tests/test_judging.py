@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medloupe.data.split import plan
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.head import macro_auc
 from medloupe.judging import Verdict, judge
 from synthetic import features, of_targets, one_hot

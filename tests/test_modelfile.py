@@ -42,10 +42,10 @@ from badmodels import (
     wrong_type,
 )
 from medloupe import export, filecard, modelfile
+from medloupe.embed.samples import generated, generated_images
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
-from medloupe.samples import generated, generated_images
 from places import GOLDEN
 
 GOLDEN_FILE = GOLDEN / "tiny-v1.onnx"

@@ -19,7 +19,7 @@ import medloupe
 import tiny
 from embedded import LEVELS, embeddings
 from generated import run
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.export import build, write_onnx
 from medloupe.filecard import MAX_NOVELTY, NOVELTY_KEY
@@ -385,7 +385,7 @@ def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pyte
 def test_on_real_pictures(home: Path, real_sets: Path) -> None:
     """Fundus photographs know one another, and neither chest X-rays nor cats."""
     from medloupe.data.scan import scan
-    from medloupe.features import embed
+    from medloupe.embed.features import embed
 
     def some(folder: str, n: int) -> medloupe.Dataset:
         data = medloupe.read(real_sets / folder)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from medloupe.embed.hub.text import TextNet
+from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.options import HOW, Options
-from medloupe.tails import Tail
-from medloupe.textnet import TextNet
 
 NETWORK = TextNet(folder=Path("x"), words="x", sha256="cd" * 32)
 

@@ -12,9 +12,9 @@ import pytest
 
 import tunable
 import weighed
-from medloupe import tails
-from medloupe.backbone import Backbone
 from medloupe.data.scan import scan
+from medloupe.embed import tail as tails
+from medloupe.embed.backbone import Backbone
 from medloupe.errors import StoreError
 from medloupe.extras import Extras
 from medloupe.linearhead import Head

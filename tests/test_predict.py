@@ -19,18 +19,19 @@ import medloupe
 import several
 import tunable
 from generated import run
-from medloupe import predict, tails
+from medloupe import predict
 from medloupe.data.readers.base import scan
 from medloupe.data.scan import digest_of
+from medloupe.embed import tail as tails
+from medloupe.embed.features import open_cache
+from medloupe.embed.network import Network
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.export import write_onnx
-from medloupe.features import open_cache
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
 from medloupe.modelfile import load
-from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.prediction import Influence, Prediction

@@ -14,7 +14,7 @@ import medloupe
 import tiny
 from embedded import LEVELS, embeddings
 from generated import run
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
 from medloupe.everyday import everyday
 from medloupe.fitcontrast import fit_contrast

@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 import tunable
 from medloupe.data.scan import scan
 from medloupe.data.split import plan
+from medloupe.embed.features import embed
 from medloupe.errors import FinetuneError
-from medloupe.features import embed
 from medloupe.fewimages import SIZES, auc_of, linear, nested, sizes_in
 from medloupe.graphs.module import import_torch, part, randomised, weights_of
 from medloupe.options import Options

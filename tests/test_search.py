@@ -16,8 +16,8 @@ pytest.importorskip("optuna")
 import tunable
 from medloupe import trials
 from medloupe.data.split import Plan, plan
+from medloupe.embed.features import Features
 from medloupe.errors import FinetuneError
-from medloupe.features import Features
 from medloupe.options import Options
 from medloupe.recipe import Recipe
 from medloupe.search import card_of, chosen, prepared, search

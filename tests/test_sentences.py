@@ -21,13 +21,13 @@ import tinytext
 import tunable
 from generated import run
 from live import running
+from medloupe.embed.hub.text import TextNet, find, remember
 from medloupe.errors import NotesError
 from medloupe.extras import Extras
 from medloupe.model import Model
 from medloupe.sentences import Sentences
 from medloupe.store import Store
 from medloupe.textencoder import from_json
-from medloupe.textnet import TextNet, find, remember
 
 Capture = pytest.CaptureFixture[str]
 ILL, WELL = ("fever and dry cough", "fever since monday", "cough and fever"), ("came by bus", "waited an hour")
@@ -134,7 +134,7 @@ from medloupe.extras import Extras
 from medloupe.errors import NotesError
 extras = Extras.from_json(json.loads(sys.stdin.read()))
 extras.effects({})
-assert not any(m in sys.modules for m in ("torch", "transformers", "huggingface_hub", "medloupe.textnet"))
+assert not any(m in sys.modules for m in ("torch", "transformers", "huggingface_hub", "medloupe.embed.hub.text"))
 touched = []
 def watch(event, args):
     if event.startswith(("socket.", "subprocess.", "os.exec", "os.system", "open", "os.listdir", "os.scandir")):

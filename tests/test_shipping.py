@@ -17,7 +17,8 @@ import several
 import tiny
 import tinyecg
 from ecgsets import Learned
-from medloupe import shipping, tails
+from medloupe import shipping
+from medloupe.embed import tail as tails
 from medloupe.errors import StoreError
 from medloupe.export import write_onnx
 from medloupe.model import Model
@@ -28,7 +29,7 @@ from trained import Trained
 
 def nudged(share: float, folder: Path) -> tails.Tail:
     """The backbone's own upper stages, every weight moved a little, as tuning does."""
-    from medloupe.backbones import backbone
+    from medloupe.embed.registry import backbone
 
     graph = tails.split_off(tails.graph_of(backbone()))
     rng = np.random.default_rng(0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medloupe.featurecache import FACTS, THUMB
-from medloupe.features import Features
+from medloupe.embed.cache import FACTS, THUMB
+from medloupe.embed.features import Features
 from medloupe.shortcut import SERIOUS, outside, probe
 from synthetic import features, of_targets, one_hot
 

@@ -17,15 +17,15 @@ from PIL import Image
 
 import generated
 import tiny
-from medloupe.backbones import backbone
 from medloupe.data.reading import read
 from medloupe.data.scan import scan
-from medloupe.features import embed
+from medloupe.embed.features import embed
+from medloupe.embed.registry import backbone
+from medloupe.embed.tail import Tail
 from medloupe.graphs.session import session
 from medloupe.linearhead import Head
 from medloupe.report.pages import render
 from medloupe.stages import TILES, of_report, stage_outputs, stages
-from medloupe.tails import Tail
 
 LABELS = ("normal", "sick")
 SHAPES = [

@@ -14,12 +14,12 @@ from PIL import Image
 import ecgmodels
 import generated
 from generated import run
-from medloupe.backbones import ECG_BEATS, ECG_TWELVE
+from medloupe.embed.network import Network
+from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE
 from medloupe.errors import MedloupeError, NotAnImageError, StoreError
 from medloupe.imaging.corruptions import CHANGES, workable
 from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
-from medloupe.network import Network
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, find_model
 from medloupe.serving.language import CODES, language

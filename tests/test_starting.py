@@ -12,13 +12,13 @@ import pytest
 import generated
 import medloupe
 import tunable
-from medloupe import tails
 from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
+from medloupe.embed import tail as tails
+from medloupe.embed.network import Network
 from medloupe.errors import PromotionRefusedError
 from medloupe.metrics.evidence import Evidence
 from medloupe.model import Model
-from medloupe.network import Network
 from medloupe.predict import Predictor
 from medloupe.store import Store
 from medloupe.validation import validate
@@ -99,7 +99,7 @@ def test_images_that_the_network_has_seen_are_told(network: Path, tmp_path: Path
     first = start(network, tmp_path)
     fresh = medloupe.train(others(), name="fresh", start=first)
     assert not [w for w in fresh.card["warnings"] if "first@" in w["text"]]
-    old = [medloupe.features.digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
+    old = [medloupe.embed.features.digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
     assert seen(fresh.card, old).all()  # evaluating on them would flatter
     both = replace(others(), records=(*others().records[:20], *_renamed(tunable.data(4))))
     mixed = medloupe.train(both, name="mixed", start=first)

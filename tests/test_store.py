@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 import several
 from medloupe.database import REVISION
+from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model import Model
 from medloupe.names import check_name, parse_reference
 from medloupe.store import Store
-from medloupe.tails import Tail
 from storing import BACKBONE, assert_nothing_else, assert_whole, files, made, run, start, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")

@@ -20,9 +20,9 @@ from live import running
 from medloupe import resilience, standins
 from medloupe.contrast import Contrast
 from medloupe.data.scan import scan
+from medloupe.embed.features import embed
 from medloupe.errors import DataError
 from medloupe.export import write_onnx
-from medloupe.features import embed
 from medloupe.imaging.corruptions import CHANGES, Change
 from medloupe.imaging.decode import load
 from medloupe.linearhead import Head

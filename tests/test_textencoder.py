@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tinytext
+from medloupe.embed.hub.text import find
 from medloupe.notes import METHOD, Notes
 from medloupe.sentences import Sentences
 from medloupe.textencoder import fit, from_json
-from medloupe.textnet import find
 from medloupe.textprojection import TextEncoder
 
 TEXTS = [f"{('fever and cough', 'came by bus')[i % 2]} {i}" for i in range(40)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import generated
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.graphs.session import run, session
 from places import ROOT
 from synthetic import radiograph

@@ -81,11 +81,11 @@ def test_the_longest_begins_first(given: dict[str, Any], monkeypatch: pytest.Mon
 
 def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Path) -> None:
     """Weights are rounded as the file holds them, and an ONNX session gives the same numbers."""
-    from medloupe import tails
+    from medloupe.embed import tail as tails
+    from medloupe.embed.network import Network
     from medloupe.finetune import between
     from medloupe.graphs.module import with_weights
     from medloupe.graphs.nodes import constants
-    from medloupe.network import Network
 
     (done,) = run([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
     graph = tails.split_off(tunable.graph())

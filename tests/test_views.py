@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medloupe import views
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.graphs.session import run, session
 from medloupe.views import LIGHT, TURN, Symmetry, changes, symmetry, view
 

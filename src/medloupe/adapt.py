@@ -22,8 +22,8 @@ from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.data.split import fold_count
+from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError, StoreError
-from medloupe.features import Features, embed
 from medloupe.given import scaled
 from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels

@@ -11,7 +11,7 @@ import numpy as np
 from medloupe import duplicates, shortcut
 from medloupe.data.records import Dataset
 from medloupe.data.split import joined, same
-from medloupe.features import Features
+from medloupe.embed.features import Features
 
 Level = Literal["serious", "warning", "notice"]
 FEW = 10  # groups of a label below which its figures say little

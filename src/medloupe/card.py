@@ -10,12 +10,13 @@ import numpy as np
 
 from medloupe import contrast
 from medloupe.audit import Audit
-from medloupe.backbone import Backbone
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembered, thinned
 from medloupe.data.labels import positive
 from medloupe.data.split import Plan
-from medloupe.features import Features
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
+from medloupe.embed.windows import FITTING as WINDOWING
 from medloupe.imaging.decode import FITTING
 from medloupe.judging import Verdict
 from medloupe.metrics import tables
@@ -23,7 +24,6 @@ from medloupe.metrics.subgroups import subgroups
 from medloupe.model import CARD_FORMAT
 from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
 from medloupe.version import __version__
-from medloupe.windows import FITTING as WINDOWING
 
 _PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence
 INTENDED_USE = (

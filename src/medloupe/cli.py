@@ -85,11 +85,11 @@ def check(
     """What is wrong with this data, before any training."""
     from medloupe import console
     from medloupe.audit import audit
-    from medloupe.backbones import backbone as find_backbone
-    from medloupe.backbones import usual
     from medloupe.data.reading import read
     from medloupe.data.scan import scan
-    from medloupe.features import embed
+    from medloupe.embed.features import embed
+    from medloupe.embed.registry import backbone as find_backbone
+    from medloupe.embed.registry import usual
     from medloupe.inputs import with_columns
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import eightbit, fidelity
+from medloupe import fidelity
 from medloupe.audit import audit
-from medloupe.backbone import Backbone
 from medloupe.data.scan import Scan
 from medloupe.data.split import Plan, plan
+from medloupe.embed import eightbit
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features, embed
+from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.features import Features, embed
 from medloupe.fidelity import Judgement, Task
 from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
@@ -29,7 +31,6 @@ from medloupe.linearhead import Head
 from medloupe.metrics.tables import aimed_at, thresholds
 from medloupe.model import Model
 from medloupe.novelty import Novelty
-from medloupe.tails import Tail
 
 CALIBRATED_ON = 128  # training images, at most
 _SHIPPED_ON = 160  # pictures that the shipped 8-bit network was calibrated on (scripts/build_int8.py)

@@ -28,8 +28,8 @@ from medloupe.utils.batches import in_batches
 from medloupe.views import LIGHT, TURN, ZOOM, Symmetry, view
 
 if TYPE_CHECKING:
-    from medloupe.backbone import Backbone
-    from medloupe.features import Features
+    from medloupe.embed.backbone import Backbone
+    from medloupe.embed.features import Features
 
 MOST = 8 * 10**9  # bytes of all cut caches together, the one in use apart
 BATCH = 4

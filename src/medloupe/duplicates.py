@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medloupe.data.split import same as same_values
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.head import mean_and_scale
 
 COSINE = 0.75  # of standardised embeddings

@@ -11,10 +11,10 @@ import numpy as np
 
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal
+from medloupe.embed.network import Network
 from medloupe.errors import SignalError
 from medloupe.given import named
 from medloupe.graphs.session import run, session
-from medloupe.network import Network
 from medloupe.predict import Unanswered, in_turn, read_off
 from medloupe.prediction import Prediction, Refusal
 from medloupe.recordings import Looked, find, influences

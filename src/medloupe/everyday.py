@@ -10,8 +10,8 @@ from medloupe.router import Everyday
 @lru_cache(maxsize=2)
 def everyday(backbone_sha256: str) -> Everyday | None:
     """The shipped head for everyday objects, if it belongs to the backbone of that hash, in 8 bits or not; 2.6 MB."""
-    from medloupe.backbones import backbone
-    from medloupe.eightbit import shipped_sha256
+    from medloupe.embed.eightbit import shipped_sha256
+    from medloupe.embed.registry import backbone
     from medloupe.starter import shipped
 
     if backbone_sha256 not in (backbone().sha256, shipped_sha256()):

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.cardcheck import card_fault
+from medloupe.embed.samples import generated
+from medloupe.embed.tail import merged
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
 from medloupe.layout import (
@@ -46,8 +48,6 @@ from medloupe.layout import (
 from medloupe.linearhead import probabilities
 from medloupe.model import CARD_FORMAT, Model
 from medloupe.modelfile import check
-from medloupe.samples import generated
-from medloupe.tails import merged
 from medloupe.utils.files import sync_folder
 
 if TYPE_CHECKING:
@@ -259,8 +259,8 @@ def _backbone_body(model: Model) -> ModelProto:
 
 def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> float:
     """Largest difference between the file and the training path: the backbone's own session and the head in numpy."""
+    from medloupe.embed.network import Network
     from medloupe.graphs.session import run, session
-    from medloupe.network import Network
 
     ours, theirs = session(path), Network(model.backbone, model.tail)
     wanted = ("probabilities", "logits", "heatmap")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from medloupe.sources import Source
 from typing import TYPE_CHECKING
 
-from medloupe.tails import upper
+from medloupe.embed.tail import upper
 
 if TYPE_CHECKING:
     import torch

@@ -15,12 +15,12 @@ from medloupe.data.dates import AGE, date_columns, with_ages
 from medloupe.data.records import Dataset
 from medloupe.data.values import stated
 from medloupe.ecg.beats import RHYTHM
+from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
 from medloupe.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
 from medloupe.masks import Stating, propose_masks
 from medloupe.notes import METHOD
 from medloupe.options import Options
-from medloupe.textnet import TextNet
 from medloupe.textprojection import TextEncoder
 
 ALL = "all"

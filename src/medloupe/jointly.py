@@ -18,9 +18,9 @@ from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
 from medloupe.data.records import Dataset
 from medloupe.data.split import Plan
+from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
-from medloupe.features import Features
 from medloupe.head import Choice, evened, folded, refit
 from medloupe.inputs import Inputs
 from medloupe.judging import Verdict

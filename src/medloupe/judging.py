@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.split import Plan, folds
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.head import Choice, Fitted, fit, folded, refit
 from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import tables

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
     from medloupe.extras import Extras
 
 

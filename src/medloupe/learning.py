@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone
 from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.features import Features, embed
 from medloupe.metrics.evidence import Evidence
 from medloupe.novelty import Novelty
 from medloupe.options import Options

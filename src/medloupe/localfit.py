@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.given import stated_by
 from medloupe.linearhead import probabilities
 from medloupe.metrics.tables import Judged

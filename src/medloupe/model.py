@@ -14,12 +14,12 @@ from medloupe.errors import NotAnImageError
 from medloupe.linearhead import Head
 
 if TYPE_CHECKING:
-    from medloupe.backbone import Backbone
     from medloupe.ecg.signal import Signal
+    from medloupe.embed.backbone import Backbone
+    from medloupe.embed.tail import Tail
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Prediction
-    from medloupe.tails import Tail
 
 CARD_FORMAT = 1
 

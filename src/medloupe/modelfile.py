@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.embed.samples import generated
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
 from medloupe.filecard import read_card as read_card
@@ -40,12 +41,11 @@ from medloupe.layout import (
 )
 from medloupe.linearhead import Head, probabilities
 from medloupe.model import Model
-from medloupe.samples import generated
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.backbone import Backbone, BackboneCard
+    from medloupe.embed.backbone import Backbone, BackboneCard
     from medloupe.extras import Extras
 
 TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
@@ -98,7 +98,7 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
     """Inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
     from onnx import TensorProto
 
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
 
     base, k = card["backbone"], len(card["labels"])
     d, places = base["dimension"], base["places"]
@@ -162,7 +162,7 @@ def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None
 def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
     """Runs the file on generated examples and holds its outputs against its own head: as if nothing were known but the
     picture, and with extras."""
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
     from medloupe.graphs.session import run, session
 
     opened = session(data)
@@ -211,8 +211,8 @@ _DAMAGED = "It is damaged, or was changed after medloupe exported it."
 
 def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbone:
     """The installed backbone where the file holds the same, else the file itself."""
-    from medloupe.backbone import Backbone, BackboneCard
-    from medloupe.backbones import BACKBONES, backbone
+    from medloupe.embed.backbone import Backbone, BackboneCard
+    from medloupe.embed.registry import BACKBONES, backbone
 
     digest = _digest(model)
     known = BACKBONES.get(entry["name"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.contributions import ALL, IMAGE
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.inputs import Inputs
 from medloupe.weighing import Shown
 

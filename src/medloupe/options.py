@@ -9,8 +9,8 @@ from medloupe.errors import DataError, did_you_mean
 from medloupe.textprojection import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
-    from medloupe.tails import Tail
-    from medloupe.textnet import TextNet
+    from medloupe.embed.hub.text import TextNet
+    from medloupe.embed.tail import Tail
 
 HOW = ("none", "tail", "full", "auto")
 MINUTES = 15.0  # that `auto` may take where nothing is said

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone, BackboneCard
 from medloupe.data.scan import Scan
+from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.tail import Tail
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.metrics.evidence import Evidence
@@ -23,7 +24,6 @@ from medloupe.novelty import Novelty
 from medloupe.options import Options
 from medloupe.settings import home
 from medloupe.sourcecode import source_digest
-from medloupe.tails import Tail
 from medloupe.utils.files import write_atomically, write_cache
 from medloupe.version import __version__
 

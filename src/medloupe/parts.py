@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone, BackboneCard
+from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
-from medloupe.tails import Tail
 
 if TYPE_CHECKING:
     from medloupe.extras import Extras

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medloupe.embed.network import Network, seen
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail, session
 from medloupe.imaging.decode import load
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
-from medloupe.network import Network, seen
 from medloupe.prediction import Influence, Prediction, Refusal
 from medloupe.router import NOBODY, Router, reason
 from medloupe.rules import Rules

@@ -14,12 +14,12 @@ from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
 from medloupe.ecg.quality import usable
 from medloupe.ecg.reading import Beat, Reading, regularity
 from medloupe.ecg.signal import Signal, arranged
+from medloupe.embed.windows import beats, twelve
 from medloupe.given import considered
 from medloupe.linearhead import probabilities
-from medloupe.windows import beats, twelve
 
 if TYPE_CHECKING:
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
     from medloupe.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Influence

@@ -44,7 +44,7 @@ def choosable() -> list[Model]:
 
     Raises StoreError when there is none.
     """
-    from medloupe.backbones import backbone
+    from medloupe.embed.registry import backbone
     from medloupe.starter import shipped
     from medloupe.store import Store
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone
 from medloupe.data.split import Plan, fold_count, folds, thinned
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
+from medloupe.embed.tail import graph_of
 from medloupe.errors import FinetuneError
-from medloupe.features import Features
 from medloupe.graphs.module import import_torch
 from medloupe.metrics.weighted import Ranking, average, replicates
 from medloupe.options import Options
 from medloupe.recipe import Recipe
 from medloupe.settings import home, threads
-from medloupe.tails import graph_of
 from medloupe.trials import Ground, Outcome, tried
 from medloupe.tuningjobs import at_once
 from medloupe.utils.files import write_atomically

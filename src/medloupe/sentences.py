@@ -18,7 +18,7 @@ from medloupe.notes import Masks, words
 from medloupe.textprojection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
 
 if TYPE_CHECKING:
-    from medloupe.textnet import TextNet
+    from medloupe.embed.hub.text import TextNet
 
 MOST_WIDTH = 8_192  # numbers of a sentence vector
 LONGEST_WORDS = 300
@@ -81,7 +81,7 @@ class Sentences(TextEncoder):
         return z
 
     def _embedded(self, said: list[str]) -> np.ndarray:
-        from medloupe.textnet import at_hand
+        from medloupe.embed.hub.text import at_hand
 
         try:
             network = self.source or at_hand(self.sha256, self.network)

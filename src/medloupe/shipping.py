@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe import tails
-from medloupe.backbone import Backbone
-from medloupe.backbones import BACKBONES, backbone
+from medloupe.embed import tail as tails
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.registry import BACKBONES, backbone
+from medloupe.embed.tail import Tail, graph_of, split_off
 from medloupe.errors import BackboneError, StoreError
 from medloupe.model import Model
 from medloupe.parts import head_bytes, read_head
 from medloupe.settings import home
-from medloupe.tails import Tail, graph_of, split_off
 from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from medloupe.data.split import fold_count, folds
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.head import macro_auc, rankable
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
 from medloupe.solver import Problem, solve

@@ -19,15 +19,15 @@ import numpy as np
 from PIL import Image
 
 from medloupe import heatmaps
-from medloupe.backbone import Backbone
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
 from medloupe.examples import content_box
-from medloupe.features import Features
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
 from medloupe.linearhead import Head
 
 if TYPE_CHECKING:
-    from medloupe.tails import Tail
+    from medloupe.embed.tail import Tail
 
 TILES = 8  # filters shown a stage
 _SIDE = 56  # pixels of the largest tile: finer grids are averaged down

@@ -18,8 +18,8 @@ from medloupe.data.digests import among, recalled, seen
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, scan
 from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
+from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.features import Features, embed
 from medloupe.head import FOLDS, Choice, Fitter, folded
 from medloupe.linearhead import Head
 from medloupe.metrics import tables

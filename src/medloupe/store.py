@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model import Model
 from medloupe.names import Version, check_name, is_name
 from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.promoting import Promoting
 from medloupe.settings import home as default_home
-from medloupe.tails import Tail
 from medloupe.utils.files import sync_folder, sync_up
 
 WriteFiles = Callable[[Path, Model], None]

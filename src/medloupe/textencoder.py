@@ -9,7 +9,7 @@ from medloupe.notes import Notes
 from medloupe.textprojection import TextEncoder
 
 if TYPE_CHECKING:
-    from medloupe.textnet import TextNet
+    from medloupe.embed.hub.text import TextNet
 
 
 def fit(

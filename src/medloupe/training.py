@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import textnet
-from medloupe.backbones import backbone as find_backbone
-from medloupe.backbones import usual
 from medloupe.data import whereabouts
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan
+from medloupe.embed.hub import text
+from medloupe.embed.registry import backbone as find_backbone
+from medloupe.embed.registry import usual
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.learning import check_trainable, learn
 from medloupe.metrics.evidence import FILE as EVIDENCE
@@ -87,7 +87,7 @@ def train(
         scratch=scratch,
         clinical=None if clinical is None else tuple(clinical),
         notes=notes,
-        notes_model=None if notes_model is None else textnet.find(str(notes_model)),
+        notes_model=None if notes_model is None else text.find(str(notes_model)),
         mask=None if mask is None else tuple(mask),
         keep_leaks=keep_leaks,
     )
@@ -111,7 +111,7 @@ def train(
         outcome = learn(found, network, options, say)
         write_outcome(kept, outcome)
     if options.notes_model is not None:
-        textnet.remember(options.notes_model)
+        text.remember(options.notes_model)
     say("writing", 0, 1)
     seconds = {**outcome.report["card"].get("seconds", {}), "this run": round(time.perf_counter() - started, 2)}
     card = {
@@ -148,8 +148,8 @@ class _Writer:
         self.page = ""
 
     def __call__(self, folder: Path, model: Model) -> None:
+        from medloupe.embed.features import fitted
         from medloupe.export import write_onnx
-        from medloupe.features import fitted
         from medloupe.report.pages import render
 
         step = max(1, len(self.records) // CHECKED)

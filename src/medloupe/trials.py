@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from medloupe.embed.features import Features
+from medloupe.embed.tail import joined
 from medloupe.errors import FinetuneError
-from medloupe.features import Features
 from medloupe.head import PENALTIES, Choice, Fitter, macro_auc, rankable
 from medloupe.recipe import Recipe
-from medloupe.tails import joined
 from medloupe.tuningjobs import Inputs, Job, run
 
 

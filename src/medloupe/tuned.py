@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone
 from medloupe.data.split import Plan
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
+from medloupe.embed.tail import Tail, graph_of, lower_levels, upper
 from medloupe.errors import FinetuneError
-from medloupe.features import Features
 from medloupe.finetune import parts_at
 from medloupe.options import MINUTES, Options
 from medloupe.settings import home
-from medloupe.tails import Tail, graph_of, lower_levels, upper
 
 if TYPE_CHECKING:
     from medloupe.judging import Verdict
@@ -51,7 +51,7 @@ class Tuning:
 
     def network(self, backbone: Backbone, verdict: Verdict, options: Options) -> tuple[Backbone, Tail | None]:
         """The network of the model to ship; a tuned one is written under home."""
-        from medloupe import tails
+        from medloupe.embed import tail as tails
         from medloupe.tuning import tuned_graph
 
         if self.tuned is None or verdict.tuned is None or verdict.tuned.share == 0:

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medloupe.backbone import Backbone
 from medloupe.budget import Taken, given_up, trainings_within, views_within
 from medloupe.cuts import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.data.split import Plan, fold_count, folds
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features
+from medloupe.embed.tail import Tail, graph_of, has_upper, joined, upper
 from medloupe.errors import FinetuneError
-from medloupe.features import Features
 from medloupe.graphs.module import import_torch, randomised
 from medloupe.recipe import DEFAULTS, Recipe
 from medloupe.settings import home, threads
 from medloupe.sourcecode import source_digest
-from medloupe.tails import Tail, graph_of, has_upper, joined, upper
 from medloupe.tuningjobs import SHARES, Done, Inputs, Job, at_once, run
 from medloupe.utils.files import write_atomically
 from medloupe.views import PROBED, Symmetry, centre, changes, symmetry
@@ -168,10 +168,10 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
     """The final network at a share of the way: a tail's graph, or the whole backbone's."""
     import onnx
 
+    from medloupe.embed.tail import merged, split_off
     from medloupe.finetune import between
     from medloupe.graphs.module import with_weights
     from medloupe.graphs.nodes import constants
-    from medloupe.tails import merged, split_off
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":

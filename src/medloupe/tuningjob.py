@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.embed.tail import merged
 from medloupe.finetune import between, embedded, train, trainable
 from medloupe.graphs.module import as_stored, import_torch, randomised, weights_of
 from medloupe.recipe import Recipe
 from medloupe.sources import source_of
-from medloupe.tails import merged
 from medloupe.utils.files import write_atomically
 from medloupe.views import Symmetry
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.data.split import Plan
-from medloupe.features import Features
+from medloupe.embed.features import Features
 from medloupe.head import Choice, folded
 from medloupe.judging import Verdict, _learning_curve, answered, crossed, judge
 from medloupe.metrics import tables

@@ -13,8 +13,8 @@ from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembers_part, seen
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
+from medloupe.embed.features import Features, Progress, embed
 from medloupe.errors import DataError
-from medloupe.features import Features, Progress, embed
 from medloupe.given import Stated, stated_by
 from medloupe.linearhead import probabilities
 from medloupe.metrics import tables

@@ -12,9 +12,9 @@ from medloupe.candidates import NOTES_PENALTIES
 from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE, contributions, words
 from medloupe.data.split import Plan
+from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
 from medloupe.extras import Extras
-from medloupe.features import Features
 from medloupe.fusion import Fused, added_to, extras_of, fuse
 from medloupe.head import Fitted
 from medloupe.inputs import Inputs

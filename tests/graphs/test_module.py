@@ -14,12 +14,12 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import tunable
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
+from medloupe.embed.tail import graph_of, upper
 from medloupe.errors import FinetuneError
 from medloupe.graphs import module as torchgraph
 from medloupe.graphs.nodes import constants, needed
 from medloupe.graphs.session import run, session
-from medloupe.tails import graph_of, upper
 
 torch = pytest.importorskip("torch")
 

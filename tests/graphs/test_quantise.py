@@ -16,14 +16,14 @@ from skimage import data
 
 import tiny
 from generated import tissue
-from medloupe import eightbit
-from medloupe.backbones import backbone
+from medloupe.embed import eightbit
+from medloupe.embed.network import Network
+from medloupe.embed.registry import backbone
+from medloupe.embed.tail import Tail, split_off, write
 from medloupe.graphs import quantise
 from medloupe.graphs.calibrate import observe
 from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
-from medloupe.network import Network
-from medloupe.tails import Tail, split_off, write
 
 
 def pictures(n: int, size: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from PIL import Image
 
 import generated
 from live import Live
-from medloupe.backbone import Backbone
+from medloupe.embed.backbone import Backbone
 from medloupe.linearhead import Head
 from medloupe.metrics.evidence import FILE
 from medloupe.model import Model

@@ -13,19 +13,19 @@ import pytest
 
 import ecgmaker
 from live import Live, running
-from medloupe.backbone import Backbone
-from medloupe.backbones import ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.clinical import Column
 from medloupe.ecg.beats import RHYTHM
 from medloupe.ecg.signal import TWELVE, Signal
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.network import Network
+from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE, backbone
+from medloupe.embed.windows import beats, twelve
 from medloupe.export import write_onnx
 from medloupe.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.model import Model
-from medloupe.network import Network
 from medloupe.novelty import Novelty
 from medloupe.store import Store
-from medloupe.windows import beats, twelve
 
 TWO = ("MLII", "V1")
 

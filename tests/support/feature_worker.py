@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import tiny
-from medloupe import features
 from medloupe.data.scan import scan
+from medloupe.embed import features
 from medloupe.errors import MedloupeError
 from synthetic import of_files
 

@@ -284,7 +284,7 @@ def finetuned() -> dict[str, Any]:
 @functools.cache
 def seen() -> dict[str, Any] | None:
     """A generated picture on its way through the shipped backbone."""
-    from medloupe.backbones import backbone
+    from medloupe.embed.registry import backbone
     from medloupe.examples import content_box
     from medloupe.imaging.decode import load
     from medloupe.linearhead import Head

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.backbone import Backbone, BackboneCard
+from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.store import Store

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from medloupe.data.records import Dataset, Record
-from medloupe.featurecache import FACTS, THUMB
-from medloupe.features import Features
+from medloupe.embed.cache import FACTS, THUMB
+from medloupe.embed.features import Features
 from medloupe.metrics.tables import Judged
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from medloupe.backbone import Backbone, BackboneCard
+from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.linearhead import Head
 from medloupe.model import Model
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from medloupe.backbone import Backbone
-from medloupe.backbones import SIGNAL_KEY, backbone
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.registry import SIGNAL_KEY, backbone
 from medloupe.linearhead import Head
 from medloupe.model import Model
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from medloupe.backbone import Backbone, BackboneCard
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan
-from medloupe.features import Features, embed
+from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.features import Features, embed
 
 SIZE, UPPER, LOWER, PLACES = 32, 6, 4, 4
 D = UPPER + LOWER

@@ -10,8 +10,8 @@ import numpy as np
 
 import tunable
 from medloupe.cuts import cuts
+from medloupe.embed.tail import upper
 from medloupe.recipe import Recipe
-from medloupe.tails import upper
 from medloupe.tuningjobs import Inputs, Job
 from medloupe.views import Symmetry
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from medloupe.clinical import Column
+from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
-from medloupe.features import Features
 from medloupe.head import Fitted, fit
 from medloupe.notes import Notes
 from medloupe.options import Options

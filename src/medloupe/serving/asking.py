@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medloupe.ecg.parts import Source
+from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail
@@ -28,7 +29,6 @@ from medloupe.serving.beside import NOTHING, Beside, beside
 from medloupe.serving.cache import Sessions
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.checkup import CheckUp
-from medloupe.tails import joined
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.backbones import BACKBONES, ECG_BEATS
+from medloupe.embed.registry import BACKBONES, ECG_BEATS
+from medloupe.embed.tail import Tail
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
 from medloupe.novelty import Novelty
 from medloupe.rules import Rules
-from medloupe.tails import Tail
 
 if TYPE_CHECKING:
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
     from medloupe.extras import Extras
 
 _MOST_HARDSHIPS = 60  # read from a card

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbones import backbone
+from medloupe.embed.registry import backbone
 from medloupe.errors import MedloupeError, StoreError, did_you_mean
 from medloupe.linearhead import Head
 from medloupe.model import CARD_FORMAT, Model

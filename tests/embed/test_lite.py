@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 import pytest
 
-from medloupe.backbones import BACKBONES, STARTER, backbone
+from medloupe.embed.lite import _same_padding, build_graph, read_checkpoint
+from medloupe.embed.registry import BACKBONES, STARTER, backbone
 from medloupe.errors import ModelFileError
 from medloupe.graphs.session import session
-from medloupe.lite import _same_padding, build_graph, read_checkpoint
 from synthetic import radiograph
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -13,14 +13,14 @@ import pytest
 import ecgmaker
 import ecgwriters
 import tinyecg
-from medloupe.backbone import Backbone
-from medloupe.backbones import ECG_BEATS, backbone
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import digest_of_ecg, scan
 from medloupe.ecg.signal import Signal
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features, embed, fitted
+from medloupe.embed.network import Network
+from medloupe.embed.registry import ECG_BEATS, backbone
 from medloupe.errors import DataError, StoreError, UnreadableImageError
-from medloupe.features import Features, embed, fitted
-from medloupe.network import Network
 
 LEADS = tinyecg.LEADS
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe import tails
-from medloupe.backbone import Backbone
+from medloupe.embed import tail as tails
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.network import Network, seen
+from medloupe.embed.tail import Tail
 from medloupe.graphs.session import run, session
-from medloupe.network import Network, seen
-from medloupe.tails import Tail
 from othertails import tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(7)])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.backbone import Backbone
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.tail import Tail, joined
 from medloupe.graphs.session import run, run_tail, session
-from medloupe.tails import Tail, joined
 
 Ask = Callable[[Sequence[str]], list[np.ndarray]]  # outputs by name
 

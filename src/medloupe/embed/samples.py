@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from medloupe.backbone import BackboneCard
+    from medloupe.embed.backbone import BackboneCard
 
 
 def generated(card: BackboneCard) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import hub
+from medloupe.embed.hub import source as hub
 from medloupe.errors import BackboneError, StoreError
 from medloupe.settings import home, setting
 from medloupe.utils.files import write_atomically
@@ -174,7 +174,7 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
 
 @lru_cache(maxsize=4)
 def _open(folder: Path, words: str, sha256: str, stamp: tuple[tuple[str, int, int], ...]) -> _Opened:
-    from medloupe.hubgraph import first_line, imported, load, quietly
+    from medloupe.embed.hub.vision import first_line, imported, load, quietly
 
     imported()
     if _digest(folder, stamp) != sha256:

@@ -10,14 +10,14 @@ import pytest
 
 import ecgmaker
 import ecgwriters
-from medloupe.backbones import BACKBONES, ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pairs
 from medloupe.ecg.beats import BEAT, PREFERRED, cut
 from medloupe.ecg.quality import sound
 from medloupe.ecg.signal import TWELVE, Signal, resampled
+from medloupe.embed.network import Network
+from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE, backbone
+from medloupe.embed.windows import after, beats, twelve, window
 from medloupe.errors import SignalError
-from medloupe.network import Network
-from medloupe.windows import after, beats, twelve, window
 
 BEATS, LEADS = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 RATES = (250, 360, 500)

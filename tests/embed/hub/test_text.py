@@ -15,9 +15,9 @@ import torch
 import transformers
 
 import tinytext
-from medloupe import textnet
+from medloupe.embed.hub import text as textnet
+from medloupe.embed.hub.text import TextNet, at_hand, find, remember
 from medloupe.errors import BackboneError, StoreError
-from medloupe.textnet import TextNet, at_hand, find, remember
 
 TEXTS = ("fever and cough", "came by bus", "waited an hour", "Fever  and cough " * 40, "x")
 
@@ -189,7 +189,7 @@ def test_names_of_the_hub_are_taken_from_its_cache_alone(folder: Path, tmp_path:
     (at / "refs" / "main").write_text(commit)
     shutil.copytree(folder, at / "snapshots" / commit)
     code = (
-        "from medloupe.textnet import at_hand, find\n"
+        "from medloupe.embed.hub.text import at_hand, find\n"
         f"print(at_hand({find(str(folder)).sha256!r}, '').words)\n"
         "try: at_hand('0' * 64, 'x')\n"
         "except Exception as e: print(e)\n"

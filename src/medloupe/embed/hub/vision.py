@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.embed.hub.pixels import Pixels
 from medloupe.errors import BackboneError, ModelFileError
-from medloupe.pixels import Pixels
 
 if TYPE_CHECKING:
     import torch
@@ -275,9 +275,9 @@ def _plain_gathers(graph: GraphProto) -> None:
 
 def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None:
     """The file must pass where models are loaded, and answer as PyTorch does, for one picture and for several."""
+    from medloupe.embed.samples import generated_images
     from medloupe.graphs import check
     from medloupe.graphs.session import run, session
-    from medloupe.samples import generated_images
 
     try:
         check.parse(data, called)

@@ -21,13 +21,14 @@ import transformers
 import generated
 import medloupe
 from live import running
-from medloupe import hub, hubgraph, tails
-from medloupe.backbone import Backbone
-from medloupe.backbones import backbone
+from medloupe.embed import tail
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.hub import source, vision
+from medloupe.embed.hub.pixels import pixels
+from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
-from medloupe.pixels import pixels
 from medloupe.predict import Predictor
 from medloupe.store import Store
 from medloupe.validation import validate
@@ -114,9 +115,9 @@ def test_the_file_is_plain_onnx_that_tells_nothing_of_this_machine(kind: str, ne
     data = b.path.read_bytes()
     model = check.parse(data, kind)
     onnx.checker.check_model(model, full_check=True)
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", hubgraph.OPSET)]
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", vision.OPSET)]
     assert [v.name for v in model.graph.input] == ["image"]
-    assert not tails.has_upper(model)
+    assert not tail.has_upper(model)
     for told in (str(networks), "site-packages", "stack_trace", str(Path.home())):
         assert told.encode() not in data
 
@@ -125,15 +126,15 @@ def test_made_once_and_again_when_the_folder_changes(networks: Path, tmp_path: P
     first = backbone(networks / "vit")
     folder = tmp_path / "vit"
     shutil.copytree(networks / "vit", folder)
-    monkeypatch.setattr(hubgraph, "export", lambda *a: pytest.fail("exported again"))
+    monkeypatch.setattr(vision, "export", lambda *a: pytest.fail("exported again"))
     assert backbone(str(folder)) == first
     made: list[str] = []
 
-    def noted(folder: Path, given: Any, called: str) -> hubgraph.Exported:
+    def noted(folder: Path, given: Any, called: str) -> vision.Exported:
         made.append(called)
-        return hubgraph.Exported(data=b"x", dimension=1, levels=(1,), places=(1, 1))
+        return vision.Exported(data=b"x", dimension=1, levels=(1,), places=(1, 1))
 
-    monkeypatch.setattr(hubgraph, "export", noted)
+    monkeypatch.setattr(vision, "export", noted)
     (folder / "README.md").write_text(CARD.replace("apache-2.0", "other\nlicense_name: my-terms"))
     assert backbone(folder).card.licence == "my-terms"
     shutil.copy(networks / "dinov2" / "model.safetensors", folder)
@@ -267,9 +268,9 @@ def test_an_export_that_answers_otherwise_is_refused(networks: Path, tmp_path: P
     given = pixels({"size": SIDE, "image_mean": MEAN, "image_std": DEVIATION}, {}, "vit")
     data = backbone(networks / "vit").path.read_bytes()
     with torch.no_grad():
-        module = hubgraph._module(torch, hubgraph.load(tmp_path / "other", "vit"), given, "vit")
+        module = vision._module(torch, vision.load(tmp_path / "other", "vit"), given, "vit")
         with pytest.raises(BackboneError, match="answers differently as ONNX"):
-            hubgraph._check(torch, data, module, SIDE, "vit")
+            vision._check(torch, data, module, SIDE, "vit")
 
 
 def test_without_the_extra(networks: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +328,7 @@ def test_what_was_fetched_before_needs_no_hub(networks: Path, unreachable: dict[
     ask = (
         "from medloupe import hubgraph;"  # what exporting gives is seen above
         "hubgraph.export = lambda *a: hubgraph.Exported(data=b'x', dimension=1, levels=(1,), places=(1, 1));"
-        "from medloupe.backbones import backbone; b = backbone('hub:owner/vit');"
+        "from medloupe.embed.registry import backbone; b = backbone('hub:owner/vit');"
         "print(b.card.name, b.card.source, b.card.licence, sep='|')"
     )
     done = subprocess.run(
@@ -352,17 +353,17 @@ def test_what_names_no_repository(name: str, home: Path) -> None:
         (CARD, "apache-2.0"),
         ("---\r\nlicense: 'mit'\r\n---\r\n", "mit"),
         ("---\nlicense: other\nlicense_name: terms of X\n---\n", "terms of X"),
-        ("---\nlicense: other\n---\n", hub.UNKNOWN),
-        ("---\ntags:\n- license:mit\n---\n", hub.UNKNOWN),
-        ("license: mit\n", hub.UNKNOWN),
+        ("---\nlicense: other\n---\n", source.UNKNOWN),
+        ("---\ntags:\n- license:mit\n---\n", source.UNKNOWN),
+        ("license: mit\n", source.UNKNOWN),
         ("---\nlicense: a\x07b\n---\n", "ab"),
-        ("", hub.UNKNOWN),
+        ("", source.UNKNOWN),
     ],
 )
 def test_the_licence_of_a_model_card(header: str, licence: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(header.encode())
-    assert hub.licence_of(tmp_path) == licence
+    assert source.licence_of(tmp_path) == licence
 
 
 def test_without_a_model_card_the_licence_is_unknown(tmp_path: Path) -> None:
-    assert hub.licence_of(tmp_path) == hub.UNKNOWN
+    assert source.licence_of(tmp_path) == source.UNKNOWN

@@ -22,7 +22,7 @@ from medloupe.errors import FinetuneError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.backbone import Backbone, BackboneCard
+    from medloupe.embed.backbone import Backbone, BackboneCard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

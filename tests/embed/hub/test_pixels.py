@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import transformers
 
+from medloupe.embed.hub.pixels import MOST, Pixels, pixels
 from medloupe.errors import BackboneError
-from medloupe.pixels import MOST, Pixels, pixels
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 

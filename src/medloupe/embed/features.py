@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from medloupe.backbone import Backbone
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, content, digest_of
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.cache import FACTS, THUMB, FeatureCache
+from medloupe.embed.network import Network
+from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
-from medloupe.featurecache import FACTS, THUMB, FeatureCache
 from medloupe.imaging.decode import FITTING, load, load_measured
-from medloupe.network import Network
 from medloupe.settings import home
-from medloupe.tails import Tail
 from medloupe.utils.batches import in_batches
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
@@ -102,7 +102,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
 
 
 def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
-    from medloupe.signalfeatures import embed_signals
+    from medloupe.embed.signals import embed_signals
 
     data, embeddings, facts, digests, unreadable, new = embed_signals(
         scanned.data, scanned.digest, scanned.unreadable, backbone, progress
@@ -121,7 +121,7 @@ def fitted(record: Record, backbone: Backbone) -> np.ndarray:
     """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
     if record.signal is None:
         return load(record.picture, backbone.card.input_size)
-    from medloupe.windows import window
+    from medloupe.embed.windows import window
 
     return window(record.signal, backbone.card)
 

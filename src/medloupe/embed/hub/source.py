@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medloupe.backbone import Backbone, BackboneCard
+from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import BackboneError
 from medloupe.settings import home
 from medloupe.utils.files import write_atomically
@@ -87,8 +87,8 @@ def licence_of(folder: Path) -> str:
 def _make(
     source: Source, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
 ) -> None:
-    from medloupe.hubgraph import export
-    from medloupe.pixels import pixels
+    from medloupe.embed.hub.pixels import pixels
+    from medloupe.embed.hub.vision import export
 
     given = pixels(stated, config, source.name)
     made = export(source.folder, given, source.name)

@@ -13,12 +13,12 @@ import pytest
 from onnx import helper
 
 import tunable
-from medloupe import tails
-from medloupe.backbones import backbone
+from medloupe.embed import tail as tails
+from medloupe.embed.network import Network
+from medloupe.embed.registry import backbone
 from medloupe.errors import FinetuneError
 from medloupe.finetune import trainable
 from medloupe.graphs.session import run, session
-from medloupe.network import Network
 from medloupe.recipe import Recipe
 from othertails import lower_first, tuned
 

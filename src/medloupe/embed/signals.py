@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbone import Backbone
 from medloupe.data.records import Dataset, Record
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.windows import FITTING, window
 from medloupe.errors import DataError, ImageError
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
-from medloupe.windows import FITTING, window
 
 NO_FACTS = np.dtype([("seconds", "<f4")])
 _BATCH = 512
@@ -68,7 +68,7 @@ def _embedded(
     records: list[Record], backbone: Backbone, progress: Progress | None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Embeddings (N, D), and by row why those of zeros could not be read."""
-    from medloupe.network import Network
+    from medloupe.embed.network import Network
 
     network = Network(backbone, threads=1)
     embeddings = np.zeros((len(records), backbone.card.dimension), np.float32)

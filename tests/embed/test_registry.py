@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 import tiny
 import tinyecg
 from ecgsets import Learned
-from medloupe.backbone import NO_CUT, BackboneCard
-from medloupe.backbones import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, backbone, usual
+from medloupe.embed.backbone import NO_CUT, BackboneCard
+from medloupe.embed.registry import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, backbone, usual
 from medloupe.errors import BackboneError, MedloupeError
 from medloupe.graphs.session import session
 

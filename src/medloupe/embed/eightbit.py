@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.backbone import Backbone
-from medloupe.backbones import STARTER, backbone
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.registry import STARTER, backbone
 from medloupe.settings import home
 from medloupe.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from medloupe.tails import Tail
+    from medloupe.embed.tail import Tail
 
 SHIPPED = STARTER / "efficientnet-lite0-int8.onnx"
 SUFFIX = "-int8"
@@ -86,7 +86,7 @@ def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
     """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
     from onnx import ModelProto, helper
 
-    from medloupe.tails import upper
+    from medloupe.embed.tail import upper
 
     parts = upper(whole).levels
     out = ModelProto()

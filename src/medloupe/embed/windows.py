@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.backbone import BackboneCard
 from medloupe.ecg.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.quality import sound
 from medloupe.ecg.signal import Signal, arranged, cleaned
+from medloupe.embed.backbone import BackboneCard
 from medloupe.errors import SignalError
 
 FITTING = 1  # raise when the windows of the same ECG change

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 import tiny
-from medloupe import features as module
-from medloupe.backbone import Backbone
 from medloupe.data.records import Record
 from medloupe.data.scan import content, digest_of, scan
+from medloupe.embed import features
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.features import Features, embed, open_cache
 from medloupe.errors import DataError, StoreError
-from medloupe.features import Features, embed, open_cache
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
 from places import TESTS
@@ -97,7 +97,7 @@ def test_nothing_is_decoded_a_second_time(home: Path, pictures: Path, small: Bac
     def never(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(module, "load_measured", never)
+    monkeypatch.setattr(features, "load_measured", never)
     second = embed(scan(of_files(pictures)), small)
     assert second.decoded == 0
     assert_same(first, second)
@@ -244,7 +244,7 @@ def test_a_deleted_file_is_made_again(file: str, home: Path, pictures: Path, sma
 def test_a_disk_that_keeps_failing_is_no_silent_zero(
     home: Path, pictures: Path, small: Backbone, monkeypatch: pytest.MonkeyPatch
 ):
-    from medloupe.featurecache import FeatureCache
+    from medloupe.embed.cache import FeatureCache
 
     monkeypatch.setattr(FeatureCache, "_row", lambda *_: None)
     with pytest.raises(StoreError, match="does not give back"):
@@ -269,7 +269,7 @@ def test_an_error_of_a_worker_is_raised_and_ends_all(
     def broken(*_: object) -> None:
         raise MemoryError("too large")
 
-    monkeypatch.setattr(module, "load_measured", broken)
+    monkeypatch.setattr(features, "load_measured", broken)
     with pytest.raises(MemoryError):
         embed(scan(of_files(pictures)), small)
     assert threading.active_count() == before

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medloupe.embed.cache import FACTS, FeatureCache
 from medloupe.errors import StoreError
-from medloupe.featurecache import FACTS, FeatureCache
 
 D = 5
 

@@ -1,0 +1,1 @@
+"""From examples to embeddings: backbones, tails, and features computed once."""

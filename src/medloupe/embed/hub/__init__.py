@@ -1,0 +1,1 @@
+"""Networks of `transformers`, by name or folder, from safetensors only."""
