@@ -145,7 +145,7 @@ def test_many_rows_take_seconds() -> None:
     rows = [
         {"rr": f"{v:.3f}", "next": f"{w:.3f}"} for v, w in zip(rng.normal(classes), rng.normal(size=n), strict=True)
     ]
-    from medloupe.clinical import Column
+    from medloupe.inputs.clinical import Column
 
     columns = tuple(c for name in ("rr", "next") if (c := Column.fit(name, [r[name] for r in rows])))
     encoded = Encoded.of(columns, None, rows)

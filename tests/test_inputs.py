@@ -11,7 +11,7 @@ import pytest
 from medloupe.audit import Audit
 from medloupe.data.records import Dataset
 from medloupe.errors import ColumnError, DataError
-from medloupe.inputs import Inputs, asked, check, choose, with_columns
+from medloupe.fusion_inputs import Inputs, asked, check, choose, with_columns
 from medloupe.options import Options
 from weighed import Patients, patients, with_column
 

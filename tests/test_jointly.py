@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from ecgsets import Learned
-from medloupe import inputs as chosen_inputs
-from medloupe import jointly
+from medloupe import fusion_inputs, jointly
 from medloupe.audit import audit
 from medloupe.data.scan import scan
 from medloupe.data.split import Plan, plan
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
-from medloupe.inputs import Inputs
+from medloupe.fusion_inputs import Inputs
 from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge
 from medloupe.linearhead import Head
@@ -39,7 +38,7 @@ def planned(features: Features) -> Plan:
 
 @pytest.fixture(scope="module")
 def inputs(features: Features, planned: Plan) -> Inputs:
-    return chosen_inputs.choose(features.data, planned.fitting, planned.groups, Options())
+    return fusion_inputs.choose(features.data, planned.fitting, planned.groups, Options())
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from medloupe.clinical import Column
+from medloupe.inputs.clinical import Column
 from medloupe.leaks import finding, identifies, known_afterwards, probe, where
 from synthetic import one_hot
 

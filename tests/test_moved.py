@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medloupe.contributions import ALL, IMAGE
-from medloupe.inputs import Inputs
+from medloupe.fusion_inputs import Inputs
 from medloupe.moved import moved
 from medloupe.weighing import Shown
 from weighed import patients

@@ -16,7 +16,7 @@ from medloupe.data.scan import scan
 from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
 from medloupe.errors import StoreError
-from medloupe.extras import Extras
+from medloupe.inputs.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.metrics.evidence import Evidence
 from medloupe.options import Options

@@ -14,8 +14,8 @@ import generated
 import several
 import tiny
 from live import Live
-from medloupe.clinical import Column
 from medloupe.imaging.decode import load
+from medloupe.inputs.clinical import Column
 from medloupe.linearhead import probabilities
 from medloupe.model import Model
 from medloupe.predict import Predictor

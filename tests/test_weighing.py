@@ -10,7 +10,7 @@ import pytest
 from medloupe.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE
 from medloupe.data.split import Plan, plan
 from medloupe.embed.features import Features
-from medloupe.inputs import choose
+from medloupe.fusion_inputs import choose
 from medloupe.judging import Verdict, judge
 from medloupe.metrics.tables import headline
 from medloupe.moved import KINDS, moved

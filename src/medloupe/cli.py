@@ -90,7 +90,7 @@ def check(
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone as find_backbone
     from medloupe.embed.registry import usual
-    from medloupe.inputs import with_columns
+    from medloupe.fusion_inputs import with_columns
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from medloupe.clinical import Column, encode
-from medloupe.textprojection import TextEncoder
+from medloupe.inputs.clinical import Column, encode
+from medloupe.inputs.projection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from medloupe.model import CARD_FORMAT
 from medloupe.novelty import Novelty, of_levels
 
 if TYPE_CHECKING:
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
 CARD_KEY, FORMAT_KEY, NOVELTY_KEY = "medloupe.card", "medloupe.format", "medloupe.novelty"
 EXTRAS_KEY = "medloupe.extras"
@@ -186,7 +186,7 @@ def extras_in(data: bytes, card: Mapping[str, Any], called: str) -> Extras | Non
         raise UnsafeModelError(
             f"{called}: its {EXTRAS_KEY} has {len(found[0]):,} bytes; the limit is {MAX_EXTRAS:,}.", _EXPORT
         )
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
     try:
         entry = json.loads(str(found[0], "utf-8"))

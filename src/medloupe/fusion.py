@@ -16,13 +16,13 @@ from itertools import pairwise
 import numpy as np
 
 from medloupe.candidates import Candidate, choose, error, one_after_another, to_try, without_one
-from medloupe.clinical import Column
 from medloupe.encoded import Encoded
-from medloupe.extras import Extras
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.extras import Extras
+from medloupe.inputs.projection import TextEncoder
 from medloupe.linearhead import probabilities
 from medloupe.metrics.calibration import row_losses
 from medloupe.solver import Problem, Solution, solve
-from medloupe.textprojection import TextEncoder
 
 DROPPED = 0.3  # how often a column is dropped from a copy
 _FEW_COPIES = 20_000  # rows from which two copies do instead of four

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
 from medloupe.data.records import Dataset
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
-from medloupe.extras import Extras
+from medloupe.fusion_inputs import Inputs
 from medloupe.head import Choice, evened, folded, refit
-from medloupe.inputs import Inputs
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.extras import Extras
 from medloupe.judging import Verdict
 from medloupe.linearhead import Head
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from medloupe.embed.backbone import BackboneCard
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
 
 INPUT, SIGNAL, CLINICAL, NOTES = "image", "signal", "clinical", "notes"

@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Outcome:
     """All of a training but the writing. Raises as training.train does."""
-    from medloupe import inputs, jointly
+    from medloupe import fusion_inputs, jointly
     from medloupe import tuned as tuned_part
     from medloupe.audit import audit
     from medloupe.card import card
@@ -62,8 +62,8 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     seconds["fine-tuning"] = lap()
     say("fitting", 0, 1)
     chosen = joined = weighed = None
-    if inputs.asked(features.data, options):
-        chosen = inputs.choose(features.data, planned.fitting, planned.groups, options)
+    if fusion_inputs.asked(features.data, options):
+        chosen = fusion_inputs.choose(features.data, planned.fitting, planned.groups, options)
         audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
         if jointly.suits(features.data):
             joined = jointly.join(features, planned, chosen, levels, seed)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.notes import Masks, folded, words
+from medloupe.inputs.notes import Masks, folded, words
 
 MOST = 60  # words proposed
 _PRECISE = 0.95  # share of a word's patients that have the label

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medloupe.ecg.signal import Signal
     from medloupe.embed.backbone import Backbone
     from medloupe.embed.tail import Tail
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Prediction
 

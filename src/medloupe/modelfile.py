@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from medloupe.embed.backbone import Backbone, BackboneCard
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
 TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from medloupe.contributions import ALL, IMAGE
 from medloupe.embed.features import Features
-from medloupe.inputs import Inputs
+from medloupe.fusion_inputs import Inputs
 from medloupe.weighing import Shown
 
 KINDS = ("towards the truth", "away from the truth", "typical")

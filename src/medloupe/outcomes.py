@@ -17,7 +17,7 @@ import numpy as np
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.embed.tail import Tail
-from medloupe.extras import Extras
+from medloupe.inputs.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.metrics.evidence import Evidence
 from medloupe.novelty import Novelty

@@ -18,7 +18,7 @@ from medloupe.linearhead import Head
 from medloupe.novelty import Novelty
 
 if TYPE_CHECKING:
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
 _EXTRAS = "extras"
 
@@ -58,7 +58,7 @@ def read_head(data: bytes, task: Any) -> tuple[Head, Novelty | None, Extras | No
         head = Head(weight=stored["weight"], bias=stored["bias"], task=task)
         extras = None
         if _EXTRAS in stored:
-            from medloupe.extras import Extras
+            from medloupe.inputs.extras import Extras
 
             extras = Extras.from_json(json.loads(stored[_EXTRAS].tobytes()))
         return head, Novelty.from_arrays(stored), extras

@@ -20,7 +20,7 @@ from medloupe.linearhead import probabilities
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
     from medloupe.novelty import Novelty
     from medloupe.prediction import Influence
     from medloupe.rules import Rules

@@ -66,7 +66,7 @@ def train(
     BackboneError for a network of another kind of data or one that cannot be used, FinetuneError when fine-tuning is
     not possible here, StoreError when the disk is full.
     """
-    from medloupe import inputs
+    from medloupe import fusion_inputs
     from medloupe.names import check_name
     from medloupe.store import Store
 
@@ -91,7 +91,7 @@ def train(
         mask=None if mask is None else tuple(mask),
         keep_leaks=keep_leaks,
     )
-    inputs.check(data, options)
+    fusion_inputs.check(data, options)
     say = progress or (lambda stage, done, total: None)
     network = start.backbone if start is not None else find_backbone(backbone or usual(data))
     if network.card.modality != data.modality:

@@ -9,18 +9,18 @@ import numpy as np
 
 from medloupe.alone import PENALTIES, answered_alone, best_alone
 from medloupe.candidates import NOTES_PENALTIES
-from medloupe.clinical import Column
 from medloupe.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE, contributions, words
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
-from medloupe.extras import Extras
 from medloupe.fusion import Fused, added_to, extras_of, fuse
+from medloupe.fusion_inputs import Inputs
 from medloupe.head import Fitted
-from medloupe.inputs import Inputs
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.extras import Extras
+from medloupe.inputs.projection import TextEncoder
 from medloupe.judging import Verdict, answered, crossed
 from medloupe.metrics import tables
-from medloupe.textprojection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import pytest
 
 import ecgmaker
 from live import Live, running
-from medloupe.clinical import Column
 from medloupe.ecg.beats import RHYTHM
 from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.embed.backbone import Backbone
@@ -21,7 +20,8 @@ from medloupe.embed.network import Network
 from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.embed.windows import beats, twelve
 from medloupe.export import write_onnx
-from medloupe.extras import Extras
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.extras import Extras
 from medloupe.linearhead import Head
 from medloupe.model import Model
 from medloupe.novelty import Novelty

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import tiny
-from medloupe.clinical import Column
-from medloupe.extras import Extras
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.extras import Extras
+from medloupe.inputs.notes import Notes
 from medloupe.model import Model
-from medloupe.notes import Notes
 
 GIVEN = {"age": "63", "sex": "F", "place": "upper arm", "history": "fever and a dry cough since Monday"}
 PLACES = ["back", "face", "upper arm", "leg", "scalp"]

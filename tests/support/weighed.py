@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.clinical import Column
 from medloupe.embed.features import Features
 from medloupe.encoded import Encoded
 from medloupe.head import Fitted, fit
-from medloupe.notes import Notes
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.notes import Notes
 from medloupe.options import Options
 from synthetic import features, of_targets, one_hot
 

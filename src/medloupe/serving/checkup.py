@@ -19,7 +19,7 @@ from medloupe.rules import Rules
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
-    from medloupe.extras import Extras
+    from medloupe.inputs.extras import Extras
 
 _MOST_HARDSHIPS = 60  # read from a card
 

@@ -10,10 +10,10 @@ import pytest
 
 import tinytext
 from medloupe.embed.hub.text import find
-from medloupe.notes import METHOD, Notes
-from medloupe.sentences import Sentences
-from medloupe.textencoder import fit, from_json
-from medloupe.textprojection import TextEncoder
+from medloupe.inputs.encoder import fit, from_json
+from medloupe.inputs.notes import METHOD, Notes
+from medloupe.inputs.projection import TextEncoder
+from medloupe.inputs.sentences import Sentences
 
 TEXTS = [f"{('fever and cough', 'came by bus')[i % 2]} {i}" for i in range(40)]
 

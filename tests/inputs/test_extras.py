@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from medloupe.errors import ClinicalError
-from medloupe.extras import Extras
+from medloupe.inputs.extras import Extras
 from weighed import patients
 
 K = 3
@@ -128,7 +128,7 @@ def test_weights_that_are_no_numbers_are_refused(extras: Extras) -> None:
 
 def test_answering_imports_nothing_that_trains() -> None:
     code = (
-        "import sys, medloupe.extras;"
+        "import sys, medloupe.inputs.extras;"
         "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.solver', 'medloupe.head', 'medloupe.temperature',"
         " 'medloupe.fusion', 'medloupe.data.readers') if m in sys.modules])"
     )

@@ -23,11 +23,11 @@ from generated import run
 from live import running
 from medloupe.embed.hub.text import TextNet, find, remember
 from medloupe.errors import NotesError
-from medloupe.extras import Extras
+from medloupe.inputs.encoder import from_json
+from medloupe.inputs.extras import Extras
+from medloupe.inputs.sentences import Sentences
 from medloupe.model import Model
-from medloupe.sentences import Sentences
 from medloupe.store import Store
-from medloupe.textencoder import from_json
 
 Capture = pytest.CaptureFixture[str]
 ILL, WELL = ("fever and dry cough", "fever since monday", "cough and fever"), ("came by bus", "waited an hour")
@@ -130,7 +130,7 @@ def test_hostile_json_is_refused(change: dict[str, Any], network: TextNet) -> No
 WATCHED = """
 import json, sys
 import medloupe
-from medloupe.extras import Extras
+from medloupe.inputs.extras import Extras
 from medloupe.errors import NotesError
 extras = Extras.from_json(json.loads(sys.stdin.read()))
 extras.effects({})

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.textprojection import DIMENSION, FEWEST, TextEncoder, checked, halves_as_text, halves_from, projection
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_as_text, halves_from, projection
 
 BUCKETS = 1 << 13
 NGRAMS = (2, 3, 4)

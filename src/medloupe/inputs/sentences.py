@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import BackboneError, NotesError
-from medloupe.notes import Masks, words
-from medloupe.textprojection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
+from medloupe.inputs.notes import Masks, words
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet

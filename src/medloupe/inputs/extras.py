@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.clinical import MOST_COLUMNS, Column, encode
 from medloupe.data.values import stated
-from medloupe.textencoder import from_json as text_encoder
-from medloupe.textprojection import TextEncoder
+from medloupe.inputs.clinical import MOST_COLUMNS, Column, encode
+from medloupe.inputs.encoder import from_json as text_encoder
+from medloupe.inputs.projection import TextEncoder
 from medloupe.utils.arraytext import as_text, of_size
 
 FORMAT = 1

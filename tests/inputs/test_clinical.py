@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medloupe.clinical import Column, encode
 from medloupe.errors import ClinicalError
+from medloupe.inputs.clinical import Column, encode
 
 
 def fitted(name: str, values: Sequence[str | None]) -> Column:

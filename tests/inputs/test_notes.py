@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medloupe.notes import BUCKETS, Masks, Notes, folded, words
-from medloupe.textprojection import leading
+from medloupe.inputs.notes import BUCKETS, Masks, Notes, folded, words
+from medloupe.inputs.projection import leading
 
 ILL = ("fever and dry cough since monday", "fièvre et toux sèche", "high fever, coughing at night", "咳嗽 发烧 三天")
 WELL = ("routine control before surgery", "contrôle de routine", "knee pain, no complaints", "常规 检查")

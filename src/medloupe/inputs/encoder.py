@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from medloupe.notes import Notes
-from medloupe.textprojection import TextEncoder
+from medloupe.inputs.notes import Notes
+from medloupe.inputs.projection import TextEncoder
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet
@@ -21,7 +21,7 @@ def fit(
     """
     if network is None:
         return Notes.fit(texts, mask=mask, column=column, seed=seed)
-    from medloupe.sentences import Sentences
+    from medloupe.inputs.sentences import Sentences
 
     return Sentences.fit(texts, network, mask=mask, column=column, seed=seed)
 
@@ -29,7 +29,7 @@ def fit(
 def from_json(entry: object) -> TextEncoder:
     """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
     if isinstance(entry, Mapping) and "network" in entry:
-        from medloupe.sentences import Sentences
+        from medloupe.inputs.sentences import Sentences
 
         return Sentences.from_json(entry)
     return Notes.from_json(entry)

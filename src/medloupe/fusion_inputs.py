@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import textencoder
 from medloupe.audit import Audit, Finding
-from medloupe.clinical import MOST_COLUMNS, Column
 from medloupe.data.dates import AGE, date_columns, with_ages
 from medloupe.data.records import Dataset
 from medloupe.data.values import stated
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
+from medloupe.inputs import encoder
+from medloupe.inputs.clinical import MOST_COLUMNS, Column
+from medloupe.inputs.notes import METHOD
+from medloupe.inputs.projection import TextEncoder
 from medloupe.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
 from medloupe.masks import Stating, propose_masks
-from medloupe.notes import METHOD
 from medloupe.options import Options
-from medloupe.textprojection import TextEncoder
 
 ALL = "all"
 
@@ -54,7 +54,7 @@ class Inputs:
         notes = None
         if self.notes is not None:
             texts = [r.get(self.notes) for r in here]
-            notes = textencoder.fit(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
+            notes = encoder.fit(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
         return tuple(c for c in fitted if c is not None), notes
 
     def as_json(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class _Prober:
         """Whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
-        notes = textencoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
+        notes = encoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
         if notes is None:
             self.left[name] = "fewer than ten records have any notes"
             return False
