@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medloupe.report import pairs, rows, words
+from medloupe.report import words
+from medloupe.report.charts import pairs, rows
 from medloupe.report.formats import bounds, share, value, with_interval
 from medloupe.report.view import by_level
 from medloupe.report.words import mapping

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import learned, pairs
+from medloupe.report import learned
+from medloupe.report.charts import pairs
 from medloupe.report.formats import MISSING, bounds, count, decimal, percent, plural, signed, signed_interval, value
 from medloupe.report.words import mapping
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medloupe.report import pairs, rows, words
+from medloupe.report import words
+from medloupe.report.charts import pairs, rows
+from medloupe.report.charts.pairs import Difference, Line
 from medloupe.report.formats import bounds, count, date, decimal, known, plain, plural, value
-from medloupe.report.pairs import Difference, Line
 from medloupe.report.words import mapping
 
 if TYPE_CHECKING:

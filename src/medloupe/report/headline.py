@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from medloupe.report import rows, words
+from medloupe.report import words
+from medloupe.report.charts import rows
 from medloupe.report.formats import bounds, known, percent, share, value
 from medloupe.report.words import mapping
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import rows
+from medloupe.report.charts import rows
+from medloupe.report.charts.svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
 from medloupe.report.formats import bounds, known, share, value
 from medloupe.report.learned import entries
-from medloupe.report.svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
 from medloupe.report.words import mapping
 
 _NAMES = {

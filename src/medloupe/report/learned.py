@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import histories, rows
+from medloupe.report.charts import histories, rows
 from medloupe.report.formats import count, decimal, known, plain, value
 from medloupe.report.words import mapping
 

@@ -66,7 +66,7 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     from medloupe.report import formats
     from medloupe.report.view import LEVELS
 
-    here = files("medloupe.report")
+    here = files("medloupe.report") / "templates"
 
     def source(name: str) -> str:
         return here.joinpath(name).read_text("utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import rows
+from medloupe.report.charts import rows
 from medloupe.report.formats import bounds, count, decimal, percent, value, with_interval
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import changes, charts, inputs, learned, rows, words
+from medloupe.report import changes, inputs, learned, words
+from medloupe.report.charts import axes, rows
 from medloupe.report.formats import bounds, count, decimal, known, share, value
 from medloupe.report.headline import Figure, figures, tiles
 from medloupe.report.subgroups import subgroups
@@ -156,10 +157,10 @@ def panels(
         panel |= {"n": entry.get("n"), "prevalence": mapping(pr_of.get(name)).get("prevalence")}
         if _has(roc_of, name, "fpr"):
             marks = _marks(entry)
-            panel["roc"] = charts.roc(f"roc-{i}", name, roc_of[name], entry.get("auc"), marks, small=not single)
+            panel["roc"] = axes.roc(f"roc-{i}", name, roc_of[name], entry.get("auc"), marks, small=not single)
         if _has(pr_of, name, "recall"):
             average = entry.get("average_precision")
-            panel["pr"] = charts.precision_recall(f"pr-{i}", name, pr_of[name], average, small=not single)
+            panel["pr"] = axes.precision_recall(f"pr-{i}", name, pr_of[name], average, small=not single)
         drawn.append(panel)
     if not drawn:
         return None
@@ -176,14 +177,14 @@ def _has(curves: Mapping[str, Any], name: str, axis: str) -> bool:
     return len(mapping(curves.get(name)).get(axis) or []) > 1
 
 
-def _marks(entry: Mapping[str, Any]) -> list[charts.Mark]:
+def _marks(entry: Mapping[str, Any]) -> list[axes.Mark]:
     """The two places on the curve that the model can work at."""
     marks = []
     point = mapping(entry.get("operating_point"))
     for where, name in ((point, "set to miss few"), (entry, "label announced")):
         sens, spec = value(where.get("sensitivity")), value(where.get("specificity"))
         if sens is not None and spec is not None:
-            marks.append(charts.Mark(spec, sens, f"{name}: {share(sens)} found"))
+            marks.append(axes.Mark(spec, sens, f"{name}: {share(sens)} found"))
     return marks
 
 
@@ -201,7 +202,7 @@ def ranking(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]], ove
 
 def calibration(bins: Any, ece: Any) -> dict[str, Any] | None:
     bins = [b for b in bins or [] if known(b.get("predicted")) and known(b.get("observed"))]
-    return {"chart": charts.calibration("calibration-chart", bins, ece), "bins": bins} if bins else None
+    return {"chart": axes.calibration("calibration-chart", bins, ece), "bins": bins} if bins else None
 
 
 def confusion(table: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -267,7 +268,7 @@ def learning(points: Any, what: str) -> dict[str, Any] | None:
     points = [p for p in points or [] if value(p.get("auc")) is not None and known(p.get("n")) and p["n"] > 0]
     if len(points) < 2:
         return None
-    return {"chart": charts.learning("learning-chart", points), "sentence": words.more_images(points, what)}
+    return {"chart": axes.learning("learning-chart", points), "sentence": words.more_images(points, what)}
 
 
 def label_counts(card: Mapping[str, Any]) -> str | None:

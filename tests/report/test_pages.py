@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 import pytest
 
 from browsing import dumped, needs_chromium
-from medloupe.report import charts, formats, histories, rows, words
+from medloupe.report import formats, words
+from medloupe.report.charts import axes, histories, rows
 from medloupe.report.pages import render
 from parsing import parsed, visible
 from report_example import EXAMPLES, HOSTILE, binary, metric
@@ -348,15 +349,15 @@ def test_what_more_images_would_bring(last: float, said: str) -> None:
 def test_long_curves_are_thinned() -> None:
     n = 20_000
     curve = {"fpr": [i / n for i in range(n)], "tpr": [(i / n) ** 0.5 for i in range(n)]}
-    assert len(charts.roc("k", "x", curve, metric(0.7))) < 20_000
+    assert len(axes.roc("k", "x", curve, metric(0.7))) < 20_000
 
 
 def test_degenerate_charts_are_drawn() -> None:
     one = [{"n": 5, "predicted": 1.0, "observed": 0.0, "low": None, "high": None}]
     flat = [{"n": 10, "auc": metric(1.0, None)}, {"n": 10, "auc": metric(1.0, None)}]
     for drawn in (
-        charts.calibration("a", one, None),
-        charts.learning("b", flat),
+        axes.calibration("a", one, None),
+        axes.learning("b", flat),
         rows.confusion("c", ["a", "b"], [[0, 0], [0, 0]]),
         rows.counts("d", "n", [("a", 0)], 0),
         rows.bars("e", "n", [rows.Row("漢字" * 30, metric(None))]),

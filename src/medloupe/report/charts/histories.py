@@ -9,9 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report.charts import WIDTH, log_ticks, outline
-from medloupe.report.formats import bounds, count, known, value, with_interval
-from medloupe.report.svg import (
+from medloupe.report.charts.axes import WIDTH, log_ticks, outline
+from medloupe.report.charts.svg import (
     SMALL,
     Frame,
     decimal_tick,
@@ -24,6 +23,7 @@ from medloupe.report.svg import (
     text_width,
     title,
 )
+from medloupe.report.formats import bounds, count, known, value, with_interval
 
 SERIES = ("first", "second", "third", "fourth")
 _APART = 14.0  # between the names at the ends of lines

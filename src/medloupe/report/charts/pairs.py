@@ -9,9 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from medloupe.report.charts import WIDTH, along_diagonal, square, square_axes
-from medloupe.report.formats import bounds, known, plural, share, signed, signed_interval, value
-from medloupe.report.svg import (
+from medloupe.report.charts.axes import WIDTH, along_diagonal, square, square_axes
+from medloupe.report.charts.svg import (
     SMALL,
     TEXT,
     Frame,
@@ -24,6 +23,7 @@ from medloupe.report.svg import (
     text_width,
     title,
 )
+from medloupe.report.formats import bounds, known, plural, share, signed, signed_interval, value
 
 KINDS = ("first", "second")
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from medloupe.report.formats import bounds, count, decimal, plural, share, value, with_interval
-from medloupe.report.svg import (
+from medloupe.report.charts.svg import (
     SMALL,
     TEXT,
     Frame,
@@ -23,6 +22,7 @@ from medloupe.report.svg import (
     text_width,
     title,
 )
+from medloupe.report.formats import bounds, count, decimal, plural, share, value, with_interval
 
 WIDTH = 340.0
 

@@ -6,8 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from medloupe.report.charts.svg import (
+    SMALL,
+    Frame,
+    decimal_tick,
+    drawing,
+    nice_step,
+    nice_ticks,
+    tag,
+    text,
+    text_width,
+    title,
+)
 from medloupe.report.formats import bounds, count, decimal, known, plural, share, value, with_interval
-from medloupe.report.svg import SMALL, Frame, decimal_tick, drawing, nice_step, nice_ticks, tag, text, text_width, title
 
 WIDTH = 340.0  # about the width of a phone's column, so that type keeps its size there
 PANEL = 170.0  # a small multiple: two to a phone's row, four to a desk's
