@@ -27,9 +27,9 @@ import numpy as np
 from medloupe.database import writing
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import StoreError
-from medloupe.linearhead import Head
 from medloupe.metrics.evidence import FILE, Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 from medloupe.store import Store
 from medloupe.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
 

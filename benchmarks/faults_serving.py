@@ -33,7 +33,7 @@ import drills
 import generated
 from drills import NAME, percentile
 from live import running, start
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 
 COUNTS = {"swaps": 500, "sigterm": 20, "sigkill": 100, "overload": 10}

@@ -26,8 +26,8 @@ from PIL import Image
 import medloupe
 from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
-from medloupe.novelty import Novelty
-from medloupe.router import Router
+from medloupe.model.novelty import Novelty
+from medloupe.model.router import Router
 from medloupe.starter import shipped
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))

@@ -36,8 +36,8 @@ from faults_serving import trained
 from live import Live, running
 from medloupe.export import build
 from medloupe.graphs.optimised import optimised
-from medloupe.linearhead import Head
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 from medloupe.modelfile import load
 from medloupe.store import Store
 

@@ -32,7 +32,7 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.resolve import find_model
 from medloupe.starter import shipped
 from medloupe.training import train

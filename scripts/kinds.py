@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
 from medloupe.audit import audit
-from medloupe.contrast import Contrast
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
@@ -28,7 +27,8 @@ from medloupe.graphs.session import run, session
 from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CHANGES, workable
 from medloupe.imaging.decode import FITTING, decode, load
-from medloupe.novelty import Novelty, sketch
+from medloupe.model.contrast import Contrast
+from medloupe.model.novelty import Novelty, sketch
 from medloupe.utils.files import write_atomically
 
 KINDS: Mapping[str, str] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from medloupe.embed.samples import generated_images
 from medloupe.export import write_onnx
 from medloupe.graphs.session import run, session
-from medloupe.model import CARD_FORMAT
+from medloupe.model.bundle import CARD_FORMAT
 from medloupe.modelfile import load
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"

@@ -25,7 +25,7 @@ from medloupe.errors import DataError, StoreError
 from medloupe.exporting import export
 from medloupe.localfit import reaching
 from medloupe.metrics.evidence import FILE, Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.standins import panel
 from medloupe.store import Store
 from medloupe.validation import validate

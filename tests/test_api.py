@@ -14,7 +14,7 @@ from PIL import Image
 
 import generated
 from live import Live
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.predict import Predictor
 from medloupe.store import Store
 from trained import Trained

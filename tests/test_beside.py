@@ -17,8 +17,8 @@ from PIL import Image
 import generated
 import several
 from live import Live, running
-from medloupe.linearhead import probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
 from medloupe.predict import Predictor
 from medloupe.serving.beside import NOTHING, beside, encoded, widths
 from medloupe.serving.checkup import CheckUp

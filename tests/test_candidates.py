@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from medloupe.candidates import Candidate, choose, error, one_after_another, to_try, without_one
-from medloupe.linearhead import probabilities
 from medloupe.metrics.calibration import row_losses
+from medloupe.model.head import probabilities
 
 NONE = Candidate(inputs=(), clinical=0, notes=0)
 WEAK = Candidate(inputs=(0,), clinical=0.03, notes=0)

@@ -10,7 +10,7 @@ import pytest
 
 import tiny
 from medloupe.errors import ModelFileError, UnknownError
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.serving import catalog as module
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.checkup import CheckUp

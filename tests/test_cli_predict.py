@@ -12,7 +12,7 @@ import generated
 import several
 from generated import run
 from medloupe.export import write_onnx
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 
 Capture = pytest.CaptureFixture[str]

@@ -32,8 +32,8 @@ from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.fidelity import Figures
 from medloupe.graphs.session import run, session
 from medloupe.head import Choice
-from medloupe.model import Model
-from medloupe.novelty import Novelty
+from medloupe.model.bundle import Model
+from medloupe.model.novelty import Novelty
 from medloupe.serving.precisions import key_of
 from medloupe.store import Store
 from medloupe.tuned import untouched

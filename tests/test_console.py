@@ -13,7 +13,7 @@ import pytest
 import tiny
 from medloupe import console
 from medloupe.errors import NotAnImageError
-from medloupe.prediction import Prediction, Refusal
+from medloupe.model.prediction import Prediction, Refusal
 
 
 class Terminal(io.StringIO):

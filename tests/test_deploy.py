@@ -31,7 +31,7 @@ import postgres
 import tiny
 from generated import Ran
 from medloupe.cli import app as command_line
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.person import Person
 from medloupe.serving.app import create_app
 from medloupe.serving.journal import Journal

@@ -13,7 +13,7 @@ from ecgsets import Learned
 from medloupe.data.scan import scan
 from medloupe.ecgexamples import drawing
 from medloupe.embed.features import Features, embed
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 
 
 def features_of(learned: Learned) -> Features:

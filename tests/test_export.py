@@ -23,8 +23,8 @@ from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.graphs.session import run, session
 from medloupe.layout import OUTPUTS
-from medloupe.linearhead import Head, probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head, probabilities
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)

@@ -11,8 +11,8 @@ import pytest
 from medloupe.encoded import Encoded
 from medloupe.fusion import added_to, extras_of, fuse, logits_of
 from medloupe.head import Fitted, macro_auc
-from medloupe.linearhead import probabilities
 from medloupe.metrics.calibration import row_losses
+from medloupe.model.head import probabilities
 from weighed import Patients, patients
 
 

@@ -14,7 +14,7 @@ import several
 from medloupe import given
 from medloupe.data.records import Record
 from medloupe.errors import ClinicalError, DataError, MedloupeError
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 
 @pytest.fixture

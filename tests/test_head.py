@@ -22,7 +22,7 @@ from medloupe.head import (
     rankable,
     refit,
 )
-from medloupe.linearhead import probabilities
+from medloupe.model.head import probabilities
 from medloupe.temperature import calibrated, fit_temperature
 from synthetic import one_hot
 

@@ -18,7 +18,7 @@ from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.fusion_inputs import Inputs
 from medloupe.jointly import Jointly
 from medloupe.judging import Verdict, judge
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 from medloupe.options import Options
 
 

@@ -17,8 +17,8 @@ from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
 from medloupe.errors import StoreError
 from medloupe.inputs.extras import Extras
-from medloupe.linearhead import Head
 from medloupe.metrics.evidence import Evidence
+from medloupe.model.head import Head
 from medloupe.options import Options
 from medloupe.outcomes import Outcome, outcome_path, read_outcome, write_outcome
 

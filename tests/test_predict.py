@@ -29,13 +29,13 @@ from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImage
 from medloupe.export import write_onnx
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
-from medloupe.linearhead import Head, probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head, probabilities
+from medloupe.model.novelty import Novelty
+from medloupe.model.prediction import Influence, Prediction
+from medloupe.model.rules import Rules
 from medloupe.modelfile import load
-from medloupe.novelty import Novelty
 from medloupe.predict import AutoPredictor, Predictor, expand
-from medloupe.prediction import Influence, Prediction
-from medloupe.rules import Rules
 from medloupe.store import Store
 from othertails import tuned
 from trained import Trained

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import tables
+from medloupe.model.head import Head, probabilities
 from medloupe.recalibrate import KINDS, Calibration, choose, crossfitted, fit, losses
 from synthetic import one_hot
 

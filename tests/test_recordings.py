@@ -9,7 +9,6 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe import heatmaps
 from medloupe.ecg.beats import RHYTHM, r_peaks
 from medloupe.ecg.reading import again, regularity, words
 from medloupe.ecg.signal import Signal
@@ -17,10 +16,11 @@ from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE
 from medloupe.embed.windows import beats, twelve
 from medloupe.errors import ClinicalError, SignalError
-from medloupe.linearhead import probabilities
-from medloupe.model import Model
+from medloupe.model import heatmaps
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
+from medloupe.model.rules import Rules
 from medloupe.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
-from medloupe.rules import Rules
 
 BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 

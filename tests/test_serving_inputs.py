@@ -16,8 +16,8 @@ import tiny
 from live import Live
 from medloupe.imaging.decode import load
 from medloupe.inputs.clinical import Column
-from medloupe.linearhead import probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
 from medloupe.predict import Predictor
 from medloupe.serving import inputs
 from medloupe.serving.checkup import CheckUp

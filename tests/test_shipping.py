@@ -21,7 +21,7 @@ from medloupe import shipping
 from medloupe.embed import tail as tails
 from medloupe.errors import StoreError
 from medloupe.export import write_onnx
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.modelfile import load
 from medloupe.resolve import find_model
 from trained import Trained

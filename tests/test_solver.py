@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from medloupe.linearhead import probabilities
+from medloupe.model.head import probabilities
 from medloupe.solver import Problem, Solution, solve
 from synthetic import one_hot
 

@@ -23,7 +23,7 @@ from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.embed.tail import Tail
 from medloupe.graphs.session import session
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 from medloupe.report.pages import render
 from medloupe.stages import TILES, of_report, stage_outputs, stages
 

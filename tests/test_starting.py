@@ -18,7 +18,7 @@ from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.errors import PromotionRefusedError
 from medloupe.metrics.evidence import Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.predict import Predictor
 from medloupe.store import Store
 from medloupe.validation import validate

@@ -24,7 +24,7 @@ import several
 from medloupe.database import REVISION
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.names import check_name, parse_reference
 from medloupe.store import Store
 from storing import BACKBONE, assert_nothing_else, assert_whole, files, made, run, start, write_files

@@ -12,7 +12,7 @@ import pytest
 import drills
 from drills import NAME, Oracle
 from live import running
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 from trained import Trained
 

@@ -19,7 +19,7 @@ import tunable
 from generated import run
 from medloupe import tuned as module
 from medloupe.finetune import parts_at
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.modelfile import load
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.recipe import Recipe

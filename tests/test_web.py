@@ -17,8 +17,8 @@ import pytest
 from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
-from medloupe.prediction import Prediction, Refusal
-from medloupe.rules import Rules
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.rules import Rules
 from medloupe.serving import readings, views
 from medloupe.serving.asking import Answer
 from medloupe.serving.checkup import CheckUp, Point

@@ -6,9 +6,9 @@ from .ecg.files import read_ecg as read_ecg
 from .ecg.signal import Signal as Signal
 from .errors import MedloupeError as MedloupeError
 from .export import save as save
-from .model import Model as Model
+from .model.bundle import Model as Model
+from .model.prediction import Prediction as Prediction
 from .modelfile import load as load
-from .prediction import Prediction as Prediction
 from .predictors import predictor as predictor
 from .training import train as train
 from .validation import validate as validate

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
@@ -25,13 +24,14 @@ from medloupe.data.split import fold_count
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError, StoreError
 from medloupe.given import scaled
-from medloupe.linearhead import probabilities
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.metrics.evidence import Evidence
-from medloupe.model import Model
+from medloupe.model.alignment import aligned
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
 
 if TYPE_CHECKING:
     from medloupe.store import Store

@@ -10,7 +10,7 @@ from medloupe.localfit import Fitting
 from medloupe.metrics import calibration, tables, weighted
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Weighted
-from medloupe.rules import Rules
+from medloupe.model.rules import Rules
 
 _MOST = 40  # labels whose calibration is judged one by one
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medloupe.linearhead import probabilities
 from medloupe.metrics.calibration import row_losses
+from medloupe.model.head import probabilities
 from medloupe.solver import Problem, solve
 
 PENALTIES = (0.003, 0.03, 0.3, 3.0)  # C of scikit-learn

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from medloupe import contrast
 from medloupe.audit import Audit
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembered, thinned
@@ -21,8 +20,9 @@ from medloupe.imaging.decode import FITTING
 from medloupe.judging import Verdict
 from medloupe.metrics import tables
 from medloupe.metrics.subgroups import subgroups
-from medloupe.model import CARD_FORMAT
-from medloupe.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
+from medloupe.model import contrast
+from medloupe.model.bundle import CARD_FORMAT
+from medloupe.model.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
 from medloupe.version import __version__
 
 _PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence

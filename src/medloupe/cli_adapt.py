@@ -13,7 +13,7 @@ from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
     from medloupe.adapt import Adapted
-    from medloupe.model import Model
+    from medloupe.model.bundle import Model
 
 _CALLED = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
 _WIDE = 28  # characters of a label's name

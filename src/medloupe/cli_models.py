@@ -14,7 +14,7 @@ from medloupe.cli_options import Home, Json, ModelName
 from medloupe.errors import UnknownError
 
 if TYPE_CHECKING:
-    from medloupe.model import Model
+    from medloupe.model.bundle import Model
 
 models_app = typer.Typer(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True

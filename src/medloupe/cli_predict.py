@@ -12,7 +12,7 @@ from medloupe.cli_options import Home, Json
 from medloupe.errors import DataError, MedloupeError
 
 if TYPE_CHECKING:
-    from medloupe.model import Model
+    from medloupe.model.bundle import Model
 
 
 def predict(

@@ -27,10 +27,10 @@ from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.imaging.decode import load
-from medloupe.linearhead import Head
 from medloupe.metrics.tables import aimed_at, thresholds
-from medloupe.model import Model
-from medloupe.novelty import Novelty
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
 
 CALIBRATED_ON = 128  # training images, at most
 _SHIPPED_ON = 160  # pictures that the shipped 8-bit network was calibrated on (scripts/build_int8.py)

@@ -13,8 +13,8 @@ import typer
 
 from medloupe.data.records import Dataset
 from medloupe.errors import MedloupeError
-from medloupe.model import Model
-from medloupe.prediction import Prediction
+from medloupe.model.bundle import Model
+from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit

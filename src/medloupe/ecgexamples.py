@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medloupe import heatmaps
 from medloupe.ecg.paper import beat
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, fitted
 from medloupe.embed.network import Network
-from medloupe.linearhead import Head
+from medloupe.model import heatmaps
+from medloupe.model.head import Head
 
 
 def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Callable[[int, int], tuple[str, None]]:

@@ -15,13 +15,13 @@ from medloupe.embed.network import Network
 from medloupe.errors import SignalError
 from medloupe.given import named
 from medloupe.graphs.session import run, session
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.rules import Rules
 from medloupe.predict import Unanswered, in_turn, read_off
-from medloupe.prediction import Prediction, Refusal
 from medloupe.recordings import Looked, find, influences
-from medloupe.rules import Rules
 
 if TYPE_CHECKING:
-    from medloupe.model import Model
+    from medloupe.model.bundle import Model
 
 _BATCH = 256  # windows at once
 

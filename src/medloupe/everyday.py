@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from medloupe.router import Everyday
+from medloupe.model.router import Everyday
 
 
 @lru_cache(maxsize=2)

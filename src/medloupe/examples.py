@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medloupe import heatmaps
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.network import Network
 from medloupe.embed.tail import Tail
 from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
-from medloupe.linearhead import Head
 from medloupe.metrics.tables import Judged
+from medloupe.model import heatmaps
+from medloupe.model.head import Head
 
 WRONG, RIGHT = 9, 6
 Draw = Callable[[int, int], tuple[str, str | None]]  # of a row and a label: data URIs of picture and what lies over it

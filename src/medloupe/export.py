@@ -45,8 +45,8 @@ from medloupe.layout import (
     heatmap_gap,
     inputs_of,
 )
-from medloupe.linearhead import probabilities
-from medloupe.model import CARD_FORMAT, Model
+from medloupe.model.bundle import CARD_FORMAT, Model
+from medloupe.model.head import probabilities
 from medloupe.modelfile import check
 from medloupe.utils.files import sync_folder
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from medloupe.errors import DataError
 from medloupe.export import PARITY_SMALL, write_onnx
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

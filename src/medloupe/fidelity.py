@@ -15,8 +15,8 @@ import numpy as np
 from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
 from medloupe.head import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
-from medloupe.linearhead import Head
 from medloupe.metrics import tables
+from medloupe.model.head import Head
 from medloupe.temperature import calibrated, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.contrast import Contrast
+from medloupe.model.contrast import Contrast
 from medloupe.solver import Problem, solve
 
 SCALE = 0.1  # of a number of the sketch, about

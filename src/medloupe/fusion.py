@@ -20,8 +20,8 @@ from medloupe.encoded import Encoded
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.projection import TextEncoder
-from medloupe.linearhead import probabilities
 from medloupe.metrics.calibration import row_losses
+from medloupe.model.head import probabilities
 from medloupe.solver import Problem, Solution, solve
 
 DROPPED = 0.3  # how often a column is dropped from a copy

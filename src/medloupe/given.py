@@ -12,11 +12,11 @@ import numpy as np
 from medloupe.data.records import Record
 from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import DataError, MedloupeError, did_you_mean
-from medloupe.prediction import Influence
+from medloupe.model.prediction import Influence
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
-    from medloupe.model import Model
+    from medloupe.model.bundle import Model
 
 NOTES = "notes"
 """By which notes can be given whatever their column was called."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
-from medloupe.linearhead import Head, probabilities
 from medloupe.metrics.weighted import Ranking
+from medloupe.model.head import Head, probabilities
 from medloupe.solver import Problem, Solution, solve
 from medloupe.temperature import calibrated, fit_temperature
 

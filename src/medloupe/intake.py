@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medloupe.graphs.optimised import optimised
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.names import check_name
 from medloupe.store import Store
 

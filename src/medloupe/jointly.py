@@ -24,7 +24,7 @@ from medloupe.head import Choice, evened, folded, refit
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.judging import Verdict
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ import numpy as np
 from medloupe.data.split import Plan, folds
 from medloupe.embed.features import Features
 from medloupe.head import Choice, Fitted, fit, folded, refit
-from medloupe.linearhead import Head, probabilities
 from medloupe.metrics import tables
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals
+from medloupe.model.head import Head, probabilities
 from medloupe.solver import Solution
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve

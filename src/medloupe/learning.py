@@ -14,7 +14,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.metrics.evidence import Evidence
-from medloupe.novelty import Novelty
+from medloupe.model.novelty import Novelty
 from medloupe.options import Options
 from medloupe.outcomes import Outcome
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from medloupe.embed.features import Features
 from medloupe.given import stated_by
-from medloupe.linearhead import probabilities
 from medloupe.metrics.tables import Judged
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
+from medloupe.model.rules import Rules
 from medloupe.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
-from medloupe.rules import Rules
 
 FEWEST_A_SIDE = 5  # groups with and without a label, for a line of its own
 

@@ -39,8 +39,8 @@ from medloupe.layout import (
     heatmap_gap,
     inputs_of,
 )
-from medloupe.linearhead import Head, probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head, probabilities
 
 if TYPE_CHECKING:
     from onnx import ModelProto

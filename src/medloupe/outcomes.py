@@ -18,9 +18,9 @@ from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.embed.tail import Tail
 from medloupe.inputs.extras import Extras
-from medloupe.linearhead import Head
 from medloupe.metrics.evidence import Evidence
-from medloupe.novelty import Novelty
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
 from medloupe.options import Options
 from medloupe.settings import home
 from medloupe.sourcecode import source_digest

@@ -14,8 +14,8 @@ import numpy as np
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
-from medloupe.linearhead import Head
-from medloupe.novelty import Novelty
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras

@@ -17,11 +17,11 @@ from medloupe.errors import ClinicalError, ImageError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail, session
 from medloupe.imaging.decode import load
-from medloupe.linearhead import probabilities
-from medloupe.model import Model
-from medloupe.prediction import Influence, Prediction, Refusal
-from medloupe.router import NOBODY, Router, reason
-from medloupe.rules import Rules
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
+from medloupe.model.prediction import Influence, Prediction, Refusal
+from medloupe.model.router import NOBODY, Router, reason
+from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tu
     logits = model.head.logits(embedding)
     if maps is None:
         return logits, None
-    from medloupe.heatmaps import contributions
+    from medloupe.model.heatmaps import contributions
 
     return logits, contributions(model.head, maps)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
 from medloupe.imaging import headers
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.prediction import Prediction
 from medloupe.predict import AutoPredictor, Predictor, Unanswered, in_turn
-from medloupe.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.ecgpredict import EcgPredictor

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medloupe.data.split import fold_count, folds
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")
 FOLDS = 5

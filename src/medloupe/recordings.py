@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe import heatmaps
 from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
 from medloupe.ecg.quality import usable
 from medloupe.ecg.reading import Beat, Reading, regularity
 from medloupe.ecg.signal import Signal, arranged
 from medloupe.embed.windows import beats, twelve
 from medloupe.given import considered
-from medloupe.linearhead import probabilities
+from medloupe.model import heatmaps
+from medloupe.model.head import probabilities
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
     from medloupe.inputs.extras import Extras
-    from medloupe.novelty import Novelty
-    from medloupe.prediction import Influence
-    from medloupe.rules import Rules
+    from medloupe.model.novelty import Novelty
+    from medloupe.model.prediction import Influence
+    from medloupe.model.rules import Rules
 
 FEWEST, LEAST_SHARE = 2, 0.01
 """Beats, and share of all, from which a class other than the commonest is announced for a recording."""

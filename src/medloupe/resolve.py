@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 if TYPE_CHECKING:
     from medloupe.predict import LooksLike
@@ -65,7 +65,7 @@ def choosable() -> list[Model]:
 def elsewhere(backbone_sha256: str) -> LooksLike:
     """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
     from medloupe.everyday import everyday
-    from medloupe.router import Router
+    from medloupe.model.router import Router
 
     @cache
     def router() -> Router:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from medloupe import heatmaps
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.examples import content_box
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
-from medloupe.linearhead import Head
+from medloupe.model import heatmaps
+from medloupe.model.head import Head
 
 if TYPE_CHECKING:
     from medloupe.embed.tail import Tail

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medloupe import duplicates
-from medloupe.alignment import aligned
 from medloupe.data.digests import among, recalled, seen
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, scan
@@ -21,11 +20,12 @@ from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thi
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.head import FOLDS, Choice, Fitter, folded
-from medloupe.linearhead import Head
 from medloupe.metrics import tables
-from medloupe.model import Model
-from medloupe.novelty import Novelty
-from medloupe.rules import Rules
+from medloupe.model.alignment import aligned
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
+from medloupe.model.rules import Rules
 from medloupe.solver import Solution
 from medloupe.temperature import calibrated, fit_temperature
 

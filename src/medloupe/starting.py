@@ -7,7 +7,7 @@ from typing import Any
 
 from medloupe.data.digests import recalled, remembered, seen
 from medloupe.metrics.evidence import Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 
 def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.names import Version, check_name, is_name
 from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.promoting import Promoting

@@ -24,9 +24,9 @@ from medloupe.embed.network import Network
 from medloupe.head import rankable
 from medloupe.imaging import decode as pictures
 from medloupe.imaging.corruptions import CHANGES, Change, workable
-from medloupe.linearhead import probabilities
 from medloupe.metrics.weighted import Metric
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.standins import Judge, Panel, panel
 from medloupe.utils.batches import in_batches

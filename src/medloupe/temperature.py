@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.linearhead import probabilities
+from medloupe.model.head import probabilities
 
 
 def calibrated(logits: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str) -> np.ndarray:

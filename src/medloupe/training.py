@@ -21,7 +21,7 @@ from medloupe.errors import BackboneError, FinetuneError
 from medloupe.learning import check_trainable, learn
 from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.metrics.evidence import Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.options import Options
 from medloupe.outcomes import outcome_path, read_outcome, write_outcome
 from medloupe.settings import home

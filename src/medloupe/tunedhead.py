@@ -12,9 +12,9 @@ import numpy as np
 
 from medloupe.head import PENALTIES, Choice, Fitted, Fitter, best_of, folded, macro_auc, rankable, scores_of, search
 from medloupe.judging import Candidate, TunedFit
-from medloupe.linearhead import probabilities
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
+from medloupe.model.head import probabilities
 from medloupe.solver import Solution
 from medloupe.temperature import fit_temperature
 from medloupe.tuning import Tuned

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.alignment import aligned
 from medloupe.audit import audit
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembers_part, seen
@@ -16,13 +15,14 @@ from medloupe.data.scan import scan
 from medloupe.embed.features import Features, Progress, embed
 from medloupe.errors import DataError
 from medloupe.given import Stated, stated_by
-from medloupe.linearhead import probabilities
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
 from medloupe.metrics.tables import Judged
-from medloupe.model import Model
-from medloupe.rules import Rules
+from medloupe.model.alignment import aligned
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
+from medloupe.model.rules import Rules
 from medloupe.version import __version__
 
 

@@ -26,7 +26,7 @@ from medloupe.errors import NotesError
 from medloupe.inputs.encoder import from_json
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.sentences import Sentences
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 
 Capture = pytest.CaptureFixture[str]

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as theirs
 
-from medloupe.linearhead import probabilities
 from medloupe.metrics import calibration, weighted
+from medloupe.model.head import probabilities
 from synthetic import one_hot
 
 

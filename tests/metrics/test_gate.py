@@ -15,7 +15,7 @@ import medloupe
 from evident import LABELS, changed, evidence
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 from trained import Trained
 

@@ -24,9 +24,9 @@ from PIL import Image
 import generated
 from live import Live
 from medloupe.embed.backbone import Backbone
-from medloupe.linearhead import Head
 from medloupe.metrics.evidence import FILE
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 from medloupe.predict import Predictor
 from medloupe.store import Store
 

@@ -22,9 +22,9 @@ from medloupe.embed.windows import beats, twelve
 from medloupe.export import write_onnx
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
-from medloupe.linearhead import Head
-from medloupe.model import Model
-from medloupe.novelty import Novelty
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
 from medloupe.store import Store
 
 TWO = ("MLII", "V1")

@@ -14,7 +14,7 @@ import ecgmaker
 import medloupe
 from ecgmaker import SINUS, VENTRICULAR, Beat
 from medloupe.data.records import Dataset
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from readers_cases import twelve_arrays
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from medloupe.database import writing
 from medloupe.metrics.evidence import FILE, Evidence
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 from medloupe.tables import AuditRow, ModelRow
 from storing import write_files

@@ -287,7 +287,7 @@ def seen() -> dict[str, Any] | None:
     from medloupe.embed.registry import backbone
     from medloupe.examples import content_box
     from medloupe.imaging.decode import load
-    from medloupe.linearhead import Head
+    from medloupe.model.head import Head
     from medloupe.stages import stages
 
     rng = np.random.default_rng(4)

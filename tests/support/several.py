@@ -12,7 +12,7 @@ import tiny
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.notes import Notes
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 GIVEN = {"age": "63", "sex": "F", "place": "upper arm", "history": "fever and a dry cough since Monday"}
 PLACES = ["back", "face", "upper arm", "leg", "scalp"]

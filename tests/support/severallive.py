@@ -11,7 +11,7 @@ import pytest
 import several
 from live import Live, running
 from medloupe.export import write_onnx
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 from medloupe.store import Store
 from trained import Trained
 

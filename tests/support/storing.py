@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from medloupe.embed.backbone import Backbone, BackboneCard
-from medloupe.linearhead import Head
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 from medloupe.store import Store
 from places import TESTS
 

@@ -10,8 +10,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from medloupe.embed.backbone import Backbone, BackboneCard
-from medloupe.linearhead import Head
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 
 SIZE, D, PLACES = 32, 8, 4
 LABELS = ["normal", "лёгкая пневмония", "結核", "क्षय रोग"]

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.registry import SIGNAL_KEY, backbone
-from medloupe.linearhead import Head
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head
 
 LEADS, SAMPLES, RATE, BEFORE = ("MLII", "V1"), 64, 128.0, 0.2
 D, PLACES = 6, 16

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.prediction import Prediction
+from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.imaging.sandbox.pool import Preview

@@ -19,10 +19,10 @@ from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail
-from medloupe.heatmaps import evidence, overlay
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
-from medloupe.prediction import Prediction, Refusal
-from medloupe.router import NOBODY, Router, reason
+from medloupe.model.heatmaps import evidence, overlay
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.router import NOBODY, Router, reason
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer as Answer
 from medloupe.serving.beside import NOTHING, Beside, beside

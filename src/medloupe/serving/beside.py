@@ -10,7 +10,7 @@ import numpy as np
 
 from medloupe.ecg.beats import RHYTHM
 from medloupe.given import considered, sorted_out
-from medloupe.prediction import Influence
+from medloupe.model.prediction import Influence
 
 if TYPE_CHECKING:
     from medloupe.serving.checkup import CheckUp

@@ -12,10 +12,10 @@ import numpy as np
 
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
-from medloupe.linearhead import probabilities
-from medloupe.model import Model
-from medloupe.novelty import Novelty
-from medloupe.rules import Rules
+from medloupe.model.bundle import Model
+from medloupe.model.head import probabilities
+from medloupe.model.novelty import Novelty
+from medloupe.model.rules import Rules
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard

@@ -18,7 +18,7 @@ import numpy as np
 from medloupe.ecg.parts import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
 from medloupe.imaging import headers
-from medloupe.prediction import Prediction, Refusal
+from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving import ecgkept
 from medloupe.serving.answer import Answer
 from medloupe.serving.beside import Beside, beside

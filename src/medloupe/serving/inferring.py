@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.imaging.decode import fit
-from medloupe.prediction import Prediction
+from medloupe.model.prediction import Prediction
 from medloupe.serving import ecg
 from medloupe.serving.answer import Answer
 from medloupe.serving.beside import Beside, beside, encoded

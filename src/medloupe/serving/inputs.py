@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.linearhead import probabilities
-from medloupe.prediction import Influence
+from medloupe.model.head import probabilities
+from medloupe.model.prediction import Influence
 from medloupe.serving.beside import PREFIX, asked_for
 from medloupe.serving.language import Language
 

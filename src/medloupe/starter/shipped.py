@@ -15,8 +15,8 @@ import numpy as np
 
 from medloupe.embed.registry import backbone
 from medloupe.errors import MedloupeError, StoreError, did_you_mean
-from medloupe.linearhead import Head
-from medloupe.model import CARD_FORMAT, Model
+from medloupe.model.bundle import CARD_FORMAT, Model
+from medloupe.model.head import Head
 from medloupe.settings import setting
 from medloupe.version import __version__
 

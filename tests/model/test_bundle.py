@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 import medloupe
 import tiny
-from medloupe.linearhead import Head, probabilities
-from medloupe.model import Model
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head, probabilities
 
 finite = st.floats(-80, 80, width=32)
 logits = st.integers(2, 6).flatmap(lambda k: arrays(np.float32, (3, k), elements=finite))

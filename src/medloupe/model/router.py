@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty, sketch
 
 CLEAR = 0.5  # probability from which an everyday object is named
 CLEAR_TOGETHER = 0.6  # of two taken together, where neither alone is clear

@@ -11,15 +11,15 @@ import numpy as np
 
 import medloupe  # its face finds what answers and what writes by name, when asked: nothing below imports upwards
 from medloupe.errors import NotAnImageError
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 
 if TYPE_CHECKING:
     from medloupe.ecg.signal import Signal
     from medloupe.embed.backbone import Backbone
     from medloupe.embed.tail import Tail
     from medloupe.inputs.extras import Extras
-    from medloupe.novelty import Novelty
-    from medloupe.prediction import Prediction
+    from medloupe.model.novelty import Novelty
+    from medloupe.model.prediction import Prediction
 
 CARD_FORMAT = 1
 

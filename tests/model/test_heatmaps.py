@@ -12,8 +12,8 @@ from PIL import Image
 
 from medloupe.embed.registry import backbone
 from medloupe.graphs.session import session
-from medloupe.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
+from medloupe.model.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
 from synthetic import radiograph
 
 

@@ -11,7 +11,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from medloupe.linearhead import Head
+from medloupe.model.head import Head
 
 _COLOUR = (214, 59, 29)  # vermilion: stands out on grey, blue-free for the colour-blind
 _MOST = 170  # opacity of the strongest place, of 255

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from embedded import LEVELS, embeddings
-from medloupe.contrast import MOST, Contrast
 from medloupe.fitcontrast import fit_contrast
-from medloupe.novelty import Novelty, sketch
+from medloupe.model.contrast import MOST, Contrast
+from medloupe.model.novelty import Novelty, sketch
 
 
 def changed(x: np.ndarray, seed: int) -> np.ndarray:

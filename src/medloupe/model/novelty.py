@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.contrast import Contrast
-from medloupe.gaussian import Gaussian
+from medloupe.model.contrast import Contrast
+from medloupe.model.gaussian import Gaussian
 from medloupe.utils.arraytext import as_text, decoded
 
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read

@@ -18,10 +18,10 @@ from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
 from medloupe.everyday import everyday
 from medloupe.fitcontrast import fit_contrast
-from medloupe.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
-from medloupe.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.starter import shipped
 from medloupe.store import Store
 from trained import Trained

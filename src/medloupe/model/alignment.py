@@ -6,7 +6,7 @@ import numpy as np
 
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError, did_you_mean
-from medloupe.model import Model
+from medloupe.model.bundle import Model
 
 
 def aligned(model: Model, data: Dataset) -> np.ndarray:

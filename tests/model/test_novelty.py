@@ -23,8 +23,8 @@ from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.export import build, write_onnx
 from medloupe.filecard import MAX_NOVELTY, NOVELTY_KEY
+from medloupe.model.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
 from medloupe.modelfile import load
-from medloupe.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
 from medloupe.parts import head_bytes, read_head
 from medloupe.predict import Predictor
 from medloupe.store import Store

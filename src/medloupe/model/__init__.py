@@ -1,0 +1,1 @@
+"""What a trained model is: head, card, refusal, heat map. Nothing here trains."""
