@@ -34,11 +34,11 @@ import drills
 from drills import NAME
 from faults_serving import trained
 from live import Live, running
-from medloupe.export import build
 from medloupe.graphs.optimised import optimised
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
+from medloupe.modelfile.writer import build
 from medloupe.store import Store
 
 MIB = 2**20

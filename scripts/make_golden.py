@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 from medloupe.embed.samples import generated_images
-from medloupe.export import write_onnx
 from medloupe.graphs.session import run, session
 from medloupe.model.bundle import CARD_FORMAT
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
+from medloupe.modelfile.writer import write_onnx
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS / "support"))

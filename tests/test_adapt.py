@@ -396,7 +396,7 @@ def test_a_file_with_a_network_of_its_own(own: Trained, model: Model, tmp_path: 
     import onnx
     from onnx import numpy_helper
 
-    from medloupe.modelfile import load
+    from medloupe.modelfile.reader import load
 
     graph = onnx.load(own.onnx)
     for tensor in graph.graph.initializer:  # another network: one number of one weight differs

@@ -15,7 +15,7 @@ import medloupe
 from generated import table, tissue
 from medloupe.data.digests import seen
 from medloupe.data.labels import positive
-from medloupe.filecard import read_card
+from medloupe.modelfile.card import read_card
 from places import ROOT
 from trained import Trained
 

@@ -11,8 +11,8 @@ import pytest
 import generated
 import several
 from generated import run
-from medloupe.export import write_onnx
 from medloupe.model.bundle import Model
+from medloupe.modelfile.writer import write_onnx
 from medloupe.store import Store
 
 Capture = pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ import several
 import tinyecg
 from generated import run as cli
 from live import running
-from medloupe import compress, export, fidelity
+from medloupe import compress, fidelity
 from medloupe.data import whereabouts
 from medloupe.data.scan import scan
 from medloupe.data.split import Plan
@@ -34,6 +34,7 @@ from medloupe.graphs.session import run, session
 from medloupe.head import Choice
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
+from medloupe.modelfile import writer
 from medloupe.serving.precisions import key_of
 from medloupe.store import Store
 from medloupe.tuned import untouched
@@ -113,7 +114,7 @@ def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
     assert made.model.card["per_label"] == model.card["per_label"]
     assert "what it reads beside it" in made.model.card["precision"]["judged"]["words"]
     out = own.home / "small.onnx"
-    assert export.write_onnx(made.file, out, tolerance=export.PARITY_SMALL) <= 0.01
+    assert writer.write_onnx(made.file, out, tolerance=writer.PARITY_SMALL) <= 0.01
     assert out.stat().st_size == made.model.card["precision"]["int8"]["bytes"]
     pixels = generated.tissue(3, True)
     full, small = (m.predict(pixels, several.GIVEN) for m in (model, medloupe.load(out)))
@@ -206,7 +207,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     said = {"finetuning": {"winner": "tail"}, "calibration": {"temperature": 3.0}, "tail": tail.as_json()}
 
     def write_files(folder: Path, made: Model) -> None:
-        export.write_onnx(made, folder / "model.onnx")
+        writer.write_onnx(made, folder / "model.onnx")
 
     below = untouched(model.backbone)
     shared = embed(whereabouts.scanned(medloupe.read(own.data), model.card, "spots"), model.backbone)
@@ -224,7 +225,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     ratio = np.linalg.norm(plain.model.head.weight) / np.linalg.norm(made.model.head.weight)
     measured = plain.model.card["calibration"]["temperature"]
     assert ratio == pytest.approx(3 / measured, rel=0.3)
-    assert export.write_onnx(made.file, tmp_path / "m.onnx", tolerance=export.PARITY_SMALL) <= 0.01
+    assert writer.write_onnx(made.file, tmp_path / "m.onnx", tolerance=writer.PARITY_SMALL) <= 0.01
     assert (tmp_path / "m.onnx").stat().st_size <= 4_500_000
     store.attach(made.model, "int8")
     kept = store.variants("spots", tuned.version)["int8"]

@@ -18,8 +18,8 @@ import generated
 from medloupe.cli import app
 from medloupe.ecgpredict import EcgPredictor
 from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreError
-from medloupe.export import write_onnx
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
+from medloupe.modelfile.writer import write_onnx
 from medloupe.predict import Predictor
 from medloupe.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor
 

@@ -113,7 +113,7 @@ FORBIDDEN = (
     "medloupe.solver",
     "medloupe.temperature",
 )
-FORBIDDEN += ("medloupe.training", "medloupe.judging", "medloupe.audit", "medloupe.report", "medloupe.export")
+FORBIDDEN += ("medloupe.training", "medloupe.judging", "medloupe.audit", "medloupe.report", "medloupe.modelfile.writer")
 
 
 @pytest.mark.parametrize(

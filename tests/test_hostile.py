@@ -18,7 +18,7 @@ import hostile
 import tiny
 from burden import burden, settled
 from live import Live, running
-from medloupe.export import write_onnx
+from medloupe.modelfile.writer import write_onnx
 from medloupe.serving.intake import MAX_BODY
 from mutations import mutations
 from trained import Trained

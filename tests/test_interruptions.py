@@ -15,7 +15,7 @@ import pytest
 import generated
 from medloupe.embed.features import open_cache
 from medloupe.embed.registry import backbone
-from medloupe.filecard import read_card
+from medloupe.modelfile.card import read_card
 from medloupe.store import Store
 from remains import leftovers
 

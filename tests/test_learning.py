@@ -15,7 +15,7 @@ import medloupe
 import weighed
 from ecgsets import Learned
 from medloupe.errors import BackboneError, ColumnError, DataError, FinetuneError
-from medloupe.filecard import read_card
+from medloupe.modelfile.card import read_card
 from medloupe.store import Store
 
 N = 60

@@ -26,7 +26,6 @@ from medloupe.embed import tail as tails
 from medloupe.embed.features import open_cache
 from medloupe.embed.network import Network
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
-from medloupe.export import write_onnx
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
 from medloupe.model.bundle import Model
@@ -34,7 +33,8 @@ from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Influence, Prediction
 from medloupe.model.rules import Rules
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
+from medloupe.modelfile.writer import write_onnx
 from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.store import Store
 from othertails import tuned

@@ -20,9 +20,9 @@ from ecgsets import Learned
 from medloupe import shipping
 from medloupe.embed import tail as tails
 from medloupe.errors import StoreError
-from medloupe.export import write_onnx
 from medloupe.model.bundle import Model
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
+from medloupe.modelfile.writer import write_onnx
 from medloupe.resolve import find_model
 from trained import Trained
 

@@ -26,7 +26,7 @@ from othertails import tuned
 
 
 def write_only_onnx(folder: Path, model: Model) -> None:
-    from medloupe.export import write_onnx
+    from medloupe.modelfile.writer import write_onnx
 
     write_onnx(model, folder / "model.onnx")
 

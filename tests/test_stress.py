@@ -21,13 +21,13 @@ from medloupe import resilience, standins
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
-from medloupe.export import write_onnx
 from medloupe.imaging.corruptions import CHANGES, Change
 from medloupe.imaging.decode import load
 from medloupe.metrics import weighted
 from medloupe.model.bundle import Model
 from medloupe.model.contrast import Contrast
 from medloupe.model.head import Head
+from medloupe.modelfile.writer import write_onnx
 from medloupe.report.pages import render, render_stress
 from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.serving import views

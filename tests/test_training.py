@@ -13,8 +13,8 @@ import pytest
 import generated
 import medloupe
 from medloupe.errors import DataError, StoreError
-from medloupe.filecard import read_card
 from medloupe.imaging import decode
+from medloupe.modelfile.card import read_card
 from medloupe.store import Store
 from medloupe.training import check_trainable, summary
 from trained import Trained

@@ -20,7 +20,7 @@ from generated import run
 from medloupe import tuned as module
 from medloupe.finetune import parts_at
 from medloupe.model.bundle import Model
-from medloupe.modelfile import load
+from medloupe.modelfile.reader import load
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.recipe import Recipe
 from medloupe.store import Store

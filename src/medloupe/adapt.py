@@ -157,8 +157,8 @@ class _Writer:
         self.made, self.evidence, self.page = made, evidence, ""
 
     def __call__(self, folder: Path, model: Model) -> None:
-        from medloupe.export import write_onnx
         from medloupe.imaging.decode import load
+        from medloupe.modelfile.writer import write_onnx
 
         size = model.backbone.card.input_size
         pixels = np.stack([load(image, size) for image in self.made.checks])
@@ -170,9 +170,9 @@ class _Writer:
 
 def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model:
     """A model that is one file answers with that file: it is written anew, with the new head in it, and kept so."""
-    from medloupe.export import write_onnx
     from medloupe.graphs.optimised import optimised
-    from medloupe.modelfile import load
+    from medloupe.modelfile.reader import load
+    from medloupe.modelfile.writer import write_onnx
 
     with TemporaryDirectory(prefix="medloupe-") as folder:
         file = Path(folder) / "model.onnx"

@@ -242,7 +242,7 @@ _ALONE = (
 
 def _size(model: Model) -> int:
     """Bytes of the file that export writes."""
-    from medloupe.export import build
+    from medloupe.modelfile.writer import build
 
     return len(build(model).SerializeToString(deterministic=True))
 

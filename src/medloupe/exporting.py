@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from medloupe.errors import DataError
-from medloupe.export import PARITY_SMALL, write_onnx
 from medloupe.model.bundle import Model
+from medloupe.modelfile.writer import PARITY_SMALL, write_onnx
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

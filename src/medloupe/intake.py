@@ -20,9 +20,9 @@ def add_file(file: Path, *, name: str | None = None, actor: str = "local", store
     and no predictions to compare it by. Raises ModelFileError when the file is damaged, foreign or unsafe, StoreError
     when the store cannot take it.
     """
-    from medloupe.export import write_onnx
-    from medloupe.filecard import read_bytes
-    from medloupe.modelfile import load
+    from medloupe.modelfile.card import read_bytes
+    from medloupe.modelfile.reader import load
+    from medloupe.modelfile.writer import write_onnx
 
     data = read_bytes(file)
     with TemporaryDirectory(prefix="medloupe-") as folder:

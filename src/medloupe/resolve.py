@@ -22,7 +22,7 @@ def find_model(reference: str) -> Model:
     Raises StoreError, ModelFileError or BackboneError.
     """
     if reference.endswith(".onnx") or Path(reference).is_file():
-        from medloupe.modelfile import load
+        from medloupe.modelfile.reader import load
 
         return load(Path(reference))
     if reference == AUTO:

@@ -28,7 +28,7 @@ from medloupe.embed.registry import BACKBONES, backbone
 from medloupe.embed.tail import Tail, graph_of, split_off
 from medloupe.errors import BackboneError, StoreError
 from medloupe.model.bundle import Model
-from medloupe.parts import head_bytes, read_head
+from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.settings import home
 from medloupe.utils.files import write_atomically
 

@@ -16,8 +16,8 @@ from typing import Any
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
+from medloupe.modelfile.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.names import Version, check_name, is_name
-from medloupe.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.promoting import Promoting
 from medloupe.settings import home as default_home
 from medloupe.utils.files import sync_folder, sync_up

@@ -149,7 +149,7 @@ class _Writer:
 
     def __call__(self, folder: Path, model: Model) -> None:
         from medloupe.embed.features import fitted
-        from medloupe.export import write_onnx
+        from medloupe.modelfile.writer import write_onnx
         from medloupe.report.pages import render
 
         step = max(1, len(self.records) // CHECKED)

@@ -16,7 +16,7 @@ from medloupe.data.digests import MOST, MOST_BEATS, recalled, remembered, rememb
 from medloupe.data.reading import read
 from medloupe.data.scan import scan
 from medloupe.errors import DataError
-from medloupe.filecard import read_card
+from medloupe.modelfile.card import read_card
 from trained import Trained
 
 digests = st.binary(min_size=32, max_size=32)

@@ -8,9 +8,9 @@ import pytest
 import several
 import tiny
 import tinyecg
-from medloupe import export
 from medloupe.errors import ModelFileError
 from medloupe.graphs.session import run, session
+from medloupe.modelfile import writer
 
 IMAGES = np.zeros((2, tiny.SIZE, tiny.SIZE, 3), np.uint8)
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_opened_is_named(source: bytes | Path | str, capfd: pytes
 
 def test_what_is_not_given_beside_the_picture_is_all_zeros(tmp_path: Path) -> None:
     model = several.model(tmp_path)
-    export.write_onnx(model, tmp_path / "m.onnx")
+    writer.write_onnx(model, tmp_path / "m.onnx")
     assert model.extras is not None
     opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
     clinical = np.ones((n, model.extras.clinical_width), np.float32)

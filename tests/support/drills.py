@@ -188,9 +188,9 @@ def add_versions(home: Path, scratch: Path) -> dict[int, Model]:
     network of its own. The gate lets them pass: they bring version 1's evidence."""
     from dataclasses import replace
 
-    from medloupe.export import write_onnx
     from medloupe.graphs.optimised import optimised
-    from medloupe.modelfile import load
+    from medloupe.modelfile.reader import load
+    from medloupe.modelfile.writer import write_onnx
 
     store = Store(home)
     first = store.get(NAME, 1)

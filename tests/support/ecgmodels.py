@@ -19,12 +19,12 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.network import Network
 from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.embed.windows import beats, twelve
-from medloupe.export import write_onnx
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
+from medloupe.modelfile.writer import write_onnx
 from medloupe.store import Store
 
 TWO = ("MLII", "V1")

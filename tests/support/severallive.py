@@ -10,8 +10,8 @@ import pytest
 
 import several
 from live import Live, running
-from medloupe.export import write_onnx
 from medloupe.model.bundle import Model
+from medloupe.modelfile.writer import write_onnx
 from medloupe.store import Store
 from trained import Trained
 

@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medloupe.cardcheck import card_fault
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.graphs.wire import BYTES, MAX_FIELDS, fields
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import Novelty, of_levels
+from medloupe.modelfile.schema import card_fault
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras

@@ -41,11 +41,12 @@ from badmodels import (
     weight,
     wrong_type,
 )
-from medloupe import export, filecard, modelfile
 from medloupe.embed.samples import generated, generated_images
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
+from medloupe.modelfile import card as filecard
+from medloupe.modelfile import reader, writer
 from places import GOLDEN
 
 GOLDEN_FILE = GOLDEN / "tiny-v1.onnx"
@@ -54,7 +55,7 @@ GOLDEN_FILE = GOLDEN / "tiny-v1.onnx"
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("valid")
-    export.write_onnx(tiny.model(folder), folder / "m.onnx")
+    writer.write_onnx(tiny.model(folder), folder / "m.onnx")
     return (folder / "m.onnx").read_bytes()
 
 
@@ -68,7 +69,7 @@ def written(path: Path, data: bytes) -> Path:
 
 def test_golden_file_still_answers_the_same() -> None:
     recorded = json.loads(GOLDEN_FILE.with_suffix(".json").read_text(encoding="utf-8"))
-    model = modelfile.load(GOLDEN_FILE)
+    model = reader.load(GOLDEN_FILE)
     (p,) = run(session(GOLDEN_FILE), ["probabilities"], generated_images(tiny.SIZE))
     assert list(model.labels) == recorded["labels"]
     np.testing.assert_allclose(p, recorded["probabilities"], atol=1e-5)
@@ -77,8 +78,8 @@ def test_golden_file_still_answers_the_same() -> None:
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
 def test_loading_gives_back_what_was_saved(tmp_path: Path, task: str) -> None:
     model = tiny.model(tmp_path, task)
-    export.write_onnx(model, tmp_path / "m.onnx")
-    loaded = modelfile.load(tmp_path / "m.onnx")
+    writer.write_onnx(model, tmp_path / "m.onnx")
+    loaded = reader.load(tmp_path / "m.onnx")
     np.testing.assert_array_equal(loaded.head.weight, model.head.weight)
     np.testing.assert_array_equal(loaded.head.bias, model.head.bias)
     assert (loaded.head.task, loaded.labels, loaded.version) == (task, tuple(tiny.LABELS), 3)
@@ -93,25 +94,25 @@ def test_loading_gives_back_what_was_saved(tmp_path: Path, task: str) -> None:
 def test_two_heads_on_one_backbone_share_its_hash(tmp_path: Path) -> None:
     model = tiny.model(tmp_path)
     other = replace(model, head=replace(model.head, weight=model.head.weight * 2))
-    hashes = {modelfile.load(m.save(tmp_path / "m.onnx").onnx or "").backbone.sha256 for m in (model, other)}
+    hashes = {reader.load(m.save(tmp_path / "m.onnx").onnx or "").backbone.sha256 for m in (model, other)}
     assert len(hashes) == 1
 
 
 def test_card_alone_needs_neither_onnx_nor_onnxruntime() -> None:
     script = f"""
         import sys
-        from medloupe.modelfile import read_card
+        from medloupe.modelfile.reader import read_card
         assert read_card({str(GOLDEN_FILE)!r})["name"] == "tiny"
         assert not {{"onnx", "onnxruntime"}} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
-    assert modelfile.read_card(GOLDEN_FILE) == modelfile.load(GOLDEN_FILE).card
+    assert reader.read_card(GOLDEN_FILE) == reader.load(GOLDEN_FILE).card
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_link_to_the_file_is_followed(tmp_path: Path, valid: bytes) -> None:
     (tmp_path / "link.onnx").symlink_to(written(tmp_path / "m.onnx", valid))
-    assert modelfile.load(tmp_path / "link.onnx").name == "tiny"
+    assert reader.load(tmp_path / "link.onnx").name == "tiny"
 
 
 # --------------------------------------------------------------- not a model file
@@ -120,7 +121,7 @@ def test_link_to_the_file_is_followed(tmp_path: Path, valid: bytes) -> None:
 def refused(path: Path, error: type[ModelFileError], said: str) -> None:
     """Both ways of reading refuse; load with exactly that class and a message that names the file and says why."""
     with pytest.raises(error) as caught:
-        modelfile.load(path)
+        reader.load(path)
     assert type(caught.value) is error
     assert said in str(caught.value)
     assert path.name in caught.value.message
@@ -182,7 +183,7 @@ def test_too_large_is_told_before_reading(tmp_path: Path) -> None:
 def test_broken_off_anywhere(tmp_path: Path, valid: bytes) -> None:
     for end in sorted({*range(1, len(valid), 37), *range(len(valid) - 40, len(valid))}):
         with pytest.raises(ModelFileError):
-            modelfile.load(written(tmp_path / "m.onnx", valid[:end]))
+            reader.load(written(tmp_path / "m.onnx", valid[:end]))
 
 
 # ----------------------------------------------------------------- hostile graphs
@@ -344,7 +345,7 @@ def one_image_only(graph: onnx.ModelProto) -> None:
 def test_broken_graphs_are_refused(tmp_path: Path, valid: bytes, change: Change, said: str) -> None:
     path = written(tmp_path / "m.onnx", changed(valid, change))
     with pytest.raises(ModelFileError) as caught:
-        modelfile.load(path)
+        reader.load(path)
     assert type(caught.value) is ModelFileError
     assert said in str(caught.value)
 
@@ -456,7 +457,7 @@ def test_any_other_classifier_is_told_what_is_missing(tmp_path: Path, valid: byt
     refused(path, NotOurModelError, "no medloupe.format and no medloupe.card")
     refused(path, NotOurModelError, "exported by medloupe")
     with pytest.raises(NotOurModelError):
-        modelfile.read_card(path)
+        reader.read_card(path)
 
 
 def test_two_cards_are_one_too_many(tmp_path: Path, valid: bytes) -> None:
@@ -472,7 +473,7 @@ def test_newer_format_asks_for_an_upgrade(tmp_path: Path, valid: bytes) -> None:
     refused(path, ModelFileError, "pip install -U medloupe")
     for version in ("", "one", "-1", "0", "9" * 5000):
         with pytest.raises(ModelFileError):
-            modelfile.load(written(tmp_path / "m.onnx", with_card(valid, lambda c: None, version)))
+            reader.load(written(tmp_path / "m.onnx", with_card(valid, lambda c: None, version)))
 
 
 def test_card_too_large(tmp_path: Path, valid: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -535,7 +536,7 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
 def richer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A file whose model reads three columns and notes."""
     folder = tmp_path_factory.mktemp("richer")
-    export.write_onnx(several.model(folder), folder / "m.onnx")
+    writer.write_onnx(several.model(folder), folder / "m.onnx")
     return (folder / "m.onnx").read_bytes()
 
 
@@ -544,7 +545,7 @@ def prop(graph: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:
 
 
 def test_extras_come_back_as_they_were_saved(tmp_path: Path, richer: bytes) -> None:
-    loaded = modelfile.load(written(tmp_path / "m.onnx", richer))
+    loaded = reader.load(written(tmp_path / "m.onnx", richer))
     expected = several.model(tmp_path)
     assert loaded.extras is not None and expected.extras is not None
     assert loaded.extras.names == ("age", "sex", "place", "history")
@@ -559,7 +560,7 @@ def test_extras_come_back_as_they_were_saved(tmp_path: Path, richer: bytes) -> N
 
 
 def test_what_reads_the_picture_alone_has_no_extras(tmp_path: Path, valid: bytes) -> None:
-    assert modelfile.load(written(tmp_path / "m.onnx", valid)).extras is None
+    assert reader.load(written(tmp_path / "m.onnx", valid)).extras is None
 
 
 def extras_changed(change: Callable[[dict[str, Any]], object]) -> Change:
@@ -620,7 +621,7 @@ def test_extras_that_do_not_fit_are_refused(
 ) -> None:
     data = changed(richer, change)
     with pytest.raises(error) as caught:
-        modelfile.load(written(tmp_path / "m.onnx", data))
+        reader.load(written(tmp_path / "m.onnx", data))
     assert type(caught.value) is error
     assert said in str(caught.value)
     assert caught.value.hint
@@ -631,8 +632,8 @@ def test_extras_that_do_not_fit_are_refused(
 
 def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
     model = tinyecg.model(tmp_path)
-    export.write_onnx(model, tmp_path / "m.onnx")
-    loaded = modelfile.load(tmp_path / "m.onnx")
+    writer.write_onnx(model, tmp_path / "m.onnx")
+    loaded = reader.load(tmp_path / "m.onnx")
     assert loaded.backbone.card == model.backbone.card
     assert loaded.backbone.card.leads == ("MLII", "V1")
     np.testing.assert_array_equal(loaded.head.weight, model.head.weight)
@@ -642,7 +643,7 @@ def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
 
 
 def test_a_long_recurrence_is_counted_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export.write_onnx(tinyecg.model(tmp_path), tmp_path / "m.onnx")
+    writer.write_onnx(tinyecg.model(tmp_path), tmp_path / "m.onnx")
     steps = tinyecg.PLACES * 3 * tinyecg.D * (4 + tinyecg.D)
     monkeypatch.setattr(check, "MAX_WORK", steps)
     refused(tmp_path / "m.onnx", UnsafeModelError, "multiplications for one image")

@@ -23,9 +23,10 @@ import numpy as np
 
 from medloupe.embed.samples import generated
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
-from medloupe.filecard import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
-from medloupe.filecard import read_card as read_card
-from medloupe.layout import (
+from medloupe.model.bundle import Model
+from medloupe.model.head import Head, probabilities
+from medloupe.modelfile.card import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
+from medloupe.modelfile.layout import (
     CLINICAL,
     HEAD_BIAS,
     HEAD_WEIGHT,
@@ -39,8 +40,6 @@ from medloupe.layout import (
     heatmap_gap,
     inputs_of,
 )
-from medloupe.model.bundle import Model
-from medloupe.model.head import Head, probabilities
 
 if TYPE_CHECKING:
     from onnx import ModelProto

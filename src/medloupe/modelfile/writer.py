@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.cardcheck import card_fault
 from medloupe.embed.samples import generated
 from medloupe.embed.tail import merged
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.filecard import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
-from medloupe.layout import (
+from medloupe.model.bundle import CARD_FORMAT, Model
+from medloupe.model.head import probabilities
+from medloupe.modelfile.card import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
+from medloupe.modelfile.layout import (
     CLINICAL,
     CLINICAL_WEIGHT,
     HEAD_BIAS,
@@ -45,9 +46,8 @@ from medloupe.layout import (
     heatmap_gap,
     inputs_of,
 )
-from medloupe.model.bundle import CARD_FORMAT, Model
-from medloupe.model.head import probabilities
-from medloupe.modelfile import check
+from medloupe.modelfile.reader import check
+from medloupe.modelfile.schema import card_fault
 from medloupe.utils.files import sync_folder
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 import tiny
 import tinyecg
-from medloupe import cardcheck
+from medloupe.modelfile import schema
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ from medloupe import cardcheck
 def test_a_card_that_no_server_could_use_is_refused(tmp_path: Path, card: dict[str, Any], says: str) -> None:
     model = tiny.model(tmp_path)
     sound = {**model.card, "backbone": model.backbone.as_json()}
-    assert cardcheck.card_fault(sound) == ""
-    assert says in cardcheck.card_fault({**sound, **card})
+    assert schema.card_fault(sound) == ""
+    assert says in schema.card_fault({**sound, **card})
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_card_that_no_server_could_use_is_refused(tmp_path: Path, card: dict[s
 )
 def test_what_a_backbone_of_ecgs_says_is_checked(tmp_path: Path, backbone: dict[str, Any], says: str) -> None:
     card = tinyecg.model(tmp_path).card
-    assert cardcheck.card_fault(card) == ""
-    assert says in cardcheck.card_fault({**card, "backbone": {**card["backbone"], **backbone}})
+    assert schema.card_fault(card) == ""
+    assert says in schema.card_fault({**card, "backbone": {**card["backbone"], **backbone}})
 
 
 def test_a_picture_needs_its_cut(tmp_path: Path) -> None:
@@ -63,4 +63,4 @@ def test_a_picture_needs_its_cut(tmp_path: Path) -> None:
     entry = model.backbone.as_json()
     assert "modality" not in entry, "cards of pictures stay as they always were"
     del entry["cut"]
-    assert "'cut'" in cardcheck.card_fault({**model.card, "backbone": entry})
+    assert "'cut'" in schema.card_fault({**model.card, "backbone": entry})

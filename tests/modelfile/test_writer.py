@@ -15,16 +15,16 @@ import several
 import tiny
 import tinyecg
 import tunable
-from medloupe import export, modelfile
 from medloupe.compress import half
 from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.graphs.session import run, session
-from medloupe.layout import OUTPUTS
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
+from medloupe.modelfile import reader, writer
+from medloupe.modelfile.layout import OUTPUTS
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
@@ -43,7 +43,7 @@ def left_over(folder: Path) -> list[str]:
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
 def test_file_answers_as_the_training_path_does(tmp_path: Path, task: str) -> None:
     model = tiny.model(tmp_path, task)
-    apart = export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES)
+    apart = writer.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES)
     p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
     trained_on, maps = run(session(model.backbone.path), ["embedding", "map"], IMAGES)
     assert apart <= 1e-6
@@ -57,7 +57,7 @@ def test_file_answers_as_the_training_path_does(tmp_path: Path, task: str) -> No
 
 
 def test_graph_is_the_contract_and_nothing_else(tmp_path: Path, model: Model) -> None:
-    export.write_onnx(model, tmp_path / "m.onnx")
+    writer.write_onnx(model, tmp_path / "m.onnx")
     graph = onnx.load(tmp_path / "m.onnx")
     onnx.checker.check_model(graph, full_check=True)
     assert [v.name for v in graph.graph.input] == ["image"]
@@ -72,7 +72,7 @@ def test_graph_is_the_contract_and_nothing_else(tmp_path: Path, model: Model) ->
 
 def test_card_travels_with_unicode_figures_and_backbone(tmp_path: Path, model: Model) -> None:
     card = {**model.card, "metrics": {"auc": np.float32(0.5), "f1": float("nan"), "each": np.arange(2)}}
-    export.write_onnx(replace(model, card=card), tmp_path / "m.onnx")
+    writer.write_onnx(replace(model, card=card), tmp_path / "m.onnx")
     props = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
     assert props["medloupe.format"] == "1"
     assert "क्षय रोग" in props["medloupe.card"]
@@ -84,9 +84,9 @@ def test_card_travels_with_unicode_figures_and_backbone(tmp_path: Path, model: M
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path, model: Model) -> None:
-    export.write_onnx(model, tmp_path / "a.onnx")
+    writer.write_onnx(model, tmp_path / "a.onnx")
     backwards = dict(reversed(list(model.card.items())))
-    export.write_onnx(replace(model, card=backwards), tmp_path / "b.onnx", check_images=IMAGES)
+    writer.write_onnx(replace(model, card=backwards), tmp_path / "b.onnx", check_images=IMAGES)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
@@ -104,7 +104,7 @@ def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     )
     card = {"name": "x", "task": task, "labels": ["a", "b", "c"], "tail": tail.as_json()}
     model = Model(backbone=base, head=head, card=card, tail=tail)
-    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-5
+    assert writer.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-5
     names = {t.name for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
     assert len(names) == len({t.name for t in tails.graph_of(base).graph.initializer}) + 2 + len(
         names & {"head.kernel", "head.kernel_shape"}
@@ -118,7 +118,7 @@ def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     np.testing.assert_allclose(heatmap.mean((2, 3)) + head.bias, logits, atol=1e-4)
     untuned = Network(base).see(IMAGES).embedding
     assert np.abs(head.probabilities(untuned) - p).max() > 0.01
-    loaded = modelfile.load(tmp_path / "m.onnx")
+    loaded = reader.load(tmp_path / "m.onnx")
     assert loaded.tail is None and loaded.backbone.sha256 != base.sha256  # its network is its own
     loaded.save(tmp_path / "again.onnx")
     (again,) = run(session(tmp_path / "again.onnx"), ["probabilities"], IMAGES)
@@ -140,13 +140,13 @@ def test_a_tail_of_another_backbone_is_refused_and_leaves_nothing(tmp_path: Path
     head.weight[1] = -1
     card = {"name": "x", "task": "multilabel", "labels": ["a", "b"], "tail": tail.as_json()}
     with pytest.raises(ParityError, match="differ"):
-        export.write_onnx(Model(backbone=base, head=head, card=card, tail=tail), tmp_path / "m.onnx")
+        writer.write_onnx(Model(backbone=base, head=head, card=card, tail=tail), tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_a_loaded_model_can_be_saved_again(tmp_path: Path, model: Model) -> None:
-    first = modelfile.load(model.save(tmp_path / "a.onnx").onnx or "")
-    second = modelfile.load(first.save(tmp_path / "b.onnx").onnx or "")
+    first = reader.load(model.save(tmp_path / "a.onnx").onnx or "")
+    second = reader.load(first.save(tmp_path / "b.onnx").onnx or "")
     second.save(tmp_path / "c.onnx")
     assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
     answers = [run(session(tmp_path / f), ["probabilities"], IMAGES)[0] for f in ("a.onnx", "c.onnx")]
@@ -162,8 +162,8 @@ def test_shipped_backbone_comes_back_as_the_installed_one(tmp_path: Path) -> Non
         task="multiclass",
     )
     model = Model(backbone=base, head=head, card={"name": "x", "task": "multiclass", "labels": ["a", "b", "c"]})
-    assert export.write_onnx(model, tmp_path / "m.onnx") <= 1e-4
-    loaded = modelfile.load(tmp_path / "m.onnx")
+    assert writer.write_onnx(model, tmp_path / "m.onnx") <= 1e-4
+    loaded = reader.load(tmp_path / "m.onnx")
     assert loaded.backbone == base
     loaded.save(tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
@@ -173,7 +173,7 @@ def test_shipped_backbone_comes_back_as_the_installed_one(tmp_path: Path) -> Non
     weight = next(t for t in forged.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
     weight.raw_data = bytes(len(weight.raw_data))
     (tmp_path / "forged.onnx").write_bytes(forged.SerializeToString())
-    assert modelfile.load(tmp_path / "forged.onnx").backbone.sha256 != base.sha256
+    assert reader.load(tmp_path / "forged.onnx").backbone.sha256 != base.sha256
 
 
 # ------------------------------------------------------------ nothing but whole
@@ -184,14 +184,14 @@ def test_disagreement_is_refused_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(Head, "logits", lambda self, e: np.zeros((len(e), 4), np.float32))
     with pytest.raises(ParityError, match="differ by"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_what_is_no_number_never_agrees(tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Head, "logits", lambda self, e: np.full((len(e), 4), np.nan, np.float32))
     with pytest.raises(ParityError, match="inf"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
@@ -200,18 +200,18 @@ def test_embedding_must_be_the_mean_of_the_map(tmp_path: Path, model: Model) -> 
     graph.graph.node[-1].op_type = "ReduceMax"
     model.backbone.path.write_bytes(graph.SerializeToString())
     with pytest.raises(ParityError, match="do not add up"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_a_file_that_was_there_survives_a_failure(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export.write_onnx(model, tmp_path / "m.onnx")
+    writer.write_onnx(model, tmp_path / "m.onnx")
     before = (tmp_path / "m.onnx").read_bytes()
-    monkeypatch.setattr(export, "PARITY", -1.0)
+    monkeypatch.setattr(writer, "PARITY", -1.0)
     with pytest.raises(ParityError):
-        export.write_onnx(replace(model, card={**model.card, "name": "other"}), tmp_path / "m.onnx")
+        writer.write_onnx(replace(model, card={**model.card, "name": "other"}), tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == before
     assert left_over(tmp_path) == ["m.onnx"]
 
@@ -223,7 +223,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
         from pathlib import Path
         import tiny
         from medloupe.errors import ModelFileError
-        from medloupe.export import write_onnx
+        from medloupe.modelfile.writer import write_onnx
         folder = Path(sys.argv[1])
         (folder / "backbone").mkdir()
         model = tiny.model(folder / "backbone")
@@ -247,9 +247,9 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 def test_missing_folder_says_what_to_create(tmp_path: Path, model: Model) -> None:
     with pytest.raises(ModelFileError, match=r"Create the folder .*nowhere"):
-        export.write_onnx(model, tmp_path / "nowhere" / "m.onnx")
+        writer.write_onnx(model, tmp_path / "nowhere" / "m.onnx")
     with pytest.raises(ModelFileError, match="is a folder"):
-        export.write_onnx(model, tmp_path)
+        writer.write_onnx(model, tmp_path)
     assert left_over(tmp_path) == []
 
 
@@ -259,7 +259,7 @@ def test_failed_rename_is_told_and_cleaned_up(tmp_path: Path, model: Model, monk
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(ModelFileError, match="Choose a folder you may write to"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
@@ -267,7 +267,7 @@ def test_failed_rename_is_told_and_cleaned_up(tmp_path: Path, model: Model, monk
 def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path, model: Model) -> None:
     before = os.umask(0o022)
     try:
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "m.onnx").stat().st_mode) == 0o644
@@ -279,13 +279,13 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path, model: Model
 def test_head_for_another_backbone(tmp_path: Path, model: Model) -> None:
     head = replace(model.head, weight=np.zeros((4, 5), np.float32))
     with pytest.raises(ModelFileError, match=r"\(4, 5\).*need \(4, 8\)"):
-        export.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
+        writer.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
 
 
 def test_head_that_is_no_number(tmp_path: Path, model: Model) -> None:
     head = replace(model.head, bias=np.full(4, np.nan, np.float32))
     with pytest.raises(ModelFileError, match="no numbers"):
-        export.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
+        writer.write_onnx(replace(model, head=head), tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
@@ -299,7 +299,7 @@ def test_head_that_is_no_number(tmp_path: Path, model: Model) -> None:
 )
 def test_card_that_could_not_be_read_back(tmp_path: Path, model: Model, change: dict, said: str) -> None:
     with pytest.raises(ModelFileError, match=said):
-        export.write_onnx(replace(model, card={**model.card, **change}), tmp_path / "m.onnx")
+        writer.write_onnx(replace(model, card={**model.card, **change}), tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_card_that_could_not_be_read_back(tmp_path: Path, model: Model, change: 
 )
 def test_check_images_of_another_shape(tmp_path: Path, model: Model, images: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"must be uint8 \(n, 32, 32, 3\)"):
-        export.write_onnx(model, tmp_path / "m.onnx", check_images=images)
+        writer.write_onnx(model, tmp_path / "m.onnx", check_images=images)
 
 
 def rename(graph: onnx.ModelProto, old: str, new: str) -> None:
@@ -328,7 +328,7 @@ def test_backbone_outside_the_contract(tmp_path: Path, model: Model, old: str, n
     rename(graph, old, new)
     model.backbone.path.write_bytes(graph.SerializeToString())
     with pytest.raises(BackboneError, match=said):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
 
 
 def test_backbone_with_an_operator_that_is_not_listed(tmp_path: Path, model: Model) -> None:
@@ -336,19 +336,19 @@ def test_backbone_with_an_operator_that_is_not_listed(tmp_path: Path, model: Mod
     graph.graph.node[-2].op_type = "Hardmax"
     model.backbone.path.write_bytes(graph.SerializeToString())
     with pytest.raises(ModelFileError, match=r"m\.onnx uses the operator 'Hardmax'"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_missing_backbone(tmp_path: Path, model: Model) -> None:
     model.backbone.path.unlink()
     with pytest.raises(BackboneError, match="cannot be read"):
-        export.write_onnx(model, tmp_path / "m.onnx")
+        writer.write_onnx(model, tmp_path / "m.onnx")
 
 
 def test_advice_names_what_to_do() -> None:
     for number, said in ((28, "make room"), (30, "may write to"), (2, "Create the folder"), (5, "Check the folder")):
-        assert said in export._advice(OSError(number, ""), Path("/x/m.onnx"), 10)
+        assert said in writer._advice(OSError(number, ""), Path("/x/m.onnx"), 10)
 
 
 # ------------------------------------------------------------------ more inputs than a picture
@@ -361,14 +361,14 @@ def test_extras_add_to_the_logits_and_nothing_else(tmp_path: Path, task: str, pa
     weights."""
     model = several.model(tmp_path, task, **parts)
     assert model.extras is not None
-    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-6
+    assert writer.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-6
     graph = onnx.load(tmp_path / "m.onnx").graph
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
     f, m = model.extras.clinical_width, model.extras.notes_width
     shapes = [("image", [tiny.SIZE, tiny.SIZE, 3]), ("clinical", [f] * bool(f)), ("notes", [m] * bool(m))]
     wanted = [(name, shape) for name, shape in shapes if shape]
     assert [(v.name, [d.dim_value for d in v.type.tensor_type.shape.dim][1:]) for v in graph.input] == wanted
-    export.write_onnx(replace(model, extras=None), tmp_path / "alone.onnx")
+    writer.write_onnx(replace(model, extras=None), tmp_path / "alone.onnx")
     opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
     alone = run(session(tmp_path / "alone.onnx"), OUTPUTS, IMAGES)
     for ours, theirs in zip(run(opened, OUTPUTS, IMAGES), alone, strict=True):
@@ -388,14 +388,14 @@ def test_extras_add_to_the_logits_and_nothing_else(tmp_path: Path, task: str, pa
 
 def test_extras_of_other_labels_are_refused(tmp_path: Path, model: Model) -> None:
     with pytest.raises(ModelFileError, match="The extras weigh 3 labels; the model has 4"):
-        export.write_onnx(replace(model, extras=several.extras(3)), tmp_path / "m.onnx")
+        writer.write_onnx(replace(model, extras=several.extras(3)), tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
 
 def test_halved_weights_leave_extras_as_they_are(tmp_path: Path) -> None:
     model = half(several.model(tmp_path))
-    assert export.write_onnx(model, tmp_path / "m.onnx", tolerance=export.PARITY_SMALL) <= 0.01
-    loaded = modelfile.load(tmp_path / "m.onnx").extras
+    assert writer.write_onnx(model, tmp_path / "m.onnx", tolerance=writer.PARITY_SMALL) <= 0.01
+    loaded = reader.load(tmp_path / "m.onnx").extras
     assert loaded is not None and model.extras is not None
     np.testing.assert_array_equal(loaded.weight, model.extras.weight)
 
@@ -406,7 +406,7 @@ def test_a_model_of_ecgs_takes_signals(tmp_path: Path, task: str) -> None:
     model = replace(model, extras=several.extras(4, notes=False))
     assert model.extras is not None
     x = tinyecg.signals(11)
-    assert export.write_onnx(model, tmp_path / "m.onnx", check_images=x) <= 1e-6
+    assert writer.write_onnx(model, tmp_path / "m.onnx", check_images=x) <= 1e-6
     graph = onnx.load(tmp_path / "m.onnx").graph
     assert [v.name for v in graph.input] == ["signal", "clinical"]
     p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, x)
@@ -416,4 +416,4 @@ def test_a_model_of_ecgs_takes_signals(tmp_path: Path, task: str) -> None:
     np.testing.assert_allclose(heatmap.mean((2, 3)) + model.head.bias, logits, atol=1e-5)
     assert heatmap.shape == (11, 4, 1, tinyecg.PLACES)
     with pytest.raises(ValueError, match=r"must be float32 \(n, 2, 64\)"):
-        export.write_onnx(model, tmp_path / "n.onnx", check_images=x.astype(np.float64))
+        writer.write_onnx(model, tmp_path / "n.onnx", check_images=x.astype(np.float64))

@@ -1,0 +1,1 @@
+"""One self-contained ONNX file: written, proved, and read trusting nothing."""
