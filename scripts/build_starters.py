@@ -26,7 +26,7 @@ import numpy as np
 
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
-from medloupe import console, shipping, stress
+from medloupe import console, stress
 from medloupe.card import refusal_limit, refusing
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
@@ -34,7 +34,7 @@ from medloupe.embed.features import embed
 from medloupe.embed.network import Network
 from medloupe.model.bundle import Model
 from medloupe.resolve import find_model
-from medloupe.starter import shipped
+from medloupe.starter import pack, shipped
 from medloupe.training import train
 from starters import STARTERS, Starter
 
@@ -106,8 +106,8 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     """
     found = scan(dataset)
     before = model.head.probabilities(embed(found, model.backbone, tail=model.tail).embeddings)
-    for steps in shipping.STEPS:
-        made = shipping.pack(model, folder, steps)
+    for steps in pack.STEPS:
+        made = pack.pack(model, folder, steps)
         after = made.head.probabilities(embed(found, made.backbone, tail=made.tail).embeddings)
         moved = float(np.abs(before - after).max())
         if moved <= ROUNDED:
@@ -119,7 +119,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
         **made.card,
         "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made)},
     }
-    return shipping.pack(replace(made, card=card), folder, steps)
+    return pack.pack(replace(made, card=card), folder, steps)
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
@@ -140,7 +140,7 @@ def _milliseconds(model: Model) -> dict[str, float]:
 
 def fallen(model: Model) -> list[str]:
     """Which figures lie outside the interval that the shipped card records, in words."""
-    path = shipped.CHECKUPS / model.name / shipping.CARD
+    path = shipped.CHECKUPS / model.name / pack.CARD
     if not path.exists():
         return []
     recorded = json.loads(path.read_text("utf-8"))["metrics"]

@@ -62,7 +62,7 @@ def load(name: str) -> Model:
         raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(known)}.")
     if name == EVERYDAY:
         return _everyday()
-    from medloupe.shipping import unpack
+    from medloupe.starter.pack import unpack
 
     return unpack(CHECKUPS / name)
 
