@@ -89,7 +89,7 @@ def a_minute(home: Path, file: Path, rounds: int) -> None:
     from medloupe.ecg.files import read_ecg
     from medloupe.ecg.signal import Signal
     from medloupe.ecgpredict import EcgPredictor
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     whole = read_ecg(file)
     minute = Signal(samples=whole.samples[:, : round(60 * whole.rate)], rate=whole.rate, leads=whole.leads)
@@ -108,7 +108,7 @@ def sameness(home: Path, file: Path) -> None:
     from medloupe.ecg.files import read_ecg
     from medloupe.ecg.signal import Signal, resampled
     from medloupe.ecgpredict import EcgPredictor
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     whole = read_ecg(file)
     minute = Signal(samples=whole.samples[:, : round(60 * whole.rate)], rate=whole.rate, leads=whole.leads)

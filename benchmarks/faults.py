@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.database import writing
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import StoreError
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
-from medloupe.store import Store
-from medloupe.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
+from medloupe.store.database import writing
+from medloupe.store.models import Store
+from medloupe.store.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
 
 NAME = "faults"
 BODY = b"stands for a network: the store never opens it" * 1000

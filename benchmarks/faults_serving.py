@@ -34,7 +34,7 @@ import generated
 from drills import NAME, percentile
 from live import running, start
 from medloupe.model.bundle import Model
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 COUNTS = {"swaps": 500, "sigterm": 20, "sigkill": 100, "overload": 10}
 

@@ -39,7 +39,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import build
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 MIB = 2**20
 SHARED, WHOLE, MANY, SWAPS = 100, 30, 300, 1000

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 import medloupe
 from medloupe import console
 from medloupe.settings import home
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 PATIENTS = 120
 VIEWS = 2

@@ -27,7 +27,7 @@ from medloupe.localfit import reaching
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.standins import panel
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.validation import validate
 from parsing import parsed, visible
 from synthetic import of_records

@@ -16,7 +16,7 @@ import generated
 from live import Live
 from medloupe.model.bundle import Model
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 

@@ -21,7 +21,6 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from medloupe import passwords
-from medloupe.database import engine
 from medloupe.errors import MedloupeError
 from medloupe.people import People
 from medloupe.serving import lookups
@@ -37,6 +36,7 @@ from medloupe.serving.auth import (
 )
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.lookups import REMEMBERED, Memory
+from medloupe.store.database import engine
 
 GOOD = "kettle orbit plaid"
 HERE = "http://127.0.0.1:8000"

@@ -22,7 +22,7 @@ from medloupe.model.head import probabilities
 from medloupe.predict import Predictor
 from medloupe.serving.beside import NOTHING, beside, encoded, widths
 from medloupe.serving.checkup import CheckUp
-from medloupe.store import Store
+from medloupe.store.models import Store
 from severallive import NAME, write_files
 
 PATH = f"/api/v1/models/{NAME}/predict"

@@ -14,7 +14,7 @@ from medloupe.model.bundle import Model
 from medloupe.serving import catalog as module
 from medloupe.serving.catalog import Catalog
 from medloupe.serving.checkup import CheckUp
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 
 def write_files(folder: Path, model: Model) -> None:

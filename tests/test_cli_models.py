@@ -9,7 +9,7 @@ import pytest
 import generated
 from evident import judged
 from generated import run
-from medloupe.store import Store
+from medloupe.store.models import Store
 from storing import made, write_files
 from trained import Trained
 

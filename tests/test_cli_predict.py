@@ -13,7 +13,7 @@ import several
 from generated import run
 from medloupe.model.bundle import Model
 from medloupe.modelfile.writer import write_onnx
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 Capture = pytest.CaptureFixture[str]
 

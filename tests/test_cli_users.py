@@ -14,7 +14,7 @@ import pytest
 from generated import Ran, run
 from medloupe.auditlog import operator
 from medloupe.people import People
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 Capture = pytest.CaptureFixture[str]
 GOOD = "kettle orbit plaid"

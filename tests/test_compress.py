@@ -36,7 +36,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile import writer
 from medloupe.serving.precisions import key_of
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.tuned import untouched
 from othertails import tuned as other_weights
 from trained import Trained

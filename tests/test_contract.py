@@ -24,7 +24,7 @@ from medloupe.graphs.session import session
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.validation import validate
 from places import ROOT
 from readers_cases import CASES, ECG_CASES

@@ -37,8 +37,8 @@ from medloupe.serving.app import create_app
 from medloupe.serving.journal import Journal
 from medloupe.serving.server import DRAIN, FINISH
 from medloupe.serving.service import Service
-from medloupe.store import Store
-from medloupe.tables import now
+from medloupe.store.models import Store
+from medloupe.store.tables import now
 from places import ROOT
 from trained import Trained
 

@@ -18,7 +18,7 @@ import pytest
 import drills
 from drills import NAME, Told
 from live import Live, running, start
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 KILLS = 8

@@ -123,7 +123,7 @@ def test_what_cannot_be_asked_is_said() -> None:
 
 
 def test_each_kind_of_model_has_its_predictor(trained: object) -> None:
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     spots = Store.open().get("spots", report=False)
     assert isinstance(predictor(spots), Predictor)

@@ -16,7 +16,7 @@ import generated
 from medloupe.embed.features import open_cache
 from medloupe.embed.registry import backbone
 from medloupe.modelfile.card import read_card
-from medloupe.store import Store
+from medloupe.store.models import Store
 from remains import leftovers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent")

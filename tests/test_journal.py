@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from medloupe.database import engine as open_engine
 from medloupe.errors import StorageError, UnknownError
 from medloupe.people import People
 from medloupe.person import LOCAL, Person
 from medloupe.serving.journal import Journal, without_values
-from medloupe.tables import now
+from medloupe.store.database import engine as open_engine
+from medloupe.store.tables import now
 
 PASSWORD = "a horse, a spoon and rain"
 

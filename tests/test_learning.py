@@ -16,7 +16,7 @@ import weighed
 from ecgsets import Learned
 from medloupe.errors import BackboneError, ColumnError, DataError, FinetuneError
 from medloupe.modelfile.card import read_card
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 N = 60
 

@@ -11,7 +11,7 @@ import pytest
 import drills
 from drills import NAME, Oracle
 from live import Live, running
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 

@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from medloupe import logins, passwords
 from medloupe.auditlog import AuditEntry, operator
-from medloupe.database import engine
 from medloupe.errors import MedloupeError, StorageError
 from medloupe.people import People
 from medloupe.person import LOCAL, ROLES, Person
-from medloupe.tables import AuditRow, LoginRow, PredictionRow, TokenRow, UserRow
+from medloupe.store.database import engine
+from medloupe.store.tables import AuditRow, LoginRow, PredictionRow, TokenRow, UserRow
 
 GOOD = "kettle orbit plaid"
 OTHER = "velvet anchor moss"

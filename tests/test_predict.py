@@ -36,7 +36,7 @@ from medloupe.model.rules import Rules
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
 from medloupe.predict import AutoPredictor, Predictor, expand
-from medloupe.store import Store
+from medloupe.store.models import Store
 from othertails import tuned
 from trained import Trained
 

@@ -13,7 +13,7 @@ import medloupe
 from medloupe.errors import ModelFileError, StoreError
 from medloupe.resolve import find_model
 from medloupe.starter import shipped
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 

@@ -20,7 +20,7 @@ from medloupe.errors import PromotionRefusedError
 from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.validation import validate
 from othertails import tuned
 

@@ -33,7 +33,7 @@ from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.serving import views
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.stress import Stressed, as_card, stress
 from parsing import parsed, visible
 

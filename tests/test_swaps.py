@@ -13,7 +13,7 @@ import drills
 from drills import NAME, Oracle
 from live import running
 from medloupe.model.bundle import Model
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 COUNT = 60
@@ -88,7 +88,7 @@ def test_a_damaged_optimised_copy_is_made_again(three: Home, tmp_path: Path, dam
 def _blob(store: Store, number: int, part: str) -> Path:
     from sqlalchemy import select
 
-    from medloupe.tables import VersionRow
+    from medloupe.store.tables import VersionRow
 
     with store.engine.connect() as c:
         row = c.execute(select(VersionRow).where(VersionRow.number == number)).one()

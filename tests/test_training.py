@@ -15,7 +15,7 @@ import medloupe
 from medloupe.errors import DataError, StoreError
 from medloupe.imaging import decode
 from medloupe.modelfile.card import read_card
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.training import check_trainable, summary
 from trained import Trained
 

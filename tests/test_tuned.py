@@ -23,7 +23,7 @@ from medloupe.model.bundle import Model
 from medloupe.modelfile.reader import load
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.recipe import Recipe
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 pytest.importorskip("torch")
 EACH = 20
@@ -365,7 +365,7 @@ def test_nothing_but_fine_tuning_imports_pytorch(made: Made, home: Path, tmp_pat
         f"""
 import sys
 import medloupe, medloupe.cli, medloupe.serving.app
-from medloupe.store import Store
+from medloupe.store.models import Store
 data = medloupe.read({str(made.data)!r})
 medloupe.train(data, name="x", backbone={str(made.backbone)!r})
 model = Store.open().get("x")

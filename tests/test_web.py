@@ -25,7 +25,7 @@ from medloupe.serving.checkup import CheckUp, Point
 from medloupe.serving.emblem import emblem
 from medloupe.serving.errors import as_http
 from medloupe.serving.language import language
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 from visiting import ask, browser, png, token
 

@@ -34,7 +34,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 
 if TYPE_CHECKING:
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
 FEWEST = 30  # groups of patients and copies; with fewer, an interval says little
 _CHECKED = 4  # images on which the written file must agree with the training path
@@ -124,9 +124,9 @@ def keep(made: Adapted, *, name: str | None = None, store: Store | None = None, 
     calibration turns them: on these the promotion gate can compare the two. Raises StoreError when the name belongs to
     another model and was not asked for, or the store cannot be written.
     """
-    from medloupe.names import check_name
     from medloupe.settings import home
-    from medloupe.store import Store as Opened
+    from medloupe.store.models import Store as Opened
+    from medloupe.store.names import check_name
 
     store = store or Opened(home())
     called = name or made.model.name

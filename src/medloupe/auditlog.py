@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from medloupe.database import transaction
 from medloupe.person import named, possible
-from medloupe.tables import AuditRow, UserRow, now
+from medloupe.store.database import transaction
+from medloupe.store.tables import AuditRow, UserRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

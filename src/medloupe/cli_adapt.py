@@ -93,7 +93,7 @@ def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
 
 def _next(made: Adapted, kept: Model) -> str:
     """What was written and what to do with it."""
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     called = f"{kept.name}@{kept.version}"
     if Store.open().production().get(kept.name, (0, ""))[0] == kept.version:

@@ -28,7 +28,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept
 def models_list(json: Json = False, home: Home = None) -> None:
     """All versions of all models; an arrow marks what is in production."""
     from medloupe import console
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     console.print_versions(Store.open().list(), json=json)
 
@@ -62,7 +62,7 @@ def models_add(
 ) -> None:
     """Take a model file into the store, after checking it, as the next version of its name."""
     from medloupe import console
-    from medloupe.intake import add_file
+    from medloupe.store.intake import add_file
 
     added = add_file(file, name=name, actor=_operator())
     if json:
@@ -82,8 +82,8 @@ def models_promote(
     """Put a version into production if it is not worse than what is there. Running servers take it up by themselves."""
     from medloupe import console
     from medloupe.errors import PromotionRefusedError
-    from medloupe.names import parse_reference
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import parse_reference
 
     name, version = parse_reference(model)
     if version is None:
@@ -115,8 +115,8 @@ def models_promote(
 def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: Home = None) -> None:
     """Put back the version that was in production before; again and again it goes further back."""
     from medloupe import console
-    from medloupe.names import check_name
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import check_name
 
     check_name(name)
     number = Store.open().rollback(name, actor=_operator(), reason=reason)
@@ -130,8 +130,8 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
 def models_history(name: Name, json: Json = False, home: Home = None) -> None:
     """How the production version of a model changed, and who changed it."""
     from medloupe import console
-    from medloupe.names import check_name
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import check_name
 
     check_name(name)
     console.print_history(Store.open().history(name), json=json)
@@ -145,8 +145,8 @@ def models_remove(
     home: Home = None,
 ) -> None:
     """Remove one version (name@version), or all versions of a name."""
-    from medloupe.names import parse_reference
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import parse_reference
 
     name, version = parse_reference(model)
     what = f"version {version} of {name}" if version else f"all versions of {name}"
@@ -168,7 +168,7 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
     Empty where it has none.
     """
     from medloupe.serving.precisions import key_of, known
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     store = Store.open()
     if model.version is None or not store.has(model.name):

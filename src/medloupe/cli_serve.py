@@ -45,7 +45,7 @@ def serve(
     from medloupe.serving.server import listen
     from medloupe.serving.server import serve as run
     from medloupe.serving.service import Service
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     store = Store.open()
     check_bind(host, People(store.engine))

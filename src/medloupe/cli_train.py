@@ -73,7 +73,7 @@ def train(
     from medloupe.data.reading import read
     from medloupe.options import HOW
     from medloupe.resolve import find_model
-    from medloupe.store import Store
+    from medloupe.store.models import Store
     from medloupe.training import summary
     from medloupe.training import train as run
 

@@ -164,7 +164,7 @@ def _note(people: People, action: str, object: str, detail: dict[str, Any] | Non
 
 def _people() -> People:
     from medloupe.people import People
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     return People(Store.open().engine)
 

@@ -19,8 +19,8 @@ from medloupe.model.prediction import Prediction
 if TYPE_CHECKING:
     from medloupe.audit import Audit
     from medloupe.predict import Unanswered
-    from medloupe.production import Change
-    from medloupe.store import VersionInfo
+    from medloupe.store.models import VersionInfo
+    from medloupe.store.production import Change
     from medloupe.training import Progress
     from medloupe.validation import Validation
 

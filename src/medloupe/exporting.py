@@ -110,7 +110,7 @@ def _eight_bit(
     from medloupe.compress import compress
     from medloupe.data import whereabouts
     from medloupe.data.reading import read
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     if model.version is None or "head" not in model.card:
         raise DataError(

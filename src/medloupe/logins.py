@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
-from medloupe.database import transaction
 from medloupe.errors import MedloupeError, StorageError
 from medloupe.person import Person, person_of
-from medloupe.tables import LoginRow, TokenRow, UserRow, now
+from medloupe.store.database import transaction
+from medloupe.store.tables import LoginRow, TokenRow, UserRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from medloupe import passwords
 from medloupe.auditlog import AuditLog
-from medloupe.database import transaction
 from medloupe.errors import MedloupeError, StorageError, did_you_mean
 from medloupe.logins import Logins, log_out
 from medloupe.person import Person, named, person_of, possible, role_of
-from medloupe.tables import UserRow, now
+from medloupe.store.database import transaction
+from medloupe.store.tables import UserRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from medloupe.errors import MedloupeError, did_you_mean
 
 if TYPE_CHECKING:
-    from medloupe.tables import UserRow
+    from medloupe.store.tables import UserRow
 
 Role = Literal["viewer", "clinician", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "clinician", "admin")

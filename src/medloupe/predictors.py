@@ -96,7 +96,7 @@ class EcgAuto:
 def ecg_models() -> list[Model]:
     """The models of ECGs in production or shipped. Raises StoreError when there is none."""
     from medloupe.starter import shipped
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))

@@ -27,9 +27,9 @@ def find_model(reference: str) -> Model:
         return load(Path(reference))
     if reference == AUTO:
         raise StoreError(f"{AUTO!r} chooses a model for each image; it is none itself.", "`medloupe models list`")
-    from medloupe.names import parse_reference
     from medloupe.starter import shipped
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import parse_reference
 
     name, version = parse_reference(reference)
     store = Store.open()
@@ -46,7 +46,7 @@ def choosable() -> list[Model]:
     """
     from medloupe.embed.registry import backbone
     from medloupe.starter import shipped
-    from medloupe.store import Store
+    from medloupe.store.models import Store
 
     store, usual = Store.open(), backbone().sha256
     stored = list(dict.fromkeys(v.name for v in store.list()))

@@ -9,8 +9,8 @@ from medloupe.errors import StoreError
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.metrics.gate import DRAWS
 from medloupe.metrics.paired import Contrast, contrast
-from medloupe.names import parse_reference
-from medloupe.store import Store
+from medloupe.store.models import Store
+from medloupe.store.names import parse_reference
 
 
 def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:

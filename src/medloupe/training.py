@@ -67,8 +67,8 @@ def train(
     not possible here, StoreError when the disk is full.
     """
     from medloupe import fusion_inputs
-    from medloupe.names import check_name
-    from medloupe.store import Store
+    from medloupe.store.models import Store
+    from medloupe.store.names import check_name
 
     check_name(name)
     check_trainable(data)

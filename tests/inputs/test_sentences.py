@@ -27,7 +27,7 @@ from medloupe.inputs.encoder import from_json
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.sentences import Sentences
 from medloupe.model.bundle import Model
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 Capture = pytest.CaptureFixture[str]
 ILL, WELL = ("fever and dry cough", "fever since monday", "cough and fever"), ("came by bus", "waited an hour")

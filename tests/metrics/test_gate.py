@@ -16,7 +16,7 @@ from evident import LABELS, changed, evidence
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
 from medloupe.model.bundle import Model
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 

@@ -20,7 +20,7 @@ from medloupe.metrics.paired import Contrast, contrast
 from medloupe.report.comparison import differences
 from medloupe.report.pages import render_comparison
 from medloupe.runs import compare_runs
-from medloupe.store import Store
+from medloupe.store.models import Store
 from parsing import parsed, visible
 from report_example import HOSTILE, seven_classes
 from storing import made, write_files

@@ -27,7 +27,7 @@ from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import build, write_onnx
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 SKETCHED = (0.0912773, -0.0367548, -0.0168150, -0.0938097, -0.0005904, 0.0015982)

@@ -23,7 +23,7 @@ from medloupe.model.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.predict import AutoPredictor, Predictor
 from medloupe.resolve import choosable, elsewhere
 from medloupe.starter import shipped
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 

@@ -14,7 +14,7 @@ import pytest
 import generated
 from live import Live, running
 from medloupe.people import People
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 PASSWORD = "seven grey herons"

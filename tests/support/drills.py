@@ -28,7 +28,7 @@ from medloupe.metrics.evidence import FILE
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 NAME = "spots"
 _ALIKE = 2e-3  # of a probability: the server decodes as the command line does, only its graph is another copy
@@ -487,7 +487,7 @@ def lost(home: Path, told: Told, *, kept: bool = True) -> int:
     """
     from sqlalchemy import select
 
-    from medloupe.tables import FeedbackRow, PredictionRow
+    from medloupe.store.tables import FeedbackRow, PredictionRow
 
     with Store(home).engine.connect() as c:
         rows = {row.id: row for row in c.execute(select(PredictionRow)).all()}
@@ -511,7 +511,7 @@ def orphans(home: Path) -> int:
     """How many kept images belong to no prediction."""
     from sqlalchemy import select
 
-    from medloupe.tables import PredictionRow
+    from medloupe.store.tables import PredictionRow
 
     with Store(home).engine.connect() as c:
         known = set(c.scalars(select(PredictionRow.id)))

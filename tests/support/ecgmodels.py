@@ -25,7 +25,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile.writer import write_onnx
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 TWO = ("MLII", "V1")
 

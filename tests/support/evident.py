@@ -11,11 +11,11 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from medloupe.database import writing
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
-from medloupe.store import Store
-from medloupe.tables import AuditRow, ModelRow
+from medloupe.store.database import writing
+from medloupe.store.models import Store
+from medloupe.store.tables import AuditRow, ModelRow
 from storing import write_files
 
 

@@ -12,7 +12,7 @@ import several
 from live import Live, running
 from medloupe.model.bundle import Model
 from medloupe.modelfile.writer import write_onnx
-from medloupe.store import Store
+from medloupe.store.models import Store
 from trained import Trained
 
 NAME = "several"

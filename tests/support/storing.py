@@ -15,7 +15,7 @@ import numpy as np
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
-from medloupe.store import Store
+from medloupe.store.models import Store
 from places import TESTS
 
 BACKBONE = b"not really a network" * 500  # the store never opens it

@@ -12,7 +12,7 @@ from dataclasses import replace
 from medloupe.errors import MedloupeError, UnknownError, did_you_mean
 from medloupe.serving.checkup import CheckUp
 from medloupe.starter import shipped
-from medloupe.store import Store
+from medloupe.store.models import Store
 
 _SHIPPED = (None, "")  # the mark of a model of the package
 _RETRY = 30.0  # seconds until what could not be loaded is tried again

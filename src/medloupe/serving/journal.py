@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from medloupe.database import unusable
 from medloupe.errors import StorageError, UnknownError
-from medloupe.tables import FeedbackRow, PredictionRow, now
+from medloupe.store.database import unusable
+from medloupe.store.tables import FeedbackRow, PredictionRow, now
 from medloupe.utils.files import sync_folder, write_atomically
 
 if TYPE_CHECKING:

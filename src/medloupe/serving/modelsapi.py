@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from medloupe.errors import UnknownError
-from medloupe.names import check_name
 from medloupe.serving.api import Name
 from medloupe.serving.auth import require
 from medloupe.serving.beside import asked_for
@@ -21,6 +20,7 @@ from medloupe.serving.context import admission, audit, service_of
 from medloupe.serving.download import Download
 from medloupe.serving.errors import HttpError
 from medloupe.serving.intake import JsonRoute, body
+from medloupe.store.names import check_name
 
 router = APIRouter(route_class=JsonRoute)
 VersionNumber = Annotated[int, InPath(ge=1, lt=2**31)]

@@ -33,8 +33,8 @@ from medloupe.serving.journal import Journal, without_values
 from medloupe.serving.precisions import Precisions
 from medloupe.serving.priority import give_way
 from medloupe.starter import shipped
-from medloupe.store import Store
-from medloupe.tables import now
+from medloupe.store.models import Store
+from medloupe.store.tables import now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -24,7 +24,7 @@ from medloupe.serving.journal import Entry
 from medloupe.serving.language import Language
 from medloupe.serving.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.service import PREVIEW, Service
-from medloupe.tables import now
+from medloupe.store.tables import now
 from medloupe.version import __version__
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from medloupe.serving.errors import HttpError
 from medloupe.serving.language import Language
 from medloupe.serving.render import form, lang, one, page, to
 from medloupe.serving.service import Service
-from medloupe.store import VersionInfo
+from medloupe.store.models import VersionInfo
 
 router = APIRouter(include_in_schema=False)
 Name = Annotated[str, InPath(max_length=64)]

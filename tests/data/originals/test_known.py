@@ -516,7 +516,7 @@ def test_an_unknown_recipe(capsys: pytest.CaptureFixture[str]):
 
 
 def test_the_commands_shown_are_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    from medloupe.names import check_name
+    from medloupe.store.names import check_name
 
     for original in ORIGINALS:
         for command in original.commands:

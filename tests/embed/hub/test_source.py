@@ -30,7 +30,7 @@ from medloupe.errors import BackboneError, FinetuneError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
 from medloupe.predict import Predictor
-from medloupe.store import Store
+from medloupe.store.models import Store
 from medloupe.validation import validate
 
 SIDE = 64

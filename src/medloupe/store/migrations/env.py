@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from medloupe.tables import Base
+from medloupe.store.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from medloupe.tables import AuditRow, ModelRow, PromotionRow, now
+from medloupe.store.tables import AuditRow, ModelRow, PromotionRow, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

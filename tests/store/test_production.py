@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from evident import audited, judged
-from medloupe.database import writing
 from medloupe.errors import PromotionRefusedError, StoreError
 from medloupe.metrics.evidence import FILE
-from medloupe.production import Change, before, note
-from medloupe.store import Store
+from medloupe.store.database import writing
+from medloupe.store.models import Store
+from medloupe.store.production import Change, before, note
 from storing import assert_nothing_else, assert_whole, files, made, run, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
@@ -266,7 +266,7 @@ KILLS = """
     import alembic.command, sqlalchemy.orm
     from medloupe.errors import StoreError
     from evident import judged
-    from medloupe.store import Store
+    from medloupe.store.models import Store
     from storing import made
 
     home, scratch, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

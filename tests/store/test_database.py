@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from medloupe.database import REVISION, engine, unusable, url, writing
 from medloupe.errors import StoreError
-from medloupe.store import Store
-from medloupe.tables import AuditRow, Base, ModelRow, PredictionRow, UserRow, VersionRow, now
+from medloupe.store.database import REVISION, engine, unusable, url, writing
+from medloupe.store.models import Store
+from medloupe.store.tables import AuditRow, Base, ModelRow, PredictionRow, UserRow, VersionRow, now
 from postgres import PASSWORD, Server
 from storing import assert_nothing_else, assert_whole, made, start, write_files
 from trained import Trained
@@ -86,7 +86,7 @@ def test_several_processes_begin_at_once(times: int, database: str, tmp_path: Pa
     code = """
         import sys
         from pathlib import Path
-        from medloupe.store import Store
+        from medloupe.store.models import Store
         from storing import made, write_files
         store = Store(Path(sys.argv[1]))
         print(store.add(made(Path(sys.argv[2]), seed=int(sys.argv[3])), write_files=write_files).version)

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from medloupe.graphs.optimised import optimised
 from medloupe.model.bundle import Model
-from medloupe.names import check_name
-from medloupe.store import Store
+from medloupe.store.models import Store
+from medloupe.store.names import check_name
 
 
 def add_file(file: Path, *, name: str | None = None, actor: str = "local", store: Store | None = None) -> Model:

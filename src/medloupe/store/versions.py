@@ -9,8 +9,8 @@ from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError, UnknownError, did_you_mean
-from medloupe.names import Version
-from medloupe.tables import ModelRow, VariantRow, VersionRow
+from medloupe.store.names import Version
+from medloupe.store.tables import ModelRow, VariantRow, VersionRow
 
 _BLOBS = (VersionRow.backbone_blob, VersionRow.head_blob, VersionRow.tail_blob)
 _VARIANT_BLOBS = (VariantRow.backbone_blob, VariantRow.head_blob, VariantRow.tail_blob)

@@ -17,9 +17,9 @@ from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
-from medloupe.names import Version, check_name, is_name
-from medloupe.promoting import Promoting
 from medloupe.settings import home as default_home
+from medloupe.store.names import Version, check_name, is_name
+from medloupe.store.promote import Promoting
 from medloupe.utils.files import sync_folder, sync_up
 
 WriteFiles = Callable[[Path, Model], None]
@@ -57,10 +57,10 @@ class Store(Promoting):
         Returns the model with its version and the path of its file. Raises StoreError when the disk is full or may not
         be written, and whatever write_files raises; then nothing is left behind.
         """
-        from medloupe.database import writing
-        from medloupe.production import note, put
-        from medloupe.tables import ModelRow, VersionRow
-        from medloupe.versions import Versions
+        from medloupe.store.database import writing
+        from medloupe.store.production import note, put
+        from medloupe.store.tables import ModelRow, VersionRow
+        from medloupe.store.versions import Versions
 
         check_name(model.name)
         with self._writing():
@@ -128,8 +128,8 @@ class Store(Promoting):
         model: of a version in this store, with the network, head and card of that precision. Raises StoreError when
         there is no such version or the disk is full; then nothing is left behind.
         """
-        from medloupe.production import note
-        from medloupe.tables import VariantRow, now
+        from medloupe.store.production import note
+        from medloupe.store.tables import VariantRow, now
 
         parts = _parts(model, backbone_bytes(model.backbone))
         blobs = list(parts)
@@ -215,7 +215,7 @@ class Store(Promoting):
 
         Raises StoreError when there is none, or when it is the one in production.
         """
-        from medloupe.production import note
+        from medloupe.store.production import note
 
         with self._changing() as versions:
             model = versions.locked(name)

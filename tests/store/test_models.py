@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import several
-from medloupe.database import REVISION
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
-from medloupe.names import check_name, parse_reference
-from medloupe.store import Store
+from medloupe.store.database import REVISION
+from medloupe.store.models import Store
+from medloupe.store.names import check_name, parse_reference
 from storing import BACKBONE, assert_nothing_else, assert_whole, files, made, run, start, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
@@ -288,8 +288,8 @@ def test_the_database_is_durable_and_as_the_tables_say(lite_store: Store, tmp_pa
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from medloupe.database import engine
-    from medloupe.tables import Base
+    from medloupe.store.database import engine
+    from medloupe.store.tables import Base
 
     lite_store.add(made(tmp_path), write_files=write_files)
     opened = engine(lite_store.home)
@@ -319,7 +319,7 @@ def test_making_the_tables_is_one_step(lite_store: Store, tmp_path: Path, monkey
 
 def test_opening_a_store_that_is_up_to_date_imports_no_alembic(store: Store, tmp_path: Path):
     store.add(made(tmp_path), write_files=write_files)
-    code = "import sys; from pathlib import Path; from medloupe.store import Store; Store(Path(sys.argv[1])).list(); "
+    code = "import sys; from pathlib import Path; from medloupe.store.models import Store; Store(Path(sys.argv[1])).list(); "
     code += "print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, store.home], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -400,7 +400,7 @@ def test_a_really_full_disk_leaves_nothing(store: Store, tmp_path: Path):
         import resource, signal, sys
         from pathlib import Path
         from medloupe.errors import StoreError
-        from medloupe.store import Store
+        from medloupe.store.models import Store
         from storing import made, write_files
 
         def large(folder, model):
@@ -438,7 +438,7 @@ def test_two_processes_may_add_to_one_name_at_once(store: Store, tmp_path: Path)
     code = """
         import sys
         from pathlib import Path
-        from medloupe.store import Store
+        from medloupe.store.models import Store
         from storing import made, write_files
         home, scratch, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
         print([Store(home).add(made(scratch, seed=seed + i), write_files=write_files).version for i in range(8)])
@@ -461,7 +461,7 @@ def test_reading_does_not_wait_for_a_writer(store: Store, tmp_path: Path):
     def reading(folder: Path, model: Model) -> None:
         write_files(folder, model)
         listed = "print(len(Store(Path(sys.argv[1])).list()))"
-        fresh = f"import sys; from pathlib import Path; from medloupe.store import Store; {listed}"
+        fresh = f"import sys; from pathlib import Path; from medloupe.store.models import Store; {listed}"
         seen.append(run(fresh, store.home).stdout.strip())
         assert store.get("lungs").version == 1
 
@@ -474,7 +474,7 @@ DRIVER = """
     import os, random, shutil, signal, sys, time
     from pathlib import Path
     import alembic.command, alembic.autogenerate, psycopg, sqlalchemy.orm  # once, before the forks
-    from medloupe.store import Store
+    from medloupe.store.models import Store
     from storing import made, write_files
 
     home, scratch, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -585,7 +585,7 @@ def test_a_killed_writer_frees_the_lock(store: Store, tmp_path: Path):
     code = """
         import sys, time
         from pathlib import Path
-        from medloupe.store import Store
+        from medloupe.store.models import Store
         from storing import made
         def hang(folder, model):
             print("inside", flush=True)

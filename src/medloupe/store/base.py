@@ -23,17 +23,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medloupe.blobs import Blobs
 from medloupe.errors import StorageError
-from medloupe.pending import Pending
 from medloupe.settings import setting
+from medloupe.store.blobs import Blobs
+from medloupe.store.pending import Pending
 from medloupe.utils.files import locked
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from medloupe.tables import VersionRow
-    from medloupe.versions import Versions
+    from medloupe.store.tables import VersionRow
+    from medloupe.store.versions import Versions
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -48,7 +48,7 @@ class Storage:
 
     @cached_property
     def engine(self) -> Engine:
-        from medloupe.database import engine
+        from medloupe.store.database import engine
 
         with self._explained():
             self.home.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Storage:
         """A session that reads."""
         from sqlalchemy.orm import Session
 
-        from medloupe.versions import Versions
+        from medloupe.store.versions import Versions
 
         with self._explained(), Session(self.engine) as session:
             yield Versions(session, self.home)
@@ -83,8 +83,8 @@ class Storage:
     @contextmanager
     def _changing(self) -> Iterator[Versions]:
         """A session that writes, of the one writer."""
-        from medloupe.database import writing
-        from medloupe.versions import Versions
+        from medloupe.store.database import writing
+        from medloupe.store.versions import Versions
 
         with self._writing(), writing(self.engine) as session:
             yield Versions(session, self.home)
@@ -129,6 +129,6 @@ class Storage:
                 else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
             ) from e
         except SQLAlchemyError as e:
-            from medloupe.database import unusable, url
+            from medloupe.store.database import unusable, url
 
             raise unusable(url(self.home), e) from e

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import PromotionRefusedError, StoreError
-from medloupe.names import Version
-from medloupe.storage import Storage
+from medloupe.store.base import Storage
+from medloupe.store.names import Version
 
 if TYPE_CHECKING:
     from medloupe.metrics.gate import Comparison
-    from medloupe.production import Change
+    from medloupe.store.production import Change
 
 
 class Promoting(Storage):
@@ -57,7 +57,7 @@ class Promoting(Storage):
         Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
         damaged, it is in production already, or force comes without a reason. All is in the audit log.
         """
-        from medloupe.production import note, put
+        from medloupe.store.production import note, put
 
         if force and not reason.strip():
             raise StoreError("A promotion is only forced with a reason.", "It goes into the audit log: --reason TEXT.")
@@ -101,7 +101,7 @@ class Promoting(Storage):
         Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
         Raises StoreError when there is nothing to go back to, or its parts are damaged.
         """
-        from medloupe.production import before, changes, note, put
+        from medloupe.store.production import before, changes, note, put
 
         with self._changing() as versions:
             session, model = versions.session, versions.locked(name)
@@ -123,7 +123,7 @@ class Promoting(Storage):
 
     def history(self, name: str) -> Sequence[Change]:
         """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
-        from medloupe.production import changes
+        from medloupe.store.production import changes
 
         with self._asking() as versions:
             found = changes(versions.session, name)
