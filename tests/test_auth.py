@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from medloupe import passwords
+from medloupe.accounts import passwords
+from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
-from medloupe.people import People
 from medloupe.serving import lookups
 from medloupe.serving.auth import (
     Attempts,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from generated import Ran, run
-from medloupe.auditlog import operator
-from medloupe.people import People
+from medloupe.accounts.log import operator
+from medloupe.accounts.people import People
 from medloupe.store.models import Store
 
 Capture = pytest.CaptureFixture[str]

@@ -30,9 +30,9 @@ import yaml
 import postgres
 import tiny
 from generated import Ran
+from medloupe.accounts.person import Person
 from medloupe.cli import app as command_line
 from medloupe.model.bundle import Model
-from medloupe.person import Person
 from medloupe.serving.app import create_app
 from medloupe.serving.journal import Journal
 from medloupe.serving.server import DRAIN, FINISH

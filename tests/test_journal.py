@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from medloupe.accounts.people import People
+from medloupe.accounts.person import LOCAL, Person
 from medloupe.errors import StorageError, UnknownError
-from medloupe.people import People
-from medloupe.person import LOCAL, Person
 from medloupe.serving.journal import Journal, without_values
 from medloupe.store.database import engine as open_engine
 from medloupe.store.tables import now

@@ -188,6 +188,6 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
 
 
 def _operator() -> str:
-    from medloupe.auditlog import operator
+    from medloupe.accounts.log import operator
 
     return operator()

@@ -38,7 +38,7 @@ def serve(
 ) -> None:
     """Serve the models in production as a web page and an API."""
     budget = parse_bytes(memory)
-    from medloupe.people import People
+    from medloupe.accounts.people import People
     from medloupe.serving import observe
     from medloupe.serving.app import create_app
     from medloupe.serving.auth import check_bind, is_loopback

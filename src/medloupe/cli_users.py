@@ -11,7 +11,7 @@ from medloupe.cli_options import Home, Json
 from medloupe.errors import MedloupeError
 
 if TYPE_CHECKING:
-    from medloupe.people import People
+    from medloupe.accounts.people import People
 
 users_app = typer.Typer(help="Accounts, API tokens and the audit log.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
@@ -157,13 +157,13 @@ def audit(
 
 
 def _note(people: People, action: str, object: str, detail: dict[str, Any] | None = None) -> None:
-    from medloupe.auditlog import operator
+    from medloupe.accounts.log import operator
 
     people.log.add(operator(), action, object, detail)
 
 
 def _people() -> People:
-    from medloupe.people import People
+    from medloupe.accounts.people import People
     from medloupe.store.models import Store
 
     return People(Store.open().engine)

@@ -13,7 +13,7 @@ import pytest
 
 import generated
 from live import Live, running
-from medloupe.people import People
+from medloupe.accounts.people import People
 from medloupe.store.models import Store
 from trained import Trained
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 
+from medloupe.accounts.person import Person
 from medloupe.errors import ImageError, UnknownError
-from medloupe.person import Person
 from medloupe.serving.auth import require
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.context import admission, audit, note, service_of

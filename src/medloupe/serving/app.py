@@ -14,8 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
-from medloupe.people import People
 from medloupe.serving import api, modelsapi, openinference, web
 from medloupe.serving.auth import Attempts, Guard, require
 from medloupe.serving.errors import HttpError, as_http

@@ -23,10 +23,10 @@ from starlette.requests import Request, cookie_parser
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medloupe.accounts.logins import LOGIN_HOURS
+from medloupe.accounts.people import People
+from medloupe.accounts.person import LOCAL, Person, Role
 from medloupe.errors import MedloupeError
-from medloupe.logins import LOGIN_HOURS
-from medloupe.people import People
-from medloupe.person import LOCAL, Person, Role
 from medloupe.serving.attempts import Attempts
 from medloupe.serving.errors import HttpError, as_http
 from medloupe.serving.lookups import EVERYBODY, Memory

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
-from medloupe.person import Person
+from medloupe.accounts.person import Person
 from medloupe.serving.service import Answer, Service
 
 

@@ -28,7 +28,7 @@ from medloupe.utils.files import sync_folder, write_atomically
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from medloupe.person import Person
+    from medloupe.accounts.person import Person
 
 _MOST = 256  # writes in one transaction
 _ID = re.compile("[0-9a-f]{32}")

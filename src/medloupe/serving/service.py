@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
+from medloupe.accounts.person import Person
 from medloupe.ecg.parts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
-from medloupe.person import Person
 from medloupe.serving import ecgkept
 from medloupe.serving.asking import PREVIEW as PREVIEW
 from medloupe.serving.asking import Answer as Answer

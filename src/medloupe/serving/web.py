@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
+from medloupe.accounts.person import Person
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
-from medloupe.person import Person
 from medloupe.serving import ecg, ecgkept, inputs, readings, views, webmodels, webpeople
 from medloupe.serving.auth import check_csrf, require
 from medloupe.serving.checkup import CheckUp

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
 
+from medloupe.accounts.people import People
+from medloupe.accounts.person import ROLES, Person
 from medloupe.errors import MedloupeError
-from medloupe.people import People
-from medloupe.person import ROLES, Person
 from medloupe.serving.auth import check_csrf, check_password, local_path, log_in, log_out, require
 from medloupe.serving.context import audit
 from medloupe.serving.errors import HttpError

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
+from medloupe.accounts.person import Person, person_of
 from medloupe.errors import MedloupeError, StorageError
-from medloupe.person import Person, person_of
 from medloupe.store.database import transaction
 from medloupe.store.tables import LoginRow, TokenRow, UserRow, now
 

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medloupe.accounts.passwords import decoy, hashed, matches, outdated, password_fault
 from medloupe.errors import MedloupeError
-from medloupe.passwords import decoy, hashed, matches, outdated, password_fault
 
 GOOD = "kettle orbit plaid"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from medloupe.person import named, possible
+from medloupe.accounts.person import named, possible
 from medloupe.store.database import transaction
 from medloupe.store.tables import AuditRow, UserRow, now
 

@@ -14,11 +14,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from medloupe import logins, passwords
-from medloupe.auditlog import AuditEntry, operator
+from medloupe.accounts import logins, passwords
+from medloupe.accounts.log import AuditEntry, operator
+from medloupe.accounts.people import People
+from medloupe.accounts.person import LOCAL, ROLES, Person
 from medloupe.errors import MedloupeError, StorageError
-from medloupe.people import People
-from medloupe.person import LOCAL, ROLES, Person
 from medloupe.store.database import engine
 from medloupe.store.tables import AuditRow, LoginRow, PredictionRow, TokenRow, UserRow
 

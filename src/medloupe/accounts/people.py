@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from medloupe import passwords
-from medloupe.auditlog import AuditLog
+from medloupe.accounts import passwords
+from medloupe.accounts.log import AuditLog
+from medloupe.accounts.logins import Logins, log_out
+from medloupe.accounts.person import Person, named, person_of, possible, role_of
 from medloupe.errors import MedloupeError, StorageError, did_you_mean
-from medloupe.logins import Logins, log_out
-from medloupe.person import Person, named, person_of, possible, role_of
 from medloupe.store.database import transaction
 from medloupe.store.tables import UserRow, now
 
