@@ -88,7 +88,7 @@ def a_minute(home: Path, file: Path, rounds: int) -> None:
     """Seconds from two leads of one minute in memory to all beats' classes, on one thread."""
     from medloupe.ecg.files import read_ecg
     from medloupe.ecg.signal import Signal
-    from medloupe.ecgpredict import EcgPredictor
+    from medloupe.inference.ecgs import EcgPredictor
     from medloupe.store.models import Store
 
     whole = read_ecg(file)
@@ -107,7 +107,7 @@ def sameness(home: Path, file: Path) -> None:
     """The largest difference of a probability between 360 Hz and the same minute at 250 and 500 Hz."""
     from medloupe.ecg.files import read_ecg
     from medloupe.ecg.signal import Signal, resampled
-    from medloupe.ecgpredict import EcgPredictor
+    from medloupe.inference.ecgs import EcgPredictor
     from medloupe.store.models import Store
 
     whole = read_ecg(file)

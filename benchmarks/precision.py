@@ -26,7 +26,7 @@ from medloupe.errors import CompressionRefusedError
 from medloupe.exporting import export
 from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
-from medloupe.resolve import find_model
+from medloupe.inference.find import find_model
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

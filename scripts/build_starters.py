@@ -32,8 +32,8 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
+from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
-from medloupe.resolve import find_model
 from medloupe.starter import pack, shipped
 from medloupe.training import train
 from starters import STARTERS, Starter

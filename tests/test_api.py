@@ -14,8 +14,8 @@ from PIL import Image
 
 import generated
 from live import Live
+from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
-from medloupe.predict import Predictor
 from medloupe.store.models import Store
 from trained import Trained
 

@@ -17,9 +17,9 @@ from PIL import Image
 import generated
 import several
 from live import Live, running
+from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.predict import Predictor
 from medloupe.serving.beside import NOTHING, beside, encoded, widths
 from medloupe.serving.checkup import CheckUp
 from medloupe.store.models import Store

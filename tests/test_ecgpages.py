@@ -16,8 +16,8 @@ import ecgmodels
 import ecgsaved
 from browsing import PHONE, Watch, playwright
 from live import Live
-from medloupe.ecgpredict import EcgPredictor
-from medloupe.recordings import Beat, Reading
+from medloupe.inference.ecgs import EcgPredictor
+from medloupe.inference.recordings import Beat, Reading
 from medloupe.serving import ecgviews, views
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.emblem import emblem

@@ -22,9 +22,9 @@ import ecgsaved
 import ecgwriters
 import generated
 from live import Live
-from medloupe.ecgpredict import EcgPredictor
 from medloupe.embed.windows import beats
 from medloupe.errors import SignalError
+from medloupe.inference.ecgs import EcgPredictor
 from medloupe.serving import ecg, ecgkept
 from medloupe.serving.checkup import CheckUp
 from places import ROOT

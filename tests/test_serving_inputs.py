@@ -15,10 +15,10 @@ import several
 import tiny
 from live import Live
 from medloupe.imaging.decode import load
+from medloupe.inference.pictures import Predictor
 from medloupe.inputs.clinical import Column
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.predict import Predictor
 from medloupe.serving import inputs
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language

@@ -17,9 +17,9 @@ from medloupe.data.records import Dataset
 from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.errors import PromotionRefusedError
+from medloupe.inference.pictures import Predictor
 from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
-from medloupe.predict import Predictor
 from medloupe.store.models import Store
 from medloupe.validation import validate
 from othertails import tuned

@@ -19,9 +19,9 @@ import tunable
 from generated import run
 from medloupe import tuned as module
 from medloupe.finetune import parts_at
+from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.model.bundle import Model
 from medloupe.modelfile.reader import load
-from medloupe.predict import AutoPredictor, Predictor
 from medloupe.recipe import Recipe
 from medloupe.store.models import Store
 

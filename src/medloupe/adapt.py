@@ -23,7 +23,7 @@ from medloupe.data.scan import scan
 from medloupe.data.split import fold_count
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError, StoreError
-from medloupe.given import scaled
+from medloupe.inference.inputs import scaled
 from medloupe.localfit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves

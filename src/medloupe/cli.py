@@ -118,7 +118,7 @@ def evaluate(
     """Judge a model on another site's labelled data."""
     from medloupe import console
     from medloupe.data.reading import read
-    from medloupe.resolve import find_model
+    from medloupe.inference.find import find_model
     from medloupe.validation import validate
 
     loaded = find_model(model)

@@ -43,7 +43,7 @@ def adapt(
     from medloupe.adapt import adapt as run
     from medloupe.adapt import keep
     from medloupe.data.reading import read
-    from medloupe.resolve import find_model
+    from medloupe.inference.find import find_model
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")

@@ -37,7 +37,7 @@ def models_list(json: Json = False, home: Home = None) -> None:
 def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
     """The card of one model, and the precisions that it is kept in."""
     from medloupe import console
-    from medloupe.resolve import find_model
+    from medloupe.inference.find import find_model
 
     loaded = find_model(model)
     others = _others(loaded)

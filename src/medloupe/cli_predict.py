@@ -35,8 +35,8 @@ def predict(
 ) -> None:
     """What a model sees in images or ECGs."""
     from medloupe import console
-    from medloupe.predictors import AnyPredictor, ecg_models, predictor
-    from medloupe.resolve import AUTO, choosable, elsewhere, find_model
+    from medloupe.inference.find import AUTO, choosable, elsewhere, find_model
+    from medloupe.inference.predictors import AnyPredictor, ecg_models, predictor
     from medloupe.settings import threads
 
     network_threads = 1 if threads() > 1 else None
@@ -70,8 +70,8 @@ def predict(
 
 
 def _files(paths: list[str], *, pictures: bool, ecgs: bool) -> Iterator[Path]:
-    from medloupe.predict import expand
-    from medloupe.predictors import ecg_files, in_folder
+    from medloupe.inference.pictures import expand
+    from medloupe.inference.predictors import ecg_files, in_folder
 
     found = expand(paths, lambda folder: in_folder(folder, pictures=pictures, ecgs=ecgs))
     return ecg_files(found) if ecgs else found
@@ -81,7 +81,7 @@ def _beside(
     model: Model, told: list[str], table: Path | None, paths: list[str]
 ) -> Callable[[Path], Mapping[str, str]] | None:
     """What is known beside each image: of all by --with, of each by a row of --table, which goes before."""
-    from medloupe.given import considered, from_table, named
+    from medloupe.inference.inputs import considered, from_table, named
 
     if not told and table is None:
         return None

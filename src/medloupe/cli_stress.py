@@ -35,7 +35,7 @@ def stress(
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
     from medloupe import console
     from medloupe.data.reading import read
-    from medloupe.resolve import find_model
+    from medloupe.inference.find import find_model
     from medloupe.stress import stress as run
 
     if report and not report.parent.is_dir():  # told before the work, not after

@@ -71,8 +71,8 @@ def train(
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
     from medloupe import console
     from medloupe.data.reading import read
+    from medloupe.inference.find import find_model
     from medloupe.options import HOW
-    from medloupe.resolve import find_model
     from medloupe.store.models import Store
     from medloupe.training import summary
     from medloupe.training import train as run

@@ -18,7 +18,7 @@ from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.audit import Audit
-    from medloupe.predict import Unanswered
+    from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import Change
     from medloupe.training import Progress

@@ -79,7 +79,7 @@ def export(
     its accuracy is kept in the store too. Raises CompressionRefusedError where it does not and force is not given,
     DataError where the training images are not found, ParityError, ModelFileError, StoreError.
     """
-    from medloupe.resolve import find_model
+    from medloupe.inference.find import find_model
 
     model = find_model(reference)
     if precision == "fp32":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.given import stated_by
+from medloupe.inference.inputs import stated_by
 from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities

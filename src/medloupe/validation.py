@@ -14,7 +14,7 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import Features, Progress, embed
 from medloupe.errors import DataError
-from medloupe.given import Stated, stated_by
+from medloupe.inference.inputs import Stated, stated_by
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups

@@ -21,12 +21,12 @@ from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
+from medloupe.inference.pictures import Predictor
 from medloupe.model.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
 from medloupe.modelfile.card import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import build, write_onnx
-from medloupe.predict import Predictor
 from medloupe.store.models import Store
 from trained import Trained
 

@@ -16,12 +16,12 @@ from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
-from medloupe.everyday import everyday
 from medloupe.fitcontrast import fit_contrast
+from medloupe.inference.everyday import everyday
+from medloupe.inference.find import choosable, elsewhere
+from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.model.novelty import Novelty, sketch
 from medloupe.model.router import EVOKED, NOBODY, Everyday, Router, reason
-from medloupe.predict import AutoPredictor, Predictor
-from medloupe.resolve import choosable, elsewhere
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 from trained import Trained

@@ -19,10 +19,10 @@ import tinyecg
 from ecgsets import Learned
 from medloupe.embed import tail as tails
 from medloupe.errors import StoreError
+from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
-from medloupe.resolve import find_model
 from medloupe.starter import pack
 from trained import Trained
 

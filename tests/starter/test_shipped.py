@@ -20,8 +20,8 @@ from medloupe.errors import MedloupeError, NotAnImageError, StoreError
 from medloupe.imaging.corruptions import CHANGES, workable
 from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
-from medloupe.predict import AutoPredictor, Predictor
-from medloupe.resolve import choosable, find_model
+from medloupe.inference.find import choosable, find_model
+from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.serving.language import CODES, language
 from medloupe.starter import shipped
 from places import ROOT

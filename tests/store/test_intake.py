@@ -14,10 +14,10 @@ import medloupe
 import tiny
 from medloupe.embed import registry
 from medloupe.errors import ModelFileError, NotOurModelError, StoreError
+from medloupe.inference.pictures import Predictor
 from medloupe.modelfile.card import read_card
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
-from medloupe.predict import Predictor
 from medloupe.store.intake import add_file
 from medloupe.store.models import Store
 from trained import Trained

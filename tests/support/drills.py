@@ -24,10 +24,10 @@ from PIL import Image
 import generated
 from live import Live
 from medloupe.embed.backbone import Backbone
+from medloupe.inference.pictures import Predictor
 from medloupe.metrics.evidence import FILE
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
-from medloupe.predict import Predictor
 from medloupe.store.models import Store
 
 NAME = "spots"

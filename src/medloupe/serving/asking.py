@@ -17,9 +17,9 @@ import numpy as np
 from medloupe.ecg.parts import Source
 from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
-from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
+from medloupe.inference.everyday import everyday
 from medloupe.model.heatmaps import evidence, overlay
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import NOBODY, Router, reason

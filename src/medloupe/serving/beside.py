@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.ecg.beats import RHYTHM
-from medloupe.given import considered, sorted_out
+from medloupe.inference.inputs import considered, sorted_out
 from medloupe.model.prediction import Influence
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from medloupe.serving.beside import Beside, beside
 
 if TYPE_CHECKING:
     from medloupe.ecg.signal import Signal
-    from medloupe.recordings import Found, Looked, Reading
+    from medloupe.inference.recordings import Found, Looked, Reading
     from medloupe.serving.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
@@ -122,7 +122,7 @@ def not_a_picture(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
 
 def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
     """What a check-up's network and head make of windows float32 (N, L, T)."""
-    from medloupe.recordings import Looked
+    from medloupe.inference.recordings import Looked
 
     names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]
     embeddings, logits, parts = [], [], []
@@ -185,7 +185,7 @@ class _Sent:
 
 
 def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Beside) -> Answer:
-    from medloupe.recordings import find, influences
+    from medloupe.inference.recordings import find, influences
 
     assert checkup.ecg is not None
     at = time.perf_counter()
@@ -232,20 +232,20 @@ def refusal(checkup: CheckUp, novelty: float | None) -> Refusal | None:
     """Why an ECG of this novelty is not judged, or None."""
     if novelty is None or novelty <= 1:
         return None
-    from medloupe.ecgpredict import FOREIGN
+    from medloupe.inference.ecgs import FOREIGN
 
     return Refusal(reason=FOREIGN.format(checkup.name, novelty), looks_like="")
 
 
 def _fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
-    from medloupe.recordings import fitting
+    from medloupe.inference.recordings import fitting
 
     return [checkups[k] for k in fitting(signal, [c.ecg for c in checkups if c.ecg is not None])]
 
 
 def _beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
     """What is given beside an ECG. The rhythm is measured, and no field of anybody's."""
-    from medloupe.recordings import asked_for
+    from medloupe.inference.recordings import asked_for
 
     found = beside(checkup, {name: value for name, value in fields.items() if name not in FIELDS})
     names = asked_for(checkup.extras)

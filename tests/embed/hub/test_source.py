@@ -29,7 +29,7 @@ from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
-from medloupe.predict import Predictor
+from medloupe.inference.pictures import Predictor
 from medloupe.store.models import Store
 from medloupe.validation import validate
 

@@ -13,12 +13,12 @@ from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.errors import SignalError
-from medloupe.given import named
 from medloupe.graphs.session import run, session
+from medloupe.inference.inputs import named
+from medloupe.inference.pictures import Unanswered, in_turn, read_off
+from medloupe.inference.recordings import Looked, find, influences
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.rules import Rules
-from medloupe.predict import Unanswered, in_turn, read_off
-from medloupe.recordings import Looked, find, influences
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model

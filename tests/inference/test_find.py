@@ -11,7 +11,7 @@ import pytest
 import generated
 import medloupe
 from medloupe.errors import ModelFileError, StoreError
-from medloupe.resolve import find_model
+from medloupe.inference.find import find_model
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 from trained import Trained

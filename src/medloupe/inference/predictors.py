@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
 from medloupe.imaging import headers
+from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, in_turn
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
-from medloupe.predict import AutoPredictor, Predictor, Unanswered, in_turn
 
 if TYPE_CHECKING:
-    from medloupe.ecgpredict import EcgPredictor
-    from medloupe.predict import LooksLike
+    from medloupe.inference.ecgs import EcgPredictor
+    from medloupe.inference.pictures import LooksLike
 
 _START_BYTES = 64 * 1024
 
@@ -29,7 +29,7 @@ def predictor(
 ) -> Predictor | EcgPredictor:
     """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
     if model.backbone.card.modality == "ecg":
-        from medloupe.ecgpredict import EcgPredictor
+        from medloupe.inference.ecgs import EcgPredictor
 
         return EcgPredictor(model, network_threads=network_threads, rate=rate)
     return Predictor(model, network_threads=network_threads, looks_like=looks_like)
@@ -75,7 +75,7 @@ class EcgAuto:
     """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
 
     def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
-        from medloupe.ecgpredict import EcgPredictor
+        from medloupe.inference.ecgs import EcgPredictor
 
         self._rate = rate
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
@@ -83,7 +83,7 @@ class EcgAuto:
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
         """The answer to one ECG. Raises SignalError."""
         from medloupe.ecg.files import read_ecg
-        from medloupe.recordings import fitting
+        from medloupe.inference.recordings import fitting
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
         able = fitting(signal, [p.model.backbone.card for p in self._predictors])

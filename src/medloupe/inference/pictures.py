@@ -14,9 +14,9 @@ import numpy as np
 
 from medloupe.embed.network import Network, seen
 from medloupe.errors import ClinicalError, ImageError
-from medloupe.everyday import everyday
 from medloupe.graphs.session import run, run_tail, session
 from medloupe.imaging.decode import load
+from medloupe.inference.everyday import everyday
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence, Prediction, Refusal
@@ -25,7 +25,7 @@ from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
-    from medloupe.given import Considered
+    from medloupe.inference.inputs import Considered
 
 _AHEAD = 8  # images decoded or answered at once for each worker
 LooksLike = Callable[[np.ndarray, str], str]  # as Router.looks_like
@@ -81,7 +81,7 @@ class Predictor:
         """What is given beside a picture; None of a model that reads the picture alone."""
         if self.model.extras is None and not given:
             return None
-        from medloupe.given import considered, named
+        from medloupe.inference.inputs import considered, named
 
         known = named(self.model, given)
         return None if self.model.extras is None else considered(self.model.extras, self.model.labels, known)

@@ -14,7 +14,7 @@ from medloupe.ecg.quality import usable
 from medloupe.ecg.reading import Beat, Reading, regularity
 from medloupe.ecg.signal import Signal, arranged
 from medloupe.embed.windows import beats, twelve
-from medloupe.given import considered
+from medloupe.inference.inputs import considered
 from medloupe.model import heatmaps
 from medloupe.model.head import probabilities
 

@@ -16,12 +16,12 @@ import ecgmodels
 import ecgsaved
 import generated
 from medloupe.cli import app
-from medloupe.ecgpredict import EcgPredictor
 from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreError
+from medloupe.inference.ecgs import EcgPredictor
+from medloupe.inference.pictures import Predictor
+from medloupe.inference.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
-from medloupe.predict import Predictor
-from medloupe.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor
 
 RATES = (250.0, 360.0, 500.0)
 

@@ -16,11 +16,11 @@ from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE
 from medloupe.embed.windows import beats, twelve
 from medloupe.errors import ClinicalError, SignalError
+from medloupe.inference.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
 from medloupe.model import heatmaps
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
-from medloupe.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
 
 BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 

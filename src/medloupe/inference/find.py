@@ -10,7 +10,7 @@ from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
 
 if TYPE_CHECKING:
-    from medloupe.predict import LooksLike
+    from medloupe.inference.pictures import LooksLike
 
 AUTO = "auto"
 
@@ -64,7 +64,7 @@ def choosable() -> list[Model]:
 
 def elsewhere(backbone_sha256: str) -> LooksLike:
     """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
-    from medloupe.everyday import everyday
+    from medloupe.inference.everyday import everyday
     from medloupe.model.router import Router
 
     @cache

@@ -19,7 +19,6 @@ import medloupe
 import several
 import tunable
 from generated import run
-from medloupe import predict
 from medloupe.data.readers.base import scan
 from medloupe.data.scan import digest_of
 from medloupe.embed import tail as tails
@@ -28,6 +27,8 @@ from medloupe.embed.network import Network
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
+from medloupe.inference import pictures
+from medloupe.inference.pictures import AutoPredictor, Predictor, expand
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
@@ -35,7 +36,6 @@ from medloupe.model.prediction import Influence, Prediction
 from medloupe.model.rules import Rules
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
-from medloupe.predict import AutoPredictor, Predictor, expand
 from medloupe.store.models import Store
 from othertails import tuned
 from trained import Trained
@@ -210,7 +210,7 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
     auto = AutoPredictor([model for model, _ in made])
     calls: list[int] = []
     chosen = set()
-    monkeypatch.setattr(predict, "run", lambda *args: calls.append(1) or session.run(*args))
+    monkeypatch.setattr(pictures, "run", lambda *args: calls.append(1) or session.run(*args))
     for _, images in made:
         for pixels in images[:6]:
             calls.clear()

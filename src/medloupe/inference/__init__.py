@@ -1,0 +1,1 @@
+"""From one example to a Prediction."""
