@@ -43,10 +43,10 @@ def grouped(data: Path, rows: Sequence[Row]) -> np.ndarray:
     if "patient_id" in rows[0]:
         return np.array([r["patient_id"] or f"file {i}" for i, r in enumerate(rows)])
     import medloupe
-    from medloupe.audit import audit
     from medloupe.data.scan import scan
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone
+    from medloupe.training.audit.findings import audit
 
     features = embed(scan(medloupe.read(data)), backbone())
     number = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))

@@ -23,10 +23,10 @@ import onnxruntime
 
 import medloupe
 from medloupe.errors import CompressionRefusedError
-from medloupe.exporting import export
 from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
 from medloupe.inference.find import find_model
+from medloupe.training.compress.export import export
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -27,7 +27,6 @@ import numpy as np
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe import console, stress
-from medloupe.card import refusal_limit, refusing
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
@@ -35,7 +34,8 @@ from medloupe.embed.network import Network
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
 from medloupe.starter import pack, shipped
-from medloupe.training import train
+from medloupe.training.pipeline.card import refusal_limit, refusing
+from medloupe.training.pipeline.run import train
 from starters import STARTERS, Starter
 
 GUARDED = ("auc", "balanced_accuracy")  # figures that must stay within their recorded intervals

@@ -18,17 +18,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
-from medloupe.audit import audit
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
-from medloupe.fitcontrast import fit_contrast
 from medloupe.graphs.session import run, session
 from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CHANGES, workable
 from medloupe.imaging.decode import FITTING, decode, load
 from medloupe.model.contrast import Contrast
 from medloupe.model.novelty import Novelty, sketch
+from medloupe.training.audit.findings import audit
+from medloupe.training.heads.contrast import fit_contrast
 from medloupe.utils.files import write_atomically
 
 KINDS: Mapping[str, str] = {

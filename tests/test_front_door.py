@@ -109,11 +109,17 @@ FORBIDDEN = (
     "pydicom",
     "alembic",
     "jinja2",
-    "medloupe.head",
-    "medloupe.solver",
-    "medloupe.temperature",
+    "medloupe.training.heads.fit",
+    "medloupe.training.heads.solver",
+    "medloupe.training.heads.temperature",
 )
-FORBIDDEN += ("medloupe.training", "medloupe.judging", "medloupe.audit", "medloupe.report", "medloupe.modelfile.writer")
+FORBIDDEN += (
+    "medloupe.training.pipeline.run",
+    "medloupe.training.heads.verdict",
+    "medloupe.training.audit.findings",
+    "medloupe.report",
+    "medloupe.modelfile.writer",
+)
 
 
 @pytest.mark.parametrize(

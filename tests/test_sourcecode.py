@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from medloupe.outcomes import _COMPUTES
 from medloupe.sourcecode import imported_by, source_digest
+from medloupe.training.pipeline.outcome import _COMPUTES
 from places import ROOT
 
 PRINT = "import sys; from medloupe.sourcecode import source_digest as d; print(d(sys.argv[1]))"
@@ -47,7 +47,8 @@ def module_file(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["medloupe.solver", "medloupe.metrics.weighted", "medloupe.imaging.decode", "medloupe.data.records"]
+    "name",
+    ["medloupe.training.heads.solver", "medloupe.metrics.weighted", "medloupe.imaging.decode", "medloupe.data.records"],
 )
 def test_a_changed_byte_in_what_computes_changes_the_name(copy: Path, name: str) -> None:
     assert name in imported_by(_COMPUTES)
@@ -66,5 +67,9 @@ def test_the_same_source_has_the_same_name(copy: Path) -> None:
 
 def test_what_is_imported_later_counts_and_what_only_types_need_too() -> None:
     """`head` is imported inside a function of `tuned`, by way of `search`."""
-    assert {"medloupe.tuned", "medloupe.search", "medloupe.head"} <= imported_by("medloupe.tuned")
+    assert {
+        "medloupe.training.pipeline.finetuning",
+        "medloupe.training.tune.search",
+        "medloupe.training.heads.fit",
+    } <= imported_by("medloupe.training.pipeline.finetuning")
     assert imported_by("medloupe.errors") == {"medloupe.errors"}

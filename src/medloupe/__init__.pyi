@@ -10,6 +10,6 @@ from .model.bundle import Model as Model
 from .model.prediction import Prediction as Prediction
 from .modelfile.reader import load as load
 from .modelfile.writer import save as save
-from .training import train as train
+from .training.pipeline.run import train as train
 from .validation import validate as validate
 from .version import __version__ as __version__

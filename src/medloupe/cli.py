@@ -84,13 +84,13 @@ def check(
 ) -> None:
     """What is wrong with this data, before any training."""
     from medloupe import console
-    from medloupe.audit import audit
     from medloupe.data.reading import read
     from medloupe.data.scan import scan
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone as find_backbone
     from medloupe.embed.registry import usual
-    from medloupe.fusion_inputs import with_columns
+    from medloupe.training.audit.findings import audit
+    from medloupe.training.fusion.choose import with_columns
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
@@ -157,7 +157,7 @@ def export(
 ) -> None:
     """Write one self-contained ONNX file, checked against the model."""
     from medloupe import console
-    from medloupe.exporting import export as run
+    from medloupe.training.compress.export import export as run
 
     if data is None and any((labels, patient, split, image, table)):
         raise typer.BadParameter("--labels, --patient, --split, --image and --table go with --data.")

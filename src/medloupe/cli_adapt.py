@@ -12,8 +12,8 @@ from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, 
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
-    from medloupe.adapt import Adapted
     from medloupe.model.bundle import Model
+    from medloupe.training.adapt.run import Adapted
 
 _CALLED = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
 _WIDE = 28  # characters of a label's name
@@ -40,10 +40,10 @@ def adapt(
 ) -> None:
     """Fit a model's percentages and operating points to local cases: a new version, if it is better than noise."""
     from medloupe import console
-    from medloupe.adapt import adapt as run
-    from medloupe.adapt import keep
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
+    from medloupe.training.adapt.run import adapt as run
+    from medloupe.training.adapt.run import keep
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")

@@ -72,10 +72,10 @@ def train(
     from medloupe import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
-    from medloupe.options import HOW
     from medloupe.store.models import Store
-    from medloupe.training import summary
-    from medloupe.training import train as run
+    from medloupe.training.options import HOW
+    from medloupe.training.pipeline.run import summary
+    from medloupe.training.pipeline.run import train as run
 
     if finetune not in HOW:
         raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")

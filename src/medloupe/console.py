@@ -17,11 +17,11 @@ from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
-    from medloupe.audit import Audit
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import Change
-    from medloupe.training import Progress
+    from medloupe.training.audit.findings import Audit
+    from medloupe.training.pipeline.run import Progress
     from medloupe.validation import Validation
 
 DISCLAIMER = "Research software, not a medical device."

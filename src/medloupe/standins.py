@@ -12,22 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe import duplicates
 from medloupe.data.digests import among, recalled, seen
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, scan
 from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.head import FOLDS, Choice, Fitter, folded
 from medloupe.metrics import tables
 from medloupe.model.alignment import aligned
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.model.rules import Rules
-from medloupe.solver import Solution
-from medloupe.temperature import calibrated, fit_temperature
+from medloupe.training.audit import duplicates
+from medloupe.training.heads.fit import FOLDS, Choice, Fitter, folded
+from medloupe.training.heads.solver import Solution
+from medloupe.training.heads.temperature import calibrated, fit_temperature
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.audit import audit
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembers_part, seen
 from medloupe.data.records import Dataset
@@ -23,6 +22,7 @@ from medloupe.model.alignment import aligned
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
+from medloupe.training.audit.findings import audit
 from medloupe.version import __version__
 
 
@@ -109,7 +109,7 @@ def _report(
     limits: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    from medloupe.examples import examples
+    from medloupe.training.pipeline.examples import examples
 
     data, old = features.data, model.card
     sensitivity = tables.aimed_at(old)

@@ -17,9 +17,9 @@ from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import FinetuneError
-from medloupe.finetune import trainable
 from medloupe.graphs.session import run, session
-from medloupe.recipe import Recipe
+from medloupe.training.tune.loop import trainable
+from medloupe.training.tune.recipe import Recipe
 from othertails import lower_first, tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(5)])

@@ -129,8 +129,8 @@ def test_weights_that_are_no_numbers_are_refused(extras: Extras) -> None:
 def test_answering_imports_nothing_that_trains() -> None:
     code = (
         "import sys, medloupe.inputs.extras;"
-        "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.solver', 'medloupe.head', 'medloupe.temperature',"
-        " 'medloupe.fusion', 'medloupe.data.readers') if m in sys.modules])"
+        "print([m for m in ('sklearn', 'scipy', 'torch', 'medloupe.training.heads.solver', 'medloupe.training.heads.fit', 'medloupe.training.heads.temperature',"
+        " 'medloupe.training.fusion.late', 'medloupe.data.readers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from embedded import LEVELS, embeddings
-from medloupe.fitcontrast import fit_contrast
 from medloupe.model.contrast import MOST, Contrast
 from medloupe.model.novelty import Novelty, sketch
+from medloupe.training.heads.contrast import fit_contrast
 
 
 def changed(x: np.ndarray, seed: int) -> np.ndarray:

@@ -16,7 +16,6 @@ from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
-from medloupe.fitcontrast import fit_contrast
 from medloupe.inference.everyday import everyday
 from medloupe.inference.find import choosable, elsewhere
 from medloupe.inference.pictures import AutoPredictor, Predictor
@@ -24,6 +23,7 @@ from medloupe.model.novelty import Novelty, sketch
 from medloupe.model.router import EVOKED, NOBODY, Everyday, Router, reason
 from medloupe.starter import shipped
 from medloupe.store.models import Store
+from medloupe.training.heads.contrast import fit_contrast
 from trained import Trained
 
 

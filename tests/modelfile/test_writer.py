@@ -15,7 +15,6 @@ import several
 import tiny
 import tinyecg
 import tunable
-from medloupe.compress import half
 from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
@@ -25,6 +24,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.modelfile import reader, writer
 from medloupe.modelfile.layout import OUTPUTS
+from medloupe.training.compress.run import half
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)

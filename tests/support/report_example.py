@@ -285,10 +285,10 @@ def finetuned() -> dict[str, Any]:
 def seen() -> dict[str, Any] | None:
     """A generated picture on its way through the shipped backbone."""
     from medloupe.embed.registry import backbone
-    from medloupe.examples import content_box
     from medloupe.imaging.decode import load
     from medloupe.model.head import Head
-    from medloupe.stages import stages
+    from medloupe.training.pipeline.examples import content_box
+    from medloupe.training.pipeline.feature_maps import stages
 
     rng = np.random.default_rng(4)
     url, _ = picture(rng, opacity=True)

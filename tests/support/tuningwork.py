@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 import tunable
-from medloupe.cuts import cuts
 from medloupe.embed.tail import upper
-from medloupe.recipe import Recipe
-from medloupe.tuningjobs import Inputs, Job
-from medloupe.views import Symmetry
+from medloupe.training.tune.activations import cuts
+from medloupe.training.tune.jobs import Inputs, Job
+from medloupe.training.tune.recipe import Recipe
+from medloupe.training.tune.views import Symmetry
 
 STILL = Symmetry(mirror=False, turn=False)
 

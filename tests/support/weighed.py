@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.encoded import Encoded
-from medloupe.head import Fitted, fit
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.notes import Notes
-from medloupe.options import Options
+from medloupe.training.fusion.encoded import Encoded
+from medloupe.training.heads.fit import Fitted, fit
+from medloupe.training.options import Options
 from synthetic import features, of_targets, one_hot
 
 D = 8

@@ -1,0 +1,1 @@
+"""From labels to heads, tails and weights: the only place where anything is fitted."""

@@ -1,0 +1,1 @@
+"""Fit a finished model to local cases."""

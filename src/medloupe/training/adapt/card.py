@@ -1,0 +1,197 @@
+"""The card of a model that was fitted to local cases: what changed, how it fares there, and in words."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from medloupe.data.digests import recalled, remembered
+from medloupe.training.adapt.figures import figures, label_table, prevalence
+from medloupe.training.adapt.fit import Fitting
+from medloupe.training.adapt.recalibrate import KINDS
+from medloupe.training.adapt.words import note, words
+from medloupe.version import __version__
+
+_PREVALENCE = "The percentages hold for the share"  # so begins the sentence among the limits that no longer holds
+
+
+def card(fitting: Fitting) -> dict[str, Any]:
+    """The model's card with the local fit in it: calibration, lines, rule of announcing, and what is said of them."""
+    old, calibration = fitting.model.card, fitting.calibration
+    table = [{**row, "note": note(fitting, row)} for row in label_table(fitting)]
+    entry = _entry(fitting, table)
+    here = {row["label"]: row["after"] for row in table if row["after"] is not None}
+    made = {
+        **old,
+        "medloupe": __version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "version": None,
+        "calibration": _calibration(fitting),
+        "adapted": entry,
+        "warnings": [*(old.get("warnings") or ()), *_warnings(fitting, entry)],
+        "limits": _limits(fitting, entry),
+        "data": {**(old.get("data") or {}), "digests": _digests(fitting)},
+    }
+    made.pop("reused", None)
+    if here or old.get("per_label"):
+        made["per_label"] = _rows(fitting, here)
+    if fitting.weights is not None and old.get("decision"):
+        made["decision"] = {
+            **old["decision"],
+            "weights": {n: float(w) for n, w in zip(fitting.model.labels, fitting.weights, strict=True)},
+        }
+        if calibration.kind != KINDS[0] and old["decision"].get("strength"):
+            made["decision"]["words"] = str(old["decision"].get("words") or "").replace(
+                "in the training data", f"in {fitting.features.data.name}"
+            )
+    return made
+
+
+def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
+    """The card's entry `adapted`."""
+    model, data, calibration = fitting.model, fitting.features.data, fitting.calibration
+    old = model.card
+    records = [data.records[i] for i in fitting.rows]
+    groups = fitting.before.groups
+    entry: dict[str, Any] = {
+        "data": data.name,
+        "n": len(fitting.rows),
+        "groups": len(np.unique(groups)),
+        "patients": len({r.patient for r in records} - {None}) or None,
+        "fingerprint": _fingerprint(fitting),
+        "digests": _local(fitting),
+        "licence": data.origin.get("licence"),
+        "from": {"name": model.name, "version": model.version},
+        "sensitivity": fitting.sensitivity,
+        "seed": fitting.seed,
+        "left_out": dict(fitting.left_out),
+        "prevalence": {"before": _shares(old), "here": prevalence(fitting)},
+        "calibration": {
+            "kind": calibration.kind,
+            "scale": _short(calibration.scale),
+            "shift": {name: round(float(b), 4) for name, b in zip(model.labels, calibration.shift, strict=True) if b},
+            "candidates": [{k: _rounded(v) for k, v in asdict(c).items()} for c in fitting.candidates],
+        },
+        "figures": figures(fitting),
+        "labels": table,
+        "findings": list(fitting.findings),
+        "before": {
+            "per_label": [
+                {"label": row["label"], "operating_point": row["operating_point"]} for row in old.get("per_label") or ()
+            ],
+            "calibration": old.get("calibration"),
+            "decision": old.get("decision"),
+            "adapted": _earlier(old),
+        },
+    }
+    entry["words"] = words(fitting, entry)
+    return entry
+
+
+def _shares(old: Mapping[str, Any]) -> dict[str, float] | None:
+    """How common each label was where the model's percentages came from: training, or the adaptation before."""
+    if earlier := (old.get("adapted") or {}).get("prevalence"):
+        return {name: entry["value"] for name, entry in earlier["here"].items()}
+    counts, n = old.get("label_counts") or {}, (old.get("data") or {}).get("labelled")
+    return {name: round(count / n, 4) for name, count in counts.items()} if counts and n else None
+
+
+def _rows(fitting: Fitting, here: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The card's table with the local operating points; what was measured in training stays beside them."""
+    rows = {row["label"]: row for row in fitting.model.card.get("per_label") or ()}
+    made = []
+    for k, name in enumerate(fitting.model.labels):
+        old = rows.get(name)
+        if name in here:
+            point = {**here[name], "judged_on": fitting.features.data.name}
+            made.append({**(old or {"label": name}), "operating_point": point})
+        elif old is not None:
+            threshold = None if old["operating_point"].get("threshold") is None else float(fitting.lines[k])
+            made.append({**old, "operating_point": {**old["operating_point"], "threshold": threshold}})
+    return made
+
+
+def _calibration(fitting: Fitting) -> dict[str, Any]:
+    """The temperatures that are in the head now, and that more than these is."""
+    old = fitting.model.card.get("calibration") or {}
+    before = np.asarray(old.get("temperature") if old.get("temperature") is not None else 1.0, float)
+    made = {**old, "temperature": _short(before / fitting.calibration.scale)}
+    if fitting.calibration.kind != KINDS[0]:
+        made["adapted"] = fitting.calibration.kind
+    return made
+
+
+def _limits(fitting: Fitting, entry: Mapping[str, Any]) -> list[str]:
+    name, kind = entry["data"], fitting.calibration.kind
+    said: list[str] = list(fitting.model.card.get("limits") or ())
+    if kind != KINDS[0]:
+        said = [text for text in said if not text.startswith(_PREVALENCE)]
+        counts = ", ".join(f"{label} {e['n']:,}" for label, e in entry["prevalence"]["here"].items())
+        said.append(f"{_PREVALENCE} of cases in {name} ({counts}), to which they were adapted; elsewhere they may not.")
+    said.append(
+        f"Its operating points were set on {entry['n']:,} cases of {name}. Its other figures are those of its training"
+        " and of the percentages it had then."
+    )
+    return said
+
+
+def _warnings(fitting: Fitting, entry: Mapping[str, Any]) -> list[dict[str, str]]:
+    said = [{"level": "serious", "text": f"In {entry['data']}: {text}"} for text in fitting.findings]
+    now, then = entry["figures"]["before"]["auc"], (fitting.model.card.get("metrics") or {}).get("auc")
+    if now["low"] is not None and now["low"] <= 0.5:
+        said.append(
+            {
+                "level": "serious",
+                "text": f"On {entry['data']} the model is not shown to be better than guessing: the interval of its AUC"
+                f" ({now['value']:.2f}) reaches down to {now['low']:.2f}. No calibration mends that.",
+            }
+        )
+    elif now["high"] is not None and then and then.get("low") is not None and now["high"] < then["low"]:
+        said.append(
+            {
+                "level": "serious",
+                "text": f"On {entry['data']} the model ranks worse (AUC {now['value']:.3f}) than its card claims"
+                f" ({then['value']:.3f}), by more than chance explains. No calibration mends that: train on local"
+                " cases.",
+            }
+        )
+    return said
+
+
+def _digests(fitting: Fitting) -> str:
+    """Also the local images are known from now on, so that nobody judges the model on them unawares."""
+    theirs = recalled((fitting.model.card.get("data") or {}).get("digests"))
+    return remembered(theirs | recalled(_local(fitting)))
+
+
+def _local(fitting: Fitting) -> str:
+    return remembered({fitting.features.digests[row] for row in fitting.rows})
+
+
+def _fingerprint(fitting: Fitting) -> str:
+    made = hashlib.sha256()
+    digests, records = fitting.features.digests, fitting.features.data.records
+    for i in sorted(fitting.rows.tolist(), key=lambda i: digests[i]):
+        made.update(digests[i] + repr(sorted(records[i].labels.items())).encode())
+    return made.hexdigest()
+
+
+def _earlier(old: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a model that was adapted before had been adapted to."""
+    said = old.get("adapted")
+    return None if not said else {k: said.get(k) for k in ("data", "n", "groups", "fingerprint", "from")}
+
+
+def _short(values: np.ndarray) -> float | list[float]:
+    """One number where all are the same."""
+    each = np.atleast_1d(values)
+    return round(float(each[0]), 4) if np.ptp(each) == 0 else [round(float(v), 4) for v in each]
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,82 @@
+"""Copies and near copies among the images of a data set.
+
+Exact copies have the same bytes, or the same thumbnail and embedding. Near copies (the same picture saved again,
+slightly cropped, rotated or annotated; neighbouring frames) are close by embedding and also agree place by place:
+either alone would join different patients who merely look alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medloupe.data.split import same as same_values
+from medloupe.embed.features import Features
+from medloupe.training.heads.fit import mean_and_scale
+
+COSINE = 0.75  # of standardised embeddings
+CORRELATION = 0.95  # of grey thumbnails
+SAVED_AGAIN = (0.2, 0.999)  # the same two for a picture resized or compressed, which changes its texture
+IDENTICAL = 1 - 1e-4  # both, for the same pixels in another file
+_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """Pairs of rows (M, 2), each with the lower row first. exact: same content; of files with the same bytes each is
+    paired with the first only. near: alike, not the same."""
+
+    exact: np.ndarray
+    near: np.ndarray
+
+
+def find(features: Features) -> Duplicates:
+    """The copies and near copies. Time grows with the square of the images, memory does not."""
+    x = features.embeddings
+    n = len(x)
+    digests = np.array([np.void(d) for d in features.digests])
+    mean, scale = mean_and_scale(x, np.ones(n, bool))
+    weight = 1 / scale**2
+    norms = np.empty(n, np.float32)
+    for start in range(0, n, _CHUNK):
+        centred = x[start : start + _CHUNK] - mean
+        norms[start : start + _CHUNK] = np.sqrt(np.einsum("nd,nd,d->n", centred, centred, weight)) + 1e-6
+    thumbs = _normalised_thumbs(features.facts["thumb"])
+    exact = [np.array([(rows[0], i) for i in rows[1:]]) for rows in same_values(features.digests)]
+    near = []
+    for start in range(0, n, _CHUNK):
+        a = (x[start : start + _CHUNK] - mean) * weight
+        for other in range(0, start + 1, _CHUNK):  # pairs are found once, from the later row
+            b = x[other : other + _CHUNK]
+            cosine = (a @ b.T - (a @ mean)[:, None]) / norms[start : start + _CHUNK, None]
+            cosine /= norms[None, other : other + _CHUNK]
+            alike = thumbs[start : start + _CHUNK] @ thumbs[other : other + _CHUNK].T
+            i, j = np.nonzero((cosine >= COSINE) | ((cosine >= SAVED_AGAIN[0]) & (alike >= SAVED_AGAIN[1])))
+            keep = other + j < start + i
+            i, j = i[keep], j[keep]
+            agree = alike[i, j]
+            same = digests[start + i] == digests[other + j]
+            pixels = ~same & (cosine[i, j] >= IDENTICAL) & (agree >= IDENTICAL)
+            pairs = np.column_stack([other + j, start + i])
+            exact.append(pairs[pixels])
+            near.append(pairs[~same & ~pixels & (agree >= CORRELATION)])
+    return Duplicates(exact=_sorted(exact), near=_sorted(near))
+
+
+def by_content(features: Features) -> Duplicates:
+    """The copies with the same content alone: of signals, where the heartbeats of one person are all alike."""
+    exact = [np.array([(rows[0], i) for i in rows[1:]]) for rows in same_values(features.digests)]
+    return Duplicates(exact=_sorted(exact), near=np.empty((0, 2), np.int64))
+
+
+def _normalised_thumbs(thumbs: np.ndarray) -> np.ndarray:
+    """Grey thumbnails (N, T*T) of mean 0 and length 1; products of them are correlations."""
+    grey = thumbs.astype(np.float32).mean(3).reshape(len(thumbs), -1)
+    grey -= grey.mean(1, keepdims=True)
+    return grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
+
+
+def _sorted(parts: list[np.ndarray]) -> np.ndarray:
+    pairs = np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].reshape(-1, 2)

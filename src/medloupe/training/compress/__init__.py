@@ -1,0 +1,1 @@
+"""Make a model smaller and faster, behind a gate of accuracy."""

@@ -1,0 +1,130 @@
+"""What a network in fewer bits keeps of a model's accuracy, judged by heads that have not seen the answers.
+
+Both networks' embeddings get a head made in the same way, fold by fold: each image is judged by a head that was fitted
+without its group. What differs between the two figures is the network alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medloupe.data.split import fold_count, folds
+from medloupe.errors import DataError
+from medloupe.metrics import tables
+from medloupe.model.head import Head
+from medloupe.training.heads.fit import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
+from medloupe.training.heads.temperature import calibrated, fit_temperature
+
+AUC_FALL = 0.005  # how far the AUC may fall
+SENSITIVITY_FALL = 0.02  # how far the sensitivity of any class may fall
+_ROUNDING = 1e-9  # a fall of exactly as much as is allowed passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A model's data set without its images. targets: float32 (N, K). groups: int (N,). levels: how embeddings divide.
+    choice, seed: of the model's head. sensitivity: that its operating points aim at."""
+
+    labels: tuple[str, ...]
+    kind: str
+    targets: np.ndarray
+    groups: np.ndarray
+    levels: tuple[int, ...]
+    choice: Choice
+    seed: int
+    sensitivity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """How a network fares. auc: macro average. sensitivity: by label, of the label announced; only of labels that
+    occur. Both are means over repeats of cross-validation. agreement: share of the images for which the same is
+    announced as with the network compared to, or None."""
+
+    auc: float
+    sensitivity: Mapping[str, float]
+    agreement: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Rounded to what can be told apart."""
+        said = {"auc": round(self.auc, 5), "sensitivity": {k: round(v, 5) for k, v in self.sensitivity.items()}}
+        return said if self.agreement is None else {**said, "agreement": round(self.agreement, 5)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Figures and what they come from. logits: float32 (R, N, K), uncalibrated, out of fold. probabilities: the same
+    calibrated. called: bool (R, N, K), which labels are announced."""
+
+    figures: Figures
+    logits: np.ndarray
+    probabilities: np.ndarray
+    called: np.ndarray
+
+
+def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -> Judgement:
+    """Judge embeddings (N, D) of all images of a task. beside: of the other network, for the agreement.
+
+    Raises DataError where there are too few groups to cross-validate.
+    """
+    y = task.targets
+    count = fold_count(y, task.groups, FOLDS)
+    if not count:
+        raise DataError(
+            "The images cannot be cross-validated, so nothing can say what 8 bits would cost.",
+            "Bring at least two patients with and two without each finding.",
+        )
+    fold = np.stack([folds(y, task.groups, count, task.seed + r) for r in range(REPEATS)])
+    fitter = Fitter(embeddings, y, task.kind, task.levels)
+    logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
+    p = np.stack([calibrated(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
+    if task.kind == "multilabel":
+        called = tables.crossfitted_flags(p, y, fold, task.sensitivity)
+    else:
+        called = tables.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+    sensitivity = {
+        name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
+    }
+    figures = Figures(
+        auc=float(np.mean([macro_auc(rankable(z, task.kind), y) for z in logits])),
+        sensitivity=sensitivity,
+        agreement=None if beside is None else float((called == beside.called).all(-1).mean()),
+    )
+    return Judgement(figures=figures, logits=logits, probabilities=p, called=called)
+
+
+def falls(before: Figures, after: Figures) -> list[str]:
+    """What fell further than is allowed, in words; empty where the network is accepted."""
+    said = []
+    if before.auc - after.auc > AUC_FALL + _ROUNDING:
+        said.append(f"the AUC falls from {before.auc:.4f} to {after.auc:.4f} (at most {AUC_FALL} is allowed)")
+    for label, value in before.sensitivity.items():
+        if value - after.sensitivity[label] > SENSITIVITY_FALL + _ROUNDING:
+            said.append(
+                f"the sensitivity for {label} falls from {value:.3f} to {after.sensitivity[label]:.3f}"
+                f" (at most {SENSITIVITY_FALL} is allowed)"
+            )
+    return said
+
+
+def worst_fall(before: Figures, after: Figures) -> float:
+    """The largest fall as a share of what is allowed; at most 1 where the network is accepted."""
+    each = [(v - after.sensitivity[label]) / SENSITIVITY_FALL for label, v in before.sensitivity.items()]
+    return max([(before.auc - after.auc) / AUC_FALL, *each])
+
+
+def fit_head(
+    embeddings: np.ndarray, task: Task, judged: Judgement, temperature: float | Sequence[float] | None = None
+) -> Head:
+    """The head on all images (N, D), as training makes it. temperature: by default from its out-of-fold logits."""
+    fitter = Fitter(embeddings, task.targets, task.kind, task.levels)
+    solution = fitter.solve([(np.ones(len(task.targets), bool), task.choice)])[0]
+    if temperature is None:
+        cooled = fit_temperature(judged.logits[0], task.targets, task.kind)
+    else:
+        cooled = np.broadcast_to(np.asarray(temperature, np.float32), task.targets.shape[1:])
+    return folded(solution, cooled, task.kind)

@@ -1,0 +1,1 @@
+"""Weigh clinical columns and notes beside the picture."""

@@ -1,0 +1,1 @@
+"""Fit, calibrate and judge linear heads."""

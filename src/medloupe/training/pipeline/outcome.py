@@ -1,0 +1,122 @@
+"""What a training computed, kept under everything that went into it: the same data and options take it from there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medloupe.data.scan import Scan
+from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.tail import Tail
+from medloupe.inputs.extras import Extras
+from medloupe.metrics.evidence import Evidence
+from medloupe.model.head import Head
+from medloupe.model.novelty import Novelty
+from medloupe.settings import home
+from medloupe.sourcecode import source_digest
+from medloupe.training.options import Options
+from medloupe.utils.files import write_atomically, write_cache
+from medloupe.version import __version__
+
+METHOD = 2  # raise when the method changes what comes out of the same data
+
+
+_COMPUTES = "medloupe.training.pipeline.steps"  # an outcome is named by the code of this and of all that it imports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What training gives, apart from names and dates: the head, the report's card, curves and examples, and the
+    predictions that its figures come from. novelty: None with too few images. network: the ONNX file of a tuned tail or
+    of a whole tuned network, with `whole`; b"" without fine-tuning. extras: what the model reads beside the picture."""
+
+    head: Head
+    novelty: Novelty | None
+    report: dict[str, Any]
+    evidence: Evidence
+    network: bytes = b""
+    whole: bool = False
+    extras: Extras | None = None
+
+    def parts(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
+        """The backbone and tail of the model, their files under home."""
+        if not self.network:
+            return backbone, None
+        folder = home() / "cache" / "tuned"
+        sha256 = hashlib.sha256(self.network).hexdigest()
+        path = folder / f"{sha256[:32]}.onnx"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, self.network)
+        card = self.report["card"]
+        if self.whole:
+            described = BackboneCard.from_json(card["backbone"])
+            return Backbone(card=described, path=path, sha256=sha256), None
+        return backbone, Tail.from_json({**card["tail"], "sha256": sha256}, path)
+
+
+def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
+    """Named by everything the outcome depends on."""
+    data = found.data
+    key = hashlib.sha256()
+
+    def add(*values: object) -> None:
+        key.update(repr(values).encode())
+
+    add(METHOD, __version__, source_digest(_COMPUTES), network.sha256, options.key, data.task, data.labels, data.name)
+    add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
+    for r in data.records:
+        add(
+            r.id,
+            found.digest[r.id],
+            sorted(r.labels.items()),
+            r.patient,
+            r.split,
+            sorted(r.columns.items()),
+        )
+    return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
+
+
+def read_outcome(path: Path) -> Outcome | None:
+    """What write_outcome wrote; None where there is nothing, or nothing whole."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            report = json.loads(stored["report"].tobytes())
+            return Outcome(
+                head=Head(weight=stored["weight"], bias=stored["bias"], task=report["card"]["task"]),
+                novelty=Novelty.from_arrays(stored),
+                report=report,
+                evidence=Evidence.from_bytes(stored["evidence"].tobytes()),
+                network=stored["network"].tobytes(),
+                whole=bool(stored["whole"]),
+                extras=Extras.from_json(json.loads(stored["extras"].tobytes())) if "extras" in stored else None,
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
+        return None
+
+
+def write_outcome(path: Path, outcome: Outcome) -> None:
+    """Keep an outcome. Raises StoreError when the disk is full."""
+    out = io.BytesIO()
+    extras = json.dumps(outcome.extras.as_json()).encode() if outcome.extras else b""
+    arrays: Mapping[str, Any] = {
+        "weight": outcome.head.weight,
+        "bias": outcome.head.bias,
+        "report": np.frombuffer(json.dumps(outcome.report).encode(), np.uint8),
+        "evidence": np.frombuffer(outcome.evidence.as_bytes(), np.uint8),
+        "network": np.frombuffer(outcome.network, np.uint8),
+        "whole": np.array(outcome.whole),
+        **(outcome.novelty.as_arrays() if outcome.novelty else {}),
+        **({"extras": np.frombuffer(extras, np.uint8)} if extras else {}),
+    }
+    np.savez(out, allow_pickle=False, **arrays)
+    write_cache(path, out.getvalue())

@@ -1,0 +1,1 @@
+"""Train the same network from random weights, to compare."""

@@ -1,0 +1,1 @@
+"""Fine-tune the upper stages of a network, or all of it."""

@@ -1,0 +1,227 @@
+"""What reaches the cut of a backbone, for every picture and a few augmented views of it: cached, mapped, resumable.
+
+Fine-tuning the upper stages then never decodes a picture or runs the lower stages again. One folder holds one data set:
+
+    view-V.f16     float16 (N, H, W, C), the activation at the cut; V = 0 is the picture as it is
+    done-V.u1      uint8 (N,): 1 where the row is written; flushed after it, so that a kill loses little
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medloupe.errors import StoreError
+from medloupe.graphs.session import run, session
+from medloupe.imaging.decode import FITTING, load
+from medloupe.settings import home
+from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, view
+from medloupe.utils.batches import in_batches
+
+if TYPE_CHECKING:
+    from medloupe.embed.backbone import Backbone
+    from medloupe.embed.features import Features
+
+MOST = 8 * 10**9  # bytes of all cut caches together, the one in use apart
+BATCH = 4
+_FLUSH = 64  # pictures between two flushes
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """Mapped activations of V views of N pictures. maps: V arrays float16 (N, H, W, C). files: where they lie."""
+
+    maps: tuple[np.ndarray, ...]
+    files: tuple[Path, ...] = ()
+
+
+def cuts(
+    features: Features, backbone: Backbone, allowed: Symmetry, views: int, progress: Progress | None = None
+) -> Cuts:
+    """The activations at the cut of all pictures of a data set, in `views` views each, the first as they are.
+
+    What is cached already is not made again. Raises StoreError when the disk is full, ImageError when a picture that
+    could be read before no longer can.
+    """
+    folder = _folder(features, backbone, allowed)
+    n = len(features.data)
+    with explained(folder, _bytes(n, backbone) * views):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "used").touch()
+        made = [_open(folder, v, n, backbone) for v in range(views)]
+        todo = [(i, v) for i in range(n) for v in range(views) if not made[v][1][i]]
+        if todo:
+            _fill(features, backbone, allowed, made, todo, progress)
+        make_room(folder)
+    return Cuts(maps=tuple(maps for maps, _ in made), files=tuple(folder / f"view-{v}.f16" for v in range(views)))
+
+
+def missing(features: Features, backbone: Backbone, allowed: Symmetry, views: int) -> int:
+    """How many rows of that many views are not cached yet."""
+    folder, n = _folder(features, backbone, allowed), len(features.data)
+    done = [folder / f"done-{v}.u1" for v in range(views)]
+    return n * views - sum(int(np.fromfile(path, np.uint8).sum()) for path in done if path.exists())
+
+
+def fitted_pixels(
+    features: Features, backbone: Backbone, progress: Progress | None = None
+) -> tuple[Path, tuple[int, ...]]:
+    """A mapped file of all fitted pictures uint8 (N, S, S, 3) and its shape, to train a whole network on.
+
+    Raises as `cuts` does.
+    """
+    n, size = len(features.data), backbone.card.input_size
+    folder = _folder(features, backbone, Symmetry(mirror=False, turn=False)).with_suffix(f".{size}")
+    shape = (n, size, size, 3)
+    with explained(folder, n * size * size * 3):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "used").touch()
+        pixels = _mapped(folder / "pixels.u1", np.uint8, shape, folder / "done")
+        if not (folder / "done").exists():
+
+            def start() -> Callable[[list[int]], int]:
+                def work(taken: list[int]) -> int:
+                    for i in taken:
+                        pixels[i] = load(features.data.records[i].picture, size)
+                    return len(taken)
+
+                return work
+
+            count = 0
+            for taken in in_batches(range(n), 16, start):
+                count += taken
+                if progress:
+                    progress(count, n)
+            _flush(pixels)
+            (folder / "done").touch()
+        make_room(folder)
+    return folder / "pixels.u1", shape
+
+
+@contextmanager
+def explained(folder: Path, size: int) -> Iterator[None]:
+    """Raises StoreError for what the disk refuses. size: bytes that are needed under the folder."""
+    try:
+        yield
+    except OSError as e:
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise StoreError(
+            f"The cache for fine-tuning {folder} cannot be written: {e.strerror or e}.",
+            f"This data set needs {size / 1e9:.1f} GB there: free some space, or choose another place with --home."
+            if full
+            else "Choose a folder you may write to with --home or MEDLOUPE_HOME.",
+        ) from e
+
+
+def _folder(features: Features, backbone: Backbone, allowed: Symmetry) -> Path:
+    recipe = f"{FITTING}:{backbone.sha256}:{allowed.mirror}:{allowed.turn}:{TURN}:{ZOOM}:{LIGHT}"
+    key = hashlib.sha256(recipe.encode())
+    for digest in features.digests:
+        key.update(digest)
+    return home() / "cache" / "cuts" / key.hexdigest()[:24]
+
+
+def _bytes(n: int, backbone: Backbone) -> int:
+    return n * (2 * int(np.prod(backbone.card.cut)) + 1)
+
+
+def _open(folder: Path, v: int, n: int, backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
+    c, h, w = backbone.card.cut
+    done = folder / f"done-{v}.u1"
+    maps = _mapped(folder / f"view-{v}.f16", np.float16, (n, h, w, c), done)
+    return maps, _mapped(done, np.uint8, (n,))
+
+
+def _mapped(path: Path, kind: type, shape: tuple[int, ...], mark: Path | None = None) -> np.ndarray:
+    """A mapped file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    if not path.exists() or path.stat().st_size != size:
+        if mark:
+            mark.unlink(missing_ok=True)
+        with path.open("wb") as f:
+            # reserved at once: a disk that fills up while a mapping is written would end the process
+            try:
+                os.posix_fallocate(f.fileno(), 0, size) if hasattr(os, "posix_fallocate") else f.truncate(size)
+            except OSError:
+                path.unlink()  # what was reserved so far would keep the disk full
+                raise
+    return np.memmap(path, kind, "r+", shape=shape)
+
+
+def _fill(
+    features: Features,
+    backbone: Backbone,
+    allowed: Symmetry,
+    made: Sequence[tuple[np.ndarray, np.ndarray]],
+    todo: list[tuple[int, int]],
+    progress: Progress | None,
+) -> None:
+    network, size = session(backbone.path, threads=1), backbone.card.input_size
+    records = features.data.records
+
+    def start() -> Callable[[list[tuple[int, int]]], list[tuple[int, int]]]:
+        pixels = np.empty((BATCH, size, size, 3), np.uint8)
+
+        def work(taken: list[tuple[int, int]]) -> list[tuple[int, int]]:
+            last, plain = -1, pixels[0]
+            for slot, (i, v) in enumerate(taken):
+                if i != last:
+                    last, plain = i, load(records[i].picture, size)
+                rng = np.random.default_rng([v, *features.digests[i][:8]])
+                pixels[slot] = view(plain, allowed, rng) if v else plain
+            (cut,) = run(network, ["cut"], pixels[: len(taken)])  # the stages above do not run
+            for slot, (i, v) in enumerate(taken):
+                made[v][0][i] = cut[slot].transpose(1, 2, 0)
+            return taken
+
+        return work
+
+    written: list[tuple[int, int]] = []
+    count = 0
+    for taken in in_batches(todo, BATCH, start):
+        written += taken
+        count += len(taken)
+        if len(written) >= _FLUSH or count == len(todo):
+            _mark(made, written)
+            written = []
+        if progress:
+            progress(count, len(todo))
+
+
+def _mark(made: Sequence[tuple[np.ndarray, np.ndarray]], written: list[tuple[int, int]]) -> None:
+    """Rows first, then the marks that they are there."""
+    for maps, _ in made:
+        _flush(maps)
+    for i, v in written:
+        made[v][1][i] = 1
+    for _, done in made:
+        _flush(done)
+
+
+def _flush(array: np.ndarray) -> None:
+    if isinstance(array, np.memmap):
+        array.flush()
+
+
+def make_room(keep: Path) -> None:
+    """Give up the other folders beside `keep`, the longest unused first, beyond MOST bytes; touches its `used`."""
+    (keep / "used").touch()
+    others = [f for f in keep.parent.iterdir() if f.is_dir() and f != keep]
+    sizes = {f: sum(p.stat().st_size for p in f.rglob("*")) for f in others}
+    used = {f: (f / "used").stat().st_mtime if (f / "used").exists() else 0.0 for f in others}
+    for folder in sorted(others, key=used.__getitem__):
+        if sum(sizes.values()) <= MOST:
+            break
+        with suppress(OSError):
+            shutil.rmtree(folder)
+        sizes.pop(folder)

@@ -1,0 +1,87 @@
+"""What of a recipe fits into the time that a person allows: views first, then epochs, then folds are given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from medloupe.errors import FinetuneError
+from medloupe.training.tune.recipe import Recipe
+
+FEWEST_EPOCHS, FEWEST_FOLDS = 2, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What fits. folds: of the cross-validation. words: what was given up for it, a sentence or ""."""
+
+    recipe: Recipe
+    folds: int
+    words: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {"recipe": self.recipe.as_json(), "folds": self.folds, "words": self.words}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Taken:
+        """What as_json gave."""
+        return cls(recipe=Recipe.from_json(entry["recipe"]), folds=int(entry["folds"]), words=str(entry["words"]))
+
+
+def views_within(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
+    """The recipe with as many views as can be made in half of the time; the plain one may take all of it.
+
+    missing: how many pictures have yet to be made for that many views. each: seconds for one of them. seconds: at hand.
+    Raises FinetuneError when there is not time enough even for the plain one.
+    """
+    for views in range(recipe.views, 1, -1):
+        if missing(views) * each <= max(0, seconds / 2):
+            return replace(recipe, views=views)
+    count = missing(1)
+    if count and count * each > seconds:
+        raise FinetuneError(
+            f"Preparing {count:,} pictures for fine-tuning takes {_spoken(count * each / 60)} on this machine, longer"
+            " than is allowed.",
+            f"Allow more with --minutes {int(count * each / 20) + 1}, or use --finetune none.",
+        )
+    return replace(recipe, views=1)
+
+
+def trainings_within(
+    asked: Taken, count: int, needs: Callable[[int, int], float], minutes: float, left: float
+) -> Taken:
+    """Fewer epochs, then fewer folds than asked for, until it fits.
+
+    count: of pictures. needs: seconds for so many epochs and folds. minutes: that were allowed. left: seconds of them.
+    Raises FinetuneError when even the least takes longer.
+    """
+    recipe = asked.recipe
+    fewest = min(FEWEST_EPOCHS, recipe.epochs)
+    for folds in range(asked.folds, FEWEST_FOLDS - 1, -1):
+        for epochs in range(recipe.epochs, fewest - 1, -1):
+            if needs(epochs, folds) <= left:
+                return Taken(recipe=replace(recipe, epochs=epochs), folds=folds, words=asked.words)
+    least = minutes + (needs(fewest, FEWEST_FOLDS) - left) / 60
+    raise FinetuneError(
+        f"Fine-tuning ({recipe.kind}) {count:,} pictures takes at least {_spoken(least)} on this machine;"
+        f" {_spoken(minutes)} {'is' if minutes == 1 else 'are'} allowed.",
+        f"Allow more with --minutes {int(least) + 1}, or use --finetune none.",
+    )
+
+
+def given_up(asked: Taken, taken: Taken, minutes: float) -> str:
+    """In a sentence what was taken instead of what was asked for, or ""."""
+    parts = []
+    if taken.recipe.epochs < asked.recipe.epochs:
+        parts.append(f"trained for {taken.recipe.epochs} instead of {asked.recipe.epochs} epochs")
+    if taken.folds < asked.folds:
+        parts.append(f"judged in {taken.folds} folds instead of {asked.folds}")
+    if taken.recipe.views < asked.recipe.views:
+        parts.append(f"shown {taken.recipe.views} views of each picture instead of {asked.recipe.views}")
+    return f"To stay within {_spoken(minutes)} it was {', '.join(parts)}." if parts else ""
+
+
+def _spoken(minutes: float) -> str:
+    return "1 minute" if minutes == 1 else f"{minutes:.2g} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"

@@ -1,0 +1,222 @@
+"""Several trainings side by side, each in a process of its own with one core, each resumable after a kill.
+
+Threads that train one network together wait for each other at every layer; on a machine that others use too, that
+wastes most of it. The folds of a cross-validation are independent, so each gets a process.
+
+A job is a folder:
+
+    job.json, rows.npz      what to do: recipe, paths of the mapped inputs; rows, targets
+    checkpoint.pt           after every epoch
+    done.npz, history.json  the result; there when the job is done, never before
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medloupe.errors import FinetuneError
+from medloupe.settings import threads
+from medloupe.training.tune.recipe import Recipe
+from medloupe.training.tune.views import Symmetry
+from medloupe.utils.files import locked, write_atomically
+
+SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What all jobs of a data set read. backbone: its ONNX file. start: an ONNX tail to start from instead of the
+    backbone's own. files: mapped, each of one shape: the views of the cut (cuts.py) for a tail, else the fitted
+    pictures. embeddings: float32 (N, U), before training, of what the head sees."""
+
+    backbone: Path
+    start: Path | None
+    files: tuple[Path, ...]
+    shape: tuple[int, ...]
+    embeddings: np.ndarray
+    symmetry: Symmetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training. rows, checked: trained on, and stopped by. seed: of its randomness. shares: at which to embed.
+    asked: rows to embed (None: all); the others' embeddings are 0."""
+
+    name: str
+    rows: np.ndarray
+    checked: np.ndarray
+    recipe: Recipe
+    seed: int
+    shares: tuple[float, ...] = SHARES
+    asked: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A finished job. embeddings: by share, float32 (N, U) of all rows. weights: tuned, by key. head: the training's
+    own (K, U), (K,). history, seconds, images, stopped: see finetune.Trained."""
+
+    name: str
+    embeddings: dict[float, np.ndarray]
+    weights: dict[str, np.ndarray]
+    head: tuple[np.ndarray, np.ndarray]
+    history: list[dict[str, Any]]
+    seconds: float
+    images: int
+    stopped: int
+
+
+def run(
+    jobs: Sequence[Job], inputs: Inputs, targets: np.ndarray, task: str, folder: Path, progress: Progress | None = None
+) -> list[Done]:
+    """Do all jobs, as many at once as there are cores; what was done or begun under `folder` before is taken up.
+
+    targets: float32 (N, K). progress: called with images trained on, of all. Raises FinetuneError when a job fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):  # two that train the same: the second finds it done
+        return _run(jobs, inputs, targets, task, folder, at_once(), progress)
+
+
+def at_once() -> int:
+    """How many trainings run side by side: one a core; a GPU takes one after the other. Raises FinetuneError."""
+    from medloupe.graphs.module import import_torch
+
+    return 1 if import_torch().cuda.is_available() else threads()
+
+
+def _run(
+    jobs: Sequence[Job],
+    inputs: Inputs,
+    targets: np.ndarray,
+    task: str,
+    folder: Path,
+    cores: int,
+    progress: Progress | None,
+) -> list[Done]:
+    by_place = {folder / job.name: job for job in jobs}
+    queue = [place for place in by_place if not (place / "history.json").exists()]
+    for place in queue:
+        _prepare(place, by_place[place], inputs, targets, task)
+    total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
+    seen = {place: 0 if place in queue else total[place] for place in by_place}
+    queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
+    running: dict[Path, subprocess.Popen[str]] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < cores:
+                place = queue.pop(0)
+                # few jobs share all cores among them
+                running[place] = _start(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
+            for place in _follow(running, seen):
+                seen[place] = total[place]  # some stop early
+            if progress:
+                progress(min(sum(seen.values()), sum(total.values())), sum(total.values()))
+    finally:
+        for process in running.values():
+            process.kill()
+            _close(process)
+    return [_read(folder / job.name) for job in jobs]
+
+
+def _prepare(place: Path, job: Job, inputs: Inputs, targets: np.ndarray, task: str) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    said = {
+        "recipe": job.recipe.as_json(),
+        "seed": job.seed,
+        "shares": list(job.shares),
+        "task": task,
+        "backbone": str(inputs.backbone),
+        "start": str(inputs.start) if inputs.start else None,
+        "files": [str(p) for p in inputs.files],
+        "shape": list(inputs.shape),
+        "symmetry": inputs.symmetry.as_json(),
+    }
+    with (place / "rows.npz").open("wb") as f:
+        asked = np.arange(len(targets)) if job.asked is None else job.asked
+        np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)
+    write_atomically(place / "job.json", json.dumps(said).encode())
+
+
+def _start(place: Path, cores: int) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(cores),
+        "MKL_NUM_THREADS": str(cores),
+        # memory given back to the system costs more than it saves: a training asks for the same blocks at every step
+        "MALLOC_TRIM_THRESHOLD_": str(2**30),
+        "MALLOC_MMAP_THRESHOLD_": str(2**30),
+        "MALLOC_TOP_PAD_": str(2**26),
+    }
+    with (place / "log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "medloupe.training.tune.job", str(place)],
+            env=environment,
+            stdin=subprocess.PIPE,  # its end tells the job that this process is gone
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+
+
+def _close(process: subprocess.Popen[str]) -> int:
+    """Wait for the end of a process; its exit status."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    return process.wait()
+
+
+def _follow(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
+    """Wait for a word of any job; those that are done."""
+    import selectors
+
+    finished: list[Path] = []
+    with selectors.DefaultSelector() as selector:
+        for place, process in running.items():
+            assert process.stdout
+            selector.register(process.stdout, selectors.EVENT_READ, place)
+        for key, _ in selector.select(timeout=5):
+            place: Path = key.data
+            line = running[place].stdout.readline()  # type: ignore[union-attr]
+            if line.startswith("at "):
+                seen[place] = int(line.split()[1])
+            elif not line:
+                process = running.pop(place)
+                finished.append(place)
+                if process.wait():
+                    _close(process)
+                    said = (place / "log").read_text(errors="replace").strip().splitlines()
+                    raise FinetuneError(
+                        f"A training ended with exit status {process.returncode}"
+                        + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
+                        "What was trained so far is kept; the same command goes on from there. Close other programs if"
+                        " memory is short, or use --finetune none.",
+                    )
+                _close(process)
+    return finished
+
+
+def _read(place: Path) -> Done:
+    said = json.loads((place / "history.json").read_text())
+    with np.load(place / "done.npz", allow_pickle=False) as held:
+        return Done(
+            name=place.name,
+            embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
+            weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},
+            head=(held["head_weight"], held["head_bias"]),
+            history=said["history"],
+            seconds=said["seconds"],
+            images=said["images"],
+            stopped=said["stopped"],
+        )

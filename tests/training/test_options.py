@@ -1,0 +1,71 @@
+"""Options are checked before any work, and all of them are part of an outcome's name."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medloupe.embed.hub.text import TextNet
+from medloupe.embed.tail import Tail
+from medloupe.errors import DataError
+from medloupe.training.options import HOW, Options
+
+NETWORK = TextNet(folder=Path("x"), words="x", sha256="cd" * 32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said", "hint"),
+    [
+        ({"sensitivity": 0.4}, "sensitivity 0.4", "0.95"),
+        ({"sensitivity": 1.0}, "sensitivity 1.0", "0.95"),
+        ({"seed": -1}, "seed -1", "0 or"),
+        ({"finetune": "tial"}, "'tial'; known are none, tail, full, auto", "tail"),
+        ({"minutes": 0.0}, "0 minutes", "--minutes"),
+        ({"minutes": -3.0}, "-3 minutes", "--minutes"),
+        ({"minutes": float("nan")}, "nan minutes", "--minutes"),
+        ({"minutes": float("inf")}, "inf minutes", "--minutes"),
+        ({"search": True}, "search", "--finetune"),
+        ({"search": True, "finetune": "auto"}, "search", "--finetune"),
+        ({"notes_model": NETWORK}, "A network is to read notes", "--notes"),
+        ({"mask": ("covid",)}, "masked in notes", "--notes"),
+        ({"mask": ("x",) * 201, "notes": "report"}, "At most 200 words", "*covid*"),
+        ({"mask": ("x" * 101,), "notes": "report"}, "at most 100 letters", "*covid*"),
+    ],
+)
+def test_what_makes_no_sense_is_said(wrong: dict[str, Any], said: str, hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Options(**wrong)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_every_way_of_fine_tuning(how: str) -> None:
+    assert Options(finetune=how, minutes=0.01).finetune == how
+
+
+def test_each_option_makes_another_outcome() -> None:
+    tail = Tail(path=Path("x.onnx"), sha256="ab" * 32, width=6)
+    others: dict[str, Any] = {
+        "seed": 1,
+        "sensitivity": 0.8,
+        "finetune": "tail",
+        "minutes": 5.0,
+        "start": tail,
+        "search": True,
+        "scratch": True,
+        "clinical": ("age",),
+        "notes": "report",
+        "notes_model": NETWORK,
+        "mask": (),
+        "keep_leaks": True,
+    }
+    assert others.keys() == {f.name for f in fields(Options)}
+    plain: dict[str, Any] = {"finetune": "full", "notes": "history"}
+    made = [Options(**plain), *(Options(**{**plain, k: v}) for k, v in others.items())]
+    assert len({o.key for o in made}) == len(made)
+    moved = Tail(path=Path("elsewhere.onnx"), sha256=tail.sha256, width=6)
+    assert Options(start=tail).key == Options(start=moved).key
