@@ -26,11 +26,12 @@ import numpy as np
 
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
-from medloupe import console, stress
+from medloupe import console
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
+from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
 from medloupe.starter import pack, shipped

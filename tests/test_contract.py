@@ -20,12 +20,12 @@ from medloupe.embed.backbone import BackboneCard
 from medloupe.embed.features import embed
 from medloupe.embed.registry import BACKBONES, backbone, usual
 from medloupe.embed.windows import window
+from medloupe.evaluation.external import validate
 from medloupe.graphs.session import session
 from medloupe.inference.pictures import Predictor
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
 from medloupe.store.models import Store
-from medloupe.validation import validate
 from places import ROOT
 from readers_cases import CASES, ECG_CASES
 

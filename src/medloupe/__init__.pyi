@@ -5,11 +5,11 @@ from .data.records import Record as Record
 from .ecg.files import read_ecg as read_ecg
 from .ecg.signal import Signal as Signal
 from .errors import MedloupeError as MedloupeError
+from .evaluation.external import validate as validate
 from .inference.predictors import predictor as predictor
 from .model.bundle import Model as Model
 from .model.prediction import Prediction as Prediction
 from .modelfile.reader import load as load
 from .modelfile.writer import save as save
 from .training.pipeline.run import train as train
-from .validation import validate as validate
 from .version import __version__ as __version__

@@ -118,8 +118,8 @@ def evaluate(
     """Judge a model on another site's labelled data."""
     from medloupe import console
     from medloupe.data.reading import read
+    from medloupe.evaluation.external import validate
     from medloupe.inference.find import find_model
-    from medloupe.validation import validate
 
     loaded = find_model(model)
     dataset = read(data, labels=labels, patient=patient, image=image, table=table)

@@ -24,7 +24,7 @@ def compare(
 ) -> None:
     """Which of two runs is better, and how sure that is: on the same images, pair by pair."""
     from medloupe import console
-    from medloupe.runs import compare_runs
+    from medloupe.evaluation.compare import compare_runs
 
     found = compare_runs(a, b)
     if out:

@@ -11,7 +11,7 @@ from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, 
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
-    from medloupe.stress import Stressed
+    from medloupe.evaluation.stress import Stressed
 
 
 def stress(
@@ -35,8 +35,8 @@ def stress(
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
     from medloupe import console
     from medloupe.data.reading import read
+    from medloupe.evaluation.stress import stress as run
     from medloupe.inference.find import find_model
-    from medloupe.stress import stress as run
 
     if report and not report.parent.is_dir():  # told before the work, not after
         raise StoreError(f"{report} cannot be written: there is no folder {report.parent}.", "Choose another place.")

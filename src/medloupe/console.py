@@ -17,12 +17,12 @@ from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
+    from medloupe.evaluation.external import Validation
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import Change
     from medloupe.training.audit.findings import Audit
     from medloupe.training.pipeline.run import Progress
-    from medloupe.validation import Validation
 
 DISCLAIMER = "Research software, not a medical device."
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}

@@ -14,12 +14,12 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from browsing import dumped, needs_chromium
 from evident import changed, evidence, judged
 from medloupe.errors import StoreError
+from medloupe.evaluation.compare import compare_runs
 from medloupe.metrics.evidence import Evidence
 from medloupe.metrics.gate import compare
 from medloupe.metrics.paired import Contrast, contrast
 from medloupe.report.comparison import differences
 from medloupe.report.pages import render_comparison
-from medloupe.runs import compare_runs
 from medloupe.store.models import Store
 from parsing import parsed, visible
 from report_example import HOSTILE, seven_classes

@@ -27,11 +27,11 @@ from medloupe.embed.hub import source, vision
 from medloupe.embed.hub.pixels import pixels
 from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, FinetuneError
+from medloupe.evaluation.external import validate
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session
 from medloupe.inference.pictures import Predictor
 from medloupe.store.models import Store
-from medloupe.validation import validate
 
 SIDE = 64
 MEAN, DEVIATION = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]

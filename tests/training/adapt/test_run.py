@@ -21,14 +21,14 @@ from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
 from medloupe.errors import DataError, StoreError
+from medloupe.evaluation.external import validate
+from medloupe.evaluation.heldout import panel
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
-from medloupe.standins import panel
 from medloupe.store.models import Store
 from medloupe.training.adapt.fit import reaching
 from medloupe.training.adapt.run import Adapted, adapt, keep
 from medloupe.training.compress.export import export
-from medloupe.validation import validate
 from parsing import parsed, visible
 from synthetic import of_records
 from trained import Trained

@@ -17,11 +17,11 @@ from medloupe.data.records import Dataset
 from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.errors import PromotionRefusedError
+from medloupe.evaluation.external import validate
 from medloupe.inference.pictures import Predictor
 from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
-from medloupe.validation import validate
 from othertails import tuned
 
 

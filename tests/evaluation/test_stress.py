@@ -17,10 +17,12 @@ import generated
 import medloupe
 from generated import run
 from live import running
-from medloupe import resilience, standins
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
+from medloupe.evaluation import heldout, robustness
+from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
+from medloupe.evaluation.stress import Stressed, as_card, stress
 from medloupe.imaging.corruptions import CHANGES, Change
 from medloupe.imaging.decode import load
 from medloupe.metrics import weighted
@@ -29,12 +31,10 @@ from medloupe.model.contrast import Contrast
 from medloupe.model.head import Head
 from medloupe.modelfile.writer import write_onnx
 from medloupe.report.pages import render, render_stress
-from medloupe.resilience import Answered, Asked, Row, sentences, table
 from medloupe.serving import views
 from medloupe.serving.checkup import CheckUp
 from medloupe.serving.language import language
 from medloupe.store.models import Store
-from medloupe.stress import Stressed, as_card, stress
 from parsing import parsed, visible
 
 Capture = pytest.CaptureFixture[str]
@@ -97,7 +97,7 @@ def row(of: Stressed, name: str) -> Row:
 def test_a_label_in_fine_texture_is_lost_by_blur_and_not_by_the_light(stressed: Stressed) -> None:
     assert stressed.judged == "out of fold"
     assert stressed.images == 2 * EACH and stressed.positive == "rough"
-    assert set(stressed.unchanged) == set(resilience.FIGURES)
+    assert set(stressed.unchanged) == set(robustness.FIGURES)
     assert (stressed.unchanged["auc"]["value"] or 0) > 0.9
     blurred, darker = row(stressed, "blur-strong"), row(stressed, "darker")
     fall = blurred.figures["auc"]["difference"]
@@ -152,7 +152,7 @@ def test_stand_ins_share_the_images_out_and_keep_groups_apart(lab: Lab) -> None:
     data = medloupe.read(lab.data)
     features = embed(scan(data), lab.model.backbone)
     groups = np.arange(len(data)) // 2
-    judges = standins.fold_by_fold(lab.model, features, features.embeddings, data.targets, groups, 0)
+    judges = heldout.fold_by_fold(lab.model, features, features.embeddings, data.targets, groups, 0)
     rows = np.concatenate([j.rows for j in judges])
     assert sorted(rows.tolist()) == list(range(len(data)))
     owner = {int(i): n for n, j in enumerate(judges) for i in j.rows}

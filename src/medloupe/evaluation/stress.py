@@ -21,13 +21,13 @@ from medloupe.data.labels import healthy, positive
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import content
 from medloupe.embed.network import Network
+from medloupe.evaluation.heldout import Judge, Panel, panel
+from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
 from medloupe.imaging import decode as pictures
 from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.resilience import Answered, Asked, Row, sentences, table
-from medloupe.standins import Judge, Panel, panel
 from medloupe.training.heads.fit import rankable
 from medloupe.utils.batches import in_batches
 

@@ -13,7 +13,7 @@ import generated
 import medloupe
 import several
 from medloupe.errors import DataError
-from medloupe.validation import Validation, validate
+from medloupe.evaluation.external import Validation, validate
 from trained import Trained
 
 
