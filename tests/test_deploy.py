@@ -34,9 +34,9 @@ from medloupe.accounts.person import Person
 from medloupe.cli import app as command_line
 from medloupe.model.bundle import Model
 from medloupe.serving.app import create_app
-from medloupe.serving.journal import Journal
+from medloupe.serving.engine.journal import Journal
+from medloupe.serving.engine.service import Service
 from medloupe.serving.server import DRAIN, FINISH
-from medloupe.serving.service import Service
 from medloupe.store.models import Store
 from medloupe.store.tables import now
 from places import ROOT
@@ -312,7 +312,7 @@ def proxies() -> str:
 
 
 def test_the_proxies_let_through_what_the_server_takes():
-    from medloupe.serving.intake import MAX_BODY
+    from medloupe.serving.http.intake import MAX_BODY
 
     units = {"m": 2**20, "MiB": 2**20}
     sizes = re.findall(r"(?:client_max_body_size|max_size) (\d+)(m|MiB)", proxies())

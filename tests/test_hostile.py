@@ -19,7 +19,7 @@ import tiny
 from burden import burden, settled
 from live import Live, running
 from medloupe.modelfile.writer import write_onnx
-from medloupe.serving.intake import MAX_BODY
+from medloupe.serving.http.intake import MAX_BODY
 from mutations import mutations
 from trained import Trained
 from unharmed import unharmed

@@ -167,7 +167,7 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
 
     Empty where it has none.
     """
-    from medloupe.serving.precisions import key_of, known
+    from medloupe.serving.engine.precisions import key_of, known
     from medloupe.store.models import Store
 
     store = Store.open()

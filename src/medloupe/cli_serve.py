@@ -40,11 +40,11 @@ def serve(
     budget = parse_bytes(memory)
     from medloupe.accounts.people import People
     from medloupe.serving import observe
+    from medloupe.serving.access.auth import check_bind, is_loopback
     from medloupe.serving.app import create_app
-    from medloupe.serving.auth import check_bind, is_loopback
+    from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen
     from medloupe.serving.server import serve as run
-    from medloupe.serving.service import Service
     from medloupe.store.models import Store
 
     store = Store.open()

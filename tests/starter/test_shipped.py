@@ -22,7 +22,7 @@ from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
 from medloupe.inference.find import choosable, find_model
 from medloupe.inference.pictures import AutoPredictor, Predictor
-from medloupe.serving.language import CODES, language
+from medloupe.serving.web.language import CODES, language
 from medloupe.starter import shipped
 from places import ROOT
 

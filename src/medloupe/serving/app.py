@@ -16,14 +16,15 @@ from starlette.responses import JSONResponse, Response
 
 from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
-from medloupe.serving import api, modelsapi, openinference, web
-from medloupe.serving.auth import Attempts, Guard, require
-from medloupe.serving.errors import HttpError, as_http
-from medloupe.serving.intake import Admission
-from medloupe.serving.lookups import Memory
+from medloupe.serving.access.auth import Attempts, Guard, require
+from medloupe.serving.access.lookups import Memory
+from medloupe.serving.api import models, predictions, protocol
+from medloupe.serving.api.schemas import FAILURES
+from medloupe.serving.engine.service import Service
+from medloupe.serving.http.errors import HttpError, as_http
+from medloupe.serving.http.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
-from medloupe.serving.schemas import FAILURES
-from medloupe.serving.service import Service
+from medloupe.serving.web import home
 from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
@@ -56,11 +57,11 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     app.state.people = People(service.engine)
     app.state.admission = Admission(queue, service.workers)
     app.state.metrics = Metrics(service, app.state.admission)
-    app.include_router(api.router)
-    app.include_router(modelsapi.router)
-    app.include_router(openinference.router)
-    app.include_router(web.router)
-    app.mount("/static", web.static_files(), name="static")
+    app.include_router(predictions.router)
+    app.include_router(models.router)
+    app.include_router(protocol.router)
+    app.include_router(home.router)
+    app.mount("/static", home.static_files(), name="static")
     _operations(app)
     for kind, handler in (
         (HttpError, _said),
@@ -127,7 +128,7 @@ def _operations(app: FastAPI) -> None:
 
 def _respond(request: Request, error: HttpError) -> Response:
     if wants_page(request):
-        return web.error_page(request, error)
+        return home.error_page(request, error)
     if request.url.path.startswith("/v2"):  # whose clients expect a text
         return JSONResponse({"error": f"{error.message} {error.hint}".strip()}, error.status, error.headers)
     return JSONResponse(error.as_json(), error.status, error.headers)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from medloupe.accounts.person import Person
-from medloupe.serving.service import Answer, Service
+from medloupe.serving.engine.service import Answer, Service
 
 
 def service_of(request: Request) -> Service:

@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medloupe.serving.errors import HttpError
+from medloupe.serving.http.errors import HttpError
 
 if TYPE_CHECKING:
-    from medloupe.serving.intake import Admission
-    from medloupe.serving.service import Answer, Service
+    from medloupe.serving.engine.service import Answer, Service
+    from medloupe.serving.http.intake import Admission
 
 log = logging.getLogger("medloupe.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -20,8 +20,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medloupe.errors import MedloupeError
-from medloupe.serving.errors import HttpError
-from medloupe.serving.intake import Admission
+from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.intake import Admission
 from medloupe.serving.shedding import Shedding
 
 DRAIN = 0.3  # seconds between saying "not ready" and closing the door

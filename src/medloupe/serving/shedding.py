@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from medloupe.serving.observe import Metrics, request_id
 
 if TYPE_CHECKING:
-    from medloupe.serving.intake import Admission
+    from medloupe.serving.http.intake import Admission
 
 _EVERY = 1.0  # seconds between two log lines
 log = logging.getLogger("medloupe.serving")

@@ -32,7 +32,7 @@ from medloupe.graphs.session import run, session
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile import writer
-from medloupe.serving.precisions import key_of
+from medloupe.serving.engine.precisions import key_of
 from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress

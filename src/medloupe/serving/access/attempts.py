@@ -1,0 +1,98 @@
+"""Guessing passwords, slowed down; and how many passwords are checked at a time, since each check costs a core."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from medloupe.serving.http.errors import HttpError
+
+Key = tuple[str, ...]
+WAITING = 16  # log-ins at work or waiting for their turn; more are told to come back
+_MOST = 10_000  # keys remembered
+_FORGET = 3600.0  # seconds without a failure after which a key begins anew
+_LINES = 30  # failures a minute that are worth a line in the audit log
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """free: failures that cost nothing. longest: seconds that the next try may have to wait."""
+
+    free: int
+    longest: float
+
+
+# A name may be guessed at from everywhere, but must not be locked for its owner by whoever knows it: what weighs is the
+# name from one address. An address may be a whole clinic behind one router: it gets more tries than a name there.
+_LIMITS = {"pair": _Limit(5, 300), "name": _Limit(50, 30), "address": _Limit(20, 300)}
+
+
+class Attempts:
+    """Failed log-ins by name, by address and by both: beyond the free ones each doubles the wait."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._failures: OrderedDict[Key, tuple[int, float, float]] = OrderedDict()  # how many, the last, try again at
+        self._one = asyncio.Semaphore(1)
+        self._present = 0
+        self._lines: deque[float] = deque(maxlen=_LINES)
+
+    @asynccontextmanager
+    async def turn(self, name: str, address: str) -> AsyncIterator[None]:
+        """The block checks a password, one at a time. Raises HttpError 429 while that has to wait for too long."""
+        self._check(name, address)
+        if self._present >= WAITING:
+            raise HttpError(
+                429, "many_logins", "Many people log in at this moment.", "Try again in 1 s.", {"Retry-After": "1"}
+            )
+        self._present += 1
+        try:
+            async with self._one:
+                self._check(name, address)  # those before may have failed
+                yield
+        finally:
+            self._present -= 1
+
+    def failed(self, name: str, address: str) -> bool:
+        """A wrong password was given. Whether the audit log should say so: a flood must not fill the disk."""
+        now = self._clock()
+        for key in _keys(name, address):
+            count, last, _ = self._failures.get(key, (0, now, 0.0))
+            count = count + 1 if now - last < _FORGET else 1
+            limit = _LIMITS[key[0]]
+            over = count - limit.free
+            wait = min(2.0 ** min(over, 20), limit.longest) if over >= 0 else 0.0
+            self._failures[key] = (count, now, now + wait)
+            self._failures.move_to_end(key)
+        while len(self._failures) > _MOST:
+            self._failures.popitem(last=False)
+        if len(self._lines) == _LINES and now - self._lines[0] < 60:
+            return False
+        self._lines.append(now)
+        return True
+
+    def succeeded(self, name: str, address: str) -> None:
+        """The right one was given. Clears that name there, and not the address: its owner may guess at other names."""
+        self._failures.pop(_keys(name, address)[0], None)
+
+    def _check(self, name: str, address: str) -> None:
+        now = self._clock()
+        wait = max(self._failures[k][2] - now if k in self._failures else 0.0 for k in _keys(name, address))
+        if wait > 0:
+            seconds = str(int(wait) + 1)
+            raise HttpError(
+                429,
+                "too_many_attempts",
+                "Too many wrong passwords.",
+                f"Wait {seconds} s and try again; an admin can set a new one: medloupe users passwd NAME",
+                {"Retry-After": seconds},
+            )
+
+
+def _keys(name: str, address: str) -> tuple[Key, Key, Key]:
+    named = name.strip().casefold()[:64]
+    return ("pair", named, address), ("name", named), ("address", address)

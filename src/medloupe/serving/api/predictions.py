@@ -1,0 +1,196 @@
+"""The JSON routes of pictures: asking, predictions and feedback. docs/api.md is their manual."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import JSONResponse, Response
+
+from medloupe.accounts.person import Person
+from medloupe.errors import ImageError, UnknownError
+from medloupe.serving.access.auth import require
+from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
+from medloupe.serving.context import admission, audit, note, service_of
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.ecg import of_kind
+from medloupe.serving.engine.journal import Entry
+from medloupe.serving.engine.service import Answer
+from medloupe.serving.http.download import Download
+from medloupe.serving.http.errors import as_http
+from medloupe.serving.http.intake import JsonRoute, Upload, flag, read
+
+router = APIRouter(route_class=JsonRoute)
+Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
+PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_length=64)]
+
+
+# ------------------------------------------------------------------ asking
+
+
+@router.post(
+    "/api/v1/models/{name}/predict",
+    response_model=PredictionOut | PredictionsOut,
+    response_model_exclude_none=False,
+    openapi_extra=takes(),
+    summary="Ask a check-up about one or several pictures or ECGs",
+)
+async def predict(
+    request: Request,
+    name: Name,
+    heatmap: Annotated[bool, Query(description="Also say what each place adds to each label.")] = False,
+    version: Annotated[int | None, Query(ge=1, lt=2**31, description="Instead of the one in production.")] = None,
+) -> Response:
+    """One picture: its prediction. Several: `{"predictions": […]}`."""
+    person = require(request, "clinician")
+    checkup = await service_of(request).checkup(name, version)  # before the body is read, and the same for all of it
+    return await _predict(request, person, checkup, heatmap)
+
+
+@router.post(
+    "/api/v1/predict",
+    response_model=PredictionOut | PredictionsOut,
+    openapi_extra=takes(),
+    summary="Let the app choose the check-up",
+)
+async def predict_auto(
+    request: Request,
+    heatmap: bool = False,
+    models: Annotated[str, Query(description="Ask these instead, by name, with commas; `all` for all.")] = "",
+) -> Response:
+    """The check-up that knows pictures of this kind answers, or none does and it is refused.
+
+    With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order; `all` are
+    those that read such files, pictures or ECGs.
+    """
+    person = require(request, "clinician")
+    if not models:
+        return await _predict(request, person, None, heatmap)
+    service = service_of(request)
+    names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
+    checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
+    with admission(request).room() as room:
+        upload = await read(request, room)
+        file, data = upload.one()
+        if models == "all":
+            checkups = of_kind(checkups, data, file)
+        with admission(request).place():
+            answers = await service.ask_many(
+                checkups, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
+            )
+    for answer in answers:
+        note(request, answer)
+    return JSONResponse({"predictions": [a.as_json() for a in answers]})
+
+
+@router.post("/predict", openapi_extra=takes("user", "model"), summary="The plain form")
+async def predict_plain(request: Request) -> Response:
+    """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out; without `model`, or
+    with `auto`, the app chooses."""
+    person = require(request, "clinician")
+    with admission(request).room() as room:
+        upload = await read(request, room)
+        name = upload.fields.get("model", "").strip()
+        upload.one()
+        wanted = flag(upload.fields.get("heatmap"))
+        with admission(request).place():
+            checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
+            answer = await _ask(request, person, checkup, upload, 0, wanted)
+    return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
+
+
+async def _predict(request: Request, person: Person, checkup: CheckUp | None, heatmap: bool) -> Response:
+    with admission(request).room() as room:
+        upload = await read(request, room)
+        with admission(request).place():
+            if len(upload.images) == 1:
+                answer = await _ask(request, person, checkup, upload, 0, heatmap)
+                return JSONResponse(answer.as_json())
+            said = [await _ask_kindly(request, person, checkup, upload, i, heatmap) for i in range(len(upload.images))]
+    return JSONResponse({"predictions": said})
+
+
+async def _ask(
+    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
+) -> Answer:
+    """About one image of a request."""
+    file, data = upload.images[i]
+    answer = await service_of(request).ask(
+        checkup, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
+    )
+    note(request, answer)
+    return answer
+
+
+async def _ask_kindly(
+    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
+) -> dict[str, Any]:
+    try:
+        return (await _ask(request, person, checkup, upload, i, heatmap)).as_json()
+    except ImageError as e:
+        return {"file": upload.images[i][0], **as_http(e).as_json()}
+
+
+# ------------------------------------------------------------------ predictions
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One remembered answer."""
+    said = {"right": entry.right, "labels": list(entry.labels)} if entry.commented else None
+    return {**entry.answer, "id": entry.id, "at": entry.at, "image_kept": entry.kept, "feedback": said}
+
+
+@router.get("/api/v1/predictions", summary="One's own predictions, the newest first")
+async def predictions(
+    request: Request, before: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> dict[str, Any]:
+    """`before`: `AT_ID` of the last one seen, for the next page."""
+    person = require(request, "clinician")
+    found = await asyncio.to_thread(service_of(request).journal.mine, person, before, limit)
+    return {"predictions": [entry_json(e) for e in found]}
+
+
+@router.get("/api/v1/predictions/{id}", summary="One prediction")
+async def prediction(request: Request, id: PredictionId) -> dict[str, Any]:
+    """What was answered, and what was said of it."""
+    person = require(request, "clinician")
+    return entry_json(await asyncio.to_thread(service_of(request).journal.get, id, person))
+
+
+@router.post("/api/v1/predictions/{id}/feedback", summary="Was it right?")
+async def feedback(request: Request, id: PredictionId, said: FeedbackIn) -> dict[str, Any]:
+    """Kept for retraining."""
+    person = require(request, "clinician")
+    await service_of(request).feedback(id, person, said.right, said.labels)
+    return {"id": id, "feedback": {"right": said.right, "labels": said.labels or []}}
+
+
+@router.delete("/api/v1/predictions/{id}", status_code=204, summary="Forget a prediction, its feedback and its image")
+async def forget(request: Request, id: PredictionId) -> Response:
+    """Nothing of it is left but the audit log's line that it was deleted."""
+    person = require(request, "clinician")
+    await service_of(request).journal.forget(id, person)
+    await audit(request, person, "prediction.delete", id)
+    return Response(status_code=204)
+
+
+@router.get("/api/v1/predictions/{id}/image", summary="The kept image", response_class=Response)
+async def image(request: Request, id: PredictionId) -> Response:
+    """404 where it was not kept."""
+    person = require(request, "clinician")
+    found = await asyncio.to_thread(service_of(request).journal.image, id, person)
+    if found is None:
+        raise UnknownError(f"The image of the prediction {id} is not kept.", "Images are only kept with --keep-images.")
+    path, suffix = found
+    return Download(path, media_type="application/octet-stream", filename=f"{id}.{suffix}")
+
+
+@router.delete("/api/v1/predictions/{id}/image", status_code=204, summary="Delete the kept image")
+async def forget_image(request: Request, id: PredictionId) -> Response:
+    """The answer stays."""
+    person = require(request, "clinician")
+    await service_of(request).journal.forget(id, person, image_only=True)
+    await audit(request, person, "image.delete", id)
+    return Response(status_code=204)

@@ -1,0 +1,246 @@
+"""Tensors on the wire of the Open Inference Protocol v2: JSON, or the binary tensor data extension. Nothing of HTTP.
+
+Source: KServe "Open Inference Protocol" and Triton's "Binary Tensor Data Extension".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from medloupe.serving.http.errors import HttpError
+
+MAX_ELEMENTS = 200_000_000  # of one tensor; far above what a body may carry
+MAX_NUMBER = 1e6  # of an encoded input; they are standardised
+MAX_JSON = 16 * 2**20
+"""Most bytes of JSON: files as base64 fill it sooner than numbers."""
+_MOST_OF = {b",": 2_000_000, b"[": 1_000_000, b"{": 10_000}  # in JSON; each costs far more in memory than on the wire
+_MOST_DIMENSIONS = 8
+MAIN = ("image", "signal")
+BESIDE = ("clinical", "notes")
+"""Inputs of models that read more than the picture, encoded as their files take them."""
+_FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
+
+
+@dataclass(slots=True, kw_only=True)
+class Inference:
+    """A request. image: uint8 (N, h, w, 3), or the bytes of N files; of ECGs their windows float32 (N, L, T). main: its
+    name, "image" or "signal". beside: float32 (N, width) by name, encoded. outputs: (name, whether binary), none for
+    all."""
+
+    id: str
+    image: np.ndarray | list[bytes]
+    main: str = "image"
+    beside: dict[str, np.ndarray] = field(default_factory=dict)
+    outputs: list[tuple[str, bool]] = field(default_factory=list)
+    binary: bool = False
+
+
+def parse(body: bytes, header_length: str | None) -> Inference:
+    """The request in a body. header_length: of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
+
+    Raises HttpError 400 for what is not of the protocol, 413 for more JSON than is read.
+    """
+    end = len(body)
+    if header_length is not None:
+        digits = header_length if header_length.isascii() and header_length.isdigit() else ""
+        if not 0 < len(digits) < 12 or int(digits) > len(body):
+            raise _bad(f"Inference-Header-Content-Length is {header_length[:40]!r}; the body has {len(body):,} bytes.")
+        end = int(digits)
+    text = body[:end]
+    if len(text) > MAX_JSON or any(text.count(mark) > most for mark, most in _MOST_OF.items()):
+        raise HttpError(
+            413,
+            "too_much_json",
+            f"The JSON is too large: at most {MAX_JSON >> 20} MiB and {_MOST_OF[b',']:,} numbers are read.",
+            "Send pixels as binary tensor data, or image files as BYTES.",
+        )
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise _bad(f"The request is no JSON ({str(e)[:100]}).") from e
+    inputs = said.get("inputs") if isinstance(said, Mapping) else None
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(i, Mapping) for i in inputs):
+        raise _bad("The request must have the input `image`, or of ECGs `signal`.")
+    names = [str(i.get("name"))[:60] for i in inputs]
+    if unknown := [name for name in names if name not in (*MAIN, *BESIDE)]:
+        raise _bad(
+            f"An input is named {unknown[0]!r}; expected 'image' ('signal' of ECGs), and of some models 'clinical' and"
+            " 'notes'."
+        )
+    main = [name for name in names if name in MAIN]
+    if len(set(names)) < len(names) or len(main) != 1:
+        raise _bad("The request must have the input `image` once (of ECGs `signal`), and others at most once.")
+    at = names.index(main[0])
+    parts = _shares(inputs, body[end:])
+    wanted = said.get("outputs") or []
+    if not isinstance(wanted, list) or not all(
+        isinstance(o, Mapping) and isinstance(o.get("name"), str) for o in wanted
+    ):
+        raise _bad("`outputs` must be a list of objects with a name.")
+    binary = _parameter(said, "binary_data_output") is True
+    return Inference(
+        id=str(said.get("id") or "")[:200],
+        image=_image(inputs[at], parts[at]) if main[0] == "image" else _numbers("signal", inputs[at], parts[at], 3),
+        main=main[0],
+        beside={n: _numbers(n, i, part) for n, i, part in zip(names, inputs, parts, strict=True) if n not in MAIN},
+        outputs=[(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted],
+        binary=binary,
+    )
+
+
+def render(
+    head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an answer. outputs: (name, values, whether binary); texts are BYTES tensors."""
+    described: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    for name, values, binary in outputs:
+        texts = isinstance(values, list)
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": _BYTES if texts else _FP32,
+            "shape": [len(values)] if texts else list(values.shape),
+        }
+        if binary:
+            data = _pack(values) if texts else np.ascontiguousarray(values, "<f4").tobytes()
+            entry["parameters"] = {"binary_data_size": len(data)}
+            parts.append(data)
+        else:
+            entry["data"] = values if texts else np.asarray(values, np.float64).ravel().tolist()
+        described.append(entry)
+    text = json.dumps({**head, "outputs": described}).encode()
+    if not parts:
+        return text, {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
+    return b"".join([text, *parts]), headers
+
+
+def _shares(inputs: Sequence[Mapping[str, Any]], rest: bytes) -> list[bytes]:
+    """What of the bytes after the JSON belongs to each input. With one input all of it does, to be checked there."""
+    if len(inputs) == 1:
+        return [rest]
+    parts, at = [], 0
+    for entry in inputs:
+        size = _parameter(entry, "binary_data_size")
+        if size is not None and (type(size) is not int or not 0 <= size <= len(rest) - at):
+            raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest) - at:,} bytes are left.")
+        parts.append(rest[at : at + (size or 0)])
+        at += size or 0
+    if at != len(rest):
+        raise _bad(f"{len(rest) - at:,} bytes follow the JSON that belong to no input.")
+    return parts
+
+
+def _shape(name: str, entry: Mapping[str, Any]) -> list[int]:
+    shape = entry.get("shape")
+    if (
+        not isinstance(shape, list)
+        or not 0 < len(shape) <= _MOST_DIMENSIONS
+        or not all(type(n) is int and 0 < n < 2**31 for n in shape)
+    ):
+        raise _bad(f"`shape` of {name} must be a short list of whole numbers above 0.")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise _bad(f"A tensor `{name}` of shape {shape} is too large.")
+    return shape
+
+
+def _numbers(name: str, entry: Mapping[str, Any], rest: bytes, dimensions: int = 2) -> np.ndarray:
+    """float32 (N, width), or of more dimensions, all of them numbers."""
+    shape, kind, size = _shape(name, entry), entry.get("datatype"), _parameter(entry, "binary_data_size")
+    if kind != _FP32 or len(shape) != dimensions:
+        raise _bad(f"`{name}` is {str(kind)[:20]} {shape}; expected FP32 of {dimensions} dimensions.")
+    if size is None:
+        try:
+            values = np.asarray(entry.get("data"), object).ravel().tolist()
+            if not set(map(type, values)) <= {int, float}:
+                raise TypeError
+            flat = np.array(values, np.float64)
+        except (ValueError, TypeError, RecursionError, OverflowError) as e:
+            raise _bad(f"`data` of {name} must be numbers, flat or nested evenly.") from e
+    else:
+        if len(rest) % 4:
+            raise _bad(f"`{name}` has {len(rest):,} bytes, no whole number of FP32 values.")
+        flat = np.frombuffer(rest, "<f4")
+    if flat.size != math.prod(shape):
+        raise _bad(f"The shape {shape} of {name} needs {math.prod(shape):,} values, {flat.size:,} came.")
+    if not (np.abs(flat) < MAX_NUMBER).all():  # nor where one is no number
+        raise _bad(f"`{name}` holds values that are no numbers, or beyond {MAX_NUMBER:,.0f}.")
+    return flat.reshape(shape).astype(np.float32)
+
+
+def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
+    shape, kind = _shape("image", entry), entry.get("datatype")
+    size = _parameter(entry, "binary_data_size")
+    if size is not None and (type(size) is not int or size != len(rest)):
+        raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest):,} bytes follow the JSON.")
+    if kind == _BYTES:
+        if math.prod(shape) != shape[0]:
+            raise _bad(f"A BYTES image must have the shape [N], not {shape}.")
+        files = _unpack(rest) if size is not None else _from_base64(entry.get("data"))
+        if len(files) != shape[0]:
+            raise _bad(f"The shape says {shape[0]} files, {len(files)} came.")
+        return files
+    if kind != _UINT8:
+        raise _bad(f"The image is {str(kind)[:20]}; expected UINT8 (RGB pixels) or BYTES (image files).")
+    if len(shape) != 4 or shape[3] != 3:
+        raise _bad(f"The image has the shape {shape}; expected [N, height, width, 3].")
+    flat = np.frombuffer(rest, np.uint8) if size is not None else _from_numbers(entry.get("data"))
+    if flat.size != math.prod(shape):
+        raise _bad(f"The shape {shape} needs {math.prod(shape):,} values, {flat.size:,} came.")
+    return flat.reshape(shape)
+
+
+def _from_numbers(data: Any) -> np.ndarray:
+    try:  # as objects: an array of texts would give each the room of the longest
+        values = np.asarray(data, object).ravel().tolist()
+    except (ValueError, TypeError, RecursionError) as e:
+        raise _bad("`data` of the image must be numbers, flat or nested evenly.") from e
+    if set(map(type, values)) != {int} or min(values) < 0 or max(values) > 255:
+        raise _bad("`data` of the image must be whole numbers from 0 to 255, flat or nested evenly.")
+    return np.array(values, np.uint8)
+
+
+def _from_base64(data: Any) -> list[bytes]:
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise _bad("`data` of a BYTES image must be a list of base64 texts.")
+    try:
+        return [base64.b64decode(text, validate=True) for text in data]
+    except (binascii.Error, ValueError) as e:
+        raise _bad("`data` of a BYTES image must be base64, or sent as binary tensor data.") from e
+
+
+def _unpack(data: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise _bad("A BYTES tensor ends within a length.")
+        (length,) = struct.unpack_from("<I", data, at)
+        at += 4
+        if at + length > len(data):
+            raise _bad(f"A BYTES tensor claims an element of {length:,} bytes, but {len(data) - at:,} are left.")
+        found.append(data[at : at + length])
+        at += length
+    return found
+
+
+def _pack(texts: Sequence[str]) -> bytes:
+    encoded = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(data)) + data for data in encoded)
+
+
+def _parameter(entry: Mapping[str, Any], name: str) -> Any:
+    parameters = entry.get("parameters")
+    return parameters.get(name) if isinstance(parameters, Mapping) else None
+
+
+def _bad(message: str) -> HttpError:
+    return HttpError(400, "bad_inference_request", message, "See GET /v2/models/NAME for inputs and outputs.")

@@ -1,0 +1,1 @@
+"""From an upload to an answer: networks, check-ups, journal."""

@@ -1,0 +1,130 @@
+"""The check-ups: what answers under each name, as small as it can be, exchanged in one step when a version changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from medloupe.errors import MedloupeError, UnknownError, did_you_mean
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.starter import shipped
+from medloupe.store.models import Store
+
+_SHIPPED = (None, "")  # the mark of a model of the package
+_RETRY = 30.0  # seconds until what could not be loaded is tried again
+_KEPT = 60.0  # seconds for which a version is kept that is not in production
+_OTHERS = 16  # versions kept that are not in production but were asked for
+log = logging.getLogger("medloupe.serving")
+
+
+class Catalog:
+    """The check-ups in production; safe to use from several threads.
+
+    A reader takes a whole state at once and keeps it for its request: answers of two versions cannot mix.
+    warm: called with each new check-up before it answers anybody, so that no request waits for its network to open.
+    choose: which of a version's check-ups by precision is to answer (precisions.py); by default the one trained in.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        warm: Callable[[CheckUp], None] = lambda _: None,
+        choose: Callable[[Mapping[str, CheckUp]], CheckUp] = lambda options: options["fp32"],
+    ):
+        self._store = store
+        self._warm = warm
+        self._choose = choose
+        self._now: Mapping[str, CheckUp] = {}
+        self._marks: dict[str, tuple[int, str]] = {}
+        self._loaded: dict[str, tuple[int | None, str]] = {}  # the mark of each that is in `_now`
+        self._again = 0.0  # when to try again what could not be loaded
+        self._others: OrderedDict[tuple[str, int], tuple[float, CheckUp]] = OrderedDict()
+        self._lock, self._others_lock = threading.Lock(), threading.Lock()
+        self.broken: dict[str, str] = {}
+        """Names whose version in production cannot be loaded, with the error; what answered before goes on."""
+        self.swaps = 0
+
+    def all(self) -> list[CheckUp]:
+        """Those in production, by title; everyday objects last."""
+        return sorted(self._now.values(), key=lambda c: (c.name == shipped.EVERYDAY, c.title.lower()))
+
+    def get(self, name: str, version: int | None = None) -> CheckUp:
+        """The version in production, or another one. Raises StoreError when there is none."""
+        found = self._now.get(name)
+        if found is None:
+            raise UnknownError(
+                f"There is no check-up {name!r}.",
+                did_you_mean(name, self._now) or "GET /api/v1/models lists what there is.",
+            )
+        return found if version in (None, found.version) else self._other(name, version)
+
+    def refresh(self) -> bool:
+        """Take up what changed in the store; whether anything did. Raises StoreError when the store cannot be read."""
+        with self._lock:
+            marks = self._store.production()
+            again = bool(self.broken) and time.monotonic() >= self._again
+            if marks == self._marks and self._now and not again:
+                return False
+            made: dict[str, CheckUp] = {}
+            broken: dict[str, str] = {}
+            for name, mark in {**dict.fromkeys(shipped.names(), _SHIPPED), **marks}.items():
+                if name in self._now and self._loaded.get(name) == mark:
+                    made[name] = self._now[name]
+                    continue
+                try:
+                    made[name] = self.load(name, mark[0])
+                    self._loaded[name] = mark
+                except Exception as e:  # whatever is wrong with one must not stop the others
+                    if not isinstance(e, MedloupeError):
+                        log.exception("unexpected", extra={"model": name, "version": mark[0]})
+                    broken[name] = str(e)
+                    log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
+                    if name in self._now:  # the one that answered so far goes on
+                        made[name] = self._now[name]
+            self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
+            self._again = time.monotonic() + _RETRY
+            self._marks, self._now, self.broken = marks, made, broken
+            return True
+
+    def load(self, name: str, version: int | None) -> CheckUp:
+        """A version from the store, or a model of the package, with its network open. Raises StoreError."""
+        if version is None:
+            checkup = CheckUp.of(shipped.load(name))
+            shipped.load.cache_clear()  # what is needed of them is in the check-ups now
+        else:
+            checkup = self._chosen(name, version)
+        self._warm(checkup)
+        return checkup
+
+    def _chosen(self, name: str, version: int) -> CheckUp:
+        """A version in the precision that is to answer here."""
+        options = {"fp32": CheckUp.of(self._store.get(name, version, report=False))}
+        try:
+            variants = self._store.variants(name, version)
+        except MedloupeError as e:  # the version itself is whole: it answers
+            log.error("precision not loaded", extra={"model": name, "version": version, "reason": str(e)})
+            variants = {}
+        usual = options["fp32"]
+        if not usual.whole:
+            options |= {p: replace(CheckUp.of(m), precision=p, base=usual.base) for p, m in variants.items()}
+        kept = ("fp32", *(p for p in options if p != "fp32"))
+        chosen = self._choose({p: replace(c, precisions=kept) for p, c in options.items()})
+        if len(options) > 1:
+            log.info("precision chosen", extra={"model": name, "version": version, "reason": chosen.precision})
+        return chosen
+
+    def _other(self, name: str, version: int) -> CheckUp:
+        with self._others_lock:
+            now = time.monotonic()
+            until, found = self._others.get((name, version), (0.0, None))
+            if found is None or until < now:  # it may have been removed meanwhile
+                found = self.load(name, version)
+                self._others[name, version] = now + _KEPT, found
+            self._others.move_to_end((name, version))
+            if len(self._others) > _OTHERS:
+                self._others.popitem(last=False)
+            return found

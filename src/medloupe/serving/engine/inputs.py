@@ -1,0 +1,82 @@
+"""What a request brings beside the picture: the fields of a form that are inputs of the check-up asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medloupe.ecg.beats import RHYTHM
+from medloupe.inference.inputs import considered, sorted_out
+from medloupe.model.prediction import Influence
+
+if TYPE_CHECKING:
+    from medloupe.serving.engine.checkup import CheckUp
+
+PREFIX = "input."
+"""May stand before the name of an input, which then cannot be mistaken for another field of the form."""
+
+_OTHERS = frozenset({"csrf", "user", "model", "models", "heatmap", "version", "lang", "image", "images", "image[]"})
+_MOST_NAMED = 20  # of the fields that were no inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was given beside one picture. logits: float32 (K,), what it adds, or None. influences: None where the
+    check-up reads the picture alone. given: the inputs as they came, by name. ignored: names that are no inputs."""
+
+    logits: np.ndarray | None = None
+    influences: tuple[Influence, ...] | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+NOTHING = Beside()
+
+
+def beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
+    """What the fields of a form are to a check-up. Raises ClinicalError when a value cannot be read."""
+    if checkup.extras is None and not fields:
+        return NOTHING
+    own = {n.removeprefix(PREFIX): v for n, v in fields.items() if n.startswith(PREFIX)}
+    plain = {n: v for n, v in fields.items() if n not in _OTHERS and not n.startswith(PREFIX)}
+    given, others = sorted_out(checkup.extras, {**plain, **own})
+    ignored = tuple(name[:80] for name in others[:_MOST_NAMED])
+    if checkup.extras is None:
+        return Beside(ignored=ignored)
+    found = considered(checkup.extras, checkup.labels, given)
+    return Beside(found.logits, found.influences, given, ignored)
+
+
+def asked_for(checkup: CheckUp) -> list[dict[str, Any]]:
+    """The fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
+    fields = checkup.extras.fields() if checkup.extras is not None else []
+    return [f for f in fields if checkup.ecg is None or f["name"] not in RHYTHM]
+
+
+def widths(checkup: CheckUp) -> dict[str, int]:
+    """How many numbers encode what a check-up reads beside the picture, by the name of its file's input."""
+    extras = checkup.extras
+    if extras is None:
+        return {}
+    found = {"clinical": extras.clinical_width, "notes": extras.notes_width}
+    return {name: width for name, width in found.items() if width}
+
+
+def encoded(checkup: CheckUp, given: Mapping[str, np.ndarray]) -> list[Beside]:
+    """What encoded inputs, float32 (N, width) by name, are to a check-up that has them; for each of N pictures."""
+    assert checkup.extras is not None
+    at, added = 0, {}
+    for name, width in widths(checkup).items():
+        if name in given:
+            added[name] = given[name] @ checkup.extras.weight[:, at : at + width].T
+        at += width
+
+    def one(i: int) -> Beside:
+        effects = {name: dict(zip(checkup.labels, map(float, rows[i]), strict=True)) for name, rows in added.items()}
+        total = np.stack([rows[i] for rows in added.values()]).sum(0)
+        return Beside(total, tuple(Influence(name=n, value="encoded", effect=e) for n, e in effects.items()))
+
+    return [one(i) for i in range(len(next(iter(given.values()))))]

@@ -1,0 +1,29 @@
+"""Files as answers, of which a client may ask for a part to go on where a download broke off."""
+
+from __future__ import annotations
+
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
+
+from medloupe.serving.http.errors import HttpError
+
+
+class Download(FileResponse):
+    """A file, whose ranges go wrong as everything else does. Raises HttpError 416 for a range behind its end.
+
+    Source: RFC 9110, 14.2: what is no valid Range is ignored.
+    """
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []  # all of it
+        except RangeNotSatisfiable as e:
+            raise HttpError(
+                416,
+                "no_such_range",
+                f"The file has {file_size:,} bytes.",
+                "Ask for it without a Range.",
+                {"Content-Range": f"bytes */{file_size}"},
+            ) from e

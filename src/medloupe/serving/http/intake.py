@@ -1,0 +1,259 @@
+"""What comes in: how many requests, how many bytes, how long, before anything is done with them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.routing import APIRoute
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from medloupe.ecg.parts import Source, together
+from medloupe.serving.http.errors import HttpError
+
+MAX_BODY = 40 * 2**20
+"""Largest request. Decoding a refused DICOM file may hold its bytes three times."""
+
+MAX_IMAGES = 32
+"""Most images in one request."""
+
+MAX_FIELDS = 128
+"""Most other parts of a form: a model may read 64 columns beside the picture."""
+
+MAX_SAID = 64 * 2**10
+"""Largest body of the routes that take JSON."""
+
+_ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
+_OF_ECGS = ("rate", "start")  # may stand in the address, too
+_PATIENCE = 30.0  # seconds to wait for the next bytes of a body
+_SLOWEST = 1024  # bytes a second; slower ones would hold connections for as long as they like
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1")
+_RAW = ("image/", "application/dicom", "application/octet-stream", "text/csv", "application/edf")
+_FILES = ("image", "images", "image[]", "signal", "ecg", "file")
+_NAMED = {"text/csv": "body.csv", "application/edf": "body.edf"}  # of a body, where its kind tells more than its bytes
+
+
+@dataclass(slots=True)
+class Upload:
+    """What a request brought. images: (file name, bytes), in their order; the files of one WFDB recording are one.
+    fields: the other parts of a form."""
+
+    images: list[tuple[str, Source]] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def one(self) -> tuple[str, Source]:
+        """The only image. Raises HttpError when there are several."""
+        if len(self.images) != 1:
+            raise HttpError(422, "one_image", f"Expected one image, not {len(self.images)}.", "Send them one by one.")
+        return self.images[0]
+
+
+class Admission:
+    """Says no in time: a request that would wait too long is told at once to come back.
+
+    places: requests that may be at work or waiting together.
+    """
+
+    def __init__(self, places: int, workers: int):
+        self.places = places
+        self.taken = 0
+        self.bytes = 0
+        self.rejected = 0
+        self._workers = workers
+        self._seconds = 0.05  # of one request, a moving average
+        self.draining = False
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place while the block runs. Raises HttpError 503 with Retry-After where there is none."""
+        if self.taken >= self.places:
+            raise self.full()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+            self._seconds += 0.05 * (min(loop.time() - started, 60) / max(1, self.taken + 1) - self._seconds)
+
+    @contextmanager
+    def room(self) -> Iterator[_Room]:
+        """Hold memory for a body while the block runs; a place is for when it is there, or slow clients would hold
+        them all. Raises HttpError 503 where there is none now, so that no body is sent in vain."""
+        if self.taken >= self.places:
+            raise self.full()
+        room = _Room(self)
+        try:
+            yield room
+        finally:
+            self.bytes -= room.bytes
+
+    def full(self) -> HttpError:
+        """What those are told for whom there is no place; it is counted."""
+        return self._busy(f"All {self.places} places are taken.")
+
+    def _busy(self, message: str) -> HttpError:
+        self.rejected += 1
+        wait = max(1, math.ceil(self._seconds * self.taken))
+        return HttpError(
+            503, "busy", f"The server is busy. {message}", f"Try again in {wait} s.", {"Retry-After": str(wait)}
+        )
+
+
+class _Room:
+    def __init__(self, admission: Admission):
+        self._admission = admission
+        self.bytes = 0
+
+    def take(self, size: int) -> None:
+        if self._admission.bytes + size > _ALL_BODIES:
+            raise self._admission._busy("Too many large uploads at once.")
+        self._admission.bytes += size
+        self.bytes += size
+
+
+async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
+    """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body. What
+    an ECG comes in counts as an image here.
+
+    Raises HttpError: 413 over the limit, 415 for another kind of body, 422 without an image, 408 when it stops coming.
+    """
+    kind = request.headers.get("content-type", "").lower()
+    if kind.startswith("multipart/form-data"):
+        return await _form(request, room, limit)
+    if kind.startswith(_RAW) or not kind:
+        data = b"".join([chunk async for chunk in body(request, room, limit)])
+        if not data:
+            raise _no_image()
+        name = _NAMED.get(kind.partition(";")[0].strip(), "")
+        return Upload(images=[(name, data)], fields=dict(request.query_params))
+    if kind.startswith("application/x-www-form-urlencoded"):
+        raise _no_image()
+    raise HttpError(
+        415,
+        "unsupported_media_type",
+        f"The body is {kind.partition(';')[0][:80]!r}; expected multipart/form-data with a part `image`, or an image.",
+        "curl -F image=@scan.png URL, or curl --data-binary @scan.png -H 'Content-Type: image/png' URL",
+    )
+
+
+async def body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
+    """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
+    told = request.headers.get("content-length", "")
+    if told.isascii() and told.isdigit() and (len(told) > 15 or int(told) > limit):
+        raise _too_large(limit)
+    total = 0
+    stream = aiter(request.stream())
+    began = time.monotonic()
+    while True:
+        left = began + _PATIENCE + total / _SLOWEST - time.monotonic()
+        try:
+            chunk = await asyncio.wait_for(_next(stream), min(left, _PATIENCE))
+        except StopAsyncIteration:
+            return
+        except TimeoutError as e:
+            raise HttpError(
+                408, "too_slow", f"Too few bytes came within {_PATIENCE:.0f} s.", "Check the connection and try again."
+            ) from e
+        except ClientDisconnect as e:
+            raise HttpError(400, "disconnected", "The connection was closed in the middle of the request.") from e
+        total += len(chunk)
+        if total > limit:
+            raise _too_large(limit)
+        if room is not None:
+            room.take(len(chunk))
+        yield chunk
+
+
+async def _next(stream: AsyncIterator[bytes]) -> bytes:
+    return await anext(stream)
+
+
+class _InMemory(MultiPartParser):
+    """Keeps uploads in memory: pictures of patients do not belong into temporary files."""
+
+    spool_max_size = MAX_BODY + 1
+
+
+class JsonRoute(APIRoute):
+    """A route whose JSON is read within limits before FastAPI sees it, which would take any amount of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler around FastAPI's own."""
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+
+        async def within_limits(request: Request) -> Response:
+            data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": data, "more_body": False}
+
+            return await handler(Request(request.scope, receive))
+
+        return within_limits
+
+
+async def _form(request: Request, room: _Room, limit: int) -> Upload:
+    charset = parse_options_header(request.headers.get("content-type", ""))[1].get(b"charset", b"utf-8")
+    if charset.lower() not in _CHARSETS:  # of Python's many, some are slow and some give what is no text
+        raise HttpError(
+            415, "unsupported_charset", f"The form is in {charset[:40].decode('latin-1')!r}.", "Send it as UTF-8."
+        )
+    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
+        said = getattr(e, "message", None) or getattr(e, "detail", None) or str(e)
+        raise HttpError(422, "bad_form", f"The form cannot be read: {said}", "Send it as multipart/form-data.") from e
+    upload = Upload(fields={name: v for name, v in request.query_params.items() if name in _OF_ECGS})
+    files: list[tuple[str, bytes]] = []
+    for key, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            data = await value.read()
+            if key in _FILES and (data or value.filename):
+                files.append((value.filename or "", data))
+        else:
+            upload.fields[key] = str(value)
+    await form.close()
+    if not files:
+        raise _no_image()
+    upload.images = together(files)
+    return upload
+
+
+def _no_image() -> HttpError:
+    return HttpError(
+        422,
+        "no_image",
+        "The request brings no image or ECG.",
+        "Send it as the part `image` of a form, or as the whole body.",
+    )
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(
+        413,
+        "too_large",
+        f"The request is larger than {f'{limit >> 20} MiB' if limit >= 1 << 20 else f'{limit >> 10} KiB'}.",
+        "Send fewer or smaller images at once." if limit > MAX_SAID else "Write less.",
+    )
+
+
+def flag(value: Any) -> bool:
+    """Whether a query parameter or field says yes."""
+    return str(value or "").lower() in ("1", "true", "yes", "on")

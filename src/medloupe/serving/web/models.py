@@ -1,0 +1,274 @@
+"""The pages of models: versions, comparing two, promoting and rolling back, the evaluation passport and the file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response
+
+from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
+from medloupe.serving.access.auth import check_csrf, require
+from medloupe.serving.context import service_of
+from medloupe.serving.engine.checkup import title
+from medloupe.serving.engine.service import Service
+from medloupe.serving.http.download import Download
+from medloupe.serving.http.errors import HttpError
+from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web.language import Language
+from medloupe.serving.web.render import form, lang, one, page, to
+from medloupe.store.models import VersionInfo
+
+router = APIRouter(include_in_schema=False)
+Name = Annotated[str, InPath(max_length=64)]
+Number = Annotated[int, InPath(ge=1, lt=2**31)]
+Side = Annotated[int | None, Query(ge=1, lt=2**31)]
+# A report may have come from elsewhere: it runs without this server's origin, and loads nothing.
+_PASSPORT_CSP = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline';"
+    " script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@router.get("/models")
+async def models(request: Request) -> Response:
+    """All versions of all models."""
+    require(request, "viewer")
+    service, language = service_of(request), lang(request)
+    versions = await asyncio.to_thread(service.store.list)
+    names = sorted({v.name for v in versions}, key=lambda name: title(name).lower())
+    families = [_family(service, name, versions, language) for name in names]
+    return page(request, "models.html", tab="models", families=families)
+
+
+@router.get("/models/{name}")
+async def model(request: Request, name: Name, a: Side = None, b: Side = None, promoted: Side = None) -> Response:
+    """One model: its versions, two of them side by side (a, b), what happened, and how to change what answers."""
+    language = lang(request)
+    done = language.t("models.promoted", version=str(promoted)) if promoted else ""
+    return await _model(request, name, a=a, b=b, done=done)
+
+
+@router.post("/models/{name}/promote")
+async def promote(request: Request, name: Name) -> Response:
+    """Put a version into production; where the gate refuses, the page says why and how to overrule it."""
+    person = require(request, "admin")
+    fields = await form(request)
+    check_csrf(request, one(fields, "csrf"))
+    version = _number(one(fields, "version"))
+    try:
+        await service_of(request).promote(
+            name,
+            version,
+            person,
+            reason=one(fields, "reason")[:2000],
+            force=one(fields, "force") == "yes",
+            request_id=request.state.request_id,
+        )
+    except PromotionRefusedError as e:
+        refused = {"words": e.comparison.words, "version": version}
+        return await _model(request, name, refused=refused, status=409)
+    return to(request, f"/models/{name}?promoted={version}")
+
+
+@router.post("/models/{name}/rollback")
+async def rollback(request: Request, name: Name) -> Response:
+    """Back to the version that answered before."""
+    person = require(request, "admin")
+    fields = await form(request)
+    check_csrf(request, one(fields, "csrf"))
+    try:
+        version = await service_of(request).rollback(
+            name, person, reason=one(fields, "reason")[:2000], request_id=request.state.request_id
+        )
+    except UnknownError:
+        raise
+    except StoreError as e:  # there is nothing to go back to
+        raise HttpError(409, "no_version_before", e.message, e.hint) from e
+    return to(request, f"/models/{name}?promoted={version}")
+
+
+@router.get("/models/{name}/{version}/passport")
+async def passport(request: Request, name: Name, version: Number) -> Response:
+    """The report of a version, as it was written when it was trained."""
+    require(request, "viewer")
+    path = await asyncio.to_thread(service_of(request).file, name, version, "report.html")
+    return Download(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
+
+
+@router.get("/models/{name}/{version}/model.onnx")
+async def download(request: Request, name: Name, version: Number) -> Response:
+    """The self-contained model file."""
+    require(request, "viewer")
+    path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
+    return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
+
+
+def passport_path(service: Service, name: str, version: int | None) -> str:
+    """Where the passport of a version is shown, or "" where it has none."""
+    if version is None or not (service.store.folder(name, version) / "report.html").is_file():
+        return ""
+    return f"/models/{name}/{version}/passport"
+
+
+async def _model(
+    request: Request,
+    name: str,
+    *,
+    a: int | None = None,
+    b: int | None = None,
+    done: str = "",
+    refused: Mapping[str, Any] | None = None,
+    status: int = 200,
+) -> Response:
+    person = require(request, "viewer")
+    service, language = service_of(request), lang(request)
+    versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
+    if not versions:
+        raise UnknownError(f"There is no model {name!r}.", "/models lists what there is.")
+    changes = await asyncio.to_thread(service.store.history, name)
+    family = _family(service, name, versions, language)
+    sides: list[VersionInfo] = []
+    rows: list[dict[str, Any]] = []
+    comparison = None
+    if a and b:
+        sides = [v for wanted in (a, b) for v in versions if v.version == wanted]
+        if len(sides) < 2:
+            raise UnknownError(f"{name} has no such version.", "/models lists what there is.")
+        cards = [await asyncio.to_thread(service.card, name, v.version) for v in sides]
+        rows = _rows(cards, language)
+        if a != b:
+            comparison = _comparison(await asyncio.to_thread(service.store.compare, name, a, b), language)
+    present = next((v.version for v in versions if v.production), versions[0].version)
+    other = next((v.version for v in reversed(versions) if v.version != present), present)
+    return page(
+        request,
+        "model.html",
+        status,
+        tab="models",
+        family={**family, "a": a or other, "b": b or present},
+        sides=sides,
+        side_rows=rows,
+        comparison=comparison,
+        changes=[_change(c, language) for c in reversed(changes)],
+        may_change=person.may("admin"),
+        done=done,
+        refused=refused,
+    )
+
+
+def _family(service: Service, name: str, versions: Sequence[VersionInfo], language: Language) -> dict[str, Any]:
+    """A model and its versions, the newest first."""
+    own = [v for v in reversed(versions) if v.name == name]
+    present = next((v.version for v in own if v.production), 0)
+    return {
+        "name": name,
+        "title": title(name),
+        "emblem": emblem(name),
+        "versions": [_version(service, v, present, language) for v in own],
+        "promotable": [v.version for v in own if not v.production],
+    }
+
+
+def _version(service: Service, v: VersionInfo, present: int, language: Language) -> dict[str, Any]:
+    onnx = service.store.folder(v.name, v.version) / "model.onnx"
+    size = onnx.stat().st_size if onnx.is_file() else 0
+    return {
+        "version": v.version,
+        "production": v.production,
+        "candidate": v.version > present,
+        "auc": _figure(v.auc, language),
+        "created": language.date(v.created),
+        "passport": passport_path(service, v.name, v.version),
+        "onnx": f"/models/{v.name}/{v.version}/model.onnx" if size else "",
+        "size": language.number(size / 1e6, 1),
+    }
+
+
+def _figure(figure: Mapping[str, Any] | None, language: Language, digits: int = 3) -> str:
+    """ "0.934 (0.868-0.967)", or a dash."""
+    value, low, high = ((figure or {}).get(k) for k in ("value", "low", "high"))
+    if value is None:
+        return "–"
+    shown = language.number(value, digits)
+    if low is None or high is None:
+        return shown
+    return f"{shown} ({language.number(low, digits)}–{language.number(high, digits)})"
+
+
+def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[str, Any]]:
+    """What stands side by side for two versions."""
+
+    def row(key: str, cell: Any) -> dict[str, Any]:
+        return {"title": language.t(f"models.{key}"), "cells": [cell(c) for c in cards]}
+
+    def metric(key: str) -> Any:
+        return lambda c: _figure((c.get("metrics") or {}).get(key), language)
+
+    def scheme(c: Mapping[str, Any]) -> str:
+        name = (c.get("split") or {}).get("scheme") or ""
+        return language.t(f"models.{name}") if language.has(f"models.{name}") else name or "–"
+
+    def images(c: Mapping[str, Any]) -> str:
+        count = (c.get("data") or {}).get("labelled")
+        return "–" if count is None else language.number(count)
+
+    def adapted(c: Mapping[str, Any]) -> str:
+        said = c.get("adapted") or {}
+        return f"{said.get('data')} ({language.number(said.get('n') or 0)})" if said else "–"
+
+    return [
+        row("row_auc", metric("auc")),
+        row("row_accuracy", metric("balanced_accuracy")),
+        row("row_calibration", metric("ece")),
+        row("row_images", images),
+        row("row_judged", scheme),
+        *([row("row_adapted", adapted)] if any(c.get("adapted") for c in cards) else []),
+        row("row_labels", lambda c: ", ".join(c["labels"][:20])),
+    ]
+
+
+def _comparison(c: Any, language: Language) -> dict[str, Any]:
+    """A promotion.Comparison in words."""
+    pair = {"a": str(c.candidate), "b": str(c.production)}
+    if c.auc is None:
+        return {"passed": False, "verdict": language.t("models.not_comparable", **pair), "lines": [c.why_not]}
+
+    def signed(x: float) -> str:
+        return ("+" if x >= 0 else "−") + language.number(abs(x), 3)
+
+    return {
+        "passed": c.passed,
+        "verdict": language.t("models.passed" if c.passed else "models.not_passed", **pair),
+        "lines": [
+            language.t("models.on", records=c.records, groups=c.groups),
+            language.t(
+                "models.auc_line",
+                a=language.number(c.auc.candidate, 3),
+                b=language.number(c.auc.production, 3),
+                difference=signed(c.auc.difference),
+                low=signed(c.auc.low),
+                margin=language.number(c.margin, 2),
+            ),
+        ],
+    }
+
+
+def _change(c: Any, language: Language) -> dict[str, Any]:
+    what = language.t(f"models.kind_{c.kind}", version=str(c.version))
+    return {
+        "at": language.date(c.at),
+        "what": f"{what} ({language.t('models.forced')})" if c.forced else what,
+        "actor": c.actor,
+        "reason": c.reason,
+    }
+
+
+def _number(text: str) -> int:
+    """A version number from a form. Raises MedloupeError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
+        raise MedloupeError(f"{text[:20]!r} is no version number.", "Choose one from the list.")
+    return int(text)

@@ -1,0 +1,169 @@
+"""Templates to pages: the environment, what every page is given, the headers that protect it, and the static files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import jinja2
+from fastapi import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.intake import MAX_SAID, body
+from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web.language import CODES, COOKIE, Language, choose
+
+# Nothing from elsewhere, no script or style within a page; blob: shows pictures before they are sent.
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_YEAR = 365 * 86400
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def lang(request: Request) -> Language:
+    """The language of a request."""
+    return choose(request.query_params.get("lang"), request.cookies.get(COOKIE), request.headers.get("accept-language"))
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A template as the answer, with what every page needs beside the context given."""
+    language = lang(request)
+    root = request.scope.get("root_path", "")
+    person = getattr(request.state, "person", None)
+    path = "/" + quote(request.scope["path"].removeprefix(root).lstrip("/"))
+    given = {
+        "l": language,
+        "t": language.t,
+        "languages": CODES,
+        "to": lambda path: root + path,
+        "asset": lambda name: f"{root}/static/{_assets().mark}/{name}",
+        "here": root + path,
+        "tab": "",
+        "person": person,
+        "admin": person is not None and person.may("admin"),
+        "csrf": getattr(request.state, "csrf", ""),
+        "any_emblem": emblem("medloupe"),
+    }
+    html = _environment().get_template(template).render(**given | context)
+    response = HTMLResponse(html.lstrip(), status, {"Content-Security-Policy": CSP, "Cache-Control": "no-store"})
+    if request.query_params.get("lang") in CODES:
+        response.set_cookie(COOKIE, language.code, max_age=_YEAR, samesite="lax", httponly=True)
+    response.headers["Vary"] = "Accept-Language, Cookie"
+    return response
+
+
+def error_page(request: Request, error: HttpError) -> Response:
+    """What went wrong, in the look of all pages; who is not logged in is asked to."""
+    language = lang(request)
+    if error.status == 401 and request.method == "GET":
+        path = quote(request.scope["path"])
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/login?next={path}", 303)
+    key = next(
+        k for k in (error.code, str(error.status), "400" if error.status < 500 else "500") if language.has(f"error.{k}")
+    )
+    response = page(
+        request,
+        "error.html",
+        error.status,
+        code=error.status,
+        headline=language.t(f"error.{key}"),
+        text=language.t(f"error.{key}_text"),
+        detail="" if error.status in (404, 401) else f"{error.message} {error.hint}".strip(),
+        request_id=getattr(request.state, "request_id", ""),
+    )
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    return response
+
+
+def to(request: Request, path: str) -> RedirectResponse:
+    """Go to a page of ours after a form was taken (303)."""
+    return RedirectResponse(request.scope.get("root_path", "") + path, 303)
+
+
+async def form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form without files. Raises HttpError when it is too long or no such form."""
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith("application/x-www-form-urlencoded"):
+        raise HttpError(415, "unsupported_media_type", "Expected the fields of a form.", "Use the form on the page.")
+    data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+    try:
+        fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
+        if any("\0" in value for values in fields.values() for value in values):
+            raise ValueError("a zero character")
+        return fields
+    except ValueError as e:
+        raise HttpError(422, "bad_form", "The form cannot be read.", "Reload the page and try again.") from e
+
+
+def one(fields: Mapping[str, list[str]], name: str) -> str:
+    """A field's first value, or ""."""
+    return fields.get(name, [""])[0]
+
+
+class Static:
+    """An ASGI application with the files of static/, read once, compressed, and kept by browsers for ever: their
+    address changes with their content."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assets = _assets()
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # which includes where this is mounted
+        mark, _, name = path.lstrip("/").partition("/")
+        found = assets.files.get(name or mark)
+        if found is None or scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            raise HttpError(404, "not_found", "There is no such file.", "/ is the first page.")
+        kept = f"public, max-age={_YEAR}, immutable" if mark == assets.mark else "no-cache"
+        headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+        request = Request(scope)
+        plain, packed, kind = found
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        await Response(packed if zipped else plain, 200, headers, kind)(scope, receive, send)
+
+
+def static_files() -> Static:
+    """The application to mount at /static."""
+    return Static()
+
+
+@dataclass(frozen=True, slots=True)
+class _Assets:
+    """files: by name (content, compressed, media type). mark: changes with any of them."""
+
+    files: Mapping[str, tuple[bytes, bytes, str]]
+    mark: str
+
+
+@cache
+def _assets() -> _Assets:
+    found = {}
+    for entry in sorted(files("medloupe.serving.web").joinpath("static").iterdir(), key=lambda e: e.name):
+        kind = _TYPES.get(entry.name[entry.name.rfind(".") :]) or mimetypes.guess_type(entry.name)[0]
+        if entry.is_file() and kind:
+            data = entry.read_bytes()
+            found[entry.name] = (data, gzip.compress(data, 9, mtime=0), kind)
+    mark = hashlib.sha256(b"".join(data for data, _, _ in found.values())).hexdigest()[:12]
+    return _Assets(found, mark)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("medloupe.serving.web", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
