@@ -26,7 +26,7 @@ import numpy as np
 
 import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
-from medloupe import console
+from medloupe.cli import console
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import embed

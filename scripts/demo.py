@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 import medloupe
-from medloupe import console
+from medloupe.cli import console
 from medloupe.settings import home
 from medloupe.store.models import Store
 

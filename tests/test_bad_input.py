@@ -293,7 +293,7 @@ def test_a_home_without_rights(trained: Trained, tmp_path: Path) -> None:
     shutil.copytree(trained.data, readable, dirs_exist_ok=True)
     program = f"""
 import contextlib, io, os, sys
-from medloupe.cli import main
+from medloupe.cli.app import main
 out = io.StringIO()
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
     main([*sys.argv[1:], "--home", "{tmp_path}/roots"])  # to import all that nobody may not

@@ -31,7 +31,7 @@ import postgres
 import tiny
 from generated import Ran
 from medloupe.accounts.person import Person
-from medloupe.cli import app as command_line
+from medloupe.cli.app import app as command_line
 from medloupe.model.bundle import Model
 from medloupe.serving.app import create_app
 from medloupe.serving.engine.journal import Journal

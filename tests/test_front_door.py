@@ -128,7 +128,7 @@ FORBIDDEN += (
         "import medloupe.inference.pictures",
         "import medloupe.store.models, medloupe.inference.find, medloupe.starter.shipped as s; s.load('imagenet')",
         "from medloupe.store.models import Store; Store.open().get('spots').predict({image!r}, heatmap=True)",
-        "from medloupe.cli import main; main(['predict', 'spots', {image!r}, '--json'])",
+        "from medloupe.cli.app import main; main(['predict', 'spots', {image!r}, '--json'])",
     ],
 )
 def test_answering_imports_nothing_that_trains(program: str, trained: Trained) -> None:
@@ -150,7 +150,7 @@ def test_importing_changes_nothing_outside(tmp_path: Path) -> None:
         "state = lambda: (seeds(), warnings.filters[:], dict(os.environ))\n"
         "before = state()\n"
         "for name in medloupe.__all__: getattr(medloupe, name)\n"
-        "import medloupe.cli, medloupe.store.models, medloupe.inference.pictures\n"
+        "import medloupe.cli.app, medloupe.store.models, medloupe.inference.pictures\n"
         "assert state() == before\n"
     )
     environment = {"MEDLOUPE_HOME": str(tmp_path / "home"), "PATH": "", "PYTHONPATH": ":".join(sys.path)}

@@ -55,7 +55,7 @@ def test_a_changed_byte_in_what_computes_changes_the_name(copy: Path, name: str)
     assert changes(copy, _COMPUTES, module_file(name))
 
 
-@pytest.mark.parametrize("name", ["medloupe.cli_users", "medloupe.serving.app", "medloupe.accounts.people"])
+@pytest.mark.parametrize("name", ["medloupe.cli.users", "medloupe.serving.app", "medloupe.accounts.people"])
 def test_a_changed_byte_elsewhere_does_not(copy: Path, name: str) -> None:
     assert (copy / "medloupe" / module_file(name)).is_file()
     assert not changes(copy, _COMPUTES, module_file(name))

@@ -1,5 +1,5 @@
 """`python -m medloupe`."""
 
-from medloupe.cli import main
+from medloupe.cli.app import main
 
 main()

@@ -473,7 +473,7 @@ def test_cards_from_elsewhere_stop_nothing(entry: Any, lab: Lab) -> None:
 
 
 def test_models_show_says_it(stressed: Stressed, capsys: Capture) -> None:
-    from medloupe.console import print_card
+    from medloupe.cli.console import print_card
 
     head = Head(weight=np.zeros((2, 3), np.float32), bias=np.zeros(2, np.float32), task="multiclass")
     card = {"name": "skin", "labels": ["normal", "rough"], "task": "multiclass", "stress": as_card(stressed)}

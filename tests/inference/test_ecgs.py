@@ -15,7 +15,7 @@ import ecgmaker
 import ecgmodels
 import ecgsaved
 import generated
-from medloupe.cli import app
+from medloupe.cli.app import app
 from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreError
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.inference.pictures import Predictor

@@ -92,7 +92,7 @@ class Ran:
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ran:
     """`medloupe` with these arguments, in this process."""
-    from medloupe.cli import main
+    from medloupe.cli.app import main
 
     capsys.readouterr()
     try:

@@ -366,7 +366,7 @@ def test_nothing_but_fine_tuning_imports_pytorch(made: Made, home: Path, tmp_pat
     script.write_text(
         f"""
 import sys
-import medloupe, medloupe.cli, medloupe.serving.app
+import medloupe, medloupe.cli.app, medloupe.serving.app
 from medloupe.store.models import Store
 data = medloupe.read({str(made.data)!r})
 medloupe.train(data, name="x", backbone={str(made.backbone)!r})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medloupe.cli_options import Home, Json
+from medloupe.cli.options import Home, Json
 
 recipes_app = typer.Typer(help="Well-known public data sets that are read as they unpack.", invoke_without_command=True)
 
@@ -31,7 +31,7 @@ def recipes_show(
     home: Home = None,
 ) -> None:
     """All about one: where to get it, the expected tree, patients, leaks, licence, citation, what to type."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.originals.known import find
 
     original = find(name)
@@ -57,7 +57,7 @@ def recipes_show(
 
 
 def _list(json: bool) -> None:
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.originals.known import ORIGINALS
 
     for original in ORIGINALS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
+from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def adapt(
     home: Home = None,
 ) -> None:
     """Fit a model's percentages and operating points to local cases: a new version, if it is better than noise."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.training.adapt.run import adapt as run
@@ -62,7 +62,7 @@ def adapt(
 
 def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
     """Sentences first, then the table; what to do next comes last."""
-    from medloupe.console import DISCLAIMER
+    from medloupe.cli.console import DISCLAIMER
 
     entry = made.entry
     typer.echo(typer.style(f"{made.base.name} on {entry['data']}", bold=True) + f"  {DISCLAIMER}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from medloupe.cli_options import Home, Json
+from medloupe.cli.options import Home, Json
 
 starters_app = typer.Typer(help="The check-ups that come with the package.", no_args_is_help=True)
 
@@ -14,7 +14,7 @@ starters_app = typer.Typer(help="The check-ups that come with the package.", no_
 @starters_app.command("list")
 def starters_list(json: Json = False, home: Home = None) -> None:
     """All of them, with what they tell apart, how well, and on whose data."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.starter import shipped
 
     offered = set(shipped.names())

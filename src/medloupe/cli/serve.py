@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medloupe.cli_options import Home
+from medloupe.cli.options import Home
 from medloupe.errors import MedloupeError
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}

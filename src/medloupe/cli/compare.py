@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medloupe.cli_options import Home, Json
+from medloupe.cli.options import Home, Json
 from medloupe.errors import StoreError
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A model's name, or name@version.", show_default=False)]
@@ -23,7 +23,7 @@ def compare(
     home: Home = None,
 ) -> None:
     """Which of two runs is better, and how sure that is: on the same images, pair by pair."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.evaluation.compare import compare_runs
 
     found = compare_runs(a, b)

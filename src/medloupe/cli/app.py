@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from medloupe.cli_adapt import adapt
-from medloupe.cli_compare import compare
-from medloupe.cli_models import models_app
-from medloupe.cli_options import (
+from medloupe.cli.adapt import adapt
+from medloupe.cli.compare import compare
+from medloupe.cli.models import models_app
+from medloupe.cli.options import (
     BackboneName,
     Data,
     Home,
@@ -29,13 +29,13 @@ from medloupe.cli_options import (
     SplitColumn,
     Table,
 )
-from medloupe.cli_predict import predict
-from medloupe.cli_recipes import recipes_app
-from medloupe.cli_serve import serve
-from medloupe.cli_starters import starters_app
-from medloupe.cli_stress import stress
-from medloupe.cli_train import train
-from medloupe.cli_users import users_app
+from medloupe.cli.predict import predict
+from medloupe.cli.recipes import recipes_app
+from medloupe.cli.serve import serve
+from medloupe.cli.starters import starters_app
+from medloupe.cli.stress import stress
+from medloupe.cli.train import train
+from medloupe.cli.users import users_app
 from medloupe.errors import MedloupeError, StoreError
 from medloupe.version import __version__
 
@@ -83,7 +83,7 @@ def check(
     home: Home = None,
 ) -> None:
     """What is wrong with this data, before any training."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.data.scan import scan
     from medloupe.embed.features import embed
@@ -116,7 +116,7 @@ def evaluate(
     home: Home = None,
 ) -> None:
     """Judge a model on another site's labelled data."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.evaluation.external import validate
     from medloupe.inference.find import find_model
@@ -156,7 +156,7 @@ def export(
     home: Home = None,
 ) -> None:
     """Write one self-contained ONNX file, checked against the model."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.training.compress.export import export as run
 
     if data is None and any((labels, patient, split, image, table)):

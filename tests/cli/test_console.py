@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tiny
-from medloupe import console
+from medloupe.cli import console
 from medloupe.errors import NotAnImageError
 from medloupe.model.prediction import Prediction, Refusal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medloupe.cli_options import columns_asked, words_masked
+from medloupe.cli.options import columns_asked, words_masked
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli_options import Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
+from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def stress(
     home: Home = None,
 ) -> None:
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.evaluation.stress import stress as run
     from medloupe.inference.find import find_model
@@ -60,7 +60,7 @@ def stress(
 
 def _print(found: Stressed, report: Path | None) -> None:
     """The table on stdout, with the sentences around it."""
-    from medloupe.console import DISCLAIMER
+    from medloupe.cli.console import DISCLAIMER
 
     typer.echo(typer.style(f"{found.name} on {found.data}, changed", bold=True) + f"  {DISCLAIMER}")
     for sentence in found.basis:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli_options import Home, Json, ModelName
+from medloupe.cli.options import Home, Json, ModelName
 from medloupe.errors import UnknownError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept
 @models_app.command("list")
 def models_list(json: Json = False, home: Home = None) -> None:
     """All versions of all models; an arrow marks what is in production."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.store.models import Store
 
     console.print_versions(Store.open().list(), json=json)
@@ -36,7 +36,7 @@ def models_list(json: Json = False, home: Home = None) -> None:
 @models_app.command("show")
 def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
     """The card of one model, and the precisions that it is kept in."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.inference.find import find_model
 
     loaded = find_model(model)
@@ -61,7 +61,7 @@ def models_add(
     home: Home = None,
 ) -> None:
     """Take a model file into the store, after checking it, as the next version of its name."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.store.intake import add_file
 
     added = add_file(file, name=name, actor=_operator())
@@ -80,7 +80,7 @@ def models_promote(
     home: Home = None,
 ) -> None:
     """Put a version into production if it is not worse than what is there. Running servers take it up by themselves."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.errors import PromotionRefusedError
     from medloupe.store.models import Store
     from medloupe.store.names import parse_reference
@@ -114,7 +114,7 @@ def models_promote(
 @models_app.command("rollback")
 def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: Home = None) -> None:
     """Put back the version that was in production before; again and again it goes further back."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.store.models import Store
     from medloupe.store.names import check_name
 
@@ -129,7 +129,7 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
 @models_app.command("history")
 def models_history(name: Name, json: Json = False, home: Home = None) -> None:
     """How the production version of a model changed, and who changed it."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.store.models import Store
     from medloupe.store.names import check_name
 
@@ -154,7 +154,7 @@ def models_remove(
         raise typer.Exit(1)
     removed = Store.open().remove(name, version, actor=_operator())
     if json:
-        from medloupe import console
+        from medloupe.cli import console
 
         for number in removed:
             console.print_json({"removed": name, "version": number})

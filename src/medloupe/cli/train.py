@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medloupe.cli_options import (
+from medloupe.cli.options import (
     BackboneName,
     Clinical,
     Data,
@@ -69,7 +69,7 @@ def train(
     home: Home = None,
 ) -> None:
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli_options import Home, Json
+from medloupe.cli.options import Home, Json
 from medloupe.errors import DataError, MedloupeError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def predict(
     home: Home = None,
 ) -> None:
     """What a model sees in images or ECGs."""
-    from medloupe import console
+    from medloupe.cli import console
     from medloupe.inference.find import AUTO, choosable, elsewhere, find_model
     from medloupe.inference.predictors import AnyPredictor, ecg_models, predictor
     from medloupe.settings import threads

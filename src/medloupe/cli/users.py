@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli_options import Home, Json
+from medloupe.cli.options import Home, Json
 from medloupe.errors import MedloupeError
 
 if TYPE_CHECKING:
@@ -183,6 +183,6 @@ def _password(stdin: bool) -> str:
 
 
 def _print(value: dict[str, Any]) -> None:
-    from medloupe import console
+    from medloupe.cli import console
 
     console.print_json(value)
