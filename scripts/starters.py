@@ -21,8 +21,8 @@ class Starter:
     data: its folder. title: as people call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
-    medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read beside
-    it. weaknesses: sentences for the card's limits.
+    medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
+    beside it. weaknesses: sentences for the card's limits.
     """
 
     name: str

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fresh import SAY, loaded
 from medloupe.data.readers.base import split_of
 from medloupe.data.reading import READERS, read
 from medloupe.data.records import Box, Dataset, Record
@@ -913,12 +914,9 @@ def test_paths_that_are_no_data_set(tmp_path: Path):
 
 
 def test_importing_readers_imports_nothing_heavy():
-    code = (
-        "import sys, medloupe.data.readers; print([m for m in ('pydicom', 'pyarrow', 'pandas', 'torch', 'PIL', 'sklearn') "
-        "if m in sys.modules])"
-    )
+    code = f"{SAY}import medloupe.data.reading"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
+    assert loaded(out.stdout, ["pydicom", "pyarrow", "pandas", "torch", "PIL", "sklearn"]) == []
 
 
 # The real data sets

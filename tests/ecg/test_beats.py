@@ -10,8 +10,9 @@ import pytest
 
 from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
 from medloupe.ecg.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
-from medloupe.ecg.files import aami, read_annotations, read_ecg
+from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal, arranged
+from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.utils.arrays import load
 
 RATES = (250, 360, 500)

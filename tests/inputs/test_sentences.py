@@ -19,6 +19,7 @@ import generated
 import medloupe
 import tinytext
 import tunable
+from fresh import named
 from generated import run
 from live import running
 from medloupe.embed.hub.text import TextNet, find, remember
@@ -127,14 +128,17 @@ def test_hostile_json_is_refused(change: dict[str, Any], network: TextNet) -> No
         from_json({**fitted(network).as_json(), **change})
 
 
-WATCHED = """
+HEAVY = named(("torch", "transformers", "huggingface_hub", "medloupe.embed.hub.text"))
+WATCHED = (
+    f"HEAVY = {HEAVY!r}\n"
+    + """
 import json, sys
 import medloupe
 from medloupe.inputs.extras import Extras
 from medloupe.errors import NotesError
 extras = Extras.from_json(json.loads(sys.stdin.read()))
 extras.effects({})
-assert not any(m in sys.modules for m in ("torch", "transformers", "huggingface_hub", "medloupe.embed.hub.text"))
+assert not any(m in sys.modules for m in HEAVY)
 touched = []
 def watch(event, args):
     if event.startswith(("socket.", "subprocess.", "os.exec", "os.system", "open", "os.listdir", "os.scandir")):
@@ -148,6 +152,7 @@ except NotesError as e:
 imported = (sys.base_prefix, sys.prefix, medloupe.__path__[0])
 print(json.dumps([t for t in touched if not t[1].startswith(imported)]))
 """
+)
 
 
 @pytest.mark.parametrize("named", ["trap", "/etc", "https://example.org/x", "hub:owner/name", "../trap"])

@@ -47,6 +47,7 @@ from medloupe.graphs import check
 from medloupe.graphs.session import run, session
 from medloupe.modelfile import card as filecard
 from medloupe.modelfile import reader, writer
+from medloupe.modelfile.card import read_card
 from places import GOLDEN
 
 GOLDEN_FILE = GOLDEN / "tiny-v1.onnx"
@@ -106,7 +107,7 @@ def test_card_alone_needs_neither_onnx_nor_onnxruntime() -> None:
         assert not {{"onnx", "onnxruntime"}} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
-    assert reader.read_card(GOLDEN_FILE) == reader.load(GOLDEN_FILE).card
+    assert read_card(GOLDEN_FILE) == reader.load(GOLDEN_FILE).card
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -457,7 +458,7 @@ def test_any_other_classifier_is_told_what_is_missing(tmp_path: Path, valid: byt
     refused(path, NotOurModelError, "no medloupe.format and no medloupe.card")
     refused(path, NotOurModelError, "exported by medloupe")
     with pytest.raises(NotOurModelError):
-        reader.read_card(path)
+        read_card(path)
 
 
 def test_two_cards_are_one_too_many(tmp_path: Path, valid: bytes) -> None:

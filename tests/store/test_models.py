@@ -319,7 +319,8 @@ def test_making_the_tables_is_one_step(lite_store: Store, tmp_path: Path, monkey
 
 def test_opening_a_store_that_is_up_to_date_imports_no_alembic(store: Store, tmp_path: Path):
     store.add(made(tmp_path), write_files=write_files)
-    code = "import sys; from pathlib import Path; from medloupe.store.models import Store; Store(Path(sys.argv[1])).list(); "
+    code = "import sys; from pathlib import Path; from medloupe.store.models import Store\n"
+    code += "Store(Path(sys.argv[1])).list(); "
     code += "print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, store.home], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -40,7 +40,8 @@ def serve(
     budget = parse_bytes(memory)
     from medloupe.accounts.people import People
     from medloupe.serving import observe
-    from medloupe.serving.access.auth import check_bind, is_loopback
+    from medloupe.serving.access.auth import check_bind
+    from medloupe.serving.access.origin import is_loopback
     from medloupe.serving.app import create_app
     from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen

@@ -158,7 +158,7 @@ def stated_by(model: Model, records: Sequence[Record]) -> Stated:
     extras, k = model.extras, len(model.labels)
     if extras is None:
         return Stated(np.zeros((len(records), k), np.float32), {}, {})
-    from medloupe.inputs.clinical import stated
+    from medloupe.data.values import stated
 
     rows = [sorted_out(extras, record.columns)[0] for record in records]
     rows = [{name: value for name, value in row.items() if stated(value)} for row in rows]

@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 
 from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
-from medloupe.serving.access.auth import Attempts, Guard, require
+from medloupe.serving.access.attempts import Attempts
+from medloupe.serving.access.auth import Guard, require
 from medloupe.serving.access.lookups import Memory
 from medloupe.serving.api import models, predictions, protocol
 from medloupe.serving.api.schemas import FAILURES

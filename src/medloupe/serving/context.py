@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import Request
 
 from medloupe.accounts.person import Person
-from medloupe.serving.engine.service import Answer, Service
+from medloupe.serving.engine.answer import Answer
+from medloupe.serving.engine.service import Service
 
 
 def service_of(request: Request) -> Service:

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from medloupe.serving.http.errors import HttpError
 
 if TYPE_CHECKING:
-    from medloupe.serving.engine.service import Answer, Service
+    from medloupe.serving.engine.answer import Answer
+    from medloupe.serving.engine.service import Service
     from medloupe.serving.http.intake import Admission
 
 log = logging.getLogger("medloupe.serving")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -273,7 +274,7 @@ def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.Mo
             raise PermissionError(path)
         return real(path)
 
-    monkeypatch.setattr(outline.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert len(look(tmp_path).images) == 13
 
 

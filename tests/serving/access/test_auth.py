@@ -24,7 +24,8 @@ from medloupe.accounts import passwords
 from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
 from medloupe.serving.access import lookups
-from medloupe.serving.access.auth import Attempts, Guard, check_bind, check_csrf, local_path, log_in, log_out, require
+from medloupe.serving.access.attempts import Attempts
+from medloupe.serving.access.auth import Guard, check_bind, check_csrf, local_path, log_in, log_out, require
 from medloupe.serving.access.lookups import REMEMBERED, Memory
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.store.database import engine

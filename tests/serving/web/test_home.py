@@ -19,12 +19,13 @@ from live import Live
 from medloupe.errors import UnreadableImageError
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.rules import Rules
+from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp, Point
-from medloupe.serving.engine.pictures import Answer
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.web import cards, readings
 from medloupe.serving.web.emblem import emblem
 from medloupe.serving.web.language import language
+from medloupe.serving.web.summary import summary
 from medloupe.store.models import Store
 from trained import Trained
 from visiting import ask, browser, png, token
@@ -434,9 +435,9 @@ def test_a_refusal_gives_no_percentages(chest: CheckUp) -> None:
 
 def test_what_is_remembered_reads_the_same(chest: CheckUp) -> None:
     said = answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia").prediction.as_json()
-    assert readings.summary(said, False, EN) == "Pneumonia, 87%"
-    assert readings.summary(said, False, FR) == "Pneumonia, 87\u202f%"
-    assert readings.summary({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
+    assert summary(said, False, EN) == "Pneumonia, 87%"
+    assert summary(said, False, FR) == "Pneumonia, 87\u202f%"
+    assert summary({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
 
 
 def test_failures_have_kind_words() -> None:

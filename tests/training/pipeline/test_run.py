@@ -16,7 +16,8 @@ from medloupe.errors import DataError, StoreError
 from medloupe.imaging import decode
 from medloupe.modelfile.card import read_card
 from medloupe.store.models import Store
-from medloupe.training.pipeline.run import check_trainable, summary
+from medloupe.training.pipeline.run import summary
+from medloupe.training.pipeline.steps import check_trainable
 from trained import Trained
 
 Count = Callable[[], int]

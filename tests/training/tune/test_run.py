@@ -21,11 +21,11 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.network import Network
 from medloupe.errors import FinetuneError
-from medloupe.sourcecode import imported_by
 from medloupe.training.tune import run
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.run import Tuned, key_of, recipe_for, tune, tuned_graph
 from medloupe.training.tune.views import Symmetry
+from medloupe.utils.sourcecode import imported_by
 from othertails import tuned as moved
 
 pytest.importorskip("torch")
@@ -100,7 +100,8 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
 def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
     """What a job has imported once it has trained is what its name was made from."""
     named = imported_by(run.__name__, run._RUNS)
-    code = f"import sys, {run._RUNS}, medloupe.training.tune.loop; print(*(m for m in sys.modules if m.startswith('medloupe.')))"
+    code = f"import sys, {run._RUNS}, medloupe.training.tune.loop\n"
+    code += "print(*(m for m in sys.modules if m.startswith('medloupe.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {m for m in done.stdout.split() if not hasattr(sys.modules.get(m), "__path__")}
     assert {

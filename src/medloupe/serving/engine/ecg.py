@@ -24,8 +24,9 @@ from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.inputs import Beside, beside
 
 if TYPE_CHECKING:
+    from medloupe.ecg.reading import Reading
     from medloupe.ecg.signal import Signal
-    from medloupe.inference.recordings import Found, Looked, Reading
+    from medloupe.inference.recordings import Found, Looked
     from medloupe.serving.engine.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]

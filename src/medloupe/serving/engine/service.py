@@ -23,10 +23,11 @@ from medloupe.ecg.parts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.serving.engine import kept as ecgkept
+from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Journal, without_values
-from medloupe.serving.engine.pictures import Answer, Asker
+from medloupe.serving.engine.pictures import Asker
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import give_way
 from medloupe.serving.engine.sessions import Sessions

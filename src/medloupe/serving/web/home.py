@@ -19,7 +19,8 @@ from medloupe.serving.engine import ecg
 from medloupe.serving.engine import kept as ecgkept
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Entry
-from medloupe.serving.engine.service import PREVIEW, Service
+from medloupe.serving.engine.pictures import PREVIEW
+from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read
 from medloupe.serving.web import cards as views
@@ -27,6 +28,7 @@ from medloupe.serving.web import inputs, models, people, readings
 from medloupe.serving.web.emblem import emblem
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import error_page, form, lang, one, page, static_files, to
+from medloupe.serving.web.summary import feedback_words, summary
 from medloupe.store.tables import now
 from medloupe.version import __version__
 
@@ -173,10 +175,10 @@ async def history(
     entries = [
         {
             "id": e.id,
-            "headline": readings.summary(e.answer, tasks.get(e.model) == "multilabel", language),
+            "headline": summary(e.answer, tasks.get(e.model) == "multilabel", language),
             "title": titles.get(e.model) or language.label(e.model) or language.t("choose.title"),
             "at": language.date(e.at),
-            "said": readings.feedback_words(e, language),
+            "said": feedback_words(e, language),
         }
         for e in found
     ]
@@ -208,7 +210,7 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
         reading=reading,
         thanks=thanks,
         known=entry.model in _titles(service, language),
-        said=readings.feedback_words(entry, language),
+        said=feedback_words(entry, language),
     )
 
 

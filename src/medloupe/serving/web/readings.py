@@ -19,9 +19,9 @@ from medloupe.serving.web.summary import called_in, names, refusal, shipped
 if TYPE_CHECKING:
     from medloupe.ecg import reading as ecgreading
     from medloupe.imaging.sandbox.pool import Preview
+    from medloupe.serving.engine.answer import Answer
     from medloupe.serving.engine.checkup import CheckUp
     from medloupe.serving.engine.journal import Entry
-    from medloupe.serving.engine.pictures import Answer
     from medloupe.serving.http.errors import HttpError
 
 _HEATS = 12  # as many labels as style.css knows heat maps for

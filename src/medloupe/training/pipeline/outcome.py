@@ -22,9 +22,9 @@ from medloupe.metrics.evidence import Evidence
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.settings import home
-from medloupe.sourcecode import source_digest
 from medloupe.training.options import Options
 from medloupe.utils.files import write_atomically, write_cache
+from medloupe.utils.sourcecode import source_digest
 from medloupe.version import __version__
 
 METHOD = 2  # raise when the method changes what comes out of the same data

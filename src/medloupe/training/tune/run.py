@@ -22,13 +22,13 @@ from medloupe.embed.tail import Tail, graph_of, has_upper, joined, upper
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch, randomised
 from medloupe.settings import home, threads
-from medloupe.sourcecode import source_digest
 from medloupe.training.tune.activations import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.training.tune.budget import Taken, given_up, trainings_within, views_within
 from medloupe.training.tune.jobs import SHARES, Done, Inputs, Job, at_once, run
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.views import PROBED, Symmetry, centre, changes, symmetry
 from medloupe.utils.files import write_atomically
+from medloupe.utils.sourcecode import source_digest
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -27,8 +27,9 @@ from medloupe.data.readers.origin import origin
 from medloupe.data.records import Dataset, Record
 from medloupe.ecg import csv
 from medloupe.ecg.beats import BEAT, RHYTHM, cut, preferred, rhythm
-from medloupe.ecg.files import aami, read_annotations, read_ecg
+from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal, cleaned
+from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.errors import DataError, SignalError
 from medloupe.imaging import headers
 from medloupe.utils import arrays

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from medloupe.sourcecode import imported_by, source_digest
 from medloupe.training.pipeline.outcome import _COMPUTES
+from medloupe.utils.sourcecode import imported_by, source_digest
 from places import ROOT
 
-PRINT = "import sys; from medloupe.sourcecode import source_digest as d; print(d(sys.argv[1]))"
+PRINT = "import sys; from medloupe.utils.sourcecode import source_digest as d; print(d(sys.argv[1]))"
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import ecgmodels
 import ecgsaved
 from browsing import PHONE, Watch, playwright
 from live import Live
+from medloupe.ecg.reading import Beat, Reading
 from medloupe.inference.ecgs import EcgPredictor
-from medloupe.inference.recordings import Beat, Reading
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web import cards, ecg
 from medloupe.serving.web.emblem import emblem
