@@ -34,7 +34,7 @@ import medloupe
 from medloupe.ecg.beats import BEAT, RHYTHM
 from medloupe.ecg.signal import TWELVE
 from medloupe.embed.backbone import BackboneCard
-from medloupe.embed.registry import SIGNAL_KEY
+from medloupe.embed.modalities import SIGNAL_KEY
 from medloupe.embed.windows import window
 from medloupe.errors import ImageError
 

@@ -29,6 +29,7 @@ SETTINGS = (
         "",
         "Language networks with which models from elsewhere may read notes: folders, hub:OWNER/NAME; by commas.",
     ),
+    Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 
 

@@ -13,8 +13,9 @@ import pytest
 import ecgmaker
 import ecgwriters
 import tinyecg
+from medloupe.data.contents import digest_of_ecg
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import digest_of_ecg, scan
+from medloupe.data.scan import scan
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed, fitted

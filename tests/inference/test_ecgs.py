@@ -16,10 +16,11 @@ import ecgmodels
 import ecgsaved
 import generated
 from medloupe.cli.app import app
+from medloupe.data.modalities import ECGS, PICTURES, recognise_file
 from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreError
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.inference.pictures import Predictor
-from medloupe.inference.predictors import EcgAuto, ecg_files, ecg_models, in_folder, is_ecg_file, predictor
+from medloupe.inference.predictors import EcgAuto, ecg_files, in_folder, models_of, predictor
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
 
@@ -150,14 +151,14 @@ def test_of_several_the_least_foreign_answers() -> None:
 
 def test_which_files_of_a_folder_are_ecgs(folder: Path) -> None:
     def names(*, pictures: bool, ecgs: bool) -> list[str]:
-        return sorted(p.name for p in in_folder(folder, pictures=pictures, ecgs=ecgs))
+        return sorted(p.name for p in in_folder(folder, [*["image"] * pictures, *["ecg"] * ecgs]))
 
     assert names(pictures=False, ecgs=True) == ["first.hea", "second.csv"]
     assert names(pictures=True, ecgs=False) == ["scan.png"]
     assert names(pictures=True, ecgs=True) == ["first.hea", "scan.png", "second.csv"]
-    ecgs = {p.name: is_ecg_file(p) for p in folder.iterdir()}
+    ecgs = {p.name: recognise_file(p) is ECGS for p in folder.iterdir()}
     assert ecgs == {"first.hea": True, "first.dat": True, "second.csv": True, "table.csv": True, "scan.png": False}
-    assert not is_ecg_file(folder / "nothing.png") and is_ecg_file(folder / "first")
+    assert recognise_file(folder / "nothing.png") is PICTURES and recognise_file(folder / "first") is ECGS
     assert [p.name for p in ecg_files(sorted(folder.glob("first*")))] == ["first.hea"]
 
 
@@ -202,7 +203,7 @@ def test_no_ecgs_and_no_models(ecg_home: Path, home: Path, tmp_path: Path) -> No
     code, _, err = run(ecg_home, "beats", tmp_path / "empty")
     assert code == 1 and "There are no ECGs" in err
     with pytest.raises(StoreError, match="reads ECGs"):
-        ecg_models()
+        models_of("ecg")
 
 
 def test_a_picture_among_ecgs_is_told_and_the_rest_answered(ecg_home: Path, folder: Path) -> None:

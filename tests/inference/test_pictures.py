@@ -19,11 +19,11 @@ import medloupe
 import several
 import tunable
 from generated import run
+from medloupe.data.contents import digest_of
 from medloupe.data.readers.base import scan
-from medloupe.data.scan import digest_of
 from medloupe.embed import tail as tails
-from medloupe.embed.features import open_cache
 from medloupe.embed.network import Network
+from medloupe.embed.pictures import open_cache
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.graphs import session
 from medloupe.imaging import decode as images

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import generated
-from medloupe.embed.features import open_cache
+from medloupe.embed.pictures import open_cache
 from medloupe.embed.registry import backbone
 from medloupe.modelfile.card import read_card
 from medloupe.store.models import Store

@@ -41,7 +41,8 @@ from badmodels import (
     weight,
     wrong_type,
 )
-from medloupe.embed.samples import generated, generated_images
+from medloupe.embed.modalities import generated
+from medloupe.embed.samples import generated_images
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.graphs import check
 from medloupe.graphs.session import run, session

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import tiny
 from medloupe.data.scan import scan
-from medloupe.embed import features
+from medloupe.embed import pictures
+from medloupe.embed.features import embed
 from medloupe.errors import MedloupeError
 from synthetic import of_files
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder", type=Path)
 parser.add_argument("--slow", type=float, default=0)
-parser.add_argument("--rows", type=int, default=features.ROWS_A_WRITE)
+parser.add_argument("--rows", type=int, default=pictures.ROWS_A_WRITE)
 parser.add_argument("--limit", type=int)
 told = parser.parse_args()
 
-features.ROWS_A_WRITE = told.rows
+pictures.ROWS_A_WRITE = told.rows
 backbone = tiny.backbone(Path(tempfile.mkdtemp()))
 if told.limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (told.limit, told.limit))
@@ -43,7 +44,7 @@ def peak() -> int:
 
 
 try:
-    found = features.embed(scan(of_files(told.folder)), backbone, progress)
+    found = embed(scan(of_files(told.folder)), backbone, progress)
 except MedloupeError as e:
     print(f"{type(e).__name__}: {e}", flush=True)
 except KeyboardInterrupt:

@@ -12,7 +12,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.registry import SIGNAL_KEY, backbone
+from medloupe.embed.modalities import SIGNAL_KEY
+from medloupe.embed.registry import backbone
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,46 +35,51 @@ def predict(
 ) -> None:
     """What a model sees in images or ECGs."""
     from medloupe.cli import console
-    from medloupe.inference.find import AUTO, choosable, elsewhere, find_model
-    from medloupe.inference.predictors import AnyPredictor, ecg_models, predictor
+    from medloupe.data.modalities import MODALITIES
+    from medloupe.inference.find import AUTO, elsewhere, find_model
+    from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
     if auto and (given or table):
         raise typer.BadParameter("`auto` asks about the files alone; name the model.", param_hint="--with, --table")
-    several = ecgs = False
+    several = False
+    kinds = MODALITIES.names
     if auto:
-        every = AnyPredictor(choosable, ecg_models, network_threads=network_threads, rate=rate)
-        answers = every.predict_many(_files(paths, pictures=True, ecgs=True))
+        every = AnyPredictor(network_threads=network_threads, rate=rate)
+        answers = every.predict_many(_files(paths, kinds))
     else:
         named = find_model(model)
         several = named.card["task"] == "multilabel"
-        ecgs = named.backbone.card.modality == "ecg"
-        if rate is not None and not ecgs:
-            raise typer.BadParameter(f"{named.name} looks at pictures, which have no rate.", param_hint="--rate")
+        kinds = (named.backbone.card.modality,)
+        kind = MODALITIES[kinds[0]]
+        if rate is not None and not kind.timed:
+            raise typer.BadParameter(f"{named.name} looks at {kind.called}, which have no rate.", param_hint="--rate")
         beside = _beside(named, given or [], table, paths)
         alike = elsewhere(named.backbone.sha256)
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
-        answers = asked.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
+        answers = asked.predict_many(_files(paths, kinds), beside)
     failed = done = 0
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
         console.print_prediction(str(path), answer, json=json, chosen=auto, several=several)
     if not done:
-        things = "images or ECGs" if auto else "ECGs" if ecgs else "images"
+        things = " or ".join(MODALITIES[name].many for name in kinds)
         raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")
     if failed:
         raise typer.Exit(1)
 
 
-def _files(paths: list[str], *, pictures: bool, ecgs: bool) -> Iterator[Path]:
+def _files(paths: list[str], kinds: Collection[str]) -> Iterator[Path]:
     from medloupe.inference.pictures import expand
-    from medloupe.inference.predictors import ecg_files, in_folder
+    from medloupe.inference.predictors import answering, in_folder
 
-    found = expand(paths, lambda folder: in_folder(folder, pictures=pictures, ecgs=ecgs))
-    return ecg_files(found) if ecgs else found
+    found = expand(paths, lambda folder: in_folder(folder, kinds))
+    for kind in kinds:
+        found = answering(kind).whole(found)
+    return found
 
 
 def _beside(
@@ -91,8 +96,7 @@ def _beside(
             raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
     try:
         common = named(model, {name.strip(): value for name, _, value in pairs})
-        ecgs = model.backbone.card.modality == "ecg"
-        files = [] if table is None else list(_files(paths, pictures=not ecgs, ecgs=ecgs))
+        files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))
         rows = {} if table is None else from_table(model, table, files)
         if model.extras is not None:
             considered(model.extras, model.labels, common)  # what cannot be read is told before any image is

@@ -6,11 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, existing, scan
+from medloupe.data.modalities import IMAGE_SUFFIXES, MODALITIES
+from medloupe.data.readers.base import LAYOUTS, Reader, ReadOptions, existing, scan
 from medloupe.data.readers.dicom import DICOM
 from medloupe.data.readers.ecg.beats import ECG_BEATS
 from medloupe.data.readers.ecg.folder import ECG_FILES
 from medloupe.data.readers.ecg.twelve import ECG_12LEAD
+from medloupe.data.readers.files import FilesReader
 from medloupe.data.readers.folders import FOLDERS
 from medloupe.data.readers.medmnist import MEDMNIST
 from medloupe.data.readers.table import TABLE, is_table
@@ -49,7 +51,8 @@ def read(
     )
     told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
     asked = {name: str(value) for name, value in told.items() if value}
-    reader = recognised(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
+    readers = (*(FilesReader(kind) for kind in MODALITIES.added), *READERS)
+    reader = recognised(place, options) or next((r for r in readers if r.recognises(place, options)), None)
     if reader is None:
         raise _unknown(place)
     return replace(reader.read(place, options), asked=asked)

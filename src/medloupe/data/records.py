@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Task = Literal["multiclass", "multilabel", "detection"]
 Split = Literal["train", "val", "test"]
-Modality = Literal["image", "ecg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Record:
     id: unique within the data set; for files the path relative to its root, with forward slashes.
     image: the file, or an array of pixels: uint8 (h, w) or (h, w, 3); None in a set of signals.
     signal: an ECG, or the file that holds it (ecgfiles.read_ecg reads it); None in a set of images.
+    example: of any other kind of data the file, or what it holds, as the kind's entry in data/modalities reads it.
     labels: 1 or 0 by label name. In a multi-class set only the true label stands here; empty is unlabelled.
     patient: what must not be split (patient, lesion, study), or None where it is not known.
     columns: every other column of the table, as text; blank cells are left out.
@@ -49,6 +49,7 @@ class Record:
     id: str
     image: Path | np.ndarray | None = None
     signal: Signal | Path | None = None
+    example: Any = None
     labels: Mapping[str, int] = field(default_factory=dict)
     patient: str | None = None
     split: Split | None = None
@@ -62,6 +63,11 @@ class Record:
             raise DataError(f"{self.id} has no image.", "This step works on images; the data set holds signals.")
         return self.image
 
+    @property
+    def content(self) -> Any:
+        """What it holds, of whatever kind: the file, the pixels, the Signal; None where it holds nothing."""
+        return next((held for held in (self.image, self.signal, self.example) if held is not None), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
@@ -72,7 +78,8 @@ class Dataset:
     notes: what the reader decided, one sentence each, for the person who brought the data.
     origin: what a SOURCE, LICENCE or CITATION file beside the data says: keys "licence", "citation", "source".
     asked: the options with which it was read, as readers.read takes them.
-    modality: what its records hold, images or ECG signals. things: what one record is, in the plural, in words.
+    modality: what its records hold, by its name in data/modalities. things: what one record is, in words, in the
+    plural.
     clinical: the columns that the reader proposes as inputs beside the image or signal.
     """
 
@@ -86,7 +93,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
-    modality: Modality = "image"
+    modality: str = "image"
     things: str = "images"
     clinical: tuple[str, ...] = ()
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from medloupe.data.records import Dataset, Record
-from medloupe.ecg.files import gathered
-from medloupe.ecg.parts import whole
-from medloupe.errors import ImageError, UnreadableImageError
+from medloupe.data.modalities import MODALITIES
+from medloupe.data.records import Dataset
+from medloupe.errors import ImageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,45 +20,14 @@ class Scan:
 
 
 def scan(data: Dataset) -> Scan:
-    """Hash every image or ECG of the data set, without decoding."""
+    """Hash every example of the data set, without decoding."""
+    modality = MODALITIES[data.modality]
     digest: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
     for record in data.records:
         try:
-            if data.modality == "ecg":
-                digest[record.id] = digest_of_ecg(record)
-            else:
-                digest[record.id] = digest_of(content(record.picture))
+            digest[record.id] = modality.digest(record)
         except ImageError as e:
             digest[record.id] = b""
             unreadable[record.id] = e.message
     return Scan(data=data, digest=digest, unreadable=unreadable)
-
-
-def content(image: Path | np.ndarray) -> bytes | np.ndarray:
-    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
-    if isinstance(image, np.ndarray):
-        return image
-    try:
-        return image.read_bytes()
-    except OSError as e:
-        raise UnreadableImageError(f"{image} cannot be read: {e.strerror or e}.", "Check the path and rights.") from e
-
-
-def digest_of(image: bytes | np.ndarray) -> bytes:
-    """sha256 of a file's bytes, or of pixels with their shape and type."""
-    if isinstance(image, np.ndarray):
-        head = f"{image.dtype.str}{image.shape}".encode()
-        return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
-    return hashlib.sha256(image).digest()
-
-
-def digest_of_ecg(record: Record) -> bytes:
-    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
-    signal = record.signal
-    if signal is None:
-        raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")
-    if isinstance(signal, Path):
-        return hashlib.sha256(whole(gathered(signal))).digest()
-    head = f"{signal.samples.dtype.str}{signal.samples.shape}{signal.rate}{signal.leads}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(signal.samples).tobytes()).digest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 NO_CUT = (0, 0, 0)
 
@@ -20,7 +20,8 @@ class BackboneCard:
     module of a package that holds them, installed by `extra`.
 
     modality "ecg": input_size is T, the samples of one window; leads: their names, in order; rate: samples a second;
-    before: seconds of the window before the R peak. Such a backbone has no cut: (0, 0, 0).
+    before: seconds of the window before the R peak. Such a backbone has no cut: (0, 0, 0). Of other kinds of data the
+    card says the shape of one example.
     """
 
     name: str
@@ -34,15 +35,18 @@ class BackboneCard:
     file: str | None = None
     weights: str | None = None
     extra: str | None = None
-    modality: Literal["image", "ecg"] = "image"
+    modality: str = "image"
     leads: tuple[str, ...] = ()
     rate: float = 0.0
     before: float = 0.0
+    shape: tuple[int, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one example: (S, S, 3) of a picture, (L, T) of an ECG."""
-        if self.modality == "ecg":
+        """Of one example: (S, S, 3) of a picture, (L, T) of an ECG, and of other kinds as the card says."""
+        if self.shape:
+            return self.shape
+        if self.leads:
             return (len(self.leads), self.input_size)
         return (self.input_size, self.input_size, 3)
 
@@ -62,6 +66,7 @@ class BackboneCard:
             leads=tuple(entry.get("leads") or ()),
             rate=float(entry.get("rate") or 0),
             before=float(entry.get("before") or 0),
+            shape=tuple(entry.get("shape") or ()),
         )
 
 
@@ -77,6 +82,7 @@ class Backbone:
         """What the card of a model says of its backbone."""
         c = self.card
         signal = {"modality": c.modality, "leads": list(c.leads), "rate": c.rate, "before": c.before}
+        shape = {"shape": list(c.shape)} if c.shape else {}
         return {
             "name": c.name,
             "source": c.source,
@@ -86,6 +92,6 @@ class Backbone:
             "levels": list(c.levels),
             "places": list(c.places),
             "cut": list(c.cut),
-            **(signal if c.modality != "image" else {}),  # cards of pictures stay as they always were
+            **({**signal, **shape} if c.modality != "image" else {}),  # cards of pictures stay as they always were
             "sha256": self.sha256,
         }

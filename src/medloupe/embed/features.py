@@ -1,31 +1,19 @@
-"""Data set → Features: every image embedded once, cached by content, resumable.
-
-Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
-network on another and no queue of pictures builds up: memory stays the same however large the set is.
-"""
+"""Data set → Features: every example embedded once, cached by content, each kind in its own way."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, content, digest_of
+from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.cache import FACTS, THUMB, FeatureCache
-from medloupe.embed.network import Network
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
-from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
-from medloupe.imaging.decode import FITTING, load, load_measured
-from medloupe.settings import home
-from medloupe.utils.batches import in_batches
 
-BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
-ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
 Progress = Callable[[int, int], None]
 
 
@@ -34,9 +22,9 @@ class Features:
     """The embeddings of a data set under one backbone.
 
     data: the readable records, in the order of the rows. embeddings: float32 (N, D), possibly mapped from the cache.
-    facts: (N,) of featurecache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs. digests: sha256 of the
-    content of each. unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were
-    cached.
+    facts: (N,) of featurecache.FACTS, size in pixels and bytes, thumbnail; nothing of other kinds. digests: sha256 of
+    the content of each. unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others
+    were cached.
     """
 
     data: Dataset
@@ -48,65 +36,13 @@ class Features:
 
 
 def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
-    """Embed every image of the data set that the cache does not hold yet; with a tail, by the network as tuned.
+    """Embed every example of the data set that the cache does not hold yet; with a tail, by the network as tuned.
 
-    Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
+    Unreadable examples are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
     the cache cannot be written.
     """
-    if scanned.data.modality == "ecg":
-        return _of_signals(scanned, backbone, progress)
-    cache = open_cache(backbone, tail)
-    data, unreadable = scanned.data, dict(scanned.unreadable)
-    digests = [scanned.digest[r.id] for r in data.records]
-    missing: dict[bytes, Record] = {}
-    for record, digest in zip(data.records, digests, strict=True):
-        if digest and digest not in cache:
-            missing.setdefault(digest, record)
-    network = Network(backbone, tail, threads=1)
-    broken = _embed_into(cache, missing, network, backbone, progress) if missing else {}
-
-    def readable() -> list[int]:
-        return [i for i, d in enumerate(digests) if d and d not in broken]
-
-    embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
-    if damaged:  # rows that a failing disk or a foreign hand spoilt: once more
-        rows = readable()
-        again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
-        broken |= _embed_into(cache, again, network, backbone, progress)
-        embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
-        if damaged:
-            raise StoreError(
-                f"The feature cache {cache.folder} does not give back what was written to it.",
-                "The disk may be failing: choose another place with --home or MEDLOUPE_HOME.",
-            )
-        missing |= again
-    for record, digest in zip(data.records, digests, strict=True):
-        if digest in broken:
-            unreadable[record.id] = broken[digest]
-    kept = readable()
-    if not kept:
-        first = next(iter(unreadable.items()), None)
-        raise DataError(
-            f"None of the {len(data)} images of {data.root} can be read"
-            + (f"; the first, {first[0]}: {first[1]}" if first else "."),
-            "Check that the files are images (JPEG, PNG, TIFF, BMP, GIF, WEBP, DICOM).",
-        )
-    return Features(
-        data=data if len(kept) == len(data) else replace(data, records=tuple(data.records[i] for i in kept)),
-        embeddings=embeddings,
-        facts=facts,
-        digests=tuple(digests[i] for i in kept),
-        unreadable=tuple(sorted(unreadable.items())),
-        decoded=len(missing) - len(broken),
-    )
-
-
-def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
-    from medloupe.embed.signals import embed_signals
-
-    data, embeddings, facts, digests, unreadable, new = embed_signals(
-        scanned.data, scanned.digest, scanned.unreadable, backbone, progress
-    )
+    kind = EMBEDDINGS[scanned.data.modality]
+    data, embeddings, facts, digests, unreadable, new = kind.embed(scanned, backbone, tail, progress)
     return Features(
         data=data,
         embeddings=embeddings,
@@ -119,96 +55,5 @@ def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) ->
 
 def fitted(record: Record, backbone: Backbone) -> np.ndarray:
     """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
-    if record.signal is None:
-        return load(record.picture, backbone.card.input_size)
-    from medloupe.embed.windows import window
-
-    return window(record.signal, backbone.card)
-
-
-def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
-    """The cache of this network under the way of fitting in force."""
-    made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
-    key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
-    return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
-
-
-def _embed_into(
-    cache: FeatureCache,
-    missing: dict[bytes, Record],
-    network: Network,
-    backbone: Backbone,
-    progress: Progress | None,
-) -> dict[bytes, str]:
-    """Embed the records and append them to the cache; returns why for those that cannot be read."""
-    size = backbone.card.input_size
-
-    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
-        pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
-        return lambda taken: _embed_batch(taken, pixels, network)
-
-    broken: dict[bytes, str] = {}
-    waiting: list[_Batch] = []
-    count = 0
-    try:
-        for batch in in_batches(missing.items(), BATCH, start):
-            waiting.append(batch)
-            broken |= batch.broken
-            count += len(batch.digests) + len(batch.broken)
-            if progress:
-                progress(count, len(missing))
-            if sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE:
-                _append(cache, waiting)
-                waiting = []
-    except KeyboardInterrupt:
-        _append(cache, waiting)
-        raise
-    _append(cache, waiting)
-    return broken
-
-
-@dataclass(slots=True)
-class _Batch:
-    digests: list[bytes]
-    embeddings: np.ndarray
-    facts: np.ndarray
-    broken: dict[bytes, str]
-
-
-def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
-    digests: list[bytes] = []
-    facts = np.empty(len(taken), FACTS)
-    broken: dict[bytes, str] = {}
-    for digest, record in taken:
-        try:
-            raw = content(record.picture)
-            if digest_of(raw) != digest:
-                raise UnreadableImageError(f"{record.id} changed while it was being read.")
-            i = len(digests)
-            pixels[i], (width, height) = load_measured(raw, pixels.shape[1])
-            facts[i] = (width, height, _length(raw), _thumb(pixels[i]))
-            digests.append(digest)
-        except ImageError as e:
-            broken[digest] = e.message
-    n = len(digests)
-    embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
-    return _Batch(digests, embeddings, facts[:n], broken)
-
-
-def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
-    full = [b for b in batches if b.digests]
-    if full:
-        cache.append(
-            [d for b in full for d in b.digests],
-            np.concatenate([b.embeddings for b in full]),
-            np.concatenate([b.facts for b in full]),
-        )
-
-
-def _length(raw: bytes | np.ndarray) -> int:
-    return raw.nbytes if isinstance(raw, np.ndarray) else len(raw)
-
-
-def _thumb(fitted: np.ndarray) -> np.ndarray:
-    """uint8 (THUMB, THUMB, 3)."""
-    return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))
+    name = backbone.card.modality
+    return EMBEDDINGS[name].window(MODALITIES[name].held(record), backbone.card)

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-import math
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe.embed.backbone import NO_CUT, Backbone, BackboneCard
+from medloupe.embed.modalities import CONTRACT, EMBEDDINGS
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 STARTER = Path(str(files("medloupe"))) / "starter"
 DEFAULT = "efficientnet-lite0"
-SIGNAL_KEY = "medloupe.ecg"
-
 
 ECG_BEATS, ECG_TWELVE = "ecg-beats", "ecg-12lead"
 _ECG: dict[str, Any] = {
@@ -110,11 +106,8 @@ BACKBONES: dict[str, BackboneCard] = {
 
 def usual(data: Dataset) -> str:
     """The name of the backbone for a data set where nobody asks for another."""
-    if data.modality == "image":
-        return DEFAULT
-    first = data.records[0].signal if data.records else None
-    leads = getattr(first, "leads", ())
-    return ECG_BEATS if leads == BACKBONES[ECG_BEATS].leads else ECG_TWELVE
+    shipped = [card for card in BACKBONES.values() if card.modality == data.modality]
+    return EMBEDDINGS[data.modality].default_backbone(data, shipped)
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
@@ -176,60 +169,29 @@ def _from_file(path: Path) -> Backbone:
     opened = session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
     types = {v.name: v.type for v in opened.get_inputs()}
-    signal = "signal" in types
-    want = {"signal": 3, "embedding": 2, "map": 4} if signal else {"image": 4, "embedding": 2, "map": 4, "cut": 4}
+    kind = next((k for k in EMBEDDINGS if k.input in types), EMBEDDINGS["image"])
+    want = {kind.input: kind.rank, "embedding": 2, "map": 4, **({"cut": 4} if kind.tunable else {})}
     for value, rank in want.items():
         if len(shapes.get(value, ())) != rank or not all(isinstance(n, int) for n in shapes[value][1:]):
             raise BackboneError(
                 f"{path} cannot serve as a backbone: it needs `{value}` of {rank} dimensions, all but the first fixed;"
                 f" it has {', '.join(f'{k}{v}' for k, v in shapes.items())}.",
-                "The contract stands at the top of medloupe/backbones.py.",
+                CONTRACT,
             )
-    if signal:
-        if types["signal"] != "tensor(float)" or shapes["map"][2] != 1:
-            raise BackboneError(
-                f"{path} cannot serve as a backbone of ECGs: its `signal` must be float32 (N, L, T) and its `map`"
-                f" (N, D, 1, w); they are {types['signal']} {shapes['signal']} and {shapes['map']}.",
-                "The contract stands at the top of medloupe/backbones.py.",
-            )
-    elif types["image"] != "tensor(uint8)" or shapes["image"][1] != shapes["image"][2] or shapes["image"][3] != 3:
-        raise BackboneError(
-            f"{path} cannot serve as a backbone: its `image` must be uint8 (N, S, S, 3), it is {types['image']}"
-            f" {shapes['image']}.",
-            "Put the normalisation and the change of axes into the graph.",
-        )
+    kind.check_input(path, shapes, types)
     if shapes["map"][1] != shapes["embedding"][1]:
         raise BackboneError(
             f"{path} cannot serve as a backbone: its `map` has {shapes['map'][1]} channels and its `embedding`"
             f" {shapes['embedding'][1]}; the embedding must be the mean of the map.",
-            "The contract stands at the top of medloupe/backbones.py.",
+            CONTRACT,
         )
     card = BackboneCard(
         name=path.stem,
         source=f"the file {path.name}",
         licence="as its owner says",
-        input_size=shapes["signal"][2] if signal else shapes["image"][1],
         dimension=shapes["embedding"][1],
         levels=(shapes["embedding"][1],),
         places=tuple(shapes["map"][2:]),
-        cut=NO_CUT if signal else tuple(shapes["cut"][1:]),
-        **(_recording(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
+        **kind.described(path, shapes, opened.get_modelmeta().custom_metadata_map),
     )
     return Backbone(card=card, path=path, sha256=_sha256(path))
-
-
-def _recording(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
-    """What the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
-    try:
-        said = json.loads(metadata.get(SIGNAL_KEY, ""))
-        names, rate, before = tuple(said["leads"]), float(said["rate"]), float(said["before"])
-        if len(names) != leads or not all(isinstance(n, str) and n for n in names) or len(set(names)) != leads:
-            raise ValueError(f"it must name {leads} leads")
-        if not (0 < rate < math.inf and 0 <= before < math.inf):
-            raise ValueError("rate and before must be above 0")
-    except (ValueError, TypeError, KeyError) as e:
-        raise BackboneError(
-            f"{path} cannot serve as a backbone of ECGs: its metadata {SIGNAL_KEY} cannot be used ({e}).",
-            "The contract stands at the top of medloupe/backbones.py.",
-        ) from e
-    return {"modality": "ecg", "leads": names, "rate": rate, "before": before}

@@ -10,11 +10,8 @@ if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
 
 
-def generated(card: BackboneCard) -> np.ndarray:
-    """Three examples that are the same everywhere, as the backbone takes them: uint8 (3, S, S, 3) or float32
-    (3, L, T), noise, a sum of sines and zeros, in mV."""
-    if card.modality != "ecg":
-        return generated_images(card.input_size)
+def generated_signals(card: BackboneCard) -> np.ndarray:
+    """Three windows that are the same everywhere: noise, a sum of sines and zeros; float32 (3, L, T) in mV."""
     leads, samples = card.input_shape
     noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
     seconds = np.arange(samples) / card.rate

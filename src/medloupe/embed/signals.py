@@ -1,6 +1,6 @@
-"""A data set of ECGs → Features: every ECG or beat brought into the backbone's window and embedded, cached as a whole.
+"""A data set of signals embedded: every one brought into the backbone's window, cached as a whole.
 
-Beats are many and small, so that one file holds a data set's embeddings under the contents of all its records.
+Beats of ECGs are many and small, so that one file holds a data set's embeddings under the contents of all its records.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from medloupe.data.records import Dataset, Record
-from medloupe.embed.backbone import Backbone
-from medloupe.embed.windows import FITTING, window
+from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import DataError, ImageError
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
@@ -27,18 +26,35 @@ _BATCH = 512
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """How records become windows. made_by: names the way, for the cache. many, hint: for the error where none can be
+    read."""
+
+    window: Callable[[Record, BackboneCard], np.ndarray]
+    made_by: str
+    dtype: str
+    many: str
+    hint: str
+
+
 def embed_signals(
-    data: Dataset, digest: dict[str, bytes], unreadable: dict[str, str], backbone: Backbone, progress: Progress | None
+    data: Dataset,
+    digest: dict[str, bytes],
+    unreadable: dict[str, str],
+    backbone: Backbone,
+    how: Windows,
+    progress: Progress | None,
 ) -> tuple[Dataset, np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]:
     """The readable part of the data, its embeddings float32 (N, D), facts, digests, why others are left out, and how
     many were embedded now. Raises DataError when none can be read, StoreError when the cache cannot be written."""
     kept = [i for i, r in enumerate(data.records) if digest[r.id]]
     digests = [digest[data.records[i].id] for i in kept]
-    path = _cache(digests, backbone)
+    path = _cache(digests, backbone, how.made_by)
     found = _read(path, len(kept), backbone.card.dimension)
     new = 0
     if found is None and kept:
-        found = _embedded([data.records[i] for i in kept], backbone, progress)
+        found = _embedded([data.records[i] for i in kept], backbone, how, progress)
         new = len(kept) - len(found[1])
         _write(path, *found)
     embeddings, broken = found or (np.empty((0, backbone.card.dimension), np.float32), {})
@@ -50,35 +66,35 @@ def embed_signals(
     if not kept:
         first = next(iter(unreadable.items()), None)
         raise DataError(
-            f"None of the {len(data):,} ECGs of {data.root} can be read"
+            f"None of the {len(data):,} {how.many} of {data.root} can be read"
             + (f"; the first, {first[0]}: {first[1]}" if first else "."),
-            "Check that the files are ECGs (WFDB, CSV, npz, EDF, DICOM waveform).",
+            how.hint,
         )
     whole = data if len(kept) == len(data) else replace(data, records=tuple(data.records[i] for i in kept))
     facts = np.zeros(len(kept), NO_FACTS)
     return whole, embeddings, facts, tuple(digests), unreadable, new
 
 
-def _cache(digests: list[bytes], backbone: Backbone) -> Path:
-    key = hashlib.sha256(f"{FITTING}:{backbone.sha256}:".encode() + b"".join(digests)).hexdigest()
+def _cache(digests: list[bytes], backbone: Backbone, made_by: str) -> Path:
+    key = hashlib.sha256(f"{made_by}:{backbone.sha256}:".encode() + b"".join(digests)).hexdigest()
     return home() / "cache" / "signals" / f"{key[:32]}.npz"
 
 
 def _embedded(
-    records: list[Record], backbone: Backbone, progress: Progress | None
+    records: list[Record], backbone: Backbone, how: Windows, progress: Progress | None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Embeddings (N, D), and by row why those of zeros could not be read."""
     from medloupe.embed.network import Network
 
     network = Network(backbone, threads=1)
     embeddings = np.zeros((len(records), backbone.card.dimension), np.float32)
-    windows = np.empty((_BATCH, *backbone.card.input_shape), np.float32)
+    windows = np.empty((_BATCH, *backbone.card.input_shape), how.dtype)
     broken: dict[int, str] = {}
     for start in range(0, len(records), _BATCH):
         rows: list[int] = []
         for i in range(start, min(start + _BATCH, len(records))):
             try:
-                windows[len(rows)] = window(records[i].signal, backbone.card)
+                windows[len(rows)] = how.window(records[i], backbone.card)
                 rows.append(i)
             except ImageError as e:
                 broken[i] = e.message

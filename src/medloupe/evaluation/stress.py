@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medloupe.data.contents import content
 from medloupe.data.labels import healthy, positive
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import content
 from medloupe.embed.network import Network
 from medloupe.evaluation.heldout import Judge, Panel, panel
 from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table

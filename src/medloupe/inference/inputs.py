@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Record
-from medloupe.ecg.beats import RHYTHM
 from medloupe.errors import DataError, MedloupeError, did_you_mean
 from medloupe.model.prediction import Influence
 
@@ -64,9 +64,10 @@ def sorted_out(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[s
 
 
 def asked_of(model: Model) -> tuple[str, ...]:
-    """The inputs that people are asked for: of a model of ECGs all but the rhythm, which is measured."""
+    """The inputs that people are asked for: all but those that are measured, as the rhythm of an ECG is."""
     names = model.extras.names if model.extras is not None else ()
-    return tuple(n for n in names if model.backbone.card.modality != "ecg" or n not in RHYTHM)
+    measured = MODALITIES[model.backbone.card.modality].measured
+    return tuple(n for n in names if n not in measured)
 
 
 def named(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
@@ -74,7 +75,10 @@ def named(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
     given, others = sorted_out(model.extras, fields)
     names = asked_of(model)
     if measured := [name for name in given if name not in names]:
-        raise MedloupeError(f"{measured[0]} is measured from the ECG itself.", "Leave it out.")
+        raise MedloupeError(
+            f"{measured[0]} is measured from the {MODALITIES[model.backbone.card.modality].one} itself.",
+            "Leave it out.",
+        )
     if not others:
         return given
     if model.extras is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.network import Network, seen
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.graphs.session import run, run_tail, session
@@ -46,6 +47,7 @@ class Predictor:
         self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._rules = Rules.of(model.card)
+        self._kind = EMBEDDINGS[model.backbone.card.modality]
 
     def predict(
         self,
@@ -63,7 +65,7 @@ class Predictor:
         beside = self._beside(given or {})
         started = time.perf_counter()
         source = Path(image) if isinstance(image, str) else image
-        pixels = load(source, self.size)
+        pixels = self._kind.window(source, self.model.backbone.card)
         decoded = time.perf_counter()
         logits, parts, shared = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
@@ -99,6 +101,14 @@ class Predictor:
         assert self._network is not None
         seen = self._network.see(pixels, maps=heatmap)
         return (*read_off(self.model, seen.embedding, seen.map), seen.shared)
+
+    def embedding(self, source: str | Path | bytes | np.ndarray) -> np.ndarray:
+        """What novelty reads of one example: float32 (D,). Raises ImageError."""
+        window = self._kind.window(source, self.model.backbone.card)[None]
+        if self._file is not None:
+            return run(self._file, ["embedding"], window)[0][0]
+        assert self._network is not None
+        return self._network.see(window).shared[0]
 
     def refusal(self, embedding: np.ndarray) -> Refusal | None:
         """Why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""

@@ -1,23 +1,129 @@
-"""Which predictor answers: by what a model looks at, and with `auto` by what each file is."""
+"""Which predictor answers: by what a model looks at, and with `auto` by what each file is.
+
+The table has an entry for each kind of data; kinds added from outside that bring none answer by what their entries in
+data/modalities and embed/modalities say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+from medloupe.data.modalities import MODALITIES, PICTURES, of_suffix, recognise_file
 from medloupe.errors import StoreError
-from medloupe.imaging import headers
+from medloupe.inference.find import choosable
 from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, in_turn
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
+from medloupe.utils.tables import Table
 
 if TYPE_CHECKING:
+    from medloupe.data.readers.base import Files
     from medloupe.inference.ecgs import EcgPredictor
     from medloupe.inference.pictures import LooksLike
 
-_START_BYTES = 64 * 1024
+
+class Chooser(Protocol):
+    """What lets each example choose among models of its kind."""
+
+    def predict(self, source: Any, /) -> Prediction:
+        """The answer to one file. Raises ImageError."""
+        ...
+
+
+class Answering(ABC):
+    """How models of one kind of data answer. name: the kind's, as in data/modalities."""
+
+    name: str
+
+    @abstractmethod
+    def predictor(
+        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+    ) -> Predictor | EcgPredictor:
+        """Make a model ready to answer."""
+
+    @abstractmethod
+    def chooser(self, *, network_threads: int | None, rate: float | None) -> Chooser:
+        """Open the models at hand among which files choose. Raises StoreError where there is none."""
+
+    def whole(self, files: Iterable[Path]) -> Iterator[Path]:
+        """Of files, each example once: where several files are one, only that by which it is read."""
+        yield from files
+
+    @abstractmethod
+    def in_folder(self, seen: Files) -> Sequence[str]:
+        """Those of a folder's files that are of this kind, relative to it."""
+
+
+class _Pictures(Answering):
+    name = "image"
+
+    def predictor(
+        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+    ) -> Predictor:
+        return Predictor(model, network_threads=network_threads, looks_like=looks_like)
+
+    def chooser(self, *, network_threads: int | None, rate: float | None) -> AutoPredictor:
+        return AutoPredictor(choosable(), network_threads=network_threads)
+
+    def in_folder(self, seen: Files) -> Sequence[str]:
+        return seen.images
+
+
+class _Ecgs(Answering):
+    name = "ecg"
+
+    def predictor(
+        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+    ) -> EcgPredictor:
+        from medloupe.inference.ecgs import EcgPredictor
+
+        return EcgPredictor(model, network_threads=network_threads, rate=rate)
+
+    def chooser(self, *, network_threads: int | None, rate: float | None) -> EcgAuto:
+        return EcgAuto(models_of("ecg"), network_threads=network_threads, rate=rate)
+
+    def whole(self, files: Iterable[Path]) -> Iterator[Path]:
+        return ecg_files(files)
+
+    def in_folder(self, seen: Files) -> Sequence[str]:
+        from medloupe.data.readers.ecg.folder import files_of
+
+        return files_of(seen).images
+
+
+class _Added(Answering):
+    """A kind added from outside, by its entries in data/modalities and embed/modalities."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self._kind = MODALITIES[name]
+
+    def predictor(
+        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+    ) -> Predictor:
+        from medloupe.inference.examples import ExamplePredictor
+
+        return ExamplePredictor(model, network_threads=network_threads)
+
+    def chooser(self, *, network_threads: int | None, rate: float | None) -> Chooser:
+        from medloupe.inference.examples import ExampleAuto
+
+        return ExampleAuto(models_of(self.name), network_threads=network_threads)
+
+    def in_folder(self, seen: Files) -> Sequence[str]:
+        return [name for names in seen.skipped.values() for name in names if of_suffix(name) is self._kind]
+
+
+ANSWERING: Table[Answering] = Table("inference", _Pictures(), _Ecgs())
+
+
+def answering(kind: str) -> Answering:
+    """How models of a kind of data answer. Raises MedloupeError where there is no such kind."""
+    return ANSWERING.find(kind) or _Added(kind)
 
 
 def predictor(
@@ -28,47 +134,35 @@ def predictor(
     rate: float | None = None,
 ) -> Predictor | EcgPredictor:
     """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
-    if model.backbone.card.modality == "ecg":
-        from medloupe.inference.ecgs import EcgPredictor
-
-        return EcgPredictor(model, network_threads=network_threads, rate=rate)
-    return Predictor(model, network_threads=network_threads, looks_like=looks_like)
+    kind = answering(model.backbone.card.modality)
+    return kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate)
 
 
 class AnyPredictor:
-    """Lets each file choose the model, pictures and ECGs alike; safe to use from several threads.
+    """Lets each file choose the model, whatever kind of data it is; safe to use from several threads.
 
-    pictures, ecgs: called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    The models of a kind are opened when the first file of it comes; StoreError where there is none for it.
     """
 
-    def __init__(
-        self,
-        pictures: Callable[[], Sequence[Model]],
-        ecgs: Callable[[], Sequence[Model]],
-        *,
-        network_threads: int | None = None,
-        rate: float | None = None,
-    ):
-        self._pictures, self._ecgs = pictures, ecgs
+    def __init__(self, *, network_threads: int | None = None, rate: float | None = None):
         self._threads, self._rate = network_threads, rate
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """As Predictor.predict_many; what kind a file is of is told by its first bytes and its name."""
-        pictures = cache(lambda: AutoPredictor(self._pictures(), network_threads=self._threads))
-        ecgs = cache(self._of_ecgs)
+
+        @cache
+        def chooser(kind: str) -> Chooser:
+            return answering(kind).chooser(network_threads=self._threads, rate=self._rate)
 
         def chosen(waiting: Iterable[Path]) -> Iterator[Path]:
             for path in waiting:
-                _ = ecgs() if is_ecg_file(path) else pictures()  # opened by one thread
+                _ = chooser(recognise_file(path).name)  # opened by one thread
                 yield path
 
         def predict(path: Path) -> Prediction:
-            return ecgs().predict(path) if is_ecg_file(path) else pictures().predict(path)
+            return chooser(recognise_file(path).name).predict(path)
 
         yield from in_turn(predict, chosen(files))
-
-    def _of_ecgs(self) -> EcgAuto:
-        return EcgAuto(self._ecgs(), network_threads=self._threads, rate=self._rate)
 
 
 class EcgAuto:
@@ -93,8 +187,8 @@ class EcgAuto:
         return min(answered or answers, key=lambda a: a[1])[0]
 
 
-def ecg_models() -> list[Model]:
-    """The models of ECGs in production or shipped. Raises StoreError when there is none."""
+def models_of(kind: str) -> list[Model]:
+    """The models of a kind of data in production or shipped. Raises StoreError when there is none."""
     from medloupe.starter import shipped
     from medloupe.store.models import Store
 
@@ -102,26 +196,13 @@ def ecg_models() -> list[Model]:
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
     models += [shipped.load(name) for name in shipped.names() if name not in stored]
-    able = [m for m in models if m.backbone.card.modality == "ecg"]
+    able = [m for m in models if m.backbone.card.modality == kind]
     if not able:
         raise StoreError(
-            f"No model of the store {store.home} reads ECGs.", "Train one: medloupe train FOLDER --name NAME"
+            f"No model of the store {store.home} reads {MODALITIES[kind].called}.",
+            "Train one: medloupe train FOLDER --name NAME",
         )
     return able
-
-
-def is_ecg_file(path: Path) -> bool:
-    """Whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
-    from medloupe.ecg.files import is_ecg_bytes
-
-    try:
-        with path.open("rb") as f:
-            start = f.read(_START_BYTES)
-    except OSError:
-        return path.with_name(path.name + ".hea").is_file()  # a WFDB record without its suffix
-    if headers.sniff(start[: headers.SNIFF_BYTES]) == "DICOM":
-        return headers.WAVEFORM_CLASSES in start
-    return is_ecg_bytes(start, path.name)
 
 
 def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -136,16 +217,13 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield chosen
 
 
-def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
-    """What a folder holds of pictures and ECGs, as data sets are read."""
+def in_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
+    """What a folder holds of some kinds of data, as data sets are read. kinds: their names."""
     from medloupe.data.readers.base import scan
 
     seen = scan(folder)
     names: list[str] = []
-    if ecgs:
-        from medloupe.data.readers.ecg.folder import files_of
-
-        names += files_of(seen).images
-    if pictures:
-        names += [name for name in seen.images if name not in set(names)]
+    for kind in sorted(kinds, key=lambda kind: kind == PICTURES.name):  # pictures are what no other kind takes
+        there = set(names)
+        names += [name for name in answering(kind).in_folder(seen) if name not in there]
     return (folder / name for name in names)

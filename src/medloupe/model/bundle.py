@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medloupe  # its face finds what answers and what writes by name, when asked: nothing below imports upwards
+from medloupe.data.modalities import MODALITIES
 from medloupe.errors import NotAnImageError
 from medloupe.model.head import Head
 
@@ -71,7 +72,7 @@ class Model:
         given: what is known beside it, by the names of the model's inputs. Raises ImageError when the image cannot be
         read, ClinicalError when a value cannot.
         """
-        if self.backbone.card.modality != "ecg" and not isinstance(image, (str, Path, np.ndarray)):
+        if not MODALITIES[self.backbone.card.modality].accepts(image):
             raise NotAnImageError(f"{self.name} looks at pictures; an ECG was given.", "Ask a model of ECGs.")
         answering: Any = medloupe.predictor(self)
         return answering.predict(image, given, heatmap=heatmap)

@@ -38,6 +38,16 @@ def evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
     return own - own.mean()
 
 
+def along(values: np.ndarray, samples: int) -> np.ndarray | None:
+    """Evidence (h, w) along a window of so many samples, float (samples,) from 0 to 1; None where nothing speaks for
+    the label."""
+    row = values.max(0)
+    at = (np.arange(samples) + 0.5) / samples * len(row) - 0.5
+    found = np.interp(at, np.arange(len(row)), np.maximum(row, 0))
+    strongest = float(found.max())
+    return found / strongest if strongest > 0 else None
+
+
 def overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None = None) -> bytes:
     """A PNG with transparency, size x size, to lay over the fitted image: stronger evidence, more colour.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medloupe.embed.modalities import EMBEDDINGS
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
 
 
-INPUT, SIGNAL, CLINICAL, NOTES = "image", "signal", "clinical", "notes"
+CLINICAL, NOTES = "clinical", "notes"
 
 
 OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
@@ -30,7 +32,7 @@ HEATMAP_TOLERANCE = 1e-3  # of the logits, or of 1 where they are smaller
 
 def inputs_of(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tuple[int, ...]]]:
     """What a model file takes, in order: name and shape of one example."""
-    taken = [(SIGNAL if card.modality == "ecg" else INPUT, card.input_shape)]
+    taken = [(EMBEDDINGS[card.modality].input, card.input_shape)]
     if extras is not None:
         widths = ((CLINICAL, extras.clinical_width), (NOTES, extras.notes_width))
         taken += [(name, (width,)) for name, width in widths if width]

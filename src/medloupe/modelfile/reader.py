@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.samples import generated
+from medloupe.embed.modalities import EMBEDDINGS, generated
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
@@ -31,7 +31,6 @@ from medloupe.modelfile.layout import (
     HEAD_BIAS,
     HEAD_WEIGHT,
     HEATMAP_TOLERANCE,
-    INPUT,
     NOTES,
     OUTPUTS,
     body,
@@ -102,8 +101,10 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
     base, k = card["backbone"], len(card["labels"])
     d, places = base["dimension"], base["places"]
     taken = inputs_of(BackboneCard.from_json(base), extras)
+    first = EMBEDDINGS[base.get("modality", "image")]
+    pixels = {first.input} if first.dtype == "uint8" else set[str]()
     wanted: Sequence[tuple[str, int, list[int]]] = (
-        *((n, TensorProto.UINT8 if n == INPUT else TensorProto.FLOAT, list(shape)) for n, shape in taken),
+        *((n, TensorProto.UINT8 if n in pixels else TensorProto.FLOAT, list(shape)) for n, shape in taken),
         *zip(OUTPUTS, [TensorProto.FLOAT] * 4, ([k], [k], [d], [k, *places]), strict=True),
     )
     values = (*model.graph.input, *model.graph.output)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from medloupe.embed.modalities import EMBEDDINGS
+from medloupe.utils.checks import is_number, is_text, is_whole
+
 MAX_LABELS = 10_000
-MAX_LEADS = 64
-MAX_RATE = 100_000  # Hz
 
 
 def card_fault(card: object) -> str:
@@ -19,17 +19,17 @@ def card_fault(card: object) -> str:
     required = ("name", "task", "labels", "backbone")
     if missing := [key for key in required if key not in card]:
         return f"has no {', '.join(missing)}"
-    if not _is_text(card["name"]):
+    if not is_text(card["name"]):
         return "has no proper name"
     if card["task"] not in ("multiclass", "multilabel"):
         return f"has the task {str(card['task'])[:40]!r}, neither multiclass nor multilabel"
     labels = card["labels"]
-    if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(_is_text, labels)):
+    if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(is_text, labels)):
         return f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty"
     label, times = Counter(labels).most_common(1)[0]
     if times > 1:
         return f"names the label {label!r} twice"
-    if not (card.get("version") is None or _is_whole(card["version"])):
+    if not (card.get("version") is None or is_whole(card["version"])):
         return "has a version that is no whole number"
     return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels)) or _parts_fault(card)
 
@@ -40,9 +40,9 @@ def _parts_fault(card: Mapping[str, Any]) -> str:
         if not isinstance(card.get(key), Mapping | None):
             return f"has a {key!r} that is no object"
     weights = (card.get("decision") or {}).get("weights")
-    if not isinstance(weights, Mapping | None) or not all(_is_number(w) for w in (weights or {}).values()):
+    if not isinstance(weights, Mapping | None) or not all(is_number(w) for w in (weights or {}).values()):
         return "has weights of its decision that are no numbers"
-    if not (card.get("top_shown") is None or _is_whole(card["top_shown"])):
+    if not (card.get("top_shown") is None or is_whole(card["top_shown"])):
         return "has a 'top_shown' that is no whole number"
     limits = card.get("limits")
     if limits is not None and not (isinstance(limits, list) and all(isinstance(text, str) for text in limits)):
@@ -50,56 +50,28 @@ def _parts_fault(card: Mapping[str, Any]) -> str:
     return ""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _backbone_fault(entry: object) -> str:
     if not isinstance(entry, Mapping):
         return "does not describe its backbone"
-    texts, numbers, lists = (
-        ("name", "source", "licence", "sha256"),
-        ("input_size", "dimension"),
-        ("places", "cut"),
-    )
-    for key, good in (*((k, _is_text) for k in texts), *((k, _is_whole) for k in numbers)):
+    texts, numbers = ("name", "source", "licence", "sha256"), ("input_size", "dimension")
+    for key, good in (*((k, is_text) for k in texts), *((k, is_whole) for k in numbers)):
         if not good(entry.get(key)):
             return f"lacks a proper {key!r} of its backbone"
     modality = entry.get("modality", "image")
-    if modality not in ("image", "ecg"):
-        return f"has a backbone for {str(modality)[:40]!r}, neither image nor ecg"
-    if modality == "ecg" and (fault := _signal_fault(entry)):
+    kind = EMBEDDINGS.find(modality) if isinstance(modality, str) else None
+    if kind is None:
+        return f"has a backbone for {str(modality)[:40]!r}, neither {' nor '.join(EMBEDDINGS.names)}"
+    places = entry.get("places")
+    if not isinstance(places, list) or len(places) != 2 or not all(map(is_whole, places)):
+        return "lacks a proper 'places' of its backbone"
+    if fault := kind.card_fault(entry):
         return fault
-    for key, length in zip(lists[: 1 if modality == "ecg" else 2], (2, 3), strict=False):
-        value = entry.get(key)
-        if not isinstance(value, list) or len(value) != length or not all(map(_is_whole, value)):
-            return f"lacks a proper {key!r} of its backbone"
     levels = entry.get("levels")
-    if not isinstance(levels, list) or not all(map(_is_whole, levels)) or sum(levels) != entry["dimension"]:
+    if not isinstance(levels, list) or not all(map(is_whole, levels)) or sum(levels) != entry["dimension"]:
         return "lacks proper 'levels' of its backbone, which add up to its dimension"
     # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
     if any(c in entry["name"] for c in "/\\:") or entry["name"].endswith(".onnx"):
         return "names a path as its backbone"
-    return ""
-
-
-def _signal_fault(entry: Mapping[str, Any]) -> str:
-    """What a backbone of ECGs says of its windows."""
-    leads = entry.get("leads")
-    if not isinstance(leads, list) or not 0 < len(leads) <= MAX_LEADS or not all(map(_is_text, leads)):
-        return f"lacks proper 'leads' of its backbone: 1 to {MAX_LEADS} names"
-    if len(set(leads)) < len(leads):
-        return "names a lead of its backbone twice"
-    rate, before = entry.get("rate"), entry.get("before")
-    if not _is_number(rate) or not 0 < float(rate or 0) <= MAX_RATE:
-        return f"lacks a proper 'rate' of its backbone, above 0 and at most {MAX_RATE:,} Hz"
-    if not _is_number(before) or not 0 <= float(before or 0) * float(rate or 0) <= entry["input_size"]:
-        return "lacks a proper 'before' of its backbone: seconds within the window"
-    if isinstance(entry.get("places"), list) and entry["places"][:1] != [1]:
-        return "has a backbone of ECGs whose map has more than one row"
-    cut = entry.get("cut")
-    if cut is not None and cut != [0, 0, 0]:
-        return "has a backbone of ECGs with a 'cut', which is of pictures only"
     return ""
 
 
@@ -115,16 +87,3 @@ def _rows_fault(rows: object, labels: set[str]) -> str:
         if isinstance(threshold, bool) or not (threshold is None or isinstance(threshold, int | float)):
             return f"has an operating point of {row['label']!r} that is no number"
     return ""
-
-
-def _is_text(value: object) -> bool:
-    """Text with something in it, short, without control characters (joiners of Indic and Arabic scripts are fine)."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value.strip()) <= len(value) <= 1000
-        and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
-    )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.samples import generated
+from medloupe.embed.modalities import EMBEDDINGS, generated
 from medloupe.embed.tail import merged
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.model.bundle import CARD_FORMAT, Model
@@ -36,7 +36,6 @@ from medloupe.modelfile.layout import (
     HEAD_BIAS,
     HEAD_WEIGHT,
     HEATMAP_TOLERANCE,
-    INPUT,
     NOTES,
     NOTES_WEIGHT,
     OUTPUTS,
@@ -76,7 +75,7 @@ def write_onnx(
     when check_images has another shape or type.
     """
     path = Path(path)
-    shape, kind = model.backbone.card.input_shape, np.float32 if model.backbone.card.modality == "ecg" else np.uint8
+    shape, kind = model.backbone.card.input_shape, EMBEDDINGS[model.backbone.card.modality].dtype
     images = generated(model.backbone.card) if check_images is None else check_images
     if images.dtype != kind or not images.ndim or not len(images) or images.shape[1:] != shape:
         wanted = f"{np.dtype(kind)} (n, {', '.join(map(str, shape))})"
@@ -150,8 +149,9 @@ def build(model: Model) -> ModelProto:
             helper.make_node("Conv", ["map", _KERNEL], ["heatmap"], name="heatmap", kernel_shape=[1, 1]),
         )
     )
+    first = EMBEDDINGS[base.modality]
     for name, shape in inputs_of(base, model.extras):
-        kind = TensorProto.UINT8 if name == INPUT else TensorProto.FLOAT
+        kind = TensorProto.UINT8 if name == first.input and first.dtype == "uint8" else TensorProto.FLOAT
         graph.input.append(helper.make_tensor_value_info(name, kind, ["N", *shape]))
     for name, dims in zip(OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))

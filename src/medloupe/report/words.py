@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medloupe.data import labels
+from medloupe.data.modalities import MODALITIES
 from medloupe.report.formats import bounds, count, decimal, decimal_interval, in_hundred, known, plural, share, value
 
 
@@ -36,7 +37,7 @@ def positive(card: Mapping[str, Any]) -> str | None:
 def noun(card: Mapping[str, Any]) -> str:
     """What one example is called."""
     things = str(mapping(card.get("data")).get("things") or "images")
-    return {"images": "image", "ECGs": "ECG", "beats": "beat"}.get(things, "example")
+    return {"beats": "beat", **{kind.many: kind.one for kind in MODALITIES}}.get(things, "example")
 
 
 def a_noun(card: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def test_every_figure_has_its_interval(card: dict[str, Any]) -> None:
 
 
 def test_training_images_are_recognised_by_content(card: dict[str, Any], trained: Trained) -> None:
-    from medloupe.data.scan import digest_of
+    from medloupe.data.contents import digest_of
 
     inside = [digest_of(p.read_bytes()) for p in sorted(trained.data.rglob("*.png"))]
     outside = [digest_of(bytes([i])) for i in range(100)]

@@ -12,6 +12,7 @@ import pytest
 import generated
 import medloupe
 import tunable
+from medloupe.data.contents import digest_of
 from medloupe.data.digests import seen
 from medloupe.data.records import Dataset
 from medloupe.embed import tail as tails
@@ -99,7 +100,7 @@ def test_images_that_the_network_has_seen_are_told(network: Path, tmp_path: Path
     first = start(network, tmp_path)
     fresh = medloupe.train(others(), name="fresh", start=first)
     assert not [w for w in fresh.card["warnings"] if "first@" in w["text"]]
-    old = [medloupe.embed.features.digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
+    old = [digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
     assert seen(fresh.card, old).all()  # evaluating on them would flatter
     both = replace(others(), records=(*others().records[:20], *_renamed(tunable.data(4))))
     mixed = medloupe.train(both, name="mixed", start=first)

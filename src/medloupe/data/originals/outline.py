@@ -11,7 +11,8 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from medloupe.data.readers.base import IMAGE_SUFFIXES, TABLE_SUFFIXES, hidden, plain
+from medloupe.data.modalities import IMAGE_SUFFIXES
+from medloupe.data.readers.base import TABLE_SUFFIXES, hidden, plain
 
 MOST_IN_FOLDER = 500  # entries looked at in one folder
 MOST = 20_000  # entries looked at in all

@@ -9,15 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from medloupe.data.modalities import DICOM_SUFFIXES, IMAGE_SUFFIXES
 from medloupe.data.records import Dataset, Split
 from medloupe.errors import DataError, did_you_mean
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-IMAGE_SUFFIXES = DICOM_SUFFIXES | {
-    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff"),
-    *(".webp", ".gif", ".pgm", ".ppm", ".pnm", ".jp2"),
-}
-ECG_SUFFIXES = frozenset({".hea", ".dat", ".edf", ".bdf"})  # of nothing but signals
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 _SPLITS: Mapping[str, Split] = {

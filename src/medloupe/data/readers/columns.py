@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from medloupe.data.modalities import sure_suffixes
 from medloupe.data.readers import cells
-from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, ReadOptions, patient_pattern, plain, some, split_of
+from medloupe.data.readers.base import ReadOptions, patient_pattern, plain, some, split_of
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import Sheet
 from medloupe.errors import DataError
@@ -138,4 +139,5 @@ def _split(sheet: Sheet, told: str | None) -> str | None:
 
 def _looks_like_files(names: list[str]) -> bool:
     suffixes = [PurePosixPath(name).suffix.lower() for name in names if name]
-    return bool(suffixes) and 2 * sum(suffix in IMAGE_SUFFIXES | ECG_SUFFIXES for suffix in suffixes) >= len(suffixes)
+    known = sure_suffixes()
+    return bool(suffixes) and 2 * sum(suffix in known for suffix in suffixes) >= len(suffixes)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, split_of
+from medloupe.data.modalities import sure_suffixes
+from medloupe.data.readers.base import Files, split_of
 
 MISSING = "named in the table but missing"
 OUTSIDE = "outside the data folder"
@@ -31,6 +32,7 @@ class Locator:
         written = os.path.abspath(files.root)  # noqa: PTH100
         self._roots = tuple(dict.fromkeys((written, os.path.realpath(files.root))))
         self._by_tail: dict[str, list[str]] | None = None
+        self._sure = sure_suffixes()
 
     def locate(self, names: Iterable[str], home: Path) -> tuple[dict[str, str], dict[str, str]]:
         """Place by name, and reason by name for those not found. home: the table's folder."""
@@ -90,25 +92,25 @@ class Locator:
             for place in self.files.images:
                 for tail in _tails(place.split("/")):
                     self._by_tail.setdefault(tail, []).append(place)
-                    self._by_tail.setdefault(_bare(tail), []).append(place)
+                    self._by_tail.setdefault(self._bare(tail), []).append(place)
         parts = [part for part in PureWindowsPath(name).parts if part not in ("..", PureWindowsPath(name).anchor)]
         for tail in _tails(parts):
             # Converted copies keep the name and change the extension.
-            places = self._by_tail.get(tail) or self._by_tail.get(_bare(tail))
+            places = self._by_tail.get(tail) or self._by_tail.get(self._bare(tail))
             if places:
                 places = sorted(set(places))
                 return [place for place in places if len(places) > 1 or not _changes_split(parts, place)]
         return []
 
+    def _bare(self, path: str) -> str:
+        """The path without its suffix where that is one of a known kind of file."""
+        pure = PurePosixPath(path)
+        return str(pure.with_suffix("")) if pure.suffix.lower() in self._sure else path
+
 
 def _tails(parts: list[str]) -> list[str]:
     """The ends of a path, longest first."""
     return ["/".join(parts[k:]) for k in range(len(parts))]
-
-
-def _bare(path: str) -> str:
-    pure = PurePosixPath(path)
-    return str(pure.with_suffix("")) if pure.suffix.lower() in IMAGE_SUFFIXES | ECG_SUFFIXES else path
 
 
 def _changes_split(parts: list[str], place: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
 from medloupe.data.split import joined, same
 from medloupe.embed.features import Features
@@ -69,8 +70,8 @@ def audit(features: Features, seed: int = 0) -> Audit:
     """Look for unreadable files, copies, patients across splits, contradicting labels, small classes and shortcuts."""
     data = features.data
     n = len(data)
-    pictures = data.modality == "image"
-    found = duplicates.find(features) if pictures else duplicates.by_content(features)
+    kind = MODALITIES[data.modality]
+    found = duplicates.find(features) if kind.near_copies else duplicates.by_content(features)
     groups = joined(n, same(r.patient for r in data.records), found.exact.tolist(), found.near.tolist())
     findings = [
         *_unreadable(features),
@@ -82,7 +83,7 @@ def audit(features: Features, seed: int = 0) -> Audit:
     ]
     labelled = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     probed = None
-    if pictures and len(labelled) and len(data.labels) > 1 and data.task != "detection":
+    if kind.shortcuts and len(labelled) and len(data.labels) > 1 and data.task != "detection":
         probed = shortcut.probe(features, labelled, groups, seed)
     if probed and (probed["auc"]["value"] or 0) >= shortcut.SERIOUS:
         findings.append(

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.scan import Scan
 from medloupe.data.split import Plan, plan
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.graphs.latency import race
@@ -66,9 +68,11 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: Progre
     both figures, where it does; DataError where the model cannot be made 8-bit or judged; StoreError when the disk is
     full.
     """
-    if model.backbone.card.modality != "image":
+    if not EMBEDDINGS[model.backbone.card.modality].compressible:
+        called = MODALITIES[model.backbone.card.modality].called
         raise DataError(
-            f"{model.name} reads ECGs: its network is not written in 8 bits, which only pays for networks of pictures.",
+            f"{model.name} reads {called}: its network is not written in 8 bits, which only pays for networks of"
+            " pictures.",
             "Export it with --precision fp16, or as it is.",
         )
     if model.onnx is not None and model.backbone.path == model.onnx:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
@@ -84,7 +85,7 @@ def weigh(
     Columns and notes are encoded as the rows learned from say, never the test split; in cross-validation they are
     encoded once, without a look at the labels, for all folds. Where nothing helps the verdict stays as it is.
     """
-    data, noun = features.data, "image" if features.data.modality == "image" else "ECG"
+    data, noun = features.data, MODALITIES[features.data.modality].one
     task = data.task
     own = _learn(features, plan, inputs, verdict.judging, verdict.fitted, seed)
     if own is None:

@@ -51,7 +51,7 @@ class Jointly:
 
 def suits(data: Dataset) -> bool:
     """Whether a data set is one of beats with their rhythm."""
-    return data.modality == "ecg" and data.things == "beats"
+    return data.things == "beats"
 
 
 def join(features: Features, plan: Plan, inputs: Inputs, levels: tuple[int, ...], seed: int) -> Jointly | None:

@@ -11,11 +11,11 @@ import numpy as np
 from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembered, thinned
 from medloupe.data.labels import positive
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.windows import FITTING as WINDOWING
-from medloupe.imaging.decode import FITTING
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.metrics import tables
 from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
@@ -25,7 +25,6 @@ from medloupe.training.audit.findings import Audit
 from medloupe.training.heads.verdict import Verdict
 from medloupe.version import __version__
 
-_PICTURES = {"images": "Pictures", "beats": "Beats"}  # at the beginning of a sentence
 INTENDED_USE = (
     "Research and teaching. This is not a medical device and must not be used to diagnose or to decide on treatment."
     " It answers only for what is of the kind it was trained on."
@@ -67,7 +66,7 @@ def card(
         "label_counts": data.counts(),
         "positive": positive(data.labels, data.task),
         "backbone": backbone.as_json(),
-        "input": {"size": backbone.card.input_size, "fitting": FITTING if data.modality == "image" else WINDOWING},
+        "input": {"size": backbone.card.input_size, "fitting": EMBEDDINGS[data.modality].fitting},
         "data": _data(features, verdict),
         "split": _split(plan, verdict, with_leaks, data.things),
         "audit": found,
@@ -210,8 +209,10 @@ def refusing(novelty: Novelty | None) -> dict[str, Any] | None:
 
 def refusal_limit(novelty: Novelty, things: str = "images") -> str:
     """The sentence of the limits on what is refused."""
+    kind = next((kind for kind in MODALITIES if kind.many == things), None)
+    called = things if kind is None else kind.called
     return (
-        f"{_PICTURES.get(things, things)} unlike all that it was trained on are refused. Of its own kind that were not"
+        f"{called[:1].upper()}{called[1:]} unlike all that it was trained on are refused. Of its own kind that were not"
         f" used for this, {novelty.own_refused:.1%} were; one of another kind that resembles its own may still pass."
     )
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.network import Network
 from medloupe.embed.tail import Tail
 from medloupe.graphs.session import run, session
@@ -19,6 +20,7 @@ from medloupe.imaging.decode import load
 from medloupe.metrics.tables import Judged
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
+from medloupe.training.pipeline.drawn_examples import drawing
 
 WRONG, RIGHT = 9, 6
 Draw = Callable[[int, int], tuple[str, str | None]]  # of a row and a label: data URIs of picture and what lies over it
@@ -33,12 +35,10 @@ def examples(
     rows: rows of the features that `judged` holds.
     """
     wrong, right = _picked(judged)
-    if features.data.modality == "ecg":
-        from medloupe.training.pipeline.ecg_examples import drawing
-
-        draw = drawing(features, judged.task, head, backbone)
-    else:
+    if EMBEDDINGS[features.data.modality].overlaid:
         draw = _drawing(features, judged.task, head, backbone, tail)
+    else:
+        draw = drawing(features, judged.task, head, backbone)
     return {
         "wrong": [_example(features, judged, rows, i, k, draw) for i, k in wrong],
         "right": [_example(features, judged, rows, i, k, draw) for i, k in right],

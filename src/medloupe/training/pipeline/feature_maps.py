@@ -20,6 +20,7 @@ from PIL import Image
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
 from medloupe.model import heatmaps
@@ -121,7 +122,7 @@ def of_report(
     """
     first = next((e for part in ("right", "wrong") for e in shown.get(part) or []), None)
     rows = {record.id: i for i, record in enumerate(features.data.records)}
-    if first is None or first["file"] not in rows or features.data.modality != "image":
+    if first is None or first["file"] not in rows or not EMBEDDINGS[features.data.modality].staged:
         return None
     row, size, labels = rows[first["file"]], backbone.card.input_size, features.data.labels
     facts = features.facts[row]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail, graph_of, lower_levels, upper
 from medloupe.errors import FinetuneError
 from medloupe.settings import home
@@ -141,8 +143,9 @@ def attempt(
 
     made = Tuning()
     automatic = options.finetune == "auto"
-    if features.data.modality != "image":
-        what, instead = "Networks of ECGs are used as they are, not tuned.", "Leave --finetune and --scratch out."
+    if not EMBEDDINGS[features.data.modality].tunable:
+        called = MODALITIES[features.data.modality].called
+        what, instead = f"Networks of {called} are used as they are, not tuned.", "Leave --finetune and --scratch out."
         if automatic and not options.scratch:
             return Tuning(why_not=what)
         raise FinetuneError(what, instead)

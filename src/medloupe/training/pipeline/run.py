@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data import whereabouts
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan
 from medloupe.embed.hub import text
@@ -95,9 +96,9 @@ def train(
     say = progress or (lambda stage, done, total: None)
     network = start.backbone if start is not None else find_backbone(backbone or usual(data))
     if network.card.modality != data.modality:
-        reads = {"image": "pictures", "ecg": "ECGs"}
+        reads = MODALITIES[network.card.modality].called
         raise BackboneError(
-            f"The network {network.card.name} reads {reads[network.card.modality]}; {data.root} holds {data.things}.",
+            f"The network {network.card.name} reads {reads}; {data.root} holds {data.things}.",
             f"Leave --backbone and --from out: {usual(data)} is taken then.",
         )
     started = time.perf_counter()

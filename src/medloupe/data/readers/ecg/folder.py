@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from medloupe.data.modalities import ECGS
 from medloupe.data.readers import folders, table
 from medloupe.data.readers.base import (
     LAYOUTS,
@@ -22,7 +23,7 @@ from medloupe.data.readers.base import (
     some,
 )
 from medloupe.data.readers.ecg import beats, npz, twelve
-from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.files import labelled
 from medloupe.data.readers.origin import origin
 from medloupe.data.records import Dataset, Record
 from medloupe.ecg import csv
@@ -105,17 +106,6 @@ def _annotated(files: Files) -> list[str]:
         for name in files.images
         if name.lower().endswith(".hea") and (files.root / name).with_suffix(".atr").is_file()
     ]
-
-
-def _labelled(path: Path, files: Files, options: ReadOptions) -> Dataset | None:
-    """The set by its table, or by its folders; None where neither says what the ECGs show."""
-    locator = Locator(files)
-    sheet = table.find(path, locator, options)
-    if sheet is not None:
-        return table.build(sheet, locator, options, READER)
-    if folders.places(files.images).names:
-        return folders.build(files, options, READER)
-    return None
 
 
 def _beats(files: Files, records: Sequence[str], options: ReadOptions) -> Dataset:
@@ -211,17 +201,6 @@ def _person(path: Path) -> dict[str, str]:
     return {"age": age, "sex": "male" if match[2] == "M" else "female"}
 
 
-def _as_ecgs(data: Dataset) -> Dataset:
-    """A set read as one of images, whose files are ECGs."""
-    records = tuple(
-        replace(record, image=None, signal=record.image) if isinstance(record.image, Path) else record
-        for record in data.records
-    )
-    words = [re.sub(r"\bimages\b", "ECGs", re.sub(r"\bimage\b", "ECG", note)) for note in data.notes]
-    words = [re.sub(r"\b([Aa])n? ECG\b", r"\1n ECG", note) for note in words]
-    return replace(data, records=records, modality="ecg", things="ECGs", notes=tuple(words))
-
-
 class EcgFolderReader:
     """ECG files in class folders, named by a table, or as annotated WFDB records; never where there are pictures."""
 
@@ -236,9 +215,9 @@ class EcgFolderReader:
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
         files = files_of(scan(table.data_folder(path)))
-        data = _labelled(path, files, options)
+        data = labelled(path, files, options, ECGS, READER)
         if data is not None:
-            return _as_ecgs(data)
+            return data
         annotated = _annotated(files)
         if annotated:
             return _beats(files, annotated, options)

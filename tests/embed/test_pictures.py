@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 import tiny
+from medloupe.data.contents import content, digest_of
 from medloupe.data.records import Record
-from medloupe.data.scan import content, digest_of, scan
-from medloupe.embed import features
+from medloupe.data.scan import scan
+from medloupe.embed import pictures as embedding
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.features import Features, embed, open_cache
+from medloupe.embed.features import Features, embed
+from medloupe.embed.pictures import open_cache
 from medloupe.errors import DataError, StoreError
 from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
@@ -97,7 +99,7 @@ def test_nothing_is_decoded_a_second_time(home: Path, pictures: Path, small: Bac
     def never(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(features, "load_measured", never)
+    monkeypatch.setattr(embedding, "load_measured", never)
     second = embed(scan(of_files(pictures)), small)
     assert second.decoded == 0
     assert_same(first, second)
@@ -269,7 +271,7 @@ def test_an_error_of_a_worker_is_raised_and_ends_all(
     def broken(*_: object) -> None:
         raise MemoryError("too large")
 
-    monkeypatch.setattr(features, "load_measured", broken)
+    monkeypatch.setattr(embedding, "load_measured", broken)
     with pytest.raises(MemoryError):
         embed(scan(of_files(pictures)), small)
     assert threading.active_count() == before

@@ -1,0 +1,42 @@
+"""What a record holds, as bytes or numbers, and the digest by which it is known again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from medloupe.data.records import Record
+from medloupe.ecg.files import gathered
+from medloupe.ecg.parts import whole
+from medloupe.errors import UnreadableImageError
+
+
+def content(image: Path | np.ndarray) -> bytes | np.ndarray:
+    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        return image.read_bytes()
+    except OSError as e:
+        raise UnreadableImageError(f"{image} cannot be read: {e.strerror or e}.", "Check the path and rights.") from e
+
+
+def digest_of(image: bytes | np.ndarray) -> bytes:
+    """sha256 of a file's bytes, or of pixels with their shape and type."""
+    if isinstance(image, np.ndarray):
+        head = f"{image.dtype.str}{image.shape}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
+    return hashlib.sha256(image).digest()
+
+
+def digest_of_ecg(record: Record) -> bytes:
+    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
+    signal = record.signal
+    if signal is None:
+        raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")
+    if isinstance(signal, Path):
+        return hashlib.sha256(whole(gathered(signal))).digest()
+    head = f"{signal.samples.dtype.str}{signal.samples.shape}{signal.rate}{signal.leads}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(signal.samples).tobytes()).digest()

@@ -1,0 +1,176 @@
+"""A data set of pictures embedded: every image once, cached by content, resumable.
+
+Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
+network on another and no queue of pictures builds up: memory stays the same however large the set is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from medloupe.data.contents import content, digest_of
+from medloupe.data.records import Dataset, Record
+from medloupe.data.scan import Scan
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.cache import FACTS, THUMB, FeatureCache
+from medloupe.embed.network import Network
+from medloupe.embed.tail import Tail
+from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
+from medloupe.imaging.decode import FITTING, load_measured
+from medloupe.settings import home
+from medloupe.utils.batches import in_batches
+
+BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
+ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
+Progress = Callable[[int, int], None]
+
+
+def embed_pictures(
+    scanned: Scan, backbone: Backbone, tail: Tail | None, progress: Progress | None
+) -> tuple[Dataset, np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]:
+    """Embed every image of the data set that the cache does not hold yet; with a tail, by the network as tuned.
+
+    Returns
+    -------
+    tuple
+        The readable part of the data, its embeddings float32 (N, D), facts, digests, why others are left out, and how
+        many were embedded now. Unreadable images are never replaced.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    StoreError
+        When the cache cannot be written.
+    """
+    cache = open_cache(backbone, tail)
+    data, unreadable = scanned.data, dict(scanned.unreadable)
+    digests = [scanned.digest[r.id] for r in data.records]
+    missing: dict[bytes, Record] = {}
+    for record, digest in zip(data.records, digests, strict=True):
+        if digest and digest not in cache:
+            missing.setdefault(digest, record)
+    network = Network(backbone, tail, threads=1)
+    broken = _embed_into(cache, missing, network, backbone, progress) if missing else {}
+
+    def readable() -> list[int]:
+        return [i for i, d in enumerate(digests) if d and d not in broken]
+
+    embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
+    if damaged:  # rows that a failing disk or a foreign hand spoilt: once more
+        rows = readable()
+        again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
+        broken |= _embed_into(cache, again, network, backbone, progress)
+        embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
+        if damaged:
+            raise StoreError(
+                f"The feature cache {cache.folder} does not give back what was written to it.",
+                "The disk may be failing: choose another place with --home or MEDLOUPE_HOME.",
+            )
+        missing |= again
+    for record, digest in zip(data.records, digests, strict=True):
+        if digest in broken:
+            unreadable[record.id] = broken[digest]
+    kept = readable()
+    if not kept:
+        first = next(iter(unreadable.items()), None)
+        raise DataError(
+            f"None of the {len(data)} images of {data.root} can be read"
+            + (f"; the first, {first[0]}: {first[1]}" if first else "."),
+            "Check that the files are images (JPEG, PNG, TIFF, BMP, GIF, WEBP, DICOM).",
+        )
+    whole = data if len(kept) == len(data) else replace(data, records=tuple(data.records[i] for i in kept))
+    return whole, embeddings, facts, tuple(digests[i] for i in kept), unreadable, len(missing) - len(broken)
+
+
+def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
+    """The cache of this network under the way of fitting in force."""
+    made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
+    key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
+    return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
+
+
+def _embed_into(
+    cache: FeatureCache,
+    missing: dict[bytes, Record],
+    network: Network,
+    backbone: Backbone,
+    progress: Progress | None,
+) -> dict[bytes, str]:
+    """Embed the records and append them to the cache; returns why for those that cannot be read."""
+    size = backbone.card.input_size
+
+    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
+        pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
+        return lambda taken: _embed_batch(taken, pixels, network)
+
+    broken: dict[bytes, str] = {}
+    waiting: list[_Batch] = []
+    count = 0
+    try:
+        for batch in in_batches(missing.items(), BATCH, start):
+            waiting.append(batch)
+            broken |= batch.broken
+            count += len(batch.digests) + len(batch.broken)
+            if progress:
+                progress(count, len(missing))
+            if sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE:
+                _append(cache, waiting)
+                waiting = []
+    except KeyboardInterrupt:
+        _append(cache, waiting)
+        raise
+    _append(cache, waiting)
+    return broken
+
+
+@dataclass(slots=True)
+class _Batch:
+    digests: list[bytes]
+    embeddings: np.ndarray
+    facts: np.ndarray
+    broken: dict[bytes, str]
+
+
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
+    digests: list[bytes] = []
+    facts = np.empty(len(taken), FACTS)
+    broken: dict[bytes, str] = {}
+    for digest, record in taken:
+        try:
+            raw = content(record.picture)
+            if digest_of(raw) != digest:
+                raise UnreadableImageError(f"{record.id} changed while it was being read.")
+            i = len(digests)
+            pixels[i], (width, height) = load_measured(raw, pixels.shape[1])
+            facts[i] = (width, height, _length(raw), _thumb(pixels[i]))
+            digests.append(digest)
+        except ImageError as e:
+            broken[digest] = e.message
+    n = len(digests)
+    embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
+    return _Batch(digests, embeddings, facts[:n], broken)
+
+
+def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
+    full = [b for b in batches if b.digests]
+    if full:
+        cache.append(
+            [d for b in full for d in b.digests],
+            np.concatenate([b.embeddings for b in full]),
+            np.concatenate([b.facts for b in full]),
+        )
+
+
+def _length(raw: bytes | np.ndarray) -> int:
+    return raw.nbytes if isinstance(raw, np.ndarray) else len(raw)
+
+
+def _thumb(fitted: np.ndarray) -> np.ndarray:
+    """uint8 (THUMB, THUMB, 3)."""
+    return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))
