@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from medloupe.training.pipeline.ecg_examples import drawing
+from medloupe.training.pipeline.drawn_examples import drawing
 
 from ecgsets import Learned
 from medloupe.data.scan import scan
