@@ -48,6 +48,8 @@ class Modality(ABC):
         The field of a Record that holds an example.
     measured : tuple of str
         The columns that are measured from an example itself, and asked of nobody.
+    parts : str
+        What data sets may have cut an example into, as Dataset.things says it: "beats"; "" where there is none.
     timed : bool
         Whether the sampling rate can be told beside a file.
     near_copies, shortcuts : bool
@@ -60,6 +62,7 @@ class Modality(ABC):
     called: str
     suffixes: frozenset[str]
     field: str = "example"
+    parts: str = ""
     timed: bool = False
     near_copies: bool = False
     shortcuts: bool = False
@@ -67,6 +70,11 @@ class Modality(ABC):
     @property
     def measured(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def a_file(self) -> str:
+        """What a file of it is, in a sentence: "an ECG recording"."""
+        return f"a{'n' if self.one[0].lower() in 'aeiou' else ''} {self.one}"
 
     @abstractmethod
     def recognises(self, start: bytes, name: str) -> bool:
@@ -128,7 +136,12 @@ class _Ecgs(Modality):
     name, one, many, called = "ecg", "ECG", "ECGs", "ECGs"
     suffixes = ECG_SUFFIXES
     field = "signal"
+    parts = "beats"
     timed = True
+
+    @property
+    def a_file(self) -> str:
+        return "an ECG recording"
 
     @property
     def measured(self) -> tuple[str, ...]:

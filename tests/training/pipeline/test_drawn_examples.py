@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from medloupe.training.pipeline.drawn_examples import drawing
 
 from ecgsets import Learned
 from medloupe.data.scan import scan
 from medloupe.embed.features import Features, embed
 from medloupe.model.head import Head
+from medloupe.training.pipeline.drawn_examples import drawing
 
 
 def features_of(learned: Learned) -> Features:

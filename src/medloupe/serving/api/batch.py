@@ -11,11 +11,12 @@ import numpy as np
 
 from medloupe.imaging.decode import fit
 from medloupe.model.prediction import Prediction
-from medloupe.serving.engine import ecg
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import Beside, beside, encoded
+from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.service import Service
+from medloupe.serving.engine.windows import see
 
 OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
 
@@ -38,8 +39,8 @@ def infer_all(
     known = encoded(checkup, given) if given else [beside(checkup, {})] * len(image)
     answers: list[Answer] = []
     rows: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
-    if checkup.ecg is not None:
-        return _infer_ecg(service, checkup, np.asarray(image), maps, known)
+    if checkup.windows is not None:
+        return _infer_windows(service, checkup, np.asarray(image), maps, known)
     for one, more in zip(image, known, strict=True):
         pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fitted(one, checkup)
         seen = service.asker.see(checkup, pixels[None], maps=maps)
@@ -56,15 +57,15 @@ def infer_all(
     return _made(answers, rows)
 
 
-def _infer_ecg(service: Service, checkup: CheckUp, windows: np.ndarray, maps: bool, known: list[Beside]) -> Made:
-    """The same for windows float32 (N, L, T), in one pass."""
-    seen = ecg.see(service.asker.run, checkup, windows, maps=maps)
+def _infer_windows(service: Service, checkup: CheckUp, windows: np.ndarray, maps: bool, known: list[Beside]) -> Made:
+    """The same for windows (N, *checkup.shape), in one pass."""
+    seen = see(service.asker.run, checkup, windows, maps=maps)
     scores = checkup.novelty.score(seen.embedding).tolist() if checkup.novelty is not None else [None] * len(windows)
     logits = seen.logits + np.stack([np.zeros(len(checkup.labels)) if k.logits is None else k.logits for k in known])
     answers: list[Answer] = []
     for window, row, score, more in zip(windows, logits, scores, known, strict=True):
         p = checkup.probabilities(row)
-        refused = ecg.refusal(checkup, score)
+        refused = asking(checkup.modality).refusal(checkup, score)
         prediction = Prediction(
             file="",
             model=checkup.name,

@@ -16,6 +16,7 @@ from medloupe.errors import UnknownError
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.predictions import Name
 from medloupe.serving.context import admission, audit, service_of
+from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import asked_for
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
@@ -57,7 +58,7 @@ async def models(request: Request) -> dict[str, Any]:
                 "version": c.version,
                 "title": c.title,
                 "task": c.task,
-                "modality": "image" if c.ecg is None else "ecg",
+                "modality": c.modality,
                 "labels": list(c.labels[:_LISTED]),
                 "label_count": len(c.labels),
                 "auc": c.auc,
@@ -83,9 +84,9 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
         "title": c.title,
         "task": c.task,
         "labels": list(c.labels),
-        "modality": "image" if c.ecg is None else "ecg",
+        "modality": c.modality,
         "input_size": c.size,
-        **({} if c.ecg is None else {"leads": list(c.ecg.leads), "rate": c.ecg.rate, "before": c.ecg.before}),
+        **_windows(c),
         "inputs": asked_for(c),
         "precision": c.precision,
         "precisions": list(c.precisions),
@@ -171,3 +172,13 @@ async def add(request: Request, name: Name) -> dict[str, Any]:
 async def _exists(request: Request, name: str) -> None:
     if not await asyncio.to_thread(service_of(request).store.has, name):
         raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
+
+
+def _windows(checkup: CheckUp) -> dict[str, Any]:
+    """What the windows of a check-up are; nothing of pictures."""
+    card = checkup.windows
+    if card is None:
+        return {}
+    if not card.leads:
+        return {"shape": list(card.input_shape)}
+    return {"leads": list(card.leads), "rate": card.rate, "before": card.before}

@@ -16,8 +16,8 @@ from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsO
 from medloupe.serving.context import admission, audit, note, service_of
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.ecg import of_kind
 from medloupe.serving.engine.journal import Entry
+from medloupe.serving.engine.kinds import of_kind
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import JsonRoute, Upload, flag, read

@@ -18,14 +18,15 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.serving.access.auth import require
 from medloupe.serving.api import tensors
 from medloupe.serving.api.batch import OUTPUTS, infer_all
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.context import admission, note, service_of
-from medloupe.serving.engine import ecg
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import widths
+from medloupe.serving.engine.windows import BATCH
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import MAX_IMAGES, body
 from medloupe.version import __version__
@@ -90,14 +91,17 @@ async def _described(request: Request, name: str, version: str) -> dict[str, Any
         ("prediction", "BYTES", [-1]),
         ("refused", "BYTES", [-1]),
     ]
+    main = EMBEDDINGS[checkup.modality]
     return {
         "name": name,
         "versions": [str(checkup.version or 1)],
         "platform": "onnxruntime_onnx",
         "inputs": [
-            {"name": "signal", "datatype": "FP32", "shape": [-1, *checkup.shape]}
-            if checkup.ecg is not None
-            else {"name": "image", "datatype": "UINT8", "shape": [-1, size, size, 3]},
+            {
+                "name": main.input,
+                "datatype": tensors.DATATYPES[main.dtype],
+                "shape": [-1, *(checkup.shape if checkup.windows else (size, size, 3))],
+            },
             *({"name": n, "datatype": "FP32", "shape": [-1, width]} for n, width in widths(checkup).items()),
         ],
         "outputs": [{"name": n, "datatype": t, "shape": s} for n, t, s in outputs],
@@ -192,23 +196,25 @@ async def _inferred(request: Request, name: str, version: str) -> Response:
 
 def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
     """Raises HttpError where the main input is too much, or none that the check-up takes."""
-    of_ecgs = checkup.ecg is not None
-    most = ecg.BATCH if of_ecgs else MAX_IMAGES
+    pictures = checkup.windows is None
+    most = MAX_IMAGES if pictures else BATCH
     if len(wish.image) > most:
         raise HttpError(
             413,
             "too_many_images",
-            f"{len(wish.image)} {'windows' if of_ecgs else 'images'} in one request; {most} are allowed.",
+            f"{len(wish.image)} {'images' if pictures else 'windows'} in one request; {most} are allowed.",
             "Split it.",
         )
-    wrong = wish.main != ("signal" if of_ecgs else "image")
-    if wrong or (isinstance(wish.image, np.ndarray) and of_ecgs and wish.image.shape[1:] != checkup.shape):
+    main = EMBEDDINGS[checkup.modality]
+    wrong = wish.main != main.input
+    if wrong or (isinstance(wish.image, np.ndarray) and not pictures and wish.image.shape[1:] != checkup.shape):
         raise HttpError(
             400,
             "bad_inference_request",
-            f"{checkup.name} takes `signal` FP32 [N, {checkup.shape[0]}, {checkup.shape[1]}]."
-            if of_ecgs
-            else f"{checkup.name} takes `image`, as it looks at pictures.",
+            f"{checkup.name} takes `image`, as it looks at pictures."
+            if pictures
+            else f"{checkup.name} takes `{main.input}` {tensors.DATATYPES[main.dtype]}"
+            f" [N, {', '.join(map(str, checkup.shape))}].",
             "See GET /v2/models/NAME for inputs and outputs.",
         )
 

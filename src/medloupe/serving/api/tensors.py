@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.serving.http.errors import HttpError
 
 MAX_ELEMENTS = 200_000_000  # of one tensor; far above what a body may carry
@@ -24,7 +25,8 @@ MAX_JSON = 16 * 2**20
 """Most bytes of JSON: files as base64 fill it sooner than numbers."""
 _MOST_OF = {b",": 2_000_000, b"[": 1_000_000, b"{": 10_000}  # in JSON; each costs far more in memory than on the wire
 _MOST_DIMENSIONS = 8
-MAIN = ("image", "signal")
+DATATYPES = {"float32": "FP32", "uint8": "UINT8"}
+"""Types of tensors in the protocol's words, by NumPy's."""
 BESIDE = ("clinical", "notes")
 """Inputs of models that read more than the picture, encoded as their files take them."""
 _FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
@@ -71,12 +73,13 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     if not isinstance(inputs, list) or not inputs or not all(isinstance(i, Mapping) for i in inputs):
         raise _bad("The request must have the input `image`, or of ECGs `signal`.")
     names = [str(i.get("name"))[:60] for i in inputs]
-    if unknown := [name for name in names if name not in (*MAIN, *BESIDE)]:
+    kinds = {kind.input: kind for kind in EMBEDDINGS}
+    if unknown := [name for name in names if name not in (*kinds, *BESIDE)]:
         raise _bad(
             f"An input is named {unknown[0]!r}; expected 'image' ('signal' of ECGs), and of some models 'clinical' and"
             " 'notes'."
         )
-    main = [name for name in names if name in MAIN]
+    main = [name for name in names if name in kinds]
     if len(set(names)) < len(names) or len(main) != 1:
         raise _bad("The request must have the input `image` once (of ECGs `signal`), and others at most once.")
     at = names.index(main[0])
@@ -89,9 +92,11 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     binary = _parameter(said, "binary_data_output") is True
     return Inference(
         id=str(said.get("id") or "")[:200],
-        image=_image(inputs[at], parts[at]) if main[0] == "image" else _numbers("signal", inputs[at], parts[at], 3),
+        image=_image(inputs[at], parts[at])
+        if kinds[main[0]].overlaid
+        else _numbers(main[0], inputs[at], parts[at], kinds[main[0]].rank),
         main=main[0],
-        beside={n: _numbers(n, i, part) for n, i, part in zip(names, inputs, parts, strict=True) if n not in MAIN},
+        beside={n: _numbers(n, i, part) for n, i, part in zip(names, inputs, parts, strict=True) if n not in kinds},
         outputs=[(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted],
         binary=binary,
     )

@@ -22,7 +22,8 @@ class Answer:
     digest: sha256 of the image's or ECG's bytes. checkup: the one that answered; None where all refused. preview: the
     picture for a web page. evidence: by label, PNG of a transparent overlay for the preview. places: by label, float32
     (h, w), what each place adds to the logit. given: inputs beside the picture as they came. ignored: fields that were
-    none. foreign: novelty of an ECG, above 1 where it was refused.
+    none. foreign: novelty of an ECG, above 1 where it was refused. kind: of an example that is no picture and was
+    read from its files. drawing: an <svg> of one of a kind added from outside.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Answer:
     given: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     foreign: float = 0.0
+    kind: str = ""
+    drawing: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The Prediction, its id and, if asked for, the heat map's numbers."""

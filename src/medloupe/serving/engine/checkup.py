@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.data.modalities import PICTURES
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
 from medloupe.model.bundle import Model
@@ -58,8 +60,9 @@ class CheckUp:
     `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
     on. adapted_to: name of the data whose adapted_cases its percentages and lines were fitted to, if any. precision: of
     the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
-    network that it was trained on, whatever runs. extras: what it reads beside the picture, if anything. ecg: of a
-    check-up of ECGs its backbone's card, which says what windows it takes; None where it looks at pictures. announced:
+    network that it was trained on, whatever runs. extras: what it reads beside the picture, if anything. windows: of a
+    check-up that reads no pictures its backbone's card, which says what windows it takes; None where it looks at
+    pictures. announced:
     how each label fares when it is the one announced.
     """
 
@@ -91,7 +94,7 @@ class CheckUp:
     base: str = ""
     hardships: tuple[Hardship, ...] = ()
     extras: Extras | None = None
-    ecg: BackboneCard | None = None
+    windows: BackboneCard | None = None
     announced: Mapping[str, Point] = field(default_factory=dict)
 
     @property
@@ -101,18 +104,23 @@ class CheckUp:
         return self.announced if self.beats else self.points
 
     @property
+    def modality(self) -> str:
+        """The kind of data that it reads, by its name in data/modalities."""
+        return PICTURES.name if self.windows is None else self.windows.modality
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one example: (S, S, 3) of a picture, (L, T) of a window of an ECG."""
-        return (self.size, self.size, 3) if self.ecg is None else self.ecg.input_shape
+        return (self.size, self.size, 3) if self.windows is None else self.windows.input_shape
 
     def blank(self, n: int = 1) -> np.ndarray:
         """Examples of zeros, as its network takes them."""
-        return np.zeros((n, *self.shape), np.uint8 if self.ecg is None else np.float32)
+        return np.zeros((n, *self.shape), EMBEDDINGS[self.modality].dtype)
 
     @property
     def beats(self) -> bool:
         """Whether it judges single beats."""
-        return self.ecg is not None and self.ecg.leads == BACKBONES[ECG_BEATS].leads
+        return self.windows is not None and self.windows.leads == BACKBONES[ECG_BEATS].leads
 
     @property
     def task(self) -> str:
@@ -173,7 +181,7 @@ class CheckUp:
             hardships=tuple(_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
-            ecg=model.backbone.card if model.backbone.card.modality == "ecg" else None,
+            windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
         )
 
 

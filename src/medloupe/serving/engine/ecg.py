@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -16,24 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.ecg.parts import Source, bare, whole
-from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
+from medloupe.errors import ClinicalError, NotAnEcgError, SignalError
 from medloupe.imaging import headers
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine import kept
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.inputs import Beside, beside
+from medloupe.serving.engine.windows import Run, see
 
 if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
     from medloupe.ecg.signal import Signal
-    from medloupe.inference.recordings import Found, Looked
+    from medloupe.inference.recordings import Found
     from medloupe.serving.engine.checkup import CheckUp
-
-Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
-"""Outputs by name of a check-up's network for windows float32 (N, L, T)."""
-
-BATCH = 256
-"""Windows at once."""
 
 MOST_SAMPLES = 24_000_000
 """Most samples of all leads together: more than twelve leads of an hour at 500 Hz."""
@@ -45,24 +40,6 @@ _MOST_LINES = 3_600_000  # of text, whose numbers are slow to read: an hour at 1
 
 FIELDS = ("rate", "start")
 """Fields of a form that say how an ECG is to be read and drawn."""
-
-
-def is_ecg(data: Source, file: str) -> bool:
-    """Whether what was sent is an ECG rather than a picture."""
-    if not isinstance(data, bytes):
-        return True
-    kind = headers.sniff(data[: headers.SNIFF_BYTES])
-    if kind not in (None, "DICOM") or (kind == "DICOM" and headers.WAVEFORM_CLASSES not in data[:4096]):
-        return False  # without parsing it
-    from medloupe.ecg.files import is_ecg_bytes
-
-    return is_ecg_bytes(data, file)
-
-
-def of_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
-    """Those of the check-ups that read what was sent, ECGs or pictures."""
-    ecgs = is_ecg(data, file)
-    return [c for c in checkups if (c.ecg is not None) == ecgs]
 
 
 def is_picture(data: Source) -> bool:
@@ -112,30 +89,6 @@ def read(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | Non
     return signal
 
 
-def not_a_picture(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
-    """The error for an ECG that was sent to a check-up of pictures."""
-    able = _listed(c for c in checkups if c.ecg is not None)
-    return NotAnImageError(
-        f"{file or 'The file'} is an ECG recording, not a picture.",
-        f"ECGs are read by: {able}." if able else "No check-up here reads ECGs.",
-    )
-
-
-def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
-    """What a check-up's network and head make of windows float32 (N, L, T)."""
-    from medloupe.inference.recordings import Looked
-
-    names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]
-    embeddings, logits, parts = [], [], []
-    for at in range(0, len(windows), BATCH):
-        found = dict(zip(names, run(checkup, names, windows[at : at + BATCH]), strict=True))
-        embeddings.append(found["embedding"])
-        logits.append(found["logits"] if checkup.whole else checkup.logits(found["embedding"]))
-        if maps:
-            parts.append(found["heatmap"] if checkup.whole else np.stack([*map(checkup.contributions, found["map"])]))
-    return Looked(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
-
-
 def ask(
     run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
 ) -> list[Answer]:
@@ -152,15 +105,12 @@ def choose(
     run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
 ) -> Answer:
     """The answer of the check-up that fits an ECG best, by its leads; of several such the one to which it is least
-    foreign. Raises as `ask` does, and NotAnImageError where none reads ECGs."""
-    able = [c for c in checkups if c.ecg is not None]
-    if not able:
-        raise not_a_picture(file, ())
+    foreign. checkups: of ECGs, at least one. Raises as `ask` does."""
     started = time.perf_counter()
     rate, _ = hertz(fields), start(fields)
-    signal = read(data, file, able, rate)
+    signal = read(data, file, checkups, rate)
     sent = _Sent(signal, file, hashlib.sha256(whole(data)).hexdigest(), 1000 * (time.perf_counter() - started))
-    answers = [_answered(run, c, sent, heatmap, _beside(c, fields)) for c in _fitting(signal, able)]
+    answers = [_answered(run, c, sent, heatmap, _beside(c, fields)) for c in _fitting(signal, checkups)]
     answered = [a for a in answers if a.prediction.refused is None]
     return min(answered or answers, key=lambda a: a.foreign)
 
@@ -188,11 +138,11 @@ class _Sent:
 def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Beside) -> Answer:
     from medloupe.inference.recordings import find, influences
 
-    assert checkup.ecg is not None
+    assert checkup.windows is not None
     at = time.perf_counter()
     found = find(
         sent.signal,
-        checkup.ecg,
+        checkup.windows,
         checkup.rules,
         lambda windows: see(run, checkup, windows, maps=heatmap),
         extras=checkup.extras,
@@ -220,6 +170,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
         given=known.given,
         ignored=known.ignored,
         foreign=found.novelty or 0.0,
+        kind=checkup.modality,
     )
     return replace(answer, places=_places(checkup, found, prediction)) if found.parts is not None else answer
 
@@ -241,7 +192,7 @@ def refusal(checkup: CheckUp, novelty: float | None) -> Refusal | None:
 def _fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
     from medloupe.inference.recordings import fitting
 
-    return [checkups[k] for k in fitting(signal, [c.ecg for c in checkups if c.ecg is not None])]
+    return [checkups[k] for k in fitting(signal, [c.windows for c in checkups if c.windows is not None])]
 
 
 def _beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.ecg.beats import RHYTHM
+from medloupe.data.modalities import MODALITIES
 from medloupe.inference.inputs import considered, sorted_out
 from medloupe.model.prediction import Influence
 
@@ -51,9 +51,10 @@ def beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
 
 
 def asked_for(checkup: CheckUp) -> list[dict[str, Any]]:
-    """The fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
+    """The fields that a form asks for: all inputs but those that are measured."""
     fields = checkup.extras.fields() if checkup.extras is not None else []
-    return [f for f in fields if checkup.ecg is None or f["name"] not in RHYTHM]
+    measured = MODALITIES[checkup.modality].measured
+    return [f for f in fields if f["name"] not in measured]
 
 
 def widths(checkup: CheckUp) -> dict[str, int]:

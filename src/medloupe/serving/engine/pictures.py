@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES, PICTURES, recognise_upload
 from medloupe.ecg.parts import Source
 from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
@@ -23,12 +24,13 @@ from medloupe.inference.everyday import everyday
 from medloupe.model.heatmaps import evidence, overlay
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import NOBODY, Router, reason
-from medloupe.serving.engine import ecg
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import NOTHING, Beside, beside
+from medloupe.serving.engine.kinds import asking, not_a_picture
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.windows import see
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
@@ -72,8 +74,8 @@ class Asker:
 
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
-        if checkup.ecg is not None:
-            ecg.see(self.run, checkup, checkup.blank(), maps=True)
+        if checkup.windows is not None:
+            see(self.run, checkup, checkup.blank(), maps=True)
             return
         self.judge(checkup, self.see(checkup, checkup.blank(), maps=True), 0)
 
@@ -91,12 +93,14 @@ class Asker:
 
         fields: of the form, among them what is given beside the picture. Raises ImageError, StoreError, ClinicalError.
         """
-        if checkup is not None and checkup.ecg is not None:
-            return ecg.ask(self.run, [checkup], data, file, heatmap, fields)[0]
-        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
-            if checkup is not None:
-                raise ecg.not_a_picture(file, catalog.all())
-            return ecg.choose(self.run, catalog.all(), data, file, heatmap, fields)
+        if checkup is not None and checkup.windows is not None:
+            return asking(checkup.modality).ask(self.run, [checkup], data, file, heatmap, fields)[0]
+        sent = recognise_upload(data, file)
+        if not isinstance(data, bytes) or sent is not PICTURES:
+            able = [c for c in catalog.all() if c.modality == sent.name]
+            if checkup is not None or not able:
+                raise not_a_picture(file, sent, able)
+            return asking(sent.name).choose(self.run, able, data, file, heatmap, fields)
         started = time.perf_counter()
         known = beside(checkup, fields) if checkup is not None else None  # what cannot be read is told at once
         digest = hashlib.sha256(data).hexdigest()
@@ -144,12 +148,15 @@ class Asker:
 
         Raises ImageError, StoreError, ClinicalError.
         """
-        if checkups and all(c.ecg is not None for c in checkups):
-            return ecg.ask(self.run, checkups, data, file, heatmap, fields)
-        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
-            raise ecg.not_a_picture(file, checkups)
-        if other := next((c for c in checkups if c.ecg is not None), None):
-            raise NotAnImageError(f"{other.name} reads ECGs, not pictures.", "Ask check-ups of one kind at a time.")
+        kinds = {c.modality for c in checkups}
+        if len(kinds) == 1 and (only := kinds.pop()) != PICTURES.name:
+            return asking(only).ask(self.run, checkups, data, file, heatmap, fields)
+        sent = recognise_upload(data, file)
+        if not isinstance(data, bytes) or sent is not PICTURES:
+            raise not_a_picture(file, sent, checkups)
+        if other := next((c for c in checkups if c.windows is not None), None):
+            reads = MODALITIES[other.modality].called
+            raise NotAnImageError(f"{other.name} reads {reads}, not pictures.", "Ask check-ups of one kind at a time.")
         known = [beside(checkup, fields) for checkup in checkups]
         digest = hashlib.sha256(data).hexdigest()
         passes: dict[str, tuple[Pass, dict[str, float]]] = {}
@@ -275,7 +282,7 @@ def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
 
     Only check-ups trained on the network that most were trained on: of it, several precisions may run.
     """
-    able = [c for c in checkups if c.novelty is not None and not c.whole and c.ecg is None]
+    able = [c for c in checkups if c.novelty is not None and not c.whole and c.windows is None]
     if not able:
         return ()
     base, _ = Counter(c.base for c in able).most_common(1)[0]

@@ -69,7 +69,7 @@ class Precisions:
     def _measure(self, usual: CheckUp, other: CheckUp) -> float:
         dice = np.random.default_rng(0)
         noise = dice.integers(0, 256, usual.blank().shape, np.uint8)
-        pixels = noise if usual.ecg is None else (noise / np.float32(128) - 1).astype(np.float32)
+        pixels = noise if usual.windows is None else (noise / np.float32(128) - 1).astype(np.float32)
         copies = [optimised(c.network, c.network_sha256, self._folder) for c in (usual, other)]
         opened = [open_optimised(copy, 1) for copy in copies]
         return race([lambda s=s: run(s, ["embedding"], pixels) for s in opened], ROUNDS).times_faster[1]

@@ -27,6 +27,7 @@ from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Journal, without_values
+from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.pictures import Asker
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import give_way
@@ -295,6 +296,8 @@ def _kept(answer: Answer, data: Source) -> tuple[str, bytes]:
     """Under what suffix it is kept, and what of it."""
     from medloupe.imaging import headers
 
-    if answer.prediction.ecg is not None or not isinstance(data, bytes):
+    if answer.kind:
+        return asking(answer.kind).kept(data)
+    if not isinstance(data, bytes):
         return ecgkept.kept(data)
     return _SUFFIXES.get(headers.sniff(data[: headers.SNIFF_BYTES]) or "", "bin"), data

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.serving.web import inputs
 from medloupe.serving.web.emblem import Emblem, emblem
+from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class HardshipView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """A check-up as it is introduced. good: how well it works. doubt: what must be said first, or "". basis: what that
-    rests on. passport: path of its report, or "". inputs: what to ask for beside the picture. ecg: whether it reads
-    ECGs."""
+    rests on. passport: path of its report, or "". inputs: what to ask for beside the picture. kind: of data that it
+    reads."""
 
     name: str
     title: str
@@ -63,7 +64,12 @@ class Card:
     weakest: str = ""
     hardships: tuple[HardshipView, ...] = ()
     inputs: tuple[inputs.Field, ...] = ()
-    ecg: bool = False
+    kind: PageKind = PICTURE
+
+    @property
+    def ecg(self) -> bool:
+        """Whether it reads ECGs, of which more can be told in the form."""
+        return self.kind is ECG
 
 
 def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
@@ -84,15 +90,15 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     if len(points) == 1:
         good = points[0].words
     elif auc is not None:
-        good = lang.t(_kind(checkup, "checkup.ranks", "ecg.ranks"), n=lang.hundred(auc))
+        good = lang.t(_kind(checkup, "checkup.ranks"), n=lang.hundred(auc))
     else:
-        good = lang.t("checkup.not_judged" if checkup.ecg is None else "ecg.not_judged")
+        good = lang.t(page_kind(checkup.modality).key("checkup.not_judged"))
     low = (checkup.auc or {}).get("low")
     return Card(
         name=checkup.name,
         title=lang.checkup(checkup),
         version=checkup.version,
-        emblem=emblem(checkup.name, ecg=checkup.ecg is not None),
+        emblem=emblem(checkup.name, ecg=page_kind(checkup.modality).trace),
         labels=labels,
         good=good,
         doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
@@ -104,7 +110,7 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
         weakest=_weakest(checkup, lang),
         hardships=tuple(_hardship(h, lang) for h in checkup.hardships),
         inputs=inputs.fields(checkup, lang),
-        ecg=checkup.ecg is not None,
+        kind=page_kind(checkup.modality),
     )
 
 
@@ -118,7 +124,7 @@ def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
     if checkup.beats and point.ppv is not None:
         found, right = lang.hundred(point.sensitivity), lang.hundred(point.ppv)
         return lang.t("ecg.beatpoint", found=found, right=right)
-    if checkup.ecg is not None:
+    if page_kind(checkup.modality) is ECG:
         key = "ecg.point"
     return lang.one_in(key, 1 - point.specificity, found=lang.hundred(point.sensitivity))
 
@@ -153,27 +159,26 @@ def _hardship_title(h: Hardship, lang: Language) -> str:
 def _basis(checkup: CheckUp, lang: Language) -> str:
     if not checkup.images:
         return lang.t("checkup.builtin") if checkup.version is None else ""
-    basis = lang.t(_kind(checkup, "checkup.basis", "ecg.basis"), n=checkup.images)
+    basis = lang.t(_kind(checkup, "checkup.basis"), n=checkup.images)
     said = lang.t("checkup.basis_data", basis=basis, data=checkup.data_name) if checkup.data_name else f"{basis}."
     if not checkup.adapted_to:
         return said
     return f"{said} {lang.t('checkup.adapted', n=checkup.adapted_cases, data=checkup.adapted_to)}"
 
 
-def _kind(checkup: CheckUp, picture: str, ecg: str) -> str:
-    """The key of a string by what the check-up looks at."""
-    if checkup.ecg is None:
-        return picture
-    return f"{ecg}_beats" if checkup.beats else ecg
+def _kind(checkup: CheckUp, key: str) -> str:
+    """The key of a string by what the check-up looks at. key: of pictures."""
+    found = page_kind(checkup.modality).key(key)
+    return f"{found}_beats" if checkup.beats else found
 
 
 def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
-    ecg = checkup.ecg is not None
+    kind = page_kind(checkup.modality)
     if len(labels) > 8:
-        return lang.t("ecg.lead_many" if ecg else "checkup.lead_many", n=len(labels))
+        return lang.t(kind.key("checkup.lead_many"), n=len(labels))
     names = lang.listed(lang.t("format.quoted", text=label.title) for label in labels)
     if checkup.beats:
         return lang.t("ecg.lead_beats", labels=names)
     if checkup.task == "multilabel":
-        return lang.t("ecg.lead_findings" if ecg else "checkup.lead_findings", labels=names)
-    return lang.t("ecg.lead" if ecg else "checkup.lead", labels=names)
+        return lang.t(kind.key("checkup.lead_findings"), labels=names)
+    return lang.t(kind.key("checkup.lead"), labels=names)

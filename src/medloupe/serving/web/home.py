@@ -15,7 +15,7 @@ from medloupe.accounts.person import Person
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import admission, audit, note, service_of
-from medloupe.serving.engine import ecg
+from medloupe.serving.engine import ecg, examples
 from medloupe.serving.engine import kept as ecgkept
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Entry
@@ -26,6 +26,7 @@ from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read
 from medloupe.serving.web import cards as views
 from medloupe.serving.web import inputs, models, people, readings
 from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web.kinds import PICTURE, accepted, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import error_page, form, lang, one, page, static_files, to
 from medloupe.serving.web.summary import feedback_words, summary
@@ -76,7 +77,7 @@ async def choose(request: Request) -> Response:
     require(request, "viewer")
     language = lang(request)
     service = service_of(request)
-    cards = [views.card(c, language) for c in service.catalog.all() if c.novelty is not None or c.ecg is not None]
+    cards = [views.card(c, language) for c in service.catalog.all() if c.novelty is not None or c.windows is not None]
     return _asking(
         request,
         title=language.t("choose.title"),
@@ -85,6 +86,8 @@ async def choose(request: Request) -> Response:
         checkup=None,
         cards=cards,
         ecgs=any(card.ecg for card in cards),
+        any_kind=PICTURE,
+        accept=accepted({card.kind.name for card in cards}),
     )
 
 
@@ -193,7 +196,7 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
     service, language = service_of(request), lang(request)
     entry = await asyncio.to_thread(service.journal.get, id, person)
     checkup = await asyncio.to_thread(_given_by, service, entry)
-    picture, drawn = await _kept(service, entry, person, checkup)
+    picture, drawn, drawing = await _kept(service, entry, person, checkup)
     reading = readings.remembered(
         entry,
         checkup,
@@ -201,6 +204,7 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
         titles=_titles(service, language),
         picture=picture,
         ecg=drawn,
+        drawing=drawing,
         passport=_passport(service, checkup) if checkup else "",
     )
     return page(
@@ -216,20 +220,22 @@ async def prediction(request: Request, id: Id, thanks: bool = False) -> Response
 
 async def _kept(
     service: Service, entry: Entry, person: Person, checkup: CheckUp | None
-) -> tuple[readings.Picture | None, EcgReading | None]:
-    """The picture or ECG of an answer, where it was kept and can be shown."""
+) -> tuple[readings.Picture | None, EcgReading | None, str]:
+    """The picture, the ECG or the drawing of an answer, where it was kept and can be shown."""
     kept = await asyncio.to_thread(service.journal.image, entry.id, person)
     if kept is None:
-        return None, None
+        return None, None, ""
     path, suffix = kept
     try:
         data = await asyncio.to_thread(path.read_bytes)
-        if "ecg" not in entry.answer:
-            return readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW)), None
-        source = ecgkept.opened(f"kept.{suffix}", data)
-        return None, await service.in_pool(ecg.drawn_again, source, entry.answer["ecg"], checkup)
+        if "ecg" in entry.answer:
+            source = ecgkept.opened(f"kept.{suffix}", data)
+            return None, await service.in_pool(ecg.drawn_again, source, entry.answer["ecg"], checkup), ""
+        if checkup is not None and page_kind(checkup.modality).drawn:
+            return None, None, await service.in_pool(examples.drawn_again, data, checkup)
+        return readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW)), None, ""
     except (MedloupeError, OSError):  # the answer is still worth showing
-        return None, None
+        return None, None, ""
 
 
 @router.post("/predictions/{id}/feedback")

@@ -13,6 +13,7 @@ import numpy as np
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence
 from medloupe.serving.engine.inputs import PREFIX, asked_for
+from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def value(name: str, text: str, lang: Language) -> str:
     return _choice(name, text, lang) or _measured(text, lang)
 
 
-def moved(answer: Mapping[str, Any], label: str, called: str, several: bool, lang: Language) -> Moved | None:
+def moved(
+    answer: Mapping[str, Any], label: str, called: str, several: bool, lang: Language, kind: PageKind = PICTURE
+) -> Moved | None:
     """How each input moved the percentage of a label; None of a check-up that reads the picture alone.
 
     answer: the Prediction's JSON. called: the label as people read it. several: labels do not exclude each other.
@@ -90,7 +93,7 @@ def moved(answer: Mapping[str, Any], label: str, called: str, several: bool, lan
     if inputs is None:
         return None
     headline = lang.t("moved.title", label=called)
-    key, whose = ("ecg.moved_", "ecg.alone") if "ecg" in answer else ("moved.", "moved.picture")
+    key, whose = (f"{kind.section}.moved_", f"{kind.section}.alone") if kind.section else ("moved.", "moved.picture")
     given = [i for i in inputs if "effect" in i]
     if not given:
         names = lang.listed(title(i["name"], lang) for i in inputs)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medloupe.data.labels import healthy
+from medloupe.data.modalities import MODALITIES
 from medloupe.serving.web.bars import Bar, Named, bar, capital, flag
 from medloupe.serving.web.cards import Label, in_words
 from medloupe.serving.web.ecg import EcgView, view
 from medloupe.serving.web.inputs import Moved, moved, title
+from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.summary import called_in, names, refusal, shipped
 
@@ -78,6 +80,8 @@ class Reading:
     labels: tuple[Label, ...] = ()
     moved: Moved | None = None
     ecg: EcgView | None = None
+    kind: PageKind = PICTURE
+    drawing: str = ""
     detail: str = ""
     calibrated: str = ""
 
@@ -115,6 +119,7 @@ def reading(
         took=sum(p.timings.values()),
         ecg=p.ecg,
         start=start,
+        drawing=answer.drawing,
     )
 
 
@@ -126,6 +131,7 @@ def remembered(
     titles: Mapping[str, str],
     picture: Picture | None = None,
     ecg: ecgreading.Reading | None = None,
+    drawing: str = "",
     passport: str = "",
 ) -> Reading:
     """An answer from the journal; checkup: the version that gave it, or None where it is gone. ecg: that was kept."""
@@ -139,6 +145,7 @@ def remembered(
         passport=passport,
         picture=picture,
         ecg=ecg,
+        drawing=drawing,
     )
 
 
@@ -177,7 +184,9 @@ def _reading(
     took: float | None = None,
     ecg: ecgreading.Reading | None = None,
     start: float = 0.0,
+    drawing: str = "",
 ) -> Reading:
+    kind = _kind(said, checkup)
     name = said.get("model") or ""
     version = said.get("version")
     several = checkup is not None and checkup.task == "multilabel"
@@ -208,12 +217,13 @@ def _reading(
         "feedback": bool(labels),
         "limits": checkup.limits if checkup else (),
         "ecg": _ecg(said, checkup, lang, ecg, start),
+        "kind": kind,
+        "drawing": _uri(drawing.encode(), "image/svg+xml") if drawing else "",
     }
     if said.get("refused"):
-        return Reading(**{**common, "limits": ()}, state="refused", **refusal(said, titles, lang))
+        return Reading(**{**common, "limits": ()}, state="refused", **refusal(said, titles, lang, kind))
     if "counts" in (said.get("ecg") or ()):
         return Reading(**common, state="answered", **_beats(said, checkup, lang))
-    ecgs = "ecg" in said
     called = called_in(said, several)
     points = checkup.points if checkup else {}
     sought = checkup.positive if checkup else None
@@ -229,12 +239,12 @@ def _reading(
     return Reading(
         **common,
         state="answered",
-        says=lang.t("result.finds") if several else lang.t("ecg.most_like" if ecgs else "result.most_like"),
-        calibrated=lang.t("ecg.calibrated" if ecgs else "result.calibrated"),
+        says=lang.t("result.finds") if several else lang.t(kind.key("result.most_like")),
+        calibrated=lang.t(kind.key("result.calibrated")),
         headline=lang.listed(capital(named(n)) for n in called) or lang.t("result.nothing"),
         **flag(probabilities, thresholds, lang, named),
         bars=tuple(bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
-        moved=moved(said, top, capital(named(top)), several, lang) if top in probabilities else None,
+        moved=moved(said, top, capital(named(top)), several, lang, kind) if top in probabilities else None,
         inwords=tuple(_point(n, checkup, lang, named) for n in about if checkup and n in points),
         heats=tuple(
             Heat(
@@ -248,6 +258,14 @@ def _reading(
         if evidence
         else (),
     )
+
+
+def _kind(said: Mapping[str, Any], checkup: CheckUp | None) -> PageKind:
+    """Of what was sent: an answer to an ECG says so itself, also where its check-up is gone."""
+    if "ecg" in said:
+        return ECG
+    added = checkup is not None and MODALITIES.find(checkup.modality) in MODALITIES.added
+    return page_kind(checkup.modality) if checkup is not None and added else PICTURE
 
 
 def _ecg(

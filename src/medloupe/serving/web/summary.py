@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medloupe.serving.web.bars import Named, capital
+from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
@@ -52,12 +53,15 @@ def called_in(said: Mapping[str, Any], several: bool) -> list[str]:
     return [n for n in known if f"|{n}|" in f"|{text}|"] if several or "|" in text else [text]
 
 
-def refusal(said: Mapping[str, Any], titles: Mapping[str, str], lang: Language) -> dict[str, Any]:
-    """A refusal in words, as fields of a Reading. titles: of the check-ups by name."""
+def refusal(
+    said: Mapping[str, Any], titles: Mapping[str, str], lang: Language, kind: PageKind = PICTURE
+) -> dict[str, Any]:
+    """A refusal in words, as fields of a Reading. titles: of the check-ups by name. kind: of data that
+    was sent."""
     looks_like = str(said["refused"].get("looks_like") or "")
     what = titles.get(looks_like) or lang.label(looks_like)
-    if "ecg" in said:
-        return {"headline": lang.t("ecg.refused"), "because": lang.t("ecg.refused_because")}
+    if kind.section:
+        return {"headline": lang.t(kind.key("result.refused")), "because": lang.t(kind.key("result.refused_because"))}
     return {
         "headline": lang.t("refused.headline" if said.get("model") else "refused.none"),
         "because": lang.t("refused.because"),

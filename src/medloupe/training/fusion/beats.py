@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
@@ -51,7 +52,7 @@ class Jointly:
 
 def suits(data: Dataset) -> bool:
     """Whether a data set is one of beats with their rhythm."""
-    return data.things == "beats"
+    return data.things == MODALITIES[data.modality].parts
 
 
 def join(features: Features, plan: Plan, inputs: Inputs, levels: tuple[int, ...], seed: int) -> Jointly | None:

@@ -1,0 +1,106 @@
+"""From the bytes of an example of a kind added from outside to its answer: window, one pass of the network, drawing.
+
+Everything here blocks and runs in the server's worker threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medloupe.data.modalities import MODALITIES
+from medloupe.ecg.parts import Source, whole
+from medloupe.embed.modalities import EMBEDDINGS
+from medloupe.errors import NotAnImageError
+from medloupe.inference.examples import refusal
+from medloupe.model.heatmaps import along, evidence
+from medloupe.model.prediction import Prediction
+from medloupe.serving.engine.answer import Answer
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.inputs import beside
+from medloupe.serving.engine.windows import Run, see
+
+
+def ask(
+    run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+) -> list[Answer]:
+    """The answers of check-ups of one kind to one example, in their order. Raises ImageError, ClinicalError."""
+    return [_answered(run, c, data, file, heatmap, fields) for c in checkups]
+
+
+def choose(
+    run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+) -> Answer:
+    """The answer of the check-up to which an example is least foreign. checkups: of its kind, at least one."""
+    answers = ask(run, checkups, data, file, heatmap, fields)
+    answered = [a for a in answers if a.prediction.refused is None]
+    return min(answered or answers, key=lambda a: a.foreign)
+
+
+def drawing(checkup: CheckUp, window: np.ndarray, attention: np.ndarray | None, title: str) -> str:
+    """A window drawn as its kind's entry in embed/modalities draws it: an <svg>."""
+    assert checkup.windows is not None
+    return EMBEDDINGS[checkup.modality].drawn(window, checkup.windows, attention, title)
+
+
+def drawn_again(data: bytes, checkup: CheckUp) -> str:
+    """An example that was kept, drawn. Raises ImageError."""
+    return drawing(checkup, read(checkup, data, ""), None, MODALITIES[checkup.modality].one)
+
+
+def read(checkup: CheckUp, data: Source, file: str) -> np.ndarray:
+    """The window of what was sent, of `checkup.shape`. Raises ImageError."""
+    assert checkup.windows is not None
+    kind = MODALITIES[checkup.modality]
+    name = file or f"example{min(kind.suffixes)}"
+    if isinstance(data, bytes) and not kind.recognises(data, name):
+        raise NotAnImageError(f"{file or 'The file'} is not {kind.a_file}.", f"{checkup.name} reads {kind.called}.")
+    example = kind.read({name: data} if isinstance(data, bytes) else data)
+    return EMBEDDINGS[checkup.modality].window(example, checkup.windows)
+
+
+def _answered(run: Run, checkup: CheckUp, data: Source, file: str, heatmap: bool, fields: Mapping[str, str]) -> Answer:
+    known = beside(checkup, fields)  # what cannot be read is told at once
+    started = time.perf_counter()
+    window = read(checkup, data, file)
+    at = time.perf_counter()
+    looked = see(run, checkup, window[None], maps=heatmap)
+    p = checkup.probabilities(looked.logits[0] if known.logits is None else looked.logits[0] + known.logits)
+    novelty = None if checkup.novelty is None else float(checkup.novelty.score(looked.embedding)[0])
+    refused = refusal(MODALITIES[checkup.modality], checkup.name, novelty)
+    rules = checkup.rules
+    shown = list(rules.shown(p))
+    prediction = Prediction(
+        file=file,
+        model=checkup.name,
+        version=checkup.version,
+        prediction="" if refused else rules.announced(p),
+        probabilities={rules.labels[k]: float(p[k]) for k in shown},
+        refused=refused,
+        timings={"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)},
+        inputs=known.influences,
+    )
+    answer = Answer(
+        id=secrets.token_hex(16),
+        digest=hashlib.sha256(whole(data)).hexdigest(),
+        prediction=prediction,
+        checkup=checkup,
+        given=known.given,
+        ignored=known.ignored,
+        foreign=novelty or 0.0,
+        kind=checkup.modality,
+    )
+    if looked.parts is None:
+        return answer
+    parts = looked.parts[0]
+    attention = None if refused else along(evidence(parts, shown[0], checkup.task), window.shape[-1])
+    return replace(
+        answer,
+        places={rules.labels[k]: parts[k] for k in shown},
+        drawing=drawing(checkup, window, attention, f"{MODALITIES[checkup.modality].one} {file}".strip()),
+    )

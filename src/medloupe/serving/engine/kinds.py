@@ -1,0 +1,113 @@
+"""The table of how check-ups that read no pictures are asked, and what is kept of what was sent.
+
+Pictures are asked by pictures.Asker itself, which has the decoders and the router. Kinds added from outside are asked
+by what their entries in data/modalities and embed/modalities say.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+
+from medloupe.data.modalities import MODALITIES, Modality, recognise_upload
+from medloupe.ecg.parts import Source
+from medloupe.errors import NotAnImageError
+from medloupe.inference.examples import refusal
+from medloupe.model.prediction import Refusal
+from medloupe.serving.engine import ecg, examples, kept
+from medloupe.serving.engine.answer import Answer
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.windows import Run
+from medloupe.utils.tables import Table
+
+
+class Asking(ABC):
+    """How check-ups of one kind are asked. name: the kind's, as in data/modalities."""
+
+    name: str
+
+    @abstractmethod
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> list[Answer]:
+        """The answers of check-ups of this kind to one example, in their order. Raises ImageError, ClinicalError."""
+
+    @abstractmethod
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> Answer:
+        """The answer of the check-up that fits an example best. checkups: of this kind, at least one."""
+
+    @abstractmethod
+    def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:
+        """Why an example of this novelty is not judged, or None."""
+
+    @abstractmethod
+    def kept(self, data: Source) -> tuple[str, bytes]:
+        """Under what suffix an example is kept, and what is kept."""
+
+
+class _Ecgs(Asking):
+    name = "ecg"
+
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> list[Answer]:
+        return ecg.ask(run, checkups, data, file, heatmap, fields)
+
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> Answer:
+        return ecg.choose(run, checkups, data, file, heatmap, fields)
+
+    def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:
+        return ecg.refusal(checkup, novelty)
+
+    def kept(self, data: Source) -> tuple[str, bytes]:
+        return kept.kept(data)
+
+
+class _Added(Asking):
+    def __init__(self, kind: Modality):
+        self.name = kind.name
+        self._kind = kind
+
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> list[Answer]:
+        return examples.ask(run, checkups, data, file, heatmap, fields)
+
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
+    ) -> Answer:
+        return examples.choose(run, checkups, data, file, heatmap, fields)
+
+    def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:
+        return refusal(self._kind, checkup.name, novelty)
+
+    def kept(self, data: Source) -> tuple[str, bytes]:
+        return (min(self._kind.suffixes)[1:], data) if isinstance(data, bytes) else kept.kept(data)
+
+
+ASKING: Table[Asking] = Table("asking", _Ecgs())
+
+
+def asking(kind: str) -> Asking:
+    """How check-ups of a kind other than pictures are asked."""
+    return ASKING.find(kind) or _Added(MODALITIES[kind])
+
+
+def of_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
+    """Those of the check-ups that read what was sent, by its kind."""
+    sent = recognise_upload(data, file).name
+    return [c for c in checkups if c.modality == sent]
+
+
+def not_a_picture(file: str, sent: Modality, checkups: Iterable[CheckUp]) -> NotAnImageError:
+    """The error for an example of another kind that was sent to a check-up of pictures."""
+    able = ", ".join(c.name for c in checkups if c.modality == sent.name)
+    many = f"{sent.many[:1].upper()}{sent.many[1:]}"
+    return NotAnImageError(
+        f"{file or 'The file'} is {sent.a_file}, not a picture.",
+        f"{many} are read by: {able}." if able else f"No check-up here reads {sent.many}.",
+    )

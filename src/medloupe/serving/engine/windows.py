@@ -1,0 +1,33 @@
+"""What a check-up's network makes of the windows of an example that is no picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from medloupe.inference.recordings import Looked
+    from medloupe.serving.engine.checkup import CheckUp
+
+Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
+"""Outputs by name of a check-up's network for windows (N, *checkup.shape)."""
+
+BATCH = 256
+"""Windows at once."""
+
+
+def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+    """What a check-up's network and head make of windows (N, *checkup.shape)."""
+    from medloupe.inference.recordings import Looked
+
+    names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]
+    embeddings, logits, parts = [], [], []
+    for at in range(0, len(windows), BATCH):
+        found = dict(zip(names, run(checkup, names, windows[at : at + BATCH]), strict=True))
+        embeddings.append(found["embedding"])
+        logits.append(found["logits"] if checkup.whole else checkup.logits(found["embedding"]))
+        if maps:
+            parts.append(found["heatmap"] if checkup.whole else np.stack([*map(checkup.contributions, found["map"])]))
+    return Looked(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
