@@ -135,6 +135,15 @@ def test_the_command_line_answers(trained: Trained, monkeypatch: pytest.MonkeyPa
     assert status == 0 and (one["model"], one["prediction"]) == ("kind", expected.prediction)
 
 
+def test_it_is_judged_on_another_site(trained: Trained, tmp_path: Path) -> None:
+    for k, name in enumerate(trained.model.labels):
+        (tmp_path / "site" / name).mkdir(parents=True)
+        for i in range(12):
+            trained.case.file(tmp_path / "site" / name, 5000 + 2 * i + k, k)
+    status, (judged,) = command("evaluate", "kind", tmp_path / "site")
+    assert status == 0 and judged["metrics"]["auc"]["value"] > 0.8
+
+
 @pytest.fixture(scope="module")
 def server(trained: Trained) -> Iterator[live.Live]:
     with live.running(trained.home, "--keep-images", MEDLOUPE_STARTERS="none", **kinds.environment()) as running:

@@ -92,6 +92,6 @@ class Backbone:
             "levels": list(c.levels),
             "places": list(c.places),
             "cut": list(c.cut),
-            **({**signal, **shape} if c.modality != "image" else {}),  # cards of pictures stay as they always were
+            **({**signal, **shape} if c.leads or c.shape else {}),  # cards of pictures stay as they always were
             "sha256": self.sha256,
         }

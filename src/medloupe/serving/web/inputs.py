@@ -93,7 +93,7 @@ def moved(
     if inputs is None:
         return None
     headline = lang.t("moved.title", label=called)
-    key, whose = (f"{kind.section}.moved_", f"{kind.section}.alone") if kind.section else ("moved.", "moved.picture")
+    key, whose = (f"{kind.section}moved_", f"{kind.section}alone") if kind.section else ("moved.", "moved.picture")
     given = [i for i in inputs if "effect" in i]
     if not given:
         names = lang.listed(title(i["name"], lang) for i in inputs)

@@ -10,13 +10,31 @@ from medloupe.utils.tables import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageKind:
-    """One kind of data on the pages. name: as in data/modalities. section: of words/*.json in which its strings stand;
-    "" of pictures, whose strings stand with those of all. badge: key of what a check-up of it is marked with, or "".
-    sign: the icon of its form. accept: what a browser lets people choose. camera: whether a photograph can be taken.
-    drawn: whether an answer shows a drawing of an example in place of the picture. trace: whether the emblem is one."""
+    """One kind of data on the pages.
+
+    Attributes
+    ----------
+    name : str
+        As in data/modalities.
+    section : str
+        The part of words/*.json in which its strings stand, with the dot; "" of pictures, whose stand with those of
+        all.
+    badge : str
+        The key of what a check-up of it is marked with, or "".
+    sign : str
+        The icon of its form.
+    accept : str
+        What a browser lets people choose.
+    camera : bool
+        Whether a photograph can be taken.
+    drawn : bool
+        Whether an answer shows the drawing that the kind's entry in embed/modalities makes.
+    trace : bool
+        Whether the emblem of a check-up is a trace.
+    """
 
     name: str
-    section: str = "file"
+    section: str = "file."
     badge: str = ""
     sign: str = "scan"
     accept: str = ""
@@ -26,7 +44,7 @@ class PageKind:
 
     def key(self, key: str) -> str:
         """The key of a string for this kind. key: that for pictures."""
-        return f"{self.section}.{key.partition('.')[2]}" if self.section else key
+        return self.section + key.partition(".")[2] if self.section else key
 
 
 _DICOM = ".dcm,.dicom,application/dicom"
@@ -34,7 +52,7 @@ _ECG = ".hea,.dat,.atr,.csv,.tsv,.txt,.npz,.edf,.bdf,text/csv,application/octet-
 
 PICTURE = PageKind(name="image", section="", accept=f"image/*,{_DICOM}", camera=True, drawn=False)
 ECG = PageKind(
-    name="ecg", section="ecg", badge="checkup.ecg", sign="pulse", accept=f"{_DICOM},{_ECG}", drawn=False, trace=True
+    name="ecg", section="ecg.", badge="checkup.ecg", sign="pulse", accept=f"{_DICOM},{_ECG}", drawn=False, trace=True
 )
 PAGE_KINDS: Table[PageKind] = Table("serving", PICTURE, ECG)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
 from medloupe.inputs.extras import Extras
 from medloupe.metrics.evidence import Evidence
@@ -74,6 +75,7 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
 
     add(METHOD, __version__, source_digest(_COMPUTES), network.sha256, options.key, data.task, data.labels, data.name)
     add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
+    add(EMBEDDINGS[data.modality].fitting)
     for r in data.records:
         add(
             r.id,
