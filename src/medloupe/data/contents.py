@@ -14,7 +14,7 @@ from medloupe.errors import UnreadableImageError
 
 
 def content(image: Path | np.ndarray) -> bytes | np.ndarray:
-    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
+    """Read the bytes of a file, or pass on the pixels. Raises UnreadableImageError naming the file."""
     if isinstance(image, np.ndarray):
         return image
     try:

@@ -46,8 +46,6 @@ class Modality(ABC):
         Of the files that hold nothing else, in lower case, with the dot.
     field : str
         The field of a Record that holds an example.
-    measured : tuple of str
-        The columns that are measured from an example itself, and asked of nobody.
     parts : str
         What data sets may have cut an example into, as Dataset.things says it: "beats"; "" where there is none.
     timed : bool
@@ -69,6 +67,7 @@ class Modality(ABC):
 
     @property
     def measured(self) -> tuple[str, ...]:
+        """The columns that are measured from an example itself, and asked of nobody."""
         return ()
 
     @property
@@ -78,8 +77,10 @@ class Modality(ABC):
 
     @abstractmethod
     def recognises(self, start: bytes, name: str) -> bool:
-        """Tell whether a file is of this kind, by its first bytes and its name. Kinds added from outside are asked
-        before ECGs, and what no kind recognises counts as a picture."""
+        """Tell whether a file is of this kind, by its first bytes and its name.
+
+        Kinds added from outside are asked before ECGs, and what no kind recognises counts as a picture.
+        """
 
     @abstractmethod
     def read(self, source: Path | Mapping[str, bytes], *, rate: float | None = None) -> Any:
@@ -97,7 +98,7 @@ class Modality(ABC):
         return True
 
     def held(self, record: Record) -> Any:
-        """What a record holds: the path of a file, or what was read. Raises DataError where that is of another kind."""
+        """Get what a record holds: the path of a file, or what was read. Raises DataError where that is of another kind."""
         return getattr(record, self.field)
 
     def digest(self, record: Record) -> bytes:
@@ -181,8 +182,10 @@ def recognise(start: bytes, name: str) -> Modality:
 
 
 def recognise_file(path: Path) -> Modality:
-    """Tell which kind a file is of, by its first bytes and its name; one that cannot be read counts as a picture,
-    but as an ECG where it is the name of a WFDB record."""
+    """Tell which kind a file is of, by its first bytes and its name.
+
+    One that cannot be read counts as a picture, but as an ECG where it is the name of a WFDB record.
+    """
     try:
         with path.open("rb") as f:
             start = f.read(START_BYTES)
@@ -206,11 +209,11 @@ def recognise_upload(source: bytes | Mapping[str, bytes], name: str) -> Modality
 
 
 def sure_suffixes() -> frozenset[str]:
-    """The suffixes of files that hold an example of some kind."""
+    """List the suffixes of files that hold an example of some kind."""
     return frozenset().union(*(kind.suffixes for kind in MODALITIES))
 
 
 def of_suffix(name: str) -> Modality | None:
-    """The kind added from outside whose suffix a file's name has, if any."""
+    """Find the kind added from outside whose suffix a file's name has, if any."""
     suffix = PurePosixPath(name).suffix.lower()
     return next((kind for kind in MODALITIES.added if suffix in kind.suffixes), None)

@@ -54,6 +54,6 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
 
 
 def fitted(record: Record, backbone: Backbone) -> np.ndarray:
-    """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
+    """Fit a record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
     name = backbone.card.modality
     return EMBEDDINGS[name].window(MODALITIES[name].held(record), backbone.card)

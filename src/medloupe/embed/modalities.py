@@ -75,13 +75,17 @@ class Embedding(ABC):
 
     @abstractmethod
     def default_backbone(self, data: Dataset, shipped: Sequence[BackboneCard]) -> str:
-        """Name the backbone for a data set where nobody asks for another: one of those shipped for this kind, or the
-        path of an .onnx file."""
+        """Name the backbone for a data set where nobody asks for another.
+
+        It is one of those shipped for this kind, or the path of an .onnx file.
+        """
 
     @abstractmethod
     def window(self, example: Any, card: BackboneCard) -> np.ndarray:
         """Bring an example (a path, or what was read) into the form that a network reads, of `card.input_shape`.
-        Raises ImageError where it cannot be read or is of no use."""
+
+        Raises ImageError where it cannot be read or is of no use.
+        """
 
     @abstractmethod
     def drawn(self, window: np.ndarray, card: BackboneCard, attention: np.ndarray | None, title: str) -> str:
@@ -133,7 +137,7 @@ class Embedding(ABC):
             )
 
     def described(self, path: Path, shapes: Mapping[str, list[Any]], metadata: Mapping[str, str]) -> dict[str, Any]:
-        """What a backbone's file says of its windows, as fields of its card. Raises BackboneError."""
+        """Read what a backbone's file says of its windows, as fields of its card. Raises BackboneError."""
         shape = tuple(shapes[self.input][1:])
         return {"modality": self.name, "input_size": shape[-1], "shape": shape, "cut": NO_CUT}
 

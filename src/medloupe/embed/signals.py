@@ -28,8 +28,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """How records become windows. made_by: names the way, for the cache. many, hint: for the error where none can be
-    read."""
+    """How records become windows.
+
+    made_by: names the way, for the cache. many, hint: for the error where none can be read.
+    """
 
     window: Callable[[Record, BackboneCard], np.ndarray]
     made_by: str

@@ -40,7 +40,7 @@ class ExampleAuto:
         self._predictors = [ExamplePredictor(m, network_threads=network_threads) for m in models]
 
     def predict(self, source: str | Path, *, heatmap: bool = False) -> Prediction:
-        """The answer to one example. Raises ImageError."""
+        """Answer one example. Raises ImageError."""
         answers = [(self._foreign(p, source), p) for p in self._predictors]
         _, best = min(answers, key=lambda a: a[0])
         return best.predict(source, heatmap=heatmap)

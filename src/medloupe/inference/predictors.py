@@ -30,7 +30,7 @@ class Chooser(Protocol):
     """What lets each example choose among models of its kind."""
 
     def predict(self, source: Any, /) -> Prediction:
-        """The answer to one file. Raises ImageError."""
+        """Answer one file. Raises ImageError."""
         ...
 
 
@@ -133,7 +133,7 @@ def predictor(
     looks_like: LooksLike | None = None,
     rate: float | None = None,
 ) -> Predictor | EcgPredictor:
-    """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
+    """Make a model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
     kind = answering(model.backbone.card.modality)
     return kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate)
 
@@ -188,7 +188,7 @@ class EcgAuto:
 
 
 def models_of(kind: str) -> list[Model]:
-    """The models of a kind of data in production or shipped. Raises StoreError when there is none."""
+    """Open the models of a kind of data in production or shipped. Raises StoreError when there is none."""
     from medloupe.starter import shipped
     from medloupe.store.models import Store
 
@@ -218,7 +218,7 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def in_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
-    """What a folder holds of some kinds of data, as data sets are read. kinds: their names."""
+    """List what a folder holds of some kinds of data, as data sets are read. kinds: their names."""
     from medloupe.data.readers.base import scan
 
     seen = scan(folder)

@@ -6,7 +6,7 @@ import math
 
 
 def is_text(value: object) -> bool:
-    """Text with something in it, short, without control characters (joiners of Indic and Arabic scripts are fine)."""
+    """Tell whether it is text: not empty, short, no control characters (joiners of Indic and Arabic scripts are fine)."""
     return (
         isinstance(value, str)
         and 0 < len(value.strip()) <= len(value) <= 1000
@@ -15,10 +15,10 @@ def is_text(value: object) -> bool:
 
 
 def is_whole(value: object) -> bool:
-    """A whole number from 1 that fits into 31 bits."""
+    """Tell whether it is a whole number from 1 that fits into 31 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
 
 def is_number(value: object) -> bool:
-    """A finite number."""
+    """Tell whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

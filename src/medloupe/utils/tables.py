@@ -18,7 +18,9 @@ class Named(Protocol):
     """What stands in a table. name: by which it is found."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The entry's name."""
+        ...
 
 
 E = TypeVar("E", bound=Named)
@@ -52,13 +54,13 @@ class Table(Generic[E]):
         return tuple(e.name for e in self)
 
     def find(self, name: str) -> E | None:
-        """The entry of that name, None where there is none."""
+        """Find the entry of that name, None where there is none."""
         return next((e for e in self.own if e.name == name), None) or next(
             (e for e in self.added if e.name == name), None
         )
 
     def __getitem__(self, name: str) -> E:
-        """The entry of that name. Raises MedloupeError where there is none."""
+        """Find the entry of that name. Raises MedloupeError where there is none."""
         found = self.find(name)
         if found is None:
             raise MedloupeError(

@@ -30,7 +30,7 @@ def labelled(path: Path, files: Files, options: ReadOptions, kind: Modality, rea
 
 
 def _renamed(data: Dataset, kind: Modality) -> Dataset:
-    """A set read as one of images, whose files are of another kind."""
+    """Rename a set that was read as one of images, whose files are of another kind."""
     records = tuple(
         replace(record, **{"image": None, kind.field: record.image}) if isinstance(record.image, Path) else record
         for record in data.records
@@ -40,7 +40,7 @@ def _renamed(data: Dataset, kind: Modality) -> Dataset:
 
 
 def files_of(seen: Files, kind: Modality) -> Files:
-    """A folder's files of a kind in place of its images, told by their suffix."""
+    """List a folder's files of a kind in place of its images, told by their suffix."""
     found = [name for name in seen.skipped.get(_NO_IMAGE, ()) if of_suffix(name) is kind]
     others = {
         (f"not {kind.of_images('an image')}" if reason == _NO_IMAGE else reason): [n for n in names if n not in found]

@@ -29,32 +29,32 @@ from medloupe.serving.engine.windows import Run, see
 def ask(
     run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
 ) -> list[Answer]:
-    """The answers of check-ups of one kind to one example, in their order. Raises ImageError, ClinicalError."""
+    """Get the answers of check-ups of one kind to one example, in their order. Raises ImageError, ClinicalError."""
     return [_answered(run, c, data, file, heatmap, fields) for c in checkups]
 
 
 def choose(
     run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
 ) -> Answer:
-    """The answer of the check-up to which an example is least foreign. checkups: of its kind, at least one."""
+    """Get the answer of the check-up to which an example is least foreign. checkups: of its kind, at least one."""
     answers = ask(run, checkups, data, file, heatmap, fields)
     answered = [a for a in answers if a.prediction.refused is None]
     return min(answered or answers, key=lambda a: a.foreign)
 
 
 def drawing(checkup: CheckUp, window: np.ndarray, attention: np.ndarray | None, title: str) -> str:
-    """A window drawn as its kind's entry in embed/modalities draws it: an <svg>."""
+    """Draw a window as its kind's entry in embed/modalities does: an <svg>."""
     assert checkup.windows is not None
     return EMBEDDINGS[checkup.modality].drawn(window, checkup.windows, attention, title)
 
 
 def drawn_again(data: bytes, checkup: CheckUp) -> str:
-    """An example that was kept, drawn. Raises ImageError."""
+    """Draw an example that was kept. Raises ImageError."""
     return drawing(checkup, read(checkup, data, ""), None, MODALITIES[checkup.modality].one)
 
 
 def read(checkup: CheckUp, data: Source, file: str) -> np.ndarray:
-    """The window of what was sent, of `checkup.shape`. Raises ImageError."""
+    """Read the window of what was sent, of `checkup.shape`. Raises ImageError."""
     assert checkup.windows is not None
     kind = MODALITIES[checkup.modality]
     name = file or f"example{min(kind.suffixes)}"

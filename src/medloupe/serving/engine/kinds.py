@@ -30,13 +30,13 @@ class Asking(ABC):
     def ask(
         self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
     ) -> list[Answer]:
-        """The answers of check-ups of this kind to one example, in their order. Raises ImageError, ClinicalError."""
+        """Get the answers of check-ups of this kind to one example, in their order. Raises ImageError, ClinicalError."""
 
     @abstractmethod
     def choose(
         self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
     ) -> Answer:
-        """The answer of the check-up that fits an example best. checkups: of this kind, at least one."""
+        """Get the answer of the check-up that fits an example best. checkups: of this kind, at least one."""
 
     @abstractmethod
     def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:
@@ -98,13 +98,13 @@ def asking(kind: str) -> Asking:
 
 
 def of_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
-    """Those of the check-ups that read what was sent, by its kind."""
+    """List those of the check-ups that read what was sent, by its kind."""
     sent = recognise_upload(data, file).name
     return [c for c in checkups if c.modality == sent]
 
 
 def not_a_picture(file: str, sent: Modality, checkups: Iterable[CheckUp]) -> NotAnImageError:
-    """The error for an example of another kind that was sent to a check-up of pictures."""
+    """Make the error for an example of another kind that was sent to a check-up of pictures."""
     able = ", ".join(c.name for c in checkups if c.modality == sent.name)
     many = f"{sent.many[:1].upper()}{sent.many[1:]}"
     return NotAnImageError(

@@ -19,7 +19,7 @@ BATCH = 256
 
 
 def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
-    """What a check-up's network and head make of windows (N, *checkup.shape)."""
+    """Run a check-up's network and head on windows (N, *checkup.shape)."""
     from medloupe.inference.recordings import Looked
 
     names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]

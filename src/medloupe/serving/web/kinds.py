@@ -43,7 +43,7 @@ class PageKind:
     trace: bool = False
 
     def key(self, key: str) -> str:
-        """The key of a string for this kind. key: that for pictures."""
+        """Find the key of a string for this kind. key: that for pictures."""
         return self.section + key.partition(".")[2] if self.section else key
 
 
@@ -64,7 +64,7 @@ def page_kind(name: str) -> PageKind:
 
 
 def accepted(modalities: set[str]) -> str:
-    """What a form takes that lets the app choose among check-ups of several kinds."""
+    """List what a form takes that lets the app choose among check-ups of several kinds."""
     others = sorted(modalities - {PICTURE.name, ECG.name})
     ecg = [_ECG] if ECG.name in modalities else []
     return ",".join([PICTURE.accept, *ecg, *(page_kind(name).accept for name in others)])
