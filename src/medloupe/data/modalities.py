@@ -98,7 +98,7 @@ class Modality(ABC):
         return True
 
     def held(self, record: Record) -> Any:
-        """Get what a record holds: the path of a file, or what was read. Raises DataError where that is of another kind."""
+        """Get what a record holds: the path of a file, or what was read. Raises DataError for another kind."""
         return getattr(record, self.field)
 
     def digest(self, record: Record) -> bytes:

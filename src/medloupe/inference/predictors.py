@@ -133,7 +133,10 @@ def predictor(
     looks_like: LooksLike | None = None,
     rate: float | None = None,
 ) -> Predictor | EcgPredictor:
-    """Make a model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
+    """Make a model ready to answer.
+
+    looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none.
+    """
     kind = answering(model.backbone.card.modality)
     return kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate)
 

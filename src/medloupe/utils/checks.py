@@ -6,7 +6,7 @@ import math
 
 
 def is_text(value: object) -> bool:
-    """Tell whether it is text: not empty, short, no control characters (joiners of Indic and Arabic scripts are fine)."""
+    """Tell whether it is text: not empty, short, no control characters (joiners of Indic scripts are fine)."""
     return (
         isinstance(value, str)
         and 0 < len(value.strip()) <= len(value) <= 1000

@@ -30,7 +30,7 @@ class Asking(ABC):
     def ask(
         self, run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
     ) -> list[Answer]:
-        """Get the answers of check-ups of this kind to one example, in their order. Raises ImageError, ClinicalError."""
+        """Get the answers of check-ups of this kind to an example, in order. Raises ImageError, ClinicalError."""
 
     @abstractmethod
     def choose(
