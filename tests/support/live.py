@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from trained import Trained
+if TYPE_CHECKING:
+    from trained import Trained
 
 _START = 60  # seconds; machines are shared
 
