@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from medloupe.settings import threads
+
 # The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
 # Workers of pytest-xdist share the cores: each computes on its part of them, so that they do not crowd each other.
 # Servers are let off (live.py), as what they do with several threads is what is tested.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    part = str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    part = str(max(1, threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
     for variable in ("MEDLOUPE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, part)
 
