@@ -12,6 +12,9 @@ from medloupe.settings import threads
 # The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
+# PyTorch's threads wait for each other asleep: spinning, they take the cores from whatever else a shared machine does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Workers of pytest-xdist share the cores: each computes on its part of them, so that they do not crowd each other.
 # Servers are let off (live.py), as what they do with several threads is what is tested.
 if "PYTEST_XDIST_WORKER" in os.environ:
