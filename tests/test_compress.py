@@ -203,6 +203,7 @@ def test_where_the_shared_network_fails_one_of_its_own_is_made(
     assert made.model.card["precision"]["calibration"]["of"] == "the training images of this model"
 
 
+@pytest.mark.slow
 def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)

@@ -28,6 +28,7 @@ def three(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return folder / "home", drills.add_versions(folder / "home", folder)
 
 
+@pytest.mark.slow
 def test_swaps_under_load_fail_no_request_and_mix_no_answer(three: Home) -> None:
     """Over HTTP, by the store in another process, and by the command line."""
     home, models = three
