@@ -7,6 +7,9 @@ NAME   ?= demo
 # Not from the environment, where some shells keep the machine's name: make serve HOST=… PORT=…
 HOST   := 127.0.0.1
 PORT   := 8000
+# So many tests at a time: make test WORKERS=4. A worker that has none left takes half of those that another still has.
+WORKERS     ?= 2
+IN_PARALLEL := -n $(WORKERS) --dist worksteal --durations 10
 
 .PHONY: demo serve starters ecg-backbone test check format clean
 
@@ -38,14 +41,14 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 # Quick, while working: lint, types and the tests that take no pictures from ../shared.
 check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -m "not realdata and not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not realdata and not slow"
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -948,7 +948,7 @@ REAL = {
         1544,
         {"": 2002},
     ),
-    "malaria": ("multiclass", {"Parasitized": 1600, "Uninfected": 1566}, 158, {"train": 2550, "val": 616}),
+    "malaria": ("multiclass", {"Parasitized": 1533, "Uninfected": 1566}, 158, {"train": 2550, "val": 549}),
     "malaria_colour_tiny": ("multiclass", {"Parasitized": 17, "Uninfected": 15}, 25, {"": 32}),
     "monkeypox": ("multiclass", {"Monkey_Pox": 81, "Others": 100}, 126, {"test": 13, "train": 168}),
     "oct_tiny": ("multiclass", {"CNV": 8, "DME": 8, "DRUSEN": 8, "NORMAL": 8}, 25, {"": 32}),

@@ -275,9 +275,9 @@ def depends_on_values(graph: onnx.ModelProto) -> None:
 )
 def test_harmful_graphs_are_refused_quickly(tmp_path: Path, valid: bytes, change: Change, said: str) -> None:
     path = written(tmp_path / "m.onnx", changed(valid, change))
-    started = time.perf_counter()
+    started = time.process_time()
     refused(path, UnsafeModelError, said)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def unsorted(graph: onnx.ModelProto) -> None:

@@ -58,6 +58,16 @@ def eight_bit(own: Trained) -> compress.Compressed:
     return compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
 
 
+@pytest.fixture(scope="module")
+def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.Compressed:
+    """The same, made once. For reading only."""
+    home = tmp_path_factory.mktemp("eight") / "home"
+    shutil.copytree(_trained.home, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDLOUPE_HOME", str(home))
+        return eight_bit(replace(_trained, home=home))
+
+
 def blind(folder: Path) -> Backbone:
     """An 8-bit network that sees next to nothing: its first convolution is nearly zero."""
     usual = backbone()
@@ -93,17 +103,16 @@ def test_one_command_gives_a_small_file_that_answers_alike(
     assert loaded.predict(images[0], heatmap=True).heatmap is not None
 
 
-def test_the_card_has_both_sets_of_figures(own: Trained) -> None:
-    made = eight_bit(own)
-    said = made.model.card["precision"]
+def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
+    said = eight.model.card["precision"]
     for precision in ("fp32", "int8"):
         assert set(said[precision]["sensitivity"]) == {"normal", "sick"}
         assert 0.5 < said[precision]["auc"] <= 1 and said[precision]["latency_ms"] > 0
-    assert made.accepted and said["accepted"] and not said["forced"]
+    assert eight.accepted and said["accepted"] and not said["forced"]
     assert said["judged"]["images"] == 32 and said["int8"]["agreement"] > 0.8
     assert said["times_faster"] > 0 and said["calibration"]["images"] == 160
     json.dumps(said, allow_nan=False)
-    assert made.model.backbone.sha256 == eightbit.shipped_sha256(), "the one that all share"
+    assert eight.model.backbone.sha256 == eightbit.shipped_sha256(), "the one that all share"
 
 
 def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
@@ -200,6 +209,7 @@ def test_where_the_shared_network_fails_one_of_its_own_is_made(
     assert made.model.card["precision"]["calibration"]["of"] == "the training images of this model"
 
 
+@pytest.mark.slow
 def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)
@@ -323,19 +333,18 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
         whereabouts.scanned(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
-def test_where_the_images_lie_is_not_exported(own: Trained, tmp_path: Path) -> None:
-    made = eight_bit(own)
-    made.file.save(tmp_path / "m.onnx")
+def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:
+    eight.file.save(tmp_path / "m.onnx")
     assert str(own.data).encode() not in (tmp_path / "m.onnx").read_bytes()
 
 
 # ----------------------------------------------------------------------- store
 
 
-def test_the_store_keeps_it_with_its_version(own: Trained) -> None:
+def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.Compressed) -> None:
     store = Store(own.home)
     mark = store.production()["spots"]
-    made = eight_bit(own).model
+    made = eight.model
     store.attach(made, "int8")
     assert store.production()["spots"] != mark, "servers see that there is something new"
     (kept,) = store.variants("spots").values()
@@ -375,10 +384,10 @@ def _add_again(store: Store, own: Trained) -> Model:
 
 @pytest.mark.parametrize(("times", "runs"), [(1.9, "int8"), (0.7, "fp32")])
 def test_a_server_runs_the_faster_one(
-    own: Trained, times: float, runs: str, capsys: pytest.CaptureFixture[str]
+    own: Trained, eight: compress.Compressed, times: float, runs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(own.home)
-    made = eight_bit(own).model
+    made = eight.model
     store.attach(made, "int8")
     usual = store.get("spots")
     pace = own.home / "cache" / "graphs" / "pace.json"
@@ -398,11 +407,11 @@ def test_a_server_runs_the_faster_one(
     assert shown["served_times_faster"] == times and shown["accepted"]
 
 
-def test_a_server_takes_it_up_and_times_it_once(own: Trained) -> None:
+def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Compressed) -> None:
     store, picture = Store(own.home), sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         assert client.get("/api/v1/models/spots").json()["precisions"] == ["fp32"]
-        store.attach(eight_bit(own).model, "int8")
+        store.attach(eight.model, "int8")
         said: dict[str, Any] = {}
         for _ in range(200):
             said = client.get("/api/v1/models/spots").json()

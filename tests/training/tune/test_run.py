@@ -130,6 +130,7 @@ def test_a_second_run_takes_what_is_there(
         tune(features, PLAN, network, QUICK, seed=2)
 
 
+@pytest.mark.slow
 def test_what_was_decided_under_the_clock_stays_decided(
     features: Features, network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

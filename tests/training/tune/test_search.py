@@ -41,7 +41,7 @@ def example(folder: Path, patients: int = 24, n: int = 48) -> tuple[Features, Pl
 @pytest.mark.slow
 def test_every_trial_is_recorded_and_a_second_search_takes_them_up(home: Path, tmp_path: Path) -> None:
     features, judged, network = example(tmp_path)
-    options = Options(finetune="tail", search=True, minutes=0.1)
+    options = Options(finetune="tail", search=True, minutes=0.2)  # time for two trials where cores are shared
     recipe, found = search(features, features, judged, network, RECIPE, options, nothing)
     usual = {n: v for n, v in found["trials"][0]["params"].items() if n != "share"}
     assert usual == {name: getattr(RECIPE, name) for name in usual}  # the usual recipe comes first
