@@ -63,7 +63,7 @@ docs: $(VENV)/dev
 
 # The pictures that README shows on the code host, again: a model trained on made-up cells, its report, its page.
 pictures: $(VENV)/dev
-	$(BIN)/python scripts/docs_pictures.py docs
+	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page
 
 # Kills and faults by the hundred, for about half an hour: nothing acknowledged may be lost.
 soak: $(VENV)/dev
