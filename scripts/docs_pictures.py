@@ -1,6 +1,6 @@
 """Make the pictures of the documentation: a model trained on made-up cells, its report, and its check-up on the page.
 
-python scripts/docs_pictures.py FOLDER [--dark] [--only NAME …] [--chromium /usr/bin/chromium]
+python scripts/docs_pictures.py FOLDER [--dark] [--only NAME …] [--chromium PATH]
 
 A real training, a real server and a real browser, so that the pictures show what a reader gets. With --dark each
 picture is also taken in dark colours, as NAME-dark.png.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from demo import cell, made_up
 
 NAME = "ringed-cells"
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
 REPORT = {"report": (1060, 600, ""), "report-heatmaps": (800, 590, "The worst errors")}  # size, what it begins with
 PAGE = {"page": (1280, 900), "page-phone": (360, 740)}
 NAMES = (*REPORT, *PAGE)
