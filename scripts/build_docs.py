@@ -31,7 +31,7 @@ PAGES = {  # where a page lies → its name in the site; those in docs/ keep the
     "benchmarks/RESULTS.md": "results.md",
     "docs/three-steps.ipynb": "three-steps.md",
 }
-ICON = "src/medloupe/serving/static/icon.svg"
+ICON = "src/medloupe/serving/web/static/icon.svg"
 _LINK = re.compile(r"(?P<image>!?)(?P<text>\[(?:[^\[\]]|\[[^\]]*\])*\])\((?P<to>[^)\s]+)\)")
 _CODE = re.compile(r"(```.*?^[ ]*```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _OUTSIDE = re.compile(r"[a-z]+:|#")
@@ -57,7 +57,7 @@ def build(out: Path, work: Path, pictures: str) -> None:
     faces = docs_reference.faces()
     docs_reference.write(faces, docs)
     config = (ROOT / "zensical.toml").read_text("utf-8")
-    reference = ", ".join(['"python/index.md"', *(f'{{ "{one.title}" = "{one.page}" }}' for one in faces)])
+    reference = ", ".join(['"python/index.md"', *(f'{{ "{one.package}" = "{one.page}" }}' for one in faces)])
     for given, here in (
         ('"python/index.md"', reference),
         ('"../src"', f'"{os.path.relpath(ROOT / "src", work)}"'),

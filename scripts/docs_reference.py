@@ -1,35 +1,47 @@
-"""Write the pages of the Python reference: one for each public face, a directive for each name that stands in it.
+"""Write the pages of the Python reference: the face of the package, and one page for each package that others build on.
 
-A face is the package itself or one of its packages (or modules) whose `__all__` says what others may use. It is
-imported to ask where each name is defined, as faces find their names when asked; what is said of them comes from the
-docstrings, through mkdocstrings.
+What `import medloupe` offers is asked of it. What of each package others may count on stands in FACES, unless the
+package says so itself in `__all__`; each name is imported, so that one which has moved ends the build. What is said of
+it comes from its docstring, through mkdocstrings, once: where `import medloupe` offers it, its package refers to there.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = "medloupe"
-ORDER = (  # as data flows
-    *(
-        "data",
-        "ecg",
-        "imaging",
-        "embed",
-        "model",
-        "modelfile",
-        "store",
-        "inference",
-        "training",
-        "evaluation",
-        "report",
-    ),
-    *("serving", "errors"),
-)
+FACES = {  # as data flows: package → modules with the names in them
+    "data": {
+        "reading": ("read",),
+        "records": ("Dataset", "Record", "Box"),
+        "scan": ("scan",),
+        "split": ("plan", "Plan"),
+    },
+    "ecg": {"signal": ("Signal",), "files": ("read_ecg",), "beats": ("r_peaks", "rhythm", "cut")},
+    "imaging": {"decode": ("load",)},
+    "embed": {"registry": ("backbone",), "backbone": ("Backbone", "BackboneCard"), "features": ("embed", "Features")},
+    "model": {"bundle": ("Model",), "head": ("Head",), "prediction": ("Prediction", "Refusal", "Influence")},
+    "modelfile": {"reader": ("load",), "writer": ("save", "write_onnx"), "card": ("read_card",)},
+    "store": {"models": ("Store", "VersionInfo")},
+    "inference": {"predictors": ("predictor",), "find": ("find_model",), "pictures": ("Predictor", "AutoPredictor")},
+    "training": {
+        "pipeline.run": ("train",),
+        "options": ("Options",),
+        "adapt.run": ("adapt", "Adapted"),
+        "compress.run": ("compress", "Compressed"),
+    },
+    "evaluation": {
+        "external": ("validate", "Validation"),
+        "stress": ("stress", "Stressed"),
+        "compare": ("compare_runs",),
+    },
+    "report": {"pages": ("render", "render_comparison", "render_adaptation", "render_stress")},
+    "serving": {"app": ("create_app",), "server": ("serve",)},
+    "errors": {},  # all of its classes
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,58 +53,58 @@ class Face:
     names: dict[str, str]
 
     @property
-    def title(self) -> str:
-        """The heading of its page."""
-        return self.package
-
-    @property
     def page(self) -> str:
         """The path of its page under docs/."""
         return f"python/{self.package.replace('.', '-')}.md"
 
 
-def faces(root: str = ROOT) -> list[Face]:
-    """Find the package's faces: itself first, then its packages in the order of the flow, others by name."""
-    package = importlib.import_module(root)
-    there = [found for found in pkgutil.iter_modules(package.__path__) if found.ispkg or found.name in ORDER]
-    inner = [f"{root}.{found.name}" for found in there]
-    rank = {f"{root}.{name}": place for place, name in enumerate(ORDER)}
-    told = [face(root), *(face(name) for name in sorted(inner, key=lambda name: (rank.get(name, len(rank)), name)))]
-    return [found for found in told if found.names]
+def faces() -> list[Face]:
+    """Find the faces in the order of the flow, the package's own first."""
+    return [face(ROOT), *(face(f"{ROOT}.{package}") for package in FACES)]
 
 
-def face(name: str) -> Face:
-    """Read the face of one package or module; without names where it has no `__all__`."""
-    module = importlib.import_module(name)
-    public = [one for one in getattr(module, "__all__", ()) if not one.startswith("_")]
-    return Face(name, (module.__doc__ or "").strip(), {one: _defined(module, one) for one in public})
+def face(package: str) -> Face:
+    """Find what a package offers: what it says itself, else what FACES says. ImportError or AttributeError for a name
+    that is not there."""
+    module = importlib.import_module(package)
+    if public := [name for name in getattr(module, "__all__", ()) if not name.startswith("_")]:
+        found = {name: _defined(getattr(module, name), package, name) for name in public}
+    elif modules := FACES[package.removeprefix(f"{ROOT}.")]:
+        inner = (
+            (importlib.import_module(f"{package}.{home}"), name) for home, names in modules.items() for name in names
+        )
+        found = {name: _defined(getattr(home, name), home.__name__, name) for home, name in inner}
+    else:
+        own = (name for name, value in vars(module).items() if getattr(value, "__module__", "") == package)
+        found = {name: f"{package}.{name}" for name in own if not name.startswith("_")}
+    return Face(package, (module.__doc__ or "").strip(), found)
 
 
-def _defined(module: object, name: str) -> str:
-    """Tell where a public name is defined, dotted; a constant counts as defined in the face."""
-    value = getattr(module, name)
+def _defined(value: object, module: str, name: str) -> str:
+    """Tell where a public name is defined, dotted; a constant counts as defined where it was found."""
     home, inside = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    return f"{home}.{inside}" if home and inside else f"{getattr(module, '__name__', ROOT)}.{name}"
+    return f"{home}.{inside}" if home and inside else f"{module}.{name}"
 
 
 def write(found: list[Face], docs: Path) -> None:
     """Write a page for each face, and python/index.md with all names."""
     (docs / "python").mkdir(parents=True, exist_ok=True)
+    offered = set(found[0].names.values())
     for one in found:
-        directives = "\n\n".join(f"::: {defined}" for defined in one.names.values())
-        (docs / one.page).write_text(f"# {one.title}\n\n{_paragraphs(one.says)}\n\n{directives}\n", "utf-8")
+        page = f"# {one.package}\n\n{one.says}\n"
+        told = [name for name in one.names if one is not found[0] and one.names[name] in offered]
+        if told:
+            links = ", ".join(f"[`{name}`][{one.names[name]}]" for name in told)
+            page += f"\nOf this package `import {ROOT}` offers {links}.\n"
+        page += "".join(f"\n::: {one.names[name]}\n" for name in one.names if name not in told)
+        (docs / one.page).write_text(page, "utf-8")
     (docs / "python" / "index.md").write_text("".join(_index(found)), "utf-8")
 
 
-def _paragraphs(docstring: str) -> str:
-    """Make a module's docstring Markdown: blocks that are set in by four blanks are code there, too."""
-    return docstring.replace("::\n", ":\n")
-
-
 def _index(found: list[Face]) -> Iterator[str]:
-    yield "# Python\n\nWhat each package offers to others. `import medloupe` is enough for most work; the packages "
-    yield "below it are for those who build on a part.\n\n| package | for | names |\n|---|---|---|\n"
+    yield "# Python\n\n`import medloupe` is enough for most work. The packages below it, in the order in which data "
+    yield "flows through them, are for those who build on a part.\n\n| package | for | names |\n|---|---|---|\n"
     for one in found:
-        first = " ".join(one.says.split("\n\n")[0].split()).replace("|", "\\|")
+        first = " ".join(one.says.split("\n\n")[0].split()).removeprefix("medloupe: ").replace("|", "\\|")
         names = ", ".join(f"[`{name}`][{defined}]" for name, defined in one.names.items())
-        yield f"| [{one.title}]({one.page.removeprefix('python/')}) | {first} | {names} |\n"
+        yield f"| [{one.package}]({one.page.removeprefix('python/')}) | {first[:1].upper()}{first[1:]} | {names} |\n"
