@@ -79,4 +79,4 @@ release: $(VENV)/dev
 	$(BIN)/python scripts/release.py
 
 clean:
-	rm -rf $(VENV) demo build dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist site .import_linter_cache .pytest_cache .ruff_cache .hypothesis
