@@ -1,46 +1,34 @@
 """Write the pages of the Python reference: the face of the package, and one page for each package that others build on.
 
-What `import medloupe` offers is asked of it. What of each package others may count on stands in FACES, unless the
-package says so itself in `__all__`; each name is imported, so that one which has moved ends the build. What is said of
-it comes from its docstring, through mkdocstrings, once: where `import medloupe` offers it, its package refers to there.
+A face is a package with `__all__`. MORE has what others may also count on: names that a face cannot offer, as a module
+beside it has them, and what its functions return. Each name is imported, so that one which has moved ends the build.
+What is said of it comes from its docstring, through mkdocstrings, once: what `import medloupe` offers stands there, and
+packages refer to it.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = "medloupe"
-FACES = {  # as data flows: package → modules with the names in them
-    "data": {
-        "reading": ("read",),
-        "records": ("Dataset", "Record", "Box"),
-        "scan": ("scan",),
-        "split": ("plan", "Plan"),
-    },
-    "ecg": {"signal": ("Signal",), "files": ("read_ecg",), "beats": ("r_peaks", "rhythm", "cut")},
-    "imaging": {"decode": ("load",)},
-    "embed": {"registry": ("backbone",), "backbone": ("Backbone", "BackboneCard"), "features": ("embed", "Features")},
-    "model": {"bundle": ("Model",), "head": ("Head",), "prediction": ("Prediction", "Refusal", "Influence")},
-    "modelfile": {"reader": ("load",), "writer": ("save", "write_onnx"), "card": ("read_card",)},
-    "store": {"models": ("Store", "VersionInfo")},
-    "inference": {"predictors": ("predictor",), "find": ("find_model",), "pictures": ("Predictor", "AutoPredictor")},
-    "training": {
-        "pipeline.run": ("train",),
-        "options": ("Options",),
-        "adapt.run": ("adapt", "Adapted"),
-        "compress.run": ("compress", "Compressed"),
-    },
-    "evaluation": {
-        "external": ("validate", "Validation"),
-        "stress": ("stress", "Stressed"),
-        "compare": ("compare_runs",),
-    },
-    "report": {"pages": ("render", "render_comparison", "render_adaptation", "render_stress")},
-    "serving": {"app": ("create_app",), "server": ("serve",)},
-    "errors": {},  # all of its classes
+FLOW = (  # the order in which data flows; others follow by name
+    *("data", "ecg", "imaging", "embed", "model", "modelfile", "store", "inference", "training", "evaluation"),
+    *("report", "serving", "errors"),
+)
+MORE = {  # package → modules with the names in them
+    "data": {"scan": ("scan",), "split": ("plan", "Plan")},
+    "ecg": {"beats": ("r_peaks", "rhythm", "cut")},
+    "embed": {"registry": ("backbone",), "backbone": ("BackboneCard",), "features": ("Features",)},
+    "model": {"prediction": ("Refusal", "Influence")},
+    "modelfile": {"writer": ("save",), "card": ("read_card",)},
+    "store": {"models": ("VersionInfo",)},
+    "inference": {"pictures": ("Predictor", "AutoPredictor")},
+    "training": {"adapt.run": ("adapt", "Adapted"), "compress.run": ("compress", "Compressed")},
+    "evaluation": {"external": ("Validation",), "stress": ("stress", "Stressed")},
 }
 
 
@@ -60,23 +48,24 @@ class Face:
 
 def faces() -> list[Face]:
     """Find the faces in the order of the flow, the package's own first."""
-    return [face(ROOT), *(face(f"{ROOT}.{package}") for package in FACES)]
+    there = [found.name for found in pkgutil.iter_modules(importlib.import_module(ROOT).__path__)]
+    ordered = [*FLOW, *sorted(set(there) - set(FLOW))]
+    found = [face(ROOT), *(face(f"{ROOT}.{name}") for name in ordered if not name.startswith("_"))]
+    return [one for one in found if one.names]
 
 
 def face(package: str) -> Face:
-    """Find what a package offers: what it says itself, else what FACES says. ImportError or AttributeError for a name
+    """Find what a package offers; of errors.py, all that it defines. ImportError or AttributeError for a name of MORE
     that is not there."""
     module = importlib.import_module(package)
-    if public := [name for name in getattr(module, "__all__", ()) if not name.startswith("_")]:
-        found = {name: _defined(getattr(module, name), package, name) for name in public}
-    elif modules := FACES[package.removeprefix(f"{ROOT}.")]:
-        inner = (
-            (importlib.import_module(f"{package}.{home}"), name) for home, names in modules.items() for name in names
-        )
-        found = {name: _defined(getattr(home, name), home.__name__, name) for home, name in inner}
-    else:
-        own = (name for name, value in vars(module).items() if getattr(value, "__module__", "") == package)
-        found = {name: f"{package}.{name}" for name in own if not name.startswith("_")}
+    called = package.removeprefix(f"{ROOT}.")
+    names = [name for name in getattr(module, "__all__", ()) if not name.startswith("_")]
+    if called == "errors":
+        names = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == package]
+    found = {name: _defined(getattr(module, name), package, name) for name in names if not name.startswith("_")}
+    for home, more in MORE.get(called, {}).items():
+        beside = importlib.import_module(f"{package}.{home}")
+        found |= {name: _defined(getattr(beside, name), beside.__name__, name) for name in more}
     return Face(package, (module.__doc__ or "").strip(), found)
 
 
