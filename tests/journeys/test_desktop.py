@@ -150,6 +150,7 @@ def test_a_double_click_installs_serves_and_opens_the_browser(
         assert third.stdout and "Installing" not in third.stdout.read()
 
 
+@pytest.mark.slow
 def test_a_newer_wheel_beside_it_is_installed(unpacked: Path, settings: dict[str, str], tmp_path: Path) -> None:
     def version(times: int) -> str:
         with started(unpacked / "medloupe-start.sh", free_port(), settings) as process:

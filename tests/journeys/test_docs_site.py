@@ -22,6 +22,8 @@ import pytest
 import medloupe
 from browsing import Watch, needs_chromium
 
+pytestmark = pytest.mark.slow  # the site is built first
+
 ROOT = Path(__file__).resolve().parents[2]
 SITE_URL = "https://medloupe.github.io/medloupe/"
 LOADED = {  # what a browser fetches by itself: tag → attributes
