@@ -11,7 +11,7 @@ import pytest
 from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
 from medloupe.ecg.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
 from medloupe.ecg.files import read_ecg
-from medloupe.ecg.signal import Signal, arranged
+from medloupe.ecg.signal import Signal, arrange_leads
 from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.utils.arrays import load
 
@@ -187,7 +187,7 @@ def test_real_windows_are_those_of_the_data_set(real_sets: Path):
     folder = real_sets / "ecg_beats"
     arrays = load(folder / "mitbih_beats.npz")
     rows = np.flatnonzero(arrays["record_id"] == 100)[::4]
-    signal = arranged(read_ecg(folder / "wfdb" / "100.hea"), ("MLII",))
+    signal = arrange_leads(read_ecg(folder / "wfdb" / "100.hea"), ("MLII",))
     windows = cut(signal, arrays["sample"][rows], 0.25, 0.46, 125)[:, 0]
     kept = [Signal(samples=x[None] / np.float32(200), rate=360, leads=("MLII",)) for x in arrays["X"][rows]]
     again = [cut(one, np.array([90]), 0.25, 0.46, 125)[0, 0] for one in kept]

@@ -9,7 +9,7 @@ import pytest
 
 from ecgmaker import ecg, even, with_ectopics
 from medloupe.ecg.quality import fault, usable
-from medloupe.ecg.signal import LIMB, TWELVE, Signal, arranged, cleaned, lead_name, resampled
+from medloupe.ecg.signal import LIMB, TWELVE, Signal, arrange_leads, cleaned, lead_name, resampled
 
 SECONDS = 12
 
@@ -108,7 +108,7 @@ def test_cleaning_keeps_what_is_missing():
 def test_limb_leads_follow_from_any_two(there: tuple[str, str]):
     whole = ecg(even(4), 4, 250)
     two = ecg(even(4), 4, 250, (*there, "V3"))
-    got = arranged(two, TWELVE)
+    got = arrange_leads(two, TWELVE)
     assert got.leads == TWELVE
     np.testing.assert_allclose(got.samples[:6], whole.samples[:6], atol=1e-5)
     np.testing.assert_array_equal(got.samples[8], two.samples[2])
@@ -117,7 +117,7 @@ def test_limb_leads_follow_from_any_two(there: tuple[str, str]):
 
 def test_arranging_takes_leads_by_name_and_guesses_none():
     signal = made(leads=("V5", "II"))
-    got = arranged(signal, ("II", "I", "V5", "MLII"))
+    got = arrange_leads(signal, ("II", "I", "V5", "MLII"))
     np.testing.assert_array_equal(got.samples[[0, 2, 3]], signal.samples[[1, 0, 1]])
     assert np.isnan(got.samples[1]).all()
 
@@ -125,14 +125,14 @@ def test_arranging_takes_leads_by_name_and_guesses_none():
 def test_a_lead_without_numbers_is_computed_anew():
     signal = ecg(even(4), 4, 250)
     signal.samples[LIMB.index("III")] = np.nan
-    got = arranged(signal, TWELVE).samples
+    got = arrange_leads(signal, TWELVE).samples
     np.testing.assert_allclose(got[2], got[1] - got[0], atol=1e-6)
 
 
 def test_leads_without_names_are_taken_in_order_only_if_as_many():
     signal = replace(made(), leads=("", "", ""))
-    assert arranged(signal, ("I", "II", "V1")).leads == ("I", "II", "V1")
-    assert np.isnan(arranged(signal, ("I", "II")).samples).all()
+    assert arrange_leads(signal, ("I", "II", "V1")).leads == ("I", "II", "V1")
+    assert np.isnan(arrange_leads(signal, ("I", "II")).samples).all()
 
 
 def test_a_signal_names_each_lead():

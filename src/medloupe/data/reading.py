@@ -10,7 +10,7 @@ from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOpti
 from medloupe.data.readers.dicom import DICOM
 from medloupe.data.readers.ecg.beats import ECG_BEATS
 from medloupe.data.readers.ecg.folder import ECG_FILES
-from medloupe.data.readers.ecg.twelve import ECG_12LEAD
+from medloupe.data.readers.ecg.twelve_lead import ECG_12LEAD
 from medloupe.data.readers.folders import FOLDERS
 from medloupe.data.readers.medmnist import MEDMNIST
 from medloupe.data.readers.table import TABLE, is_table

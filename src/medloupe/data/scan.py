@@ -10,7 +10,7 @@ import numpy as np
 
 from medloupe.data.records import Dataset, Record
 from medloupe.ecg.files import gathered
-from medloupe.ecg.parts import whole
+from medloupe.ecg.recording_files import whole
 from medloupe.errors import ImageError, UnreadableImageError
 
 

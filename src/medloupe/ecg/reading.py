@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import Signal, arranged, cleaned
+from medloupe.ecg.signal import Signal, arrange_leads, cleaned
 
 _EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
 _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
@@ -74,7 +74,7 @@ def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
     clean = cleaned(sound(signal)[0])
     names = tuple(str(name) for name in said["leads"])
     return Reading(
-        signal=clean if names == clean.leads else arranged(clean, names),
+        signal=clean if names == clean.leads else arrange_leads(clean, names),
         heart_rate=said["heart_rate"],
         regularity=said["rhythm"],
         peaks=tuple(map(float, said["r_peaks"])),

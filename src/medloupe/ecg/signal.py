@@ -143,7 +143,7 @@ def recorded(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         yield k, whole, absent
 
 
-def arranged(signal: Signal, leads: Sequence[str]) -> Signal:
+def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
     """The leads wanted, in that order; those that are not there and cannot be computed are NaN.
 
     Limb leads follow exactly from any two of them (Einthoven, Goldberger). II and MLII stand in for each other. Where

@@ -15,7 +15,7 @@ import numpy as np
 from medloupe.ecg.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import Signal, arranged, cleaned
+from medloupe.ecg.signal import Signal, arrange_leads, cleaned
 from medloupe.embed.backbone import BackboneCard
 from medloupe.errors import SignalError
 
@@ -95,7 +95,7 @@ def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, 
     """A whole ECG: its typical beat float32 (L, T) on the card's leads, R peaks, the cleaned signal on these leads, and
     notes. Raises SignalError where there is no beat or no lead of the card."""
     good, notes = sound(signal)
-    there = arranged(cleaned(good), card.leads)
+    there = arrange_leads(cleaned(good), card.leads)
     absent = np.array([not np.isfinite(lead).any() for lead in there.samples])
     if absent.all():
         raise SignalError(

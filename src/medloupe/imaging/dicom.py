@@ -23,7 +23,7 @@ from pydicom.uid import UID
 
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
 from medloupe.imaging import headers
-from medloupe.imaging.display import shown
+from medloupe.imaging.dicom_display import shown
 from medloupe.imaging.limits import check_jpeg_effort, check_size
 
 MAX_INFLATED_BYTES = 48 * 2**20

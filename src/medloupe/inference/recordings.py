@@ -12,7 +12,7 @@ import numpy as np
 from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
 from medloupe.ecg.quality import usable
 from medloupe.ecg.reading import Beat, Reading, regularity
-from medloupe.ecg.signal import Signal, arranged
+from medloupe.ecg.signal import Signal, arrange_leads
 from medloupe.embed.windows import beats, twelve
 from medloupe.inference.inputs import considered
 from medloupe.model import heatmaps
@@ -168,7 +168,7 @@ def fitting(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
 
 def leads_there(signal: Signal, card: BackboneCard) -> float:
     """Which share of a backbone's leads an ECG has, or gives by way of others."""
-    there = arranged(usable(signal)[0], card.leads)
+    there = arrange_leads(usable(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import replace
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.tables import SPLIT, Material, TableLayout, column, with_column
-from medloupe.data.readers import boxes
+from medloupe.data.originals.table_layout import SPLIT, Material, TableLayout, column, with_column
+from medloupe.data.readers import box_tables
 from medloupe.data.readers.base import frozen, plain
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import Sheet
@@ -63,7 +63,7 @@ def _with_boxes(data: Dataset, material: Material) -> Dataset:
         return data
     straight = {"bboxx": "x", "y": "y", "w": "w", "h": "h"}
     columns = tuple(straight.get(plain(name), name) for name in sheet.columns)
-    found = boxes.read(replace(sheet, columns=columns), Locator(replace(material.files, tables=())))
+    found = box_tables.read(replace(sheet, columns=columns), Locator(replace(material.files, tables=())))
 
     def named(box: Box) -> Box:
         return replace(box, label=_BOX_LABELS.get(box.label, box.label))

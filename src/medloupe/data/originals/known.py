@@ -9,9 +9,9 @@ from pathlib import Path
 
 from medloupe.data.originals.base import Original
 from medloupe.data.originals.chest import CHEST
-from medloupe.data.originals.listed import LISTED
-from medloupe.data.originals.medmnist import NpzLayout
-from medloupe.data.originals.named import NAMED
+from medloupe.data.originals.skin_eye import LISTED
+from medloupe.data.originals.npz_layout import NpzLayout
+from medloupe.data.originals.by_path import NAMED
 from medloupe.data.originals.outline import look
 from medloupe.data.readers.base import ReadOptions
 from medloupe.errors import UnknownError, did_you_mean

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from medloupe.data.readers import boxes as box_tables
+from medloupe.data.readers import box_tables
 from medloupe.data.readers.base import (
     LAYOUTS,
     Files,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers import boxes as box_tables
+from medloupe.data.readers import box_tables
 from medloupe.data.readers import cells, folders
 from medloupe.data.readers.base import (
     TABLE_SUFFIXES,

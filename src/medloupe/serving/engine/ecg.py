@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecg.parts import Source, bare, whole
+from medloupe.ecg.recording_files import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
 from medloupe.imaging import headers
 from medloupe.model.prediction import Prediction, Refusal

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.ecg.parts import Source
+from medloupe.ecg.recording_files import Source
 from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.graphs.session import run, run_tail

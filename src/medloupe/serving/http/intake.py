@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from medloupe.ecg.parts import Source, together
+from medloupe.ecg.recording_files import Source, together
 from medloupe.serving.http.errors import HttpError
 
 MAX_BODY = 40 * 2**20

@@ -21,7 +21,7 @@ from medloupe.data.readers.base import (
     scan,
     some,
 )
-from medloupe.data.readers.ecg import beats, npz, twelve
+from medloupe.data.readers.ecg import beats, npz, twelve_lead
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import origin
 from medloupe.data.records import Dataset, Record
@@ -247,7 +247,7 @@ class EcgFolderReader:
 
 
 def _whole(names: frozenset[str]) -> bool:
-    return beats.holds(names) or twelve.holds(names)
+    return beats.holds(names) or twelve_lead.holds(names)
 
 
 READER = EcgFolderReader.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.paths import PathLayout
+from medloupe.data.originals.path_layout import PathLayout
 
 _KERMANY = (
     "Kermany et al., Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning, "

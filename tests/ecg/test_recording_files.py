@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ecgmaker
 import ecgsaved
-from medloupe.ecg.parts import bare, together, whole
+from medloupe.ecg.recording_files import bare, together, whole
 
 MADE = ecgmaker.ecg(ecgmaker.even(3), 3, 250, ("I", "II"))
 FIRST, SECOND = ecgsaved.wfdb(MADE, "a"), ecgsaved.wfdb(MADE, "b")

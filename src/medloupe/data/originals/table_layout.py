@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from medloupe.data.originals.outline import Outline, look
-from medloupe.data.originals.paths import COPY
+from medloupe.data.originals.path_layout import COPY
 from medloupe.data.readers import table
 from medloupe.data.readers.base import Files, ReadOptions, frozen, merged, plain, scan, split_of
 from medloupe.data.readers.folders import UNUSED, without

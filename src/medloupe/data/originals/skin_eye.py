@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.tables import Material, TableLayout, column, with_column
+from medloupe.data.originals.table_layout import Material, TableLayout, column, with_column
 from medloupe.data.readers.base import plain
 from medloupe.data.readers.sheet import Sheet
 
