@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, existing, scan
+from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, require_path, walk
 from medloupe.data.readers.dicom import DICOM
 from medloupe.data.readers.ecg.beats import ECG_BEATS
 from medloupe.data.readers.ecg.folder import ECG_FILES
@@ -41,33 +41,33 @@ def read(
     A well-known public data set is read as its recipe says (originals/); what is told goes before the recipe.
     Errors: DataError; ColumnError for a told column that is not there; UnknownLayoutError when no reader fits.
     """
-    from medloupe.data.originals.known import recognised  # here, as it builds on the readers
+    from medloupe.data.originals.known import recognise_original  # here, as it builds on the readers
 
-    place = existing(Path(path).expanduser())
+    place = require_path(Path(path).expanduser())
     options = ReadOptions(
-        labels=labels, patient=patient, split=split, image=image, table=_table(place, table) if table else None
+        labels=labels, patient=patient, split=split, image=image, table=_find_table(place, table) if table else None
     )
     told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
     asked = {name: str(value) for name, value in told.items() if value}
-    reader = recognised(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
+    reader = recognise_original(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
     if reader is None:
-        raise _unknown(place)
+        raise _unknown_layout(place)
     return replace(reader.read(place, options), asked=asked)
 
 
-def _table(place: Path, told: str | Path) -> Path:
+def _find_table(place: Path, told: str | Path) -> Path:
     """The table told: as written, or inside the data folder."""
     if not place.is_dir():
         raise DataError(f"--table goes with the folder of the images, but {place} is a file.", "Give the folder.")
     table = Path(told).expanduser()
     inside = place / table
-    table = inside if inside.is_file() and not table.is_file() else existing(table)
+    table = inside if inside.is_file() and not table.is_file() else require_path(table)
     if not is_table(table):
         raise DataError(f"{table} is no table.", "Expected a .csv, .tsv or .parquet file.")
     return table
 
 
-def _unknown(path: Path) -> UnknownLayoutError:
+def _unknown_layout(path: Path) -> UnknownLayoutError:
     suffix = path.suffix.lower()
     if path.is_file():
         if suffix in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
@@ -75,7 +75,7 @@ def _unknown(path: Path) -> UnknownLayoutError:
         if suffix in IMAGE_SUFFIXES:
             return UnknownLayoutError(f"{path} is one image; a data set was expected.", f"Give its folder. {LAYOUTS}")
         return UnknownLayoutError(f"{path} is no data set that is known.", LAYOUTS)
-    files = scan(path)
+    files = walk(path)
     others = [*files.tables, *(file for reason, found in files.skipped.items() if reason != "hidden" for file in found)]
     kinds = Counter(Path(file).suffix.lower() or "without an extension" for file in others)
     holds = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

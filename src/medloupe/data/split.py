@@ -26,7 +26,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def joined(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
+def join_groups(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
     """Group numbers int (n,) after joining the members of every set of rows, over all parts (union-find)."""
     parent = np.arange(n)
 
@@ -47,7 +47,7 @@ def joined(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
     return np.unique(roots, return_inverse=True)[1]
 
 
-def same(values: Iterable[Hashable | None]) -> list[list[int]]:
+def rows_with_same_value(values: Iterable[Hashable | None]) -> list[list[int]]:
     """Rows that share a value, for every value that occurs more than once; None is shared with nobody."""
     rows: dict[Hashable, list[int]] = {}
     for i, value in enumerate(values):
@@ -62,7 +62,7 @@ MANY = 100  # records a group
 FEWEST_CASES = 5  # groups with, and without, each label that the whole data has enough of
 
 
-def plan(data: Dataset, groups: np.ndarray) -> Plan:
+def plan_split(data: Dataset, groups: np.ndarray) -> Plan:
     """Keep the official test split where it can judge: large enough, with cases for and against every label.
 
     Records of the training part whose group is in the test split are left out of fitting. A validation split is
@@ -73,7 +73,7 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
     is_test = np.array([r.split == "test" for r in data.records], bool) & labelled
     leaks = labelled & ~is_test & np.isin(groups, groups[is_test])
     notes: list[str] = []
-    if is_test.any() and (why := _unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
+    if is_test.any() and (why := _why_unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
         notes.append(f"The test split that the data brings cannot judge: {why}. Cross-validation is used instead.")
         is_test[:] = False
     if not is_test.any():
@@ -93,7 +93,7 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
     )
 
 
-def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
+def _why_unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
     """Why a test split cannot carry the headline, or ""."""
     labelled = ~np.isnan(y).all(1)
     n = len(np.unique(groups[is_test]))
@@ -110,7 +110,7 @@ def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray
     return ""
 
 
-def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+def assign_folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Fold number int (N,) of every row: groups stay whole, labels are spread evenly.
 
     targets: (N, K) of 1/0/NaN. Groups are dealt out rarest label first, each to the fold that lacks its labels most.
@@ -132,14 +132,14 @@ def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.
     return fold_of[group]
 
 
-def fold_count(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
+def count_folds(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
     """How many folds the best represented label allows: each needs a group with it and one without. 0 when not two."""
     allowed = [min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T]
     count = min(most, max(allowed, default=0))
     return count if count >= 2 else 0
 
 
-def thinned(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
+def sample_rows(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
     """About `most` of the rows, never much more: whole groups, labels in their proportions. Sorted.
 
     rows: int (n,), of targets (N, K) and groups (N,). All of them where they are few enough.
@@ -147,5 +147,5 @@ def thinned(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int
     if len(rows) <= most:
         return np.sort(rows)
     parts = int(np.ceil(10 * len(rows) / max(1, most)))
-    part = folds(targets[rows], groups[rows], parts, seed)
+    part = assign_folds(targets[rows], groups[rows], parts, seed)
     return np.sort(rows[part < 10])

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from medloupe.ecg.signal import Signal, cleaned, missing, recorded, resampled
+from medloupe.ecg.signal import Signal, missing_package, recorded_leads, remove_noise, resample
 
 RHYTHM = (
     *("rr_previous_ratio", "rr_next_ratio", "rr_previous_deviation", "rr_next_deviation"),
@@ -42,17 +42,17 @@ _STEPS = 16  # apexes are placed to a sixteenth of a sample
 _CHUNK = 1024
 
 
-def r_peaks(signal: Signal) -> np.ndarray:
+def find_r_peaks(signal: Signal) -> np.ndarray:
     """Positions of the R peaks, int64 and ascending, in samples at the signal's rate; empty where there is no lead.
 
     Beats are found on all leads together (root mean square; those that are mostly noise left out), and lie on the
     largest deflection of the clearest lead. Excerpts under 2 s: the largest deflection.
     """
-    clean = cleaned(signal)
-    leads = [lead for _, lead, _ in recorded(clean)]
+    clean = remove_noise(signal)
+    leads = [lead for _, lead, _ in recorded_leads(clean)]
     # which leads are clear must not depend on the rate
-    coarse = [lead for _, lead, _ in recorded(resampled(clean, _DETECTION_RATE))]
-    clear = np.array([_stands_out(lead) for lead in coarse])
+    coarse = [lead for _, lead, _ in recorded_leads(resample(clean, _DETECTION_RATE))]
+    clear = np.array([_prominence(lead) for lead in coarse])
     if not clear.size or not clear.max() > 0:
         return np.zeros(0, np.int64)
     lead = leads[int(np.argmax(clear))]
@@ -64,7 +64,7 @@ def r_peaks(signal: Signal) -> np.ndarray:
         return np.sqrt(np.mean([one**2 for one in good], axis=0)) if len(good) > 1 else of[int(np.argmax(clear))]
 
     together = joined(leads)
-    found = np.rint(_detected(joined(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
+    found = np.rint(_detect_beats(joined(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
     reach = round(_REFINE_SECONDS * signal.rate)
     near = np.clip(found[:, None] + np.arange(-reach, reach + 1), 0, lead.size - 1)
     # Where R and S are alike, R counts: annotated recordings do so, and a beat must not flip between the two.
@@ -78,23 +78,23 @@ def r_peaks(signal: Signal) -> np.ndarray:
     return peaks[~(soon & (steepness[first] < 0.25 * np.percentile(steepness, 75)))]
 
 
-def _detected(lead: np.ndarray) -> np.ndarray:
+def _detect_beats(lead: np.ndarray) -> np.ndarray:
     """Beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
     try:
         from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
-        raise missing("sleepecg") from None
+        raise missing_package("sleepecg") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short or quiet excerpts divide by zero inside, and give no beats
         return np.asarray(detect_heartbeats(lead.astype(np.float64), _DETECTION_RATE), np.float64)
 
 
-def preferred(leads: Sequence[str], among: Iterable[int]) -> int:
+def preferred_lead(leads: Sequence[str], among: Iterable[int]) -> int:
     """Of the positions `among` that of the lead to look at single beats in; the first where none is PREFERRED."""
     return min(among, key=lambda k: PREFERRED.index(leads[k]) if leads[k] in PREFERRED else len(PREFERRED))
 
 
-def _stands_out(lead: np.ndarray) -> float:
+def _prominence(lead: np.ndarray) -> float:
     """How far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
     if lead.size < 3:
         return 0.0
@@ -102,13 +102,15 @@ def _stands_out(lead: np.ndarray) -> float:
     return float(high / (usual + 1e-3))
 
 
-def rhythm(peaks: np.ndarray, rate: float) -> np.ndarray:
+def rhythm_features(peaks: np.ndarray, rate: float) -> np.ndarray:
     """float32 (n, 6), the columns RHYTHM of each of n ascending peaks (in samples); NaN where there is no neighbour."""
     intervals = np.diff(np.asarray(peaks, np.float64)) / rate
-    return rhythm_of(np.concatenate([[np.nan], intervals])[: len(peaks)], np.append(intervals, np.nan)[: len(peaks)])
+    return rhythm_from_intervals(
+        np.concatenate([[np.nan], intervals])[: len(peaks)], np.append(intervals, np.nan)[: len(peaks)]
+    )
 
 
-def rhythm_of(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+def rhythm_from_intervals(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
     """The same from the RRs before and after each beat of one recording, seconds (n,), in order; NaN unknown.
 
     With fewer than two RRs all ratios are unknown; with none the heart rate too.
@@ -127,15 +129,15 @@ def rhythm_of(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
         return table
     table[:, 0] = previous / median
     table[:, 1] = following / median
-    middle = _around(previous)
-    spread = _around(np.abs(previous - middle)) + _LEAST_SPREAD * middle
+    middle = _local_median(previous)
+    spread = _local_median(np.abs(previous - middle)) + _LEAST_SPREAD * middle
     for column, values in ((2, previous), (3, following)):
         table[:, column] = np.clip((values - middle) / spread, -_FARTHEST, _FARTHEST)
-    table[:, 4] = _around(np.abs(np.diff(previous, prepend=np.nan))) / middle
+    table[:, 4] = _local_median(np.abs(np.diff(previous, prepend=np.nan))) / middle
     return table
 
 
-def _around(values: np.ndarray) -> np.ndarray:
+def _local_median(values: np.ndarray) -> np.ndarray:
     """Medians (n,) of the values of the beats around each, itself included, unknown ones left out."""
     padded = np.concatenate([np.full(_AROUND, np.nan), values, np.full(_AROUND, np.nan)])
     with warnings.catch_warnings():
@@ -143,7 +145,7 @@ def _around(values: np.ndarray) -> np.ndarray:
         return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1), axis=1)
 
 
-def cut(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: float) -> np.ndarray:
+def cut_beats(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: float) -> np.ndarray:
     """Windows around beats: float32 (n, L, T) at `rate`, T = round((before + after) × rate). before, after: seconds.
 
     The beat is at index round(before × rate). A whole-numbered peak is moved to the apex next to it, between the
@@ -158,8 +160,8 @@ def cut(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: fl
     reach = int(np.ceil(_KERNEL * lower))
     start, end = int(np.floor(-index * step)) - reach - 1, int(np.ceil((size - index) * step)) + reach + 2
     offsets = np.arange(start, end)
-    leads = list(recorded(signal))
-    centres = np.rint((np.floor(peaks) + _apex(signal, [lead for _, lead, _ in leads], peaks)) * _STEPS).astype(
+    leads = list(recorded_leads(signal))
+    centres = np.rint((np.floor(peaks) + _find_apex(signal, [lead for _, lead, _ in leads], peaks)) * _STEPS).astype(
         np.int64
     )
     whole, part = np.divmod(centres, _STEPS)
@@ -191,7 +193,7 @@ def _kernel(start: int, end: int, size: int, index: int, step: float, sixteenth:
     return wanted, (weights / weights.sum(axis=0)).astype(np.float32)
 
 
-def _apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndarray:
+def _find_apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndarray:
     """How far, in samples, the apex lies after each peak rounded down: by a parabola on the lead that deflects most.
 
     Looked for within 4 ms, which is how exact annotations are; where there is no apex, and for a peak that lies between
@@ -217,7 +219,7 @@ def _apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndar
     return np.where(sound, top - 1 - reach + 0.5 * (left - right) / np.where(sound, bend, 1), fraction)
 
 
-def typical(windows: np.ndarray, beats: np.ndarray | None = None) -> np.ndarray:
+def typical_beat(windows: np.ndarray, beats: np.ndarray | None = None) -> np.ndarray:
     """The recording's usual beat, float32 (L, T): the median of its windows (n, L, T).
 
     beats: their `rhythm`; where at least 5 and a quarter of them come in time (both RR ratios within 0.15 of 1),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.ecg.channels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.channels import Channel, assemble_signal, check_size, unit_in_millivolts
 from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import SignalError
 
@@ -75,10 +75,10 @@ def read(data: bytes, name: str, rate: float | None = None) -> Signal:
         for k in leads
         if np.isfinite(table[:, k]).any()
     ]
-    return assembled(channels, hertz, "CSV", name, notes)
+    return assemble_signal(channels, hertz, "CSV", name, notes)
 
 
-def looks_like(start: bytes) -> bool:
+def looks_like_ecg(start: bytes) -> bool:
     """Whether text begins as an ECG does: numbers under the names of leads, or with a rate told before them."""
     try:
         layout = _layout(_text(start).splitlines()[:-1], "")
@@ -148,7 +148,7 @@ def _header(before: list[str], delimiter: str | None, width: int) -> tuple[str, 
     if not rows:
         return ()
     units = [cell.strip("()[]") for cell in rows[-1]]
-    if len(rows) > 1 and all(millivolts(unit) is not None or _CLOCK.fullmatch(unit) for unit in units):
+    if len(rows) > 1 and all(unit_in_millivolts(unit) is not None or _CLOCK.fullmatch(unit) for unit in units):
         return tuple(f"{one} ({unit})" for one, unit in zip(rows[-2], units, strict=True))
     return tuple(rows[-1])
 
@@ -221,7 +221,7 @@ def _unit(column: str) -> str:
     """The voltage a column's name tells in brackets or at its end."""
     match = re.search(r"[(\[]\s*([^)\]]+)\s*[)\]]|[\s_]((?:m|u|µ|μ)v)$", column.strip(), re.I)
     unit = (match[1] or match[2]).strip() if match else ""
-    return unit if millivolts(unit) is not None else ""
+    return unit if unit_in_millivolts(unit) is not None else ""
 
 
 def _bare(column: str) -> str:

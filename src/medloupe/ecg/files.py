@@ -13,23 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from medloupe.ecg import csv, edf, wfdb
-from medloupe.ecg.channels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.channels import MAX_LEADS, Channel, assemble_signal, check_size
 from medloupe.ecg.signal import Signal
-from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
 from medloupe.utils.arrays import load
-
-__all__ = [
-    "MAX_FILE_BYTES",
-    "SUFFIXES",
-    "aami",
-    "gathered",
-    "is_ecg_bytes",
-    "is_ecg_name",
-    "read_annotations",
-    "read_ecg",
-]
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file of an ECG that is read."""
@@ -73,10 +61,10 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
     rate: the sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
     Raises SignalError naming the file and what is wrong; ExtraError where the package for its format is missing.
     """
-    files = gathered(source) if isinstance(source, (str, os.PathLike)) else _checked(source)
-    name = _main(files)
+    files = gather_files(source) if isinstance(source, (str, os.PathLike)) else _check_upload(source)
+    name = _main_file(files)
     try:
-        return _read(files, name, rate)
+        return _read_files(files, name, rate)
     except DataError as error:
         raise SignalError(error.message, error.hint) from None
     except MedloupeError:
@@ -88,7 +76,7 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
         raise SignalError(f"{name} is damaged or no ECG file that is read ({what}).", f"Expected {_FORMATS}.") from None
 
 
-def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
+def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     data, suffix = files[name], PurePosixPath(name).suffix.lower()
     if not data:
         raise SignalError(f"{name} is empty.", "Copy it again.")
@@ -102,7 +90,7 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     if edf.is_edf(data[:256]):
         return edf.read(data, name)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return from_arrays(load(data, name), name, rate)
+        return signal_from_arrays(load(data, name), name, rate)
     if suffix == ".hea":
         return wfdb.read(files, name)
     if suffix == ".dat":
@@ -117,7 +105,7 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     return csv.read(data, name, rate)
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
+def signal_from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
     """The ECG among the arrays of an .npz: samples (L, n), (n, L) or (n,), with rate, lead names and unit beside it."""
     key = next((key for key in _SAMPLES if key in arrays and arrays[key].ndim), None)
     key = key or next((key for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "iuf"), None)
@@ -144,29 +132,29 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None 
         samples, unit = samples / per_mv.reshape(-1, 1), "mV"
     names = names if len(names) == len(samples) else [""] * len(samples)
     channels = [Channel(lead, unit, row.astype(np.float32)) for lead, row in zip(names, samples, strict=True)]
-    return assembled(channels, hertz, "npz", name)
+    return assemble_signal(channels, hertz, "npz", name)
 
 
 _NPZ = "Expected an array signal (leads, samples) in mV, and beside it fs and lead_names."
 
 
-def gathered(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
+def gather_files(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
     """A file's bytes, and for WFDB those of its partners in the same folder, by name. Raises SignalError."""
     path = Path(path)
     if path.suffix.lower() == ".dat" and path.with_suffix(".hea").is_file():
         path = path.with_suffix(".hea")
     elif not path.suffix and not path.exists() and path.with_name(path.name + ".hea").is_file():
         path = path.with_name(path.name + ".hea")  # as WFDB's own tools name records
-    files = {path.name: _bytes(path)}
+    files = {path.name: _read_bytes(path)}
     if path.suffix.lower() == ".hea":
-        for partner in wfdb.header(files[path.name], path.name).files:
+        for partner in wfdb.read_header(files[path.name], path.name).files:
             beside = path.with_name(partner)
             if beside.is_file():
-                files[partner] = _bytes(beside)
+                files[partner] = _read_bytes(beside)
     return files
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _too_large(path.name, path.stat().st_size)
@@ -175,7 +163,7 @@ def _bytes(path: Path) -> bytes:
         raise SignalError(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from None
 
 
-def _checked(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _check_upload(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of an upload under their bare names."""
     if not files:
         raise SignalError("No file was given.", f"Expected {_FORMATS}.")
@@ -192,7 +180,7 @@ def _too_large(name: str, size: int) -> SignalError:
     )
 
 
-def _main(files: Mapping[str, bytes]) -> str:
+def _main_file(files: Mapping[str, bytes]) -> str:
     """The file that names the others, or the only one."""
     told = [name for name in files if name.lower().endswith(".hea")]
     if len(told) > 1:

@@ -47,7 +47,7 @@ class Mark:
     words: str = ""
 
 
-def paper(
+def draw_strip(
     signal: Signal,
     *,
     marks: Sequence[Mark] = (),
@@ -63,10 +63,10 @@ def paper(
     numbers is named, and said to be missing. Before each lead stands the pulse of 1 mV and 200 ms, below the scale.
     Needs no script and no style sheet.
     """
-    shown = _part(signal, start, seconds)
+    shown = _cut_time(signal, start, seconds)
     length = shown.samples.shape[1] / signal.rate
     rows = [[_Piece(k, 0, length)] for k in range(len(shown.leads))]
-    return _drawn(shown, rows, marks, attention, start, title)
+    return _draw(shown, rows, marks, attention, start, title)
 
 
 def has_sheet(signal: Signal) -> bool:
@@ -75,7 +75,7 @@ def has_sheet(signal: Signal) -> bool:
     return named and signal.seconds >= 0.9 * SHEET_SECONDS
 
 
-def sheet(signal: Signal, *, attention: np.ndarray | None = None, start: float = 0.0, title: str = "ECG") -> str:
+def draw_sheet(signal: Signal, *, attention: np.ndarray | None = None, start: float = 0.0, title: str = "ECG") -> str:
     """An <svg> of twelve leads as usual: three rows of four leads, 2.5 s each, and lead II all along below.
 
     Time runs on from column to column, so that what stands below each other happened at once. ValueError without the
@@ -83,30 +83,30 @@ def sheet(signal: Signal, *, attention: np.ndarray | None = None, start: float =
     """
     if not has_sheet(signal):
         raise ValueError(f"no sheet of {signal.leads}, {signal.seconds:.1f} s")
-    shown = _part(signal, start, SHEET_SECONDS)
+    shown = _cut_time(signal, start, SHEET_SECONDS)
     length = shown.samples.shape[1] / signal.rate
     step = length / 4
     rows = [
         [_Piece(shown.leads.index(name), i * step, (i + 1) * step) for i, name in enumerate(names)] for names in _SHEET
     ]
-    return _drawn(shown, [*rows, [_Piece(shown.leads.index("II"), 0, length)]], (), attention, start, title)
+    return _draw(shown, [*rows, [_Piece(shown.leads.index("II"), 0, length)]], (), attention, start, title)
 
 
-def beat(signal: Signal, *, attention: np.ndarray | None = None, title: str = "ECG") -> str:
+def draw_beat(signal: Signal, *, attention: np.ndarray | None = None, title: str = "ECG") -> str:
     """An <svg> of one beat: of twelve leads in three rows of four, as on the usual sheet, but each lead all of it; of
     others below each other. Arguments as of `paper`."""
     if not {name for row in _SHEET for name in row} <= set(signal.leads):
-        return paper(signal, attention=attention, title=title)
+        return draw_strip(signal, attention=attention, title=title)
     times = len(_SHEET[0])
     again = Signal(samples=np.tile(signal.samples, times), rate=signal.rate, leads=signal.leads)
     step = signal.samples.shape[1] / signal.rate
     rows = [
         [_Piece(signal.leads.index(name), i * step, (i + 1) * step) for i, name in enumerate(names)] for names in _SHEET
     ]
-    return _drawn(again, rows, (), None if attention is None else np.tile(attention, times), 0.0, title)
+    return _draw(again, rows, (), None if attention is None else np.tile(attention, times), 0.0, title)
 
 
-def _drawn(
+def _draw(
     shown: Signal,
     rows: Sequence[Sequence[_Piece]],
     marks: Sequence[Mark],
@@ -115,7 +115,7 @@ def _drawn(
     title: str,
 ) -> str:
     length = shown.samples.shape[1] / shown.rate
-    heights = [_height(shown, row) for row in rows]
+    heights = [_row_height(shown, row) for row in rows]
     above = _MARGIN + (_ABOVE if marks else 0)
     bottom = above + sum(tall for _, tall in heights)
     width, height = _MARGIN + _PULSE + length * SPEED + _MARGIN, bottom + _BELOW
@@ -151,13 +151,13 @@ def _x(second: float) -> float:
     return _MARGIN + _PULSE + second * SPEED
 
 
-def _part(signal: Signal, start: float, seconds: float | None) -> Signal:
+def _cut_time(signal: Signal, start: float, seconds: float | None) -> Signal:
     first = round(start * signal.rate)
     last = signal.samples.shape[1] if seconds is None else round((start + seconds) * signal.rate)
     return Signal(samples=signal.samples[:, first:last], rate=signal.rate, leads=signal.leads)
 
 
-def _height(signal: Signal, row: Sequence[_Piece]) -> tuple[float, float]:
+def _row_height(signal: Signal, row: Sequence[_Piece]) -> tuple[float, float]:
     """Where a row's zero lies below its top, and the row's height, in mm."""
     highest, lowest = 0.0, 0.0
     for piece in row:

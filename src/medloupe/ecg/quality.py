@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from medloupe.ecg.signal import RATES, Signal, resampled
+from medloupe.ecg.signal import RATES, Signal, resample
 from medloupe.errors import SignalError
 
 MIN_SECONDS = 0.6
@@ -19,18 +19,18 @@ _FLAT_MV = 0.05
 _IMPOSSIBLE_MV = 20.0
 
 
-def usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
+def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
     """The signal with its bad leads made NaN, and a sentence about each; `fault` says when nothing is left."""
     faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
     if not any(faults):
         return signal, ()
     samples = signal.samples.copy()
     samples[[bool(fault) for fault in faults]] = np.nan
-    notes = [f"{_called(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
+    notes = [f"{_lead_title(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
     return replace(signal, samples=samples), tuple(notes)
 
 
-def fault(signal: Signal) -> str:
+def describe_fault(signal: Signal) -> str:
     """Why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
     if not RATES[0] <= signal.rate <= RATES[1]:
         return f"It is sampled at {signal.rate:g} Hz; ECGs are read from {RATES[0]:g} to {RATES[1]:,.0f} Hz."
@@ -44,7 +44,7 @@ def fault(signal: Signal) -> str:
         more = "" if len(faults) == 1 else f" The other {len(faults) - 1} leads cannot be used either."
         if len(faults) > 1 and not others:
             return f"Each of its {len(faults)} leads {faults[0]}."
-        return f"{_called(signal, 0)} {faults[0]}.{more}"
+        return f"{_lead_title(signal, 0)} {faults[0]}.{more}"
     lead = next(lead for lead, bad in zip(signal.samples, faults, strict=True) if not bad)
     beats = _regular_rate(lead, signal.rate)
     if beats and not 20 <= beats <= 300:
@@ -55,7 +55,7 @@ def fault(signal: Signal) -> str:
     return ""
 
 
-def _called(signal: Signal, k: int) -> str:
+def _lead_title(signal: Signal, k: int) -> str:
     name = signal.leads[k]
     return f"Lead {name}" if name else f"Lead number {k + 1}"
 
@@ -72,13 +72,13 @@ def _lead_fault(lead: np.ndarray, rate: float) -> str:
         return f"is flat: it moves by {highest - lowest:.3f} mV"
     if high - low > 2 * _IMPOSSIBLE_MV:
         return f"moves by {high - low:,.0f} mV, which no heart does: are these microvolts?"
-    clipped = _clipped(known, rate)
+    clipped = _clipped_share(known, rate)
     if clipped > 0.03:
         return f"is clipped: {clipped:.0%} of its samples stay at its highest or lowest value"
     return ""
 
 
-def _clipped(lead: np.ndarray, rate: float) -> float:
+def _clipped_share(lead: np.ndarray, rate: float) -> float:
     """Share of samples in runs of at least 12 ms at the highest or at the lowest value."""
     shortest = max(4, math.ceil(0.012 * rate))
     share = 0
@@ -118,12 +118,12 @@ MOST_RATE = 1000.0
 """Hz; more is of no use here, and dear."""
 
 
-def sound(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
+def require_usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
     """The signal without its bad leads, and what was noticed. Raises SignalError naming what is wrong."""
-    if why := fault(signal):
+    if why := describe_fault(signal):
         raise SignalError(f"This is no usable ECG. {why}", "Record it again, or check rate and unit.")
     if signal.rate > MOST_RATE:
         said = f"It was sampled at {signal.rate:,.0f} Hz and is read at {MOST_RATE:,.0f}."
-        signal = replace(resampled(signal, MOST_RATE), notes=(*signal.notes, said))
-    good, notes = usable(signal)
+        signal = replace(resample(signal, MOST_RATE), notes=(*signal.notes, said))
+    good, notes = drop_bad_leads(signal)
     return good, (*signal.notes, *notes)

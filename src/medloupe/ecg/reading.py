@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import Signal, arrange_leads, cleaned
+from medloupe.ecg.quality import require_usable
+from medloupe.ecg.signal import Signal, arrange_leads, remove_noise
 
 _EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
 _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
@@ -68,10 +68,10 @@ class Reading:
         return said
 
 
-def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
+def restore_reading(signal: Signal, said: Mapping[str, Any]) -> Reading:
     """A Reading from its as_json and the signal it was of. Raises SignalError, or KeyError and the like for another
     entry."""
-    clean = cleaned(sound(signal)[0])
+    clean = remove_noise(require_usable(signal)[0])
     names = tuple(str(name) for name in said["leads"])
     return Reading(
         signal=clean if names == clean.leads else arrange_leads(clean, names),
@@ -86,7 +86,7 @@ def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
     )
 
 
-def regularity(seconds: np.ndarray) -> str:
+def describe_regularity(seconds: np.ndarray) -> str:
     """How even R peaks at these seconds come, and how fast; it names no disease.
 
     "even", "slightly uneven" or "uneven", with "slow" (below 60 a minute) or "fast" (above 100).
@@ -100,7 +100,7 @@ def regularity(seconds: np.ndarray) -> str:
     return words + (", slow" if pace < _SLOW else ", fast" if pace > _FAST else "")
 
 
-def words(reading: Reading, titles: Mapping[str, str]) -> str:
+def describe_reading(reading: Reading, titles: Mapping[str, str]) -> str:
     """One line for people: heart rate, rhythm, and how many beats of each class. titles: of labels."""
     parts = []
     if reading.heart_rate is not None:

@@ -14,7 +14,7 @@ Source = bytes | Mapping[str, bytes]
 _PARTS = frozenset({".dat", ".atr", ".qrs", ".xyz", ".ecg"})  # of WFDB recordings, beside their .hea
 
 
-def together(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
+def group_files(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
     """(name, content) of each file sent, those of one WFDB recording as one, under the name of its header.
 
     To a header belong the files it names and those of its own name with another suffix.
@@ -25,11 +25,11 @@ def together(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
         if not name.lower().endswith(".hea") or headers.sniff(data[: headers.SNIFF_BYTES]) is not None:
             continue  # of a picture the name means nothing
         del left[i]
-        stem = bare(name)[:-4]
-        wanted = {f.lower() for f in _named_in(data, name)}
-        parts = {bare(name): data}
+        stem = bare_name(name)[:-4]
+        wanted = {f.lower() for f in _partners(data, name)}
+        parts = {bare_name(name): data}
         for j, (other, content) in [*left.items()]:
-            plain = bare(other)
+            plain = bare_name(other)
             same = PurePosixPath(plain).stem == stem and PurePosixPath(plain).suffix.lower() in _PARTS
             if (plain.lower() in wanted or same) and plain not in parts:
                 parts[plain] = content
@@ -39,20 +39,20 @@ def together(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
     return [(name, content) for _, name, content in sorted([*found, *rest], key=lambda f: f[0])]
 
 
-def whole(data: Source) -> bytes:
+def join_bytes(data: Source) -> bytes:
     """All bytes of it, by which it is recognised: of several files one after the other, by name."""
     return data if isinstance(data, bytes) else b"".join(data[name] for name in sorted(data))
 
 
-def bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """A file's name without folders."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _named_in(data: bytes, name: str) -> tuple[str, ...]:
-    from medloupe.ecg.wfdb import header
+def _partners(data: bytes, name: str) -> tuple[str, ...]:
+    from medloupe.ecg.wfdb import read_header
 
     try:
-        return header(data, name).files
+        return read_header(data, name).files
     except SignalError:  # told when it is read
         return ()

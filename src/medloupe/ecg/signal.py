@@ -73,17 +73,17 @@ def lead_name(text: str) -> str:
     return _STANDARD.get(re.sub(r"[\s_.-]", "", word), "")
 
 
-def resampled(signal: Signal, rate: float) -> Signal:
+def resample(signal: Signal, rate: float) -> Signal:
     """The signal at another rate, anti-aliased, without delay: round(n × rate / old rate) samples, time 0 at time 0."""
     if rate == signal.rate:
         return signal
-    resample_poly = scipy_signal().resample_poly
+    resample_poly = import_scipy_signal().resample_poly
     ratio = Fraction(rate / signal.rate).limit_denominator(20_000)
     n = signal.samples.shape[1]
     length = round(n * rate / signal.rate)
     out = np.full((len(signal.leads), length), np.nan, np.float32)
     nearest = np.minimum(np.rint(np.arange(length) * (signal.rate / rate)).astype(np.int64), n - 1)
-    for k, lead, absent in recorded(signal):
+    for k, lead, absent in recorded_leads(signal):
         made = resample_poly(lead, ratio.numerator, ratio.denominator, padtype="line")[:length]
         out[k, : len(made)] = made
         out[k, len(made) :] = made[-1:]
@@ -91,35 +91,35 @@ def resampled(signal: Signal, rate: float) -> Signal:
     return replace(signal, samples=out, rate=rate)
 
 
-def cleaned(signal: Signal, *, wander: bool = True) -> Signal:
+def remove_noise(signal: Signal, *, wander: bool = True) -> Signal:
     """Without baseline wander (below 0.5 Hz; for excerpts under 3 s the median) and, where there is any, mains hum.
 
     wander: whether to take out the wander, too. Zero phase: nothing moves in time. Hum is looked for at 50 and 60 Hz,
     lead by lead.
     """
-    tools = scipy_signal()
+    tools = import_scipy_signal()
     out = np.full(signal.samples.shape, np.nan, np.float32)
     short = signal.seconds < _SHORT_SECONDS
     high = tools.butter(2, 0.5, "highpass", fs=signal.rate, output="sos")
-    for k, lead, absent in recorded(signal):
+    for k, lead, absent in recorded_leads(signal):
         if short:
             lead = lead - np.median(lead)
         elif wander:
             lead = tools.sosfiltfilt(high, lead, padlen=min(lead.size - 1, int(2 * signal.rate)))
         for mains in (50.0, 60.0):
-            if _hums(lead, signal.rate, mains):
+            if _has_hum(lead, signal.rate, mains):
                 b, a = tools.iirnotch(mains, 30, fs=signal.rate)
                 lead = tools.filtfilt(b, a, lead, padlen=min(lead.size - 1, int(signal.rate)))
         out[k] = np.where(absent, np.nan, lead)
     return replace(signal, samples=out)
 
 
-def _hums(lead: np.ndarray, rate: float, mains: float) -> bool:
+def _has_hum(lead: np.ndarray, rate: float, mains: float) -> bool:
     """Whether the spectrum stands out at the mains frequency: a line of over 5 µV, far above what lies around it."""
     if rate < 2.2 * mains or lead.size < rate:
         return False
     size = min(lead.size, int(4 * rate))
-    frequencies, power = scipy_signal().welch(lead, rate, nperseg=size)
+    frequencies, power = import_scipy_signal().welch(lead, rate, nperseg=size)
     step = frequencies[1]
     away = np.abs(frequencies - mains)
     line = power[away <= max(0.6, step)].sum() * step
@@ -130,7 +130,7 @@ def _hums(lead: np.ndarray, rate: float, mains: float) -> bool:
     return bool(line > 5 * floor and 2 * line > 0.005**2)
 
 
-def recorded(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def recorded_leads(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(position, lead float64 (n,) with gaps bridged by straight lines, where they are) of leads that hold anything."""
     for k, lead in enumerate(signal.samples):
         absent = ~np.isfinite(lead)
@@ -151,7 +151,7 @@ def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
     """
     if not any(signal.leads) and len(signal.leads) == len(leads):
         return replace(signal, leads=tuple(leads))
-    alive = {name: k for k, name in reversed([*enumerate(signal.leads)]) if name and _alive(signal.samples[k])}
+    alive = {name: k for k, name in reversed([*enumerate(signal.leads)]) if name and _has_numbers(signal.samples[k])}
     for name, other in (("II", "MLII"), ("MLII", "II")):
         if name not in alive and other in alive:
             alive[name] = alive[other]
@@ -166,20 +166,20 @@ def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
     return replace(signal, samples=out, leads=tuple(leads))
 
 
-def _alive(lead: np.ndarray) -> bool:
+def _has_numbers(lead: np.ndarray) -> bool:
     return bool(np.isfinite(lead).any())
 
 
-def scipy_signal():
+def import_scipy_signal():
     """scipy.signal. ExtraError where it is not installed."""
     try:
         from scipy import signal
     except ImportError:
-        raise missing("scipy") from None
+        raise missing_package("scipy") from None
     return signal
 
 
-def missing(package: str) -> ExtraError:
+def missing_package(package: str) -> ExtraError:
     """The error for a package of the `ecg` extra that is not there."""
     return ExtraError(
         f"Reading ECGs needs the package {package}, which is not installed.", "pip install 'medloupe[ecg]'"

@@ -30,7 +30,7 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Corruption:
     """One thing that happens to a picture.
 
     name: for programs. kind: what it is, for people; strength: how much of it. words: what is done, in a sentence. act:
@@ -63,21 +63,21 @@ class Change:
         return np.ascontiguousarray(self.act(image, rng), np.uint8)
 
 
-def workable(image: np.ndarray) -> np.ndarray:
+def limit_size(image: np.ndarray) -> np.ndarray:
     """The picture with a longer side of at most MOST pixels: no network here sees more than a fraction of that, and a
     change of 50 megapixels takes a minute."""
     h, w = image.shape[:2]
     if max(h, w) <= MOST:
         return image
-    return _resized(image, MOST / max(h, w))
+    return _resize(image, MOST / max(h, w))
 
 
-def grey(image: np.ndarray) -> bool:
+def is_grey(image: np.ndarray) -> bool:
     """Whether all three channels are the same."""
     return bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
 
 
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """Saved as JPEG of this quality and read again."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
@@ -89,23 +89,23 @@ def blur(image: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(share * max(image.shape[:2]))))
 
 
-def exposed(image: np.ndarray, factor: float) -> np.ndarray:
+def change_exposure(image: np.ndarray, factor: float) -> np.ndarray:
     """Every value times a factor; what exceeds white is lost."""
-    return _looked_up(image, np.arange(256) * factor)
+    return _apply_curve(image, np.arange(256) * factor)
 
 
-def flattened(image: np.ndarray, share: float) -> np.ndarray:
+def lower_contrast(image: np.ndarray, share: float) -> np.ndarray:
     """Lower contrast: only this share of each value's distance from the picture's mean is left."""
     mean = float(image.mean())
-    return _looked_up(image, mean + share * (np.arange(256) - mean))
+    return _apply_curve(image, mean + share * (np.arange(256) - mean))
 
 
-def bent(image: np.ndarray, gamma: float) -> np.ndarray:
+def change_gamma(image: np.ndarray, gamma: float) -> np.ndarray:
     """Another gamma: above 1 the middle tones become darker, black and white stay."""
-    return _looked_up(image, 255 * (np.arange(256) / 255) ** gamma)
+    return _apply_curve(image, 255 * (np.arange(256) / 255) ** gamma)
 
 
-def turned(image: np.ndarray, degrees: float) -> np.ndarray:
+def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     """Turned about its middle in a frame of the same size; the corners continue what lies beside them."""
     h, w = image.shape[:2]
     pad = math.ceil(abs(math.sin(math.radians(degrees))) * max(h, w) / 2) + 2
@@ -114,141 +114,157 @@ def turned(image: np.ndarray, degrees: float) -> np.ndarray:
     return np.asarray(rotated)[pad : pad + h, pad : pad + w]
 
 
-def coarsened(image: np.ndarray, share: float) -> np.ndarray:
+def lower_resolution(image: np.ndarray, share: float) -> np.ndarray:
     """This share of the pixels a side."""
-    return _resized(image, share)
+    return _resize(image, share)
 
 
-def noisy(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def add_noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Sensor noise: its variance is that of read-out and of counted light, which grows with brightness.
 
     strength: standard deviation, in grey levels, at middle grey. A grey picture gets grey noise.
     """
-    shape = (*image.shape[:2], 1 if grey(image) else 3)
+    shape = (*image.shape[:2], 1 if is_grey(image) else 3)
     deviation = strength * np.sqrt(0.2 + 0.8 * image[..., : shape[2]].astype(np.float32) / 127.5)
-    return _rounded(image + deviation * rng.standard_normal(shape, np.float32))
+    return _to_uint8(image + deviation * rng.standard_normal(shape, np.float32))
 
 
-def colourless(image: np.ndarray) -> np.ndarray:
+def remove_colour(image: np.ndarray) -> np.ndarray:
     """The brightness alone (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
 
 
-def cropped(image: np.ndarray, share: float) -> np.ndarray:
+def crop_margins(image: np.ndarray, share: float) -> np.ndarray:
     """Without this share of the height and width on each side."""
     h, w = image.shape[:2]
     y, x = min(round(share * h), (h - 1) // 2), min(round(share * w), (w - 1) // 2)
     return image[y : h - y, x : w - x]
 
 
-def _either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    return turned(image, degrees if rng.random() < 0.5 else -degrees)
+def _rotate_either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+    return rotate(image, degrees if rng.random() < 0.5 else -degrees)
 
 
-def _looked_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _apply_curve(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)[image]
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _resized(image: np.ndarray, share: float) -> np.ndarray:
+def _resize(image: np.ndarray, share: float) -> np.ndarray:
     size = [max(1, round(side * share)) for side in (image.shape[1], image.shape[0])]
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def _change(name: str, kind: str, strength: str, words: str, act: Act) -> Change:
-    return Change(name=name, kind=kind, strength=strength, words=words, act=act)
+def _corruption(name: str, kind: str, strength: str, words: str, act: Act) -> Corruption:
+    return Corruption(name=name, kind=kind, strength=strength, words=words, act=act)
 
 
-CHANGES: tuple[Change, ...] = (
+CORRUPTIONS: tuple[Corruption, ...] = (
     *(
-        _change(
+        _corruption(
             f"jpeg-{q}",
             "JPEG",
             f"quality {q}",
             f"Saved again as JPEG of quality {q}, as messengers and old archives do.",
-            lambda im, rng, q=q: jpeg(im, q),
+            lambda im, rng, q=q: compress_jpeg(im, q),
         )
         for q in (60, 30, 10)
     ),
-    _change(
+    _corruption(
         "blur-mild",
         "blur",
         "mild",
         "Slightly out of focus: blurred by 0.4% of the longer side.",
         lambda im, rng: blur(im, 0.004),
     ),
-    _change(
+    _corruption(
         "blur-strong",
         "blur",
         "strong",
         "Clearly out of focus: blurred by 1.2% of the longer side.",
         lambda im, rng: blur(im, 0.012),
     ),
-    _change(
-        "darker", "darker", "", "All values times 0.55, as in too short an exposure.", lambda im, rng: exposed(im, 0.55)
+    _corruption(
+        "darker",
+        "darker",
+        "",
+        "All values times 0.55, as in too short an exposure.",
+        lambda im, rng: change_exposure(im, 0.55),
     ),
-    _change(
+    _corruption(
         "brighter",
         "brighter",
         "",
         "All values times 1.4, as in too long an exposure; the brightest parts are lost.",
-        lambda im, rng: exposed(im, 1.4),
+        lambda im, rng: change_exposure(im, 1.4),
     ),
-    _change(
+    _corruption(
         "contrast",
         "lower contrast",
         "",
         "Half the contrast, as behind a veil of light.",
-        lambda im, rng: flattened(im, 0.5),
+        lambda im, rng: lower_contrast(im, 0.5),
     ),
-    _change(
+    _corruption(
         "gamma",
         "other gamma",
         "",
         "Middle tones darkened (gamma 1.7), as another viewer shows them.",
-        lambda im, rng: bent(im, 1.7),
+        lambda im, rng: change_gamma(im, 1.7),
     ),
     *(
-        _change(
+        _corruption(
             f"turned-{d}",
             "turned",
             f"{d}°",
             f"Turned by {d} degrees, some pictures to the left and some to the right.",
-            lambda im, rng, d=d: _either_way(im, d, rng),
+            lambda im, rng, d=d: _rotate_either_way(im, d, rng),
         )
         for d in (5, 10)
     ),
-    _change("half", "resolution", "half", "Half the pixels a side.", lambda im, rng: coarsened(im, 0.5)),
-    _change("quarter", "resolution", "quarter", "A quarter of the pixels a side.", lambda im, rng: coarsened(im, 0.25)),
-    _change("noise-mild", "noise", "mild", "Noise of a good sensor in poor light.", lambda im, rng: noisy(im, 8, rng)),
-    _change(
-        "noise-strong", "noise", "strong", "Noise of a small sensor in poor light.", lambda im, rng: noisy(im, 24, rng)
+    _corruption("half", "resolution", "half", "Half the pixels a side.", lambda im, rng: lower_resolution(im, 0.5)),
+    _corruption(
+        "quarter",
+        "resolution",
+        "quarter",
+        "A quarter of the pixels a side.",
+        lambda im, rng: lower_resolution(im, 0.25),
     ),
-    _change(
+    _corruption(
+        "noise-mild", "noise", "mild", "Noise of a good sensor in poor light.", lambda im, rng: add_noise(im, 8, rng)
+    ),
+    _corruption(
+        "noise-strong",
+        "noise",
+        "strong",
+        "Noise of a small sensor in poor light.",
+        lambda im, rng: add_noise(im, 24, rng),
+    ),
+    _corruption(
         "screen",
         "photograph of a screen",
         "",
         "Photographed from a monitor: tilted view, moiré, a reflection, a colour cast, surroundings, JPEG 70.",
-        rephotograph.screen,
+        rephotograph.photograph_screen,
     ),
-    _change(
+    _corruption(
         "lightbox",
         "photograph on a light box",
         "",
         "Photographed as a film on a light box: tilted view, bright uneven surroundings, a veil, JPEG 70.",
-        rephotograph.lightbox,
+        rephotograph.photograph_light_box,
     ),
-    _change("greyscale", "without colour", "", "Brightness alone.", lambda im, rng: colourless(im)),
+    _corruption("greyscale", "without colour", "", "Brightness alone.", lambda im, rng: remove_colour(im)),
     *(
-        _change(
+        _corruption(
             f"crop-{p}",
             "margins cut",
             f"{p}%",
             f"{p}% of the height and width cut off on each side.",
-            lambda im, rng, p=p: cropped(im, p / 100),
+            lambda im, rng, p=p: crop_margins(im, p / 100),
         )
         for p in (5, 10)
     ),

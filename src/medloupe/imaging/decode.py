@@ -29,7 +29,7 @@ from PIL import Image
 
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 from medloupe.imaging import headers, limits, pillow
-from medloupe.imaging.picture import Picture, checked, from_array, rgb, whole
+from medloupe.imaging.picture import Picture, check_pixels, image_from_array, to_rgb, whole_picture
 
 FITTING = "contain-black-bicubic-1"
 """Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
@@ -41,7 +41,7 @@ def preview_min_side(side: int) -> int:
     return math.ceil(0.75 * side / pillow.DRAFT_FACTOR)
 
 
-def picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
+def decode_picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
     """The image decoded as by `decode`, with its own size, for those who fit it more than once."""
     return _decode(source, min_side)
 
@@ -70,8 +70,8 @@ def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) ->
     Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
     """
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
-        return checked(source)
-    return np.asarray(rgb(_decode(source, min_side).image))
+        return check_pixels(source)
+    return np.asarray(to_rgb(_decode(source, min_side).image))
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:
@@ -80,13 +80,13 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     image: uint8 (h, w, 3) or (h, w). The recipe is spelt out at the top of this module.
     Raises UnreadableImageError for other arrays.
     """
-    return whole(from_array(image)).fit(size)
+    return whole_picture(image_from_array(image)).fit(size)
 
 
 def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
     """As `decode`."""
     if isinstance(source, np.ndarray):
-        return whole(from_array(source))
+        return whole_picture(image_from_array(source))
     if isinstance(source, Path):
         name, data = str(source), _read(source)
     else:
@@ -98,8 +98,8 @@ def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
         if kind == "DICOM":
             from medloupe.imaging import dicom  # pydicom takes 0.2 s to import, and most data sets have none
 
-            return whole(from_array(dicom.decode(data, name)), kind)
-        return pillow.decoded(data, kind, name, min_side)
+            return whole_picture(image_from_array(dicom.decode(data, name)), kind)
+        return pillow.decode_file(data, kind, name, min_side)
     except ImageError:
         raise
     except MemoryError as e:

@@ -23,7 +23,7 @@ from pydicom.uid import UID
 
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
 from medloupe.imaging import headers
-from medloupe.imaging.dicom_display import shown
+from medloupe.imaging.dicom_display import render_pixels
 from medloupe.imaging.limits import check_jpeg_effort, check_size
 
 MAX_INFLATED_BYTES = 48 * 2**20
@@ -58,7 +58,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Raises UnreadableImageError where there are no pixels or none this installation can decode, ImageTooLargeError
     from the header alone; a damaged file may raise anything else, which `images.decode` turns into the former.
     """
-    ds, syntax = parse(data, name, _TAGS)
+    ds, syntax = parse_elements(data, name, _TAGS)
     keyword = next((k for k in _PIXEL_KEYWORDS if k in ds), None)
     if keyword is None or not ds.get("Rows") or not ds.get("Columns"):
         raise UnreadableImageError(
@@ -81,12 +81,12 @@ def decode(data: bytes, name: str) -> np.ndarray:
         if type(e).__name__ != "PanicException":
             raise
         raise ValueError(str(e)) from e  # decoders written in Rust panic on damage, which is no Exception
-    return shown(pixels, ds, str(properties["photometric_interpretation"]), int(properties["bits_stored"]))
+    return render_pixels(pixels, ds, str(properties["photometric_interpretation"]), int(properties["bits_stored"]))
 
 
-def parse(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
+def parse_elements(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
     """The elements wanted, and the transfer syntax. A deflated file is inflated to MAX_INFLATED_BYTES at most."""
-    at, syntax = _meta(data)
+    at, syntax = _read_meta(data)
     if not syntax:  # no file meta information: the first element shows how it is written
         big = data[at : at + 2] == b"\x00\x08"
         syntax = (_BIG_ENDIAN if big else _EXPLICIT) if _has_vr(data, at) else _IMPLICIT
@@ -112,7 +112,7 @@ def _has_vr(data: bytes, at: int) -> bool:
     return data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
 
 
-def _meta(data: bytes) -> tuple[int, str]:
+def _read_meta(data: bytes) -> tuple[int, str]:
     """(where the data set starts, transfer syntax UID or ""): PS3.10 section 7.1."""
     at = 132 if data[128:132] == b"DICM" else 0
     syntax = ""

@@ -10,7 +10,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from medloupe.imaging.levels import display_range, row_strips, sample_pixels, scale_to_8bit
 
 
-def shown(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.ndarray:
+def render_pixels(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.ndarray:
     """Stored values (h, w) or (h, w, 3) to uint8, grey or RGB. bits: that a sample has."""
     if pixels.ndim == 3:
         return _colour(pixels, photometric, bits)

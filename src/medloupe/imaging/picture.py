@@ -15,7 +15,7 @@ from PIL import Image
 from medloupe.errors import UnreadableImageError
 from medloupe.imaging import levels
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
+CropBox = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Picture:
     """
 
     image: Image.Image
-    box: Box
+    box: CropBox
     width: int
     height: int
     kind: str = "array"
@@ -54,24 +54,24 @@ class Picture:
         return file.getvalue(), w, h
 
 
-def rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """As RGB."""
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def whole(image: Image.Image, kind: str = "array") -> Picture:
+def whole_picture(image: Image.Image, kind: str = "array") -> Picture:
     """A picture of which every pixel counts."""
     return Picture(image, (0, 0, image.width, image.height), image.width, image.height, kind)
 
 
-def _within(box: Box, size: int) -> tuple[int, int]:
+def _within(box: CropBox, size: int) -> tuple[int, int]:
     """Width and height of the box once its longer side is `size`."""
     sides = (box[2] - box[0], box[3] - box[1])
     w, h = (max(1, round(side * size / max(sides))) for side in sides)
     return w, h
 
 
-def _fit(image: Image.Image, box: Box, size: int) -> Image.Image:
+def _fit(image: Image.Image, box: CropBox, size: int) -> Image.Image:
     """image: L or RGB (grey is resized as grey: the same pixels in a third of the time). box: the part to fit."""
     sides = (box[2] - box[0], box[3] - box[1])
     w, h = _within(box, size)
@@ -81,10 +81,10 @@ def _fit(image: Image.Image, box: Box, size: int) -> Image.Image:
         square = Image.new(image.mode, (size, size))
         square.paste(image, ((size - w) // 2, (size - h) // 2))
         image = square
-    return rgb(image)
+    return to_rgb(image)
 
 
-def checked(pixels: np.ndarray) -> np.ndarray:
+def check_pixels(pixels: np.ndarray) -> np.ndarray:
     """The array itself. Raises UnreadableImageError where it is no picture."""
     numeric = (
         pixels.dtype == bool or np.issubdtype(pixels.dtype, np.integer) or np.issubdtype(pixels.dtype, np.floating)
@@ -97,7 +97,7 @@ def checked(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def from_array(pixels: np.ndarray) -> Image.Image:
+def image_from_array(pixels: np.ndarray) -> Image.Image:
     """L or RGB of real numbers (h, w) or (h, w, 3). Raises UnreadableImageError."""
-    pixels = checked(pixels)
+    pixels = check_pixels(pixels)
     return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else levels.to_8bit(pixels)))

@@ -24,7 +24,7 @@ from PIL import (
 
 from medloupe.errors import ImageTooLargeError
 from medloupe.imaging import headers, levels, limits
-from medloupe.imaging.picture import Picture, from_array, rgb, whole
+from medloupe.imaging.picture import Picture, image_from_array, to_rgb, whole_picture
 
 # A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
 # of half a grey level (99 % of pixels by 2 at most), which tests/test_images.py pins.
@@ -59,16 +59,18 @@ _TRANSPOSE = {
 }
 
 
-def decoded(data: bytes, kind: str, name: str, min_side: int | None = None) -> Picture:
+def decode_file(data: bytes, kind: str, name: str, min_side: int | None = None) -> Picture:
     """A file's bytes, upright. kind: as headers.sniff tells it. min_side: as in images.decode.
 
     A JPEG scaled by 1/8 may end within its last pixels: what is beyond is outside the box. Raises ImageTooLargeError,
     and whatever Pillow raises of a damaged file.
     """
-    return _jpeg(data, name, min_side) if kind == "JPEG" else whole(_other(data, kind, name), kind)
+    return (
+        _decode_jpeg(data, name, min_side) if kind == "JPEG" else whole_picture(_decode_other(data, kind, name), kind)
+    )
 
 
-def _other(data: bytes, kind: str, name: str) -> Image.Image:
+def _decode_other(data: bytes, kind: str, name: str) -> Image.Image:
     if kind == "PNG":
         limits.check_chunks(data, name)
     if kind == "TIFF":
@@ -92,7 +94,7 @@ def _other(data: bytes, kind: str, name: str) -> Image.Image:
     return _upright(_flatten(image), orientation)
 
 
-def _jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
+def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     header = headers.jpeg_header(data)
     limits.check_size(name, header.width, header.height)
     limits.check_jpeg_effort(header, name)
@@ -136,12 +138,12 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 def _flatten(image: Image.Image) -> Image.Image:
     """Any mode to L or RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        return from_array(np.asarray(image))
+        return image_from_array(np.asarray(image))
     if image.has_transparency_data:
         return _by_strips(image, _over_black)
     if image.mode in ("L", "RGB"):
         return image
-    return image.convert("L") if image.mode == "1" else _by_strips(image, rgb)
+    return image.convert("L") if image.mode == "1" else _by_strips(image, to_rgb)
 
 
 def _over_black(image: Image.Image) -> Image.Image:

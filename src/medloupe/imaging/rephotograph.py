@@ -20,11 +20,11 @@ _RIM = 0.05  # of a monitor around its picture, as a share of the picture
 _ASKEW = 0.05  # how far, in shares of a side, each corner may lie off
 
 
-def screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def photograph_screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A photograph of a monitor that shows the picture. uint8 (h, w, 3) to uint8 (h', w', 3)."""
-    shown, inside, bezel = _seen_askew(image, rng)
+    shown, inside, bezel = _tilt(image, rng)
     h, w = shown.shape[:2]
-    x, y = _places(h, w)
+    x, y = _pixel_positions(h, w)
     light = 14 + shown * (0.9 + 0.05 * rng.random())  # the backlight shines through black
     light *= _moire(x, y, max(h, w), rng)
     light *= np.array([0.95, 1.0, 1.07], np.float32) + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
@@ -32,14 +32,14 @@ def screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     around = desk + (12 - desk) * bezel[..., None]
     seen = light * inside[..., None] + around * (1 - inside[..., None])
     seen += _glare(x, y, rng)[..., None] * rng.uniform(40, 90)
-    return _taken(seen, rng)
+    return _take_photograph(seen, rng)
 
 
-def lightbox(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def photograph_light_box(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A photograph of the picture as a film on a light box. uint8 (h, w, 3) to uint8 (h', w', 3)."""
-    shown, inside, _ = _seen_askew(image, rng)
+    shown, inside, _ = _tilt(image, rng)
     h, w = shown.shape[:2]
-    x, y = _places(h, w)
+    x, y = _pixel_positions(h, w)
     lamp = (
         1 - 0.25 * np.abs(x - rng.uniform(0.3, 0.7)) - 0.15 * np.abs(y - rng.uniform(0.3, 0.7))
     )  # tubes behind milk glass
@@ -48,10 +48,10 @@ def lightbox(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     seen = (film * inside[..., None] + box * (1 - inside[..., None])) * lamp[..., None]
     seen *= np.array([0.95, 1.02, 1.0], np.float32) + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
     seen += _glare(x, y, rng)[..., None] * rng.uniform(10, 35)
-    return _taken(seen, rng)
+    return _take_photograph(seen, rng)
 
 
-def _seen_askew(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tilt(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The picture as a tilted quadrilateral in a frame: float32 (h', w', 3); where it is, and where it or a rim around
     it is: 0 to 1 (h', w') each."""
     h, w = image.shape[:2]
@@ -67,10 +67,10 @@ def _seen_askew(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     back = _perspective(placed * frame, own + 1)
     shown = wide.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
     rim = placed + (placed - placed.mean(0)) * _RIM
-    return np.asarray(shown, np.float32), _covered(frame, placed, own), _covered(frame, rim, own)
+    return np.asarray(shown, np.float32), _coverage(frame, placed, own), _coverage(frame, rim, own)
 
 
-def _covered(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _coverage(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Where in the frame a quadrilateral lies, 0 to 1 (h, w). placed: its corners (4, 2), in shares of the frame."""
     white = Image.new("L", (int(own[2, 0]), int(own[2, 1])), 255)
     back = _perspective(placed * frame, own)
@@ -87,7 +87,7 @@ def _perspective(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
     return tuple(np.linalg.solve(np.array(rows, float), np.array(right, float)).tolist())
 
 
-def _places(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+def _pixel_positions(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y of every pixel as shares of the frame, float32 (h, w)."""
     x = np.broadcast_to(np.linspace(0, 1, w, dtype=np.float32), (h, w))
     y = np.broadcast_to(np.linspace(0, 1, h, dtype=np.float32)[:, None], (h, w))
@@ -116,7 +116,7 @@ def _glare(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray
     return np.exp(-(((x - cx) / a) ** 2) - ((y - cy) / b) ** 2)
 
 
-def _taken(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _take_photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Lens, sensor and file."""
     noise = rng.normal(0, 3, light.shape).astype(np.float32)
     seen = Image.fromarray(np.rint(np.clip(light, 0, 255)).astype(np.uint8))

@@ -138,9 +138,9 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     """What a folder holds of pictures and ECGs, as data sets are read."""
-    from medloupe.data.readers.base import scan
+    from medloupe.data.readers.base import walk
 
-    seen = scan(folder)
+    seen = walk(folder)
     names: list[str] = []
     if ecgs:
         from medloupe.data.readers.ecg.folder import files_of

@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.chest import CHEST
-from medloupe.data.originals.skin_eye import LISTED
-from medloupe.data.originals.npz_layout import NpzLayout
 from medloupe.data.originals.by_path import NAMED
-from medloupe.data.originals.outline import look
+from medloupe.data.originals.chest import CHEST
+from medloupe.data.originals.npz_layout import NpzLayout
+from medloupe.data.originals.outline import outline_folder
+from medloupe.data.originals.skin_eye import LISTED
 from medloupe.data.readers.base import ReadOptions
 from medloupe.errors import UnknownError, did_you_mean
 
-__all__ = ["MEDMNIST", "ORIGINALS", "Original", "find", "overview", "recognised"]
+__all__ = ["MEDMNIST", "ORIGINALS", "Original", "find_original", "overview_table", "recognise_original"]
 
 MEDMNIST = Original(
     name="medmnist",
@@ -40,16 +40,16 @@ breastmnist_224.npz                      (give the file, or a folder that holds 
 ORIGINALS: tuple[Original, ...] = (*NAMED, *CHEST, *LISTED, MEDMNIST)
 
 
-def recognised(path: Path, options: ReadOptions | None = None) -> Original | None:
+def recognise_original(path: Path, options: ReadOptions | None = None) -> Original | None:
     """The original that lies at path, if it is one and the options leave its recipe standing; by structure alone."""
     told = options or ReadOptions()
     if not any(original.layout.accepts(told) for original in ORIGINALS):
         return None
-    seen = look(path)
+    seen = outline_folder(path)
     return next((original for original in ORIGINALS if original.recognises(seen, told)), None)
 
 
-def find(name: str) -> Original:
+def find_original(name: str) -> Original:
     """The original of that name. UnknownError, offering the nearest."""
     for original in ORIGINALS:
         if original.name == name.strip().lower():
@@ -59,7 +59,7 @@ def find(name: str) -> Original:
     raise UnknownError(f"There is no recipe {name!r}.", hint)
 
 
-def overview() -> str:
+def overview_table() -> str:
     """The table of all originals in Markdown, as docs/recipes.md has it."""
     lines = ["| name | what | labels | patients by | licence |", "|---|---|---|---|---|"]
     for o in ORIGINALS:

@@ -34,13 +34,13 @@ class NpzLayout:
         if seen.images or seen.tables:
             return False
         files = [seen.root] if seen.root.is_file() else sorted(seen.root.glob("*.npz"))
-        return len(files) == 1 and _published(files[0])
+        return len(files) == 1 and _is_published(files[0])
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
         return MEDMNIST.read(root, options)
 
 
-def _published(path: Path) -> bool:
+def _is_published(path: Path) -> bool:
     """Whether a file is of the collection, from its name and the header of one array."""
     if path.suffix.lower() != ".npz" or re.sub(r"_\d+$", "", path.stem.lower()) not in SETS:
         return False

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medloupe.data.originals.outline import Outline
-from medloupe.data.readers.base import ReadOptions, merged, scan, split_of
+from medloupe.data.readers.base import ReadOptions, merge_reasons, parse_split, walk
 from medloupe.data.readers.columns import FILES
-from medloupe.data.readers.folders import UNUSED, masks
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.folders import UNUSED, find_masks
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
 
@@ -22,7 +22,7 @@ _SPECIAL = frozenset({"label", "patient", "split"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _ParsedPath:
     """What one path says. key: the path below whatever folders the archive was unpacked into."""
 
     key: str
@@ -60,17 +60,17 @@ class PathLayout:
             ours = self.tables and self.tables.search(table)
             if not ours and (header & frozenset(FILES) or not header):
                 return False
-        images, _ = self._cases(seen.images)
+        images, _ = self._find_cases(seen.images)
         named = [match["label"] for image in images if (match := self.pattern.search(image))]
         return bool(named) and len(named) >= _SHARE * len(images) and set(named) >= set(self.labels)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
-        files = scan(root)
-        images, skipped = self._cases(files.images)
-        found: dict[str, tuple[str, _Named]] = {}
+        files = walk(root)
+        images, skipped = self._find_cases(files.images)
+        found: dict[str, tuple[str, _ParsedPath]] = {}
         # The copy nearest to the top is the one that counts.
         for image in sorted(images, key=lambda i: (i.count("/"), i)):
-            named = self._named(image)
+            named = self._parse_path(image)
             if named is None:
                 skipped.setdefault(ELSEWHERE, []).append(image)
             elif named.key in found:
@@ -98,14 +98,14 @@ class PathLayout:
             labels=tuple(label for label in dict.fromkeys(self.labels.values()) if label in present),
             task="multiclass",
             reader="paths",
-            skipped=merged(files.skipped, skipped, {UNUSED: files.tables}),
-            notes=tuple(self._notes(records, found, skipped)),
-            origin=origin(root),
+            skipped=merge_reasons(files.skipped, skipped, {UNUSED: files.tables}),
+            notes=tuple(self._describe(records, found, skipped)),
+            origin=read_origin(root),
         )
 
-    def _cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    def _find_cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
         """The images that may be cases, and the others by reason."""
-        outlines = set(masks(images)) if any("_mask" in image for image in images) else set()
+        outlines = set(find_masks(images)) if any("_mask" in image for image in images) else set()
         skipped = {"mask of another image": sorted(outlines)}
         cases = []
         for image in images:
@@ -116,17 +116,17 @@ class PathLayout:
                 cases.append(image)
         return cases, skipped
 
-    def _named(self, image: str) -> _Named | None:
+    def _parse_path(self, image: str) -> _ParsedPath | None:
         match = self.pattern.search(image)
         if match is None:
             return None
         groups = {name: value for name, value in match.groupdict().items() if value}
-        split = split_of(groups.get("split", ""))
+        split = parse_split(groups.get("split", ""))
         split = self.joined.get(split, split) if split else None
         patient = groups.get("patient")
         if patient and split and self.restarts and self.restarts.match(patient):
             patient = f"{split}/{patient}"
-        return _Named(
+        return _ParsedPath(
             key=match[0].lstrip("/").lower(),
             label=self.labels[groups["label"]],
             patient=patient,
@@ -134,7 +134,9 @@ class PathLayout:
             columns={name: value for name, value in groups.items() if name not in _SPECIAL},
         )
 
-    def _notes(self, records: Sequence[Record], keys: Iterable[str], skipped: Mapping[str, Sequence[str]]) -> list[str]:
+    def _describe(
+        self, records: Sequence[Record], keys: Iterable[str], skipped: Mapping[str, Sequence[str]]
+    ) -> list[str]:
         patients = {record.patient for record in records} - {None}
         notes = [f"The file names tell {len(patients)} patients apart."] if patients else []
         for old, new in self.joined.items():

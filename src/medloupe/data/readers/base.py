@@ -78,17 +78,17 @@ class Files:
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def split_of(name: str) -> Split | None:
+def parse_split(name: str) -> Split | None:
     """The split a folder or cell names ("Training", "train_val", "valid", "dev"), or None."""
     return _SPLITS.get(re.sub(r"[\s_-]", "", name.lower()))
 
 
-def hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether a file or folder belongs to the operating system or a tool rather than to the data."""
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
-def scan(root: Path) -> Files:
+def walk(root: Path) -> Files:
     """Walk a folder once: images, tables and what is left out.
 
     Linked folders are followed, but each real folder is entered once and in preference under its real place, so
@@ -113,7 +113,7 @@ def scan(root: Path) -> Files:
             continue
         for entry in entries:
             place = f"{folder}/{entry.name}" if folder else entry.name
-            if hidden(entry.name):
+            if is_hidden(entry.name):
                 skipped.setdefault("hidden", []).append(f"{place}/" if entry.is_dir() else place)
             elif entry.is_dir():
                 (links if entry.is_symlink() else here).append(place)
@@ -133,7 +133,7 @@ def scan(root: Path) -> Files:
         images=tuple(sorted(images)),
         dicoms=frozenset(dicoms),
         tables=tuple(sorted(tables, key=lambda t: (t.count("/"), t))),
-        skipped=frozen(skipped),
+        skipped=sort_reasons(skipped),
     )
 
 
@@ -152,31 +152,31 @@ def is_dicom(entry: os.DirEntry[str] | Path) -> bool:
         return False
 
 
-def frozen(skipped: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+def sort_reasons(skipped: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """Skipped files by reason, sorted, without empty reasons."""
     return {reason: tuple(sorted(files)) for reason, files in sorted(skipped.items()) if files}
 
 
-def merged(*parts: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+def merge_reasons(*parts: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """Several such mappings as one."""
     together: dict[str, list[str]] = {}
     for part in parts:
         for reason, files in part.items():
             together.setdefault(reason, []).extend(files)
-    return frozen(together)
+    return sort_reasons(together)
 
 
-def existing(path: Path) -> Path:
+def require_path(path: Path) -> Path:
     """path, or a DataError that offers the nearest neighbour when it is not there."""
     if path.exists():
         return path
     near = ""
     if path.parent.is_dir():
-        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir() if not hidden(p.name)])
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir() if not is_hidden(p.name)])
     raise DataError(f"{path} does not exist.", near or "Check the path.")
 
 
-def patient_pattern(text: str) -> re.Pattern[str] | None:
+def compile_patient_pattern(text: str) -> re.Pattern[str] | None:
     """The regular expression in the option `patient`, or None when it is a plain column name."""
     if not re.search(r"[\\()\[\]+*^$?]", text):
         return None
@@ -191,7 +191,7 @@ def patient_pattern(text: str) -> re.Pattern[str] | None:
     return pattern
 
 
-def patients_by_pattern(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def match_patients(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Patient by record id, and notes. DataError when the pattern matches no file."""
     found: dict[str, str] = {}
     without: list[str] = []
@@ -213,17 +213,17 @@ def patients_by_pattern(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[d
     return found, notes
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts "2" before "10"."""
     return tuple((0, int(p), p) if p.isascii() and p.isdigit() else (1, 0, p) for p in re.split(r"([0-9]+)", name) if p)
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A column's or word's name without case, spaces and punctuation: "Finding Labels" is "findinglabels"."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def some(names: Iterable[str], most: int = 3) -> str:
+def list_some(names: Iterable[str], most: int = 3) -> str:
     """The first few names for a message, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, split_of
+from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, parse_split
 
 MISSING = "named in the table but missing"
 OUTSIDE = "outside the data folder"
@@ -39,7 +39,7 @@ class Locator:
         loose: dict[str, list[str]] = {}
         here = os.path.abspath(home)  # noqa: PTH100
         for name in dict.fromkeys(names):
-            place = self._aliases.get(name) or self._as_written(name, here)
+            place = self._aliases.get(name) or self._find_as_written(name, here)
             if place:
                 found[name] = place
             elif not name:
@@ -47,7 +47,7 @@ class Locator:
             elif self._escapes(name, here):
                 lost[name] = OUTSIDE
             else:
-                places = self._by_end(name)
+                places = self._find_by_end(name)
                 absolute = name.startswith("/") and self._relative(os.path.normpath(name)) is None
                 lost[name] = UNCLEAR if len(places) > 1 else OUTSIDE if absolute else MISSING
                 if len(places) == 1:
@@ -59,7 +59,7 @@ class Locator:
                 del lost[claims[0]]
         return found, lost
 
-    def _as_written(self, name: str, here: str) -> str | None:
+    def _find_as_written(self, name: str, here: str) -> str | None:
         for base in (here, self._roots[0]):
             place = self._relative(os.path.normpath(os.path.join(base, name.replace("\\", "/"))))  # noqa: PTH118
             if place in self._images:
@@ -84,7 +84,7 @@ class Locator:
             return False
         return not name.startswith("/") or os.path.lexists(name)
 
-    def _by_end(self, name: str) -> list[str]:
+    def _find_by_end(self, name: str) -> list[str]:
         if self._by_tail is None:
             self._by_tail = {}
             for place in self.files.images:
@@ -112,6 +112,6 @@ def _bare(path: str) -> str:
 
 
 def _changes_split(parts: list[str], place: str) -> bool:
-    told = {split_of(part) for part in parts[:-1]} - {None}
-    here = {split_of(part) for part in place.split("/")[:-1]} - {None}
+    told = {parse_split(part) for part in parts[:-1]} - {None}
+    here = {parse_split(part) for part in place.split("/")[:-1]} - {None}
     return bool(told and here and told != here)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import ReadOptions, hidden, merged, scan
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.base import ReadOptions, is_hidden, merge_reasons, walk
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.errors import DataError
 from medloupe.utils.arrays import load
@@ -50,7 +50,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
+def _check_labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
     """Integer labels (n,) of classes, or (n, K) of 1 and 0."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -62,7 +62,7 @@ def _labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
     return whole
 
 
-def _images(images: np.ndarray, file: str, key: str) -> np.ndarray:
+def _check_images(images: np.ndarray, file: str, key: str) -> np.ndarray:
     """uint8 (n, h, w) or (n, h, w, 3)."""
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
@@ -75,20 +75,20 @@ def _images(images: np.ndarray, file: str, key: str) -> np.ndarray:
     return images
 
 
-def _names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
+def _label_names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
     """Label names, and whether they are the published ones; "breastmnist_64" is the same set at 64 pixels."""
     known = _NAMES.get(re.sub(r"_\d+$", "", stem.lower()), ())
     return (known, True) if len(known) >= count else (tuple(str(k) for k in range(count)), False)
 
 
-def read_npz(path: Path, reader: str) -> Dataset:
+def read_medmnist(path: Path, reader: str) -> Dataset:
     """The data set of one MedMNIST file; images are views of its arrays."""
     arrays = load(path)
     present: list[Split] = [split for split in _SPLITS if f"{split}_images" in arrays and f"{split}_labels" in arrays]
     if not present:
-        raise _other(path, arrays)
-    images = {s: _images(arrays[f"{s}_images"], path.name, f"{s}_images") for s in present}
-    labels = {s: _labels(arrays[f"{s}_labels"], path.name, f"{s}_labels", len(images[s])) for s in present}
+        raise _not_medmnist(path, arrays)
+    images = {s: _check_images(arrays[f"{s}_images"], path.name, f"{s}_images") for s in present}
+    labels = {s: _check_labels(arrays[f"{s}_labels"], path.name, f"{s}_labels", len(images[s])) for s in present}
     widths = {y.shape[1:] for y in labels.values()}
     if len(widths) > 1:
         raise DataError(
@@ -98,7 +98,7 @@ def read_npz(path: Path, reader: str) -> Dataset:
     count = next(iter(widths))[0] if several else 1 + max((int(y.max()) for y in labels.values() if len(y)), default=-1)
     if count > 10_000:
         raise DataError(f"{path.name}: its labels go up to {count - 1}, so they are no class numbers.")
-    names, published = _names(path.stem, count)
+    names, published = _label_names(path.stem, count)
     task: Task = "multilabel" if several else "multiclass"
     width = max(5, *(len(str(len(x))) for x in images.values()))
     records: list[Record] = []
@@ -119,11 +119,11 @@ def read_npz(path: Path, reader: str) -> Dataset:
         task=task,
         reader=reader,
         notes=tuple(notes),
-        origin=origin(path.parent, path.stem),
+        origin=read_origin(path.parent, path.stem),
     )
 
 
-def _other(path: Path, arrays: Mapping[str, Any]) -> DataError:
+def _not_medmnist(path: Path, arrays: Mapping[str, Any]) -> DataError:
     return DataError(
         f"{path} is not a MedMNIST file: it holds {', '.join(arrays) or 'nothing'}.",
         "Expected train_images and train_labels (likewise val_ and test_), or for ECGs X, y and fs.",
@@ -138,7 +138,7 @@ class MedMnistReader:
     def recognises(self, path: Path, options: ReadOptions) -> bool:
         if path.is_file():
             return path.suffix.lower() == ".npz"
-        return bool(_inside(path)) and not options.table and not scan(path).images
+        return bool(_find_npz(path)) and not options.table and not walk(path).images
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
         for flag in ("labels", "patient", "split", "image", "table"):
@@ -147,21 +147,21 @@ class MedMnistReader:
                     f"--{flag} names a column or a table, but {path} is MedMNIST and has none.", "Leave it out."
                 )
         if path.is_file():
-            return read_npz(path, self.name)
-        found = _inside(path)
+            return read_medmnist(path, self.name)
+        found = _find_npz(path)
         if len(found) > 1:
             raise DataError(
                 f"{path} holds several data sets: {', '.join(file.name for file in found)}.",
                 f"Name one, such as {found[0]}.",
             )
-        dataset = read_npz(found[0], self.name)
-        beside = scan(path).skipped
+        dataset = read_medmnist(found[0], self.name)
+        beside = walk(path).skipped
         rest = {reason: [file for file in files if file != found[0].name] for reason, files in beside.items()}
-        return replace(dataset, skipped=merged(rest))
+        return replace(dataset, skipped=merge_reasons(rest))
 
 
-def _inside(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not hidden(p.name))
+def _find_npz(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not is_hidden(p.name))
 
 
 MEDMNIST = MedMnistReader()

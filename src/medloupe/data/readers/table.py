@@ -7,25 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers import box_tables
-from medloupe.data.readers import cells, folders
+from medloupe.data.readers import box_tables, cells, folders
 from medloupe.data.readers.base import (
     TABLE_SUFFIXES,
     Files,
     ReadOptions,
-    existing,
-    merged,
-    patient_pattern,
-    patients_by_pattern,
-    plain,
-    scan,
-    some,
-    split_of,
+    compile_patient_pattern,
+    list_some,
+    match_patients,
+    merge_reasons,
+    normalise_name,
+    parse_split,
+    require_path,
+    walk,
 )
-from medloupe.data.readers.columns import LABELS, Columns, choose, file_column, label_columns
+from medloupe.data.readers.columns import LABELS, Columns, choose_columns, find_file_column, find_label_columns
 from medloupe.data.readers.locate import Locator
-from medloupe.data.readers.origin import origin
-from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load
+from medloupe.data.readers.origin import read_origin
+from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
 from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
 
@@ -55,30 +54,32 @@ def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
     """
     told = path if is_table(path) else options.table
     if told:
-        return load(existing(told))
+        return load_sheet(require_path(told))
     candidates = []
     broken: DataError | None = None
     for order, name in enumerate(locator.files.tables[:MOST_TABLES]):
         try:
-            sheet = load(locator.files.root / name)
+            sheet = load_sheet(locator.files.root / name)
         except DataError as error:
             broken = broken or error
             continue
         if _only_boxes(sheet):
             continue
-        file = file_column(sheet, locator, options.image if options.image and sheet.has(options.image) else None)
+        file = find_file_column(
+            sheet, locator, options.image if options.image and sheet.has_column(options.image) else None
+        )
         if file is None:
             continue
         wanted = [name.strip() for name in (options.labels or "").split(",") if name.strip()]
-        has_told = bool(wanted) and (sheet.has(options.labels or "") or all(map(sheet.has, wanted)))
-        has_labels = bool(label_columns(sheet, {file[0]}, None))
+        has_told = bool(wanted) and (sheet.has_column(options.labels or "") or all(map(sheet.has_column, wanted)))
+        has_labels = bool(find_label_columns(sheet, {file[0]}, None))
         candidates.append(((has_told, has_labels and bool(file[1]), len(file[1]), has_labels, -order), sheet))
     rank, sheet = max(candidates, key=lambda c: c[0], default=(None, None))
     hits = rank[2] if rank else 0
     if broken and not hits:
         # It may have been the one that matters: reading on without it would be guessing.
         raise DataError(broken.message, f"{broken.hint} If it has nothing to do with the images, move it away.".strip())
-    if not rank or (not hits and (folders.places(locator.files.images).names or not rank[3])):
+    if not rank or (not hits and (folders.read_places(locator.files.images).names or not rank[3])):
         return None
     return sheet
 
@@ -88,13 +89,13 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
     files = locator.files
     if _only_boxes(sheet):
         return folders.build(files, options, reader, box_tables.read(sheet, locator))
-    columns = choose(sheet, locator, options)
+    columns = choose_columns(sheet, locator, options)
     rows, missing = _present(sheet, columns, files)
     notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes]
     by_place: dict[str, list[int]] = {}
     for k, row in enumerate(rows):
         by_place.setdefault(row.place, []).append(k)
-    beside = folders.places(files.images)
+    beside = folders.read_places(files.images)
     has_boxes = box_tables.holds_boxes(sheet)
     boxes = box_tables.read(sheet, locator) if has_boxes else box_tables.find(locator, but=[sheet])
     labelling = _labelling(sheet, columns, rows, beside, options, boxes is not None)
@@ -122,7 +123,7 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
     if boxes:
         notes += boxes.notes
         if task == "multiclass" and len(names) < 2 and not options.labels:
-            records, more = box_tables.as_detection(records, boxes)
+            records, more = box_tables.to_detection(records, boxes)
             task, names = "detection", boxes.labels
             notes += more
     if not names:
@@ -130,12 +131,12 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
             f"{sheet.path}: {', '.join(map(repr, columns.labels))} states no label in any row whose image is there.",
             "Name another column with --labels.",
         )
-    skipped = merged(
+    skipped = merge_reasons(
         files.skipped,
         missing,
         {
             "not in the table": [image for image in files.images if image not in by_place],
-            folders.UNUSED: folders.unused(files, sheet.path, boxes and boxes.table),
+            folders.UNUSED: folders.unused_tables(files, sheet.path, boxes and boxes.table),
         },
     )
     return Dataset(
@@ -147,7 +148,7 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
         reader=reader,
         skipped=skipped,
         notes=tuple(notes),
-        origin=origin(sheet.path.parent) | origin(files.root),
+        origin=read_origin(sheet.path.parent) | read_origin(files.root),
     )
 
 
@@ -155,7 +156,7 @@ def _only_boxes(sheet: Sheet) -> bool:
     """Whether the table speaks of boxes and not of whole images: with labels, blank boxes are images without any."""
     if not box_tables.holds_boxes(sheet):
         return False
-    return not (sheet.usual(LABELS) and box_tables.has_blanks(sheet))
+    return not (sheet.usual_columns(LABELS) and box_tables.has_blank_boxes(sheet))
 
 
 def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
@@ -172,7 +173,7 @@ def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], 
         reasons = "; ".join(f"{len(lost)} {reason}" for reason, lost in missing.items())
         raise DataError(
             f"None of the {len(names)} images in column {columns.file!r} of {sheet.path.name} is there ({reasons}). "
-            f"Looked in {where}, which holds {len(files.images)} images, for {some(dict.fromkeys(names))}.",
+            f"Looked in {where}, which holds {len(files.images)} images, for {list_some(dict.fromkeys(names))}.",
             "Give the folder of the images as the data and the table with --table, or name the file column with "
             "--image.",
         )
@@ -187,7 +188,7 @@ def _labelling(
         return [row.cells[k] for row in rows]
 
     if len(columns.labels) > 1:
-        return cells.one_each({name: cells_of(name) for name in columns.labels})
+        return cells.read_indicators({name: cells_of(name) for name in columns.labels})
     if columns.labels:
         name = columns.labels[0]
         stated = cells_of(name)
@@ -197,15 +198,15 @@ def _labelling(
             for row, cell in zip(rows, stated, strict=True):
                 by_place.setdefault(row.place, []).append(cell)
             if any(len(set(found)) > 1 for found in by_place.values()):
-                return cells.joined(name, ["|".join(by_place[row.place]) for row in rows])
-        if cells.several(name, sheet.cells(name)):
-            return cells.joined(name, stated)
+                return cells.read_joined(name, ["|".join(by_place[row.place]) for row in rows])
+        if cells.holds_several_labels(name, sheet.cells(name)):
+            return cells.read_joined(name, stated)
         # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
-        if plain(name) not in LABELS and cells.binary(stated):
-            return cells.present_or_not(name, stated)
-        return cells.one_of(stated)
+        if normalise_name(name) not in LABELS and cells.is_binary(stated):
+            return cells.read_presence(name, stated)
+        return cells.read_one_label(stated)
     if beside.names:
-        found = cells.one_of([beside.labels.get(row.place, "") for row in rows])
+        found = cells.read_one_label([beside.labels.get(row.place, "") for row in rows])
         found.notes.insert(0, f"{sheet.path.name} has no label column; the labels are the folders' names.")
         return found
     if boxed and not options.labels:
@@ -235,8 +236,8 @@ def _once(
         notes.append(f"{len(twice)} images stand in several rows, such as {twice[0]}; each is one record.")
     if contradicting:
         notes.append(
-            f"{len(contradicting)} of them have different labels there and count as unlabelled: {some(contradicting)}. "
-            "If images have several labels, join them by '|' in one cell."
+            f"{len(contradicting)} of them have different labels there and count as unlabelled: "
+            f"{list_some(contradicting)}. If images have several labels, join them by '|' in one cell."
         )
     return result, notes
 
@@ -248,8 +249,8 @@ def _patients(
         k = sheet.columns.index(columns.patient)
         # Reversed, so that of several rows of one image the first counts, as it does for the other columns.
         return {row.place: row.cells[k] for row in reversed(rows) if row.cells[k]}, []
-    pattern = patient_pattern(options.patient) if options.patient else None
-    return patients_by_pattern(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
+    pattern = compile_patient_pattern(options.patient) if options.patient else None
+    return match_patients(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
 
 
 def _splits(
@@ -261,15 +262,17 @@ def _splits(
     k = sheet.columns.index(columns.split)
     words = Counter(row.cells[k] for row in rows)
     notes = []
-    renamed = [f"{word} is {split}" for word in sorted(words) if (split := split_of(word)) and split != word.lower()]
+    renamed = [f"{word} is {split}" for word in sorted(words) if (split := parse_split(word)) and split != word.lower()]
     if renamed:
         notes.append(f"Splits: {', '.join(renamed)}.")
-    other = {word: count for word, count in words.items() if split_of(word) is None}
+    other = {word: count for word, count in words.items() if parse_split(word) is None}
     if other:
-        notes.append(f"{sum(other.values())} images have no split: {columns.split!r} says {some(map(repr, other))}.")
+        notes.append(
+            f"{sum(other.values())} images have no split: {columns.split!r} says {list_some(map(repr, other))}."
+        )
     splits: dict[str, Split] = {}
     for row in rows:
-        if row.place not in splits and (split := split_of(row.cells[k])):
+        if row.place not in splits and (split := parse_split(row.cells[k])):
             splits[row.place] = split
     return splits, notes
 
@@ -284,11 +287,11 @@ class TableReader:
             return is_table(path)
         if options.table:
             return True
-        files = scan(path)
+        files = walk(path)
         return bool(files.images) and find(path, Locator(files), options) is not None
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
-        locator = Locator(scan(data_folder(path)))
+        locator = Locator(walk(data_folder(path)))
         if not locator.files.images:
             raise DataError(
                 f"{path} names no images that are here: {locator.files.root} holds no image files.",

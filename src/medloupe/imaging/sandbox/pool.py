@@ -21,7 +21,7 @@ import numpy as np
 
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
 from medloupe.imaging.limits import MAX_FILE_BYTES
-from medloupe.imaging.sandbox.process import Answer, DecodeProcess, Watch
+from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply, Watch
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""
@@ -81,23 +81,19 @@ class DecoderPool:
         Raises NotAnImageError, UnreadableImageError (also where the image made its decoder fail or took too long) or
         ImageTooLargeError; MedloupeError where no process can be started.
         """
-        return _decoded(self._ask(data, size=size))
+        return _make_decoded(self._ask(data, size=size))
 
     def preview(self, data: bytes | memoryview, side: int) -> Preview:
         """For a web page: upright, in the grey levels that a model sees, the longer side at most `side`.
 
         Raises as `decode`.
         """
-        return _preview(self._ask(data, side=side))
+        return _make_preview(self._ask(data, side=side))
 
-    def both(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
+    def decode_and_preview(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
         """`decode` and `preview`, decoding once unless a large JPEG is scaled more for the model than for the page."""
         answer = self._ask(data, size=size, side=side)
-        return _decoded(answer), _preview(answer)
-
-    def pids(self) -> list[int]:
-        """Of the processes there are now."""
-        return [pid for process in self._processes if (pid := process.pid) is not None]
+        return _make_decoded(answer), _make_preview(answer)
 
     def close(self) -> None:
         """Accept no more, finish what was accepted, end the processes. May be called again."""
@@ -115,7 +111,7 @@ class DecoderPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> Answer:
+    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> DecodeReply:
         for asked in (size, side):
             if asked is not None and not 1 <= asked <= MAX_SIDE:
                 raise ValueError(f"a side of {asked} pixels; expected 1 to {MAX_SIDE}")
@@ -140,7 +136,7 @@ class DecoderPool:
             raise answer.error
         return answer
 
-    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> Answer:
+    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
         if not process.is_up:
             self._start(process)
         self._watch.begin(process, self.seconds)
@@ -221,9 +217,9 @@ class DecoderPool:
                 self._free.append(process)
 
 
-def _decoded(answer: Answer) -> Decoded:
+def _make_decoded(answer: DecodeReply) -> Decoded:
     return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds)
 
 
-def _preview(answer: Answer) -> Preview:
+def _make_preview(answer: DecodeReply) -> Preview:
     return Preview(answer.jpeg, answer.jpeg_width, answer.jpeg_height)

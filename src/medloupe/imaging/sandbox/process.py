@@ -29,7 +29,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodeReply:
     """What a process says of one image.
 
     error: why there is nothing else. pixels: uint8 RGB, of size 0 where none were asked for. width, height: the
@@ -101,7 +101,7 @@ class DecodeProcess:
             raise EOFError("it answered what it should not")
         self._up = True
 
-    def ask(self, data: bytes | memoryview, size: int, side: int) -> Answer:
+    def ask(self, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
         """One image. size, side: 0 where no pixels, or no preview, are wanted.
 
         Raises OSError or EOFError where the process ended, or answered what no sound process would.
@@ -123,7 +123,7 @@ class DecodeProcess:
             message, _, hint = body.decode(errors="replace").partition("\0")
             error, body = ERRORS[status - 1](message, hint), b""
         name = kind.rstrip(b"\0").decode("ascii", "replace")
-        return Answer(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
+        return DecodeReply(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
 
     def kill(self) -> None:
         """From any thread: whoever waits for an answer gets an EOFError."""

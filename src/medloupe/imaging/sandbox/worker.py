@@ -71,12 +71,12 @@ def _answer(data: bytes, size: int, side: int) -> tuple:
     start = time.perf_counter()
     try:
         pixels, jpeg, shown = b"", b"", (0, 0)
-        picture = decode.picture(data, min_side=size or decode.preview_min_side(side))
+        picture = decode.decode_picture(data, min_side=size or decode.preview_min_side(side))
         if size:
             pixels = picture.fit(size)
         if side:
             if size and _is_too_small(picture, side):
-                picture = decode.picture(data, min_side=decode.preview_min_side(side))
+                picture = decode.decode_picture(data, min_side=decode.preview_min_side(side))
             jpeg, *shown = picture.preview(side)
     except ImageError as e:
         status = next((k for k, error in enumerate(ERRORS, 1) if isinstance(e, error)), 2)

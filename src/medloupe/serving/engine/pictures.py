@@ -109,7 +109,7 @@ class Asker:
             )
         shown: Preview | None = None
         if preview:
-            decoded, shown = self._decoders.both(data, network.size, PREVIEW)
+            decoded, shown = self._decoders.decode_and_preview(data, network.size, PREVIEW)
         else:
             decoded = self._decoders.decode(data, network.size)
         at = time.perf_counter()

@@ -10,9 +10,9 @@ import numpy as np
 
 from medloupe.data.readers.base import ReadOptions
 from medloupe.data.readers.ecg import npz
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split
-from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_of, typical
+from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_from_intervals, typical_beat
 from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError
 from medloupe.utils.arrays import load
@@ -42,7 +42,7 @@ def pairs(windows: np.ndarray, beats: np.ndarray | None) -> np.ndarray:
     """float32 (n, 2, T): each of a recording's windows (n, T), and beside it the recording's usual beat."""
     both = np.empty((len(windows), 2, windows.shape[1]), np.float32)
     both[:, 0] = windows
-    both[:, 1] = typical(both[:, :1], beats)[0]
+    both[:, 1] = typical_beat(both[:, :1], beats)[0]
     return both
 
 
@@ -113,7 +113,7 @@ def _read(path: Path, file: Path, reader: str) -> Dataset:
         reader=reader,
         skipped=npz.beside(path, file),
         notes=notes,
-        origin=origin(file.parent, file.stem),
+        origin=read_origin(file.parent, file.stem),
         modality="ecg",
         things="beats",
         clinical=tuple(name for name in RHYTHM if any(name in record.columns for record in records)),
@@ -145,7 +145,7 @@ def _rhythm(arrays: Mapping[str, np.ndarray], rows: np.ndarray, rate: float, n: 
     if before is None or after is None:
         return None
     seconds = [np.where(rr[rows] > 0, rr[rows] / rate, np.nan) for rr in (before, after)]
-    return rhythm_of(*seconds)
+    return rhythm_from_intervals(*seconds)
 
 
 def _columns(arrays: Mapping[str, np.ndarray], n: int, name: str) -> dict[str, list[str]]:

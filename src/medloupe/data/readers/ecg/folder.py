@@ -15,21 +15,21 @@ from medloupe.data.readers.base import (
     LAYOUTS,
     Files,
     ReadOptions,
-    frozen,
-    patient_pattern,
-    patients_by_pattern,
-    scan,
-    some,
+    compile_patient_pattern,
+    list_some,
+    match_patients,
+    sort_reasons,
+    walk,
 )
 from medloupe.data.readers.ecg import beats, npz, twelve_lead
 from medloupe.data.readers.locate import Locator
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record
 from medloupe.ecg import csv
-from medloupe.ecg.beats import BEAT, RHYTHM, cut, preferred, rhythm
+from medloupe.ecg.beats import BEAT, RHYTHM, cut_beats, preferred_lead, rhythm_features
 from medloupe.ecg.files import read_ecg
-from medloupe.ecg.signal import Signal, cleaned
-from medloupe.ecg.wfdb import aami, read_annotations
+from medloupe.ecg.signal import Signal, remove_noise
+from medloupe.ecg.wfdb import aami_class, read_annotations
 from medloupe.errors import DataError, SignalError
 from medloupe.imaging import headers
 from medloupe.utils import arrays
@@ -61,7 +61,7 @@ def files_of(seen: Files) -> Files:
         images=tuple(sorted([*ecgs, *text, *waves])),
         dicoms=frozenset(waves),
         tables=tuple(name for name in seen.tables if name not in set(text)),
-        skipped=frozen(skipped),
+        skipped=sort_reasons(skipped),
     )
 
 
@@ -84,7 +84,7 @@ def _is_ecg(path: Path, suffix: str) -> bool:
 def _is_text_ecg(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return csv.looks_like(file.read(_START_BYTES))
+            return csv.looks_like_ecg(file.read(_START_BYTES))
     except OSError:
         return False
 
@@ -113,7 +113,7 @@ def _labelled(path: Path, files: Files, options: ReadOptions) -> Dataset | None:
     sheet = table.find(path, locator, options)
     if sheet is not None:
         return table.build(sheet, locator, options, READER)
-    if folders.places(files.images).names:
+    if folders.read_places(files.images).names:
         return folders.build(files, options, READER)
     return None
 
@@ -142,11 +142,11 @@ def _beats(files: Files, records: Sequence[str], options: ReadOptions) -> Datase
     ]
     if left["Q"]:
         notes.append(f"{left['Q']:,} beats of class Q (paced, or not to be told) are left out.")
-    pattern = patient_pattern(options.patient) if options.patient else None
+    pattern = compile_patient_pattern(options.patient) if options.patient else None
     if options.patient and pattern is None:
         raise DataError(f"--patient {options.patient!r} names a column, but there is no table.", "Give a pattern.")
     if pattern:
-        found, more = patients_by_pattern(pattern, dict.fromkeys(record.id for record in made))
+        found, more = match_patients(pattern, dict.fromkeys(record.id for record in made))
         made = [replace(record, patient=found.get(record.id)) for record in made]
         notes += more
     else:
@@ -159,11 +159,11 @@ def _beats(files: Files, records: Sequence[str], options: ReadOptions) -> Datase
         labels=tuple(label for label in "NSVF" if label in there),
         task="multiclass",
         reader=READER,
-        skipped=frozen(
+        skipped=sort_reasons(
             {**files.skipped, "unreadable": unreadable, "without annotations": others, folders.UNUSED: files.tables}
         ),
         notes=tuple(notes),
-        origin=origin(files.root),
+        origin=read_origin(files.root),
         modality="ecg",
         things="beats",
         clinical=tuple(name for name in RHYTHM if any(name in record.columns for record in made)),
@@ -175,16 +175,16 @@ def _cut(root: Path, name: str, left: Counter[str]) -> list[Record]:
     path = root / name
     signal = read_ecg(path)
     where, symbols = read_annotations(path.with_suffix(".atr"))
-    classes = np.array([aami(symbol) for symbol in symbols])
+    classes = np.array([aami_class(symbol) for symbol in symbols])
     inside = (classes != "") & (where >= 0) & (where < signal.samples.shape[1])
     where, classes = where[inside], classes[inside]
     left["Q"] += int((classes == "Q").sum())
     if not where.size:
         return []
-    lead = preferred(signal.leads, range(len(signal.leads)))
+    lead = preferred_lead(signal.leads, range(len(signal.leads)))
     single = Signal(samples=signal.samples[lead : lead + 1], rate=signal.rate, leads=signal.leads[lead : lead + 1])
-    timing = rhythm(where, signal.rate)
-    windows = cut(cleaned(single, wander=False), where, beats.BEFORE, beats.AFTER, signal.rate)[:, 0]
+    timing = rhythm_features(where, signal.rate)
+    windows = cut_beats(remove_noise(single, wander=False), where, beats.BEFORE, beats.AFTER, signal.rate)[:, 0]
     both = beats.pairs(windows, timing)
     about = {"record": path.stem, "lead": signal.leads[lead], **_person(path)}
     about = {column: cell for column, cell in about.items() if cell}
@@ -231,18 +231,18 @@ class EcgFolderReader:
         root = table.data_folder(path)
         if not root.is_dir():
             return False
-        seen = scan(root)
+        seen = walk(root)
         return not _pictures(seen) and bool(files_of(seen).images) and not npz.found(path, _whole)
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
-        files = files_of(scan(table.data_folder(path)))
+        files = files_of(walk(table.data_folder(path)))
         data = _labelled(path, files, options)
         if data is not None:
             return _as_ecgs(data)
         annotated = _annotated(files)
         if annotated:
             return _beats(files, annotated, options)
-        named = f"{len(files.images)} ECG files ({some(files.images)})"
+        named = f"{len(files.images)} ECG files ({list_some(files.images)})"
         raise DataError(f"{files.root} holds {named}, but nothing says what they show.", LAYOUTS)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.data.readers.base import ReadOptions, existing, hidden, merged, scan
+from medloupe.data.readers.base import ReadOptions, is_hidden, merge_reasons, require_path, walk
 from medloupe.data.readers.folders import UNUSED
 from medloupe.errors import DataError
 from medloupe.utils.arrays import names
@@ -22,7 +22,9 @@ def found(path: Path, holds: Callable[[frozenset[str]], bool]) -> list[Path]:
     if path.is_file():
         files = [path] if path.suffix.lower() == ".npz" else []
     else:
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not hidden(p.name))
+        files = sorted(
+            p for p in path.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not is_hidden(p.name)
+        )
     return [file for file in files if holds(names(file))]
 
 
@@ -36,7 +38,7 @@ def only(path: Path, options: ReadOptions, holds: Callable[[frozenset[str]], boo
     for flag in ("labels", "patient", "split", "image", "table"):
         if getattr(options, flag):
             raise DataError(f"--{flag} names a column or a table, but {path} is an .npz file of ECGs.", "Leave it out.")
-    files = found(existing(path), holds)
+    files = found(require_path(path), holds)
     if len(files) > 1:
         raise DataError(
             f"{path} holds several data sets: {', '.join(file.name for file in files)}.",
@@ -51,7 +53,7 @@ def beside(path: Path, file: Path) -> Mapping[str, tuple[str, ...]]:
     """What else lies in the folder, by the reason why it is left out; nothing where the file itself was given."""
     if path.is_file():
         return {}
-    files = scan(path)
+    files = walk(path)
     parts: dict[str, list[str]] = {UNUSED: list(files.tables), OTHER_ECG: []}
     for reason, left in files.skipped.items():
         for name in left:
@@ -59,7 +61,7 @@ def beside(path: Path, file: Path) -> Mapping[str, tuple[str, ...]]:
                 continue
             record = reason == "not an image" and Path(name).suffix.lower() in RECORD_SUFFIXES
             parts.setdefault(OTHER_ECG if record else renamed(reason), []).append(name)
-    return merged(parts, {NOT_AN_ECG: files.images})
+    return merge_reasons(parts, {NOT_AN_ECG: files.images})
 
 
 def renamed(reason: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from medloupe.data.readers.base import ReadOptions
 from medloupe.data.readers.ecg import beats, npz
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.ecg.channels import MAX_LEADS
 from medloupe.ecg.signal import Signal, lead_name
@@ -73,7 +73,7 @@ def _read(path: Path, file: Path, reader: str) -> Dataset:
         reader=reader,
         skipped=npz.beside(path, file),
         notes=tuple(notes),
-        origin=origin(file.parent, file.stem),
+        origin=read_origin(file.parent, file.stem),
         modality="ecg",
         things="ECGs",
         clinical=tuple(name for name in ("age", "sex") if any(name in record.columns for record in records)),
