@@ -340,10 +340,10 @@ def test_processes_end_with_a_parent_that_was_killed() -> None:
 @posix
 def test_a_process_that_hangs_after_its_parent_has_gone_ends_itself() -> None:
     code = (
-        "import time; from medloupe import decodeworker, images\n"
-        "decodeworker._ORPHAN_SECONDS = 0.5\n"
-        "images.picture = lambda data, **options: time.sleep(60)\n"
-        "decodeworker.main()"
+        "import time; from medloupe.imaging import decode; from medloupe.imaging.sandbox import worker\n"
+        "worker._ORPHAN_SECONDS = 0.5\n"
+        "decode.decode_picture = lambda data, **options: time.sleep(60)\n"
+        "worker.main()"
     )
     worker = subprocess.Popen(
         [sys.executable, "-c", code, "0.5", str(2**29)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -444,13 +444,13 @@ def test_memory_is_given_back_after_a_large_picture() -> None:
 def test_a_process_that_keeps_much_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so with its last answer, and nothing is lost."""
     code = (
-        "from medloupe import decodeworker, images\n"
-        "real, kept = images.picture, []\n"
+        "from medloupe.imaging import decode; from medloupe.imaging.sandbox import worker\n"
+        "real, kept = decode.decode_picture, []\n"
         "def leaking(data, **options):\n"
         "    kept.append(bytes(40 * 2**20).replace(b'\\0', b'1'))\n"
         "    return real(data, **options)\n"
-        "images.picture = leaking\n"
-        "decodeworker.main()"
+        "decode.decode_picture = leaking\n"
+        "worker.main()"
     )
     with DecoderPool(1) as pool:
         monkeypatch.setattr(pool._processes[0], "_command", [sys.executable, "-c", code, "10", str(2**30)])
