@@ -10,7 +10,7 @@ import pytest
 
 import ecgmaker
 import ecgwriters
-from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pairs
+from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pair_with_typical
 from medloupe.ecg.beats import BEAT, PREFERRED, cut_beats
 from medloupe.ecg.quality import require_usable
 from medloupe.ecg.signal import TWELVE, Signal, resample
@@ -32,7 +32,7 @@ def precut(rate: float, number: int) -> Signal:
     """One beat of the strip as data sets have them: cut at its own rate, beside the recording's usual one."""
     strip = rhythm_strip(rate)
     at = np.rint([b.at * rate for b in ecgmaker.with_ectopics(ecgmaker.even(20, spread=0.03, seed=1))]).astype(int)
-    both = pairs(cut_beats(strip, at, BEFORE, AFTER, rate)[:, 0], None)
+    both = pair_with_typical(cut_beats(strip, at, BEFORE, AFTER, rate)[:, 0], None)
     return Signal(samples=both[number], rate=rate, leads=BEAT)
 
 

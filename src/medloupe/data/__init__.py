@@ -1,1 +1,1 @@
-"""From a path to a Dataset, its groups and its splits."""
+"""Read a path as a Dataset, and find its groups and splits."""

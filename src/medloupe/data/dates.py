@@ -1,4 +1,4 @@
-"""Dates in a table: a birth date and the date of the examination become an age; a date alone is no input."""
+"""Turn dates of a table into ages: a birth date and the date of the examination; a date alone is no input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OLDEST = 120
 
 
 def parse_date(text: str) -> datetime.date | None:
-    """A day written 2020-01-31, 20200131, 31.01.2020 or 01/31/2020; None where it is none.
+    """Read a day written 2020-01-31, 20200131, 31.01.2020 or 01/31/2020; None where it is none.
 
     Of 03/04/2020 the day is read first, which moves an age by less than a year.
     """
@@ -43,21 +43,24 @@ def parse_date(text: str) -> datetime.date | None:
 
 
 def holds_dates(values: Iterable[str]) -> bool:
-    """Whether a column holds dates."""
+    """Tell whether a column holds dates."""
     said = [v for v in values if is_stated(v)]
     return bool(said) and sum(parse_date(v) is not None for v in said) >= _MOST * len(said)
 
 
 def date_columns(records: Sequence[Record]) -> tuple[str, ...]:
-    """The columns of a table that hold dates, in its order."""
+    """List the columns of a table that hold dates, in its order."""
     columns = dict.fromkeys(c for r in records for c in r.columns)
     return tuple(c for c in columns if holds_dates([r.columns[c] for r in records if c in r.columns]))
 
 
 def add_ages(data: Dataset) -> Dataset:
-    """The same with a column `age`, in years, where the table has a birth date and a date of the examination.
+    """Add a column `age`, in years, where the table has a birth date and a date of the examination.
 
-    Unchanged where it has an age already, or no such pair.
+    Returns
+    -------
+    Dataset
+        With the column and a note; unchanged where it has an age already, or no such pair.
     """
     if any(c.lower() == AGE for r in data.records for c in r.columns):
         return data

@@ -1,4 +1,4 @@
-"""Which examples a model was trained on: its card remembers their digests, shortened."""
+"""Remember in a card which examples a model was trained on, by their digests, shortened."""
 
 from __future__ import annotations
 
@@ -13,38 +13,62 @@ _PREFIX = 8  # bytes of a digest kept: enough to recognise an image, useless for
 
 
 def sample_digests(digests: Sequence[bytes], things: str) -> list[bytes]:
-    """Of very many digests those with the least endings: enough to know a patient by, though not each beat. things: as
-    Dataset.things."""
+    """Choose those of very many digests that a card keeps: enough to know a patient by, though not each beat.
+
+    Parameters
+    ----------
+    digests : Sequence of bytes
+        SHA-256 of each example.
+    things : str
+        What the examples are, as Dataset.things.
+
+    Returns
+    -------
+    list of bytes
+        All of them, or those with the least endings, `most_digests` many.
+    """
     count = most_digests(things)
     return sorted(digests, key=lambda d: d[-_PREFIX:])[:count] if len(digests) > count else [*digests]
 
 
 def encode_digests(digests: Iterable[bytes]) -> str:
-    """The digests of the training examples, shortened and sorted, as one base64 text."""
+    """Write the digests of the training examples, shortened and sorted, as one base64 text."""
     return base64.b64encode(b"".join(sorted(d[:_PREFIX] for d in digests))).decode()
 
 
 def decode_digests(text: str | None) -> set[bytes]:
-    """The shortened digests that `remembered` wrote; none of None or ""."""
+    """Read the shortened digests that `encode_digests` wrote; none of None or ""."""
     known = base64.b64decode(text or "")
     return {known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)}
 
 
 def find_known(known: Container[bytes], digests: Sequence[bytes]) -> np.ndarray:
-    """bool (N,): which digests are among shortened ones."""
+    """Tell which digests are among shortened ones: bool (N,)."""
     return np.array([d[:_PREFIX] in known for d in digests], bool)
 
 
 def seen_in_training(card: Mapping[str, Any], digests: Sequence[bytes]) -> np.ndarray:
-    """bool (N,): which examples the model was trained on, by their content, as far as its card remembers them."""
+    """Tell which examples the model was trained on, as far as its card remembers them.
+
+    Parameters
+    ----------
+    card : Mapping
+        The model's card.
+    digests : Sequence of bytes
+        SHA-256 of each example's content.
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+    """
     return find_known(decode_digests(card["data"].get("digests")), digests)
 
 
 def remembers_part(card: Mapping[str, Any]) -> bool:
-    """Whether the card names only a share of the training examples, as they were very many."""
+    """Tell whether the card names only a share of the training examples, as they were very many."""
     return (card["data"].get("labelled") or 0) > most_digests(card["data"].get("things"))
 
 
 def most_digests(things: str | None) -> int:
-    """How many digests a card holds."""
+    """Return how many digests a card holds of such things."""
     return MOST_BEATS if things == "beats" else MOST

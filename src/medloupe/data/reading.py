@@ -33,13 +33,31 @@ def read(
     image: str | None = None,
     table: str | Path | None = None,
 ) -> Dataset:
-    """Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
+    r"""Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
 
-    labels: the label column, several 1/0 columns joined by commas, or a DICOM keyword. patient: the column of what
-    must not be split, or a regular expression for file names (`C\\d+P\\d+`). split, image: the columns that say
-    train/val/test and name the file. table: the table, when it lies apart from the images.
     A well-known public data set is read as its recipe says (originals/); what is told goes before the recipe.
-    Errors: DataError; ColumnError for a told column that is not there; UnknownLayoutError when no reader fits.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder, table or .npz.
+    labels : str, optional
+        The label column, several 1/0 columns joined by commas, or a DICOM keyword.
+    patient : str, optional
+        The column of what must not be split, or a regular expression for file names (`C\d+P\d+`).
+    split, image : str, optional
+        The columns that say train/val/test and name the file.
+    table : str or Path, optional
+        The table, when it lies apart from the images.
+
+    Raises
+    ------
+    DataError
+        Where the data cannot be read as asked.
+    ColumnError
+        For a told column that is not there.
+    UnknownLayoutError
+        When no reader fits.
     """
     from medloupe.data.originals.known import recognise_original  # here, as it builds on the readers
 
@@ -56,7 +74,7 @@ def read(
 
 
 def _find_table(place: Path, told: str | Path) -> Path:
-    """The table told: as written, or inside the data folder."""
+    """Find the table told: as written, or inside the data folder."""
     if not place.is_dir():
         raise DataError(f"--table goes with the folder of the images, but {place} is a file.", "Give the folder.")
     table = Path(told).expanduser()

@@ -1,4 +1,4 @@
-"""Read every file of a data set once: its digest."""
+"""Read every file of a data set once, for its digest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from medloupe.errors import ImageError, UnreadableImageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """A data set whose files have been read once. digest: by record id, b"" where the file cannot be read, with the
-    reason in unreadable."""
+    """A data set whose files have been read once.
+
+    Attributes
+    ----------
+    data : Dataset
+        The data set.
+    digest : dict
+        SHA-256 by record id; b"" where the file cannot be read.
+    unreadable : dict
+        Why, by record id, of those that cannot.
+    """
 
     data: Dataset
     digest: dict[str, bytes]
@@ -41,7 +50,13 @@ def scan_dataset(data: Dataset) -> Scan:
 
 
 def read_content(image: Path | np.ndarray) -> bytes | np.ndarray:
-    """The bytes of a file, or the pixels. Raises UnreadableImageError naming the file."""
+    """Return the bytes of a file, or the pixels given.
+
+    Raises
+    ------
+    UnreadableImageError
+        Where the file cannot be read, naming it.
+    """
     if isinstance(image, np.ndarray):
         return image
     try:
@@ -51,7 +66,7 @@ def read_content(image: Path | np.ndarray) -> bytes | np.ndarray:
 
 
 def digest_image(image: bytes | np.ndarray) -> bytes:
-    """sha256 of a file's bytes, or of pixels with their shape and type."""
+    """Compute the SHA-256 of a file's bytes, or of pixels with their shape and type."""
     if isinstance(image, np.ndarray):
         head = f"{image.dtype.str}{image.shape}".encode()
         return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
@@ -59,7 +74,13 @@ def digest_image(image: bytes | np.ndarray) -> bytes:
 
 
 def digest_ecg(record: Record) -> bytes:
-    """sha256 of an ECG's samples, rate and leads, or of the bytes of its files. Raises ImageError."""
+    """Compute the SHA-256 of an ECG's samples, rate and leads, or of the bytes of its files.
+
+    Raises
+    ------
+    ImageError
+        Where the record has no ECG, or its files cannot be read.
+    """
     signal = record.signal
     if signal is None:
         raise UnreadableImageError(f"{record.id} has no ECG.", "The data set mixes pictures and ECGs: separate them.")

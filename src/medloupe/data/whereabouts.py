@@ -1,6 +1,7 @@
-"""Where the images of a version lie on this machine, so that they can be read again: `data.json` beside its model file.
+"""Note where the images of a version lie on this machine, so that they can be read again.
 
-It never leaves the machine: no exported file holds it, and no page or route shows it.
+The note is `data.json` beside its model file. It never leaves the machine: no exported file holds it, and no page or
+route shows it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,23 @@ OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read 
 
 
 def write_location(folder: Path, root: str | Path, **options: Any) -> None:
-    """Note with what readers.read was called. folder: of the version. options: those of OPTIONS.
+    """Note with what `data.reading.read` was called.
 
-    Raises TypeError for any other, OSError when the folder cannot be written.
+    Parameters
+    ----------
+    folder : Path
+        Of the version.
+    root : str or Path
+        Of the data.
+    options : Any
+        Those of OPTIONS.
+
+    Raises
+    ------
+    TypeError
+        For any other option.
+    OSError
+        When the folder cannot be written.
     """
     if unknown := options.keys() - set(OPTIONS):
         raise TypeError(f"readers.read takes no {', '.join(sorted(unknown))}.")
@@ -35,7 +50,7 @@ def write_location(folder: Path, root: str | Path, **options: Any) -> None:
 
 
 def read_location(folder: Path) -> dict[str, Any] | None:
-    """What `write` noted, or None where nothing (readable) is noted."""
+    """Return what `write_location` noted, or None where nothing (readable) is noted."""
     try:
         said = json.loads((folder / FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -44,7 +59,20 @@ def read_location(folder: Path) -> dict[str, Any] | None:
 
 
 def read_again(folder: Path, called: str) -> Dataset:
-    """The data set of a version, read as it was for training. called: the model, for messages. Raises DataError."""
+    """Read the data set of a version as it was read for training.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the version.
+    called : str
+        The model, for messages.
+
+    Raises
+    ------
+    DataError
+        Where its place was not noted, or it is no longer there.
+    """
     from medloupe.data.reading import read as read_data
 
     said = read_location(folder)
@@ -57,9 +85,21 @@ def read_again(folder: Path, called: str) -> Dataset:
 
 
 def scan_training_data(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:
-    """The data set with its files read once, if it is the one that a model was trained on.
+    """Read the files of the data set once, if it is the one that a model was trained on.
 
-    Raises DataError, saying how far it is not: other labels, or images that the card does not know.
+    Parameters
+    ----------
+    data : Dataset
+        The data set.
+    card : Mapping
+        The model's card.
+    called : str
+        The model, for messages.
+
+    Raises
+    ------
+    DataError
+        Saying how far it is not: other labels, or images that the card does not know.
     """
     if list(data.labels) != list(card["labels"]):
         raise DataError(

@@ -1,1 +1,1 @@
-"""From files to an ECG in millivolts, and from it to heartbeats."""
+"""Read files as an ECG in millivolts, and find its heartbeats."""

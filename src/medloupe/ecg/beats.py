@@ -1,4 +1,4 @@
-"""Where the heart beats in an ECG, how evenly, and the beats cut out.
+"""Find where the heart beats in an ECG, how evenly, and cut the beats out.
 
 RR intervals: from one R peak to the next.
 """
@@ -43,10 +43,15 @@ _CHUNK = 1024
 
 
 def find_r_peaks(signal: Signal) -> np.ndarray:
-    """Positions of the R peaks, int64 and ascending, in samples at the signal's rate; empty where there is no lead.
+    """Find the R peaks.
 
     Beats are found on all leads together (root mean square; those that are mostly noise left out), and lie on the
     largest deflection of the clearest lead. Excerpts under 2 s: the largest deflection.
+
+    Returns
+    -------
+    ndarray of int64
+        Positions in samples at the signal's rate, ascending; empty where there is no lead.
     """
     clean = remove_noise(signal)
     leads = [lead for _, lead, _ in recorded_leads(clean)]
@@ -79,7 +84,7 @@ def find_r_peaks(signal: Signal) -> np.ndarray:
 
 
 def _detect_beats(lead: np.ndarray) -> np.ndarray:
-    """Beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
+    """Find the beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
     try:
         from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
@@ -90,12 +95,25 @@ def _detect_beats(lead: np.ndarray) -> np.ndarray:
 
 
 def preferred_lead(leads: Sequence[str], among: Iterable[int]) -> int:
-    """Of the positions `among` that of the lead to look at single beats in; the first where none is PREFERRED."""
+    """Choose the lead to look at single beats in.
+
+    Parameters
+    ----------
+    leads : Sequence of str
+        Names of all leads.
+    among : Iterable of int
+        Positions to choose from.
+
+    Returns
+    -------
+    int
+        The position of the first of PREFERRED that is there; the first position where none is.
+    """
     return min(among, key=lambda k: PREFERRED.index(leads[k]) if leads[k] in PREFERRED else len(PREFERRED))
 
 
 def _prominence(lead: np.ndarray) -> float:
-    """How far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
+    """Measure how far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
     if lead.size < 3:
         return 0.0
     usual, high = np.percentile(np.abs(lead[2:] - lead[:-2]), (50, 99))
@@ -103,7 +121,20 @@ def _prominence(lead: np.ndarray) -> float:
 
 
 def rhythm_features(peaks: np.ndarray, rate: float) -> np.ndarray:
-    """float32 (n, 6), the columns RHYTHM of each of n ascending peaks (in samples); NaN where there is no neighbour."""
+    """Compute the columns RHYTHM of each beat.
+
+    Parameters
+    ----------
+    peaks : ndarray, shape (n,)
+        R peaks, ascending, in samples.
+    rate : float
+        Hz.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 6)
+        NaN where there is no neighbour.
+    """
     intervals = np.diff(np.asarray(peaks, np.float64)) / rate
     return rhythm_from_intervals(
         np.concatenate([[np.nan], intervals])[: len(peaks)], np.append(intervals, np.nan)[: len(peaks)]
@@ -111,9 +142,17 @@ def rhythm_features(peaks: np.ndarray, rate: float) -> np.ndarray:
 
 
 def rhythm_from_intervals(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
-    """The same from the RRs before and after each beat of one recording, seconds (n,), in order; NaN unknown.
+    """Compute the columns RHYTHM from the RRs before and after each beat of one recording, in order.
 
-    With fewer than two RRs all ratios are unknown; with none the heart rate too.
+    Parameters
+    ----------
+    previous, following : ndarray, shape (n,)
+        Seconds; NaN unknown.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 6)
+        With fewer than two RRs all ratios are unknown; with none the heart rate too.
     """
     n = len(previous)
     table = np.full((n, len(RHYTHM)), np.nan, np.float32)
@@ -138,7 +177,7 @@ def rhythm_from_intervals(previous: np.ndarray, following: np.ndarray) -> np.nda
 
 
 def _local_median(values: np.ndarray) -> np.ndarray:
-    """Medians (n,) of the values of the beats around each, itself included, unknown ones left out."""
+    """Compute medians (n,) of the values of the beats around each, itself included, unknown ones left out."""
     padded = np.concatenate([np.full(_AROUND, np.nan), values, np.full(_AROUND, np.nan)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of beats around which nothing is known
@@ -146,11 +185,27 @@ def _local_median(values: np.ndarray) -> np.ndarray:
 
 
 def cut_beats(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: float) -> np.ndarray:
-    """Windows around beats: float32 (n, L, T) at `rate`, T = round((before + after) × rate). before, after: seconds.
+    """Cut windows around beats.
 
-    The beat is at index round(before × rate). A whole-numbered peak is moved to the apex next to it, between the
-    samples, so that windows of the same beat at different rates agree. From each lead of each window its median is
-    subtracted. Beyond the ends of the recording the nearest value stands; a lead without numbers stays NaN.
+    A whole-numbered peak is moved to the apex next to it, between the samples, so that windows of the same beat at
+    different rates agree. From each lead of each window its median is subtracted. Beyond the ends of the recording the
+    nearest value stands; a lead without numbers stays NaN.
+
+    Parameters
+    ----------
+    signal : Signal
+        The recording.
+    peaks : ndarray, shape (n,)
+        R peaks, in samples at the signal's rate.
+    before, after : float
+        Seconds before and after each peak.
+    rate : float
+        Hz of the windows.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, L, T)
+        T = round((before + after) × rate); the beat is at index round(before × rate).
     """
     size, index = round((before + after) * rate), round(before * rate)
     peaks = np.asarray(peaks)
@@ -184,8 +239,11 @@ def cut_beats(signal: Signal, peaks: np.ndarray, before: float, after: float, ra
 
 @lru_cache(maxsize=64)
 def _kernel(start: int, end: int, size: int, index: int, step: float, sixteenth: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the window's samples lie, in source samples from the beat (T,); and the low-pass interpolation weights from
-    source sample `start` to `end`, float32 (end - start, T): a sinc under a Kaiser window, each column of sum 1."""
+    """Return where the window's samples lie, in source samples from the beat (T,), and the interpolation weights.
+
+    The weights are low-pass, from source sample `start` to `end`, float32 (end - start, T): a sinc under a Kaiser
+    window, each column of sum 1.
+    """
     wanted = (np.arange(size) - index) * step + sixteenth / _STEPS
     x = (np.arange(start, end)[:, None] - wanted) / max(1.0, step)
     inside = np.clip(1 - (x / _KERNEL) ** 2, 0, None)
@@ -194,10 +252,10 @@ def _kernel(start: int, end: int, size: int, index: int, step: float, sixteenth:
 
 
 def _find_apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndarray:
-    """How far, in samples, the apex lies after each peak rounded down: by a parabola on the lead that deflects most.
+    """Find how far, in samples, the apex lies after each peak rounded down.
 
-    Looked for within 4 ms, which is how exact annotations are; where there is no apex, and for a peak that lies between
-    samples, the peak itself.
+    By a parabola on the lead that deflects most. Looked for within 4 ms, which is how exact annotations are; where
+    there is no apex, and for a peak that lies between samples, the peak itself.
     """
     fraction = np.asarray(peaks, np.float64) - np.floor(peaks)
     reach = max(1, round(_APEX_SECONDS * signal.rate))
@@ -220,10 +278,19 @@ def _find_apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np
 
 
 def typical_beat(windows: np.ndarray, beats: np.ndarray | None = None) -> np.ndarray:
-    """The recording's usual beat, float32 (L, T): the median of its windows (n, L, T).
+    """Compute the recording's usual beat: the median of its windows.
 
-    beats: their `rhythm`; where at least 5 and a quarter of them come in time (both RR ratios within 0.15 of 1),
-    those alone count.
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (n, L, T)
+        Its beats.
+    beats : ndarray of float32, shape (n, 6), optional
+        Their `rhythm_features`; where at least 5 and a quarter of them come in time (both RR ratios within 0.15 of 1),
+        those alone count.
+
+    Returns
+    -------
+    ndarray of float32, shape (L, T)
     """
     if not len(windows):
         raise ValueError("no beats")

@@ -1,4 +1,4 @@
-"""ECGs in DICOM: the waveform objects of PS3.3 A.34, read by pydicom."""
+"""Read ECGs in DICOM: the waveform objects of PS3.3 A.34, by pydicom."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ _MOST_GROUPS = 64
 
 
 def read(data: bytes, name: str) -> Signal:
-    """The ECG in a DICOM waveform file: of several multiplex groups the one with most leads and samples.
+    """Read the ECG in a DICOM waveform file: of several multiplex groups the one with most leads and samples.
 
-    SignalError where there is no waveform, or less of it than claimed.
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SignalError
+        Where there is no waveform, or less of it than claimed.
     """
     ds, syntax = dicom.parse_elements(data, name, _TAGS)
     groups = list(ds.get("WaveformSequence") or [])[:_MOST_GROUPS]
@@ -60,7 +70,7 @@ def read(data: bytes, name: str) -> Signal:
 
 
 def is_waveform(data: bytes) -> bool:
-    """Whether a DICOM file holds waveforms. False for anything that is broken."""
+    """Tell whether a DICOM file holds waveforms. False for anything that is broken."""
     try:
         ds, _ = dicom.parse_elements(data, "", [Tag(0x0008, 0x0016), _WAVEFORMS])
         return "WaveformSequence" in ds
@@ -80,7 +90,7 @@ def _channel_name(channel: Dataset) -> str:
 
 
 def _padding(group: Dataset, kind: np.dtype) -> int | None:
-    """The stored value that stands for no sample."""
+    """Return the stored value that stands for no sample."""
     value = group.get("WaveformPaddingValue")
     if isinstance(value, bytes) and len(value) >= kind.itemsize:
         return int(np.frombuffer(value, kind, 1)[0])

@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF recordings, decoded by the edfio package once their header agrees with their size."""
+"""Read EDF, EDF+ and BDF recordings, by the edfio package once their header agrees with their size."""
 
 from __future__ import annotations
 
@@ -14,12 +14,25 @@ _MOST_CHANNELS = 512
 
 
 def is_edf(start: bytes) -> bool:
-    """Whether the first bytes are those of an EDF or a BDF file."""
+    """Tell whether the first bytes are those of an EDF or a BDF file."""
     return start.startswith((b"0       ", b"\xffBIOSEMI")) and len(start) >= 192
 
 
 def read(data: bytes, name: str) -> Signal:
-    """The ECG channels of a recording, those of the commonest rate among them. SignalError where there is none."""
+    """Read the ECG channels of a recording, those of the commonest rate among them.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SignalError
+        Where there is none.
+    """
     biosemi = data.startswith(b"\xff")
     _check(data, name, 3 if biosemi else 2)
     try:

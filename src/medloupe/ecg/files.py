@@ -1,4 +1,4 @@
-"""Files → an ECG: WFDB, CSV and other text, NumPy .npz, DICOM waveforms, EDF and BDF.
+"""Read files as an ECG: WFDB, CSV and other text, NumPy .npz, DICOM waveforms, EDF and BDF.
 
 Files are untrusted: what a header claims is compared with the bytes that are there before memory is taken for it,
 nothing is unpickled, and no file leads to another outside those given (or, for a path, its own folder).
@@ -32,12 +32,20 @@ _FORMATS = "WFDB (.hea with its .dat), CSV or text, .npz, DICOM waveform, EDF an
 
 
 def is_ecg_name(name: str) -> bool:
-    """Whether a file's name is one that ECGs have; DICOM files, tables and text have it too."""
+    """Tell whether a file's name is one that ECGs have; DICOM files, tables and text have it too."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def is_ecg_bytes(start: bytes, name: str = "") -> bool:
-    """Whether a file is an ECG rather than a picture, by its content (for DICOM all of it is needed) and its name."""
+    """Tell whether a file is an ECG rather than a picture, by its content and its name.
+
+    Parameters
+    ----------
+    start : bytes
+        Its first bytes; for DICOM all of them are needed.
+    name : str
+        Its name.
+    """
     kind = headers.sniff(start[: headers.SNIFF_BYTES])
     if kind == "DICOM":
         from medloupe.ecg import dicom  # here, as pydicom is slow to import
@@ -56,10 +64,21 @@ def is_ecg_bytes(start: bytes, name: str = "") -> bool:
 
 
 def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -> Signal:
-    """The ECG in a file, or in the files of one upload (bytes by name).
+    """Read the ECG in a file, or in the files of one upload.
 
-    rate: the sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
-    Raises SignalError naming the file and what is wrong; ExtraError where the package for its format is missing.
+    Parameters
+    ----------
+    source : Path or Mapping
+        The file, or bytes by name.
+    rate : float, optional
+        The sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
+
+    Raises
+    ------
+    SignalError
+        Naming the file and what is wrong.
+    ExtraError
+        Where the package for its format is missing.
     """
     files = gather_files(source) if isinstance(source, (str, os.PathLike)) else _check_upload(source)
     name = _main_file(files)
@@ -106,7 +125,22 @@ def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Si
 
 
 def signal_from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
-    """The ECG among the arrays of an .npz: samples (L, n), (n, L) or (n,), with rate, lead names and unit beside it."""
+    """Find the ECG among the arrays of an .npz.
+
+    Parameters
+    ----------
+    arrays : Mapping
+        Samples (L, n), (n, L) or (n,), with rate, lead names and unit beside them.
+    name : str
+        The file.
+    rate : float, optional
+        Hz, when the person tells it.
+
+    Raises
+    ------
+    SignalError
+        Where there is no ECG, or no rate.
+    """
     key = next((key for key in _SAMPLES if key in arrays and arrays[key].ndim), None)
     key = key or next((key for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "iuf"), None)
     if key is None:
@@ -139,7 +173,13 @@ _NPZ = "Expected an array signal (leads, samples) in mV, and beside it fs and le
 
 
 def gather_files(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
-    """A file's bytes, and for WFDB those of its partners in the same folder, by name. Raises SignalError."""
+    """Read a file's bytes, and for WFDB those of its partners in the same folder, by name.
+
+    Raises
+    ------
+    SignalError
+        Where a file cannot be read, or is too large.
+    """
     path = Path(path)
     if path.suffix.lower() == ".dat" and path.with_suffix(".hea").is_file():
         path = path.with_suffix(".hea")
@@ -164,7 +204,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _check_upload(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of an upload under their bare names."""
+    """Check the files of an upload, and put them under their bare names."""
     if not files:
         raise SignalError("No file was given.", f"Expected {_FORMATS}.")
     for name, data in files.items():
@@ -181,7 +221,7 @@ def _too_large(name: str, size: int) -> SignalError:
 
 
 def _main_file(files: Mapping[str, bytes]) -> str:
-    """The file that names the others, or the only one."""
+    """Find the file that names the others, or the only one."""
     told = [name for name in files if name.lower().endswith(".hea")]
     if len(told) > 1:
         raise SignalError(f"Several recordings at once: {', '.join(sorted(told)[:5])}.", "Give them one by one.")

@@ -20,7 +20,7 @@ _IMPOSSIBLE_MV = 20.0
 
 
 def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal with its bad leads made NaN, and a sentence about each; `fault` says when nothing is left."""
+    """Make bad leads NaN, with a sentence about each; `describe_fault` says when nothing is left."""
     faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
     if not any(faults):
         return signal, ()
@@ -31,7 +31,7 @@ def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
 
 
 def describe_fault(signal: Signal) -> str:
-    """Why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
+    """Say why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
     if not RATES[0] <= signal.rate <= RATES[1]:
         return f"It is sampled at {signal.rate:g} Hz; ECGs are read from {RATES[0]:g} to {RATES[1]:,.0f} Hz."
     if signal.seconds < MIN_SECONDS:
@@ -61,7 +61,7 @@ def _lead_title(signal: Signal, k: int) -> str:
 
 
 def _lead_fault(lead: np.ndarray, rate: float) -> str:
-    """What is wrong with one lead, as the end of a sentence about it."""
+    """Say what is wrong with one lead, as the end of a sentence about it."""
     known = lead[np.isfinite(lead)]
     if not known.size:
         return "holds no numbers"
@@ -79,7 +79,7 @@ def _lead_fault(lead: np.ndarray, rate: float) -> str:
 
 
 def _clipped_share(lead: np.ndarray, rate: float) -> float:
-    """Share of samples in runs of at least 12 ms at the highest or at the lowest value."""
+    """Compute the share of samples in runs of at least 12 ms at the highest or at the lowest value."""
     shortest = max(4, math.ceil(0.012 * rate))
     share = 0
     for extreme in (lead.max(), lead.min()):
@@ -90,9 +90,10 @@ def _clipped_share(lead: np.ndarray, rate: float) -> float:
 
 
 def _regular_rate(lead: np.ndarray, rate: float) -> float:
-    """Beats a minute where the lead's steep parts recur evenly, told without knowing how fast a heart is; else 0.
+    """Estimate beats a minute where the lead's steep parts recur evenly; else 0.
 
-    By the autocorrelation of how steep the lead is: of its highest peaks the one of the shortest period.
+    Told without knowing how fast a heart is: by the autocorrelation of how steep the lead is, of its highest peaks the
+    one of the shortest period.
     """
     lead = np.nan_to_num(lead[: int(60 * max(rate, 250))].astype(np.float64))
     steep = np.abs(lead[4:] - lead[:-4]) if lead.size > 4 else np.zeros(1)  # over four samples, as noise is fast
@@ -119,7 +120,13 @@ MOST_RATE = 1000.0
 
 
 def require_usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal without its bad leads, and what was noticed. Raises SignalError naming what is wrong."""
+    """Return the signal without its bad leads, and what was noticed.
+
+    Raises
+    ------
+    SignalError
+        Where it is no usable ECG, naming what is wrong.
+    """
     if why := describe_fault(signal):
         raise SignalError(f"This is no usable ECG. {why}", "Record it again, or check rate and unit.")
     if signal.rate > MOST_RATE:

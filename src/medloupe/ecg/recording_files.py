@@ -1,4 +1,4 @@
-"""Which files belong together: a WFDB recording comes as several, every other ECG as one."""
+"""Find which files belong together: a WFDB recording comes as several, every other ECG as one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ _PARTS = frozenset({".dat", ".atr", ".qrs", ".xyz", ".ecg"})  # of WFDB recordin
 
 
 def group_files(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
-    """(name, content) of each file sent, those of one WFDB recording as one, under the name of its header.
+    """Group the files sent, those of one WFDB recording as one, under the name of its header.
 
     To a header belong the files it names and those of its own name with another suffix.
+
+    Parameters
+    ----------
+    files : Sequence of (str, bytes)
+        Name and content of each.
+
+    Returns
+    -------
+    list of (str, Source)
+        In the order in which they were sent.
     """
     left = dict(enumerate(files))
     found: list[tuple[int, str, Source]] = []
@@ -40,12 +50,12 @@ def group_files(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, Source]]:
 
 
 def join_bytes(data: Source) -> bytes:
-    """All bytes of it, by which it is recognised: of several files one after the other, by name."""
+    """Join all bytes of it, by which it is recognised: of several files one after the other, by name."""
     return data if isinstance(data, bytes) else b"".join(data[name] for name in sorted(data))
 
 
 def bare_name(name: str) -> str:
-    """A file's name without folders."""
+    """Return a file's name without folders."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 

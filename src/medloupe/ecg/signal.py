@@ -1,4 +1,4 @@
-"""An electrocardiogram as numbers in millivolts, and what is done to it before any model reads it."""
+"""Hold an electrocardiogram as numbers in millivolts, and prepare it before any model reads it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,18 @@ _STANDARD = {spelt.upper(): name for name, others in _ALIASES.items() for spelt 
 class Signal:
     """An ECG.
 
-    samples: float32 (L, n) in mV, NaN where not recorded. rate: Hz. leads: L names in the standard spelling
-    (I II III aVR aVL aVF V1 ... V6, MLII ...), "" unknown. source: the format it came from. notes: what was guessed
-    while reading it, one sentence each.
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (L, n)
+        mV; NaN where not recorded.
+    rate : float
+        Hz.
+    leads : tuple of str
+        L names in the standard spelling (I II III aVR aVL aVF V1 ... V6, MLII ...), "" unknown.
+    source : str
+        The format it came from.
+    notes : tuple of str
+        What was guessed while reading it, one sentence each.
     """
 
     samples: np.ndarray
@@ -62,7 +71,10 @@ class Signal:
 
 
 def lead_name(text: str) -> str:
-    """The standard spelling of a lead's name ("AVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "ECG II"), "" unknown."""
+    """Return the standard spelling of a lead's name; "" unknown.
+
+    Read are "AVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "ECG II" and the like.
+    """
     word = re.split(r"[(\[,;:]", text.strip())[0].upper()
     word = re.sub(r"^(MDC_)?(ECG|EKG|EKC)[\s_.-]*(?=.)", "", word.strip())
     if not re.fullmatch(r"LEAD[\s_.-]*[123]", word):
@@ -74,7 +86,20 @@ def lead_name(text: str) -> str:
 
 
 def resample(signal: Signal, rate: float) -> Signal:
-    """The signal at another rate, anti-aliased, without delay: round(n × rate / old rate) samples, time 0 at time 0."""
+    """Bring the signal to another rate, anti-aliased, without delay.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    rate : float
+        Hz.
+
+    Returns
+    -------
+    Signal
+        round(n × rate / old rate) samples, time 0 at time 0.
+    """
     if rate == signal.rate:
         return signal
     resample_poly = import_scipy_signal().resample_poly
@@ -92,10 +117,16 @@ def resample(signal: Signal, rate: float) -> Signal:
 
 
 def remove_noise(signal: Signal, *, wander: bool = True) -> Signal:
-    """Without baseline wander (below 0.5 Hz; for excerpts under 3 s the median) and, where there is any, mains hum.
+    """Remove baseline wander (below 0.5 Hz; for excerpts under 3 s the median) and, where there is any, mains hum.
 
-    wander: whether to take out the wander, too. Zero phase: nothing moves in time. Hum is looked for at 50 and 60 Hz,
-    lead by lead.
+    Zero phase: nothing moves in time. Hum is looked for at 50 and 60 Hz, lead by lead.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    wander : bool
+        Whether to take out the wander, too.
     """
     tools = import_scipy_signal()
     out = np.full(signal.samples.shape, np.nan, np.float32)
@@ -115,7 +146,7 @@ def remove_noise(signal: Signal, *, wander: bool = True) -> Signal:
 
 
 def _has_hum(lead: np.ndarray, rate: float, mains: float) -> bool:
-    """Whether the spectrum stands out at the mains frequency: a line of over 5 µV, far above what lies around it."""
+    """Tell whether the spectrum stands out at the mains frequency: a line of over 5 µV, far above what lies around."""
     if rate < 2.2 * mains or lead.size < rate:
         return False
     size = min(lead.size, int(4 * rate))
@@ -131,7 +162,17 @@ def _has_hum(lead: np.ndarray, rate: float, mains: float) -> bool:
 
 
 def recorded_leads(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(position, lead float64 (n,) with gaps bridged by straight lines, where they are) of leads that hold anything."""
+    """Iterate over the leads that hold anything.
+
+    Yields
+    ------
+    position : int
+        Of the lead.
+    lead : ndarray of float64, shape (n,)
+        mV, with gaps bridged by straight lines.
+    absent : ndarray of bool, shape (n,)
+        Where the gaps are.
+    """
     for k, lead in enumerate(signal.samples):
         absent = ~np.isfinite(lead)
         if absent.all():
@@ -144,7 +185,7 @@ def recorded_leads(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray
 
 
 def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
-    """The leads wanted, in that order; those that are not there and cannot be computed are NaN.
+    """Arrange the leads wanted, in that order; those that are not there and cannot be computed are NaN.
 
     Limb leads follow exactly from any two of them (Einthoven, Goldberger). II and MLII stand in for each other. Where
     no lead has a name and there are as many as wanted, they are taken in the order given.
@@ -171,7 +212,13 @@ def _has_numbers(lead: np.ndarray) -> bool:
 
 
 def import_scipy_signal():
-    """scipy.signal. ExtraError where it is not installed."""
+    """Import scipy.signal.
+
+    Raises
+    ------
+    ExtraError
+        Where it is not installed.
+    """
     try:
         from scipy import signal
     except ImportError:
@@ -180,7 +227,7 @@ def import_scipy_signal():
 
 
 def missing_package(package: str) -> ExtraError:
-    """The error for a package of the `ecg` extra that is not there."""
+    """Return the error for a package of the `ecg` extra that is not there."""
     return ExtraError(
         f"Reading ECGs needs the package {package}, which is not installed.", "pip install 'medloupe[ecg]'"
     )

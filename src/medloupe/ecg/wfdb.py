@@ -1,4 +1,4 @@
-"""WFDB records (PhysioNet): a .hea header with its .dat samples, and .atr annotations. Decoded by the wfdb package.
+"""Read WFDB records (PhysioNet) by the wfdb package: a .hea header with its .dat samples, and .atr annotations.
 
 The header is untrusted: it is read here first and written anew, so that wfdb sees only file names of our own, in a
 private folder, and sizes that the bytes bear out.
@@ -38,8 +38,19 @@ _AAMI = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a .hea says, checked. rate: Hz. length: samples a channel, 0 where it does not say.
-    files: the .dat names in order. lines: one for each channel: file, format, and the rest as written."""
+    """What a .hea says, checked.
+
+    Attributes
+    ----------
+    rate : float
+        Hz.
+    length : int
+        Samples a channel, 0 where it does not say.
+    files : tuple of str
+        The .dat names in order.
+    lines : tuple of (str, str, str)
+        One for each channel: file, format, and the rest as written.
+    """
 
     rate: float
     length: int
@@ -48,7 +59,13 @@ class Header:
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Read and check a .hea. SignalError naming what is wrong with it."""
+    """Read and check a .hea.
+
+    Raises
+    ------
+    SignalError
+        Naming what is wrong with it.
+    """
     if len(data) > _MOST_HEADER_BYTES:
         raise SignalError(f"{name} has {len(data):,} bytes, which no WFDB header has.", "Is this the .hea file?")
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
@@ -91,7 +108,22 @@ def _parse_channel(line: str, name: str) -> tuple[str, str, str]:
 
 
 def read(files: Mapping[str, bytes], name: str, source: str = "WFDB") -> Signal:
-    """The ECG of one record. files: by name without folders; name: its .hea. SignalError naming what is missing."""
+    """Read the ECG of one record.
+
+    Parameters
+    ----------
+    files : Mapping
+        Bytes by name without folders.
+    name : str
+        Its .hea.
+    source : str
+        What to call the format.
+
+    Raises
+    ------
+    SignalError
+        Naming what is missing.
+    """
     told = read_header(files[name], name)
     for file in told.files:
         if file not in files:
@@ -121,7 +153,7 @@ def read(files: Mapping[str, bytes], name: str, source: str = "WFDB") -> Signal:
 
 
 def _import_wfdb():
-    """The wfdb package. ExtraError where it is not installed."""
+    """Import the wfdb package. ExtraError where it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on its use of pandas
@@ -149,7 +181,20 @@ def _check_bytes(told: Header, files: Mapping[str, bytes], name: str) -> None:
 
 
 def read_annotations(path: Path) -> tuple[np.ndarray, Sequence[str]]:
-    """Positions in samples, int64 (n,), and the MIT code's symbol of each annotation in a .atr file. SignalError."""
+    """Read the annotations in a .atr file.
+
+    Returns
+    -------
+    positions : ndarray of int64, shape (n,)
+        In samples.
+    symbols : Sequence of str
+        The MIT code's symbol of each.
+
+    Raises
+    ------
+    SignalError
+        Where it is damaged, or holds none.
+    """
     wfdb = _import_wfdb()
     try:
         data = path.read_bytes()
@@ -167,5 +212,5 @@ def read_annotations(path: Path) -> tuple[np.ndarray, Sequence[str]]:
 
 
 def aami_class(symbol: str) -> str:
-    """The class of a beat annotation by ANSI/AAMI EC57: N, S, V, F or Q; "" for what is no beat."""
+    """Return the class of a beat annotation by ANSI/AAMI EC57: N, S, V, F or Q; "" for what is no beat."""
     return _AAMI.get(symbol, "")

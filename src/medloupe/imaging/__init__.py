@@ -1,1 +1,1 @@
-"""From the bytes of a picture to uint8 RGB at the size a network reads."""
+"""Decode the bytes of a picture to uint8 RGB at the size a network reads."""

@@ -1,7 +1,7 @@
-"""What happens to pictures in the field, done to them on purpose: saved again, blurred, badly lit, photographed.
+"""Do to pictures on purpose what happens to them in the field: saved again, blurred, badly lit, photographed.
 
-Every change is a function of pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3), and acts on the picture as it
-was brought, before the ordinary fitting. Lengths are shares of the picture's longer side, so that large and small
+Every corruption is a function of pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3), and acts on the picture
+as it was brought, before the ordinary fitting. Lengths are shares of the picture's longer side, so that large and small
 pictures suffer alike; only JPEG, noise and resolution act on its own pixels, as they do in the field. Photographs of
 screens and films are in rephotograph.py.
 
@@ -33,8 +33,18 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 class Corruption:
     """One thing that happens to a picture.
 
-    name: for programs. kind: what it is, for people; strength: how much of it. words: what is done, in a sentence. act:
-    the change itself.
+    Attributes
+    ----------
+    name : str
+        For programs.
+    kind : str
+        What it is, for people.
+    strength : str
+        How much of it, for people; "" where there is but one.
+    words : str
+        What is done, in a sentence.
+    act : Callable
+        Does it: pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3).
     """
 
     name: str
@@ -45,18 +55,32 @@ class Corruption:
 
     @property
     def title(self) -> str:
-        """ "JPEG (quality 60)"."""
+        """Kind and strength, as "JPEG (quality 60)"."""
         return f"{self.kind} ({self.strength})" if self.strength else self.kind
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
-        """The picture changed: uint8 (h, w, 3) to uint8 (h', w', 3). Same picture, seed and change, same result.
+        """Corrupt a picture. Same picture, seed and corruption, same result.
 
-        Raises UnreadableImageError for anything but uint8 (h, w, 3).
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (h, w, 3)
+            The picture.
+        seed : int
+            Of what is drawn by chance.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h', w', 3)
+
+        Raises
+        ------
+        UnreadableImageError
+            For anything but uint8 (h, w, 3).
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UnreadableImageError(
                 f"The pixels are {image.dtype} of shape {image.shape}; expected uint8 (h, w, 3).",
-                "Decode the file with medloupe.images.decode.",
+                "Decode the file with medloupe.imaging.decode.decode.",
             )
         content = zlib.crc32(np.ascontiguousarray(image).data)
         rng = np.random.default_rng([seed, zlib.crc32(self.name.encode()), content])
@@ -64,8 +88,10 @@ class Corruption:
 
 
 def limit_size(image: np.ndarray) -> np.ndarray:
-    """The picture with a longer side of at most MOST pixels: no network here sees more than a fraction of that, and a
-    change of 50 megapixels takes a minute."""
+    """Bring the picture to a longer side of at most MOST pixels.
+
+    No network here sees more than a fraction of that, and a corruption of 50 megapixels takes a minute.
+    """
     h, w = image.shape[:2]
     if max(h, w) <= MOST:
         return image
@@ -73,40 +99,40 @@ def limit_size(image: np.ndarray) -> np.ndarray:
 
 
 def is_grey(image: np.ndarray) -> bool:
-    """Whether all three channels are the same."""
+    """Tell whether all three channels are the same."""
     return bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
 
 
 def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Saved as JPEG of this quality and read again."""
+    """Save as JPEG of this quality and read again."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
 
 
 def blur(image: np.ndarray, share: float) -> np.ndarray:
-    """Gaussian blur; share: its standard deviation as a share of the longer side."""
+    """Blur by a Gaussian; share: its standard deviation as a share of the longer side."""
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(share * max(image.shape[:2]))))
 
 
 def change_exposure(image: np.ndarray, factor: float) -> np.ndarray:
-    """Every value times a factor; what exceeds white is lost."""
+    """Multiply every value by a factor; what exceeds white is lost."""
     return _apply_curve(image, np.arange(256) * factor)
 
 
 def lower_contrast(image: np.ndarray, share: float) -> np.ndarray:
-    """Lower contrast: only this share of each value's distance from the picture's mean is left."""
+    """Leave only this share of each value's distance from the picture's mean."""
     mean = float(image.mean())
     return _apply_curve(image, mean + share * (np.arange(256) - mean))
 
 
 def change_gamma(image: np.ndarray, gamma: float) -> np.ndarray:
-    """Another gamma: above 1 the middle tones become darker, black and white stay."""
+    """Change the gamma: above 1 the middle tones become darker, black and white stay."""
     return _apply_curve(image, 255 * (np.arange(256) / 255) ** gamma)
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turned about its middle in a frame of the same size; the corners continue what lies beside them."""
+    """Rotate about the middle in a frame of the same size; the corners continue what lies beside them."""
     h, w = image.shape[:2]
     pad = math.ceil(abs(math.sin(math.radians(degrees))) * max(h, w) / 2) + 2
     wide = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
@@ -115,14 +141,21 @@ def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def lower_resolution(image: np.ndarray, share: float) -> np.ndarray:
-    """This share of the pixels a side."""
+    """Keep this share of the pixels a side."""
     return _resize(image, share)
 
 
 def add_noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Sensor noise: its variance is that of read-out and of counted light, which grows with brightness.
+    """Add a sensor's noise: its variance is that of read-out and of counted light, which grows with brightness.
 
-    strength: standard deviation, in grey levels, at middle grey. A grey picture gets grey noise.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3)
+        The picture; a grey one gets grey noise.
+    strength : float
+        Standard deviation, in grey levels, at middle grey.
+    rng : Generator
+        Of the noise.
     """
     shape = (*image.shape[:2], 1 if is_grey(image) else 3)
     deviation = strength * np.sqrt(0.2 + 0.8 * image[..., : shape[2]].astype(np.float32) / 127.5)
@@ -130,12 +163,12 @@ def add_noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> n
 
 
 def remove_colour(image: np.ndarray) -> np.ndarray:
-    """The brightness alone (ITU-R BT.601)."""
+    """Keep the brightness alone (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
 
 
 def crop_margins(image: np.ndarray, share: float) -> np.ndarray:
-    """Without this share of the height and width on each side."""
+    """Cut this share of the height and width off on each side."""
     h, w = image.shape[:2]
     y, x = min(round(share * h), (h - 1) // 2), min(round(share * w), (w - 1) // 2)
     return image[y : h - y, x : w - x]

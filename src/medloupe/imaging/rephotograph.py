@@ -1,4 +1,4 @@
-"""A picture photographed by a phone: from a monitor, or as a film on a light box.
+"""Photograph a picture by phone: from a monitor, or as a film on a light box.
 
 What is done, in the order in which light goes: the surface shines (glow, cast, uneven light), the phone looks at it
 slightly askew (perspective) with its surroundings in the frame, glass reflects, two grids of pixels beat (moiré), the
@@ -21,7 +21,7 @@ _ASKEW = 0.05  # how far, in shares of a side, each corner may lie off
 
 
 def photograph_screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photograph of a monitor that shows the picture. uint8 (h, w, 3) to uint8 (h', w', 3)."""
+    """Photograph a monitor that shows the picture: uint8 (h, w, 3) to uint8 (h', w', 3)."""
     shown, inside, bezel = _tilt(image, rng)
     h, w = shown.shape[:2]
     x, y = _pixel_positions(h, w)
@@ -36,7 +36,7 @@ def photograph_screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 def photograph_light_box(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photograph of the picture as a film on a light box. uint8 (h, w, 3) to uint8 (h', w', 3)."""
+    """Photograph the picture as a film on a light box: uint8 (h, w, 3) to uint8 (h', w', 3)."""
     shown, inside, _ = _tilt(image, rng)
     h, w = shown.shape[:2]
     x, y = _pixel_positions(h, w)
@@ -52,8 +52,10 @@ def photograph_light_box(image: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _tilt(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The picture as a tilted quadrilateral in a frame: float32 (h', w', 3); where it is, and where it or a rim around
-    it is: 0 to 1 (h', w') each."""
+    """Show the picture as a tilted quadrilateral in a frame.
+
+    Returns float32 (h', w', 3); where it is, and where it or a rim around it is: 0 to 1 (h', w') each.
+    """
     h, w = image.shape[:2]
     scale = max(1.0, _LEAST / max(h, w))
     frame = max(8, round(w * scale)), max(8, round(h * scale))
@@ -71,7 +73,7 @@ def _tilt(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 
 
 def _coverage(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Where in the frame a quadrilateral lies, 0 to 1 (h, w). placed: its corners (4, 2), in shares of the frame."""
+    """Tell where in the frame a quadrilateral lies, 0 to 1 (h, w). placed: corners (4, 2), in shares of it."""
     white = Image.new("L", (int(own[2, 0]), int(own[2, 1])), 255)
     back = _perspective(placed * frame, own)
     mask = white.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
@@ -79,7 +81,10 @@ def _coverage(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np
 
 
 def _perspective(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
-    """The eight numbers by which Pillow goes from places (x, y) in the frame to places in the picture; (4, 2) each."""
+    """Solve for the numbers by which Pillow goes from places in the frame to places in the picture.
+
+    source, target: places (x, y), (4, 2) each. Eight numbers.
+    """
     rows, right = [], []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -88,14 +93,14 @@ def _perspective(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
 
 
 def _pixel_positions(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every pixel as shares of the frame, float32 (h, w)."""
+    """Return x and y of every pixel as shares of the frame, float32 (h, w)."""
     x = np.broadcast_to(np.linspace(0, 1, w, dtype=np.float32), (h, w))
     y = np.broadcast_to(np.linspace(0, 1, h, dtype=np.float32)[:, None], (h, w))
     return x, y
 
 
 def _moire(x: np.ndarray, y: np.ndarray, longer: int, rng: np.random.Generator) -> np.ndarray:
-    """Factors (h, w, 3) around 1: bent fringes where the screen's grid and the sensor's beat, shifted by colour."""
+    """Return factors (h, w, 3) around 1: bent fringes where the grids of screen and sensor beat, shifted by colour."""
     h, w = x.shape
     across, down = x * w / longer, y * h / longer
     factor = np.ones((h, w, 3), np.float32)
@@ -110,14 +115,14 @@ def _moire(x: np.ndarray, y: np.ndarray, longer: int, rng: np.random.Generator) 
 
 
 def _glare(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A soft reflection, 0 to 1 (h, w)."""
+    """Return a soft reflection, 0 to 1 (h, w)."""
     cx, cy = rng.uniform(0.1, 0.9, 2)
     a, b = rng.uniform(0.08, 0.25, 2)
     return np.exp(-(((x - cx) / a) ** 2) - ((y - cy) / b) ** 2)
 
 
 def _take_photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lens, sensor and file."""
+    """Pass the light through lens, sensor and file."""
     noise = rng.normal(0, 3, light.shape).astype(np.float32)
     seen = Image.fromarray(np.rint(np.clip(light, 0, 255)).astype(np.uint8))
     blurred = np.asarray(seen.filter(ImageFilter.GaussianBlur(0.0015 * max(light.shape[:2]))), np.float32)

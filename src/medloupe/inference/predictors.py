@@ -143,9 +143,9 @@ def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     seen = walk(folder)
     names: list[str] = []
     if ecgs:
-        from medloupe.data.readers.ecg.folder import files_of
+        from medloupe.data.readers.ecg.folder import find_ecgs
 
-        names += files_of(seen).images
+        names += find_ecgs(seen).images
     if pictures:
         names += [name for name in seen.images if name not in set(names)]
     return (folder / name for name in names)

@@ -1,4 +1,4 @@
-"""Originals that are read by their folders and file names."""
+"""List the originals that are read by their folders and file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Originals of chest radiographs whose tables need code: official lists, boxes, uncertain labels, findings as text."""
+"""List the originals of chest radiographs, whose tables need code.
+
+Official lists, boxes, uncertain labels, findings as text.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _NIH_FINDINGS = (
 
 
 def _find_lists(material: Material) -> list[str]:
-    """Where the lists of the official split lie, the upper ones first."""
+    """Find where the lists of the official split lie, the upper ones first."""
     found = [place for place in material.files.skipped.get(_OTHER, ()) if place.rpartition("/")[2] in _LISTS]
     return sorted(found, key=lambda place: (place.count("/"), place))
 
@@ -54,7 +57,7 @@ def _add_official_split(material: Material) -> Sheet:
 
 
 def _add_boxes(data: Dataset, material: Material) -> Dataset:
-    """The boxes that radiologists drew on a few images; their table's header is cut up by its own commas."""
+    """Add the boxes that radiologists drew on a few images; their table's header is cut up by its own commas."""
     lists = frozenset(_find_lists(material))
     skipped = {why: [name for name in names if name not in lists] for why, names in data.skipped.items()}
     data = replace(data, skipped=sort_reasons(skipped))
@@ -119,7 +122,7 @@ _CHEXPERT_FINDINGS = (
 
 
 def _fill_unmentioned(material: Material) -> Sheet:
-    """Blank cells as 0, as in the paper; -1 stays, and is read as missing."""
+    """Set blank cells to 0, as in the paper; -1 stays, and is read as missing."""
     sheet = material.sheet
     at = {k for k, name in enumerate(sheet.columns) if name in _CHEXPERT_FINDINGS}
     counts = Counter(row[k] for row in sheet.rows for k in at)
@@ -177,7 +180,7 @@ _OTHER_PNEUMONIA = re.compile(
 
 
 def _add_diagnosis(material: Material) -> Sheet:
-    """One of three answers from the column `finding`; CT slices and all else state nothing."""
+    """Add one of three answers from the column `finding`; CT slices and all else state nothing."""
     sheet = material.sheet
     findings = sheet.cells(find_column(sheet, "finding"))
     tomographies = [normalise_name(cell) not in ("xray", "") for cell in sheet.cells(find_column(sheet, "modality"))]

@@ -1,6 +1,7 @@
-"""Well-known public data sets as their downloads unpack: recognised by their shape and read as they should be.
+"""Recognise well-known public data sets as their downloads unpack, by their shape.
 
-To add one: an `Original` in the module of its kind, a line in ORIGINALS, a miniature tree in tests/originals_trees.py.
+To add one: an `Original` in the module of its kind, a line in ORIGINALS, a miniature tree in
+tests/support/originals_trees.py.
 """
 
 from __future__ import annotations
@@ -41,7 +42,20 @@ ORIGINALS: tuple[Original, ...] = (*NAMED, *CHEST, *LISTED, MEDMNIST)
 
 
 def recognise_original(path: Path, options: ReadOptions | None = None) -> Original | None:
-    """The original that lies at path, if it is one and the options leave its recipe standing; by structure alone."""
+    """Find the original that lies at path, by structure alone.
+
+    Parameters
+    ----------
+    path : Path
+        Where data lies.
+    options : ReadOptions, optional
+        What was told.
+
+    Returns
+    -------
+    Original or None
+        None where it is none, or the options do not leave its recipe standing.
+    """
     told = options or ReadOptions()
     if not any(original.layout.accepts(told) for original in ORIGINALS):
         return None
@@ -50,7 +64,13 @@ def recognise_original(path: Path, options: ReadOptions | None = None) -> Origin
 
 
 def find_original(name: str) -> Original:
-    """The original of that name. UnknownError, offering the nearest."""
+    """Return the original of that name.
+
+    Raises
+    ------
+    UnknownError
+        Where there is none, offering the nearest.
+    """
     for original in ORIGINALS:
         if original.name == name.strip().lower():
             return original
@@ -60,7 +80,7 @@ def find_original(name: str) -> Original:
 
 
 def overview_table() -> str:
-    """The table of all originals in Markdown, as docs/recipes.md has it."""
+    """Write the table of all originals in Markdown, as docs/recipes.md has it."""
     lines = ["| name | what | labels | patients by | licence |", "|---|---|---|---|---|"]
     for o in ORIGINALS:
         labels = ", ".join(o.labels) or "as published with each file"

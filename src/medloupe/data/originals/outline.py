@@ -1,4 +1,4 @@
-"""A first look at a folder: names only, and never more than a bounded number of them."""
+"""Take a first look at a folder: names only, and never more than a bounded number of them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Outline:
 
     @cached_property
     def headers(self) -> dict[str, frozenset[str]]:
-        """The column names of each table, in `plain` spelling; none for Parquet and what cannot be read."""
+        """The column names of each table, as `normalise_name` writes them; none for Parquet and what cannot be read."""
         return {table: _read_header(self.root / table) for table in self.tables}
 
     def with_columns(self, columns: Iterable[str]) -> tuple[str, ...]:
-        """The tables that have all these columns (in `plain` spelling)."""
+        """List the tables that have all these columns (as `normalise_name` writes them)."""
         wanted = frozenset(columns)
         return tuple(table for table, header in self.headers.items() if wanted <= header)
 

@@ -1,4 +1,4 @@
-"""Originals whose folders and file names say everything: class, split and patient."""
+"""Read originals whose folders and file names say everything: class, split and patient."""
 
 from __future__ import annotations
 
@@ -36,12 +36,20 @@ class _ParsedPath:
 class PathLayout:
     """One regular expression for the lower end of every image's path.
 
-    pattern: the groups `label`, `patient`, `split` are what they are called; any other becomes a column.
-    labels: label by what the group says, in the order of labels; all of them must be there to recognise the set.
-    restarts: patients whose numbering starts anew in each split, so that their ids carry it.
-    joined: splits that are read as another, such as a validation folder of a few images as training.
-    others: images that belong to the download but are no cases of their own, by the reason told.
-    tables: tables of the original itself; any other that names images is a person's own, and goes before the recipe.
+    Attributes
+    ----------
+    pattern : Pattern
+        The groups `label`, `patient`, `split` are what they are called; any other becomes a column.
+    labels : Mapping
+        Label by what the group says, in the order of labels; all of them must be there to recognise the set.
+    restarts : Pattern or None
+        Patients whose numbering starts anew in each split, so that their ids carry it.
+    joined : Mapping
+        Splits that are read as another, such as a validation folder of a few images as training.
+    others : Mapping
+        Images that belong to the download but are no cases of their own, by the reason told.
+    tables : Pattern or None
+        Tables of the original itself; any other that names images is a person's own, and goes before the recipe.
     """
 
     pattern: re.Pattern[str]
@@ -52,10 +60,11 @@ class PathLayout:
     tables: re.Pattern[str] | None = None
 
     def accepts(self, options: ReadOptions) -> bool:
-        """There is nothing to tell of such a set; with any option the ordinary readers read it."""
+        """Tell whether no option was told: with any the ordinary readers read the set."""
         return not any((options.labels, options.patient, options.split, options.image, options.table))
 
     def recognises(self, seen: Outline) -> bool:
+        """Tell whether most images are named as in the original, all labels are there, and no table of another's."""
         for table, header in seen.headers.items():
             ours = self.tables and self.tables.search(table)
             if not ours and (header & frozenset(FILES) or not header):
@@ -65,6 +74,13 @@ class PathLayout:
         return bool(named) and len(named) >= _SHARE * len(images) and set(named) >= set(self.labels)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where no image is named as in the original.
+        """
         files = walk(root)
         images, skipped = self._find_cases(files.images)
         found: dict[str, tuple[str, _ParsedPath]] = {}
@@ -104,7 +120,7 @@ class PathLayout:
         )
 
     def _find_cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-        """The images that may be cases, and the others by reason."""
+        """List the images that may be cases, and the others by reason."""
         outlines = set(find_masks(images)) if any("_mask" in image for image in images) else set()
         skipped = {"mask of another image": sorted(outlines)}
         cases = []

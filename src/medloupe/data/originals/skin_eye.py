@@ -1,4 +1,4 @@
-"""Originals whose table names the images: skin and eyes."""
+"""List the originals of skin and eyes, whose table names the images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HAM = (
 
 
 def _add_lesions(material: Material) -> Sheet:
-    """One-hot columns as one diagnosis; lesion, age, sex and site from the table beside."""
+    """Make one diagnosis of one-hot columns; take lesion, age, sex and site from the table beside."""
     sheet = material.sheet
     marks = [(name, sheet.columns.index(name)) for name in _ONE_HOT if name in sheet.columns]
     unsure = sum(all(_number_or_zero(row[k]) != 1 for _, k in marks) for row in sheet.rows)
@@ -67,7 +67,7 @@ def _isic_layout(classes: frozenset[str], names: dict[str, str]) -> TableLayout:
 
 
 def _add_eye(material: Material) -> Sheet:
-    """The eye's own diagnosis, which the table has as a list of one letter."""
+    """Add the eye's own diagnosis, which the table has as a list of one letter."""
     sheet = material.sheet
     name = find_column(sheet, "labels")
     cells = [re.sub(r"[\[\]'\"\s]", "", cell) for cell in sheet.cells(name)]
@@ -77,7 +77,7 @@ def _add_eye(material: Material) -> Sheet:
 
 
 def _clean_grades(material: Material) -> Sheet:
-    """Grades that passed through other tools come as 2.0."""
+    """Write grades that passed through other tools, and come as 2.0, as whole numbers."""
     sheet = material.sheet
     name = find_column(sheet, "diagnosis")
     return set_column(sheet, name, [cell.removesuffix(".0") for cell in sheet.cells(name)])

@@ -1,4 +1,4 @@
-"""Originals with a table beside the images: which tables, which columns, what their cells mean."""
+"""Read originals with a table beside the images: which tables, which columns, what their cells mean."""
 
 from __future__ import annotations
 
@@ -31,7 +31,17 @@ _SHARE = 0.5  # of the images seen that must be named as in the original; masks 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What lies in the folder: its files, the tables with the columns asked for as one, and all tables there are."""
+    """What lies in the folder.
+
+    Attributes
+    ----------
+    files : Files
+        Its files.
+    sheet : Sheet
+        The tables with the columns asked for, as one.
+    others : Mapping
+        All tables that were read, by place.
+    """
 
     files: Files
     sheet: Sheet
@@ -42,13 +52,32 @@ class Material:
 class TableLayout:
     """One table, or several of the same columns, and images named in it.
 
-    columns: in `plain` spelling, those that the table must have. image: what the images' file names look like.
-    file, labels, patient: as ReadOptions take them. names: label by cell, in the order of labels; cells that it does
-    not hold state nothing. others: names of tables with these columns that hold no truth. asked: columns of further
-    tables that `prepare` and `complete` need. prepare: the sheet with columns added or cells changed. unwanted: columns
-    that state the diagnosis, are known only afterwards or say nothing of the patient. renamed: columns under the names
-    that subgroups go by. once: whether a file name stands for one picture, so that others of the name are copies; of
-    these, those in the folder `preferred` count. complete: works on the records at last.
+    Attributes
+    ----------
+    columns : frozenset of str
+        Those that the table must have, as `normalise_name` writes them.
+    image : Pattern
+        What the images' file names look like.
+    file, labels, patient : str
+        As ReadOptions take them.
+    names : Mapping or None
+        Label by cell, in the order of labels; cells that it does not hold state nothing.
+    others : Pattern or None
+        Names of tables with these columns that hold no truth.
+    asked : tuple of frozenset
+        Columns of further tables that `prepare` and `complete` need.
+    prepare : Callable or None
+        Makes the sheet with columns added or cells changed.
+    unwanted : frozenset of str
+        Columns that state the diagnosis, are known only afterwards or say nothing of the patient.
+    renamed : Mapping
+        Columns under the names that subgroups go by.
+    once : bool
+        Whether a file name stands for one picture, so that others of the name are copies.
+    preferred : str
+        The folder whose copies count.
+    complete : Callable or None
+        Works on the records at last.
     """
 
     columns: frozenset[str]
@@ -67,16 +96,24 @@ class TableLayout:
     complete: Callable[[Dataset, Material], Dataset] | None = None
 
     def accepts(self, options: ReadOptions) -> bool:
-        """Labels, patient and split may be told; who tells the file column or the table reads another set."""
+        """Tell whether neither file column nor table is told: who tells these has another set."""
         return not (options.image or options.table)
 
     def recognises(self, seen: Outline) -> bool:
+        """Tell whether a table has the columns, and enough images are named as in the original."""
         if not seen.images or not self._find_own_tables(seen):
             return False
         named = sum(self.image.search(PurePosixPath(image).name) is not None for image in seen.images)
         return named >= _SHARE * len(seen.images)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where no table has the columns, or files are broken.
+        """
         material = self._load_material(root)
         sheet = self.prepare(material) if self.prepare else material.sheet
         told = ReadOptions(
@@ -101,7 +138,7 @@ class TableLayout:
         )
 
     def _find_own_tables(self, seen: Outline) -> list[str]:
-        """The tables that hold the truth, that of the training part first."""
+        """Find the tables that hold the truth, that of the training part first."""
         found = [t for t in seen.with_columns(self.columns) if not (self.others and self.others.search(t))]
         return sorted(found, key=lambda t: _find_split(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
 
@@ -136,7 +173,7 @@ class TableLayout:
 
 
 def stack_sheets(sheets: Sequence[Sheet]) -> Sheet:
-    """Tables of the same columns as one; where a file is named after a split, the column `split` says so."""
+    """Stack tables of the same columns; where a file is named after a split, the column `split` says so."""
     splits = [_find_split(sheet.path.stem) for sheet in sheets]
     first = sheets[0]
     if len(sheets) == 1:
@@ -154,7 +191,7 @@ def stack_sheets(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def set_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sheet:
-    """The sheet with one more column (or other cells in one), and what there is to say of it."""
+    """Return the sheet with one more column (or other cells in one), and what there is to say of it."""
     if name in sheet.columns:
         k = sheet.columns.index(name)
         rows = tuple((*row[:k], cell, *row[k + 1 :]) for row, cell in zip(sheet.rows, cells, strict=True))
@@ -164,7 +201,13 @@ def set_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sh
 
 
 def find_column(sheet: Sheet, name: str) -> str:
-    """The column that goes by a name in `plain` spelling. DataError when there is none."""
+    """Find the column that goes by a name, as `normalise_name` writes it.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
     found = sheet.usual_columns((name,))
     if not found:
         raise DataError(f"{sheet.path} has no column {name!r}; it has: {', '.join(sheet.columns)}.")
@@ -172,12 +215,12 @@ def find_column(sheet: Sheet, name: str) -> str:
 
 
 def _find_split(stem: str) -> str | None:
-    """The split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
+    """Find the split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
     return next((split for word in re.split(r"[^A-Za-z]+", stem) if (split := parse_split(word))), None)
 
 
 def _find_copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
-    """Images whose file name another has too: all but one, which lies in the preferred folder or nearest to the top."""
+    """Find images whose name another has too: all but one, in the preferred folder or nearest to the top."""
 
     def rank(image: str) -> tuple[bool, int, str]:
         return (bool(preferred) and preferred not in image.split("/")[:-1], image.count("/"), image)
@@ -193,7 +236,7 @@ def _find_copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
 
 
 def _rename_labels(data: Dataset, names: Mapping[str, str]) -> Dataset:
-    """The labels under their names and in the order of these; what has no name states nothing."""
+    """Give labels their names, in the order of these; what has no name states nothing."""
     nameless = [label for label in data.labels if label not in names]
     records = tuple(
         replace(r, labels={names[label]: value for label, value in r.labels.items() if label in names})

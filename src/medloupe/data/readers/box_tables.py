@@ -1,4 +1,4 @@
-"""Tables of rectangles: file, label, x, y, w, h in pixels of the image given."""
+"""Read tables of rectangles: file, label, x, y, w, h in pixels of the image given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,19 @@ _LABELS = ("label", "class", "classname", "name", "finding", "findinglabel", "ca
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Rectangles by image, and the table they stand in."""
+    """Rectangles by image, and the table they stand in.
+
+    Attributes
+    ----------
+    table : Path
+        The table.
+    by_place : Mapping
+        Rectangles by the image's place.
+    labels : tuple of str
+        Names of what they show, in natural order.
+    notes : tuple of str
+        What there is to say of them.
+    """
 
     table: Path
     by_place: Mapping[str, tuple[Box, ...]]
@@ -31,18 +43,26 @@ class Boxes:
 
 
 def holds_boxes(sheet: Sheet) -> bool:
-    """Whether the table has the four columns of a rectangle."""
+    """Tell whether the table has the four columns of a rectangle."""
     return any(len(sheet.usual_columns(form)) == 4 for form in _SIZES + _CORNERS)
 
 
 def has_blank_boxes(sheet: Sheet) -> bool:
-    """Whether some rows stand for images without a rectangle, so that the table also speaks of whole images."""
+    """Tell whether some rows stand for images without a rectangle, so that the table also speaks of whole images."""
     form = next(form for form in _SIZES + _CORNERS if len(sheet.usual_columns(form)) == 4)
     return "" in sheet.cells(sheet.usual_columns(form)[0])
 
 
 def find(locator: Locator, but: Sequence[Sheet] = ()) -> Boxes | None:
-    """The first table of rectangles in the folder that names images there."""
+    """Find the first table of rectangles in the folder that names images there.
+
+    Parameters
+    ----------
+    locator : Locator
+        Knows the folder's files.
+    but : Sequence of Sheet
+        Tables that are not meant.
+    """
     for table in locator.files.tables[:MOST_TABLES]:
         path = locator.files.root / table
         if any(sheet.path == path for sheet in but):
@@ -61,7 +81,13 @@ def find(locator: Locator, but: Sequence[Sheet] = ()) -> Boxes | None:
 
 
 def read(sheet: Sheet, locator: Locator) -> Boxes:
-    """The rectangles of one table. DataError for cells that are no numbers."""
+    """Read the rectangles of one table.
+
+    Raises
+    ------
+    DataError
+        For cells that are no numbers.
+    """
     sizes = next((form for form in _SIZES if len(sheet.usual_columns(form)) == 4), None)
     form = sizes or next(form for form in _CORNERS if len(sheet.usual_columns(form)) == 4)
     located = [
@@ -95,10 +121,17 @@ def read(sheet: Sheet, locator: Locator) -> Boxes:
 
 
 def to_detection(records: Sequence[Record], boxes: Boxes) -> tuple[list[Record], list[str]]:
-    """Records whose labels are those of their boxes, and notes.
+    """Give records the labels of their boxes.
 
-    In an image with boxes the other labels are absent. An image without any may just not have been annotated:
-    its labels are missing.
+    In an image with boxes the other labels are absent. An image without any may just not have been annotated: its
+    labels are missing.
+
+    Returns
+    -------
+    records : list of Record
+        With labels of the boxes.
+    notes : list of str
+        What there is to say of it.
     """
     done = []
     for record in records:

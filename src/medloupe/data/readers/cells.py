@@ -1,4 +1,4 @@
-"""What the cells of label columns say: 1, 0 or nothing."""
+"""Read the cells of label columns: 1, 0 or nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,19 @@ _ENOUGH = 10  # rows; fewer are no evidence that labels exclude each other
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """Labels of each row, the names in their fixed order, and what was decided."""
+    """What label columns say.
+
+    Attributes
+    ----------
+    task : str
+        Multi-class or multi-label.
+    names : tuple of str
+        Names of the labels in their fixed order.
+    rows : list of dict
+        Labels of each row: 1 or 0 by name.
+    notes : list of str
+        What was decided.
+    """
 
     task: Task
     names: tuple[str, ...]
@@ -31,23 +43,23 @@ class Labelling:
 
 
 def states_label(cell: str) -> bool:
-    """Whether a label cell says anything."""
+    """Tell whether a label cell says anything."""
     return cell.lower() not in _NOT_STATED
 
 
 def is_binary(cells: Iterable[str]) -> bool:
-    """Whether all cells are 1, 0, uncertain or blank, and some are 1."""
+    """Tell whether all cells are 1, 0, uncertain or blank, and some are 1."""
     values = {cell.lower() for cell in cells}
     return bool(values & _YES) and all(v in _YES or v in _NO or v in _UNSURE or not states_label(v) for v in values)
 
 
 def holds_several_labels(column: str, cells: Iterable[str]) -> bool:
-    """Whether a column holds several labels a cell, joined by "|"."""
+    """Tell whether a column holds several labels a cell, joined by "|"."""
     return normalise_name(column) in _SEVERAL or any("|" in cell for cell in cells)
 
 
 def read_one_label(cells: Sequence[str]) -> Labelling:
-    """One label a row."""
+    """Read cells of one label a row."""
     rows = [{cell: 1} if states_label(cell) else {} for cell in cells]
     names = {cell for cell in cells if states_label(cell)}
     if names and all(name.endswith(".0") and name[:-2].isdigit() for name in names):
@@ -58,7 +70,13 @@ def read_one_label(cells: Sequence[str]) -> Labelling:
 
 
 def read_presence(column: str, cells: Sequence[str]) -> Labelling:
-    """One 1/0 column told by name: the label and its opposite."""
+    """Read one 1/0 column told by name: the label and its opposite.
+
+    Raises
+    ------
+    DataError
+        For a cell that is neither 1 nor 0 nor blank.
+    """
     absent = f"no {column}"
     values = [_value(cell, column) for cell in cells]
     rows: list[dict[str, int]] = [{} if v is None else {column: 1} if v else {absent: 1} for v in values]
@@ -70,7 +88,7 @@ def read_presence(column: str, cells: Sequence[str]) -> Labelling:
 
 
 def read_joined(column: str, cells: Sequence[str]) -> Labelling:
-    """Labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
+    """Read labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
     said = [[part.strip() for part in cell.split("|") if states_label(part.strip())] for cell in cells]
     findings = {name for row in said for name in row if normalise_name(name) not in _NO_FINDING}
     names = tuple(sorted(findings, key=natural_key))
@@ -85,9 +103,14 @@ def read_joined(column: str, cells: Sequence[str]) -> Labelling:
 
 
 def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
-    """One 1/0 column a label; blank and uncertain (-1) are missing.
+    """Read one 1/0 column a label; blank and uncertain (-1) are missing.
 
     A column "No Finding" is no label: where it is 1, the blanks beside it are absent findings.
+
+    Raises
+    ------
+    DataError
+        For a cell that is neither 1 nor 0 nor blank.
     """
     values = {name: [_value(cell, name, row) for row, cell in enumerate(cells)] for name, cells in columns.items()}
     names = tuple(name for name in values if normalise_name(name) not in _NO_FINDING) or tuple(values)
@@ -111,7 +134,7 @@ def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
 
 
 def note_unlabelled(cells: Iterable[str], where: str = "label cell") -> list[str]:
-    """One sentence on the images without a label, by the word that says so."""
+    """Say how many images have no label, by the word that says so, in one sentence; none where there are none."""
     words = Counter(cell.lower() for cell in cells if not states_label(cell))
     if not words:
         return []

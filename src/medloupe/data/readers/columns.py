@@ -1,4 +1,4 @@
-"""Which column of a table is which: told by the person, or found by its usual name."""
+"""Choose which column of a table is which: told by the person, or found by its usual name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,21 @@ _FEW, _MANY = 5, 20  # fewer than _FEW groups among at least _MANY rows are stud
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """The columns chosen; places and lost are the file column's cells, found and not (with the reason)."""
+    """The columns chosen.
+
+    Attributes
+    ----------
+    file : str
+        The column that names the images.
+    places, lost : Mapping
+        Its cells that were found, with their places, and those that were not, with the reason.
+    labels : tuple of str
+        The label columns.
+    patient, split : str or None
+        The columns of patients and splits.
+    notes : tuple of str
+        What there is to say of the choice.
+    """
 
     file: str
     places: Mapping[str, str]
@@ -56,15 +70,23 @@ class Columns:
 
     @property
     def used(self) -> frozenset[str]:
+        """All columns that have been chosen."""
         return frozenset(c for c in (self.file, *self.labels, self.patient, self.split) if c)
 
 
 def find_file_column(
     sheet: Sheet, locator: Locator, told: str | None
 ) -> tuple[str, dict[str, str], dict[str, str]] | None:
-    """The column that names the images, with what was found and lost; None when no column looks like it.
+    """Find the column that names the images; None when no column looks like it.
 
     Of several candidates the one that names most images; failing usual names, any that names images at all.
+
+    Returns
+    -------
+    column : str
+        Its name.
+    found, lost : dict
+        As `Locator.locate` returns them.
     """
     if told:
         column = sheet.find_column(told)
@@ -82,7 +104,13 @@ def find_file_column(
 
 
 def find_label_columns(sheet: Sheet, taken: Collection[str | None], told: str | None) -> tuple[str, ...]:
-    """The label column, or several 1/0 columns; empty when there is none. ColumnError for a told one that is not."""
+    """Find the label column, or several 1/0 columns; empty when there is none.
+
+    Raises
+    ------
+    ColumnError
+        For a told column that is not there.
+    """
     if told:
         several = "," in told and not sheet.has_column(told)
         return tuple(
@@ -96,7 +124,15 @@ def find_label_columns(sheet: Sheet, taken: Collection[str | None], told: str | 
 
 
 def choose_columns(sheet: Sheet, locator: Locator, options: ReadOptions) -> Columns:
-    """All columns of a table of images. DataError, ColumnError."""
+    """Choose all columns of a table of images.
+
+    Raises
+    ------
+    DataError
+        When no column names image files, or a split column says no split.
+    ColumnError
+        For a told column that is not there.
+    """
     file = find_file_column(sheet, locator, options.image)
     if file is None:
         raise DataError(

@@ -1,4 +1,7 @@
-"""Folders of DICOM files: labels from a table, a tag or class folders; patients, sex, age and view from the tags."""
+"""Read folders of DICOM files.
+
+Labels come from a table, a tag or class folders; patients, sex, age and view from the tags.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any
 from medloupe.data.readers import folders, table
 from medloupe.data.readers.base import Files, ReadOptions, list_some, natural_key, walk
 from medloupe.data.readers.cells import note_unlabelled, states_label
+from medloupe.data.readers.draft import Draft
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record
@@ -34,7 +38,7 @@ class _Header:
 
 
 def is_keyword(word: str | None) -> bool:
-    """Whether a word is a DICOM keyword, such as BodyPartExamined."""
+    """Tell whether a word is a DICOM keyword, such as BodyPartExamined."""
     if not word or not word.isalnum():
         return False
     from pydicom.datadict import tag_for_keyword
@@ -43,13 +47,13 @@ def is_keyword(word: str | None) -> bool:
 
 
 def age_in_years(age: str) -> str:
-    """A DICOM age ("045Y", "006M") in years; "" when it is none."""
+    """Write a DICOM age ("045Y", "006M") in years; "" when it is none."""
     match = re.fullmatch(r"\s*(\d{1,3})([DWMY])\s*", age.upper())
     return f"{int(match[1]) / _DAYS[match[2]]:.3g}" if match else ""
 
 
 def _read_headers(files: Files, more: list[str]) -> tuple[dict[str, _Header], dict[str, tuple[str, ...]]]:
-    """Tags by file, and the files that cannot be used by reason. Pixels are not read."""
+    """Read tags by file, and list the files that cannot be used by reason. Pixels are not read."""
     from pydicom import dcmread
     from pydicom.config import disable_value_validation
     from pydicom.errors import InvalidDicomError
@@ -102,21 +106,13 @@ def _label_by_tag(files: Files, headers: Mapping[str, _Header], keyword: str, re
         )
         for place, value in values.items()
     ]
-    return Dataset(
-        name=files.root.resolve().name,
-        root=files.root,
-        records=tuple(records),
-        labels=names,
-        task="multiclass",
-        reader=reader,
-        skipped=files.skipped,
-        notes=(f"Labels are the values of the DICOM tag {keyword}.", *note_unlabelled(values.values(), "tag")),
-        origin=read_origin(files.root),
-    )
+    notes = [f"Labels are the values of the DICOM tag {keyword}.", *note_unlabelled(values.values(), "tag")]
+    draft = Draft(records=records, labels=names, task="multiclass", notes=notes)
+    return draft.finish(files.root, reader, files.skipped, read_origin(files.root))
 
 
 def _add_tags(dataset: Dataset, headers: Mapping[str, _Header], patient: str) -> Dataset:
-    """With the patient and the columns of each file's tags, where the table says nothing of them."""
+    """Add the patient and the columns of each file's tags, where the table says nothing of them."""
     records = []
     for record in dataset.records:
         tags = headers[record.id].tags if record.id in headers else {}
@@ -130,15 +126,23 @@ def _add_tags(dataset: Dataset, headers: Mapping[str, _Header], patient: str) ->
 
 
 class DicomReader:
-    """A folder (or the table of one) in which DICOM files lie."""
+    """Reader of a folder (or the table of one) in which DICOM files lie."""
 
     name = "dicom"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether DICOM files lie there."""
         folder = table.data_folder(path)
         return folder.is_dir() and bool(walk(folder).dicoms)
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where no file holds an image, or nothing says what the images show.
+        """
         keyword = options.labels if is_keyword(options.labels) else None
         patient = options.patient if is_keyword(options.patient) else None
         if keyword and _IDENTIFYING.search(keyword):
@@ -173,7 +177,7 @@ class DicomReader:
         return _add_tags(dataset, headers, patient or "PatientID")
 
     def _varying_tags(self, headers: Mapping[str, _Header]) -> str:
-        """Tags with more than one value, for the hint."""
+        """List tags with more than one value, for the hint."""
         return list_some(k for k in _COLUMNS.values() if len({h.tags.get(k, "") for h in headers.values()} - {""}) > 1)
 
 

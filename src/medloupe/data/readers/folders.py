@@ -1,4 +1,4 @@
-"""A folder for each class, with or without train, val and test above or below it."""
+"""Read a folder for each class, with or without train, val and test above or below it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from medloupe.data.readers.base import (
     walk,
 )
 from medloupe.data.readers.cells import note_unlabelled, states_label
+from medloupe.data.readers.draft import Draft
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import read_origin
-from medloupe.data.records import Dataset, Record, Split, Task
+from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
 
 UNUSED = "a table that is not used"
@@ -36,7 +37,19 @@ _GENERIC = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the folders say of each image: its class, its split; and which images lie in no class folder."""
+    """What the folders say of each image.
+
+    Attributes
+    ----------
+    labels : Mapping
+        The class by image.
+    splits : Mapping
+        The split by image.
+    skipped : Mapping
+        Images that lie in no class folder, by reason.
+    notes : tuple of str
+        What was decided.
+    """
 
     labels: Mapping[str, str]
     splits: Mapping[str, Split]
@@ -91,7 +104,7 @@ def read_places(images: Sequence[str]) -> Places:
 
 
 def _wrapper_depth(folders: list[list[str]]) -> int:
-    """How many outer folders hold everything and say nothing, as unpacked archives have them."""
+    """Count the outer folders that hold everything and say nothing, as unpacked archives have them."""
     depth = 0
     while folders and all(len(p) > depth + 1 for p in folders):
         head = {p[depth] for p in folders}
@@ -104,7 +117,7 @@ def _wrapper_depth(folders: list[list[str]]) -> int:
 
 
 def find_masks(images: Sequence[str]) -> tuple[str, ...]:
-    """Outlines drawn for another image beside them (x_mask.png beside x.png): they give the answer away."""
+    """Find outlines drawn for another image beside them (x_mask.png beside x.png): they give the answer away."""
     bare = {str(PurePosixPath(image).with_suffix("")) for image in images}
     found = []
     for image in images:
@@ -115,13 +128,25 @@ def find_masks(images: Sequence[str]) -> tuple[str, ...]:
 
 
 def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Boxes | None = None) -> Dataset:
-    """The data set that the folders alone (and a table of boxes, if any) describe."""
-    for flag, told in (("labels", options.labels), ("split", options.split), ("image", options.image)):
-        if told:
-            raise DataError(
-                f"--{flag} {told!r} names a column, but {files.root} has no table that names its images.",
-                "Put the table into the folder or name it with --table, or leave the option out.",
-            )
+    """Build the data set that the folders alone (and a table of boxes, if any) describe.
+
+    Parameters
+    ----------
+    files : Files
+        What lies there.
+    options : ReadOptions
+        What was told: a pattern for patients at most.
+    reader : str
+        The reader's name.
+    boxes : Boxes, optional
+        Rectangles; else they are looked for.
+
+    Raises
+    ------
+    DataError
+        Where nothing says what the images show, or a column is told.
+    """
+    _refuse_columns(files, options)
     outlines = find_masks(files.images)
     left_out = frozenset(outlines)
     images = [image for image in files.images if image not in left_out]
@@ -131,17 +156,7 @@ def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Box
         raise DataError(f"{files.root} holds {len(images)} images, but nothing says what they show.", LAYOUTS)
     detection = boxes is not None and len(found.names) < 2
     kept = images if detection else [i for i in images if i in found.labels or i in found.splits]
-    notes = [*found.notes]
-    patients: dict[str, str] = {}
-    if options.patient:
-        pattern = compile_patient_pattern(options.patient)
-        if pattern is None:
-            raise DataError(
-                f"--patient {options.patient!r} names a column, but {files.root} has no table that names its images.",
-                r"Without a table it is a regular expression, such as 'C\d+P\d+'.",
-            )
-        patients, more = match_patients(pattern, kept)
-        notes += more
+    patients, patient_notes = _match_patients(files, options, kept)
     records = [
         Record(
             id=image,
@@ -153,42 +168,52 @@ def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Box
         )
         for image in sorted(kept)
     ]
-    task: Task = "multiclass"
-    names = found.names
-    if boxes:
-        notes += boxes.notes
-    if boxes and detection:
-        records, more = box_tables.to_detection(records, boxes)
-        task, names = "detection", boxes.labels
-        notes += more
-    else:
-        notes += note_unlabelled((found.labels.get(r.id, "") for r in records), "folder")
-        if len(names) > 20 and len(records) < 3 * len(names):
-            notes.append(f"{len(names)} classes with {len(records)} images: perhaps these folders are patients.")
-    return Dataset(
-        name=files.root.resolve().name,
-        root=files.root,
-        records=tuple(records),
-        labels=names,
-        task=task,
-        reader=reader,
-        skipped=merge_reasons(
-            files.skipped,
-            {} if detection else found.skipped,
-            {"mask of another image": outlines, UNUSED: unused_tables(files, boxes and boxes.table)},
-        ),
-        notes=tuple(notes),
-        origin=read_origin(files.root),
+    draft = Draft(records=records, labels=found.names, task="multiclass", notes=[*found.notes, *patient_notes])
+    draft.add_boxes(boxes, detection=detection)
+    if not detection:
+        draft.notes += note_unlabelled((found.labels.get(r.id, "") for r in records), "folder")
+        if len(found.names) > 20 and len(records) < 3 * len(found.names):
+            draft.notes.append(
+                f"{len(found.names)} classes with {len(records)} images: perhaps these folders are patients."
+            )
+    skipped = merge_reasons(
+        files.skipped,
+        {} if detection else found.skipped,
+        {"mask of another image": outlines, UNUSED: unused_tables(files, boxes and boxes.table)},
     )
+    return draft.finish(files.root, reader, skipped, read_origin(files.root))
+
+
+def _refuse_columns(files: Files, options: ReadOptions) -> None:
+    """Raise DataError where a column was told that no table can have."""
+    for flag, told in (("labels", options.labels), ("split", options.split), ("image", options.image)):
+        if told:
+            raise DataError(
+                f"--{flag} {told!r} names a column, but {files.root} has no table that names its images.",
+                "Put the table into the folder or name it with --table, or leave the option out.",
+            )
+
+
+def _match_patients(files: Files, options: ReadOptions, images: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Find the patient of each image, with notes; none where no pattern was told."""
+    if not options.patient:
+        return {}, []
+    pattern = compile_patient_pattern(options.patient)
+    if pattern is None:
+        raise DataError(
+            f"--patient {options.patient!r} names a column, but {files.root} has no table that names its images.",
+            r"Without a table it is a regular expression, such as 'C\d+P\d+'.",
+        )
+    return match_patients(pattern, images)
 
 
 def unused_tables(files: Files, *used: Path | None) -> list[str]:
-    """Tables in the folder that were not read."""
+    """List the tables in the folder that were not read."""
     return [table for table in files.tables if files.root / table not in used]
 
 
 def drop_images(files: Files, images: Mapping[str, tuple[str, ...]]) -> Files:
-    """files less some images, which are then skipped for the reasons given."""
+    """Return files less some images, which are then skipped for the reasons given."""
     out = {image for names in images.values() for image in names}
     return replace(
         files,
@@ -199,14 +224,16 @@ def drop_images(files: Files, images: Mapping[str, tuple[str, ...]]) -> Files:
 
 
 class FolderReader:
-    """Folders of classes; the layout that is left when no table names the images."""
+    """Reader of folders of classes; the layout that is left when no table names the images."""
 
     name = "folders"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether images lie in the folder."""
         return path.is_dir() and bool(walk(path).images)
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
+        """Read the data set. As `build`."""
         return build(walk(path), options, self.name)
 
 

@@ -1,4 +1,4 @@
-"""Which file on disk a table's cell means, without ever leaving the data folder."""
+"""Find which file on disk a table's cell means, without ever leaving the data folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ BLANK = "rows without a file name"
 
 
 class Locator:
-    """Finds files by the names that tables give them.
+    """Finder of files by the names that tables give them.
 
     A cell is first taken as written, relative to the table's folder and to the data folder. Failing that, the file is
     looked for by the end of its path, with or without the extension; such a find counts only when it is the only
     one, no other row claims the file, and it does not carry an image from one split into another.
+
+    Parameters
+    ----------
+    files : Files
+        What lies in the data folder.
+    aliases : Mapping, optional
+        Other names of files, such as a DICOM file's SOPInstanceUID.
     """
 
     def __init__(self, files: Files, aliases: Mapping[str, str] | None = None):
-        """aliases: other names of files, such as a DICOM file's SOPInstanceUID."""
         self.files = files
         self._images = frozenset(files.images)
         self._aliases = aliases or {}
@@ -33,7 +39,22 @@ class Locator:
         self._by_tail: dict[str, list[str]] | None = None
 
     def locate(self, names: Iterable[str], home: Path) -> tuple[dict[str, str], dict[str, str]]:
-        """Place by name, and reason by name for those not found. home: the table's folder."""
+        """Locate the files that cells name.
+
+        Parameters
+        ----------
+        names : Iterable of str
+            The cells.
+        home : Path
+            The table's folder.
+
+        Returns
+        -------
+        found : dict
+            Place by name.
+        lost : dict
+            Reason by name, for those not found.
+        """
         found: dict[str, str] = {}
         lost: dict[str, str] = {}
         loose: dict[str, list[str]] = {}
@@ -67,14 +88,14 @@ class Locator:
         return name if name in self._images else None
 
     def _relative(self, absolute: str) -> str | None:
-        """The path relative to the data folder; None outside of it. On the text alone, nothing is opened."""
+        """Return the path relative to the data folder; None outside of it. On the text alone, nothing is opened."""
         for root in self._roots:
             if absolute.startswith(root.rstrip(os.sep) + os.sep):
                 return absolute[len(root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
         return None
 
     def _escapes(self, name: str, here: str) -> bool:
-        """Whether the name leads out of the data folder: by "..", or to a file that is elsewhere on this machine.
+        """Tell whether the name leads out of the data folder: by "..", or to a file that is elsewhere on this machine.
 
         An absolute path that does not exist here was written on another machine; its end may still be found.
         """
@@ -102,7 +123,7 @@ class Locator:
 
 
 def _tails(parts: list[str]) -> list[str]:
-    """The ends of a path, longest first."""
+    """List the ends of a path, longest first."""
     return ["/".join(parts[k:]) for k in range(len(parts))]
 
 

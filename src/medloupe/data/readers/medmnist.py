@@ -1,4 +1,4 @@
-"""MedMNIST .npz files: arrays train_images, train_labels and so on.
+"""Read MedMNIST .npz files: arrays train_images, train_labels and so on.
 
 Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import ReadOptions, is_hidden, merge_reasons, walk
+from medloupe.data.readers.base import ReadOptions, merge_reasons, npz_files, walk
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.errors import DataError
@@ -51,7 +51,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def _check_labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
-    """Integer labels (n,) of classes, or (n, K) of 1 and 0."""
+    """Return integer labels (n,) of classes, or (n, K) of 1 and 0."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2) or len(labels) != n:
@@ -63,7 +63,7 @@ def _check_labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray
 
 
 def _check_images(images: np.ndarray, file: str, key: str) -> np.ndarray:
-    """uint8 (n, h, w) or (n, h, w, 3)."""
+    """Return uint8 (n, h, w) or (n, h, w, 3)."""
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
@@ -76,13 +76,19 @@ def _check_images(images: np.ndarray, file: str, key: str) -> np.ndarray:
 
 
 def _label_names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
-    """Label names, and whether they are the published ones; "breastmnist_64" is the same set at 64 pixels."""
+    """Return label names, and whether they are the published ones; "breastmnist_64" is the same set at 64 pixels."""
     known = _NAMES.get(re.sub(r"_\d+$", "", stem.lower()), ())
     return (known, True) if len(known) >= count else (tuple(str(k) for k in range(count)), False)
 
 
 def read_medmnist(path: Path, reader: str) -> Dataset:
-    """The data set of one MedMNIST file; images are views of its arrays."""
+    """Read the data set of one MedMNIST file; images are views of its arrays.
+
+    Raises
+    ------
+    DataError
+        Where the file is broken, or its arrays are others.
+    """
     arrays = load(path)
     present: list[Split] = [split for split in _SPLITS if f"{split}_images" in arrays and f"{split}_labels" in arrays]
     if not present:
@@ -131,16 +137,24 @@ def _not_medmnist(path: Path, arrays: Mapping[str, Any]) -> DataError:
 
 
 class MedMnistReader:
-    """A MedMNIST .npz file, or a folder that holds exactly one and no image files."""
+    """Reader of a MedMNIST .npz file, or of a folder that holds exactly one and no image files."""
 
     name = "medmnist"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether path is an .npz file, or a folder with one and without images."""
         if path.is_file():
             return path.suffix.lower() == ".npz"
-        return bool(_find_npz(path)) and not options.table and not walk(path).images
+        return bool(npz_files(path)) and not options.table and not walk(path).images
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where options name what such a file has not, the folder holds several, or the file is another.
+        """
         for flag in ("labels", "patient", "split", "image", "table"):
             if getattr(options, flag):
                 raise DataError(
@@ -148,7 +162,7 @@ class MedMnistReader:
                 )
         if path.is_file():
             return read_medmnist(path, self.name)
-        found = _find_npz(path)
+        found = npz_files(path)
         if len(found) > 1:
             raise DataError(
                 f"{path} holds several data sets: {', '.join(file.name for file in found)}.",
@@ -158,10 +172,6 @@ class MedMnistReader:
         beside = walk(path).skipped
         rest = {reason: [file for file in files if file != found[0].name] for reason, files in beside.items()}
         return replace(dataset, skipped=merge_reasons(rest))
-
-
-def _find_npz(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not is_hidden(p.name))
 
 
 MEDMNIST = MedMnistReader()

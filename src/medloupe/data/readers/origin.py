@@ -1,4 +1,4 @@
-"""Where a data set comes from and under which licence, from the papers that lie beside it."""
+"""Find where a data set comes from and under which licence, from the papers that lie beside it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,19 @@ _WORDS = {
 
 
 def read_origin(folder: Path, about: str = "") -> dict[str, str]:
-    """Keys "licence", "citation", "source", as far as SOURCE, LICENSE, CITATION or README files in folder say them.
+    """Read what SOURCE, LICENSE, CITATION or README files in a folder say.
 
-    about: the name of the file read, where one SOURCE file describes several under headings of their own.
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    about : str
+        The name of the file read, where one SOURCE file describes several under headings of their own.
+
+    Returns
+    -------
+    dict
+        Keys "licence", "citation", "source", as far as they are said.
     """
     said: dict[str, str] = {}
     for path in _find_papers(folder):
@@ -57,7 +67,7 @@ def _find_papers(folder: Path) -> list[Path]:
 
 
 def _find_section(text: str, about: str) -> list[str]:
-    """The lines under the top heading that names `about`; all lines where none does."""
+    """Return the lines under the top heading that names `about`; all lines where none does."""
     lines = text.splitlines()
     heads = [i for i, line in enumerate(lines) if line.startswith("# ")]
     for start, end in pairwise([*heads, len(lines)]):

@@ -1,4 +1,4 @@
-"""A table as text: CSV, TSV, semicolon CSV or Parquet, read whole."""
+"""Read a table as text, whole: CSV, TSV, semicolon CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_TABLES = 50
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Header and rows, every cell stripped text; short rows are filled with blanks."""
+    """A table: header and rows, every cell stripped text; short rows are filled with blanks."""
 
     path: Path
     columns: tuple[str, ...]
@@ -25,16 +25,22 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
     def cells(self, column: str) -> list[str]:
-        """One column, top to bottom."""
+        """Return one column, top to bottom."""
         k = self.columns.index(column)
         return [row[k] for row in self.rows]
 
     def has_column(self, told: str) -> bool:
-        """Whether a column goes by this name, whatever its case."""
+        """Tell whether a column goes by this name, whatever its case."""
         return any(column.lower() == told.lower() for column in self.columns)
 
     def find_column(self, name: str) -> str:
-        """The column a person named. ColumnError when there is none."""
+        """Find the column a person named.
+
+        Raises
+        ------
+        ColumnError
+            When there is none.
+        """
         if name in self.columns:
             return name
         same = [column for column in self.columns if column.lower() == name.strip().lower()]
@@ -43,7 +49,7 @@ class Sheet:
         raise ColumnError(name, self.columns, self.path.name)
 
     def usual_columns(self, names: Iterable[str]) -> list[str]:
-        """Columns that go by one of the usual names (in `plain` spelling), in the order of the names."""
+        """List the columns that go by one of the usual names (see `normalise_name`), in the order of the names."""
         by_name: dict[str, str] = {}
         for column in self.columns:
             by_name.setdefault(normalise_name(column), column)
@@ -51,7 +57,13 @@ class Sheet:
 
 
 def load_sheet(path: Path) -> Sheet:
-    """Read a table. DataError when it is empty, broken, or Parquet without pyarrow."""
+    """Read a table.
+
+    Raises
+    ------
+    DataError
+        When it is empty, broken, or Parquet without pyarrow.
+    """
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
     try:

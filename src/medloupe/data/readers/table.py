@@ -1,4 +1,4 @@
-"""A table that names the images and says what they show."""
+"""Read a table that names the images and says what they show."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from medloupe.data.readers.base import (
     walk,
 )
 from medloupe.data.readers.columns import LABELS, Columns, choose_columns, find_file_column, find_label_columns
+from medloupe.data.readers.draft import Draft
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
@@ -38,19 +39,24 @@ class _Row:
 
 
 def is_table(path: Path) -> bool:
-    """Whether path is a table file."""
+    """Tell whether path is a table file."""
     return path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
 
 
 def data_folder(path: Path) -> Path:
-    """The folder whose images are meant: path itself, or the one the table lies in."""
+    """Return the folder whose images are meant: path itself, or the one the table lies in."""
     return path.parent if is_table(path) else path
 
 
 def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
-    """The table of the images under path: the one told, or that whose file column names most of them.
+    """Find the table of the images under path: the one told, or that whose file column names most of them.
 
     A table of boxes alone is none. A table that names no image is one only where the folders tell nothing either.
+
+    Raises
+    ------
+    DataError
+        Where the table told is not there, or a broken one may be the one that matters.
     """
     told = path if is_table(path) else options.table
     if told:
@@ -85,27 +91,41 @@ def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
 
 
 def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> Dataset:
-    """The data set that a table describes."""
+    """Build the data set that a table describes.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        The table.
+    locator : Locator
+        Finds the files that its cells name.
+    options : ReadOptions
+        What was told.
+    reader : str
+        The reader's name.
+
+    Raises
+    ------
+    DataError
+        Where no image is there, or nothing states a label.
+    ColumnError
+        For a told column that is not there.
+    """
     files = locator.files
     if _only_boxes(sheet):
         return folders.build(files, options, reader, box_tables.read(sheet, locator))
     columns = choose_columns(sheet, locator, options)
-    rows, missing = _present(sheet, columns, files)
-    notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes]
+    rows, missing = _match_rows(sheet, columns, files)
     by_place: dict[str, list[int]] = {}
     for k, row in enumerate(rows):
         by_place.setdefault(row.place, []).append(k)
     beside = folders.read_places(files.images)
     has_boxes = box_tables.holds_boxes(sheet)
     boxes = box_tables.read(sheet, locator) if has_boxes else box_tables.find(locator, but=[sheet])
-    labelling = _labelling(sheet, columns, rows, beside, options, boxes is not None)
-    notes += labelling.notes
-    labels, more = _once(by_place, labelling.rows)
-    notes += more
-    patients, more = _patients(sheet, columns, rows, options)
-    notes += more
-    splits, more = _splits(sheet, columns, rows, beside)
-    notes += more
+    labelling = _read_labels(sheet, columns, rows, beside, options, boxes is not None)
+    labels, label_notes = _merge_labels(by_place, labelling.rows)
+    patients, patient_notes = _read_patients(sheet, columns, rows, options)
+    splits, split_notes = _read_splits(sheet, columns, rows, beside)
     kept = [(k, name) for k, name in enumerate(sheet.columns) if name not in columns.used]
     records = [
         Record(
@@ -119,47 +139,35 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
         )
         for place, at in sorted(by_place.items())
     ]
-    task, names = labelling.task, labelling.names
-    if boxes:
-        notes += boxes.notes
-        if task == "multiclass" and len(names) < 2 and not options.labels:
-            records, more = box_tables.to_detection(records, boxes)
-            task, names = "detection", boxes.labels
-            notes += more
-    if not names:
+    notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes, *labelling.notes]
+    notes += [*label_notes, *patient_notes, *split_notes]
+    draft = Draft(records=records, labels=labelling.names, task=labelling.task, notes=notes)
+    few = draft.task == "multiclass" and len(draft.labels) < 2
+    draft.add_boxes(boxes, detection=few and not options.labels)
+    if not draft.labels:
         raise DataError(
             f"{sheet.path}: {', '.join(map(repr, columns.labels))} states no label in any row whose image is there.",
             "Name another column with --labels.",
         )
-    skipped = merge_reasons(
-        files.skipped,
-        missing,
-        {
-            "not in the table": [image for image in files.images if image not in by_place],
-            folders.UNUSED: folders.unused_tables(files, sheet.path, boxes and boxes.table),
-        },
-    )
-    return Dataset(
-        name=files.root.resolve().name,
-        root=files.root,
-        records=tuple(records),
-        labels=names,
-        task=task,
-        reader=reader,
-        skipped=skipped,
-        notes=tuple(notes),
-        origin=read_origin(sheet.path.parent) | read_origin(files.root),
-    )
+    others = {
+        "not in the table": [image for image in files.images if image not in by_place],
+        folders.UNUSED: folders.unused_tables(files, sheet.path, boxes and boxes.table),
+    }
+    origin = read_origin(sheet.path.parent) | read_origin(files.root)
+    return draft.finish(files.root, reader, merge_reasons(files.skipped, missing, others), origin)
 
 
 def _only_boxes(sheet: Sheet) -> bool:
-    """Whether the table speaks of boxes and not of whole images: with labels, blank boxes are images without any."""
+    """Tell whether the table speaks of boxes and not of whole images.
+
+    With labels, blank boxes are images without any.
+    """
     if not box_tables.holds_boxes(sheet):
         return False
     return not (sheet.usual_columns(LABELS) and box_tables.has_blank_boxes(sheet))
 
 
-def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
+def _match_rows(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
     names = sheet.cells(columns.file)
     rows = [
         _Row(columns.places[name], row) for name, row in zip(names, sheet.rows, strict=True) if name in columns.places
@@ -180,31 +188,14 @@ def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], 
     return rows, missing
 
 
-def _labelling(
+def _read_labels(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places, options: ReadOptions, boxed: bool
 ) -> cells.Labelling:
-    def cells_of(column: str) -> list[str]:
-        k = sheet.columns.index(column)
-        return [row.cells[k] for row in rows]
-
+    """Read the labels of each row: of the columns that state them, else of the folders, else of the boxes to come."""
     if len(columns.labels) > 1:
-        return cells.read_indicators({name: cells_of(name) for name in columns.labels})
+        return cells.read_indicators({name: _cells_of(sheet, rows, name) for name in columns.labels})
     if columns.labels:
-        name = columns.labels[0]
-        stated = cells_of(name)
-        if box_tables.holds_boxes(sheet):
-            # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
-            by_place: dict[str, list[str]] = {}
-            for row, cell in zip(rows, stated, strict=True):
-                by_place.setdefault(row.place, []).append(cell)
-            if any(len(set(found)) > 1 for found in by_place.values()):
-                return cells.read_joined(name, ["|".join(by_place[row.place]) for row in rows])
-        if cells.holds_several_labels(name, sheet.cells(name)):
-            return cells.read_joined(name, stated)
-        # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
-        if normalise_name(name) not in LABELS and cells.is_binary(stated):
-            return cells.read_presence(name, stated)
-        return cells.read_one_label(stated)
+        return _read_label_column(sheet, rows, columns.labels[0])
     if beside.names:
         found = cells.read_one_label([beside.labels.get(row.place, "") for row in rows])
         found.notes.insert(0, f"{sheet.path.name} has no label column; the labels are the folders' names.")
@@ -217,10 +208,32 @@ def _labelling(
     )
 
 
-def _once(
+def _read_label_column(sheet: Sheet, rows: Sequence[_Row], name: str) -> cells.Labelling:
+    stated = _cells_of(sheet, rows, name)
+    if box_tables.holds_boxes(sheet):
+        # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
+        by_place: dict[str, list[str]] = {}
+        for row, cell in zip(rows, stated, strict=True):
+            by_place.setdefault(row.place, []).append(cell)
+        if any(len(set(found)) > 1 for found in by_place.values()):
+            return cells.read_joined(name, ["|".join(by_place[row.place]) for row in rows])
+    if cells.holds_several_labels(name, sheet.cells(name)):
+        return cells.read_joined(name, stated)
+    # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
+    if normalise_name(name) not in LABELS and cells.is_binary(stated):
+        return cells.read_presence(name, stated)
+    return cells.read_one_label(stated)
+
+
+def _cells_of(sheet: Sheet, rows: Sequence[_Row], column: str) -> list[str]:
+    k = sheet.columns.index(column)
+    return [row.cells[k] for row in rows]
+
+
+def _merge_labels(
     by_place: dict[str, list[int]], labels: Sequence[dict[str, int]]
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """The labels of each image; an image that stands in two rows with different labels has none."""
+    """Find the labels of each image; an image that stands in two rows with different labels has none."""
     result: dict[str, dict[str, int]] = {}
     twice = [place for place, at in by_place.items() if len(at) > 1]
     contradicting = []
@@ -242,7 +255,7 @@ def _once(
     return result, notes
 
 
-def _patients(
+def _read_patients(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], options: ReadOptions
 ) -> tuple[dict[str, str], list[str]]:
     if columns.patient:
@@ -253,7 +266,7 @@ def _patients(
     return match_patients(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
 
 
-def _splits(
+def _read_splits(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places
 ) -> tuple[dict[str, Split], list[str]]:
     if columns.split is None:
@@ -278,11 +291,12 @@ def _splits(
 
 
 class TableReader:
-    """A table beside the images, apart from them, or given itself."""
+    """Reader of a table beside the images, apart from them, or given itself."""
 
     name = "table"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether path is a table, or a folder whose images a table names."""
         if is_table(path) or not path.is_dir():
             return is_table(path)
         if options.table:
@@ -291,6 +305,7 @@ class TableReader:
         return bool(files.images) and find(path, Locator(files), options) is not None
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
+        """Read the data set. As `build`."""
         locator = Locator(walk(data_folder(path)))
         if not locator.files.images:
             raise DataError(
