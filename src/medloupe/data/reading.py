@@ -17,8 +17,6 @@ from medloupe.data.readers.table import TABLE, is_table
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError, UnknownLayoutError
 
-__all__ = ["READERS", "ReadOptions", "Reader", "read"]
-
 # The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
 # both, since it reads them too and adds what the tags know. Those of ECGs leave alone what holds pictures.
 READERS: tuple[Reader, ...] = (ECG_BEATS, ECG_12LEAD, ECG_FILES, MEDMNIST, DICOM, TABLE, FOLDERS)

@@ -73,7 +73,7 @@ def read_again(folder: Path, called: str) -> Dataset:
     DataError
         Where its place was not noted, or it is no longer there.
     """
-    from medloupe.data.reading import read as read_data
+    from medloupe.data.reading import read
 
     said = read_location(folder)
     if said is None:
@@ -81,7 +81,7 @@ def read_again(folder: Path, called: str) -> Dataset:
     root = Path(said["root"])
     if not root.exists():
         raise DataError(f"The images of {called} are no longer at {root}.", _GIVE)
-    return read_data(root, **{k: v for k, v in said.items() if k in OPTIONS})
+    return read(root, **{k: v for k, v in said.items() if k in OPTIONS})
 
 
 def scan_training_data(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:

@@ -64,12 +64,12 @@ def find_r_peaks(signal: Signal) -> np.ndarray:
     if lead.size < _SHORT_SECONDS * signal.rate:
         return np.array([int(np.argmax(np.abs(lead)))])
 
-    def joined(of: list[np.ndarray]) -> np.ndarray:
+    def combine(of: list[np.ndarray]) -> np.ndarray:
         good = [one for one, c in zip(of, clear, strict=True) if c > _CLEAR_ENOUGH * clear.max()]
         return np.sqrt(np.mean([one**2 for one in good], axis=0)) if len(good) > 1 else of[int(np.argmax(clear))]
 
-    together = joined(leads)
-    found = np.rint(_detect_beats(joined(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
+    together = combine(leads)
+    found = np.rint(_detect_beats(combine(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
     reach = round(_REFINE_SECONDS * signal.rate)
     near = np.clip(found[:, None] + np.arange(-reach, reach + 1), 0, lead.size - 1)
     # Where R and S are alike, R counts: annotated recordings do so, and a beat must not flip between the two.

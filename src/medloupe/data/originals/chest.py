@@ -68,10 +68,10 @@ def _add_boxes(data: Dataset, material: Material) -> Dataset:
     columns = tuple(straight.get(normalise_name(name), name) for name in sheet.columns)
     found = box_tables.read(replace(sheet, columns=columns), Locator(replace(material.files, tables=())))
 
-    def named(box: Box) -> Box:
+    def rename(box: Box) -> Box:
         return replace(box, label=_BOX_LABELS.get(box.label, box.label))
 
-    records = tuple(replace(r, boxes=tuple(map(named, found.by_place.get(r.id, ())))) for r in data.records)
+    records = tuple(replace(r, boxes=tuple(map(rename, found.by_place.get(r.id, ())))) for r in data.records)
     return replace(data, records=records, notes=(*data.notes, *found.notes))
 
 

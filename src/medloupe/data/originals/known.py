@@ -17,8 +17,6 @@ from medloupe.data.originals.skin_eye import LISTED
 from medloupe.data.readers.base import ReadOptions
 from medloupe.errors import UnknownError, did_you_mean
 
-__all__ = ["MEDMNIST", "ORIGINALS", "Original", "find_original", "overview_table", "recognise_original"]
-
 MEDMNIST = Original(
     name="medmnist",
     title="MedMNIST",
