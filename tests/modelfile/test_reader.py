@@ -490,8 +490,10 @@ FUZZ = """
     from pathlib import Path
     import numpy as np
     from medloupe import modelfile
+    from medloupe.embed.samples import generated_images
     from medloupe.errors import ModelFileError
     from medloupe.graphs.session import run, session
+    from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])

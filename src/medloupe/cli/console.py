@@ -237,9 +237,9 @@ def print_prediction(
         bar = "█" * round(p * 20)
         typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
     if answer.ecg is not None:
-        from medloupe.ecg.reading import words
+        from medloupe.ecg.reading import describe_reading
 
-        typer.echo(f"  {words(answer.ecg, {})}")
+        typer.echo(f"  {describe_reading(answer.ecg, {})}")
         for note in answer.ecg.notes:
             typer.echo(f"  {note}")
     for moved in answer.inputs or ():

@@ -12,10 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.data.digests import among, recalled, seen
+from medloupe.data.digests import decode_digests, find_known, seen_in_training
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, scan
-from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
+from medloupe.data.scan import Scan, scan_dataset
+from medloupe.data.split import (
+    Plan,
+    assign_folds,
+    count_folds,
+    join_groups,
+    plan_split,
+    rows_with_same_value,
+    sample_rows,
+)
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.metrics import tables
@@ -68,16 +76,16 @@ class Panel:
 
 def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> Panel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
-    targets, found = aligned(model, data), scan(data)
+    targets, found = aligned(model, data), scan_dataset(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
     learned = usable.copy()
     if (model.card.get("data") or {}).get("digests"):
-        learned &= seen(model.card, digests)
+        learned &= seen_in_training(model.card, digests)
         adapted = (model.card.get("adapted") or {}).get("digests")
         if adapted:  # they moved its lines, but taught it nothing
-            learned &= ~among(recalled(adapted), digests)
+            learned &= ~find_known(decode_digests(adapted), digests)
     else:
         learned[:] = False
     new = usable & ~learned
@@ -101,8 +109,12 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> P
         )
     rows = np.flatnonzero(new)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
-    together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
-    rows = rows[thinned(np.arange(len(rows)), targets[rows], together, most, seed)]
+    together = join_groups(
+        len(rows),
+        rows_with_same_value(data.records[i].patient for i in rows),
+        rows_with_same_value(digests[i] for i in rows),
+    )
+    rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
     features = embed(_part(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     kept = _rows_of(features, data)
     return Panel(
@@ -142,7 +154,7 @@ def _unseen_by_others(
         judges, judged = fold_by_fold(model, features, shared.embeddings, y, groups, seed), "out of fold"
     say("fitting", 1, 1)
     pool = np.sort(np.concatenate([j.rows for j in judges]))
-    chosen = thinned(pool, y, groups, most, seed)
+    chosen = sample_rows(pool, y, groups, most, seed)
     return Panel(
         records=tuple(features.data.records[i] for i in chosen),
         targets=y[chosen],
@@ -159,7 +171,7 @@ def _plan(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
     """The plan of the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
-    return plan(features.data, groups)
+    return plan_split(features.data, groups)
 
 
 def _part(found: Scan, rows: np.ndarray) -> Scan:
@@ -174,8 +186,8 @@ def _rows_of(features: Features, data: Dataset) -> np.ndarray:
 def _groups(features: Features) -> np.ndarray:
     """Patients, copies and near copies together, as the audit has them."""
     found = duplicates.find(features)
-    patients = same(r.patient for r in features.data.records)
-    return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
+    patients = rows_with_same_value(r.patient for r in features.data.records)
+    return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
 def own(model: Model, rows: np.ndarray) -> Judge:
@@ -193,11 +205,11 @@ def fold_by_fold(
     the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
     """
     choice = _choice(model)
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise _too_few(model)
     task = str(model.card["task"])
-    fold = folds(targets, groups, count, seed)
+    fold = assign_folds(targets, groups, count, seed)
     fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
     solutions = fitter.solve([(fold != f, choice) for f in range(count)])
     logits = np.empty(targets.shape, np.float32)
@@ -221,10 +233,10 @@ def for_test(
     choice = _choice(model)
     rows, task = planned.fitting, str(model.card["task"])
     y, groups = targets[rows], planned.groups[rows]
-    count = fold_count(y, groups, FOLDS)
+    count = count_folds(y, groups, FOLDS)
     if not count:
         raise _too_few(model)
-    fold = folds(y, groups, count, seed)
+    fold = assign_folds(y, groups, count, seed)
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 from medloupe.inputs.clinical import MOST_COLUMNS, Column, encode
 from medloupe.inputs.encoder import from_json as text_encoder
 from medloupe.inputs.projection import TextEncoder
@@ -98,7 +98,7 @@ class Extras:
                 found.append(Effect(input=column.name, value=value, logits=self.weight[:, part] @ clinical[part]))
         if self.notes is not None:
             text = " ".join((given.get(self.notes.column) or "").split())
-            if text and stated(text):
+            if text and is_stated(text):
                 shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
                 found.append(Effect(input=self.notes.column, value=shown, logits=self.weight[:, at:] @ notes))
         return tuple(found)

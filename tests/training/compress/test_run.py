@@ -19,7 +19,7 @@ import tinyecg
 from generated import run as cli
 from live import running
 from medloupe.data import whereabouts
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.data.split import Plan
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
@@ -55,7 +55,7 @@ def own(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tr
 def eight_bit(own: Trained) -> compress.Compressed:
     """`spots` in 8 bits."""
     model = Store(own.home).get("spots")
-    return compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
+    return compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
     """Judged is the picture's part; the lines of the model, drawn with all its inputs, are not drawn anew."""
     model = Store(own.home).get("spots")
     model = replace(model, extras=several.extras(2))
-    made = compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
+    made = compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
     assert made.model.extras is made.file.extras is model.extras
     assert made.model.card["per_label"] == model.card["per_label"]
     assert "what it reads beside it" in made.model.card["precision"]["judged"]["words"]
@@ -133,7 +133,7 @@ def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
 
 def test_networks_of_ecgs_are_not_made_8_bit(own: Trained, tmp_path: Path) -> None:
     model = tinyecg.model(tmp_path)
-    found = whereabouts.scanned(medloupe.read(own.data), Store(own.home).get("spots").card, "spots")
+    found = whereabouts.scan_training_data(medloupe.read(own.data), Store(own.home).get("spots").card, "spots")
     with pytest.raises(DataError, match="reads ECGs") as caught:
         compress.compress(model, found)
     assert "fp16" in caught.value.hint
@@ -221,12 +221,12 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
         writer.write_onnx(made, folder / "model.onnx")
 
     below = untouched(model.backbone)
-    shared = embed(whereabouts.scanned(medloupe.read(own.data), model.card, "spots"), model.backbone)
+    shared = embed(whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"), model.backbone)
     novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
     assert novelty is not None
     moved = replace(model, tail=tail, novelty=novelty)
     tuned = store.add(replace(moved, card={**model.card, **said}), write_files=write_files)
-    found = whereabouts.scanned(medloupe.read(own.data), tuned.card, "spots")
+    found = whereabouts.scan_training_data(medloupe.read(own.data), tuned.card, "spots")
     made = compress.compress(tuned, found)
     plain = compress.compress(model, found)
     assert made.model.tail is not None and made.model.tail.sha256 != tail.sha256
@@ -294,7 +294,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
 
 def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> None:
     data = medloupe.read(generated.folders(tmp_path / "data", 5, splits=("train", "test")))
-    features = medloupe.embed.features.embed(scan(data), backbone())
+    features = medloupe.embed.features.embed(scan_dataset(data), backbone())
     fitting = np.flatnonzero([r.split == "train" for r in data.records])
     planned = Plan(
         groups=np.arange(len(data)) // 2,
@@ -315,8 +315,8 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "m.onnx"
     shutil.copytree(own.data, elsewhere)
     folder = Store(own.home).folder("spots", 1)
-    whereabouts.write(folder, tmp_path / "gone", labels=None, patient="P\\d+")
-    assert whereabouts.read(folder) == {"root": str(tmp_path / "gone"), "patient": "P\\d+"}
+    whereabouts.write_location(folder, tmp_path / "gone", labels=None, patient="P\\d+")
+    assert whereabouts.read_location(folder) == {"root": str(tmp_path / "gone"), "patient": "P\\d+"}
     cli(capsys, "export", "spots", out, "--precision", "int8").failed("no longer at", "--data DIR")
     (folder / whereabouts.FILE).unlink()
     cli(capsys, "export", "spots", out, "--precision", "int8").failed("was not noted", "--data DIR")
@@ -330,7 +330,7 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
     assert cli(capsys, "export", "spots", out, "--precision", "int8", "--data", elsewhere).code == 0
     (elsewhere / "sick").rename(elsewhere / "ill")
     with pytest.raises(DataError, match="has the labels ill, normal"):
-        whereabouts.scanned(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
+        whereabouts.scan_training_data(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
 def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.data.split import same as same_values
+from medloupe.data.split import rows_with_same_value as same_values
 from medloupe.embed.features import Features
 from medloupe.training.heads.fit import mean_and_scale
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medloupe.data.records import Dataset
-from medloupe.data.split import joined, same
+from medloupe.data.split import join_groups, rows_with_same_value
 from medloupe.embed.features import Features
 from medloupe.training.audit import duplicates, shortcut
 
@@ -71,7 +71,9 @@ def audit(features: Features, seed: int = 0) -> Audit:
     n = len(data)
     pictures = data.modality == "image"
     found = duplicates.find(features) if pictures else duplicates.by_content(features)
-    groups = joined(n, same(r.patient for r in data.records), found.exact.tolist(), found.near.tolist())
+    groups = join_groups(
+        n, rows_with_same_value(r.patient for r in data.records), found.exact.tolist(), found.near.tolist()
+    )
     findings = [
         *_unreadable(features),
         *_copies(data, found.exact),
@@ -294,7 +296,7 @@ def _unlabelled(data: Dataset) -> list[Finding]:
 
 
 def _sets(n: int, pairs: np.ndarray) -> list[list[int]]:
-    return same(joined(n, pairs.tolist()).tolist()) if len(pairs) else []
+    return rows_with_same_value(join_groups(n, pairs.tolist()).tolist()) if len(pairs) else []
 
 
 def _label(data: Dataset, i: int) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import plain
-from medloupe.data.split import fold_count, folds, thinned
+from medloupe.data.readers.base import normalise_name
+from medloupe.data.split import assign_folds, count_folds, sample_rows
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals
 from medloupe.training.audit.findings import Finding
 from medloupe.training.audit.probe import alone
@@ -100,13 +100,13 @@ def probe(
 ) -> Probe:
     """Probe one column, encoded float32 (N, D) with whether it is missing. targets: (N, K) of 1/0/NaN. afterwards:
     whether its name says that it is known only afterwards."""
-    rows = thinned(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
+    rows = sample_rows(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
     x, y, group = encoded[rows], targets[rows], groups[rows]
-    count = fold_count(y, group)
+    count = count_folds(y, group)
     if not count:
         nothing = Metric(value=None, low=None, high=None)
         return Probe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
-    z = rankable(alone(x, y, folds(y, group, count, seed), task)[0], task)
+    z = rankable(alone(x, y, assign_folds(y, group, count, seed), task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(z.T, y.T, strict=True)]
     values = np.array([a(np.ones((1, len(y)), np.float32))[0] for a in each])
     known = np.flatnonzero(np.isfinite(values))
@@ -154,12 +154,12 @@ def why(probed: Probe) -> str:
 
 def known_afterwards(name: str) -> bool:
     """Whether a column's name says that it states the diagnosis or is known only after it."""
-    return bool(_parts(name) & _AFTER) or "followup" in plain(name) or plain(name) == "class"
+    return bool(_parts(name) & _AFTER) or "followup" in normalise_name(name) or normalise_name(name) == "class"
 
 
 def identifies(name: str) -> bool:
     """Whether a column's name says that it identifies a file, a person or a source."""
-    return bool(_parts(name) & _NEVER) or plain(name) in _NEVER_WHOLE
+    return bool(_parts(name) & _NEVER) or normalise_name(name) in _NEVER_WHOLE
 
 
 def where(name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.embed.features import Features
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
 from medloupe.training.heads.fit import macro_auc, rankable
@@ -63,14 +63,14 @@ def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 
     targets = features.data.targets[rows]
     group = groups[rows]
     task = features.data.task
-    count = fold_count(targets, group)
+    count = count_folds(targets, group)
     if not count:
         return None
     values = {name: v[rows] for name, v in outside(features).items()}
     varying = {name: v for name, v in values.items() if np.ptp(v) > 1e-9}
     single = {name: _either_way(v, targets) for name, v in varying.items()}
     x = np.concatenate([_binned(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1)
-    fold = folds(targets, group, count, seed)
+    fold = assign_folds(targets, group, count, seed)
     flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
     problems = [Problem(weights=(fold != f).astype(np.float32), penalty=_PENALTY, **flat) for f in range(count)]
     z = np.empty(targets.shape, np.float32)

@@ -123,10 +123,10 @@ def _eight_bit(
     if data is not None:
         dataset = read(data, **read_as)
     elif stored:
-        dataset = whereabouts.again(store.folder(model.name, model.version), called)
+        dataset = whereabouts.read_again(store.folder(model.name, model.version), called)
     else:
         raise DataError(f"Where the images of {reference} lie is not known.", "Say so: --data DIR")
-    made = compress(model, whereabouts.scanned(dataset, model.card, called), force=force, progress=progress)
+    made = compress(model, whereabouts.scan_training_data(dataset, model.card, called), force=force, progress=progress)
     parity = write_onnx(made.file, out, tolerance=PARITY_SMALL)
     kept = stored and made.accepted
     if kept:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.scan import Scan
-from medloupe.data.split import Plan, plan
+from medloupe.data.split import Plan, plan_split
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
@@ -80,7 +80,7 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: Progre
     whole = _whole(model.backbone, model.tail)
     features = embed(found, whole, lambda d, t: say("embedding", d, t))
     usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
-    planned = plan(features.data, audit(usual, _seed(model)).groups)
+    planned = plan_split(features.data, audit(usual, _seed(model)).groups)
     rows = planned.fitting  # an official test split stays out of the decision, as it did in training
     say("judging", 0, 1)
     before = fidelity.judge(features.embeddings[rows], _task(model, features, planned, rows))

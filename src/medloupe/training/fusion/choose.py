@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import AGE, date_columns, with_ages
+from medloupe.data.dates import AGE, add_ages, date_columns
 from medloupe.data.records import Dataset
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
@@ -79,7 +79,7 @@ def asked(data: Dataset, options: Options) -> bool:
 
 def check(data: Dataset, options: Options) -> None:
     """Raises ColumnError for a column asked for that the table lacks, before anything costs time."""
-    data = with_ages(data)
+    data = add_ages(data)
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     if options.notes is not None:
         _told(options.notes, names, data.root.name)
@@ -93,7 +93,7 @@ def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options
     more are asked for than a model can have.
     """
     before = len(data.notes)
-    data = with_ages(data)
+    data = add_ages(data)
     said = list(data.notes[before:])
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     notes = _told(options.notes, names, data.root.name) if options.notes is not None else None
@@ -128,7 +128,7 @@ def with_columns(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     rows = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     if len(rows) < 2 or len(data.labels) < 2 or data.task == "detection":
         return audited
-    data = with_ages(data)
+    data = add_ages(data)
     prober = _Prober(data, rows, audited.groups[rows], Options(seed=seed, clinical=(ALL,)))
     for name in dict.fromkeys(c for r in data.records for c in r.columns):
         prober.takes(name)
@@ -235,7 +235,7 @@ def _readable(
 ) -> tuple[Mapping[str, str], ...]:
     """For each record what it states of the inputs; numbers that cannot be read count as missing, and are counted."""
     chosen = (*columns, *((notes,) if notes else ()))
-    rows = [{n: r.columns[n] for n in chosen if stated(r.columns.get(n, ""))} for r in data.records]
+    rows = [{n: r.columns[n] for n in chosen if is_stated(r.columns.get(n, ""))} for r in data.records]
     for name in columns:
         values = [r.get(name) for r in rows]
         column = Column.fit(name, values)
@@ -254,7 +254,7 @@ def _readable(
 
 
 def _why_nothing(values: Sequence[str | None]) -> str:
-    said = {v for v in values if v and stated(v)}
+    said = {v for v in values if v and is_stated(v)}
     if not said:
         return "it is empty"
     if len(said) == 1:

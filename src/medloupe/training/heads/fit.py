@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.metrics.weighted import Ranking
 from medloupe.model.head import Head, probabilities
@@ -67,7 +67,7 @@ def fit(
     (BackboneCard.levels). The result depends on the arguments alone. Raises DataError when the labels or groups
     are too few for even two folds.
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise DataError(
             "The data cannot be cross-validated: no label is both present and absent in at least two groups"
@@ -75,7 +75,7 @@ def fit(
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
     repeats = repeats or (REPEATS if len(targets) <= MANY else 1)
-    fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
+    fold = np.stack([assign_folds(targets, groups, count, seed + r) for r in range(repeats)])
     fitter = Fitter(embeddings, targets, task, levels, evened(targets, groups, task))
     every = tuple(range(len(levels)))
     choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, folds
+from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.features import Features
 from medloupe.metrics import tables
 from medloupe.metrics.tables import Judged
@@ -148,7 +148,7 @@ def _learning_curve(
     data, y = features.data, features.data.targets
     task, rng = data.task, np.random.default_rng(seed)
     if plan.test is None:
-        fold = folds(y[plan.fitting], plan.groups[plan.fitting], 5, seed)
+        fold = assign_folds(y[plan.fitting], plan.groups[plan.fitting], 5, seed)
         turns = [(plan.fitting[fold != f], plan.fitting[fold == f]) for f in np.unique(fold)]
     else:
         turns = [(plan.fitting, plan.test)]

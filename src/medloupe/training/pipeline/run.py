@@ -13,7 +13,7 @@ import numpy as np
 
 from medloupe.data import whereabouts
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.hub import text
 from medloupe.embed.registry import backbone as find_backbone
 from medloupe.embed.registry import usual
@@ -101,7 +101,7 @@ def train(
             f"Leave --backbone and --from out: {usual(data)} is taken then.",
         )
     started = time.perf_counter()
-    found = scan(data)
+    found = scan_dataset(data)
     kept = outcome_path(found, network, options)
     outcome = read_outcome(kept)
     cached = outcome is not None
@@ -160,7 +160,7 @@ class _Writer:
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
         (folder / EVIDENCE).write_bytes(self.evidence.as_bytes())
-        whereabouts.write(folder, self.data.root, **self.data.asked)
+        whereabouts.write_location(folder, self.data.root, **self.data.asked)
 
 
 def summary(model: Model, folder: Path) -> dict[str, Any]:

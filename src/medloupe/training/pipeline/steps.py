@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 
 def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Outcome:
     """All of a training but the writing. Raises as training.train does."""
-    from medloupe.data.split import plan
+    from medloupe.data.split import plan_split
     from medloupe.metrics.curves import curves
     from medloupe.training.audit.findings import audit
     from medloupe.training.fusion import beats, choose
@@ -57,7 +57,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     audited = audit(shared, seed)
     seconds["audit"] = lap()
     say("audit", 1, 1)
-    planned = plan(features.data, audited.groups)
+    planned = plan_split(features.data, audited.groups)
     tuning = finetuning.attempt(features, shared, planned, network, options, say)
     seconds["fine-tuning"] = lap()
     say("fitting", 0, 1)

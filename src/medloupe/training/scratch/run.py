@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, fold_count, folds, thinned
+from medloupe.data.split import Plan, assign_folds, count_folds, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import graph_of
@@ -54,15 +54,15 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     """
     import_torch()
     y, groups, seed = features.data.targets, plan.groups, options.seed
-    count = fold_count(y[plan.fitting], groups[plan.fitting], FOLDS)
+    count = count_folds(y[plan.fitting], groups[plan.fitting], FOLDS)
     if not count:
         raise FinetuneError(
             "The data has too few patients or groups to compare with a network from scratch: two with and two without a"
             " label are needed.",
             "Bring more patients, or leave --compare out.",
         )
-    fold = folds(y[plan.fitting], groups[plan.fitting], count, seed)
-    held = thinned(plan.fitting[fold == 0], y, groups, MOST_HELD, seed)
+    fold = assign_folds(y[plan.fitting], groups[plan.fitting], count, seed)
+    held = sample_rows(plan.fitting[fold == 0], y, groups, MOST_HELD, seed)
     rest = plan.fitting[fold != 0]
     subsets = nested(rest, y, groups, sizes_in(rest, y), features.data.task, seed)
     kind = "full" if options.finetune == "full" else "tail"
@@ -89,7 +89,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     outline = _kept_outline(
         folder, lambda: _outlined(features, network, inputs, usual, views, sizes, len(rest), len(held), seconds)
     )
-    rows = thinned(rest, y, groups, outline.rows, seed)
+    rows = sample_rows(rest, y, groups, outline.rows, seed)
     jobs, tuned = _jobs(outline, usual, rows, subsets, held, seed)
     ahead = sum(j.recipe.epochs * len(j.rows) for j in jobs)
     total = ahead + tuned.recipe.epochs * len(rows)

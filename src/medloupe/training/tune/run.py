@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medloupe.data.split import Plan, fold_count, folds
+from medloupe.data.split import Plan, assign_folds, count_folds
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import Tail, graph_of, has_upper, joined, upper
@@ -104,7 +104,7 @@ def tune(
     say = progress or (lambda stage, done, total: None)
     y = features.data.targets[plan.fitting]
     groups = plan.groups[plan.fitting]
-    count = fold_count(y, groups, FOLDS)
+    count = count_folds(y, groups, FOLDS)
     if not count:
         raise FinetuneError(
             "The data has too few patients or groups to judge a tuned network: two with and two without a label are"
@@ -114,7 +114,7 @@ def tune(
     base = features.embeddings if base is None else base
 
     def jobs_of(taken: Taken) -> list[Job]:
-        fold = folds(y, groups, taken.folds, seed)
+        fold = assign_folds(y, groups, taken.folds, seed)
         parts = [(f"fold-{f}", plan.fitting[fold != f], seed + f) for f in range(taken.folds)]
         parts.append(("final", plan.fitting, seed))
         return [_job(name, rows, plan.groups, taken.recipe, s, features.data.targets) for name, rows, s in parts]
@@ -151,7 +151,7 @@ def tune(
     return Tuned(
         kind="tail" if recipe.kind == "tail" else "full",
         fitting=plan.fitting,
-        fold=folds(y, groups, taken.folds, seed),
+        fold=assign_folds(y, groups, taken.folds, seed),
         of_fold=tuple(done[:-1]),
         final=done[-1],
         base=base,
@@ -247,8 +247,8 @@ def _job(name: str, rows: np.ndarray, groups: np.ndarray, recipe: Recipe, seed: 
     """Part of the groups only stops the training; with too few, none does, and it runs to its end."""
     count = round(1 / CHECKED)
     checked = np.empty(0, np.int64)
-    if fold_count(targets[rows], groups[rows], count) == count:
-        fold = folds(targets[rows], groups[rows], count, seed)
+    if count_folds(targets[rows], groups[rows], count) == count:
+        fold = assign_folds(targets[rows], groups[rows], count, seed)
         checked, rows = rows[fold == 0], rows[fold != 0]
     return Job(name=name, rows=rows, checked=checked, recipe=recipe, seed=seed, shares=SHARES)
 

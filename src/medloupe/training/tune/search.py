@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, fold_count, folds, thinned
+from medloupe.data.split import Plan, assign_folds, count_folds, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import graph_of
@@ -178,14 +178,14 @@ def prepared(
     import_torch()
     model, seed = graph_of(network), options.seed
     y, groups = features.data.targets, plan.groups
-    count = fold_count(y[plan.fitting], groups[plan.fitting], FOLDS)
+    count = count_folds(y[plan.fitting], groups[plan.fitting], FOLDS)
     if not count:
         raise FinetuneError(
             "The data has too few patients or groups to search for a recipe: two with and two without a label are"
             " needed.",
             "Bring more patients, or leave --search out.",
         )
-    fold = folds(y[plan.fitting], groups[plan.fitting], count, seed + _APART)
+    fold = assign_folds(y[plan.fitting], groups[plan.fitting], count, seed + _APART)
     own, rest = plan.fitting[fold == 0], plan.fitting[fold != 0]
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
     key = key_of(shared, plan, network, [], options.start, __name__)
@@ -212,7 +212,7 @@ def prepared(
         inputs=inputs,
         features=shared,
         groups=groups,
-        rows=thinned(rest, y, groups, told["rows"], seed),
+        rows=sample_rows(rest, y, groups, told["rows"], seed),
         own=np.sort(own),
         base=features.embeddings,
         levels=network.card.levels,
