@@ -7,7 +7,7 @@ head fitted without that split does. Temperature, thresholds and what is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +28,7 @@ from medloupe.training.audit import duplicates
 from medloupe.training.heads.fit import FOLDS, Choice, Fitter, folded
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import calibrated, fit_temperature
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
+from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ class Panel:
     left_out: Mapping[str, int]
 
 
-def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> Panel:
+def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
     targets, found = aligned(model, data), scan(data)
     digests = [found.digest[r.id] for r in data.records]
@@ -124,7 +123,7 @@ def _unseen_by_others(
     rows: np.ndarray,
     most: int,
     seed: int,
-    say: Progress,
+    say: StageProgress,
     left_out: Mapping[str, int],
 ) -> Panel:
     """Images that the model was trained on, each for a judge that has not seen its group."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,12 @@ from medloupe.errors import FinetuneError
 from medloupe.settings import home
 from medloupe.training.options import MINUTES, Options
 from medloupe.training.tune.loop import parts_at
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.training.heads.verdict import Verdict
     from medloupe.training.tune.run import Tuned
 
-Progress = Callable[[str, int, int], None]
 NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}
 
 
@@ -130,7 +129,7 @@ class Tuning:
 
 
 def attempt(
-    features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: Progress
+    features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
 ) -> Tuning:
     """Tune as asked. `auto` goes on without where it is not possible here; any other way raises FinetuneError."""
     if options.finetune == "none" and not options.scratch:

@@ -32,6 +32,7 @@ from medloupe.training.tune.loop import parts_at
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.run import inputs_of, key_of, probed, recipe_for, seconds_an_image
 from medloupe.utils.files import write_atomically
+from medloupe.utils.progress import StageProgress
 
 MINUTES = 15.0  # where nothing is said
 FOLDS = 3
@@ -41,10 +42,9 @@ RANDOM = "from scratch"
 _TAIL = 1 / 3  # of a training step's time, to train the upper stages alone
 _VIEW = 1 / 6  # likewise, to make one view and what the lower stages make of it
 _MARGIN = 1.15  # trainings side by side disturb each other
-Progress = Callable[[str, int, int], None]
 
 
-def scratch(features: Features, plan: Plan, network: Backbone, options: Options, say: Progress) -> dict[str, Any]:
+def scratch(features: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress) -> dict[str, Any]:
     """{"histories": [pretrained, from scratch], "compared": words, "few_images": …} as the report shows them.
 
     The pretrained network is trained whole where options.finetune is "full", else its upper stages. All is judged on

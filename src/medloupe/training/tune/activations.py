@@ -26,6 +26,7 @@ from medloupe.imaging.decode import FITTING, load
 from medloupe.settings import home
 from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, view
 from medloupe.utils.batches import in_batches
+from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import Backbone
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 MOST = 8 * 10**9  # bytes of all cut caches together, the one in use apart
 BATCH = 4
 _FLUSH = 64  # pictures between two flushes
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from medloupe.settings import threads
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import locked, write_atomically
+from medloupe.utils.progress import Progress
 
 SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 from typing import TYPE_CHECKING
 
 from medloupe.embed.tail import upper
+from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from medloupe.training.tune.recipe import Recipe
 
 CHECK = 64  # images at a time where nothing is trained
-Progress = Callable[[int, int], None]  # images trained on so far, of all
 _HELD = {"learned", "averaged", "best", "optimiser", "schedule", "state"}  # what a checkpoint holds
 
 

@@ -28,6 +28,7 @@ from medloupe.training.tune.jobs import at_once
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.trials import Ground, Outcome, tried
 from medloupe.utils.files import write_atomically
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     import optuna
@@ -41,7 +42,6 @@ _APART = 101  # added to the seed, so that the search splits the data another wa
 _DRAWS = 200
 _LEAST = 8  # trainings on every picture, about, that judging in two folds and shipping take
 _STARTUP = 6  # trials drawn at random before the sampler draws conclusions
-Progress = Callable[[str, int, int], None]
 
 
 def search(
@@ -51,7 +51,7 @@ def search(
     network: Backbone,
     recipe: Recipe,
     options: Options,
-    say: Progress,
+    say: StageProgress,
 ) -> tuple[Recipe, dict[str, Any]]:
     """A recipe at least as good as `recipe`, which is tried first, and every trial as the report shows it.
 
@@ -168,7 +168,7 @@ def prepared(
     network: Backbone,
     recipe: Recipe,
     options: Options,
-    say: Progress,
+    say: StageProgress,
 ) -> Ground:
     """Split, inputs and size of all trials, measured and decided once. Raises as `search`."""
     from medloupe.training.tune.activations import missing
