@@ -10,8 +10,8 @@ import numpy as np
 
 import tunable
 from medloupe.embed.tail import upper
-from medloupe.training.tune.activations import cuts
-from medloupe.training.tune.jobs import Inputs, Job
+from medloupe.training.tune.activations import cache_activations
+from medloupe.training.tune.jobs import Job, TrainingInputs
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 
@@ -37,9 +37,9 @@ def prepared(folder: Path) -> dict[str, Any]:
     """Arguments of `run` but the jobs; a home must be in force."""
     network = tunable.backbone(folder / "backbone")
     features = tunable.features(network, N)
-    cached = cuts(features, network, STILL, 2)
+    cached = cache_activations(features, network, STILL, 2)
     assert upper(tunable.graph()).width == tunable.UPPER
-    inputs = Inputs(
+    inputs = TrainingInputs(
         backbone=network.path,
         start=None,
         files=cached.files,

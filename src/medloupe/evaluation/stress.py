@@ -28,7 +28,7 @@ from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.training.heads.fit import rankable
+from medloupe.training.heads.fit import ranking_scores
 from medloupe.utils.batches import in_batches
 from medloupe.utils.progress import StageProgress
 
@@ -209,7 +209,7 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
         flags[rows] = p[rows] >= judge.limits
         called[rows, (p[rows] * judge.weights).argmax(1)] = True
     return Answered(
-        scores=rankable(logits, task),
+        scores=ranking_scores(logits, task),
         probabilities=p,
         called=flags if task == "multilabel" else called,
         flags=flags,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet
     from medloupe.embed.tail import Tail
 
-HOW = ("none", "tail", "full", "auto")
+FINETUNE_MODES = ("none", "tail", "full", "auto")
 MINUTES = 15.0  # that `auto` may take where nothing is said
 
 
@@ -45,10 +45,10 @@ class Options:
             raise DataError(f"The sensitivity {self.sensitivity} is not between 0.5 and 1.", "Give for example 0.95.")
         if self.seed < 0:
             raise DataError(f"The seed {self.seed} is negative.", "Give 0 or a whole number above.")
-        if self.finetune not in HOW:
+        if self.finetune not in FINETUNE_MODES:
             raise DataError(
-                f"There is no way of fine-tuning {self.finetune!r}; known are {', '.join(HOW)}.",
-                did_you_mean(self.finetune, HOW),
+                f"There is no way of fine-tuning {self.finetune!r}; known are {', '.join(FINETUNE_MODES)}.",
+                did_you_mean(self.finetune, FINETUNE_MODES),
             )
         if self.minutes is not None and not 0 < self.minutes < 100_000:
             raise DataError(f"{self.minutes:g} minutes make no sense.", "Give for example --minutes 15.")

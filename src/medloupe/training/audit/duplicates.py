@@ -61,13 +61,13 @@ def find(features: Features) -> Duplicates:
             pairs = np.column_stack([other + j, start + i])
             exact.append(pairs[pixels])
             near.append(pairs[~same & ~pixels & (agree >= CORRELATION)])
-    return Duplicates(exact=_sorted(exact), near=_sorted(near))
+    return Duplicates(exact=_sort_pairs(exact), near=_sort_pairs(near))
 
 
-def by_content(features: Features) -> Duplicates:
+def find_exact(features: Features) -> Duplicates:
     """The copies with the same content alone: of signals, where the heartbeats of one person are all alike."""
     exact = [np.array([(rows[0], i) for i in rows[1:]]) for rows in same_values(features.digests)]
-    return Duplicates(exact=_sorted(exact), near=np.empty((0, 2), np.int64))
+    return Duplicates(exact=_sort_pairs(exact), near=np.empty((0, 2), np.int64))
 
 
 def _normalised_thumbs(thumbs: np.ndarray) -> np.ndarray:
@@ -77,6 +77,6 @@ def _normalised_thumbs(thumbs: np.ndarray) -> np.ndarray:
     return grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
 
 
-def _sorted(parts: list[np.ndarray]) -> np.ndarray:
+def _sort_pairs(parts: list[np.ndarray]) -> np.ndarray:
     pairs = np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].reshape(-1, 2)

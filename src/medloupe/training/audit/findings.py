@@ -70,7 +70,7 @@ def audit(features: Features, seed: int = 0) -> Audit:
     data = features.data
     n = len(data)
     pictures = data.modality == "image"
-    found = duplicates.find(features) if pictures else duplicates.by_content(features)
+    found = duplicates.find(features) if pictures else duplicates.find_exact(features)
     groups = joined(n, same(r.patient for r in data.records), found.exact.tolist(), found.near.tolist())
     findings = [
         *_unreadable(features),
@@ -83,7 +83,7 @@ def audit(features: Features, seed: int = 0) -> Audit:
     labelled = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     probed = None
     if pictures and len(labelled) and len(data.labels) > 1 and data.task != "detection":
-        probed = shortcut.probe(features, labelled, groups, seed)
+        probed = shortcut.probe_shortcut(features, labelled, groups, seed)
     if probed and (probed["auc"]["value"] or 0) >= shortcut.SERIOUS:
         findings.append(
             Finding(

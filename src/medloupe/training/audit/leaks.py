@@ -19,8 +19,8 @@ from medloupe.data.readers.base import plain
 from medloupe.data.split import fold_count, folds, thinned
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals
 from medloupe.training.audit.findings import Finding
-from medloupe.training.audit.probe import alone
-from medloupe.training.heads.fit import rankable
+from medloupe.training.audit.probe import probe_logits
+from medloupe.training.heads.fit import ranking_scores
 
 SERIOUS = 0.9  # AUC of a column alone from which it is left out
 SUSPECT = 0.7  # the same where its name says that it is known only afterwards
@@ -58,7 +58,7 @@ _NEVER_WHOLE = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class ColumnProbe:
     """What a column tells alone. auc: macro, out of fold by group, with its interval where it leaks. best: the highest
     AUC of one label, and which. afterwards: whether the name says that it is known only afterwards. leaks: whether it
     is to be left out."""
@@ -87,7 +87,7 @@ class Probe:
         }
 
 
-def probe(
+def probe_column(
     name: str,
     encoded: np.ndarray,
     targets: np.ndarray,
@@ -97,7 +97,7 @@ def probe(
     *,
     afterwards: bool,
     seed: int = 0,
-) -> Probe:
+) -> ColumnProbe:
     """Probe one column, encoded float32 (N, D) with whether it is missing. targets: (N, K) of 1/0/NaN. afterwards:
     whether its name says that it is known only afterwards."""
     rows = thinned(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
@@ -105,8 +105,8 @@ def probe(
     count = fold_count(y, group)
     if not count:
         nothing = Metric(value=None, low=None, high=None)
-        return Probe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
-    z = rankable(alone(x, y, folds(y, group, count, seed), task)[0], task)
+        return ColumnProbe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
+    z = ranking_scores(probe_logits(x, y, folds(y, group, count, seed), task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(z.T, y.T, strict=True)]
     values = np.array([a(np.ones((1, len(y)), np.float32))[0] for a in each])
     known = np.flatnonzero(np.isfinite(values))
@@ -115,10 +115,10 @@ def probe(
     best = float(values[k]) if len(known) else 0.5
     leaks = afterwards or value >= SERIOUS or best >= _ONE_LABEL
     auc = intervals({"auc": average(each)}, group, seed)["auc"] if leaks else Metric(value=value, low=None, high=None)
-    return Probe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
+    return ColumnProbe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
 
 
-def finding(probed: Probe, of: int, *, kept: bool | None, notes: bool = False) -> Finding:
+def leak_finding(probed: ColumnProbe, of: int, *, kept: bool | None, notes: bool = False) -> Finding:
     """What the audit says of a leak. of: how many records. kept: whether it is used all the same; None where nobody
     asked for it."""
     value, strong = probed.auc["value"] or 0.5, probed.strong
@@ -142,7 +142,7 @@ def finding(probed: Probe, of: int, *, kept: bool | None, notes: bool = False) -
     )
 
 
-def why(probed: Probe) -> str:
+def explain_exclusion(probed: ColumnProbe) -> str:
     """Why a column that leaks is left out."""
     value = probed.auc["value"] or 0.5
     if probed.afterwards:
@@ -152,17 +152,17 @@ def why(probed: Probe) -> str:
     return f"it alone tells the label with an AUC of {value:.2f}"
 
 
-def known_afterwards(name: str) -> bool:
+def names_outcome(name: str) -> bool:
     """Whether a column's name says that it states the diagnosis or is known only after it."""
     return bool(_parts(name) & _AFTER) or "followup" in plain(name) or plain(name) == "class"
 
 
-def identifies(name: str) -> bool:
+def names_identity(name: str) -> bool:
     """Whether a column's name says that it identifies a file, a person or a source."""
     return bool(_parts(name) & _NEVER) or plain(name) in _NEVER_WHOLE
 
 
-def where(name: str) -> bool:
+def names_place(name: str) -> bool:
     """Whether a column's name says where or with what a picture was taken: a shortcut, which only someone who knows
     the data should make an input."""
     return bool(_parts(name) & _WHERE)

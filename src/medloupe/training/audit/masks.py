@@ -46,7 +46,7 @@ _SYNONYMS = {  # other names of what a label names: too rare in a small set to b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stating:
+class StatingWord:
     """A word that states a label.
 
     word: as it is masked (see notes.Masks). patients: groups whose notes use it. precision: share of them with the
@@ -63,7 +63,7 @@ class Stating:
 
 def propose_masks(
     texts: Sequence[str | None], targets: np.ndarray, labels: Sequence[str], groups: np.ndarray | None = None
-) -> tuple[Stating, ...]:
+) -> tuple[StatingWord, ...]:
     """Words to mask, those of the labels' names first, then by how many patients use them; at most MOST.
 
     texts: N notes. targets: (N, K) of 1/0/NaN. groups: int (N,), or None where every row is a patient.
@@ -71,10 +71,10 @@ def propose_masks(
     group = np.arange(len(texts)) if groups is None else np.unique(groups, return_inverse=True)[1]
     named = []
     for k, label in enumerate(labels):
-        for word in _of_name(label):
+        for word in _name_masks(label):
             using = np.array([bool(t) and Masks((word,)).applied(t) != folded(t) for t in texts], bool)
             if using.any():
-                named.append(_counted(word, label, using, targets[:, k], group, named=True))
+                named.append(_count_word(word, label, using, targets[:, k], group, named=True))
     mask = Masks([s.word for s in named])
     used: dict[str, list[int]] = {}
     for i, text in enumerate(texts):
@@ -83,26 +83,26 @@ def propose_masks(
     written = np.array([bool(t and t.strip()) for t in texts], bool)
     found = []
     for k, label in enumerate(labels):
-        share = _of_groups(written, targets[:, k], group)
+        share = _group_shares(written, targets[:, k], group)
         usual = float(share.mean()) if len(share) else 1.0
         for word, rows in used.items():
             if len(rows) < _FEWEST or not any(c.isalnum() for c in word):
                 continue
             using = np.zeros(len(texts), bool)
             using[rows] = True
-            stated = _counted(word, label, using, targets[:, k], group, named=False)
+            stated = _count_word(word, label, using, targets[:, k], group, named=False)
             hits = round(stated.precision * stated.patients)
             telling = stated.patients >= _FEWEST and stated.precision >= _PRECISE
-            if telling and _tail(hits, stated.patients, usual) < _BY_CHANCE:
+            if telling and _binomial_tail(hits, stated.patients, usual) < _BY_CHANCE:
                 found.append(stated)
     found.sort(key=lambda s: (-s.patients, s.word))
-    kept: dict[str, Stating] = {}
+    kept: dict[str, StatingWord] = {}
     for s in (*named, *found):
         kept.setdefault(s.word, s)
     return tuple(kept.values())[:MOST]
 
 
-def _of_name(label: str) -> list[str]:
+def _name_masks(label: str) -> list[str]:
     """Masks for a label's name: the whole as a phrase, and its telling parts wherever they occur."""
     said = folded(label)
     parts = [p for p in re.findall(r"[^\W\d_]+", said) if len(p) >= _PART and p not in _GENERAL]
@@ -113,13 +113,15 @@ def _of_name(label: str) -> list[str]:
     return [m for m in every if not any(m != wider and wider[1:-1] in m for wider in every if wider[0] == "*")]
 
 
-def _counted(word: str, label: str, using: np.ndarray, truth: np.ndarray, group: np.ndarray, *, named: bool) -> Stating:
-    share = _of_groups(using, truth, group)
+def _count_word(
+    word: str, label: str, using: np.ndarray, truth: np.ndarray, group: np.ndarray, *, named: bool
+) -> StatingWord:
+    share = _group_shares(using, truth, group)
     precision = float(share.mean()) if len(share) else 0.0
-    return Stating(word=word, label=label, patients=len(share), precision=round(precision, 4), named=named)
+    return StatingWord(word=word, label=label, patients=len(share), precision=round(precision, 4), named=named)
 
 
-def _of_groups(rows: np.ndarray, truth: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _group_shares(rows: np.ndarray, truth: np.ndarray, group: np.ndarray) -> np.ndarray:
     """For each group among the rows whose label is known, the share that have it."""
     rows = np.flatnonzero(rows & ~np.isnan(truth))
     if not len(rows):
@@ -128,7 +130,7 @@ def _of_groups(rows: np.ndarray, truth: np.ndarray, group: np.ndarray) -> np.nda
     return np.bincount(place, truth[rows], len(of)) / np.bincount(place, minlength=len(of))
 
 
-def _tail(hits: int, n: int, p: float) -> float:
+def _binomial_tail(hits: int, n: int, p: float) -> float:
     """How probable it is to see at least `hits` of n where each has the probability p."""
     if p <= 0 or p >= 1:
         return 1.0 if p >= 1 else 0.0

@@ -10,43 +10,43 @@ from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
 from medloupe.training.heads.solver import Problem, solve
 
-PENALTIES = (0.003, 0.03, 0.3, 3.0)  # C of scikit-learn
+CS = (0.003, 0.03, 0.3, 3.0)  # C of scikit-learn
 
 
-def alone(
-    x: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str, penalties: Sequence[float] = (0.3,)
+def probe_logits(
+    x: np.ndarray, targets: np.ndarray, fold: np.ndarray, task: str, cs: Sequence[float] = (0.3,)
 ) -> np.ndarray:
     """Logits (C, N, K) of linear classifiers of x (N, D) for each penalty, every row by one that saw nothing of its
     fold. targets: (N, K) of 1/0/NaN. fold: int (N,)."""
     numbers = np.unique(fold)
     flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
-    problems = [Problem(weights=(fold != f).astype(np.float32), penalty=c, **flat) for f in numbers for c in penalties]
-    z = np.zeros((len(penalties), *targets.shape), np.float32)
+    problems = [Problem(weights=(fold != f).astype(np.float32), c=c, **flat) for f in numbers for c in cs]
+    z = np.zeros((len(cs), *targets.shape), np.float32)
     solved = iter(solve(x, targets, problems, task=task))
     for f in numbers:
         rows = np.flatnonzero(fold == f)
-        for j in range(len(penalties)):
+        for j in range(len(cs)):
             s = next(solved)
             z[j, rows] = x[rows] @ s.weight + s.bias
     return z
 
 
-def best_alone(
-    x: np.ndarray, targets: np.ndarray, folds: np.ndarray, task: str, penalties: Sequence[float] = PENALTIES
+def probe_out_of_fold(
+    x: np.ndarray, targets: np.ndarray, folds: np.ndarray, task: str, cs: Sequence[float] = CS
 ) -> tuple[np.ndarray, float]:
     """Probabilities (R, N, K) out of fold at the best penalty by log loss in the first repeat, and that penalty.
 
     folds: int (R, N).
     """
-    tried = alone(x, targets, folds[0], task, penalties)
+    tried = probe_logits(x, targets, folds[0], task, cs)
     best = int(np.argmin([row_losses(z, targets, task).mean() for z in tried]))
-    more = [alone(x, targets, fold, task, penalties[best : best + 1])[0] for fold in folds[1:]]
-    return probabilities(np.stack([tried[best], *more]), task), penalties[best]
+    more = [probe_logits(x, targets, fold, task, cs[best : best + 1])[0] for fold in folds[1:]]
+    return probabilities(np.stack([tried[best], *more]), task), cs[best]
 
 
-def answered_alone(x: np.ndarray, targets: np.ndarray, penalty: float, unseen: np.ndarray, task: str) -> np.ndarray:
+def probe_unseen(x: np.ndarray, targets: np.ndarray, c: float, unseen: np.ndarray, task: str) -> np.ndarray:
     """Probabilities (M, K) of unseen rows (M, D), from a classifier of all rows x (N, D)."""
     flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
-    problem = Problem(weights=np.ones(len(x), np.float32), penalty=penalty, **flat)
+    problem = Problem(weights=np.ones(len(x), np.float32), c=c, **flat)
     s = solve(x, targets, [problem], task=task)[0]
     return probabilities(unseen @ s.weight + s.bias, task)

@@ -13,35 +13,35 @@ import numpy as np
 from medloupe.data.split import fold_count, folds
 from medloupe.embed.features import Features
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
-from medloupe.training.heads.fit import macro_auc, rankable
+from medloupe.training.heads.fit import macro_auc, ranking_scores
 from medloupe.training.heads.solver import Problem, solve
 
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly
 _BINS = 8  # quantiles a feature is cut into, so that a linear probe sees curves
-_PENALTY = 0.3
+_C = 0.3
 
 
-def outside(features: Features) -> dict[str, np.ndarray]:
+def outside_features(features: Features) -> dict[str, np.ndarray]:
     """What can be seen without looking into the picture, float (N,) each."""
     facts = features.facts
     width, height = facts["width"].astype(float), facts["height"].astype(float)
     thumb = facts["thumb"].astype(np.float32) / 255
     grey = thumb.mean(3)
-    inside = _content(width, height, grey.shape[1])
+    inside = _picture_mask(width, height, grey.shape[1])
     return {
         "file size": facts["bytes"].astype(float),
         "width in pixels": width,
         "height in pixels": height,
         "aspect ratio": width / height,
         "bytes per pixel": facts["bytes"] / (width * height),
-        "brightness": _mean(grey, inside),
-        "contrast": np.sqrt(np.maximum(_mean(grey**2, inside) - _mean(grey, inside) ** 2, 0)),
-        "border brightness": _mean(grey, inside & ~_content(width, height, grey.shape[1], margin=2)),
-        "colourfulness": _mean(thumb.max(3) - thumb.min(3), inside),
+        "brightness": _masked_mean(grey, inside),
+        "contrast": np.sqrt(np.maximum(_masked_mean(grey**2, inside) - _masked_mean(grey, inside) ** 2, 0)),
+        "border brightness": _masked_mean(grey, inside & ~_picture_mask(width, height, grey.shape[1], margin=2)),
+        "colourfulness": _masked_mean(thumb.max(3) - thumb.min(3), inside),
     }
 
 
-def _content(width: np.ndarray, height: np.ndarray, side: int, margin: int = 0) -> np.ndarray:
+def _picture_mask(width: np.ndarray, height: np.ndarray, side: int, margin: int = 0) -> np.ndarray:
     """bool (N, side, side): where the fitted thumbnail shows picture, not padding, less a margin in pixels."""
     longest = np.maximum(width, height)
     at = np.abs(np.arange(side) + 0.5 - side / 2)
@@ -50,11 +50,11 @@ def _content(width: np.ndarray, height: np.ndarray, side: int, margin: int = 0) 
     return (at[None, None, :] <= half_w[:, None, None]) & (at[None, :, None] <= half_h[:, None, None])
 
 
-def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+def _masked_mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return (values * where).sum((1, 2)) / np.maximum(where.sum((1, 2)), 1)
 
 
-def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict | None:
+def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict | None:
     """How well the outside predicts the label, out of fold by group.
 
     rows: labelled records. Returns {"auc": Metric, "features": [{"name", "auc"}], "sentence"}, or None when the
@@ -66,17 +66,19 @@ def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 
     count = fold_count(targets, group)
     if not count:
         return None
-    values = {name: v[rows] for name, v in outside(features).items()}
+    values = {name: v[rows] for name, v in outside_features(features).items()}
     varying = {name: v for name, v in values.items() if np.ptp(v) > 1e-9}
-    single = {name: _either_way(v, targets) for name, v in varying.items()}
-    x = np.concatenate([_binned(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1)
+    single = {name: _undirected_auc(v, targets) for name, v in varying.items()}
+    x = np.concatenate(
+        [_one_hot_quantiles(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1
+    )
     fold = folds(targets, group, count, seed)
     flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
-    problems = [Problem(weights=(fold != f).astype(np.float32), penalty=_PENALTY, **flat) for f in range(count)]
+    problems = [Problem(weights=(fold != f).astype(np.float32), c=_C, **flat) for f in range(count)]
     z = np.empty(targets.shape, np.float32)
     for f, s in enumerate(solve(x, targets, problems, task=task)):
         z[fold == f] = x[fold == f] @ s.weight + s.bias
-    scores = rankable(z, task)
+    scores = ranking_scores(z, task)
     each = [Ranking(s, t).auc for s, t in zip(scores.T, targets.T, strict=True)]
     auc = intervals({"auc": average(each)}, group, seed)["auc"]
     if targets.shape[1] == 2 and task == "multiclass":
@@ -90,7 +92,7 @@ def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 
     }
 
 
-def _either_way(values: np.ndarray, targets: np.ndarray) -> float:
+def _undirected_auc(values: np.ndarray, targets: np.ndarray) -> float:
     """The AUC of one feature, averaged over labels, whichever way it points."""
     ones = np.ones((1, len(values)), np.float32)
     each = np.array([Ranking(values, t).auc(ones)[0] for t in targets.T])
@@ -98,7 +100,7 @@ def _either_way(values: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(np.abs(each - 0.5) + 0.5)) if len(each) else 0.5
 
 
-def _binned(values: np.ndarray) -> np.ndarray:
+def _one_hot_quantiles(values: np.ndarray) -> np.ndarray:
     """One-hot float32 (N, bins) of the quantile a value falls into."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, values)]

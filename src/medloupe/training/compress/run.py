@@ -29,7 +29,7 @@ from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
 from medloupe.training.compress import fidelity
 from medloupe.training.compress.fidelity import Judgement, Task
-from medloupe.training.heads.fit import Choice
+from medloupe.training.heads.fit import HeadChoice
 from medloupe.utils.progress import StageProgress
 
 CALIBRATED_ON = 128  # training images, at most
@@ -254,7 +254,7 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
         targets=features.data.targets[rows],
         groups=planned.groups[rows],
         levels=model.backbone.card.levels,
-        choice=Choice(penalty=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
+        choice=HeadChoice(c=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
         seed=_seed(model),
         sensitivity=aimed_at(card),
     )

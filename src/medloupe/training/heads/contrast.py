@@ -7,8 +7,8 @@ import numpy as np
 from medloupe.model.contrast import Contrast
 from medloupe.training.heads.solver import Problem, solve
 
-SCALE = 0.1  # of a number of the sketch, about
-PENALTY = 30.0  # C of scikit-learn
+FEATURE_SCALE = 0.1  # of a number of the sketch, about
+C = 30.0  # C of scikit-learn
 
 
 def fit_contrast(own: np.ndarray, others: np.ndarray) -> Contrast:
@@ -20,9 +20,9 @@ def fit_contrast(own: np.ndarray, others: np.ndarray) -> Contrast:
     width = z.shape[1]
     problem = Problem(
         weights=weights.astype(np.float32),
-        penalty=PENALTY,
+        c=C,
         mean=np.zeros(width, np.float32),
-        scale=np.full(width, SCALE, np.float32),
+        scale=np.full(width, FEATURE_SCALE, np.float32),
     )
     (found,) = solve(z, y[:, None], [problem], task="multilabel", tolerance=1e-4, iterations=400)
     return Contrast(weight=found.weight[:, 0].astype(np.float32), bias=float(found.bias[0]), sure=1.0, room=0.0)

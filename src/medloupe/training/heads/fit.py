@@ -12,27 +12,27 @@ from medloupe.errors import DataError
 from medloupe.metrics.weighted import Ranking
 from medloupe.model.head import Head, probabilities
 from medloupe.training.heads.solver import Problem, Solution, solve
-from medloupe.training.heads.temperature import calibrated, fit_temperature
+from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 
-PENALTIES = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # C of scikit-learn on standardised features, for 1,000 records
+CS = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # C of scikit-learn on standardised features, for 1,000 records
 FOLDS = 5
 REPEATS = 3
-A_GROUP = 100  # records in the usual group, from which they are evened
-MANY = 20_000  # records from which one repeat does: repeating evens out chance, of which little is left
+LARGE_GROUP = 100  # records in the usual group, from which they are evened
+LARGE_SET = 20_000  # records from which one repeat does: repeating evens out chance, of which little is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class HeadChoice:
     """What the search decides. penalty: C. levels: which levels of the backbone's embedding take part. share: with a
     tuned network, how much of the way from the untuned weights to the tuned ones."""
 
-    penalty: float
+    c: float
     levels: tuple[int, ...]
-    share: float = 0.0
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedHead:
     """A head and what cross-validation says of it.
 
     head: for embeddings, calibrated. choice: what the search chose, of candidates: (choice, AUC out of fold).
@@ -44,8 +44,8 @@ class Fitted:
     """
 
     head: Head
-    choice: Choice
-    candidates: tuple[tuple[Choice, float], ...]
+    choice: HeadChoice
+    candidates: tuple[tuple[HeadChoice, float], ...]
     temperature: np.ndarray
     folds: np.ndarray
     out_of_fold: np.ndarray
@@ -60,7 +60,7 @@ def fit(
     levels: tuple[int, ...],
     seed: int = 0,
     repeats: int | None = None,
-) -> Fitted:
+) -> FittedHead:
     """Search, judge and fit a head.
 
     embeddings: float32 (N, D). targets: float32 (N, K) of 1/0/NaN. groups: int (N,). levels: how D divides
@@ -74,24 +74,26 @@ def fit(
             " (patients, or images that are not copies of each other).",
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
-    repeats = repeats or (REPEATS if len(targets) <= MANY else 1)
+    repeats = repeats or (REPEATS if len(targets) <= LARGE_SET else 1)
     fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
-    fitter = Fitter(embeddings, targets, task, levels, evened(targets, groups, task))
+    fitter = Fitter(embeddings, targets, task, levels, balanced_sample_weights(targets, groups, task))
     every = tuple(range(len(levels)))
-    choices = [Choice(penalty=c * 1000 / len(targets), levels=every) for c in PENALTIES]
-    searched, scores, choices = search(lambda asked: fitter.out_of_fold(fold[0], asked), choices, targets, task, levels)
-    best = best_of(scores, choices)
+    choices = [HeadChoice(c=c * 1000 / len(targets), levels=every) for c in CS]
+    searched, scores, choices = search_levels(
+        lambda asked: fitter.out_of_fold(fold[0], asked), choices, targets, task, levels
+    )
+    best = best_index(scores, choices)
     chosen = choices[best]
 
     logits = [
-        _without_own_fold(searched, fold[0], targets, choices, task),
+        _select_across_folds(searched, fold[0], targets, choices, task),
         *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
     ]
-    out_of_fold = np.stack([calibrated(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
+    out_of_fold = np.stack([calibrate_across_folds(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
     temperature = fit_temperature(searched[best], targets, task)
     solution = fitter.solve([(np.ones(len(targets), bool), chosen)])[0]
-    return Fitted(
-        head=folded(solution, temperature, task),
+    return FittedHead(
+        head=build_head(solution, temperature, task),
         choice=chosen,
         candidates=tuple(zip(choices, scores.tolist(), strict=True)),
         temperature=temperature,
@@ -100,26 +102,26 @@ def fit(
     )
 
 
-def search(
-    ask: Callable[[Sequence[Choice]], np.ndarray],
-    choices: list[Choice],
+def search_levels(
+    ask: Callable[[Sequence[HeadChoice]], np.ndarray],
+    choices: list[HeadChoice],
     targets: np.ndarray,
     task: str,
     levels: tuple[int, ...],
-) -> tuple[np.ndarray, np.ndarray, list[Choice]]:
+) -> tuple[np.ndarray, np.ndarray, list[HeadChoice]]:
     """Logits out of fold (C, N, K), their macro AUC (C,), and what they were made by: all choices, and the best of them
     with fewer levels. What tells classes apart may be the shape, the texture or both, so each end of the levels is left
     out, and both are. ask: gives the logits of choices."""
     searched = ask(choices)
-    scores = scores_of(searched, targets, task)
+    scores = macro_aucs(searched, targets, task)
     every = tuple(range(len(levels)))
     parts = {every[1:], every[:-1], every[1:-1]} if len(levels) > 1 else set()
-    best = choices[best_of(scores, choices)]
+    best = choices[best_index(scores, choices)]
     fewer = [replace(best, levels=part) for part in sorted(parts) if part]
     if fewer:
         more = ask(fewer)
         searched = np.concatenate([searched, more])
-        scores = np.concatenate([scores, scores_of(more, targets, task)])
+        scores = np.concatenate([scores, macro_aucs(more, targets, task)])
     return searched, scores, choices + fewer
 
 
@@ -127,7 +129,7 @@ def refit(
     embeddings: np.ndarray,
     targets: np.ndarray,
     rows: Sequence[np.ndarray],
-    choice: Choice,
+    choice: HeadChoice,
     *,
     task: str,
     levels: tuple[int, ...],
@@ -143,7 +145,7 @@ def refit(
     return fitter.solve(masks)
 
 
-def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
+def build_head(solution: Solution, temperature: np.ndarray, task: str) -> Head:
     """One matrix: scaling is already in the solution, the temperature divides it."""
     return Head(
         weight=np.ascontiguousarray((solution.weight / temperature).T, np.float32),
@@ -152,13 +154,13 @@ def folded(solution: Solution, temperature: np.ndarray, task: str) -> Head:
     )
 
 
-def evened(targets: np.ndarray, groups: np.ndarray, task: str) -> np.ndarray | None:
+def balanced_sample_weights(targets: np.ndarray, groups: np.ndarray, task: str) -> np.ndarray | None:
     """Weights float32 (N,) under which a recording with thousands of beats of a class does not outvote all others.
 
     A row weighs the less, by the square root, the more of its class there are, in its group and in all. None, and all
     rows weigh the same, unless groups hold very many records each. targets: (N, K) of 1/0/NaN. groups: int (N,).
     """
-    if task != "multiclass" or len(targets) <= MANY or len(targets) < A_GROUP * len(np.unique(groups)):
+    if task != "multiclass" or len(targets) <= LARGE_SET or len(targets) < LARGE_GROUP * len(np.unique(groups)):
         return None
     targets = np.nan_to_num(targets)
     both = np.unique(groups, return_inverse=True)[1] * targets.shape[1] + targets.argmax(1)
@@ -186,7 +188,7 @@ class Fitter:
         self.x, self.y, self.task, self.weights = embeddings, targets, task, weights
         self.level_of = np.repeat(np.arange(len(levels)), levels)  # (D,)
 
-    def out_of_fold(self, fold: np.ndarray, choices: Sequence[Choice]) -> np.ndarray:
+    def out_of_fold(self, fold: np.ndarray, choices: Sequence[HeadChoice]) -> np.ndarray:
         """Logits (choices, N, K), every row by the head that did not see its fold."""
         numbers = np.unique(fold)
         solutions = self.solve([(fold != f, c) for f in numbers for c in choices])
@@ -198,7 +200,7 @@ class Fitter:
                 z[j, rows] = self.x[rows] @ s.weight + s.bias
         return z
 
-    def solve(self, problems: Sequence[tuple[np.ndarray, Choice]]) -> list[Solution]:
+    def solve(self, problems: Sequence[tuple[np.ndarray, HeadChoice]]) -> list[Solution]:
         """Solutions for (rows to fit on as bool (N,), choice); features scaled on those rows alone."""
         scalers: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         full = []
@@ -209,7 +211,7 @@ class Fitter:
             mean, scale = scalers[key]
             scale = np.where(np.isin(self.level_of, choice.levels), scale, np.inf).astype(np.float32)
             rows = mask.astype(np.float32) if self.weights is None else mask * self.weights
-            full.append(Problem(weights=rows, penalty=choice.penalty, mean=mean, scale=scale))
+            full.append(Problem(weights=rows, c=choice.c, mean=mean, scale=scale))
         solved = solve(self.x, self.y, full, task=self.task)
         if self.weights is None:
             return solved
@@ -237,9 +239,9 @@ def mean_and_scale(x: np.ndarray, mask: np.ndarray, chunk: int = 512) -> tuple[n
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def scores_of(searched: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+def macro_aucs(searched: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
     """Macro AUC (choices,) of logits (choices, N, K)."""
-    return np.array([macro_auc(rankable(z, task), targets) for z in searched])
+    return np.array([macro_auc(ranking_scores(z, task), targets) for z in searched])
 
 
 def macro_auc(scores: np.ndarray, targets: np.ndarray) -> float:
@@ -249,7 +251,7 @@ def macro_auc(scores: np.ndarray, targets: np.ndarray) -> float:
     return float(each[np.isfinite(each)].mean()) if np.isfinite(each).any() else 0.5
 
 
-def rankable(logits: np.ndarray, task: str) -> np.ndarray:
+def ranking_scores(logits: np.ndarray, task: str) -> np.ndarray:
     """Scores (N, K) that rank like the probabilities do, without their ties near 0 and 1."""
     if task == "multilabel":
         return logits
@@ -258,19 +260,19 @@ def rankable(logits: np.ndarray, task: str) -> np.ndarray:
     return np.log(np.maximum(probabilities(logits.astype(np.float64), task), 1e-300))
 
 
-def best_of(scores: np.ndarray, choices: Sequence[Choice]) -> int:
+def best_index(scores: np.ndarray, choices: Sequence[HeadChoice]) -> int:
     """The best score; among those as good to the fourth digit, the strongest penalty."""
     near = np.flatnonzero(scores >= scores.max() - 2e-4)
-    return min(near.tolist(), key=lambda i: (choices[i].penalty, -len(choices[i].levels)))
+    return min(near.tolist(), key=lambda i: (choices[i].c, -len(choices[i].levels)))
 
 
-def _without_own_fold(
-    searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[Choice], task: str
+def _select_across_folds(
+    searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[HeadChoice], task: str
 ) -> np.ndarray:
     """For each fold the logits (N, K) of the choice that is best on the other folds."""
     z = np.empty(searched.shape[1:], np.float32)
     for f in np.unique(fold):
         others = fold != f
-        scores = np.array([macro_auc(rankable(s[others], task), targets[others]) for s in searched])
-        z[fold == f] = searched[best_of(scores, choices)][fold == f]
+        scores = np.array([macro_auc(ranking_scores(s[others], task), targets[others]) for s in searched])
+        z[fold == f] = searched[best_index(scores, choices)][fold == f]
     return z

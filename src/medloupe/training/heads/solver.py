@@ -30,7 +30,7 @@ class Problem:
     """
 
     weights: np.ndarray
-    penalty: float
+    c: float
     mean: np.ndarray
     scale: np.ndarray
 
@@ -65,12 +65,12 @@ def solve(
     at_once = max(1, COLUMNS // k)
     solutions: list[Solution] = []
     for start in range(0, len(problems), at_once):
-        batch = _Batch(features, targets, problems[start : start + at_once], task, offset)
+        batch = _SolverBatch(features, targets, problems[start : start + at_once], task, offset)
         solutions += batch.run(tolerance, iterations)
     return solutions
 
 
-class _Batch:
+class _SolverBatch:
     """The problems solved at once. Parameters are float32 (P, (D + 1) K): scaled weights, then biases."""
 
     def __init__(
@@ -92,7 +92,7 @@ class _Batch:
         if task == "multiclass":
             self.w *= self.known.any(1)  # an unlabelled row carries no loss
         self.total = np.maximum(self.w.sum(1), 1e-12)
-        self.ridge = np.array([1 / (p.penalty * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
+        self.ridge = np.array([1 / (p.c * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
         self.inverse = np.stack([1 / p.scale for p in problems]).astype(np.float32)  # (P, D)
         self.mean = np.stack([p.mean for p in problems]).astype(np.float32)
 
@@ -103,7 +103,7 @@ class _Batch:
         f, g = self.evaluate(theta, at)
         first = np.maximum(np.abs(g).max(1), 1e-12)
         direction = -g
-        slope = -_dot(g, g)
+        slope = -_row_dots(g, g)
         step = np.minimum(1, 1 / np.maximum(np.abs(g).sum(1), 1e-12))
         used = np.zeros(len(at), np.int64)
         history: list[tuple[np.ndarray, np.ndarray]] = []  # steps and changes of the gradient, newest last
@@ -115,7 +115,7 @@ class _Batch:
             done = ~ok & (step < 1e-6)  # no descent is left at this precision
             done |= ok & (f - f_new <= 1e-4 * tolerance * np.maximum(np.abs(f_new), 1e-3))
             s, y = trial - theta, g_new - g
-            curved = ok & (_dot(s, y) > 1e-10)
+            curved = ok & (_row_dots(s, y) > 1e-10)
             s[~curved] = 0  # a pair of zeros has no effect
             y[~curved] = 0
             history = [*history, (s, y)][-MEMORY:]
@@ -126,11 +126,11 @@ class _Batch:
             done |= ok & (np.abs(g).max(1) <= tolerance * first)
             if done.all():
                 break
-            fresh = _direction(g, history)
-            downhill = _dot(g, fresh) < 0
+            fresh = _lbfgs_directions(g, history)
+            downhill = _row_dots(g, fresh) < 0
             fresh[~downhill] = -g[~downhill]
             direction = np.where(ok[:, None], fresh, direction)
-            slope = np.where(ok, _dot(g, direction), slope)
+            slope = np.where(ok, _row_dots(g, direction), slope)
             step = np.where(ok, 1, step * 0.4)
             if done.any():
                 for i in np.flatnonzero(done):
@@ -199,25 +199,25 @@ class _Batch:
         return Solution(weight=u, bias=theta[d * k :] - self.mean[i] @ u, iterations=iterations, converged=converged)
 
 
-def _direction(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _lbfgs_directions(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """L-BFGS directions (P, size) for gradients (P, size), each from the pairs of its own problem."""
     q = g.copy()
     alphas, rhos = [], []
     gamma = np.zeros(len(g))
     for s, y in reversed(history):
-        sy = _dot(s, y)
+        sy = _row_dots(s, y)
         rho = np.where(sy > 0, 1 / np.where(sy > 0, sy, 1), 0)
-        alpha = rho * _dot(s, q)
+        alpha = rho * _row_dots(s, q)
         q -= alpha[:, None].astype(np.float32) * y
         alphas.append(alpha)
         rhos.append(rho)
-        gamma = np.where(gamma == 0, sy / np.maximum(_dot(y, y), 1e-30), gamma)  # of the newest pair there is
+        gamma = np.where(gamma == 0, sy / np.maximum(_row_dots(y, y), 1e-30), gamma)  # of the newest pair there is
     q *= np.where(gamma > 0, gamma, 1)[:, None].astype(np.float32)
     for (s, y), alpha, rho in zip(history, reversed(alphas), reversed(rhos), strict=True):
-        q += (alpha - rho * _dot(y, q))[:, None].astype(np.float32) * s
+        q += (alpha - rho * _row_dots(y, q))[:, None].astype(np.float32) * s
     return -q
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _row_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Row by row."""
     return np.einsum("ps,ps->p", a, b)

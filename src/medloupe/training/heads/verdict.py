@@ -13,7 +13,7 @@ from medloupe.metrics import tables
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals
 from medloupe.model.head import Head, probabilities
-from medloupe.training.heads.fit import Choice, Fitted, fit, folded, refit
+from medloupe.training.heads.fit import FittedHead, HeadChoice, build_head, fit, refit
 from medloupe.training.heads.solver import Solution
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
@@ -33,7 +33,7 @@ class Verdict:
     on_fitting: with a test split, the head that answered it, fitted on the plan's fitting part.
     """
 
-    fitted: Fitted
+    fitted: FittedHead
     everything: np.ndarray
     judged: Judged
     rows: np.ndarray
@@ -44,7 +44,7 @@ class Verdict:
     learning: list[dict[str, Any]]
     judging: np.ndarray
     tuned: TunedFit | None = None
-    on_fitting: Fitted | None = None
+    on_fitting: FittedHead | None = None
 
     @property
     def head(self) -> Head:
@@ -60,14 +60,14 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     whole = len(everything) == len(x)
     fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
     limits = tables.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    crossed_over = crossed(fitted, y, groups, data.labels, data.task, sensitivity)
+    crossed_over = cross_fit(fitted, y, groups, data.labels, data.task, sensitivity)
     judged, rows, secondary, leaky, on_fitting = crossed_over, everything, None, None, None
     if plan.test is not None:
-        judged, on_fitting = _on_test(features, plan, plan.fitting, levels, seed, sensitivity)
+        judged, on_fitting = _fit_and_judge_on_test(features, plan, plan.fitting, levels, seed, sensitivity)
         rows, secondary = plan.test, crossed_over
         if len(plan.leaking):
             part = np.sort(np.concatenate([plan.fitting, plan.leaking]))
-            leaky, _ = _on_test(features, plan, part, levels, seed, sensitivity)
+            leaky, _ = _fit_and_judge_on_test(features, plan, part, levels, seed, sensitivity)
     learning = _learning_curve(features, plan, fitted.choice, levels=levels, seed=seed)
     return Verdict(
         fitted=fitted,
@@ -84,8 +84,8 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     )
 
 
-def crossed(
-    fitted: Fitted, y: np.ndarray, groups: np.ndarray, labels: tuple[str, ...], task: str, sensitivity: float
+def cross_fit(
+    fitted: FittedHead, y: np.ndarray, groups: np.ndarray, labels: tuple[str, ...], task: str, sensitivity: float
 ) -> Judged:
     """The out-of-fold predictions, each fold announced by the rules that the others give."""
     answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
@@ -102,19 +102,19 @@ def crossed(
     )
 
 
-def _on_test(
+def _fit_and_judge_on_test(
     features: Features, plan: Plan, part: np.ndarray, levels: tuple[int, ...], seed: int, sensitivity: float
-) -> tuple[Judged, Fitted]:
+) -> tuple[Judged, FittedHead]:
     """The test split's predictions by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
     y = targets[part]
     trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
     p = trained.head.probabilities(features.embeddings[plan.test])
-    return answered(features, plan, p, trained.out_of_fold[0], y, sensitivity), trained
+    return judge_on_test(features, plan, p, trained.out_of_fold[0], y, sensitivity), trained
 
 
-def answered(
+def judge_on_test(
     features: Features,
     plan: Plan,
     p: np.ndarray,
@@ -142,7 +142,7 @@ def answered(
 
 
 def _learning_curve(
-    features: Features, plan: Plan, choice: Choice, *, levels: tuple[int, ...], seed: int
+    features: Features, plan: Plan, choice: HeadChoice, *, levels: tuple[int, ...], seed: int
 ) -> list[dict[str, Any]]:
     """AUC, judged as the headline is, of heads fitted on growing parts of the training groups."""
     data, y = features.data, features.data.targets
@@ -171,11 +171,11 @@ def _learning_curve(
         by_size.setdefault(j, []).append(i)
     for j, members in by_size.items():
         n = float(np.mean([len(parts[i]) for i in members]))
-        scaled = Choice(penalty=choice.penalty * len(plan.fitting) / n, levels=choice.levels)
+        scaled = HeadChoice(c=choice.c * len(plan.fitting) / n, levels=choice.levels)
         solutions = refit(features.embeddings, y, [parts[i] for i in members], scaled, task=task, levels=levels)
         for i, solution in zip(members, solutions, strict=True):
             rows = turns[where[i][0]][1]
-            head = folded(solution, np.ones(y.shape[1], np.float32), task)
+            head = build_head(solution, np.ones(y.shape[1], np.float32), task)
             p = probabilities(head.logits(features.embeddings[rows]), task)
             scores[j, [at[r] for r in rows]] = p
     curve = []
@@ -188,13 +188,13 @@ def _learning_curve(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class TuningCandidate:
     """One way among those compared. share: of the way from the untuned network (0) to the tuned one (1). penalty,
     levels: of its head. auc: out of fold, with its interval. difference: to the linear head on the untuned network,
     paired over groups, with an interval that holds for all candidates at once; itself None."""
 
-    share: float
-    penalty: float
+    alpha: float
+    c: float
     levels: tuple[int, ...]
     auc: Metric
     difference: Metric | None
@@ -206,8 +206,8 @@ class TunedFit:
     on_fitting: the same head, uncalibrated, fitted on tuned.fitting alone. candidates: the best of each share.
     worthwhile: whether tuning beats the linear head by more than noise (the 95 % interval lies above 0)."""
 
-    fitted: Fitted
-    share: float
+    fitted: FittedHead
+    alpha: float
     on_fitting: Solution
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TuningCandidate, ...]
     worthwhile: bool

@@ -8,13 +8,13 @@ import numpy as np
 
 from medloupe.errors import DataError
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
-from medloupe.training.heads.fit import PENALTIES, Choice, Fitter, fit, rankable
+from medloupe.training.heads.fit import CS, Fitter, HeadChoice, fit, ranking_scores
 
 SIZES = (10, 30, 100, 300)  # images a class
 DRAWS = 5  # subsets of each size that heads are fitted on
 
 
-def nested(
+def nested_subsets(
     rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, sizes: Sequence[int], task: str, seed: int
 ) -> dict[int, np.ndarray]:
     """Rows of a subset for each size, the smaller ones within the larger: `n` images of each class, of as many
@@ -35,14 +35,14 @@ def nested(
     return {n: np.unique(np.concatenate([m[:n] for m in members])) for n in sizes}
 
 
-def sizes_in(rows: np.ndarray, targets: np.ndarray) -> tuple[int, ...]:
+def feasible_sizes(rows: np.ndarray, targets: np.ndarray) -> tuple[int, ...]:
     """Those of SIZES that at least half of the classes, and two of them where there are two, have in rows."""
     counts = np.sort((targets[rows] == 1).sum(0))[::-1]
     wanted = max(min(2, len(counts)), (len(counts) + 1) // 2)
     return tuple(n for n in SIZES if counts[wanted - 1] >= n)
 
 
-def linear(
+def linear_scores(
     x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray, task: str, levels: tuple[int, ...], seed: int
 ) -> np.ndarray:
     """Scores (m, K) for embeddings `asked` (m, D) by a linear head on a subset: x (n, D), y (n, K), groups (n,).
@@ -51,14 +51,14 @@ def linear(
     """
     try:
         head = fit(x, y, groups, task=task, levels=levels, seed=seed, repeats=1).head
-        return rankable(head.logits(asked), task)
+        return ranking_scores(head.logits(asked), task)
     except DataError:
-        choice = Choice(penalty=PENALTIES[len(PENALTIES) // 2] * 1000 / len(y), levels=tuple(range(len(levels))))
+        choice = HeadChoice(c=CS[len(CS) // 2] * 1000 / len(y), levels=tuple(range(len(levels))))
         solution = Fitter(x, y, task, levels).solve([(np.ones(len(y), bool), choice)])[0]
-        return rankable(asked @ solution.weight + solution.bias, task)
+        return ranking_scores(asked @ solution.weight + solution.bias, task)
 
 
-def auc_of(scores: Sequence[np.ndarray], targets: np.ndarray, groups: np.ndarray, seed: int) -> Metric:
+def mean_auc(scores: Sequence[np.ndarray], targets: np.ndarray, groups: np.ndarray, seed: int) -> Metric:
     """Mean macro AUC of one or several classifiers on the same rows, with its interval over groups.
 
     scores: (n, K) of each. targets: (n, K). groups: (n,).

@@ -16,7 +16,7 @@ _CHECK = 1 / 3  # of a training step's time, to look at a picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
+class ScratchPlan:
     """What fits into the time. side: of the pictures, in pixels. epochs, rows: of the histories. share: of the wanted
     steps on few images. sizes: images a class."""
 
@@ -27,9 +27,9 @@ class Outline:
     sizes: tuple[int, ...]
 
 
-def outlined(
+def plan_trainings(
     sides: Mapping[int, float], tuned: float, sizes: Mapping[int, int], rest: int, held: int, seconds: float
-) -> Outline:
+) -> ScratchPlan:
     """The most that fits: half of the seconds for the histories, half for few images.
 
     sides: seconds an image trained on takes, by the pictures' side in pixels, the best side first. tuned: likewise for
@@ -41,7 +41,7 @@ def outlined(
         return epochs * (rows + held * _CHECK) * (each + tuned)
 
     def of_few(chosen: Sequence[int], share: float, each: float) -> float:
-        recipes = [(few(sizes[n], share), sizes[n]) for n in chosen]
+        recipes = [(few_images_recipe(sizes[n], share), sizes[n]) for n in chosen]
         return each * sum(r.epochs * max(n, r.batch) + held * _CHECK for r, n in recipes)
 
     def fitting(each: float) -> tuple[int, tuple[int, ...], float]:
@@ -61,23 +61,23 @@ def outlined(
     if not epochs:  # then on fewer pictures
         epochs = _EPOCHS[-1]
         rows = min(rest, max(_FEWEST, int(half / (epochs * (sides[side] + tuned)) - held * _CHECK)))
-    return Outline(side=side, epochs=epochs, rows=rows, share=share, sizes=chosen)
+    return ScratchPlan(side=side, epochs=epochs, rows=rows, share=share, sizes=chosen)
 
 
-def few(count: int, share: float) -> Recipe:
+def few_images_recipe(count: int, share: float) -> Recipe:
     """For `count` images, seen often enough for a network that begins with nothing, or a share of that."""
-    batch = batch_of(count)
+    batch = batch_size(count)
     wanted = min(_MOST_EPOCHS, _STEPS / max(1, count // batch))
     epochs = max(5, round(share * wanted))
     return replace(DEFAULTS["scratch"], batch=batch, epochs=epochs, patience=epochs)
 
 
-def batch_of(count: int) -> int:
+def batch_size(count: int) -> int:
     """A network that begins with nothing needs steps, even where there are few images to make them of."""
     return 16 if count < 400 else 32
 
 
-def given_up(outline: Outline, sizes: Mapping[int, int], rows: int, rest: int, full: int) -> str:
+def describe_omissions(outline: ScratchPlan, sizes: Mapping[int, int], rows: int, rest: int, full: int) -> str:
     """What of the comparison the time did not allow, in a sentence, or ""."""
     less = []
     if outline.side < full:

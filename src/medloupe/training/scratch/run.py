@@ -22,15 +22,27 @@ from medloupe.embed.tail import graph_of
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.settings import home
-from medloupe.training.heads.fit import rankable
+from medloupe.training.heads.fit import ranking_scores
 from medloupe.training.options import Options
-from medloupe.training.scratch.few import DRAWS, SIZES, auc_of, linear, nested, sizes_in
-from medloupe.training.scratch.plan import Outline, batch_of, few, given_up, outlined
-from medloupe.training.tune.activations import missing
-from medloupe.training.tune.jobs import Done, Inputs, Job, at_once, run
-from medloupe.training.tune.loop import parts_at
+from medloupe.training.scratch.few import DRAWS, SIZES, feasible_sizes, linear_scores, mean_auc, nested_subsets
+from medloupe.training.scratch.plan import (
+    ScratchPlan,
+    batch_size,
+    describe_omissions,
+    few_images_recipe,
+    plan_trainings,
+)
+from medloupe.training.tune.activations import count_missing
+from medloupe.training.tune.jobs import FinishedJob, Job, TrainingInputs, parallel_jobs, run_jobs
+from medloupe.training.tune.loop import overfitting_epoch
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
-from medloupe.training.tune.run import inputs_of, key_of, probed, recipe_for, seconds_an_image
+from medloupe.training.tune.run import (
+    cache_key,
+    default_recipe,
+    measure_seconds_an_image,
+    prepare_inputs,
+    probe_symmetry,
+)
 from medloupe.utils.files import write_atomically
 from medloupe.utils.progress import StageProgress
 
@@ -44,7 +56,9 @@ _VIEW = 1 / 6  # likewise, to make one view and what the lower stages make of it
 _MARGIN = 1.15  # trainings side by side disturb each other
 
 
-def scratch(features: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress) -> dict[str, Any]:
+def compare_with_scratch(
+    features: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
+) -> dict[str, Any]:
     """{"histories": [pretrained, from scratch], "compared": words, "few_images": …} as the report shows them.
 
     The pretrained network is trained whole where options.finetune is "full", else its upper stages. All is judged on
@@ -64,30 +78,30 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     fold = folds(y[plan.fitting], groups[plan.fitting], count, seed)
     held = thinned(plan.fitting[fold == 0], y, groups, MOST_HELD, seed)
     rest = plan.fitting[fold != 0]
-    subsets = nested(rest, y, groups, sizes_in(rest, y), features.data.task, seed)
+    subsets = nested_subsets(rest, y, groups, feasible_sizes(rest, y), features.data.task, seed)
     kind = "full" if options.finetune == "full" else "tail"
     # the views of a tail are made already where one was tuned; else two do
-    usual = recipe_for(kind, len(rest))
+    usual = default_recipe(kind, len(rest))
     usual = replace(usual, views=usual.views if options.finetune in ("tail", "auto") else 2)
     seconds = 60 * (options.minutes if options.minutes is not None else MINUTES)
-    key = key_of(features, plan, network, [], None, __name__)
+    key = cache_key(features, plan, network, [], None, __name__)
     key += f"-{kind}-{usual.views}-{seed}-{seconds:g}"
     folder = home() / "cache" / "scratch" / key
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "result.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    allowed = probed(features, network, groups, seed)
+    allowed = probe_symmetry(features, network, groups, seed)
 
-    def inputs(recipe: Recipe, side: int) -> Inputs:
+    def inputs(recipe: Recipe, side: int) -> TrainingInputs:
         sized = replace(network, card=replace(network.card, input_size=side))
-        return inputs_of(features, sized, graph_of(network), recipe, allowed, None, say)[0]
+        return prepare_inputs(features, sized, graph_of(network), recipe, allowed, None, say)[0]
 
     started = time.perf_counter()
     sizes = {n: len(subsets[n]) for n in subsets}
-    views = missing(features, network, allowed, usual.views) if kind == "tail" else 0
-    outline = _kept_outline(
-        folder, lambda: _outlined(features, network, inputs, usual, views, sizes, len(rest), len(held), seconds)
+    views = count_missing(features, network, allowed, usual.views) if kind == "tail" else 0
+    outline = _decide_once(
+        folder, lambda: _measure_and_plan(features, network, inputs, usual, views, sizes, len(rest), len(held), seconds)
     )
     rows = thinned(rest, y, groups, outline.rows, seed)
     jobs, tuned = _jobs(outline, usual, rows, subsets, held, seed)
@@ -95,17 +109,17 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
     total = ahead + tuned.recipe.epochs * len(rows)
     data, task = features.data.targets, features.data.task
     read = inputs(DEFAULTS["scratch"], outline.side)
-    done = run(jobs, read, data, task, folder, lambda at, _: say("scratch", at, total))
+    done = run_jobs(jobs, read, data, task, folder, lambda at, _: say("scratch", at, total))
     read = inputs(tuned.recipe, network.card.input_size)
-    (other,) = run([tuned], read, data, task, folder, lambda at, _: say("scratch", ahead + at, total))
+    (other,) = run_jobs([tuned], read, data, task, folder, lambda at, _: say("scratch", ahead + at, total))
     found: dict[str, Any] = {
         "histories": [
-            {"name": name, "epochs": d.history, "parts_at": parts_at(d.history)}
+            {"name": name, "epochs": d.history, "parts_at": overfitting_epoch(d.history)}
             for name, d in (("pretrained", other), (RANDOM, done[0]))
         ]
     }
     few_done = dict(zip(outline.sizes[::-1], done[1:], strict=True))
-    less = given_up(outline, sizes, len(rows), len(rest), network.card.input_size)
+    less = describe_omissions(outline, sizes, len(rows), len(rest), network.card.input_size)
     what = "the whole of the pretrained network" if kind == "full" else "the upper stages of the pretrained network"
     found["compared"] = (
         f"For comparison {what} and the same network from random weights were trained on the same {len(rows):,}"
@@ -125,7 +139,12 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
 
 
 def _jobs(
-    outline: Outline, usual: Recipe, rows: np.ndarray, subsets: Mapping[int, np.ndarray], held: np.ndarray, seed: int
+    outline: ScratchPlan,
+    usual: Recipe,
+    rows: np.ndarray,
+    subsets: Mapping[int, np.ndarray],
+    held: np.ndarray,
+    seed: int,
 ) -> tuple[list[Job], Job]:
     """The trainings from random weights, on `rows` and on each subset, and the one of the pretrained network on `rows`.
 
@@ -136,7 +155,7 @@ def _jobs(
         "smoothing": 0.0,
         "epochs": outline.epochs,
         "patience": outline.epochs,
-        "batch": batch_of(len(rows)),
+        "batch": batch_size(len(rows)),
     }
     history = Job(
         name="history",
@@ -144,7 +163,7 @@ def _jobs(
         checked=held,
         recipe=replace(DEFAULTS["scratch"], **bare),
         seed=seed,
-        shares=(1.0,),
+        alphas=(1.0,),
         asked=held[:0],
     )
     of_few = [
@@ -152,9 +171,9 @@ def _jobs(
             name=f"few-{n}",
             rows=subsets[n],
             checked=held[:0],
-            recipe=few(len(subsets[n]), outline.share),
+            recipe=few_images_recipe(len(subsets[n]), outline.share),
             seed=seed,
-            shares=(1.0,),
+            alphas=(1.0,),
             asked=held,
         )
         for n in outline.sizes[::-1]  # the longest first
@@ -162,45 +181,45 @@ def _jobs(
     return [history, *of_few], replace(history, name="pretrained", recipe=replace(usual, **bare))
 
 
-def _kept_outline(folder: Path, make: Callable[[], Outline]) -> Outline:
+def _decide_once(folder: Path, make: Callable[[], ScratchPlan]) -> ScratchPlan:
     """As decided when the run began: one that goes on after a kill must not measure anew, and then decide otherwise."""
     kept = folder / "outline.json"
     if kept.exists():
         told = json.loads(kept.read_text())
-        return Outline(**{**told, "sizes": tuple(told["sizes"])})
+        return ScratchPlan(**{**told, "sizes": tuple(told["sizes"])})
     outline = make()
     write_atomically(kept, json.dumps(asdict(outline)).encode())
     return outline
 
 
-def _outlined(
+def _measure_and_plan(
     features: Features,
     network: Backbone,
-    inputs: Callable[[Recipe, int], Inputs],
+    inputs: Callable[[Recipe, int], TrainingInputs],
     tuned: Recipe,
     views: int,
     sizes: Mapping[int, int],
     rest: int,
     held: int,
     seconds: float,
-) -> Outline:
+) -> ScratchPlan:
     """Measure how fast a training is here, and plan. views: of pictures that have yet to be made."""
     full = network.card.input_size
     small = min(SMALL, full)
     recipe, started = DEFAULTS["scratch"], time.perf_counter()
-    each = seconds_an_image(inputs(recipe, small), recipe, graph_of(network), features) * _MARGIN
-    cores = at_once()
+    each = measure_seconds_an_image(inputs(recipe, small), recipe, graph_of(network), features) * _MARGIN
+    cores = parallel_jobs()
     of_tuned = (_TAIL if tuned.kind == "tail" else 1) * (full / small) ** 2
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}
     spent = time.perf_counter() - started + views * sides[full] * _VIEW
-    return outlined(sides, each / cores * of_tuned, sizes, rest, held, max(seconds / 2, seconds - spent))
+    return plan_trainings(sides, each / cores * of_tuned, sizes, rest, held, max(seconds / 2, seconds - spent))
 
 
 def _curves(
     features: Features,
     plan: Plan,
     levels: tuple[int, ...],
-    done: Mapping[int, Done],
+    done: Mapping[int, FinishedJob],
     rest: np.ndarray,
     held: np.ndarray,
     seed: int,
@@ -209,19 +228,19 @@ def _curves(
     x, y, groups, task = features.embeddings, features.data.targets, plan.groups, features.data.task
     heads: dict[int, list[np.ndarray]] = {n: [] for n in sorted(done)}
     for draw in range(DRAWS):  # the first draw is what the other network learned from
-        for n, part in nested(rest, y, groups, sorted(done), task, seed + draw).items():
-            heads[n].append(linear(x[part], y[part], groups[part], x[held], task, levels, seed))
+        for n, part in nested_subsets(rest, y, groups, sorted(done), task, seed + draw).items():
+            heads[n].append(linear_scores(x[part], y[part], groups[part], x[held], task, levels, seed))
     from_nothing = {n: [_scores(done[n], held, task)] for n in sorted(done)}
     return [
-        {"name": name, "points": [{"n": n, "auc": auc_of(z, y[held], groups[held], seed)} for n, z in found.items()]}
+        {"name": name, "points": [{"n": n, "auc": mean_auc(z, y[held], groups[held], seed)} for n, z in found.items()]}
         for name, found in (("pretrained, linear head", heads), (RANDOM, from_nothing))
     ]
 
 
-def _scores(done: Done, rows: np.ndarray, task: str) -> np.ndarray:
+def _scores(done: FinishedJob, rows: np.ndarray, task: str) -> np.ndarray:
     """By the head that was trained with the network."""
     weight, bias = done.head
-    return rankable(done.embeddings[1.0][rows][:, : weight.shape[1]] @ weight.T + bias, task)
+    return ranking_scores(done.embeddings[1.0][rows][:, : weight.shape[1]] @ weight.T + bias, task)
 
 
 def _words(sizes: Mapping[int, int], held: int) -> str:

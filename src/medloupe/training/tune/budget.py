@@ -13,7 +13,7 @@ FEWEST_EPOCHS, FEWEST_FOLDS = 2, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class TuningPlan:
     """What fits. folds: of the cross-validation. words: what was given up for it, a sentence or ""."""
 
     recipe: Recipe
@@ -25,12 +25,12 @@ class Taken:
         return {"recipe": self.recipe.as_json(), "folds": self.folds, "words": self.words}
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Taken:
+    def from_json(cls, entry: Mapping[str, Any]) -> TuningPlan:
         """What as_json gave."""
         return cls(recipe=Recipe.from_json(entry["recipe"]), folds=int(entry["folds"]), words=str(entry["words"]))
 
 
-def views_within(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
+def limit_views(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
     """The recipe with as many views as can be made in half of the time; the plain one may take all of it.
 
     missing: how many pictures have yet to be made for that many views. each: seconds for one of them. seconds: at hand.
@@ -42,16 +42,16 @@ def views_within(recipe: Recipe, missing: Callable[[int], int], each: float, sec
     count = missing(1)
     if count and count * each > seconds:
         raise FinetuneError(
-            f"Preparing {count:,} pictures for fine-tuning takes {_spoken(count * each / 60)} on this machine, longer"
-            " than is allowed.",
+            f"Preparing {count:,} pictures for fine-tuning takes {_format_minutes(count * each / 60)} on this machine,"
+            " longer than is allowed.",
             f"Allow more with --minutes {int(count * each / 20) + 1}, or use --finetune none.",
         )
     return replace(recipe, views=1)
 
 
-def trainings_within(
-    asked: Taken, count: int, needs: Callable[[int, int], float], minutes: float, left: float
-) -> Taken:
+def limit_trainings(
+    asked: TuningPlan, count: int, needs: Callable[[int, int], float], minutes: float, left: float
+) -> TuningPlan:
     """Fewer epochs, then fewer folds than asked for, until it fits.
 
     count: of pictures. needs: seconds for so many epochs and folds. minutes: that were allowed. left: seconds of them.
@@ -62,16 +62,16 @@ def trainings_within(
     for folds in range(asked.folds, FEWEST_FOLDS - 1, -1):
         for epochs in range(recipe.epochs, fewest - 1, -1):
             if needs(epochs, folds) <= left:
-                return Taken(recipe=replace(recipe, epochs=epochs), folds=folds, words=asked.words)
+                return TuningPlan(recipe=replace(recipe, epochs=epochs), folds=folds, words=asked.words)
     least = minutes + (needs(fewest, FEWEST_FOLDS) - left) / 60
     raise FinetuneError(
-        f"Fine-tuning ({recipe.kind}) {count:,} pictures takes at least {_spoken(least)} on this machine;"
-        f" {_spoken(minutes)} {'is' if minutes == 1 else 'are'} allowed.",
+        f"Fine-tuning ({recipe.kind}) {count:,} pictures takes at least {_format_minutes(least)} on this machine;"
+        f" {_format_minutes(minutes)} {'is' if minutes == 1 else 'are'} allowed.",
         f"Allow more with --minutes {int(least) + 1}, or use --finetune none.",
     )
 
 
-def given_up(asked: Taken, taken: Taken, minutes: float) -> str:
+def describe_reductions(asked: TuningPlan, taken: TuningPlan, minutes: float) -> str:
     """In a sentence what was taken instead of what was asked for, or ""."""
     parts = []
     if taken.recipe.epochs < asked.recipe.epochs:
@@ -80,8 +80,8 @@ def given_up(asked: Taken, taken: Taken, minutes: float) -> str:
         parts.append(f"judged in {taken.folds} folds instead of {asked.folds}")
     if taken.recipe.views < asked.recipe.views:
         parts.append(f"shown {taken.recipe.views} views of each picture instead of {asked.recipe.views}")
-    return f"To stay within {_spoken(minutes)} it was {', '.join(parts)}." if parts else ""
+    return f"To stay within {_format_minutes(minutes)} it was {', '.join(parts)}." if parts else ""
 
 
-def _spoken(minutes: float) -> str:
+def _format_minutes(minutes: float) -> str:
     return "1 minute" if minutes == 1 else f"{minutes:.2g} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"

@@ -30,11 +30,11 @@ from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import locked, write_atomically
 from medloupe.utils.progress import Progress
 
-SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
+ALPHAS = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class TrainingInputs:
     """What all jobs of a data set read. backbone: its ONNX file. start: an ONNX tail to start from instead of the
     backbone's own. files: mapped, each of one shape: the views of the cut (cuts.py) for a tail, else the fitted
     pictures. embeddings: float32 (N, U), before training, of what the head sees."""
@@ -57,12 +57,12 @@ class Job:
     checked: np.ndarray
     recipe: Recipe
     seed: int
-    shares: tuple[float, ...] = SHARES
+    alphas: tuple[float, ...] = ALPHAS
     asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class FinishedJob:
     """A finished job. embeddings: by share, float32 (N, U) of all rows. weights: tuned, by key. head: the training's
     own (K, U), (K,). history, seconds, images, stopped: see finetune.Trained."""
 
@@ -76,38 +76,43 @@ class Done:
     stopped: int
 
 
-def run(
-    jobs: Sequence[Job], inputs: Inputs, targets: np.ndarray, task: str, folder: Path, progress: Progress | None = None
-) -> list[Done]:
+def run_jobs(
+    jobs: Sequence[Job],
+    inputs: TrainingInputs,
+    targets: np.ndarray,
+    task: str,
+    folder: Path,
+    progress: Progress | None = None,
+) -> list[FinishedJob]:
     """Do all jobs, as many at once as there are cores; what was done or begun under `folder` before is taken up.
 
     targets: float32 (N, K). progress: called with images trained on, of all. Raises FinetuneError when a job fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):  # two that train the same: the second finds it done
-        return _run(jobs, inputs, targets, task, folder, at_once(), progress)
+        return _run_pending(jobs, inputs, targets, task, folder, parallel_jobs(), progress)
 
 
-def at_once() -> int:
+def parallel_jobs() -> int:
     """How many trainings run side by side: one a core; a GPU takes one after the other. Raises FinetuneError."""
     from medloupe.graphs.module import import_torch
 
     return 1 if import_torch().cuda.is_available() else threads()
 
 
-def _run(
+def _run_pending(
     jobs: Sequence[Job],
-    inputs: Inputs,
+    inputs: TrainingInputs,
     targets: np.ndarray,
     task: str,
     folder: Path,
     cores: int,
     progress: Progress | None,
-) -> list[Done]:
+) -> list[FinishedJob]:
     by_place = {folder / job.name: job for job in jobs}
     queue = [place for place in by_place if not (place / "history.json").exists()]
     for place in queue:
-        _prepare(place, by_place[place], inputs, targets, task)
+        _write_job(place, by_place[place], inputs, targets, task)
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
     queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
@@ -118,7 +123,7 @@ def _run(
                 place = queue.pop(0)
                 # few jobs share all cores among them
                 running[place] = _start(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
-            for place in _follow(running, seen):
+            for place in _wait_for_word(running, seen):
                 seen[place] = total[place]  # some stop early
             if progress:
                 progress(min(sum(seen.values()), sum(total.values())), sum(total.values()))
@@ -126,15 +131,15 @@ def _run(
         for process in running.values():
             process.kill()
             _close(process)
-    return [_read(folder / job.name) for job in jobs]
+    return [_read_result(folder / job.name) for job in jobs]
 
 
-def _prepare(place: Path, job: Job, inputs: Inputs, targets: np.ndarray, task: str) -> None:
+def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarray, task: str) -> None:
     place.mkdir(parents=True, exist_ok=True)
     said = {
         "recipe": job.recipe.as_json(),
         "seed": job.seed,
-        "shares": list(job.shares),
+        "shares": list(job.alphas),
         "task": task,
         "backbone": str(inputs.backbone),
         "start": str(inputs.start) if inputs.start else None,
@@ -177,7 +182,7 @@ def _close(process: subprocess.Popen[str]) -> int:
     return process.wait()
 
 
-def _follow(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
+def _wait_for_word(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
     """Wait for a word of any job; those that are done."""
     import selectors
 
@@ -207,10 +212,10 @@ def _follow(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -
     return finished
 
 
-def _read(place: Path) -> Done:
+def _read_result(place: Path) -> FinishedJob:
     said = json.loads((place / "history.json").read_text())
     with np.load(place / "done.npz", allow_pickle=False) as held:
-        return Done(
+        return FinishedJob(
             name=place.name,
             embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
             weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from medloupe.graphs.module import import_torch
-from medloupe.training.tune.activations import Cuts
+from medloupe.training.tune.activations import Activations
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.views import Symmetry, view
+from medloupe.training.tune.views import Symmetry, random_view
 
 if TYPE_CHECKING:
     import torch
 
 
-LEAST = 0.05  # of the median scale: what a number of the embedding is divided by at least
+LEAST_SCALE = 0.05  # of the median scale: what a number of the embedding is divided by at least
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Batches of some rows. A tensor is valid until the next call."""
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
@@ -40,10 +40,10 @@ class Source(Protocol):
         ...
 
 
-class CutSource:
+class ActivationSource:
     """Activations at the cut. embeddings: float32 (N, U), before training, of the part that the tail makes."""
 
-    def __init__(self, cached: Cuts, embeddings: np.ndarray, views: int):
+    def __init__(self, cached: Activations, embeddings: np.ndarray, views: int):
         self._torch = import_torch()
         self._maps, self._embeddings = cached.maps[:views], embeddings
         self._x = np.empty((0, *cached.maps[0].shape[1:]), np.float32)
@@ -55,7 +55,7 @@ class CutSource:
         return self._of(rows, np.zeros(len(rows), np.int64))
 
     def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _standard(self._embeddings, rows)
+        return _embedding_scale(self._embeddings, rows)
 
     def _of(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
         if len(self._x) < len(rows):
@@ -77,7 +77,7 @@ class PixelSource:
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = self._buffer(len(rows))
         for i, row in enumerate(rows):
-            x[i] = view(np.asarray(self._pixels[row]), self._allowed, rng)
+            x[i] = random_view(np.asarray(self._pixels[row]), self._allowed, rng)
         return self._torch.from_numpy(x)
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
@@ -87,7 +87,7 @@ class PixelSource:
         return self._torch.from_numpy(x)
 
     def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _standard(self._embeddings, rows)
+        return _embedding_scale(self._embeddings, rows)
 
     def _buffer(self, n: int) -> np.ndarray:
         if len(self._x) < n:
@@ -95,18 +95,18 @@ class PixelSource:
         return self._x[:n]
 
 
-def source_of(
+def open_source(
     files: Sequence[Path], shape: Sequence[int], embeddings: np.ndarray, allowed: Symmetry, recipe: Recipe
-) -> Source:
+) -> BatchSource:
     """The source that a recipe needs, on mapped files of one shape (tuningjobs.Inputs)."""
     if recipe.kind == "tail":
         maps = tuple(np.memmap(path, np.float16, "r", shape=tuple(shape)) for path in files)
-        return CutSource(Cuts(maps=maps), embeddings, recipe.views)
+        return ActivationSource(Activations(maps=maps), embeddings, recipe.views)
     known = embeddings if recipe.kind == "full" else embeddings[:0]  # what a random network will give, nobody knows
     return PixelSource(np.memmap(files[0], np.uint8, "r", shape=tuple(shape)), known, allowed)
 
 
-def _standard(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _embedding_scale(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from medloupe.training.heads.fit import mean_and_scale
 
     if not len(embeddings):
@@ -118,5 +118,5 @@ def _standard(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.
     if not varied.any():
         return mean, np.full(len(mean), 1e9, np.float32)
     # what hardly varies before training may vary a thousand times as much after a few steps of it
-    least = LEAST * np.median(scale[varied])
+    least = LEAST_SCALE * np.median(scale[varied])
     return mean, np.where(varied, np.maximum(scale, least), 1e9).astype(np.float32)

@@ -23,7 +23,7 @@ from medloupe.training.tune.recipe import Recipe
 if TYPE_CHECKING:
     import torch
 
-    from medloupe.training.tune.loader import Source
+    from medloupe.training.tune.loader import BatchSource
 from typing import TYPE_CHECKING
 
 from medloupe.embed.tail import upper
@@ -69,7 +69,7 @@ class _State:
 
 def train(
     module: torch.nn.Module,
-    source: Source,
+    source: BatchSource,
     targets: np.ndarray,
     rows: np.ndarray,
     checked: np.ndarray,
@@ -103,7 +103,7 @@ class _Run:
         self,
         torch: Any,
         module: torch.nn.Module,
-        source: Source,
+        source: BatchSource,
         targets: np.ndarray,
         rows: np.ndarray,
         checked: np.ndarray,
@@ -115,7 +115,7 @@ class _Run:
         self.task, self.seed = task, seed
         torch.manual_seed(seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.lowered = _precision(torch, self.device)
+        self.lowered = _lower_precision(torch, self.device)
         self.module = module.to(self.device)
         self.k, self.y = targets.shape[1], targets
         mean, scale = source.standard(rows)  # of what the head sees
@@ -166,13 +166,13 @@ class _Run:
         for step in range(self.steps):
             rows = order[step * batch : (step + 1) * batch]
             x = self.source.batch(rows, rng).to(self.device)
-            soft, known = objective.softened(self.y[rows], recipe.smoothing, self.task)
+            soft, known = objective.smooth_targets(self.y[rows], recipe.smoothing, self.task)
             soft, known = torch.from_numpy(soft).to(self.device), torch.from_numpy(known).to(self.device)
             if recipe.mixup:
                 share = float(rng.beta(recipe.mixup, recipe.mixup))
                 other = torch.from_numpy(rng.permutation(len(rows))).to(self.device)
                 x = x * share + x[other] * (1 - share)
-                soft, known = objective.mixed(soft, known, share, other)
+                soft, known = objective.mix_targets(soft, known, share, other)
             z = self.logits(x)
             loss = self.loss(z, soft, known)
             self.optimiser.zero_grad(set_to_none=False)  # kept: new buffers at each step are dear
@@ -182,7 +182,7 @@ class _Run:
             self.schedule.step()
             self._average()
             losses += float(loss.detach()) * len(rows)
-            hits += objective.hits(z.detach().cpu().numpy(), self.y[rows], self.task)
+            hits += objective.count_hits(z.detach().cpu().numpy(), self.y[rows], self.task)
             seen += len(rows)
             if progress:
                 progress(state.epoch * self.steps * batch + seen, recipe.epochs * self.steps * batch)
@@ -205,11 +205,11 @@ class _Run:
         self._put(self.averaged)
         z = np.concatenate([self._predicted(self.checked[i : i + CHECK]) for i in range(0, len(self.checked), CHECK)])
         self._put(present)
-        soft, known = objective.softened(self.y[self.checked], 0.0, self.task)
+        soft, known = objective.smooth_targets(self.y[self.checked], 0.0, self.task)
         with torch.no_grad():
             values = (torch.from_numpy(v).to(self.device) for v in (z, soft, known))
             loss = float(self.loss(*values))
-        accuracy = objective.hits(z, self.y[self.checked], self.task) / len(self.checked)
+        accuracy = objective.count_hits(z, self.y[self.checked], self.task) / len(self.checked)
         state.history[-1] |= {"val_loss": loss, "val_accuracy": accuracy}
         if loss < state.best:
             state.best, state.best_epoch = loss, state.epoch
@@ -281,7 +281,7 @@ class _Run:
         )
 
 
-def _precision(torch: Any, device: torch.device) -> Any:
+def _lower_precision(torch: Any, device: torch.device) -> Any:
     """The lower precision to compute in: half on a GPU, bfloat16 on processors made for it, else none."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -309,7 +309,7 @@ def _rate_groups(named: list[tuple[str, Any]], recipe: Recipe) -> list[dict[str,
     return groups
 
 
-def embedded(module: torch.nn.Module, source: Source, rows: np.ndarray) -> np.ndarray:
+def embed_rows(module: torch.nn.Module, source: BatchSource, rows: np.ndarray) -> np.ndarray:
     """The module's outputs pooled over their places, joined: float32 (n, U), of the plain pictures."""
     torch = import_torch()
     module.eval()
@@ -325,17 +325,17 @@ def embedded(module: torch.nn.Module, source: Source, rows: np.ndarray) -> np.nd
     return np.empty((0, 0), np.float32) if out is None else out
 
 
-def between(
-    ours: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray], share: float
+def interpolate_weights(
+    ours: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray], alpha: float
 ) -> dict[str, np.ndarray]:
-    """Weights between the pretrained (share 0) and the tuned (1): robust to a change of place, at no cost.
+    """Weights between the pretrained (alpha 0) and the tuned (1): robust to a change of place, at no cost.
 
     Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT, CVPR 2022).
     """
-    return {k: (pretrained[k] + share * (v - pretrained[k])).astype(np.float32) for k, v in ours.items()}
+    return {k: (pretrained[k] + alpha * (v - pretrained[k])).astype(np.float32) for k, v in ours.items()}
 
 
-def parts_at(history: list[dict[str, Any]]) -> int | None:
+def overfitting_epoch(history: list[dict[str, Any]]) -> int | None:
     """The epoch from which the validation loss rises while the training loss falls, if it does by a tenth."""
     if len(history) < 2 or any("val_loss" not in e for e in history):
         return None
@@ -344,7 +344,7 @@ def parts_at(history: list[dict[str, Any]]) -> int | None:
     return best["epoch"] if parted else None
 
 
-def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
+def extract_trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
     """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
     from medloupe.graphs.module import part
 

@@ -34,7 +34,7 @@ def class_weights(targets: np.ndarray, balance: float, task: str) -> np.ndarray:
     return (weights * positives.sum() / np.maximum((weights * positives).sum(), 1)).astype(np.float32)
 
 
-def softened(targets: np.ndarray, smoothing: float, task: str) -> tuple[np.ndarray, np.ndarray]:
+def smooth_targets(targets: np.ndarray, smoothing: float, task: str) -> tuple[np.ndarray, np.ndarray]:
     """Targets (n, K) with smoothing, and where they are stated, both float32; of classes all or none of a row are."""
     known = ~np.isnan(targets)
     if task == "multiclass":
@@ -45,14 +45,14 @@ def softened(targets: np.ndarray, smoothing: float, task: str) -> tuple[np.ndarr
     return soft.astype(np.float32), known.astype(np.float32)
 
 
-def mixed(soft: torch.Tensor, known: torch.Tensor, share: float, other: torch.Tensor) -> tuple[Any, Any]:
+def mix_targets(soft: torch.Tensor, known: torch.Tensor, share: float, other: torch.Tensor) -> tuple[Any, Any]:
     """Targets of rows mixed with other rows, and how much they count: what only one of the two states, as its share."""
     ours, theirs = known * share, known[other] * (1 - share)
     both = ours + theirs
     return (soft * ours + soft[other] * theirs) / both.clamp(min=1e-6), both
 
 
-def hits(z: np.ndarray, targets: np.ndarray, task: str) -> float:
+def count_hits(z: np.ndarray, targets: np.ndarray, task: str) -> float:
     """How many of the rows are answered right: the class, or the mean share of labels."""
     if task == "multilabel":
         known = ~np.isnan(targets)

@@ -22,11 +22,17 @@ from medloupe.embed.tail import Tail, graph_of, has_upper, joined, upper
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch, randomised
 from medloupe.settings import home, threads
-from medloupe.training.tune.activations import cuts, explained, fitted_pixels, make_room, missing
-from medloupe.training.tune.budget import Taken, given_up, trainings_within, views_within
-from medloupe.training.tune.jobs import SHARES, Done, Inputs, Job, at_once, run
+from medloupe.training.tune.activations import (
+    cache_activations,
+    cache_pixels,
+    count_missing,
+    evict_caches,
+    explain_disk_errors,
+)
+from medloupe.training.tune.budget import TuningPlan, describe_reductions, limit_trainings, limit_views
+from medloupe.training.tune.jobs import ALPHAS, FinishedJob, Job, TrainingInputs, parallel_jobs, run_jobs
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
-from medloupe.training.tune.views import PROBED, Symmetry, centre, changes, symmetry
+from medloupe.training.tune.views import PROBE_PICTURES, Symmetry, crop_centre, judge_symmetry, symmetry_variants
 from medloupe.utils.files import write_atomically
 from medloupe.utils.sourcecode import source_digest
 
@@ -40,7 +46,7 @@ _TRIED = 3  # batches by which the time is estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuned:
+class TunedNetworks:
     """Networks tuned on a data set, and what they make of it.
 
     kind: what was trained. fitting: rows of the features that trainings drew from. fold: int (n,), the fold of each of
@@ -52,29 +58,29 @@ class Tuned:
     kind: Literal["tail", "full"]
     fitting: np.ndarray
     fold: np.ndarray
-    of_fold: tuple[Done, ...]
-    final: Done
+    of_fold: tuple[FinishedJob, ...]
+    final: FinishedJob
     base: np.ndarray
     width: int
     recipe: Recipe
-    symmetry: Symmetry
+    judge_symmetry: Symmetry
     start: Tail | None
     words: str
     seconds: float
 
-    def embeddings(self, fold: int | None, share: float) -> np.ndarray:
+    def embeddings(self, fold: int | None, alpha: float) -> np.ndarray:
         """float32 (N, D) by the network of a fold (None: the final one) at a share of the way from the untuned."""
-        if share == 0:
+        if alpha == 0:
             return self.base
         done = self.final if fold is None else self.of_fold[fold]
-        return joined(done.embeddings[share], self.base)
+        return joined(done.embeddings[alpha], self.base)
 
     @property
-    def shares(self) -> tuple[float, ...]:
+    def alphas(self) -> tuple[float, ...]:
         return tuple(sorted(self.final.embeddings))
 
 
-def recipe_for(kind: Literal["tail", "full"], count: int) -> Recipe:
+def default_recipe(kind: Literal["tail", "full"], count: int) -> Recipe:
     """The default recipe; small sets are seen more often, so that steps enough are made."""
     recipe = DEFAULTS[kind]
     extra = 8 if count < 500 else 6 if count < 1000 else recipe.epochs
@@ -92,7 +98,7 @@ def tune(
     start: Tail | None = None,
     base: np.ndarray | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Tuned:
+) -> TunedNetworks:
     """Tune a network on each fold's others and on all of plan.fitting.
 
     start: a tail to go on from. base: embeddings (N, D) with it, if there is one. minutes: fewer epochs and folds are
@@ -113,42 +119,42 @@ def tune(
         )
     base = features.embeddings if base is None else base
 
-    def jobs_of(taken: Taken) -> list[Job]:
+    def jobs_of(taken: TuningPlan) -> list[Job]:
         fold = folds(y, groups, taken.folds, seed)
         parts = [(f"fold-{f}", plan.fitting[fold != f], seed + f) for f in range(taken.folds)]
         parts.append(("final", plan.fitting, seed))
         return [_job(name, rows, plan.groups, taken.recipe, s, features.data.targets) for name, rows, s in parts]
 
-    asked = Taken(recipe=recipe, folds=count)
-    key = key_of(features, plan, backbone, jobs_of(asked), start) + (f"-{minutes:g}" if minutes else "")
+    asked = TuningPlan(recipe=recipe, folds=count)
+    key = cache_key(features, plan, backbone, jobs_of(asked), start) + (f"-{minutes:g}" if minutes else "")
     folder = home() / "cache" / "tuning" / key
     decided = folder / "taken.json"  # a second run must not decide otherwise: it goes on where the first was
-    taken = Taken.from_json(json.loads(decided.read_text())) if decided.exists() else None
+    taken = TuningPlan.from_json(json.loads(decided.read_text())) if decided.exists() else None
     model = graph_of(backbone)
-    allowed, a_view = timed_probe(features, backbone, plan.groups, seed)
+    allowed, a_view = time_symmetry_probe(features, backbone, plan.groups, seed)
     if taken is not None:
         recipe = taken.recipe
     elif minutes is not None and recipe.kind == "tail":
         left = minutes * 60 - (time.perf_counter() - started)
-        recipe = views_within(recipe, lambda views: missing(features, backbone, allowed, views), a_view, left)
-    inputs, width = inputs_of(features, backbone, model, recipe, allowed, start, say, base)
+        recipe = limit_views(recipe, lambda views: count_missing(features, backbone, allowed, views), a_view, left)
+    inputs, width = prepare_inputs(features, backbone, model, recipe, allowed, start, say, base)
     if taken is None:
         if minutes is None:
             taken = asked
         else:
-            each = seconds_an_image(inputs, recipe, model, features)
+            each = measure_seconds_an_image(inputs, recipe, model, features)
             left = minutes * 60 - (time.perf_counter() - started)
-            taken = _taken(asked, recipe, len(plan.fitting), each, minutes, left)
-        with explained(folder, 10**8):
+            taken = _limit_plan(asked, recipe, len(plan.fitting), each, minutes, left)
+        with explain_disk_errors(folder, 10**8):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(decided, json.dumps(taken.as_json()).encode())
-            make_room(folder)
+            evict_caches(folder)
     jobs = jobs_of(taken)
     data = features.data
-    done = run(jobs, inputs, data.targets, data.task, folder, lambda at, of: say("fine-tuning", at, of))
+    done = run_jobs(jobs, inputs, data.targets, data.task, folder, lambda at, of: say("fine-tuning", at, of))
     # where trainings were taken up from before, what they took then
-    spent = max(time.perf_counter() - started, sum(d.seconds for d in done) / min(at_once(), len(done)))
-    return Tuned(
+    spent = max(time.perf_counter() - started, sum(d.seconds for d in done) / min(parallel_jobs(), len(done)))
+    return TunedNetworks(
         kind="tail" if recipe.kind == "tail" else "full",
         fitting=plan.fitting,
         fold=folds(y, groups, taken.folds, seed),
@@ -164,14 +170,14 @@ def tune(
     )
 
 
-def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
+def build_tuned_graph(backbone: Backbone, tuned: TunedNetworks, alpha: float) -> ModelProto:
     """The final network at a share of the way: a tail's graph, or the whole backbone's."""
     import onnx
 
     from medloupe.embed.tail import merged, split_off
     from medloupe.graphs.module import with_weights
     from medloupe.graphs.nodes import constants
-    from medloupe.training.tune.loop import between
+    from medloupe.training.tune.loop import interpolate_weights
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":
@@ -179,10 +185,10 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
     else:
         graph = merged(graph_of(backbone), own) if own is not None else graph_of(backbone)
     held = {name.replace(".", "_"): value for name, value in constants(graph).items()}
-    return with_weights(graph, between(tuned.final.weights, held, share))
+    return with_weights(graph, interpolate_weights(tuned.final.weights, held, alpha))
 
 
-def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> Symmetry:
+def probe_symmetry(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> Symmetry:
     """Which changes leave these pictures what they are, asked of some of them, one a group."""
     from medloupe.graphs.session import run as answer
     from medloupe.graphs.session import session
@@ -190,25 +196,27 @@ def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int
 
     rng = np.random.default_rng(seed)
     first = np.unique(groups, return_index=True)[1]
-    rows = np.sort(rng.permutation(first)[:PROBED])
+    rows = np.sort(rng.permutation(first)[:PROBE_PICTURES])
     network, size = session(backbone.path, threads=threads()), backbone.card.input_size
     found = []
     for row in rows:
         facts = features.facts[row]
-        middle = centre(load(features.data.records[row].picture, size), int(facts["width"]), int(facts["height"]))
-        found.append(answer(network, ["embedding"], np.stack(changes(middle)))[0])
-    return symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(len(rows)), seed)
+        middle = crop_centre(load(features.data.records[row].picture, size), int(facts["width"]), int(facts["height"]))
+        found.append(answer(network, ["embedding"], np.stack(symmetry_variants(middle)))[0])
+    return judge_symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(len(rows)), seed)
 
 
-def timed_probe(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> tuple[Symmetry, float]:
+def time_symmetry_probe(
+    features: Features, backbone: Backbone, groups: np.ndarray, seed: int
+) -> tuple[Symmetry, float]:
     """As probed, and the seconds that making and embedding one view took."""
     started = time.perf_counter()
-    allowed = probed(features, backbone, groups, seed)
-    looks = len(changes(np.empty((1, 1, 3)))) * min(PROBED, len(np.unique(groups)))
+    allowed = probe_symmetry(features, backbone, groups, seed)
+    looks = len(symmetry_variants(np.empty((1, 1, 3)))) * min(PROBE_PICTURES, len(np.unique(groups)))
     return allowed, (time.perf_counter() - started) / looks
 
 
-def inputs_of(
+def prepare_inputs(
     features: Features,
     backbone: Backbone,
     model: ModelProto,
@@ -217,7 +225,7 @@ def inputs_of(
     start: Tail | None,
     say: Callable[[str, int, int], None],
     base: np.ndarray | None = None,
-) -> tuple[Inputs, int]:
+) -> tuple[TrainingInputs, int]:
     """What all jobs read, on the disk; and how many leading numbers of the embedding are trained. base: float32 (N, D),
     the embeddings that training starts from, where they are not the backbone's."""
     above = upper(model).width if recipe.kind == "tail" or has_upper(model) else backbone.card.dimension
@@ -227,12 +235,12 @@ def inputs_of(
         say("preparing", done, total)
 
     if recipe.kind == "tail":
-        cached = cuts(features, backbone, allowed, recipe.views, tell)
+        cached = cache_activations(features, backbone, allowed, recipe.views, tell)
         files, shape, width = cached.files, cached.maps[0].shape, above
     else:
-        path, shape = fitted_pixels(features, backbone, tell)
+        path, shape = cache_pixels(features, backbone, tell)
         files, width = (path,), backbone.card.dimension
-    inputs = Inputs(
+    inputs = TrainingInputs(
         backbone=backbone.path,
         start=start.path if start else None,
         files=files,
@@ -250,18 +258,18 @@ def _job(name: str, rows: np.ndarray, groups: np.ndarray, recipe: Recipe, seed: 
     if fold_count(targets[rows], groups[rows], count) == count:
         fold = folds(targets[rows], groups[rows], count, seed)
         checked, rows = rows[fold == 0], rows[fold != 0]
-    return Job(name=name, rows=rows, checked=checked, recipe=recipe, seed=seed, shares=SHARES)
+    return Job(name=name, rows=rows, checked=checked, recipe=recipe, seed=seed, alphas=ALPHAS)
 
 
-def seconds_an_image(inputs: Inputs, recipe: Recipe, model: ModelProto, features: Features) -> float:
+def measure_seconds_an_image(inputs: TrainingInputs, recipe: Recipe, model: ModelProto, features: Features) -> float:
     """Of training, on one core: a few batches on throw-away weights."""
-    from medloupe.training.tune.loader import source_of
-    from medloupe.training.tune.loop import train, trainable
+    from medloupe.training.tune.loader import open_source
+    from medloupe.training.tune.loop import extract_trainable, train
 
     torch = import_torch()
     rows = np.arange(min(len(features.data), recipe.batch * _TRIED))
-    source = source_of(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)
-    module = trainable(model, recipe)
+    source = open_source(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)
+    module = extract_trainable(model, recipe)
     if recipe.kind == "scratch":
         randomised(module, 0)
     before = torch.get_num_threads()
@@ -278,22 +286,22 @@ def seconds_an_image(inputs: Inputs, recipe: Recipe, model: ModelProto, features
     return done.seconds / max(1, done.images)
 
 
-def _taken(asked: Taken, recipe: Recipe, n: int, each: float, minutes: float, left: float) -> Taken:
+def _limit_plan(asked: TuningPlan, recipe: Recipe, n: int, each: float, minutes: float, left: float) -> TuningPlan:
     """What of the asked fits into the seconds left, with the views of recipe. each: seconds to train on a picture."""
-    cores = at_once()
+    cores = parallel_jobs()
 
     def needs(epochs: int, folds: int) -> float:
         rounds = n * (folds - 1) + n  # every fold's others, and all
-        looks = n * each / 2 * len(SHARES)
+        looks = n * each / 2 * len(ALPHAS)
         side_by_side = min(cores, folds + 1)
         longest = n * each * epochs + looks  # the final one, on all
         return max(longest, (rounds * each * epochs + (folds + 1) * looks) / side_by_side)
 
-    taken = trainings_within(Taken(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
-    return replace(taken, words=given_up(asked, taken, minutes))
+    taken = limit_trainings(TuningPlan(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
+    return replace(taken, words=describe_reductions(asked, taken, minutes))
 
 
-def key_of(
+def cache_key(
     features: Features,
     plan: Plan,
     backbone: Backbone,
@@ -311,5 +319,5 @@ def key_of(
     key.update(np.ascontiguousarray(features.data.targets).tobytes() + plan.groups.tobytes() + plan.fitting.tobytes())
     key.update((start.sha256 if start else "").encode())
     for job in jobs:
-        key.update(repr((job.name, job.recipe, job.seed, job.shares, job.rows.tolist())).encode())
+        key.update(repr((job.name, job.recipe, job.seed, job.alphas, job.rows.tolist())).encode())
     return key.hexdigest()[:24]

@@ -24,9 +24,9 @@ from medloupe.graphs.module import import_torch
 from medloupe.metrics.weighted import Ranking, average, replicates
 from medloupe.settings import home, threads
 from medloupe.training.options import Options
-from medloupe.training.tune.jobs import at_once
+from medloupe.training.tune.jobs import parallel_jobs
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.trials import Ground, Outcome, tried
+from medloupe.training.tune.trials import TrialOutcome, TrialSetup, run_trials
 from medloupe.utils.files import write_atomically
 from medloupe.utils.progress import StageProgress
 
@@ -61,13 +61,13 @@ def search(
     """
     optuna = import_optuna()
     began = time.perf_counter()
-    ground = prepared(features, shared, plan, network, recipe, options, say)
+    ground = prepare_trials(features, shared, plan, network, recipe, options, say)
     sampler = optuna.samplers.TPESampler(seed=options.seed, n_startup_trials=_STARTUP)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     recipe = replace(recipe, views=min(recipe.views, ground.views))
     study.enqueue_trial(_params(recipe))
-    side_by_side = min(2, at_once())
-    outcomes: list[Outcome] = []
+    side_by_side = min(2, parallel_jobs())
+    outcomes: list[TrialOutcome] = []
     recipes: list[Recipe] = []
     spent = longest = 0.0
     ended = ground.folder / "ended.json"  # what was found once stays found, so that the training after it can go on
@@ -76,7 +76,7 @@ def search(
         asked = [study.ask() for _ in range(side_by_side)]
         suggested = [_suggested(trial, recipe, ground.views) for trial in asked]
         started = time.perf_counter()
-        found = tried(ground, [replace(r, epochs=ground.epochs, patience=ground.epochs) for r in suggested])
+        found = run_trials(ground, [replace(r, epochs=ground.epochs, patience=ground.epochs) for r in suggested])
         # trials taken up from before count as long as they took then
         lasted = max(time.perf_counter() - started, *(o.seconds for o in found))
         spent, longest = spent + lasted, max(longest, lasted)
@@ -87,14 +87,14 @@ def search(
         recipes += suggested
         say("searching", min(100, round(100 * spent / max(ground.budget, 1e-9))), 100)
     say("searching", 100, 100)
-    best = chosen(outcomes, features.data.targets[ground.own], ground.groups[ground.own], options.seed)
+    best = choose_trial(outcomes, features.data.targets[ground.own], ground.groups[ground.own], options.seed)
     if end is None:
         end = {"trials": len(outcomes), "seconds": round(time.perf_counter() - began, 1)}
         write_atomically(ended, json.dumps(end).encode())
     trials = [
         {
             "number": i,
-            "params": {**_params(r), "share": o.share if np.isfinite(o.auc) else None},
+            "params": {**_params(r), "share": o.alpha if np.isfinite(o.auc) else None},
             "auc": o.auc if np.isfinite(o.auc) else None,
             "seconds": round(o.seconds, 1),
             "state": "complete" if np.isfinite(o.auc) else "failed",
@@ -112,7 +112,7 @@ def search(
     }
 
 
-def card_of(found: Mapping[str, Any]) -> dict[str, Any]:
+def search_card(found: Mapping[str, Any]) -> dict[str, Any]:
     """What the card keeps of a search: all but the trials one by one."""
     first, best = found["trials"][0], found["trials"][found["best"]]
     kept = {name: found[name] for name in ("best", "rows", "judged_on", "epochs", "seconds", "words")}
@@ -137,7 +137,7 @@ def import_optuna() -> Any:
     return optuna
 
 
-def chosen(outcomes: list[Outcome], targets: np.ndarray, groups: np.ndarray, seed: int) -> int:
+def choose_trial(outcomes: list[TrialOutcome], targets: np.ndarray, groups: np.ndarray, seed: int) -> int:
     """The best trial, or the first (the default recipe) unless the best is ahead by more than the standard error of
     their difference over groups. targets (n, K) and groups (n,): of the rows that were judged. Raises FinetuneError
     where every trial failed."""
@@ -150,18 +150,18 @@ def chosen(outcomes: list[Outcome], targets: np.ndarray, groups: np.ndarray, see
     best = int(np.nanargmax(aucs))
     if best == 0 or not np.isfinite(aucs[0]):
         return best
-    first, ahead = (_auc_of(outcomes[i].scores, targets) for i in (0, best))
+    first, ahead = (_weighted_auc(outcomes[i].scores, targets) for i in (0, best))
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.concatenate([ahead(w) - first(w) for w in replicates(groups, seed, _DRAWS)])[1:]
     error = float(np.std(apart[np.isfinite(apart)])) if np.isfinite(apart).any() else np.inf
     return best if aucs[best] - aucs[0] > error else 0
 
 
-def _auc_of(scores: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _weighted_auc(scores: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return average([Ranking(s, t).auc for s, t in zip(scores.T, targets.T, strict=True)])
 
 
-def prepared(
+def prepare_trials(
     features: Features,
     shared: Features,
     plan: Plan,
@@ -169,11 +169,11 @@ def prepared(
     recipe: Recipe,
     options: Options,
     say: StageProgress,
-) -> Ground:
+) -> TrialSetup:
     """Split, inputs and size of all trials, measured and decided once. Raises as `search`."""
-    from medloupe.training.tune.activations import missing
-    from medloupe.training.tune.budget import views_within
-    from medloupe.training.tune.run import inputs_of, key_of, seconds_an_image, timed_probe
+    from medloupe.training.tune.activations import count_missing
+    from medloupe.training.tune.budget import limit_views
+    from medloupe.training.tune.run import cache_key, measure_seconds_an_image, prepare_inputs, time_symmetry_probe
 
     import_torch()
     model, seed = graph_of(network), options.seed
@@ -188,27 +188,27 @@ def prepared(
     fold = folds(y[plan.fitting], groups[plan.fitting], count, seed + _APART)
     own, rest = plan.fitting[fold == 0], plan.fitting[fold != 0]
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
-    key = key_of(shared, plan, network, [], options.start, __name__)
+    key = cache_key(shared, plan, network, [], options.start, __name__)
     folder = home() / "cache" / "search" / f"{key}-{recipe.kind}-{seed}-{budget:g}"
     kept = folder / "plan.json"  # a resumed search must not measure anew, and then plan other trials
     told = json.loads(kept.read_text()) if kept.exists() else None
     started = time.perf_counter()
-    allowed, each = timed_probe(shared, network, groups, seed)
+    allowed, each = time_symmetry_probe(shared, network, groups, seed)
     most = replace(recipe, views=told["views"] if told else max(recipe.views, MOST_VIEWS))
     if told is None and recipe.kind == "tail":
-        most = views_within(most, lambda views: missing(shared, network, allowed, views), each, budget)
-    inputs, _ = inputs_of(shared, network, model, most, allowed, options.start, say, features.embeddings)
+        most = limit_views(most, lambda views: count_missing(shared, network, allowed, views), each, budget)
+    inputs, _ = prepare_inputs(shared, network, model, most, allowed, options.start, say, features.embeddings)
     if told is None:
-        each = seconds_an_image(inputs, recipe, model, shared) / max(1, min(2, threads()))
+        each = measure_seconds_an_image(inputs, recipe, model, shared) / max(1, min(2, threads()))
         left = budget - (time.perf_counter() - started)
         if options.minutes is not None:  # the least that can follow must still find time
             left = min(left, 2 * budget - _LEAST * len(plan.fitting) * each - (time.perf_counter() - started))
         left = max(0.0, left)
-        epochs, n = _size(recipe.epochs, len(rest), len(own), each, left / WANTED)
+        epochs, n = _trial_size(recipe.epochs, len(rest), len(own), each, left / WANTED)
         told = {"views": most.views, "epochs": epochs, "rows": n, "seconds": left}
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, json.dumps(told).encode())
-    return Ground(
+    return TrialSetup(
         inputs=inputs,
         features=shared,
         groups=groups,
@@ -224,7 +224,7 @@ def prepared(
     )
 
 
-def _size(epochs: int, rows: int, own: int, each: float, seconds: float) -> tuple[int, int]:
+def _trial_size(epochs: int, rows: int, own: int, each: float, seconds: float) -> tuple[int, int]:
     """Epochs and rows of a trial that takes about `seconds`; each: seconds an image trained on. Looking at a picture
     twice (halfway and tuned) takes about as long as two thirds of a step on it."""
     for n in (rows, max(FEWEST_ROWS, rows // 2), max(FEWEST_ROWS, rows // 4)):
@@ -260,7 +260,7 @@ def _suggested(trial: optuna.Trial, default: Recipe, views: int) -> Recipe:
     return replace(default, **values)
 
 
-def _words(outcomes: list[Outcome], best: int, ground: Ground, plan: Plan) -> str:
+def _words(outcomes: list[TrialOutcome], best: int, ground: TrialSetup, plan: Plan) -> str:
     first, ahead = outcomes[0].auc, outcomes[best].auc
     count = len(outcomes)
     if best:

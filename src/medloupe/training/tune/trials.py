@@ -15,17 +15,17 @@ import numpy as np
 from medloupe.embed.features import Features
 from medloupe.embed.tail import joined
 from medloupe.errors import FinetuneError
-from medloupe.training.heads.fit import PENALTIES, Choice, Fitter, macro_auc, rankable
-from medloupe.training.tune.jobs import Inputs, Job, run
+from medloupe.training.heads.fit import CS, Fitter, HeadChoice, macro_auc, ranking_scores
+from medloupe.training.tune.jobs import Job, TrainingInputs, run_jobs
 from medloupe.training.tune.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class TrialSetup:
     """What all trials share. rows, own: learned from, and judged on; no group is in both. base: float32 (N, D), the
     untuned embeddings. epochs: of each trial. views: that are cached. budget: seconds. folder: where trials lie."""
 
-    inputs: Inputs
+    inputs: TrainingInputs
     features: Features
     groups: np.ndarray
     rows: np.ndarray
@@ -40,17 +40,17 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrialOutcome:
     """Of one trial. scores: float32 (own, K) of the rows it was judged on; empty where it failed. auc: NaN then.
     share: how far from the untuned weights to the tuned ones the best head stood."""
 
     auc: float
-    share: float
+    alpha: float
     seconds: float
     scores: np.ndarray
 
 
-def tried(ground: Ground, recipes: Sequence[Recipe]) -> list[Outcome]:
+def run_trials(ground: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcome]:
     """Trials side by side, or from before. One that fails takes no other with it. One whose weights came apart is kept
     as failed; one whose process ended, as for want of memory, is not, and a later run tries it again."""
     jobs = [
@@ -67,55 +67,55 @@ def tried(ground: Ground, recipes: Sequence[Recipe]) -> list[Outcome]:
     todo = [j for j in {j.name: j for j in jobs}.values() if not (ground.folder / f"{j.name}.npz").exists()]
     if todo:
         try:
-            _done(ground, todo)
+            _train_and_keep(ground, todo)
         except FinetuneError:
             for job in todo:  # which of them was it?
                 with suppress(FinetuneError):
-                    _done(ground, [job])
+                    _train_and_keep(ground, [job])
                 shutil.rmtree(ground.folder / job.name, ignore_errors=True)
-    return [_kept(ground.folder / f"{j.name}.npz") for j in jobs]
+    return [_read_outcome(ground.folder / f"{j.name}.npz") for j in jobs]
 
 
-def _done(ground: Ground, jobs: list[Job]) -> None:
+def _train_and_keep(ground: TrialSetup, jobs: list[Job]) -> None:
     data = ground.features.data
     for name, done in zip(
-        [j.name for j in jobs], run(jobs, ground.inputs, data.targets, data.task, ground.folder), strict=True
+        [j.name for j in jobs], run_jobs(jobs, ground.inputs, data.targets, data.task, ground.folder), strict=True
     ):
         started = time.perf_counter()
-        auc, share, scores = _judged(ground, done.embeddings)
+        auc, alpha, scores = _judge(ground, done.embeddings)
         seconds = done.seconds + time.perf_counter() - started
-        _keep(ground, name, Outcome(auc=auc, share=share, seconds=seconds, scores=scores))
+        _write_outcome(ground, name, TrialOutcome(auc=auc, alpha=alpha, seconds=seconds, scores=scores))
         shutil.rmtree(ground.folder / name, ignore_errors=True)  # dozens of megabytes that nobody asks for again
 
 
-def _judged(ground: Ground, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
+def _judge(ground: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
     """AUC on `own` of the best of a few linear heads at the best share of the way, that share, and its scores."""
     data, rows, own = ground.features.data, ground.rows, ground.own
     every, best = tuple(range(len(ground.levels))), (np.nan, 0.0, np.empty((0, 0), np.float32))
-    for share, tuned in embeddings.items():
+    for alpha, tuned in embeddings.items():
         x = joined(tuned, ground.base)
         if not (np.isfinite(x[rows]).all() and np.isfinite(x[own]).all()):  # the training came apart
             continue
         fitter = Fitter(x[rows], data.targets[rows], data.task, ground.levels)
-        choices = [Choice(penalty=c * 1000 / len(rows), levels=every, share=share) for c in PENALTIES]
+        choices = [HeadChoice(c=c * 1000 / len(rows), levels=every, alpha=alpha) for c in CS]
         for solution in fitter.solve([(np.ones(len(rows), bool), c) for c in choices]):
-            scores = rankable(x[own] @ solution.weight + solution.bias, data.task)
+            scores = ranking_scores(x[own] @ solution.weight + solution.bias, data.task)
             auc = macro_auc(scores, data.targets[own])
             if not best[0] >= auc:
-                best = (auc, share, np.asarray(scores, np.float32))
+                best = (auc, alpha, np.asarray(scores, np.float32))
     return best
 
 
-def _keep(ground: Ground, name: str, outcome: Outcome) -> None:
+def _write_outcome(ground: TrialSetup, name: str, outcome: TrialOutcome) -> None:
     part = ground.folder / f"{name}.part"
     with part.open("wb") as f:
-        np.savez(f, auc=outcome.auc, share=outcome.share, seconds=outcome.seconds, scores=outcome.scores)
+        np.savez(f, auc=outcome.auc, share=outcome.alpha, seconds=outcome.seconds, scores=outcome.scores)
     part.replace(ground.folder / f"{name}.npz")
 
 
-def _kept(path: Path) -> Outcome:
+def _read_outcome(path: Path) -> TrialOutcome:
     if not path.exists():
-        return Outcome(auc=np.nan, share=0.0, seconds=0.0, scores=np.empty((0, 0)))
+        return TrialOutcome(auc=np.nan, alpha=0.0, seconds=0.0, scores=np.empty((0, 0)))
     with np.load(path, allow_pickle=False) as held:
         figures = {name: float(held[name]) for name in ("auc", "share", "seconds")}
-        return Outcome(scores=held["scores"], **figures)
+        return TrialOutcome(scores=held["scores"], **figures)

@@ -10,17 +10,17 @@ import numpy as np
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.metrics import tables
-from medloupe.training.heads.fit import Choice, folded
-from medloupe.training.heads.verdict import Verdict, _learning_curve, answered, crossed, judge
+from medloupe.training.heads.fit import HeadChoice, build_head
+from medloupe.training.heads.verdict import Verdict, _learning_curve, cross_fit, judge, judge_on_test
 
 if TYPE_CHECKING:
-    from medloupe.training.tune.run import Tuned
+    from medloupe.training.tune.run import TunedNetworks
 
 
 def judge_tuned(
     features: Features,
     plan: Plan,
-    tuned: Tuned,
+    tuned: TunedNetworks,
     *,
     levels: tuple[int, ...],
     seed: int,
@@ -36,24 +36,24 @@ def judge_tuned(
 
     data, targets = features.data, features.data.targets
     everything = np.flatnonzero(~np.isnan(targets).all(1))
-    found = heads.fit(
+    found = heads.fit_tuned(
         tuned, targets, plan.groups, everything, task=data.task, levels=levels, seed=seed, may_stay=may_stay
     )
-    if found.share == 0:
+    if found.alpha == 0:
         return replace(judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity), tuned=found)
     rows = tuned.fitting
     y, fitted = targets[rows], found.fitted
     limits = tables.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    crossed_over = crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
+    crossed_over = cross_fit(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
     judged, judged_rows, secondary = crossed_over, rows, None
     if plan.test is not None:
-        head = folded(found.on_fitting, fitted.temperature, data.task)
-        embeddings = tuned.embeddings(None, found.share)
+        head = build_head(found.on_fitting, fitted.temperature, data.task)
+        embeddings = tuned.embeddings(None, found.alpha)
         p = head.probabilities(embeddings[plan.test])
-        judged = answered(features, plan, p, fitted.out_of_fold[0], y, sensitivity)
+        judged = judge_on_test(features, plan, p, fitted.out_of_fold[0], y, sensitivity)
         judged_rows, secondary = plan.test, crossed_over
-    best = max((c for c in found.candidates if c.share == 0), key=lambda c: c.auc["value"] or 0)
-    linear = Choice(penalty=best.penalty, levels=best.levels)
+    best = max((c for c in found.candidates if c.alpha == 0), key=lambda c: c.auc["value"] or 0)
+    linear = HeadChoice(c=best.c, levels=best.levels)
     return Verdict(
         fitted=fitted,
         everything=everything,

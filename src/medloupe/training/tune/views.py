@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
-PROBED = 120  # pictures that the probe looks at
-BLIND = 0.70  # AUC of the probe up to which a change counts as unseen
+PROBE_PICTURES = 120  # pictures that the probe looks at
+UNSEEN_AUC = 0.70  # AUC of the probe up to which a change counts as unseen
 TURN = 10.0  # degrees to either side where the way up has a meaning
 ZOOM = 1.2  # at most this much is cropped away
 LIGHT = 0.15  # of brightness and contrast, to either side
@@ -46,18 +46,20 @@ class Symmetry:
         )
 
 
-def symmetry(embeddings: Sequence[np.ndarray], groups: np.ndarray, seed: int = 0) -> Symmetry:
+def judge_symmetry(embeddings: Sequence[np.ndarray], groups: np.ndarray, seed: int = 0) -> Symmetry:
     """Probe a collection. embeddings: (N, D) of N pictures as they are, mirrored, and turned upside down.
 
     groups: int (N,). A probe is trained on half of the groups and asked about the other half. A quarter turn is not
     asked about: compression and cameras treat rows and columns differently, which a probe sees in any picture.
     """
     plain, mirrored, turned = embeddings
-    mirror, turn = (_told_apart(plain, other, groups, seed) for other in (mirrored, turned))
-    return Symmetry(mirror=mirror <= BLIND, turn=turn <= BLIND, mirror_auc=round(mirror, 3), turn_auc=round(turn, 3))
+    mirror, turn = (_probe_auc(plain, other, groups, seed) for other in (mirrored, turned))
+    return Symmetry(
+        mirror=mirror <= UNSEEN_AUC, turn=turn <= UNSEEN_AUC, mirror_auc=round(mirror, 3), turn_auc=round(turn, 3)
+    )
 
 
-def centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+def crop_centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """The middle square of a fitted picture (S, S, 3), as large again: the bars that pad a picture of width x height
     to a square would tell which way it was turned."""
     size = len(pixels)
@@ -69,30 +71,30 @@ def centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
-def changes(pixels: np.ndarray) -> list[np.ndarray]:
+def symmetry_variants(pixels: np.ndarray) -> list[np.ndarray]:
     """A picture uint8 (S, S, 3) as it is, mirrored, and upside down: what `symmetry` is asked about."""
     return [np.ascontiguousarray(v) for v in (pixels, pixels[:, ::-1], pixels[::-1, ::-1])]
 
 
-def _told_apart(one: np.ndarray, other: np.ndarray, groups: np.ndarray, seed: int) -> float:
+def _probe_auc(one: np.ndarray, other: np.ndarray, groups: np.ndarray, seed: int) -> float:
     """AUC out of fold of a linear probe."""
-    from medloupe.training.heads.fit import Choice, folded, macro_auc, refit
+    from medloupe.training.heads.fit import HeadChoice, build_head, macro_auc, refit
 
     x = np.concatenate([one, other]).astype(np.float32)
     is_other = np.repeat([0.0, 1.0], len(one)).astype(np.float32)
     y = np.column_stack([1 - is_other, is_other])
     numbers = np.random.default_rng(seed).permutation(np.unique(groups))
     half = np.isin(np.tile(groups, 2), numbers[: len(numbers) // 2])
-    choice = Choice(penalty=1e-3, levels=(0,))
+    choice = HeadChoice(c=1e-3, levels=(0,))
     scores = np.zeros_like(y)
     sides = [np.flatnonzero(half), np.flatnonzero(~half)]
     solutions = refit(x, y, sides, choice, task="multiclass", levels=(x.shape[1],))
     for solution, rows in zip(solutions, sides[::-1], strict=True):
-        scores[rows] = folded(solution, np.ones(2, np.float32), "multiclass").probabilities(x[rows])
+        scores[rows] = build_head(solution, np.ones(2, np.float32), "multiclass").probabilities(x[rows])
     return macro_auc(scores, y)
 
 
-def view(pixels: np.ndarray, allowed: Symmetry, rng: np.random.Generator) -> np.ndarray:
+def random_view(pixels: np.ndarray, allowed: Symmetry, rng: np.random.Generator) -> np.ndarray:
     """A random view uint8 (S, S, 3) of a picture of the same shape."""
     size = len(pixels)
     image = Image.fromarray(pixels)
