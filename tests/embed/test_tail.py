@@ -18,7 +18,7 @@ from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import FinetuneError
 from medloupe.graphs.session import run, session
-from medloupe.training.tune.loop import extract_trainable
+from medloupe.training.tune.network import extract_trainable
 from medloupe.training.tune.recipe import Recipe
 from othertails import lower_first, tuned
 

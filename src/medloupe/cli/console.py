@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import Change
-    from medloupe.training.audit.findings import Audit
+    from medloupe.training.audit.finding import Audit
     from medloupe.utils.progress import StageProgress
 
 DISCLAIMER = "Research software, not a medical device."

@@ -28,7 +28,7 @@ from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.training.heads.fit import ranking_scores
+from medloupe.training.heads.ranking import ranking_scores
 from medloupe.utils.batches import in_batches
 from medloupe.utils.progress import StageProgress
 

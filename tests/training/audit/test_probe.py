@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medloupe.training.audit.probe import CS, probe_logits, probe_out_of_fold, probe_unseen
-from medloupe.training.heads.fit import macro_auc
+from medloupe.training.heads.ranking import macro_auc
 from synthetic import one_hot
 
 RNG = np.random.default_rng(0)

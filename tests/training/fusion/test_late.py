@@ -12,7 +12,8 @@ from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
 from medloupe.training.fusion.encoded import Encoded
 from medloupe.training.fusion.late import added_to, extras_of, fuse, logits_of
-from medloupe.training.heads.fit import FittedHead, macro_auc
+from medloupe.training.heads.fit import FittedHead
+from medloupe.training.heads.ranking import macro_auc
 from weighed import Patients, patients
 
 

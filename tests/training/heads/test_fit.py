@@ -18,11 +18,10 @@ from medloupe.training.heads.fit import (
     balanced_sample_weights,
     build_head,
     fit,
-    macro_auc,
-    mean_and_scale,
-    ranking_scores,
     refit,
 )
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
+from medloupe.training.heads.solver import mean_and_scale
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 from synthetic import one_hot
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medloupe.training.heads.fit import macro_auc, ranking_scores
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.tune.heads import fit_tuned
 from medloupe.training.tune.jobs import FinishedJob
 from medloupe.training.tune.recipe import Recipe

@@ -85,7 +85,7 @@ def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Pat
     from medloupe.embed.network import Network
     from medloupe.graphs.module import with_weights
     from medloupe.graphs.nodes import constants
-    from medloupe.training.tune.loop import interpolate_weights
+    from medloupe.training.tune.network import interpolate_weights
 
     (done,) = run_jobs([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
     graph = tails.split_off(tunable.graph())

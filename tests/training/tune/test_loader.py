@@ -80,7 +80,7 @@ def test_the_standard_is_that_of_the_rows_and_never_of_others() -> None:
         ActivationSource(Activations(maps=MAPS), spoilt, 1),
         PixelSource(np.zeros((20, 2, 2, 3)), spoilt, STILL),
     ):
-        mean, scale = source.standard(rows)
+        mean, scale = source.mean_and_scale(rows)
         np.testing.assert_allclose(mean, EMBEDDINGS[rows].mean(0), atol=1e-5)
         np.testing.assert_allclose(scale, EMBEDDINGS[rows].std(0), atol=1e-4)
 
@@ -89,12 +89,12 @@ def test_what_hardly_varies_is_not_blown_up() -> None:
     embeddings = EMBEDDINGS.copy()
     embeddings[:, 1] = 3.0
     embeddings[:, 2] *= 1e-5
-    mean, scale = ActivationSource(Activations(maps=MAPS), embeddings, 1).standard(np.arange(20))
+    mean, scale = ActivationSource(Activations(maps=MAPS), embeddings, 1).mean_and_scale(np.arange(20))
     varied = np.median(embeddings.std(0)[[0, 2, 3, 4]])
     assert scale[1] >= 1e8  # says nothing: left out
     assert scale[2] == pytest.approx(LEAST_SCALE * varied, rel=0.01)
     np.testing.assert_allclose(scale[[0, 3, 4]], embeddings.std(0)[[0, 3, 4]], rtol=1e-4)
-    _, none = ActivationSource(Activations(maps=MAPS), np.ones((20, 5), np.float32), 1).standard(np.arange(20))
+    _, none = ActivationSource(Activations(maps=MAPS), np.ones((20, 5), np.float32), 1).mean_and_scale(np.arange(20))
     assert (none >= 1e8).all()
     assert np.isfinite(mean).all()
 

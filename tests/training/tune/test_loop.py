@@ -16,7 +16,8 @@ from medloupe.graphs.module import weights_of
 from medloupe.graphs.session import run, session
 from medloupe.training.tune.activations import Activations
 from medloupe.training.tune.loader import ActivationSource, PixelSource
-from medloupe.training.tune.loop import Trained, embed_rows, extract_trainable, interpolate_weights, train
+from medloupe.training.tune.loop import Examples, Trained, train
+from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
 from medloupe.training.tune.objective import mix_targets
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
@@ -56,7 +57,8 @@ def trained(source: ActivationSource, recipe: Recipe = QUICK, **other: Any) -> T
     args: dict[str, Any] = {"targets": CLASSES, "rows": ROWS, "checked": CHECKED, "task": "multiclass", "seed": 0}
     args |= other
     module = args.pop("module", None) or tail()
-    return train(module, source, args.pop("targets"), args.pop("rows"), args.pop("checked"), recipe, **args)
+    learned = {name: args.pop(name) for name in ("targets", "rows", "checked", "task")}
+    return train(module, Examples(source=source, **learned), recipe, **args)
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -117,7 +119,8 @@ def test_the_whole_network_from_pixels() -> None:
     pixels = PixelSource(
         images, np.random.default_rng(0).normal(0, 1, (N, 6)).astype(np.float32), Symmetry(mirror=True, turn=True)
     )
-    done = train(module, pixels, CLASSES, ROWS, CHECKED, replace(QUICK, kind="full"), task="multiclass", seed=0)
+    examples = Examples(source=pixels, targets=CLASSES, rows=ROWS, checked=CHECKED, task="multiclass")
+    done = train(module, examples, replace(QUICK, kind="full"), seed=0)
     assert "stem_w" in done.weights
     assert all(not np.array_equal(start[k], v) for k, v in done.weights.items())
     assert done.history[-1]["train_loss"] < done.history[0]["train_loss"]
@@ -251,7 +254,8 @@ def test_lower_stages_move_less(source: ActivationSource) -> None:
     def stem(decay: float) -> float:
         module = extract_trainable(tunable.graph(), recipe)
         start = weights_of(module)["stem_w"]
-        done = train(module, pixels, CLASSES, ROWS, NOBODY, replace(recipe, decay=decay), task="multiclass", seed=0)
+        examples = Examples(source=pixels, targets=CLASSES, rows=ROWS, checked=NOBODY, task="multiclass")
+        done = train(module, examples, replace(recipe, decay=decay), seed=0)
         return float(np.abs(done.weights["stem_w"] - start).sum())
 
     assert 0 < stem(0.1) < 0.3 * stem(1.0)

@@ -21,9 +21,10 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.network import Network
 from medloupe.errors import FinetuneError
-from medloupe.training.tune import run
+from medloupe.training.tune import inputs, run
+from medloupe.training.tune.inputs import cache_key
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
-from medloupe.training.tune.run import TunedNetworks, build_tuned_graph, cache_key, default_recipe, tune
+from medloupe.training.tune.run import TunedNetworks, build_tuned_graph, default_recipe, tune
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.sourcecode import imported_by
 from othertails import tuned as moved
@@ -99,8 +100,8 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
 
 def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
     """What a job has imported once it has trained is what its name was made from."""
-    named = imported_by(run.__name__, run._RUNS)
-    code = f"import sys, {run._RUNS}, medloupe.training.tune.loop\n"
+    named = imported_by(run.__name__, inputs.JOB_MODULE)
+    code = f"import sys, {inputs.JOB_MODULE}, medloupe.training.tune.loop\n"
     code += "print(*(m for m in sys.modules if m.startswith('medloupe.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {m for m in done.stdout.split() if not hasattr(sys.modules.get(m), "__path__")}
@@ -158,11 +159,11 @@ def test_too_few_minutes_are_said_before_any_training(
 
 def test_the_time_is_measured(features: Features, network: Backbone) -> None:
     model = tail.graph_of(network)
-    inputs, width = run.prepare_inputs(
+    read, width = inputs.prepare_inputs(
         features, network, model, QUICK, Symmetry(mirror=True, turn=True), None, lambda *at: None
     )
     assert width == tunable.UPPER
-    assert 1e-6 < run.measure_seconds_an_image(inputs, QUICK, model, features) < 1
+    assert 1e-6 < inputs.measure_seconds_an_image(read, QUICK, model, features) < 1
 
 
 @pytest.mark.parametrize("kind", ["tail", pytest.param("full", marks=pytest.mark.slow)])

@@ -20,7 +20,7 @@ from medloupe.errors import FinetuneError
 from medloupe.training.options import Options
 from medloupe.training.tune import trials
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.search import choose_trial, prepare_trials, search, search_card
+from medloupe.training.tune.search import SearchTask, choose_trial, prepare_trials, search, search_card
 from medloupe.training.tune.trials import TrialOutcome, run_trials
 from synthetic import one_hot
 
@@ -38,11 +38,15 @@ def example(folder: Path, patients: int = 24, n: int = 48) -> tuple[Features, Pl
     return features, plan(features.data, groups), network
 
 
+def task(features: Features, judged: Plan, network: Any, options: Options) -> SearchTask:
+    return SearchTask(features=features, shared=features, plan=judged, network=network, recipe=RECIPE, options=options)
+
+
 @pytest.mark.slow
 def test_every_trial_is_recorded_and_a_second_search_takes_them_up(home: Path, tmp_path: Path) -> None:
     features, judged, network = example(tmp_path)
     options = Options(finetune="tail", search=True, minutes=0.1)
-    recipe, found = search(features, features, judged, network, RECIPE, options, nothing)
+    recipe, found = search(task(features, judged, network, options), nothing)
     usual = {n: v for n, v in found["trials"][0]["params"].items() if n != "share"}
     assert usual == {name: getattr(RECIPE, name) for name in usual}  # the usual recipe comes first
     assert {"depth", "rate", "decay", "head_rate", "mixup", "smoothing", "balance", "views"} == set(usual)
@@ -58,12 +62,12 @@ def test_every_trial_is_recorded_and_a_second_search_takes_them_up(home: Path, t
     assert recipe.epochs == RECIPE.epochs  # trials may be shorter; what follows is not
     assert not list((home / "cache" / "search").rglob("done.npz"))  # nothing large stays behind
 
-    _, again = search(features, features, judged, network, RECIPE, options, nothing)
+    _, again = search(task(features, judged, network, options), nothing)
     known = len(found["trials"])
     assert again == found  # seconds as they were then: nothing was trained once more
     (ended,) = (home / "cache" / "search").rglob("ended.json")
     ended.unlink()  # as if it had been killed before its end
-    _, again = search(features, features, judged, network, RECIPE, options, nothing)
+    _, again = search(task(features, judged, network, options), nothing)
     assert again["trials"][:known] == found["trials"]
 
     card = search_card(found)
@@ -78,7 +82,7 @@ def test_every_trial_is_recorded_and_a_second_search_takes_them_up(home: Path, t
 def test_a_training_that_comes_apart_fails_alone(home: Path, tmp_path: Path) -> None:
     features, judged, network = example(tmp_path)
     options = Options(finetune="tail", search=True, minutes=1)
-    ground = prepare_trials(features, features, judged, network, RECIPE, options, nothing)
+    ground = prepare_trials(task(features, judged, network, options), nothing)
     good, bad = run_trials(ground, [RECIPE, replace(RECIPE, rate=1e30, mixup=0.1)])
     assert 0 <= good.auc <= 1
     assert good.scores.shape == (len(ground.own), 2)
@@ -89,7 +93,7 @@ def test_a_training_that_comes_apart_fails_alone(home: Path, tmp_path: Path) -> 
 def test_a_training_that_is_cut_off_is_tried_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     features, judged, network = example(tmp_path)
     options = Options(finetune="tail", search=True, minutes=1)
-    ground = prepare_trials(features, features, judged, network, RECIPE, options, nothing)
+    ground = prepare_trials(task(features, judged, network, options), nothing)
 
     def killed(*_: Any) -> None:
         raise FinetuneError("A training ended with exit status -9, perhaps for want of memory.")
@@ -110,13 +114,13 @@ def test_trials_learn_from_and_are_judged_on_different_patients_of_the_training_
     groups = judged.groups
     without_test = replace(judged, fitting=np.flatnonzero(groups >= 6), test=np.flatnonzero(groups < 6))
     options = Options(finetune="tail", search=True, minutes=1)
-    ground = prepare_trials(features, features, without_test, network, RECIPE, options, nothing)
+    ground = prepare_trials(task(features, without_test, network, options), nothing)
     assert len(ground.rows) and len(ground.own)
     assert set(ground.rows) | set(ground.own) <= set(without_test.fitting)
     assert not set(groups[ground.rows]) & set(groups[ground.own])
     assert ground.budget <= 30  # half of the minute: the other half is for the training that follows
     assert 2 <= ground.epochs <= RECIPE.epochs
-    again = prepare_trials(features, features, without_test, network, RECIPE, options, nothing)
+    again = prepare_trials(task(features, without_test, network, options), nothing)
     np.testing.assert_array_equal(ground.rows, again.rows)
     assert ground.budget == again.budget  # decided once, not measured anew
 
@@ -148,8 +152,8 @@ def test_what_is_missing_is_said(home: Path, tmp_path: Path, monkeypatch: pytest
     features, judged, network = example(tmp_path, patients=2, n=8)
     options = Options(finetune="tail", search=True)
     with pytest.raises(FinetuneError, match="too few patients"):
-        search(features, features, judged, network, RECIPE, options, nothing)
+        search(task(features, judged, network, options), nothing)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(FinetuneError, match="Optuna") as e:
-        search(features, features, judged, network, RECIPE, options, nothing)
+        search(task(features, judged, network, options), nothing)
     assert "medloupe[finetune]" in e.value.hint

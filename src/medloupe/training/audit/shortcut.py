@@ -1,4 +1,4 @@
-"""The shortcut probe: can the file's outside alone predict the label?
+"""Probe for shortcuts: whether the file's outside alone predicts the label.
 
 A classifier learns whatever separates the folders. When the size of the file, the format of the picture, its brightness
 or its borders already tell the classes apart, a high figure need not mean that disease was recognised.
@@ -13,16 +13,15 @@ import numpy as np
 from medloupe.data.split import fold_count, folds
 from medloupe.embed.features import Features
 from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
-from medloupe.training.heads.fit import macro_auc, ranking_scores
-from medloupe.training.heads.solver import Problem, solve
+from medloupe.training.audit.probe import probe_logits
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
 
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly
 _BINS = 8  # quantiles a feature is cut into, so that a linear probe sees curves
-_C = 0.3
 
 
 def outside_features(features: Features) -> dict[str, np.ndarray]:
-    """What can be seen without looking into the picture, float (N,) each."""
+    """Measure what can be seen without looking into the picture: by name, float (N,) each."""
     facts = features.facts
     width, height = facts["width"].astype(float), facts["height"].astype(float)
     thumb = facts["thumb"].astype(np.float32) / 255
@@ -42,7 +41,7 @@ def outside_features(features: Features) -> dict[str, np.ndarray]:
 
 
 def _picture_mask(width: np.ndarray, height: np.ndarray, side: int, margin: int = 0) -> np.ndarray:
-    """bool (N, side, side): where the fitted thumbnail shows picture, not padding, less a margin in pixels."""
+    """Mark, bool (N, side, side), where a fitted thumbnail shows picture, not padding, less a margin in pixels."""
     longest = np.maximum(width, height)
     at = np.abs(np.arange(side) + 0.5 - side / 2)
     half_w = np.maximum(side * width / longest / 2 - margin, 0.5)
@@ -55,10 +54,24 @@ def _masked_mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict | None:
-    """How well the outside predicts the label, out of fold by group.
+    """Measure how well the outside predicts the label, out of fold by group.
 
-    rows: labelled records. Returns {"auc": Metric, "features": [{"name", "auc"}], "sentence"}, or None when the
-    records are too few to cross-validate.
+    Parameters
+    ----------
+    features : Features
+        Of pictures, with the facts noted as they were decoded.
+    rows : np.ndarray
+        int (n,), the labelled records.
+    groups : np.ndarray
+        int (N,), of all records.
+    seed : int
+        Of folds and bootstrap.
+
+    Returns
+    -------
+    dict or None
+        {"auc": Metric, "features": [{"name", "auc"}], "sentence"}; None when the records are too few to
+        cross-validate.
     """
     targets = features.data.targets[rows]
     group = groups[rows]
@@ -73,12 +86,7 @@ def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, see
         [_one_hot_quantiles(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1
     )
     fold = folds(targets, group, count, seed)
-    flat = {"mean": np.zeros(x.shape[1], np.float32), "scale": np.ones(x.shape[1], np.float32)}
-    problems = [Problem(weights=(fold != f).astype(np.float32), c=_C, **flat) for f in range(count)]
-    z = np.empty(targets.shape, np.float32)
-    for f, s in enumerate(solve(x, targets, problems, task=task)):
-        z[fold == f] = x[fold == f] @ s.weight + s.bias
-    scores = ranking_scores(z, task)
+    scores = ranking_scores(probe_logits(x, targets, fold, task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(scores.T, targets.T, strict=True)]
     auc = intervals({"auc": average(each)}, group, seed)["auc"]
     if targets.shape[1] == 2 and task == "multiclass":
@@ -93,7 +101,7 @@ def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, see
 
 
 def _undirected_auc(values: np.ndarray, targets: np.ndarray) -> float:
-    """The AUC of one feature, averaged over labels, whichever way it points."""
+    """Average the AUC of one feature over the labels, whichever way it points."""
     ones = np.ones((1, len(values)), np.float32)
     each = np.array([Ranking(values, t).auc(ones)[0] for t in targets.T])
     each = each[np.isfinite(each)]
@@ -101,7 +109,7 @@ def _undirected_auc(values: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _one_hot_quantiles(values: np.ndarray) -> np.ndarray:
-    """One-hot float32 (N, bins) of the quantile a value falls into."""
+    """Encode values (N,) one-hot, float32 (N, bins), by the quantile they fall into."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, values)]
 

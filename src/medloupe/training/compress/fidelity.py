@@ -16,7 +16,8 @@ from medloupe.data.split import fold_count, folds
 from medloupe.errors import DataError
 from medloupe.metrics import tables
 from medloupe.model.head import Head
-from medloupe.training.heads.fit import FOLDS, REPEATS, Fitter, HeadChoice, build_head, macro_auc, ranking_scores
+from medloupe.training.heads.fit import FOLDS, REPEATS, Fitter, HeadChoice, build_head
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall

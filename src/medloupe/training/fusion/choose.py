@@ -18,7 +18,7 @@ from medloupe.inputs import encoder
 from medloupe.inputs.clinical import MOST_COLUMNS, Column
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
-from medloupe.training.audit.findings import Audit, Finding
+from medloupe.training.audit.finding import Audit, Finding
 from medloupe.training.audit.leaks import (
     ColumnProbe,
     explain_exclusion,

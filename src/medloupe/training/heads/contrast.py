@@ -8,12 +8,24 @@ from medloupe.model.contrast import Contrast
 from medloupe.training.heads.solver import Problem, solve
 
 FEATURE_SCALE = 0.1  # of a number of the sketch, about
-C = 30.0  # C of scikit-learn
+C = 30.0  # inverse regularisation strength, as in scikit-learn
 
 
 def fit_contrast(own: np.ndarray, others: np.ndarray) -> Contrast:
-    """Fit the boundary between sketches (N, W) of its own kind, changed and not, and of other kinds (M, W); without
-    any room yet (`Contrast.with_room`)."""
+    """Fit the boundary between sketches of its own kind and of others, both kinds weighing the same.
+
+    Parameters
+    ----------
+    own : np.ndarray
+        Sketches float (N, W) of its own kind of picture, changed as the field changes them and not.
+    others : np.ndarray
+        Sketches float (M, W) of other kinds.
+
+    Returns
+    -------
+    Contrast
+        Without any room yet (`Contrast.with_room`).
+    """
     z = np.concatenate([own, others]).astype(np.float32)
     y = np.concatenate([np.ones(len(own)), np.zeros(len(others))]).astype(np.float32)
     weights = np.where(y == 1, 0.5 / len(own), 0.5 / len(others)) * len(z)  # both kinds weigh the same

@@ -21,7 +21,7 @@ from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
-from medloupe.training.audit.findings import Audit
+from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
 from medloupe.version import __version__
 

@@ -138,7 +138,7 @@ def attempt(
         return Tuning()
     from medloupe.training.scratch.run import compare_with_scratch
     from medloupe.training.tune.run import default_recipe, tune
-    from medloupe.training.tune.search import search
+    from medloupe.training.tune.search import SearchTask, search
 
     made = Tuning()
     automatic = options.finetune == "auto"
@@ -153,7 +153,10 @@ def attempt(
         minutes = options.minutes if options.minutes is not None or not automatic else MINUTES
         try:
             if options.search:
-                recipe, trials = search(features, shared, plan, network, recipe, options, say)
+                task = SearchTask(
+                    features=features, shared=shared, plan=plan, network=network, recipe=recipe, options=options
+                )
+                recipe, trials = search(task, say)
                 made.extras["search"] = trials
                 minutes = None if minutes is None else max(minutes / 2, minutes - trials["seconds"] / 60)
             made.tuned = tune(

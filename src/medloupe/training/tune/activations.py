@@ -1,4 +1,4 @@
-"""What reaches the cut of a backbone, for every picture and a few augmented views of it: cached, mapped, resumable.
+"""Cache what reaches the cut of a backbone, for every picture and a few augmented views of it: mapped, resumable.
 
 Fine-tuning the upper stages then never decodes a picture or runs the lower stages again. One folder holds one data set:
 
@@ -39,7 +39,15 @@ _FLUSH = 64  # pictures between two flushes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activations:
-    """Mapped activations of V views of N pictures. maps: V arrays float16 (N, H, W, C). files: where they lie."""
+    """Mapped activations of V views of N pictures.
+
+    Attributes
+    ----------
+    maps : tuple of np.ndarray
+        V arrays float16 (N, H, W, C).
+    files : tuple of Path
+        Where they lie.
+    """
 
     maps: tuple[np.ndarray, ...]
     files: tuple[Path, ...] = ()
@@ -48,10 +56,27 @@ class Activations:
 def cache_activations(
     features: Features, backbone: Backbone, allowed: Symmetry, views: int, progress: Progress | None = None
 ) -> Activations:
-    """The activations at the cut of all pictures of a data set, in `views` views each, the first as they are.
+    """Make the activations at the cut of all pictures of a data set; what is cached already is not made again.
 
-    What is cached already is not made again. Raises StoreError when the disk is full, ImageError when a picture that
-    could be read before no longer can.
+    Parameters
+    ----------
+    features : Features
+        Of N pictures.
+    backbone : Backbone
+        With a cut.
+    allowed : Symmetry
+        Which changes the views may have.
+    views : int
+        How many of each picture; the first is the picture as it is.
+    progress : Progress or None
+        Called with rows made, of those that were missing.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full.
+    ImageError
+        When a picture that could be read before no longer can.
     """
     folder = _folder(features, backbone, allowed)
     n = len(features.data)
@@ -69,7 +94,7 @@ def cache_activations(
 
 
 def count_missing(features: Features, backbone: Backbone, allowed: Symmetry, views: int) -> int:
-    """How many rows of that many views are not cached yet."""
+    """Count the rows of so many views that are not cached yet."""
     folder, n = _folder(features, backbone, allowed), len(features.data)
     done = [folder / f"done-{v}.u1" for v in range(views)]
     return n * views - sum(int(np.fromfile(path, np.uint8).sum()) for path in done if path.exists())
@@ -78,9 +103,17 @@ def count_missing(features: Features, backbone: Backbone, allowed: Symmetry, vie
 def cache_pixels(
     features: Features, backbone: Backbone, progress: Progress | None = None
 ) -> tuple[Path, tuple[int, ...]]:
-    """A mapped file of all fitted pictures uint8 (N, S, S, 3) and its shape, to train a whole network on.
+    """Map a file of all fitted pictures, to train a whole network on.
 
-    Raises as `cuts` does.
+    Returns
+    -------
+    tuple of (Path, tuple of int)
+        The file, uint8, and its shape (N, S, S, 3).
+
+    Raises
+    ------
+    StoreError, ImageError
+        As cache_activations does.
     """
     n, size = len(features.data), backbone.card.input_size
     folder = _folder(features, backbone, Symmetry(mirror=False, turn=False)).with_suffix(f".{size}")
@@ -112,7 +145,7 @@ def cache_pixels(
 
 @contextmanager
 def explain_disk_errors(folder: Path, size: int) -> Iterator[None]:
-    """Raises StoreError for what the disk refuses. size: bytes that are needed under the folder."""
+    """Raise StoreError for what the disk refuses. size: bytes that are needed under the folder."""
     try:
         yield
     except OSError as e:
@@ -145,7 +178,7 @@ def _open(folder: Path, v: int, n: int, backbone: Backbone) -> tuple[np.ndarray,
 
 
 def _map_file(path: Path, kind: type, shape: tuple[int, ...], mark: Path | None = None) -> np.ndarray:
-    """A mapped file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
+    """Map a file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
     if not path.exists() or path.stat().st_size != size:
         if mark:
@@ -201,7 +234,7 @@ def _fill(
 
 
 def _mark(made: Sequence[tuple[np.ndarray, np.ndarray]], written: list[tuple[int, int]]) -> None:
-    """Rows first, then the marks that they are there."""
+    """Write rows first, then the marks that they are there."""
     for maps, _ in made:
         _flush(maps)
     for i, v in written:
@@ -216,7 +249,7 @@ def _flush(array: np.ndarray) -> None:
 
 
 def evict_caches(keep: Path) -> None:
-    """Give up the other folders beside `keep`, the longest unused first, beyond MOST bytes; touches its `used`."""
+    """Delete the other folders beside `keep`, the longest unused first, beyond MOST_BYTES; touch its `used`."""
     (keep / "used").touch()
     others = [f for f in keep.parent.iterdir() if f.is_dir() and f != keep]
     sizes = {f: sum(p.stat().st_size for p in f.rglob("*")) for f in others}

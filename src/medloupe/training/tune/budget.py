@@ -1,4 +1,4 @@
-"""What of a recipe fits into the time that a person allows: views first, then epochs, then folds are given up."""
+"""Fit a recipe into the time that a person allows: views first, then epochs, then folds are given up."""
 
 from __future__ import annotations
 
@@ -14,27 +14,50 @@ FEWEST_EPOCHS, FEWEST_FOLDS = 2, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningPlan:
-    """What fits. folds: of the cross-validation. words: what was given up for it, a sentence or ""."""
+    """How a network is tuned within its time.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Of each training.
+    folds : int
+        Of the cross-validation.
+    words : str
+        What was given up for the time, a sentence or "".
+    """
 
     recipe: Recipe
     folds: int
     words: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """All fields."""
+        """Give all fields."""
         return {"recipe": self.recipe.as_json(), "folds": self.folds, "words": self.words}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> TuningPlan:
-        """What as_json gave."""
+        """Read what as_json gave."""
         return cls(recipe=Recipe.from_json(entry["recipe"]), folds=int(entry["folds"]), words=str(entry["words"]))
 
 
 def limit_views(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
-    """The recipe with as many views as can be made in half of the time; the plain one may take all of it.
+    """Take as many views as can be made in half of the time; the plain one may take all of it.
 
-    missing: how many pictures have yet to be made for that many views. each: seconds for one of them. seconds: at hand.
-    Raises FinetuneError when there is not time enough even for the plain one.
+    Parameters
+    ----------
+    recipe : Recipe
+        With the views that are wanted.
+    missing : callable
+        How many pictures have yet to be made for so many views.
+    each : float
+        Seconds for one of them.
+    seconds : float
+        At hand.
+
+    Raises
+    ------
+    FinetuneError
+        When there is not time enough even for the plain one.
     """
     for views in range(recipe.views, 1, -1):
         if missing(views) * each <= max(0, seconds / 2):
@@ -52,10 +75,25 @@ def limit_views(recipe: Recipe, missing: Callable[[int], int], each: float, seco
 def limit_trainings(
     asked: TuningPlan, count: int, needs: Callable[[int, int], float], minutes: float, left: float
 ) -> TuningPlan:
-    """Fewer epochs, then fewer folds than asked for, until it fits.
+    """Take fewer epochs, then fewer folds than asked for, until it fits.
 
-    count: of pictures. needs: seconds for so many epochs and folds. minutes: that were allowed. left: seconds of them.
-    Raises FinetuneError when even the least takes longer.
+    Parameters
+    ----------
+    asked : TuningPlan
+        What is wanted.
+    count : int
+        Of pictures.
+    needs : callable
+        Seconds for so many epochs and folds.
+    minutes : float
+        That were allowed.
+    left : float
+        Seconds of them.
+
+    Raises
+    ------
+    FinetuneError
+        When even the least takes longer.
     """
     recipe = asked.recipe
     fewest = min(FEWEST_EPOCHS, recipe.epochs)
@@ -72,7 +110,7 @@ def limit_trainings(
 
 
 def describe_reductions(asked: TuningPlan, taken: TuningPlan, minutes: float) -> str:
-    """In a sentence what was taken instead of what was asked for, or ""."""
+    """Say in a sentence what was taken instead of what was asked for, or ""."""
     parts = []
     if taken.recipe.epochs < asked.recipe.epochs:
         parts.append(f"trained for {taken.recipe.epochs} instead of {asked.recipe.epochs} epochs")

@@ -1,4 +1,4 @@
-"""Heads on tuned networks: which network and which penalty, decided and judged by what no network had seen.
+"""Fit heads on tuned networks: which network and which head is decided and judged by what no network had seen.
 
 Every fold has a network of its own, tuned on the other folds; heads are fitted on its embeddings of those, and asked
 about the fold. What is compared that way: the untuned network, the tuned one, and points between the two.
@@ -20,11 +20,10 @@ from medloupe.training.heads.fit import (
     HeadChoice,
     best_index,
     build_head,
-    macro_auc,
-    macro_aucs,
-    ranking_scores,
+    scale_choices,
     search_levels,
 )
+from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_scores
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import fit_temperature
 from medloupe.training.heads.verdict import TunedFit, TuningCandidate
@@ -46,8 +45,24 @@ def fit_tuned(
 ) -> TunedFit:
     """Choose, judge and fit a head.
 
-    targets: float32 (N, K) of all rows. groups: int (N,). everything: rows that the shipped head is fitted on; those of
-    tuned.fitting judge. may_stay: whether the untuned network may win (it does unless tuning is worthwhile).
+    Parameters
+    ----------
+    tuned : TunedNetworks
+        A network for each fold, and the final one.
+    targets : np.ndarray
+        float32 (N, K) of all rows: 1, 0 and NaN.
+    groups : np.ndarray
+        int (N,).
+    everything : np.ndarray
+        Rows that the shipped head is fitted on; those of tuned.fitting judge.
+    task : str
+        "multiclass" or "multilabel".
+    levels : tuple of int
+        How an embedding divides.
+    seed : int
+        Of the bootstrap.
+    may_stay : bool
+        Whether the untuned network may win (it does unless tuning is worthwhile).
     """
     rows, fold = tuned.fitting, tuned.fold
     y = targets[rows]
@@ -95,9 +110,9 @@ def _search_alpha(
     task: str,
     levels: tuple[int, ...],
 ) -> tuple[np.ndarray, np.ndarray, list[HeadChoice]]:
-    """As head.search, of one alpha, each row by heads and a network that saw nothing of its fold.
+    """Search as heads.fit does, at one alpha, each row by heads and a network that saw nothing of its fold.
 
-    The choices are those of head.fit, so that the untuned network is not held down; and one weaker penalty, which suits
+    The choices are those of heads.fit, so that the untuned network is not held down; and one freer head, which suits
     tuned ones.
     """
 
@@ -110,14 +125,12 @@ def _search_alpha(
                 z[i, own] = x[own] @ s.weight + s.bias
         return z
 
-    every = tuple(range(len(levels)))
-    cs = (*CS, 4 * CS[-1])
-    choices = [HeadChoice(c=c * 1000 / len(rows), levels=every, alpha=alpha) for c in cs]
+    choices = scale_choices((*CS, 4 * CS[-1]), len(rows), levels, alpha)
     return search_levels(ask, choices, y, task, levels)
 
 
 def _best_index_of_alpha(alpha: float, scores: np.ndarray, choices: Sequence[HeadChoice]) -> int:
-    """Where the best choice of a alpha stands among all."""
+    """Find where the best choice of an alpha stands among all."""
     own = [i for i, c in enumerate(choices) if c.alpha == alpha]
     return own[best_index(scores[own], [choices[i] for i in own])]
 
@@ -125,7 +138,7 @@ def _best_index_of_alpha(alpha: float, scores: np.ndarray, choices: Sequence[Hea
 def _calibrate_across_choices(
     searched: np.ndarray, fold: np.ndarray, y: np.ndarray, choices: Sequence[HeadChoice], task: str
 ) -> np.ndarray:
-    """Calibrated probabilities float32 (n, K), for each fold of what the other folds choose and calibrate.
+    """Calibrate probabilities float32 (n, K), for each fold of what the other folds choose and calibrate.
 
     The temperature is of that choice's own logits on the other folds: those of networks at different alphas differ in
     scale, and a mixture of them would no longer rank across folds.
@@ -146,7 +159,7 @@ def _fit_rows(x: np.ndarray, y: np.ndarray, choice: HeadChoice, task: str, level
 def _compare(
     logits: Sequence[np.ndarray], choices: Sequence[HeadChoice], y: np.ndarray, groups: np.ndarray, task: str, seed: int
 ) -> list[TuningCandidate]:
-    """AUC of each with its interval, and the paired difference to the first, at 95 % for all of them together."""
+    """Measure the AUC of each with its interval, and the paired difference to the first, at 95 % for all together."""
     each = []
     for z in logits:
         scores = ranking_scores(z, task)
@@ -157,21 +170,21 @@ def _compare(
         values = [np.stack([auc(w) for auc in each]) for w in weighted.replicates(groups, seed, DRAWS)]
     drawn = np.concatenate(values, axis=1)  # (candidates, 1 + draws), the first with all weights 1
     drawn = drawn[:, np.isfinite(drawn).all(0)]
-    out = []
-    for i, choice in enumerate(choices):
-        difference: Metric | None = None
-        if i and drawn.shape[1] > DRAWS / 2:
-            apart = macro_auc(ranking_scores(logits[i], task), y) - macro_auc(ranking_scores(logits[0], task), y)
-            tail = 0.025 / (len(choices) - 1)  # the best of several is shown: each must hold for all (Bonferroni)
-            low, high = np.quantile(drawn[i, 1:] - drawn[0, 1:], (tail, 1 - tail))
-            difference = {"value": float(apart), "low": float(low), "high": float(high)}
-        out.append(
-            TuningCandidate(
-                alpha=choice.alpha,
-                c=choice.c,
-                levels=choice.levels,
-                auc=found[str(i)],
-                difference=difference,
-            )
+    return [
+        TuningCandidate(
+            alpha=choice.alpha,
+            c=choice.c,
+            levels=choice.levels,
+            auc=found[str(i)],
+            difference=_difference(i, logits, drawn, y, task) if i and drawn.shape[1] > DRAWS / 2 else None,
         )
-    return out
+        for i, choice in enumerate(choices)
+    ]
+
+
+def _difference(i: int, logits: Sequence[np.ndarray], drawn: np.ndarray, y: np.ndarray, task: str) -> Metric:
+    """Compare candidate i to the first, by AUCs drawn (candidates, 1 + draws)."""
+    apart = macro_auc(ranking_scores(logits[i], task), y) - macro_auc(ranking_scores(logits[0], task), y)
+    tail = 0.025 / (len(logits) - 1)  # the best of several is shown: each must hold for all (Bonferroni)
+    low, high = np.quantile(drawn[i, 1:] - drawn[0, 1:], (tail, 1 - tail))
+    return {"value": float(apart), "low": float(low), "high": float(high)}

@@ -1,4 +1,4 @@
-"""One training in a process of its own: `python -m medloupe.tuningjob FOLDER` (see tuningjobs.py)."""
+"""Do one training in a process of its own: `python -m medloupe.training.tune.job FOLDER` (see jobs.py)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import numpy as np
 from medloupe.embed.tail import merged
 from medloupe.graphs.module import as_stored, import_torch, randomised, weights_of
 from medloupe.training.tune.loader import open_source
-from medloupe.training.tune.loop import embed_rows, extract_trainable, interpolate_weights, train
+from medloupe.training.tune.loop import Examples, Trained, train
+from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import write_atomically
+from medloupe.utils.progress import Progress
 
 REPORT_EVERY = 512  # images between two words to the parent process
 
@@ -44,6 +46,26 @@ def main(place: Path) -> None:
     if recipe.kind == "scratch":
         randomised(module, job["seed"])
     pretrained = weights_of(module)
+    trained = train(
+        module,
+        Examples(source=source, targets=targets, rows=rows, checked=checked, task=job["task"]),
+        recipe,
+        seed=job["seed"],
+        checkpoint=place / "checkpoint.pt",
+        progress=_reporter(),
+    )
+    found = {}
+    for alpha in job["shares"]:
+        # what ships is rounded likewise
+        _load_weights(module, as_stored(model, interpolate_weights(trained.weights, pretrained, alpha)))
+        part = embed_rows(module, source, asked)
+        found[f"at_{alpha:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
+        found[f"at_{alpha:g}"][asked] = part
+    _write_result(place, trained, found)
+
+
+def _reporter() -> Progress:
+    """Make a callback that tells the parent process now and then how many images were trained on."""
     last = 0
 
     def say(done: int, total: int) -> None:
@@ -52,26 +74,11 @@ def main(place: Path) -> None:
             last = done
             print("at", done, flush=True)
 
-    trained = train(
-        module,
-        source,
-        targets,
-        rows,
-        checked,
-        recipe,
-        task=job["task"],
-        seed=job["seed"],
-        checkpoint=place / "checkpoint.pt",
-        progress=say,
-    )
-    found = {}
-    for alpha in job["shares"]:
-        _load_weights(
-            module, as_stored(model, interpolate_weights(trained.weights, pretrained, alpha))
-        )  # what ships is rounded likewise
-        part = embed_rows(module, source, asked)
-        found[f"at_{alpha:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
-        found[f"at_{alpha:g}"][asked] = part
+    return say
+
+
+def _write_result(place: Path, trained: Trained, found: Mapping[str, np.ndarray]) -> None:
+    """Write arrays first and history.json last: where that stands the job is done."""
     arrays = {**found, **{f"w_{k}": v for k, v in trained.weights.items()}}
     arrays |= {"head_weight": trained.head[0], "head_bias": trained.head[1]}
     with (place / "done.part").open("wb") as f:

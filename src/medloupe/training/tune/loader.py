@@ -1,4 +1,4 @@
-"""Where a training loop gets its batches from: cached activations (tail) or fitted pictures (whole network).
+"""Load the batches of a training: cached activations (tail) or fitted pictures (whole network).
 
 A batch is what the trained part takes, float32 (n, C, H, W) or (n, S, S, 3). Buffers are reused from step to step: on
 small machines fresh memory costs more than arithmetic.
@@ -25,23 +25,33 @@ LEAST_SCALE = 0.05  # of the median scale: what a number of the embedding is div
 
 
 class BatchSource(Protocol):
-    """Batches of some rows. A tensor is valid until the next call."""
+    """Gives batches of rows. A tensor is valid until the next call."""
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        """A random view of each row."""
+        """Load a random view of each row, float32."""
         ...
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
-        """Each row as it is."""
+        """Load each row as it is, float32."""
         ...
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale float32 (U,) over rows, before training, of the part of the embedding that the head sees."""
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure float32 (U,) over rows, before training, the part of the embedding that the head sees."""
         ...
 
 
 class ActivationSource:
-    """Activations at the cut. embeddings: float32 (N, U), before training, of the part that the tail makes."""
+    """Gives activations at the cut.
+
+    Parameters
+    ----------
+    cached : Activations
+        Of V views of all pictures.
+    embeddings : np.ndarray
+        float32 (N, U), before training, of the part that the tail makes.
+    views : int
+        How many of the views are drawn from.
+    """
 
     def __init__(self, cached: Activations, embeddings: np.ndarray, views: int):
         self._torch = import_torch()
@@ -49,12 +59,15 @@ class ActivationSource:
         self._x = np.empty((0, *cached.maps[0].shape[1:]), np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Load a random view of each row."""
         return self._of(rows, rng.integers(0, len(self._maps), len(rows)))
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
+        """Load each row as it is."""
         return self._of(rows, np.zeros(len(rows), np.int64))
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure the embeddings of rows."""
         return _embedding_scale(self._embeddings, rows)
 
     def _of(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
@@ -66,8 +79,18 @@ class ActivationSource:
 
 
 class PixelSource:
-    """Fitted pictures uint8 (N, S, S, 3), viewed anew each time. embeddings: float32 (N, U), as above; (0, U) where
-    the network starts from nothing, whose embedding the head then sees as it is."""
+    """Gives fitted pictures, viewed anew each time.
+
+    Parameters
+    ----------
+    pixels : np.ndarray
+        uint8 (N, S, S, 3).
+    embeddings : np.ndarray
+        float32 (N, U), before training; (0, U) where the network starts from nothing, whose embedding the head then
+        sees as it is.
+    allowed : Symmetry
+        Which changes leave a picture what it is.
+    """
 
     def __init__(self, pixels: np.ndarray, embeddings: np.ndarray, allowed: Symmetry):
         self._torch = import_torch()
@@ -75,18 +98,21 @@ class PixelSource:
         self._x = np.empty((0, *pixels.shape[1:]), np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Load a random view of each row."""
         x = self._buffer(len(rows))
         for i, row in enumerate(rows):
             x[i] = random_view(np.asarray(self._pixels[row]), self._allowed, rng)
         return self._torch.from_numpy(x)
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
+        """Load each row as it is."""
         x = self._buffer(len(rows))
         for i, row in enumerate(rows):
             x[i] = self._pixels[row]
         return self._torch.from_numpy(x)
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure the embeddings of rows."""
         return _embedding_scale(self._embeddings, rows)
 
     def _buffer(self, n: int) -> np.ndarray:
@@ -98,7 +124,7 @@ class PixelSource:
 def open_source(
     files: Sequence[Path], shape: Sequence[int], embeddings: np.ndarray, allowed: Symmetry, recipe: Recipe
 ) -> BatchSource:
-    """The source that a recipe needs, on mapped files of one shape (tuningjobs.Inputs)."""
+    """Open the source that a recipe needs, on mapped files of one shape (jobs.TrainingInputs)."""
     if recipe.kind == "tail":
         maps = tuple(np.memmap(path, np.float16, "r", shape=tuple(shape)) for path in files)
         return ActivationSource(Activations(maps=maps), embeddings, recipe.views)

@@ -1,4 +1,4 @@
-"""The trials of a search: short trainings on one part of the data, judged on another, kept as they finish."""
+"""Run the trials of a search: short trainings on one part of the data, judged on another, kept as they finish."""
 
 from __future__ import annotations
 
@@ -15,15 +15,41 @@ import numpy as np
 from medloupe.embed.features import Features
 from medloupe.embed.tail import joined
 from medloupe.errors import FinetuneError
-from medloupe.training.heads.fit import CS, Fitter, HeadChoice, macro_auc, ranking_scores
+from medloupe.training.heads.fit import CS, Fitter, scale_choices
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.tune.jobs import Job, TrainingInputs, run_jobs
 from medloupe.training.tune.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSetup:
-    """What all trials share. rows, own: learned from, and judged on; no group is in both. base: float32 (N, D), the
-    untuned embeddings. epochs: of each trial. views: that are cached. budget: seconds. folder: where trials lie."""
+    """What all trials share.
+
+    Attributes
+    ----------
+    inputs : TrainingInputs
+        What trainings read.
+    features : Features
+        Of the backbone as it is.
+    groups : np.ndarray
+        int (N,).
+    rows, own : np.ndarray
+        Learned from, and judged on; no group is in both.
+    base : np.ndarray
+        float32 (N, D), the untuned embeddings.
+    levels : tuple of int
+        How D divides.
+    epochs : int
+        Of each trial.
+    views : int
+        That are cached.
+    seed : int
+        Of each training.
+    budget : float
+        Seconds for all.
+    folder : Path
+        Where trials lie.
+    """
 
     inputs: TrainingInputs
     features: Features
@@ -41,8 +67,19 @@ class TrialSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """Of one trial. scores: float32 (own, K) of the rows it was judged on; empty where it failed. auc: NaN then.
-    share: how far from the untuned weights to the tuned ones the best head stood."""
+    """What one trial gave.
+
+    Attributes
+    ----------
+    auc : float
+        Macro AUC on the rows `own`; NaN where it failed.
+    alpha : float
+        How far from the untuned weights to the tuned ones the best head stood.
+    seconds : float
+        That training and judging took.
+    scores : np.ndarray
+        float32 (own, K) of the rows it was judged on; empty where it failed.
+    """
 
     auc: float
     alpha: float
@@ -50,54 +87,62 @@ class TrialOutcome:
     scores: np.ndarray
 
 
-def run_trials(ground: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcome]:
-    """Trials side by side, or from before. One that fails takes no other with it. One whose weights came apart is kept
-    as failed; one whose process ended, as for want of memory, is not, and a later run tries it again."""
+def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcome]:
+    """Train and judge recipes side by side, or take what was kept before.
+
+    One that fails takes no other with it. One whose weights came apart is kept as failed; one whose process ended, as
+    for want of memory, is not, and a later run tries it again.
+
+    Returns
+    -------
+    list of TrialOutcome
+        In the order of the recipes.
+    """
     jobs = [
         Job(
-            name=hashlib.sha256(repr((r, ground.seed, ground.rows.tolist())).encode()).hexdigest()[:24],
-            rows=ground.rows,
+            name=hashlib.sha256(repr((r, setup.seed, setup.rows.tolist())).encode()).hexdigest()[:24],
+            rows=setup.rows,
             checked=np.empty(0, np.int64),
             recipe=r,
-            seed=ground.seed,
-            asked=np.sort(np.concatenate([ground.rows, ground.own])),
+            seed=setup.seed,
+            asked=np.sort(np.concatenate([setup.rows, setup.own])),
         )
         for r in recipes
     ]
-    todo = [j for j in {j.name: j for j in jobs}.values() if not (ground.folder / f"{j.name}.npz").exists()]
+    todo = [j for j in {j.name: j for j in jobs}.values() if not (setup.folder / f"{j.name}.npz").exists()]
     if todo:
         try:
-            _train_and_keep(ground, todo)
+            _train_and_keep(setup, todo)
         except FinetuneError:
             for job in todo:  # which of them was it?
                 with suppress(FinetuneError):
-                    _train_and_keep(ground, [job])
-                shutil.rmtree(ground.folder / job.name, ignore_errors=True)
-    return [_read_outcome(ground.folder / f"{j.name}.npz") for j in jobs]
+                    _train_and_keep(setup, [job])
+                shutil.rmtree(setup.folder / job.name, ignore_errors=True)
+    return [_read_outcome(setup.folder / f"{j.name}.npz") for j in jobs]
 
 
-def _train_and_keep(ground: TrialSetup, jobs: list[Job]) -> None:
-    data = ground.features.data
+def _train_and_keep(setup: TrialSetup, jobs: list[Job]) -> None:
+    data = setup.features.data
     for name, done in zip(
-        [j.name for j in jobs], run_jobs(jobs, ground.inputs, data.targets, data.task, ground.folder), strict=True
+        [j.name for j in jobs], run_jobs(jobs, setup.inputs, data.targets, data.task, setup.folder), strict=True
     ):
         started = time.perf_counter()
-        auc, alpha, scores = _judge(ground, done.embeddings)
+        auc, alpha, scores = _judge(setup, done.embeddings)
         seconds = done.seconds + time.perf_counter() - started
-        _write_outcome(ground, name, TrialOutcome(auc=auc, alpha=alpha, seconds=seconds, scores=scores))
-        shutil.rmtree(ground.folder / name, ignore_errors=True)  # dozens of megabytes that nobody asks for again
+        _write_outcome(setup, name, TrialOutcome(auc=auc, alpha=alpha, seconds=seconds, scores=scores))
+        shutil.rmtree(setup.folder / name, ignore_errors=True)  # dozens of megabytes that nobody asks for again
 
 
-def _judge(ground: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
-    """AUC on `own` of the best of a few linear heads at the best share of the way, that share, and its scores."""
-    data, rows, own = ground.features.data, ground.rows, ground.own
-    every, best = tuple(range(len(ground.levels))), (np.nan, 0.0, np.empty((0, 0), np.float32))
+def _judge(setup: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
+    """Find the best of a few linear heads at the best alpha: its AUC on `own`, that alpha, and its scores."""
+    data, rows, own = setup.features.data, setup.rows, setup.own
+    best = (np.nan, 0.0, np.empty((0, 0), np.float32))
     for alpha, tuned in embeddings.items():
-        x = joined(tuned, ground.base)
+        x = joined(tuned, setup.base)
         if not (np.isfinite(x[rows]).all() and np.isfinite(x[own]).all()):  # the training came apart
             continue
-        fitter = Fitter(x[rows], data.targets[rows], data.task, ground.levels)
-        choices = [HeadChoice(c=c * 1000 / len(rows), levels=every, alpha=alpha) for c in CS]
+        fitter = Fitter(x[rows], data.targets[rows], data.task, setup.levels)
+        choices = scale_choices(CS, len(rows), setup.levels, alpha)
         for solution in fitter.solve([(np.ones(len(rows), bool), c) for c in choices]):
             scores = ranking_scores(x[own] @ solution.weight + solution.bias, data.task)
             auc = macro_auc(scores, data.targets[own])
@@ -106,11 +151,11 @@ def _judge(ground: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[
     return best
 
 
-def _write_outcome(ground: TrialSetup, name: str, outcome: TrialOutcome) -> None:
-    part = ground.folder / f"{name}.part"
+def _write_outcome(setup: TrialSetup, name: str, outcome: TrialOutcome) -> None:
+    part = setup.folder / f"{name}.part"
     with part.open("wb") as f:
         np.savez(f, auc=outcome.auc, share=outcome.alpha, seconds=outcome.seconds, scores=outcome.scores)
-    part.replace(ground.folder / f"{name}.npz")
+    part.replace(setup.folder / f"{name}.npz")
 
 
 def _read_outcome(path: Path) -> TrialOutcome:
