@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from medloupe.errors import DataError
-from medloupe.model.head import probabilities
 from medloupe.training.heads import fit as heads
 from medloupe.training.heads.fit import (
     FittedHead,
@@ -20,9 +17,8 @@ from medloupe.training.heads.fit import (
     fit,
     refit,
 )
-from medloupe.training.heads.ranking import macro_auc, ranking_scores
+from medloupe.training.heads.ranking import macro_auc
 from medloupe.training.heads.solver import mean_and_scale
-from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 from synthetic import one_hot
 
 N, D = 150, 24
@@ -234,82 +230,7 @@ def test_constant_features_are_left_out():
     assert mean[3] == 6
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 20))
-def test_means_and_scales_are_of_the_rows_asked_for(seed: int, n: int, chunk: int):
-    rng = np.random.default_rng(seed)
-    x = (rng.normal(size=(n, 5)) * 3 + 10).astype(np.float32)
-    mask = rng.random(n) < 0.6
-    mask[0] = True
-    mean, scale = mean_and_scale(x, mask, chunk)
-    np.testing.assert_allclose(mean, x[mask].mean(0), rtol=1e-5)
-    deviation = x[mask].astype(float).std(0)
-    np.testing.assert_allclose(scale[deviation > 1e-3], deviation[deviation > 1e-3], rtol=1e-3)
-
-
 # Calibration
-
-
-def log_loss(logits: np.ndarray, y: np.ndarray, task: str) -> float:
-    p = np.clip(probabilities(logits.astype(float), task), 1e-12, 1 - 1e-12)
-    if task == "multiclass":
-        return float(-np.log((p * y).sum(1)).mean())
-    return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    seed=st.integers(0, 2**31),
-    factor=st.floats(0.3, 8),
-    k=st.integers(2, 4),
-    task=st.sampled_from(["multiclass", "multilabel"]),
-)
-def test_the_temperature_is_the_best_and_never_hurts(seed: int, factor: float, k: int, task: str):
-    rng = np.random.default_rng(seed)
-    honest = rng.normal(size=(400, k))
-    p = probabilities(honest, task)
-    if task == "multiclass":
-        y = one_hot((p.cumsum(1) > rng.random((400, 1))).argmax(1), k)
-    else:
-        y = (rng.random((400, k)) < p).astype(np.float32)
-    wrong = (honest * factor).astype(np.float32)  # over- or underconfident by a known factor
-    t = fit_temperature(wrong, y, task)
-    best = log_loss(wrong / t, y, task)
-    assert best <= log_loss(wrong, y, task) + 5e-3  # the truth it is fitted to is softened a little
-    assert best <= min(log_loss(wrong / (t * f), y, task) for f in (0.8, 1.25)) + 5e-3
-    assert np.median(t) == pytest.approx(factor, rel=0.6)
-
-
-def test_overconfident_logits_are_cooled():
-    rng = np.random.default_rng(0)
-    honest = rng.normal(size=(2000, 2))
-    p = probabilities(honest, "multiclass")
-    y = one_hot((rng.random(2000) < p[:, 1]).astype(int), 2)
-    assert fit_temperature((5 * honest).astype(np.float32), y, "multiclass")[0] == pytest.approx(5, rel=0.15)
-
-
-def test_missing_labels_take_no_part_in_the_temperature():
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(200, 2)).astype(np.float32)
-    y = (rng.random((200, 2)) < probabilities(z, "multilabel")).astype(np.float32)
-    z2, y2 = np.r_[z, 100 * z], np.r_[y, np.full_like(y, np.nan)]
-    for task in ("multilabel", "multiclass"):
-        np.testing.assert_allclose(fit_temperature(z2, y2, task), fit_temperature(z, y, task), rtol=1e-3)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**31), st.sampled_from([2, 3]))
-def test_scores_rank_as_the_probabilities_do(seed: int, k: int):
-    z = np.random.default_rng(seed).normal(size=(30, k)).astype(np.float32) * 3
-    p = probabilities(z.astype(float), "multiclass")
-    for a, b in zip(ranking_scores(z, "multiclass").T, p.T, strict=True):
-        np.testing.assert_array_equal(np.argsort(a, kind="stable"), np.argsort(b, kind="stable"))
-
-
-def test_scores_have_no_ties_where_probabilities_saturate():
-    z = np.array([[0, 200.0], [0, 300], [0, 100]], np.float32)
-    assert len(np.unique(ranking_scores(z, "multiclass")[:, 1])) == 3
-    assert macro_auc(np.zeros((4, 1)), np.ones((4, 1))) == 0.5  # nothing to rank
 
 
 # What is chosen without the fold it is judged on
@@ -325,27 +246,6 @@ def test_the_choice_for_a_fold_does_not_look_at_it():
     choices = [HeadChoice(c=1e-3, levels=(0,)), HeadChoice(c=1e-4, levels=(0,))]
     found = _select_across_folds(np.stack([fair, tempting]), fold, y, choices, "multiclass")
     np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_the_temperature_for_a_fold_does_not_look_at_it(task: str):
-    rng = np.random.default_rng(0)
-    y = one_hot(rng.integers(0, 2, 90), 2)
-    z = (3 * rng.normal(size=y.shape)).astype(np.float32)
-    fold = np.repeat(np.arange(3), 30)
-    before = calibrate_across_folds(z, y, fold, task)
-    y[fold == 1] = 1 - y[fold == 1]
-    after = calibrate_across_folds(z, y, fold, task)
-    np.testing.assert_array_equal(before[fold == 1], after[fold == 1])
-    assert (before[fold == 0] != after[fold == 0]).any()
-
-
-def test_cases_told_apart_without_a_mistake_are_no_certainty():
-    for n in (10, 100, 1000):
-        y = one_hot(np.arange(n) % 2, 2)
-        z = (5 * (2 * y - 1)).astype(np.float32)
-        p = probabilities(z / fit_temperature(z, y, "multiclass"), "multiclass").max()
-        assert p == pytest.approx((n + 1) / (n + 2), abs=1e-3)  # Laplace's rule of succession
 
 
 def test_very_many_records_are_dealt_once(monkeypatch: pytest.MonkeyPatch):

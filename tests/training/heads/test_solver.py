@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from medloupe.model.head import probabilities
-from medloupe.training.heads.solver import Problem, Solution, solve
+from medloupe.training.heads.solver import Problem, Solution, mean_and_scale, solve
 from synthetic import one_hot
 
 N, D, K = 160, 12, 3
@@ -249,3 +249,16 @@ def _objective(x: np.ndarray, y: np.ndarray, c: float, task: str) -> Callable[[n
         return float(losses.sum() + (w**2).sum() / 2 / c)
 
     return value
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 20))
+def test_means_and_scales_are_of_the_rows_asked_for(seed: int, n: int, chunk: int):
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(n, 5)) * 3 + 10).astype(np.float32)
+    mask = rng.random(n) < 0.6
+    mask[0] = True
+    mean, scale = mean_and_scale(x, mask, chunk)
+    np.testing.assert_allclose(mean, x[mask].mean(0), rtol=1e-5)
+    deviation = x[mask].astype(float).std(0)
+    np.testing.assert_allclose(scale[deviation > 1e-3], deviation[deviation > 1e-3], rtol=1e-3)

@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe.embed.network import Network
 from medloupe.graphs.module import weights_of
-from medloupe.graphs.session import run, session
-from medloupe.training.tune.activations import Activations
 from medloupe.training.tune.loader import ActivationSource, PixelSource
 from medloupe.training.tune.loop import Examples, Trained, train
-from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
+from medloupe.training.tune.network import embed_rows, extract_trainable
 from medloupe.training.tune.objective import mix_targets
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
+from tuningwork import activation_source
 
 torch = pytest.importorskip("torch")
 N = 48
@@ -42,11 +40,7 @@ def alone() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> ActivationSource:
-    network = tunable.backbone(tmp_path_factory.mktemp("backbone"))
-    images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    cut, embedding = run(session(network.path), ["cut", "embedding"], images)
-    maps = cut.transpose(0, 2, 3, 1).astype(np.float16)
-    return ActivationSource(Activations(maps=(maps,)), embedding[:, : tunable.UPPER], 1)
+    return activation_source(tmp_path_factory.mktemp("backbone"), SICK)
 
 
 def tail() -> Any:
@@ -311,18 +305,3 @@ def test_progress_reaches_the_end(source: ActivationSource) -> None:
 
 
 # ------------------------------------------------------------ afterwards
-
-
-def test_between_the_pretrained_and_the_tuned() -> None:
-    start, end = {"w": np.array([0.0, 2.0], np.float32)}, {"w": np.array([1.0, 4.0], np.float32)}
-    assert interpolate_weights(end, start, 0)["w"].tolist() == [0, 2]
-    assert interpolate_weights(end, start, 0.5)["w"].tolist() == [0.5, 3]
-    assert interpolate_weights(end, start, 1)["w"].tolist() == [1, 4]
-
-
-def test_embeddings_are_those_of_the_network(source: ActivationSource, tmp_path: Path) -> None:
-    images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    expected = Network(tunable.backbone(tmp_path)).see(images).embedding[:, : tunable.UPPER]
-    rows = np.array([40, 3, 3, 7])
-    np.testing.assert_allclose(embed_rows(tail(), source, rows), expected[rows], atol=5e-3)  # cached in half precision
-    assert embed_rows(tail(), source, rows[:0]).shape[0] == 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +18,9 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.network import Network
 from medloupe.errors import FinetuneError
-from medloupe.training.tune import inputs, run
-from medloupe.training.tune.inputs import cache_key
+from medloupe.training.tune import run
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.run import TunedNetworks, build_tuned_graph, default_recipe, tune
-from medloupe.training.tune.views import Symmetry
-from medloupe.utils.sourcecode import imported_by
 from othertails import tuned as moved
 
 pytest.importorskip("torch")
@@ -98,22 +92,6 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
     np.testing.assert_array_equal(made.embeddings(2, 0.0), features.embeddings)
 
 
-def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
-    """What a job has imported once it has trained is what its name was made from."""
-    named = imported_by(run.__name__, inputs.JOB_MODULE)
-    code = f"import sys, {inputs.JOB_MODULE}, medloupe.training.tune.loop\n"
-    code += "print(*(m for m in sys.modules if m.startswith('medloupe.')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {m for m in done.stdout.split() if not hasattr(sys.modules.get(m), "__path__")}
-    assert {
-        "medloupe.training.tune.loop",
-        "medloupe.training.tune.objective",
-        "medloupe.training.tune.loader",
-    } <= loaded
-    packages = {m for m in loaded if Path(str(find_spec(m).origin)).name == "__init__.py"}
-    assert loaded - packages <= named
-
-
 @pytest.mark.usefixtures("two_folds")
 def test_a_second_run_takes_what_is_there(
     features: Features, network: Backbone, monkeypatch: pytest.MonkeyPatch
@@ -157,15 +135,6 @@ def test_too_few_minutes_are_said_before_any_training(
     assert not job_folders(home)
 
 
-def test_the_time_is_measured(features: Features, network: Backbone) -> None:
-    model = tail.graph_of(network)
-    read, width = inputs.prepare_inputs(
-        features, network, model, QUICK, Symmetry(mirror=True, turn=True), None, lambda *at: None
-    )
-    assert width == tunable.UPPER
-    assert 1e-6 < inputs.measure_seconds_an_image(read, QUICK, model, features) < 1
-
-
 @pytest.mark.parametrize("kind", ["tail", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("two_folds")
 def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone, tmp_path: Path) -> None:
@@ -207,28 +176,6 @@ def test_small_sets_are_seen_more_often() -> None:
     )
     assert default_recipe("tail", 5000) == DEFAULTS["tail"]
     assert default_recipe("full", 100) == DEFAULTS["full"]
-
-
-def test_all_that_a_training_depends_on_names_it(features: Features, network: Backbone, tmp_path: Path) -> None:
-    def named(**other: Any) -> str:
-        given: dict[str, Any] = {"features": features, "plan": PLAN, "backbone": network, "jobs": [], "start": None}
-        return cache_key(**{**given, **other})
-
-    y = features.data.targets.copy()
-    assert named() == named()
-    job = run._job("final", PLAN.fitting, GROUPS, QUICK, 0, y)
-    start = tail.write(tail.split_off(tail.graph_of(network)), tmp_path)
-    others = [
-        named(features=tunable.features(network, N, first=500)),
-        named(plan=replace(PLAN, groups=np.arange(N))),
-        named(plan=replace(PLAN, fitting=np.arange(30))),
-        named(backbone=replace(network, sha256="0" * 64)),
-        named(jobs=[job]),
-        named(jobs=[replace(job, seed=1)]),
-        named(jobs=[replace(job, recipe=replace(QUICK, rate=1e-5))]),
-        named(start=start),
-    ]
-    assert len({named(), *others}) == len(others) + 1
 
 
 @pytest.mark.usefixtures("two_folds")

@@ -85,7 +85,7 @@ def test_a_training_that_comes_apart_fails_alone(home: Path, tmp_path: Path) -> 
     ground = prepare_trials(task(features, judged, network, options), nothing)
     good, bad = run_trials(ground, [RECIPE, replace(RECIPE, rate=1e30, mixup=0.1)])
     assert 0 <= good.auc <= 1
-    assert good.scores.shape == (len(ground.own), 2)
+    assert good.scores.shape == (len(ground.judging), 2)
     assert np.isnan(bad.auc)
 
 
@@ -115,9 +115,9 @@ def test_trials_learn_from_and_are_judged_on_different_patients_of_the_training_
     without_test = replace(judged, fitting=np.flatnonzero(groups >= 6), test=np.flatnonzero(groups < 6))
     options = Options(finetune="tail", search=True, minutes=1)
     ground = prepare_trials(task(features, without_test, network, options), nothing)
-    assert len(ground.rows) and len(ground.own)
-    assert set(ground.rows) | set(ground.own) <= set(without_test.fitting)
-    assert not set(groups[ground.rows]) & set(groups[ground.own])
+    assert len(ground.rows) and len(ground.judging)
+    assert set(ground.rows) | set(ground.judging) <= set(without_test.fitting)
+    assert not set(groups[ground.rows]) & set(groups[ground.judging])
     assert ground.budget <= 30  # half of the minute: the other half is for the training that follows
     assert 2 <= ground.epochs <= RECIPE.epochs
     again = prepare_trials(task(features, without_test, network, options), nothing)

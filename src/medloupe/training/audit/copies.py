@@ -6,7 +6,7 @@ import numpy as np
 
 from medloupe.data.records import Dataset
 from medloupe.data.split import joined, same
-from medloupe.training.audit.finding import Finding, be, files_of, finding_of, number
+from medloupe.training.audit.finding import Finding, count_noun, describe_sets, is_or_are, list_files
 
 SPOILT = 0.01  # share of contradicting images from which figures are in doubt
 
@@ -22,13 +22,14 @@ def judge_copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
         n = sum(map(len, contradicting))
         said = [_label(data, i) for i in contradicting[0]]
         findings.append(
-            finding_of(
+            describe_sets(
                 data,
                 contradicting,
                 kind="duplicates_across_labels",
                 level="serious" if n >= SPOILT * len(data) else "warning",
-                title=f"{number(len(contradicting), 'image')} {be(len(contradicting))} filed under two labels",
-                detail=f"{number(n, 'file')} with identical content carry labels that contradict each other; the"
+                title=f"{count_noun(len(contradicting), 'image')} {is_or_are(len(contradicting))} filed under two"
+                " labels",
+                detail=f"{count_noun(n, 'file')} with identical content carry labels that contradict each other; the"
                 f" first says {' and '.join(sorted(set(said)))}. At most one can be true.",
                 advice="Find out which label is right and delete the others; until then they teach the model nothing"
                 " and count as errors whatever it answers.",
@@ -36,12 +37,12 @@ def judge_copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
         )
     if across:
         findings.append(
-            finding_of(
+            describe_sets(
                 data,
                 across,
                 kind="duplicates_across_splits",
                 level="serious",
-                title=f"{number(len(across), 'image')} {be(len(across))} in more than one split",
+                title=f"{count_noun(len(across), 'image')} {is_or_are(len(across))} in more than one split",
                 detail="Identical copies lie in training and test folders: whoever judges by these folders judges in"
                 " part on what was learned by heart.",
                 advice="medloupe leaves the training copies out when it judges on the test split. Delete one side for"
@@ -56,11 +57,11 @@ def judge_copies(data: Dataset, exact: np.ndarray) -> list[Finding]:
             Finding(
                 kind="duplicates",
                 level="notice",
-                title=f"{number(n, 'redundant copy', 'redundant copies')}",
+                title=f"{count_noun(n, 'redundant copy', 'redundant copies')}",
                 detail="Identical images under the same label. They add weight but no information.",
                 advice="They are kept together in every split and fold; nothing needs to be done.",
                 count=n,
-                files=files_of(data, rest),
+                files=list_files(data, rest),
             )
         )
     return findings
@@ -77,35 +78,35 @@ def judge_near_copies(data: Dataset, near: np.ndarray) -> list[Finding]:
     findings = []
     if len(two):
         findings.append(
-            finding_of(
+            describe_sets(
                 data,
                 two.tolist(),
                 kind="near_duplicates_across_labels",
                 level="warning",
-                title=f"{number(len(two), 'pair')} of near copies under different labels",
+                title=f"{count_noun(len(two), 'pair')} of near copies under different labels",
                 detail="Almost the same picture is filed under two labels: a mistake, or two findings in one patient.",
                 advice="Look at the pairs listed and correct the labels that are wrong.",
             )
         )
     if len(across):
         findings.append(
-            finding_of(
+            describe_sets(
                 data,
                 across.tolist(),
                 kind="near_duplicates_across_splits",
                 level="warning",
-                title=f"{number(len(across), 'pair')} of near copies across splits",
+                title=f"{count_noun(len(across), 'pair')} of near copies across splits",
                 detail="The same picture saved again, cropped or taken a moment later lies in training and test.",
                 advice="medloupe leaves the training side out when it judges on the test split.",
             )
         )
     findings.append(
-        finding_of(
+        describe_sets(
             data,
             near.tolist(),
             kind="near_duplicates",
             level="notice",
-            title=f"{number(len(near), 'pair')} of near copies",
+            title=f"{count_noun(len(near), 'pair')} of near copies",
             detail="Alike by embedding and place by place: the same picture saved again, annotated or slightly moved,"
             " or neighbouring frames of one examination.",
             advice="Each pair is treated as one patient: it never straddles a split or a fold.",

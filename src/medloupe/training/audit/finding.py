@@ -81,7 +81,7 @@ class Audit:
         }
 
 
-def finding_of(
+def describe_sets(
     data: Dataset, sets: Sequence[Sequence[int]], *, kind: str, level: Level, title: str, detail: str, advice: str
 ) -> Finding:
     """Describe sets of rows that belong together, each counted once."""
@@ -92,20 +92,20 @@ def finding_of(
         detail=detail,
         advice=advice,
         count=len(sets),
-        files=files_of(data, sets),
+        files=list_files(data, sets),
     )
 
 
-def files_of(data: Dataset, rows: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+def list_files(data: Dataset, rows: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
     """Name the files of sets of rows, of the first SHOWN."""
     return tuple(tuple(data.records[i].id for i in r) for r in rows[:SHOWN])
 
 
-def number(n: int, one: str, many: str = "") -> str:
+def count_noun(n: int, one: str, many: str = "") -> str:
     """Write a number with its noun: "1 image", "2 images"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def be(n: int) -> str:
+def is_or_are(n: int) -> str:
     """Choose the verb for so many things."""
     return "is" if n == 1 else "are"

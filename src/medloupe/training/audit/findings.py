@@ -11,7 +11,7 @@ from medloupe.data.split import joined, same
 from medloupe.embed.features import Features
 from medloupe.training.audit import duplicates, shortcut
 from medloupe.training.audit.copies import judge_copies, judge_near_copies
-from medloupe.training.audit.finding import ORDER, SHOWN, Audit, Finding, be, number
+from medloupe.training.audit.finding import ORDER, SHOWN, Audit, Finding, count_noun, is_or_are
 
 FEW = 10  # groups of a label below which its figures say little
 TOO_FEW = 2  # below which it cannot be judged at all
@@ -80,7 +80,7 @@ def _unreadable(features: Features) -> list[Finding]:
         Finding(
             kind="unreadable",
             level="warning",
-            title=f"{number(n, 'file')} cannot be read",
+            title=f"{count_noun(n, 'file')} cannot be read",
             detail=f"For example {features.unreadable[0][0]}: {features.unreadable[0][1]}",
             advice="They are left out, and counted in the model's card. Replace or delete them.",
             count=n,
@@ -103,7 +103,8 @@ def _patients_across(data: Dataset) -> list[Finding]:
         Finding(
             kind="patients_across_splits",
             level="serious",
-            title=f"{number(len(across), 'patient')} of {len(splits):,} {be(len(across))} on both sides of a split",
+            title=f"{count_noun(len(across), 'patient')} of {len(splits):,} {is_or_are(len(across))} on both sides of a"
+            " split",
             detail=f"For example {across[0]}. A model recognises the patient, the slide or the session, and figures"
             " from such a split are too good.",
             advice="medloupe judges by patient instead; figures published on this split should not be compared.",
@@ -123,7 +124,7 @@ def _small_classes(data: Dataset, groups: np.ndarray) -> list[Finding]:
                 Finding(
                     kind="small_class",
                     level="serious" if n < TOO_FEW else "warning",
-                    title=f"{name} has only {number(n, 'independent case')}",
+                    title=f"{name} has only {count_noun(n, 'independent case')}",
                     detail="Patients and copies are counted once. Intervals for this label will be very wide"
                     + ("; it cannot be judged at all." if n < TOO_FEW else "."),
                     advice="Bring more cases of it, or leave the label out or join it with a related one.",
@@ -156,7 +157,7 @@ def _unlabelled(data: Dataset) -> list[Finding]:
         Finding(
             kind="unlabelled",
             level="notice",
-            title=f"{number(n, 'image')} {'has' if n == 1 else 'have'} no label",
+            title=f"{count_noun(n, 'image')} {'has' if n == 1 else 'have'} no label",
             detail="Blank cells, or words such as 'unknown'.",
             advice="They take no part in training or judging. Label them, or leave them.",
             count=n,

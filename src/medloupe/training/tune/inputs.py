@@ -19,7 +19,10 @@ from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
 from medloupe.settings import threads
 from medloupe.training.tune.activations import cache_activations, cache_pixels
-from medloupe.training.tune.jobs import Job, TrainingInputs
+from medloupe.training.tune.jobs import JOB_MODULE, Job, TrainingInputs
+from medloupe.training.tune.loader import open_source
+from medloupe.training.tune.loop import Examples, train
+from medloupe.training.tune.network import extract_trainable
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import PROBE_PICTURES, Symmetry, crop_centre, judge_symmetry, symmetry_variants
 from medloupe.utils.progress import StageProgress
@@ -28,7 +31,6 @@ from medloupe.utils.sourcecode import source_digest
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-JOB_MODULE = "medloupe.training.tune.job"  # in a process of its own
 _TRIED = 3  # batches by which the time is estimated
 
 
@@ -120,10 +122,6 @@ def prepare_inputs(
 
 def measure_seconds_an_image(inputs: TrainingInputs, recipe: Recipe, model: ModelProto, features: Features) -> float:
     """Measure how long a training step takes an image, in seconds on one core: a few batches on throw-away weights."""
-    from medloupe.training.tune.loader import open_source
-    from medloupe.training.tune.loop import Examples, train
-    from medloupe.training.tune.network import extract_trainable
-
     torch = import_torch()
     rows = np.arange(min(len(features.data), recipe.batch * _TRIED))
     source = open_source(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)

@@ -32,6 +32,7 @@ from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import locked, write_atomically
 from medloupe.utils.progress import Progress
 
+JOB_MODULE = "medloupe.training.tune.job"  # does one job, in a process of its own
 ALPHAS = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
 
 
@@ -224,7 +225,7 @@ def _start(place: Path, cores: int) -> subprocess.Popen[str]:
     }
     with (place / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "medloupe.training.tune.job", str(place)],
+            [sys.executable, "-P", "-m", JOB_MODULE, str(place)],
             env=environment,
             stdin=subprocess.PIPE,  # its end tells the job that this process is gone
             stdout=subprocess.PIPE,

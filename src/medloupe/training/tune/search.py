@@ -124,28 +124,32 @@ def search(task: SearchTask, say: StageProgress) -> tuple[Recipe, dict[str, Any]
         recipes += suggested
         say("searching", min(100, round(100 * spent / max(setup.budget, 1e-9))), 100)
     say("searching", 100, 100)
-    best = choose_trial(outcomes, task.features.data.targets[setup.own], setup.groups[setup.own], task.options.seed)
+    best = choose_trial(
+        outcomes, task.features.data.targets[setup.judging], setup.groups[setup.judging], task.options.seed
+    )
     if end is None:
         end = {"trials": len(outcomes), "seconds": round(time.perf_counter() - began, 1)}
         write_atomically(ended, json.dumps(end).encode())
-    trials = [
-        {
-            "number": i,
-            "params": {**searched_values(r), "share": o.alpha if np.isfinite(o.auc) else None},
-            "auc": o.auc if np.isfinite(o.auc) else None,
-            "seconds": round(o.seconds, 1),
-            "state": "complete" if np.isfinite(o.auc) else "failed",
-        }
-        for i, (r, o) in enumerate(zip(recipes, outcomes, strict=True))
-    ]
     return recipes[best], {
-        "trials": trials,
+        "trials": [_describe(i, r, o) for i, (r, o) in enumerate(zip(recipes, outcomes, strict=True))],
         "best": best,
         "rows": len(setup.rows),
-        "judged_on": len(setup.own),
+        "judged_on": len(setup.judging),
         "epochs": setup.epochs,
         "seconds": end["seconds"],
         "words": _words(outcomes, best, setup, task.plan),
+    }
+
+
+def _describe(number: int, recipe: Recipe, outcome: TrialOutcome) -> dict[str, Any]:
+    """Describe a trial as the report shows it."""
+    complete = bool(np.isfinite(outcome.auc))
+    return {
+        "number": number,
+        "params": {**searched_values(recipe), "share": outcome.alpha if complete else None},
+        "auc": outcome.auc if complete else None,
+        "seconds": round(outcome.seconds, 1),
+        "state": "complete" if complete else "failed",
     }
 
 
@@ -265,7 +269,7 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
         features=features,
         groups=plan.groups,
         rows=thinned(rest, y, plan.groups, told["rows"], seed),
-        own=np.sort(own),
+        judging=np.sort(own),
         base=base,
         levels=task.network.card.levels,
         epochs=told["epochs"],
@@ -304,7 +308,7 @@ def _words(outcomes: list[TrialOutcome], best: int, setup: TrialSetup, plan: Pla
     )
     return (
         f"{count} {'recipe was' if count == 1 else 'recipes were'} tried, each in a training of {setup.epochs} epochs"
-        f" on {len(setup.rows):,} pictures, judged on {len(setup.own):,} of other patients. {found} The recipe was"
+        f" on {len(setup.rows):,} pictures, judged on {len(setup.judging):,} of other patients. {found} The recipe was"
         " chosen on the same pictures that cross-validation judges by, though split another way, so cross-validated"
         f" figures may be a little too good. {judged}"
     )

@@ -33,7 +33,7 @@ class TrialSetup:
         Of the backbone as it is.
     groups : np.ndarray
         int (N,).
-    rows, own : np.ndarray
+    rows, judging : np.ndarray
         Learned from, and judged on; no group is in both.
     base : np.ndarray
         float32 (N, D), the untuned embeddings.
@@ -55,7 +55,7 @@ class TrialSetup:
     features: Features
     groups: np.ndarray
     rows: np.ndarray
-    own: np.ndarray
+    judging: np.ndarray
     base: np.ndarray
     levels: tuple[int, ...]
     epochs: int
@@ -72,13 +72,13 @@ class TrialOutcome:
     Attributes
     ----------
     auc : float
-        Macro AUC on the rows `own`; NaN where it failed.
+        Macro AUC on the rows `judging`; NaN where it failed.
     alpha : float
         How far from the untuned weights to the tuned ones the best head stood.
     seconds : float
         That training and judging took.
     scores : np.ndarray
-        float32 (own, K) of the rows it was judged on; empty where it failed.
+        float32 (judging, K) of the rows it was judged on; empty where it failed.
     """
 
     auc: float
@@ -105,7 +105,7 @@ def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcom
             checked=np.empty(0, np.int64),
             recipe=r,
             seed=setup.seed,
-            asked=np.sort(np.concatenate([setup.rows, setup.own])),
+            asked=np.sort(np.concatenate([setup.rows, setup.judging])),
         )
         for r in recipes
     ]
@@ -134,8 +134,8 @@ def _train_and_keep(setup: TrialSetup, jobs: list[Job]) -> None:
 
 
 def _judge(setup: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
-    """Find the best of a few linear heads at the best alpha: its AUC on `own`, that alpha, and its scores."""
-    data, rows, own = setup.features.data, setup.rows, setup.own
+    """Find the best of a few linear heads at the best alpha: its AUC on `judging`, that alpha, and its scores."""
+    data, rows, own = setup.features.data, setup.rows, setup.judging
     best = (np.nan, 0.0, np.empty((0, 0), np.float32))
     for alpha, tuned in embeddings.items():
         x = joined(tuned, setup.base)

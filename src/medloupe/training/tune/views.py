@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from medloupe.training.heads.fit import HeadChoice, build_head, refit
+from medloupe.training.heads.ranking import macro_auc
+
 PROBE_PICTURES = 120  # pictures that the probe looks at
 UNSEEN_AUC = 0.70  # AUC of the probe up to which a change counts as unseen
 TURN = 10.0  # degrees to either side where the way up has a meaning
@@ -100,9 +103,6 @@ def symmetry_variants(pixels: np.ndarray) -> list[np.ndarray]:
 
 def _probe_auc(one: np.ndarray, other: np.ndarray, groups: np.ndarray, seed: int) -> float:
     """Measure how well a linear probe tells two sets (N, D) apart: its AUC out of fold."""
-    from medloupe.training.heads.fit import HeadChoice, build_head, refit
-    from medloupe.training.heads.ranking import macro_auc
-
     x = np.concatenate([one, other]).astype(np.float32)
     is_other = np.repeat([0.0, 1.0], len(one)).astype(np.float32)
     y = np.column_stack([1 - is_other, is_other])
