@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from medloupe.settings import home
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import outcome_path, read_outcome, write_outcome
 from medloupe.training.pipeline.steps import check_trainable, learn
+from medloupe.utils.progress import StageProgress
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     keep_leaks: bool = False,
     seed: int = 0,
     sensitivity: float = 0.9,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
 
