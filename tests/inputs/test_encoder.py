@@ -31,7 +31,7 @@ def test_both_ways_are_learned_kept_and_asked_alike(by_network: bool, tmp_path: 
         assert (encoder.column, encoder.mask, encoder.width) == ("report", ("bus",), 10)
         assert encoder.nbytes > 0 and encoder.field()["kind"] == "notes"
         np.testing.assert_array_equal(encoder.vectors([None, "bus"]), np.zeros((2, 10), np.float32))
-    assert made.vector("fever").any()
+    assert made.vectors(["fever"])[0].any()
 
 
 @pytest.mark.parametrize("entry", [None, [], "x", {}, {"network": "x"}, {"network": None, "idf": ""}])

@@ -34,29 +34,29 @@ def fitted(texts: list[str | None] | None = None, **options: Any) -> Notes:
 def test_like_notes_lie_together() -> None:
     notes = fitted()
     one, other, far = (
-        notes.vector("dry coughs and fever"),
-        notes.vector("fever, cough"),
-        notes.vector("routine surgery"),
+        notes.vectors(["dry coughs and fever"])[0],
+        notes.vectors(["fever, cough"])[0],
+        notes.vectors(["routine surgery"])[0],
     )
 
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
     assert cosine(one, other) > 0.3 > 0 > cosine(one, far)
-    assert cosine(notes.vector("咳嗽"), one) > cosine(notes.vector("常规"), one)
+    assert cosine(notes.vectors(["咳嗽"])[0], one) > cosine(notes.vectors(["常规"])[0], one)
 
 
 def test_nothing_said_is_zero() -> None:
     notes = fitted()
     for text in (None, "", "  \n", "!!! ...", "ωψξ"):
-        assert not notes.vector(text).any()
-    assert notes.vector("fever").dtype == np.float32 and notes.vector("fever").shape == (notes.width,)
-    np.testing.assert_array_equal(notes.vectors(["fever", ""])[0], notes.vector("FEVER"))
+        assert not notes.vectors([text])[0].any()
+    assert notes.vectors(["fever"])[0].dtype == np.float32 and notes.vectors(["fever"])[0].shape == (notes.width,)
+    np.testing.assert_array_equal(notes.vectors(["fever", ""])[0], notes.vectors(["FEVER"])[0])
 
 
 def test_a_short_note_says_less() -> None:
     notes = fitted()
-    assert np.linalg.norm(notes.vector("fever")) < 0.5 * np.linalg.norm(notes.vector("fever " * 20))
+    assert np.linalg.norm(notes.vectors(["fever"])[0]) < 0.5 * np.linalg.norm(notes.vectors(["fever " * 20])[0])
 
 
 def test_training_notes_are_centred_and_of_unit_size() -> None:
@@ -67,7 +67,7 @@ def test_training_notes_are_centred_and_of_unit_size() -> None:
 
 
 def test_the_same_notes_give_the_same_numbers() -> None:
-    np.testing.assert_array_equal(fitted().vector("fever"), fitted().vector("fever"))
+    np.testing.assert_array_equal(fitted().vectors(["fever"])[0], fitted().vectors(["fever"])[0])
     assert Notes.fit(["fever"] * 3) is None
 
 
@@ -90,8 +90,8 @@ def test_masked_words_are_blanks(mask: str, text: str, left: str) -> None:
 
 def test_masked_words_change_nothing() -> None:
     notes = fitted(mask=("*covid*",))
-    np.testing.assert_array_equal(notes.vector("fever COVID-19 cough"), notes.vector("fever cough"))
-    assert (fitted().vector("fever COVID-19 cough") != fitted().vector("fever cough")).any()
+    np.testing.assert_array_equal(notes.vectors(["fever COVID-19 cough"])[0], notes.vectors(["fever cough"])[0])
+    assert (fitted().vectors(["fever COVID-19 cough"])[0] != fitted().vectors(["fever cough"])[0]).any()
 
 
 def test_masks_of_a_hostile_file_keep_nobody_busy() -> None:
@@ -109,7 +109,7 @@ def test_it_comes_back_from_json() -> None:
     notes = fitted(mask=("*covid*", "pcr"), column="report")
     back = Notes.from_json(json.loads(json.dumps(notes.as_json())))
     assert (back.column, back.mask, back.width) == ("report", ("*covid*", "pcr"), notes.width)
-    np.testing.assert_array_equal(back.vector("fever and cough"), notes.vector("fever and cough"))
+    np.testing.assert_array_equal(back.vectors(["fever and cough"])[0], notes.vectors(["fever and cough"])[0])
 
 
 @pytest.mark.parametrize(

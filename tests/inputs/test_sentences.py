@@ -72,16 +72,19 @@ def test_like_notes_lie_together(network: TextNet) -> None:
 def test_nothing_said_is_zero_and_needs_no_network(network: TextNet, home: Path) -> None:
     notes = from_json(fitted(network).as_json())
     for text in (None, "", " \n", "!!! ..."):
-        assert not notes.vector(text).any()
+        assert not notes.vectors([text])[0].any()
     with pytest.raises(NotesError):
-        notes.vector("fever")
+        notes.vectors(["fever"])[0]
 
 
 def test_masked_words_change_nothing(network: TextNet) -> None:
     notes = fitted(network, mask=("*covid*",))
-    np.testing.assert_allclose(notes.vector("fever COVID-19 cough"), notes.vector("Fever cough"), atol=1e-6)
-    assert not notes.vector("covid").any()
-    assert np.abs(fitted(network).vector("fever COVID-19 cough") - fitted(network).vector("fever cough")).max() > 1e-3
+    np.testing.assert_allclose(notes.vectors(["fever COVID-19 cough"])[0], notes.vectors(["Fever cough"])[0], atol=1e-6)
+    assert not notes.vectors(["covid"])[0].any()
+    assert (
+        np.abs(fitted(network).vectors(["fever COVID-19 cough"])[0] - fitted(network).vectors(["fever cough"])[0]).max()
+        > 1e-3
+    )
 
 
 def test_it_comes_back_from_json(network: TextNet, home: Path) -> None:
@@ -94,7 +97,7 @@ def test_it_comes_back_from_json(network: TextNet, home: Path) -> None:
     assert back.field() == {"name": "report", "kind": "notes", "label": "report"} and back.nbytes == notes.nbytes
     remember(network)
     for given in ("fever and cough", "came by bus"):
-        np.testing.assert_allclose(back.vector(given), notes.vector(given), atol=1e-5)
+        np.testing.assert_allclose(back.vectors([given])[0], notes.vectors([given])[0], atol=1e-5)
 
 
 # ------------------------------------------------------------ files from elsewhere

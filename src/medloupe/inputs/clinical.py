@@ -10,17 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from medloupe.data.values import LONGEST, alike, is_age, number, numbers, stated
 from medloupe.errors import ClinicalError
+from medloupe.inputs.limits import MOST_CHOICES, MOST_POOLED
+from medloupe.utils.validation import read_entry
 
-MOST_CHOICES = 20
-KNOTS = 8
+if TYPE_CHECKING:
+    from medloupe.inputs.schema import ColumnEntry
+
 OFTEN_MISSING = 0.02  # share of training rows from which a missing value is told apart from an average one
-MOST_COLUMNS = 64
 _FEWEST = 10  # stated values below which a column cannot be learned from
 _RARE = 0.01  # share below which a category is pooled with other rare ones
 _A_KNOT = 50  # stated values for each knot
@@ -28,7 +30,6 @@ _USUAL_KNOTS = 4
 _MANY = 5_000  # stated values from which there are enough to bend in the tails, too, where rare things show
 _IN_THE_TAILS = (0.02, 0.05, 0.15, 0.4, 0.6, 0.85, 0.95, 0.98)
 _UNIT = re.compile(r"[(\[]\s*([^)\]]{1,12})\s*[)\]]\s*$")
-_KEYS = ("name", "kind", "missing", "numbers", "knots", "choices", "pooled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class Column:
             kind="category",
             missing=missing,
             choices=tuple(choices),
-            pooled=tuple(rest[: 5 * MOST_CHOICES]) if pooled >= least else (),
+            pooled=tuple(rest[:MOST_POOLED]) if pooled >= least else (),
             share=tuple(share),
         )
 
@@ -220,34 +221,28 @@ class Column:
     @classmethod
     def from_json(cls, entry: object) -> Column:
         """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"a column must be an object of {', '.join(_KEYS)}")
-        name, kind, missing = entry["name"], entry["kind"], entry["missing"]
-        if not _short(name) or kind not in ("number", "category") or not isinstance(missing, bool):
-            raise ValueError("a column's name, kind or missing is wrong")
-        knots, held = _finite(entry["knots"], KNOTS), _finite(entry["numbers"], 64)
-        choices, pooled = _texts(entry["choices"], MOST_CHOICES), _texts(entry["pooled"], 5 * MOST_CHOICES)
-        (low, high, *usual), rest = held[:4] or [0], held[4:]
-        parts = 1 + len(knots) if kind == "number" else len(choices) + bool(pooled)
-        fits = len(rest) == (2 * parts if kind == "number" else parts) and len(usual) == 2
-        if not fits or bool(choices) != (kind == "category") or (kind == "number" and pooled):
-            raise ValueError(f"the numbers of column {name!r} do not fit together")
-        if kind == "category":
-            if knots or min(rest) < 0 or sum(rest) > 1.001:
-                raise ValueError(f"the shares of column {name!r} are none")
-            return cls(name=name, kind=kind, missing=missing, choices=choices, pooled=pooled, share=tuple(rest))
-        if not low < high or not usual[0] <= usual[1] or min(rest[parts:]) <= 0:
-            raise ValueError(f"the limits of column {name!r} are in no order")
+        from medloupe.inputs.schema import COLUMN_SENTENCES, ColumnEntry
+
+        return cls.from_entry(read_entry(ColumnEntry, entry, COLUMN_SENTENCES))
+
+    @classmethod
+    def from_entry(cls, entry: ColumnEntry) -> Column:
+        """Read back from an entry that was checked."""
+        name, missing, rest = entry.name, entry.missing, tuple(entry.numbers[4:])
+        if entry.kind == "category":
+            choices, pooled = tuple(entry.choices), tuple(entry.pooled)
+            return cls(name=name, kind="category", missing=missing, choices=choices, pooled=pooled, share=rest)
+        low, high, first, last = entry.numbers[:4]
         return cls(
             name=name,
             kind="number",
             missing=missing,
             low=low,
             high=high,
-            usual=(usual[0], usual[1]),
-            knots=tuple(knots),
-            mean=tuple(rest[:parts]),
-            spread=tuple(rest[parts:]),
+            usual=(first, last),
+            knots=tuple(entry.knots),
+            mean=rest[: entry.parts],
+            spread=rest[entry.parts :],
         )
 
 
@@ -271,23 +266,3 @@ def _hinged(x: np.ndarray, knots: Sequence[float]) -> np.ndarray:
 
 def _plain(x: float) -> str:
     return f"{x:.6g}" if not 1e6 <= abs(x) < 1e15 else f"{x:.0f}"
-
-
-def _short(text: object) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= LONGEST
-
-
-def _texts(entry: object, most: int) -> tuple[str, ...]:
-    if not isinstance(entry, list) or len(entry) > most or not all(map(_short, entry)):
-        raise ValueError(f"choices must be a list of at most {most} short texts")
-    return tuple(entry)
-
-
-def _finite(entry: object, most: int) -> list[float]:
-    if not isinstance(entry, list) or len(entry) > most or not all(_is_number(v) for v in entry):
-        raise ValueError(f"its numbers must be a list of at most {most} finite numbers")
-    return [float(v) for v in entry]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.values import stated
-from medloupe.inputs.clinical import MOST_COLUMNS, Column, encode
+from medloupe.inputs.clinical import Column, encode
 from medloupe.inputs.encoder import from_json as text_encoder
+from medloupe.inputs.limits import FORMAT
 from medloupe.inputs.projection import TextEncoder
 from medloupe.utils.arraytext import as_text, of_size
+from medloupe.utils.validation import read_entry
 
-FORMAT = 1
-MOST_LABELS = 1_000
-_KEYS = ("format", "labels", "columns", "notes", "weight")
 _SHOWN = 60  # characters of a note repeated beside its effect
 
 
@@ -124,22 +123,17 @@ class Extras:
     @classmethod
     def from_json(cls, entry: object) -> Extras:
         """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"the extras must be an object of {', '.join(_KEYS)}")
-        if entry["format"] != FORMAT:
-            raise ValueError(f"the extras are of format {entry['format']!r}, not {FORMAT}")
-        labels, listed, text = entry["labels"], entry["columns"], entry["weight"]
-        if not isinstance(labels, int) or isinstance(labels, bool) or not 0 < labels <= MOST_LABELS:
-            raise ValueError("the number of labels of the extras is wrong")
-        if not isinstance(listed, list) or len(listed) > MOST_COLUMNS:
-            raise ValueError(f"the columns must be a list of at most {MOST_COLUMNS}")
-        columns = tuple(Column.from_json(c) for c in listed)
-        notes = None if entry["notes"] is None else text_encoder(entry["notes"])
+        from medloupe.inputs.schema import EXTRAS_SENTENCES, ExtrasEntry
+
+        checked = read_entry(ExtrasEntry, entry, EXTRAS_SENTENCES)
+        columns = tuple(map(Column.from_entry, checked.columns))
+        notes = None if checked.notes is None else text_encoder(checked.notes)
+        labels = checked.labels
         extras = cls(columns=columns, notes=notes, weight=np.zeros((labels, 0), np.float32))
         if not extras.names or len(set(extras.names)) < len(extras.names):
             raise ValueError("the extras have no inputs, or two of one name")
         width = extras.clinical_width + extras.notes_width
-        weight = of_size(text, labels * width, "<f4", "the weights", "the inputs")
+        weight = of_size(checked.weight, labels * width, "<f4", "the weights", "the inputs")
         if np.abs(weight).max(initial=0) > 1e6:
             raise ValueError("the weights hold values that are no numbers")
         return cls(columns=columns, notes=notes, weight=weight.reshape(labels, width).astype(np.float32))

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_as_text, halves_from, projection
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, halves_as_text, halves_from, projection
+from medloupe.utils.validation import read_entry
 
 BUCKETS = 1 << 13
 NGRAMS = (2, 3, 4)
@@ -22,7 +23,6 @@ LONGEST = 20_000  # characters of a note that are read
 _TOKEN = re.compile(r"\w+(?:[-'’./]\w+)*")
 _SAMPLE = 2_000  # notes that the SVD is made from, at most
 _FEW_WORDS = 5  # as many count half
-_KEYS = ("column", "mask", "axes", "mean", "scale", "idf")
 METHOD = "character n-grams"
 
 
@@ -87,15 +87,15 @@ class Notes(TextEncoder):
     @classmethod
     def from_json(cls, entry: object) -> Notes:
         """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"notes must be an object of {', '.join(_KEYS)}")
-        common = checked(entry)
-        size = len(common["mean"])
-        idf = halves_from(entry["idf"], BUCKETS)
-        axes = halves_from(entry["axes"], BUCKETS * size).reshape(BUCKETS, size)
+        from medloupe.inputs.schema import LETTERS_SENTENCES, LettersEntry
+
+        checked = read_entry(LettersEntry, entry, LETTERS_SENTENCES)
+        size = len(checked.mean)
+        idf = halves_from(checked.idf, BUCKETS)
+        axes = halves_from(checked.axes, BUCKETS * size).reshape(BUCKETS, size)
         if idf.min() < 0:
             raise ValueError("the weights of the notes are not above 0")
-        return cls(idf=idf, axes=axes, **common)
+        return cls(idf=idf, axes=axes, **checked.common())
 
 
 class Masks:

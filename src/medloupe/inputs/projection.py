@@ -6,18 +6,16 @@ Source: latent semantic analysis, Deerwester et al. (1990); randomised SVD, Halk
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from medloupe.inputs.limits import MOST_DIMENSIONS
 from medloupe.utils.arraytext import as_text, of_size
 
 DIMENSION = 32
-MOST_DIMENSIONS = 64
-MOST_MASKS = 200
-LONGEST_MASK = 100
 FEWEST = 10  # notes to learn from
 _ROUNDS = 4  # of power iteration
 
@@ -52,13 +50,10 @@ class TextEncoder(ABC):
         held = (getattr(self, f.name) for f in fields(self))
         return sum(a.nbytes for a in held if isinstance(a, np.ndarray))
 
-    def vector(self, text: str | None) -> np.ndarray:
-        """float32 (M,); all 0 of a note that says nothing. NotesError where what reads it is not at hand."""
-        return self.vectors([text])[0]
-
     @abstractmethod
     def vectors(self, texts: Sequence[str | None]) -> np.ndarray:
-        """float32 (N, M) of several notes. NotesError."""
+        """float32 (N, M) of several notes; all 0 of one that says nothing. NotesError where what reads it is not at
+        hand."""
 
     def field(self) -> dict[str, Any]:
         """What a form asks for."""
@@ -96,24 +91,6 @@ def leading(x: np.ndarray, count: int, seed: int) -> np.ndarray:
     largest = np.argsort(-values)[:count]
     axes = (b.T @ (vectors[:, largest] / np.sqrt(np.maximum(values[largest], 1e-12)))).astype(np.float32)
     return axes * np.where(axes[np.abs(axes).argmax(0), np.arange(count)] < 0, -1, 1)  # a sign that repeats
-
-
-def checked(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What every way of reading notes has: column, mask, mean and scale of its JSON. Raises ValueError."""
-    column, mask, mean, scale = (entry[key] for key in ("column", "mask", "mean", "scale"))
-    if not isinstance(column, str) or not 0 < len(column) <= 200:
-        raise ValueError("the column of the notes has no name")
-    if not isinstance(mask, list) or len(mask) > MOST_MASKS or not all(isinstance(m, str) for m in mask):
-        raise ValueError(f"the masked words must be a list of at most {MOST_MASKS} texts")
-    if any(not 0 < len(m) <= LONGEST_MASK for m in mask):
-        raise ValueError(f"a masked word is empty or longer than {LONGEST_MASK} characters")
-    if not isinstance(mean, list) or not 0 < len(mean) <= MOST_DIMENSIONS:
-        raise ValueError(f"notes must have 1 to {MOST_DIMENSIONS} dimensions")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in (*mean, scale)):
-        raise ValueError("the notes hold values that are no numbers")
-    if scale <= 0:
-        raise ValueError("the weights of the notes are not above 0")
-    return {"column": column, "mask": tuple(mask), "mean": np.array(mean, np.float32), "scale": float(scale)}
 
 
 def halves_as_text(values: np.ndarray) -> str:

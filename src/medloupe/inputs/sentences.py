@@ -6,24 +6,20 @@ is text to read and not before; without text the numbers are 0, whether it is at
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medloupe.errors import BackboneError, NotesError
+from medloupe.inputs.limits import LONGEST_NETWORK, MOST_WIDTH
 from medloupe.inputs.notes import Masks, words
-from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, halves_from, projection
+from medloupe.utils.validation import read_entry
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet
-
-MOST_WIDTH = 8_192  # numbers of a sentence vector
-LONGEST_WORDS = 300
-_KEYS = ("column", "mask", "axes", "mean", "scale", "network", "sha256")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +60,7 @@ class Sentences(TextEncoder):
         return cls(
             column=column,
             mask=tuple(mask),
-            network=network.words[:LONGEST_WORDS],
+            network=network.words[:LONGEST_NETWORK],
             sha256=network.sha256,
             source=network,
             **projection(x, dimension, seed),
@@ -100,19 +96,15 @@ class Sentences(TextEncoder):
     @classmethod
     def from_json(cls, entry: object) -> Sentences:
         """Read back from as_json, trusting nothing and opening nothing. Raises ValueError, saying what is wrong."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"notes read by a network must be an object of {', '.join(_KEYS)}")
-        network, sha256, text = entry["network"], entry["sha256"], entry["axes"]
-        if not isinstance(network, str) or not 0 < len(network) <= LONGEST_WORDS or not network.isprintable():
-            raise ValueError(f"the network of the notes must be named in at most {LONGEST_WORDS} printable characters")
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise ValueError("the network of the notes has no sha256")
-        common = checked(entry)
-        size = len(common["mean"])
-        rows = len(text) // 4 * 3 // (2 * size) if isinstance(text, str) else 0
+        from medloupe.inputs.schema import NETWORK_SENTENCES, NetworkEntry
+
+        checked = read_entry(NetworkEntry, entry, NETWORK_SENTENCES)
+        size = len(checked.mean)
+        rows = len(checked.axes) // 4 * 3 // (2 * size)
         if not 0 < rows <= MOST_WIDTH:
             raise ValueError("the arrays of the notes do not fit together")
-        return cls(network=network, sha256=sha256, axes=halves_from(text, rows * size).reshape(rows, size), **common)
+        axes = halves_from(checked.axes, rows * size).reshape(rows, size)
+        return cls(network=checked.network, sha256=checked.sha256, axes=axes, **checked.common())
 
 
 def _said(texts: Sequence[str | None], mask: Sequence[str]) -> list[str]:

@@ -31,6 +31,7 @@ import numpy as np
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
 from medloupe.utils.arraytext import as_text, decoded
+from medloupe.utils.validation import MISSING, ROOT, read_entry
 
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
 WIDTH = 512  # sums of the sketch
@@ -43,6 +44,14 @@ _CHUNK = 4096
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
 _CONTRAST = "contrast"  # the key that only some have
 _PREFIX = "novelty_"
+_LONGEST = 4 * AXES * WIDTH  # characters of an array
+_SENTENCES = {  # what is wrong with an entry (see medloupe.utils.validation)
+    ROOT: f"it must be an object of {', '.join(_KEYS)}",
+    MISSING: f"it must be an object of {', '.join(_KEYS)}",
+    "levels": "its levels are no list of numbers",
+    "numbers": "its numbers are no list of numbers",
+    "*": f"its arrays must be base64 of at most {_LONGEST:,} characters",
+}
 
 METHOD = (
     f"Mahalanobis distance of the embedding's sketch under a Gaussian of up to {AXES} axes; the limit is the distance"
@@ -167,21 +176,15 @@ class Novelty:
     @classmethod
     def from_json(cls, entry: object) -> Novelty:
         """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) - {_CONTRAST} != set(_KEYS):
-            raise ValueError(f"it must be an object of {', '.join(_KEYS)}")
-        levels, numbers = entry["levels"], entry["numbers"]
-        for name, values, kinds in (("levels", levels, int), ("numbers", numbers, int | float)):
-            if not isinstance(values, list) or not all(
-                isinstance(v, kinds) and not isinstance(v, bool) and abs(v) < 2**31 for v in values
-            ):
-                raise ValueError(f"its {name} are no list of numbers")
-        mean, axes, spread = (
-            _array(entry[key], dtype) for key, dtype in (("mean", "<f2"), ("axes", "<f2"), ("spread", "<f4"))
-        )
+        from medloupe.model.schema import NoveltyEntry
+
+        checked = read_entry(NoveltyEntry, entry, _SENTENCES)
+        mean, axes, spread = (_array(checked.mean, "<f2"), _array(checked.axes, "<f2"), _array(checked.spread, "<f4"))
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        more = _array(entry[_CONTRAST], "<f4") if _CONTRAST in entry else None
-        return cls._checked(levels, mean, axes.reshape(len(spread), -1), spread, np.array(numbers, np.float64), more)
+        more = None if checked.contrast is None else _array(checked.contrast, "<f4")
+        numbers = np.array(checked.numbers, np.float64)
+        return cls._checked(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, more)
 
     @classmethod
     def _checked(
@@ -257,8 +260,7 @@ def _limit(distance: np.ndarray, width: int, room: float) -> float:
     return math.sqrt(max(float(np.partition(distance, at)[at]) ** 2, width) + room)
 
 
-def _array(text: object, dtype: str) -> np.ndarray:
-    most = 4 * AXES * WIDTH
-    if not isinstance(text, str) or len(text) > most:
-        raise ValueError(f"its arrays must be base64 of at most {most:,} characters")
+def _array(text: str, dtype: str) -> np.ndarray:
+    if len(text) > _LONGEST:
+        raise ValueError(_SENTENCES["*"])
     return decoded(text, dtype, "its arrays")

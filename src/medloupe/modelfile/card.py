@@ -15,7 +15,6 @@ from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, 
 from medloupe.graphs.wire import BYTES, MAX_FIELDS, fields
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import Novelty, of_levels
-from medloupe.modelfile.schema import card_fault
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
@@ -122,6 +121,8 @@ def _is_readable(start: bytes) -> bool:
 
 def card_in(data: bytes, called: str) -> dict[str, Any]:
     """The checked card in the bytes of a model file; called is its name for messages. Raises as read_card does."""
+    from medloupe.modelfile.schema import card_fault  # pydantic takes 60 ms: only those pay who read a card
+
     try:
         found = _metadata(memoryview(data))
     except (ValueError, IndexError) as error:

@@ -47,7 +47,6 @@ from medloupe.modelfile.layout import (
     inputs_of,
 )
 from medloupe.modelfile.reader import check
-from medloupe.modelfile.schema import card_fault
 from medloupe.utils.files import sync_folder
 
 if TYPE_CHECKING:
@@ -205,6 +204,8 @@ def _card(model: Model) -> str:
 
     JSON has no "not a number": a figure that could not be computed is written as null.
     """
+    from medloupe.modelfile.schema import card_fault
+
     base = model.backbone
     said = model.card.get("backbone")
     described = {**(said if isinstance(said, Mapping) else {}), **base.as_json()}

@@ -15,7 +15,8 @@ from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
-from medloupe.inputs.clinical import MOST_COLUMNS, Column
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.limits import MOST_COLUMNS
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
 from medloupe.training.audit.findings import Audit, Finding
