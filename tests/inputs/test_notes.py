@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medloupe.inputs.notes import BUCKETS, Masks, Notes, folded, words
-from medloupe.inputs.projection import leading
+from medloupe.inputs.notes import BUCKETS, Masks, Notes, fold_text, split_words
+from medloupe.inputs.projection import leading_singular_vectors
 
 ILL = ("fever and dry cough since monday", "fièvre et toux sèche", "high fever, coughing at night", "咳嗽 发烧 三天")
 WELL = ("routine control before surgery", "contrôle de routine", "knee pain, no complaints", "常规 检查")
@@ -85,7 +85,7 @@ def test_the_same_notes_give_the_same_numbers() -> None:
     ],
 )
 def test_masked_words_are_blanks(mask: str, text: str, left: str) -> None:
-    assert " ".join(Masks((mask,)).applied(text).split()) == left
+    assert " ".join(Masks((mask,)).apply(text).split()) == left
 
 
 def test_masked_words_change_nothing() -> None:
@@ -96,13 +96,13 @@ def test_masked_words_change_nothing() -> None:
 
 def test_masks_of_a_hostile_file_keep_nobody_busy() -> None:
     started = time.perf_counter()
-    Masks(("*a" * 49 + "*b", "x " * 40)).applied("a" * 20_000 + " " + "x " * 5_000)
+    Masks(("*a" * 49 + "*b", "x " * 40)).apply("a" * 20_000 + " " + "x " * 5_000)
     assert time.perf_counter() - started < 2
 
 
 def test_words_keep_what_hyphens_join() -> None:
-    assert words("SARS-CoV-2, don't 38.5") == ["sars-cov-2", "don't", "38.5"]
-    assert folded("Ｆｅｖｅｒ") == "fever"
+    assert split_words("SARS-CoV-2, don't 38.5") == ["sars-cov-2", "don't", "38.5"]
+    assert fold_text("Ｆｅｖｅｒ") == "fever"
 
 
 def test_it_comes_back_from_json() -> None:
@@ -147,7 +147,7 @@ def test_the_axes_are_the_leading_singular_vectors() -> None:
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(90, 6)) * [9, 8, 7, 6, 5, 4] @ rng.normal(size=(6, 400))).astype(np.float32)
     x += rng.normal(size=x.shape).astype(np.float32)
-    axes = leading(x, 6, 0)
+    axes = leading_singular_vectors(x, 6, 0)
     np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-4)
     wanted = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:6]
     np.testing.assert_allclose(np.abs(np.diag(wanted @ axes)), 1, atol=1e-3)
@@ -157,6 +157,6 @@ def test_a_long_note_and_many_masks_take_no_time() -> None:
     masks = Masks([f"word{i} *other{i}*" for i in range(200)])
     started = time.process_time()
     for text in ("a " * 10_000, "\ufdfa " * 10_000):
-        masks.applied(text)
-        words(text)
+        masks.apply(text)
+        split_words(text)
     assert time.process_time() - started < 5

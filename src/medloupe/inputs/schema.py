@@ -122,7 +122,7 @@ class _TextEntry(_Closed):
     scale: Annotated[NoteValue, AfterValidator(_check_scale)]
 
     def common(self) -> dict[str, Any]:
-        """Column, mask, mean and scale, as a TextEncoder has them."""
+        """Give column, mask, mean and scale, as a TextEncoder has them."""
         mean = np.array(self.mean, np.float32)
         return {"column": self.column, "mask": tuple(self.mask), "mean": mean, "scale": self.scale}
 

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class NoveltyEntry(BaseModel):
-    """What a data set looks like (medloupe.model.novelty.Novelty.as_json). Arrays are base64; levels begin with the
-    format, numbers are noise, limit and own_refused."""
+    """What a data set looks like (medloupe.model.novelty.Novelty.as_json).
+
+    Arrays are base64; levels begin with the format, numbers are noise, limit and own_refused.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

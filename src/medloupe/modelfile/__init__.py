@@ -1,1 +1,1 @@
-"""One self-contained ONNX file: written, proved, and read trusting nothing."""
+"""Write one self-contained ONNX file, prove it, and read it trusting nothing."""

@@ -258,7 +258,7 @@ SENTENCES = {  # ends of sentences that begin with "its card"
 
 
 def card_fault(card: object) -> str:
-    """What of a card cannot be relied on, as the end of a sentence ("has no labels"), or "" when it is sound."""
+    """Say what of a card cannot be relied on, as the end of a sentence ("has no labels"); "" when it is sound."""
     try:
         Card.model_validate(card)
     except ValidationError as error:
@@ -267,7 +267,7 @@ def card_fault(card: object) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The card's schema as JSON Schema (draft 2020-12)."""
+    """Describe the card as JSON Schema (draft 2020-12)."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()}
 
 

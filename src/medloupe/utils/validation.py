@@ -92,12 +92,12 @@ def explain(error: ValidationError, entry: object, sentences: Mapping[str, str],
 
 
 def sentences_under(key: str, sentences: Mapping[str, str]) -> dict[str, str]:
-    """The sentences of a model for where it is part of another, under key."""
+    """Place the sentences of a model for where it is part of another, under key."""
     return {f"{key}.{path}" if path else key: said for path, said in sentences.items()}
 
 
 def _objects(entry: object, places: Sequence[int | str]) -> list[Mapping[str, Any]]:
-    """The objects on the way from an entry to what lies at the end of places."""
+    """List the objects on the way from an entry to what lies at the end of places."""
     found: list[Mapping[str, Any]] = []
     for place in places:
         if isinstance(entry, Mapping):

@@ -17,7 +17,7 @@ import numpy as np
 
 from medloupe.data.readers.base import plain
 from medloupe.data.split import fold_count, folds, thinned
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals
 from medloupe.training.audit.findings import Finding
 from medloupe.training.audit.probe import alone
 from medloupe.training.heads.fit import rankable
@@ -114,7 +114,11 @@ def probe(
     k = int(known[values[known].argmax()]) if len(known) else 0
     best = float(values[k]) if len(known) else 0.5
     leaks = afterwards or value >= SERIOUS or best >= _ONE_LABEL
-    auc = intervals({"auc": average(each)}, group, seed)["auc"] if leaks else Metric(value=value, low=None, high=None)
+    auc = (
+        bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
+        if leaks
+        else Metric(value=value, low=None, high=None)
+    )
     return Probe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.inputs.notes import Masks, folded, words
+from medloupe.inputs.notes import Masks, fold_text, split_words
 
 MOST = 60  # words proposed
 _PRECISE = 0.95  # share of a word's patients that have the label
@@ -72,13 +72,13 @@ def propose_masks(
     named = []
     for k, label in enumerate(labels):
         for word in _of_name(label):
-            using = np.array([bool(t) and Masks((word,)).applied(t) != folded(t) for t in texts], bool)
+            using = np.array([bool(t) and Masks((word,)).apply(t) != fold_text(t) for t in texts], bool)
             if using.any():
                 named.append(_counted(word, label, using, targets[:, k], group, named=True))
     mask = Masks([s.word for s in named])
     used: dict[str, list[int]] = {}
     for i, text in enumerate(texts):
-        for word in set(words(mask.applied(text))) if text else ():
+        for word in set(split_words(mask.apply(text))) if text else ():
             used.setdefault(word, []).append(i)
     written = np.array([bool(t and t.strip()) for t in texts], bool)
     found = []
@@ -104,9 +104,9 @@ def propose_masks(
 
 def _of_name(label: str) -> list[str]:
     """Masks for a label's name: the whole as a phrase, and its telling parts wherever they occur."""
-    said = folded(label)
+    said = fold_text(label)
     parts = [p for p in re.findall(r"[^\W\d_]+", said) if len(p) >= _PART and p not in _GENERAL]
-    whole = " ".join(words(said.replace("_", " ")))
+    whole = " ".join(split_words(said.replace("_", " ")))
     if not parts:
         return [whole] if len(whole) >= _PART else []
     every = list(dict.fromkeys(m for p in parts for m in (f"*{p}*", *_SYNONYMS.get(p, ()))))

@@ -12,7 +12,7 @@ import numpy as np
 
 from medloupe.data.split import fold_count, folds
 from medloupe.embed.features import Features
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals, widen_auc_interval
 from medloupe.training.heads.fit import macro_auc, rankable
 from medloupe.training.heads.solver import Problem, solve
 
@@ -78,10 +78,10 @@ def probe(features: Features, rows: np.ndarray, groups: np.ndarray, seed: int = 
         z[fold == f] = x[fold == f] @ s.weight + s.bias
     scores = rankable(z, task)
     each = [Ranking(s, t).auc for s, t in zip(scores.T, targets.T, strict=True)]
-    auc = intervals({"auc": average(each)}, group, seed)["auc"]
+    auc = bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
     if targets.shape[1] == 2 and task == "multiclass":
         sides = [len(np.unique(group[targets[:, 1] == v])) for v in (1, 0)]
-        auc = widened_auc(auc, *sides)
+        auc = widen_auc_interval(auc, *sides)
     named = sorted(single.items(), key=lambda item: -item[1])
     return {
         "auc": auc,

@@ -11,7 +11,7 @@ from medloupe.data.split import Plan, folds
 from medloupe.embed.features import Features
 from medloupe.metrics import tables
 from medloupe.metrics.tables import Judged
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals
 from medloupe.model.head import Head, probabilities
 from medloupe.training.heads.fit import Choice, Fitted, fit, folded, refit
 from medloupe.training.heads.solver import Solution
@@ -90,11 +90,11 @@ def crossed(
     """The out-of-fold predictions, each fold announced by the rules that the others give."""
     answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
     if task == "multiclass":
-        answers = tables.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
+        answers = tables.cross_fit_answers(fitted.out_of_fold, y, fitted.folds)
     return Judged(
         probabilities=fitted.out_of_fold,
         answers=answers,
-        flags=tables.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        flags=tables.cross_fit_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
         targets=y,
         groups=groups,
         labels=labels,
@@ -182,7 +182,7 @@ def _learning_curve(
     for j in range(len(sizes)):
         each = [Ranking(s, t).auc for s, t in zip(scores[j].T, y[judged_rows].T, strict=True)]
         n = round(float(np.mean([len(parts[i]) for i in by_size[j]])))
-        auc = intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]
+        auc = bootstrap_intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]
         curve.append({"n": n, "auc": auc})
     return curve
 
