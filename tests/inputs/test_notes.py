@@ -95,9 +95,9 @@ def test_masked_words_change_nothing() -> None:
 
 
 def test_masks_of_a_hostile_file_keep_nobody_busy() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     Masks(("*a" * 49 + "*b", "x " * 40)).apply("a" * 20_000 + " " + "x " * 5_000)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_words_keep_what_hyphens_join() -> None:

@@ -384,14 +384,16 @@ def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pyte
 @pytest.mark.slow
 def test_on_real_pictures(home: Path, real_sets: Path) -> None:
     """Fundus photographs know one another, and neither chest X-rays nor cats."""
-    from medloupe.data.scan import scan
+    from medloupe.data.scan import scan_dataset
     from medloupe.embed.features import embed
 
     def some(folder: str, n: int) -> medloupe.Dataset:
         data = medloupe.read(real_sets / folder)
         return replace(data, records=data.records[:: len(data) // n][:n])
 
-    own, xray, cats = (embed(scan(some(f, 120)), backbone()) for f in ("fundus", "chest_pneumonia", "cats_dogs"))
+    own, xray, cats = (
+        embed(scan_dataset(some(f, 120)), backbone()) for f in ("fundus", "chest_pneumonia", "cats_dogs")
+    )
     patients = np.unique([r.patient or r.id for r in own.data.records], return_inverse=True)[1]
     aside = patients % 3 == 0
     novelty = Novelty.fit(own.embeddings[~aside], patients[~aside], backbone().card.levels, 0)

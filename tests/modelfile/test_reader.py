@@ -275,9 +275,9 @@ def depends_on_values(graph: onnx.ModelProto) -> None:
 )
 def test_harmful_graphs_are_refused_quickly(tmp_path: Path, valid: bytes, change: Change, said: str) -> None:
     path = written(tmp_path / "m.onnx", changed(valid, change))
-    started = time.perf_counter()
+    started = time.process_time()
     refused(path, UnsafeModelError, said)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def unsorted(graph: onnx.ModelProto) -> None:
@@ -489,10 +489,10 @@ FUZZ = """
     import sys, warnings
     from pathlib import Path
     import numpy as np
+    from medloupe import modelfile
     from medloupe.embed.samples import generated_images
     from medloupe.errors import ModelFileError
     from medloupe.graphs.session import run, session
-    from medloupe.modelfile import reader
     from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medloupe.imaging.corruptions import Change
+from medloupe.imaging.corruptions import Corruption
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
@@ -63,7 +63,7 @@ class Row:
     """What one change does. figures: by name, of FIGURES those that can be computed. same: share of the images of which
     the same is announced. altered: share of the images that the change alters at all (grey ones lose no colour)."""
 
-    change: Change
+    change: Corruption
     figures: Mapping[str, Moved]
     same: Metric
     altered: float
@@ -76,7 +76,7 @@ class Row:
 
 
 def table(
-    asked: Asked, before: Answered, after: Sequence[tuple[Change, Answered, float]], seed: int = 0
+    asked: Asked, before: Answered, after: Sequence[tuple[Corruption, Answered, float]], seed: int = 0
 ) -> tuple[dict[str, Metric], tuple[Row, ...]]:
     """The figures of the unchanged pictures, and a row for each change with what was answered and its share altered."""
     arms = [_weighted(asked, before), *(_weighted(asked, said) for _, said, _ in after)]

@@ -261,6 +261,6 @@ def expand(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    from medloupe.data.readers.base import scan
+    from medloupe.data.readers.base import walk
 
-    return (folder / name for name in scan(folder).images)
+    return (folder / name for name in walk(folder).images)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medloupe.data.values import LONGEST, alike, is_age, number, numbers, stated
+from medloupe.data.values import LONGEST, is_age_column, is_stated, normalise_answer, parse_number, parse_numbers
 from medloupe.errors import ClinicalError
 from medloupe.inputs.limits import MOST_CHOICES, MOST_POOLED
 from medloupe.utils.validation import read_entry
@@ -82,7 +82,7 @@ class Column:
         if self.kind != "number":
             return ""
         found = _UNIT.search(self.name)
-        return found[1] if found else "years" if is_age(self.name) else ""
+        return found[1] if found else "years" if is_age_column(self.name) else ""
 
     @classmethod
     def fit(cls, name: str, values: Sequence[str | None]) -> Column | None:
@@ -91,11 +91,11 @@ class Column:
         None for a column that says nothing (constant, empty, hardly ever stated) or names each row (identifiers, free
         text).
         """
-        said = [v.strip() for v in values if v is not None and stated(v)]
+        said = [v.strip() for v in values if v is not None and is_stated(v)]
         if len(said) < _FEWEST:
             return None
         missing = len(said) < (1 - OFTEN_MISSING) * len(values)
-        known = np.array(numbers(said, name))
+        known = np.array(parse_numbers(said, name))
         distinct = np.unique(known)
         if len(known) >= 0.95 * len(said) and len(distinct) > 2:
             return cls._number(name, known, missing)
@@ -129,7 +129,7 @@ class Column:
     def _category(cls, name: str, said: list[str], missing: bool) -> Column | None:
         spelled: dict[str, Counter[str]] = {}
         for v in said:
-            spelled.setdefault(alike(v), Counter())[v] += 1
+            spelled.setdefault(normalise_answer(v), Counter())[v] += 1
         counts = {c.most_common(1)[0][0]: c.total() for c in spelled.values()}
         if len(counts) < 2 or len(counts) > 0.5 * len(said) or max(map(len, counts)) > LONGEST:
             return None
@@ -160,7 +160,7 @@ class Column:
         ClinicalError
             It cannot be read.
         """
-        if value is None or not stated(value):
+        if value is None or not is_stated(value):
             return ""
         if self.kind == "category":
             place = self._place(value)
@@ -191,7 +191,7 @@ class Column:
         encoded = np.zeros((len(values), self.width), np.float32)
         rows, found = [], []
         for i, v in enumerate(values):
-            if v is None or not stated(v):
+            if v is None or not is_stated(v):
                 continue
             x = self._read(v) if self.kind == "number" else self._place(v)
             if x is not None:
@@ -212,10 +212,10 @@ class Column:
         """Leave out the values that cannot be read."""
         if self.kind == "category":
             return list(values)
-        return [v if v is None or number(v, self.name) is not None else None for v in values]
+        return [v if v is None or parse_number(v, self.name) is not None else None for v in values]
 
     def _read(self, value: str) -> float:
-        x = number(value, self.name, self.unit, usual=self.high)
+        x = parse_number(value, self.name, self.unit, usual=self.high)
         if x is None:
             low, high = map(_format_number, self.usual)
             unit = f" in {self.unit}" if self.unit else ""
@@ -224,11 +224,11 @@ class Column:
 
     def _place(self, value: str) -> int | None:
         """Find which number of a category stands for the value."""
-        wanted = alike(value)
+        wanted = normalise_answer(value)
         for i, choice in enumerate(self.choices):
-            if alike(choice) == wanted:
+            if normalise_answer(choice) == wanted:
                 return i
-        return len(self.choices) if wanted in {alike(v) for v in self.pooled} else None
+        return len(self.choices) if wanted in {normalise_answer(v) for v in self.pooled} else None
 
     def field(self) -> dict[str, Any]:
         """Give what forms and cards say of it, as JSON."""

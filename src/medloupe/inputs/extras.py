@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 from medloupe.inputs.clinical import Column, encode
-from medloupe.inputs.encoder import read_text_encoder as text_encoder
+from medloupe.inputs.encoder import read_text_encoder
 from medloupe.inputs.limits import FORMAT
 from medloupe.inputs.projection import TextEncoder
 from medloupe.utils.arraytext import as_text, of_size
@@ -123,7 +123,7 @@ class Extras:
                 found.append(Effect(input=column.name, value=value, logits=self.weight[:, part] @ clinical[part]))
         if self.notes is not None:
             text = " ".join((given.get(self.notes.column) or "").split())
-            if text and stated(text):
+            if text and is_stated(text):
                 shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
                 found.append(Effect(input=self.notes.column, value=shown, logits=self.weight[:, at:] @ notes))
         return tuple(found)
@@ -161,7 +161,7 @@ class Extras:
 
         checked = read_entry(ExtrasEntry, entry, EXTRAS_SENTENCES)
         columns = tuple(map(Column.from_entry, checked.columns))
-        notes = None if checked.notes is None else text_encoder(checked.notes)
+        notes = None if checked.notes is None else read_text_encoder(checked.notes)
         labels = checked.labels
         extras = cls(columns=columns, notes=notes, weight=np.zeros((labels, 0), np.float32))
         if not extras.names or len(set(extras.names)) < len(extras.names):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.records import Record
-from medloupe.data.values import number
+from medloupe.data.values import parse_number
 from medloupe.metrics.tables import Judged, headline
 
 SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
@@ -50,7 +50,7 @@ def _age_band(column: str, text: str) -> str:
     if column.lower() != "age":
         return text
     said = text.strip()
-    age = number(said, column)
+    age = parse_number(said, column)
     if age is None or said.startswith(("<", "≤", "~")) or said.endswith("%"):
         return ""
     low, high = next(((a, b) for a, b in AGE_BANDS if a <= age < b + 1), (0, 0))

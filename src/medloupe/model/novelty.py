@@ -108,7 +108,7 @@ class Novelty:
         seed
             Of the folds in which the limit is found.
         """
-        from medloupe.data.split import folds
+        from medloupe.data.split import assign_folds
 
         independent = len(np.unique(groups))
         if independent < FEWEST:
@@ -116,7 +116,7 @@ class Novelty:
         z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
         # as many axes in every fold as in the end, else their distances could not be compared
         count = min(AXES, z.shape[1] // 2, independent // 4)
-        fold = folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
+        fold = assign_folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):
             distance[fold == f] = Gaussian.fit(z[fold != f], count).distance(z[fold == f])

@@ -11,10 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import jinja2
+
     from medloupe.metrics.paired import RunComparison
 
 __all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
@@ -60,6 +63,12 @@ def render_stress(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> str:
 
 
 def _page(template: str, context: Mapping[str, Any]) -> str:
+    return _environment().get_template(template).render(context).lstrip()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Made once, as it keeps the templates compiled, which takes longer than filling them in."""
     import jinja2
     from markupsafe import Markup
 
@@ -87,5 +96,10 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     environment.filters["drawn"] = Markup  # charts escape what they are given
     script = source("slider.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    shared = {"style": Markup(source("style.css")), "script": Markup(script), "script_hash": digest, "levels": LEVELS}
-    return environment.get_template(template).render(**context, **shared).lstrip()
+    environment.globals |= {
+        "style": Markup(source("style.css")),
+        "script": Markup(script),
+        "script_hash": digest,
+        "levels": LEVELS,
+    }
+    return environment

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.ecg.parts import Source
+from medloupe.ecg.recording_files import Source
 from medloupe.embed.tail import joined
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.graphs.session import run, run_tail
@@ -109,7 +109,7 @@ class Asker:
             )
         shown: Preview | None = None
         if preview:
-            decoded, shown = self._decoders.both(data, network.size, PREVIEW)
+            decoded, shown = self._decoders.decode_and_preview(data, network.size, PREVIEW)
         else:
             decoded = self._decoders.decode(data, network.size)
         at = time.perf_counter()

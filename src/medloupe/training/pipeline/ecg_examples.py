@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medloupe.ecg.paper import beat
+from medloupe.ecg.paper import draw_beat
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, fitted
@@ -29,7 +29,7 @@ def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Ca
         found = np.interp(at, np.arange(len(values)), np.maximum(values, 0))
         strongest = float(found.max())
         shown = np.where(np.abs(window).max(1, keepdims=True) > 0, window, np.nan)
-        svg = beat(
+        svg = draw_beat(
             Signal(samples=shown.astype(np.float32), rate=card.rate, leads=card.leads),
             attention=found / strongest if strongest > 0 else None,
             title=f"{features.data.records[row].id}: as the network got it",
