@@ -130,7 +130,7 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
     changed[""] = sketched(own.plain)
     apart = np.concatenate(sides)  # of its own pictures, each by a boundary drawn without its group
     drawn = boundary(own)
-    moved = drawn.moved(apart)
+    moved = drawn.shift(apart)
     return replace(
         novelty,
         contrast=moved.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed),

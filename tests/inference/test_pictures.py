@@ -165,8 +165,8 @@ def test_the_announced_class_follows_the_card(trained: Trained) -> None:
     assert said.prediction == "sick"
     assert said.probabilities == model.predict(image).probabilities
     bare = {"labels": ["normal", "sick"], "task": "multiclass"}
-    assert Rules.of(bare).limits.tolist() == [0.5, 0.5]
-    assert Rules.of(bare).weights.tolist() == [1, 1]
+    assert Rules.from_card(bare).limits.tolist() == [0.5, 0.5]
+    assert Rules.from_card(bare).weights.tolist() == [1, 1]
 
 
 def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:

@@ -28,14 +28,16 @@ BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 def seen(model: Model, windows: np.ndarray) -> Looked:
     found = Network(model.backbone, threads=1).see(windows, maps=True)
     assert found.map is not None
-    return Looked(found.embedding, model.head.logits(found.embedding), heatmaps.contributions(model.head, found.map))
+    return Looked(
+        found.embedding, model.head.logits(found.embedding), heatmaps.map_contributions(model.head, found.map)
+    )
 
 
 def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) -> Found:
     return find(
         signal,
         model.backbone.card,
-        Rules.of(model.card),
+        Rules.from_card(model.card),
         lambda windows: seen(model, windows),
         extras=model.extras,
         novelty=model.novelty,

@@ -167,7 +167,7 @@ def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
     model = round_trip(data, "findings", tmp_path)
     assert model.card["confusion"] is None
     assert model.card["decision"] is None
-    limits = dict(zip(model.labels, Rules.of(model.card).limits, strict=True))
+    limits = dict(zip(model.labels, Rules.from_card(model.card).limits, strict=True))
     predictor, seen = Predictor(model), set()
     for record in data.records:
         said = predictor.predict(record.image)

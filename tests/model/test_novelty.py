@@ -22,7 +22,7 @@ from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.inference.pictures import Predictor
-from medloupe.model.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
+from medloupe.model.novelty import FEWEST, METHOD, Novelty, match_levels, sketch
 from medloupe.modelfile.card import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load
@@ -273,7 +273,7 @@ def test_the_last_levels_alone_do_and_what_lies_before_them_is_not_felt() -> Non
     ],
 )
 def test_whose_levels_they_are(own: tuple[int, ...], of: bool) -> None:
-    assert of_levels(own, LEVELS) is of
+    assert match_levels(own, LEVELS) is of
 
 
 def test_a_file_whose_tail_left_only_some_levels_alone(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_two_heads_on_one_backbone_share_its_hash(tmp_path: Path) -> None:
 def test_card_alone_needs_neither_onnx_nor_onnxruntime() -> None:
     script = f"""
         import sys
-        from medloupe.modelfile.reader import read_card
+        from medloupe.modelfile.card import read_card
         assert read_card({str(GOLDEN_FILE)!r})["name"] == "tiny"
         assert not {{"onnx", "onnxruntime"}} & set(sys.modules)
     """
@@ -510,7 +510,7 @@ FUZZ = """
                 bad[at] = int(rng.integers(256))
         path.write_bytes(bad)
         try:
-            model = modelfile.load(path)
+            model = reader.load(path)
         except ModelFileError as error:
             assert error.hint, error
             continue

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medloupe.evaluation.external import Validation
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
-    from medloupe.store.production import Change
+    from medloupe.store.production import ProductionChange
     from medloupe.training.audit.finding import Audit
     from medloupe.utils.progress import StageProgress
 
@@ -275,7 +275,7 @@ def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
         typer.echo("→ in production: answers under the bare name", err=True)
 
 
-def print_history(changes: Sequence[Change], *, json: bool) -> None:
+def print_history(changes: Sequence[ProductionChange], *, json: bool) -> None:
     """How a model's production version changed, a line a change."""
     for change in changes:
         if json:

@@ -18,7 +18,7 @@ from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
 from medloupe.metrics.tables import Judged
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
@@ -62,7 +62,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     Raises DataError when the labels do not fit the model's or nothing remains to judge on.
     """
     data = add_ages(data)
-    targets = aligned(model, data)
+    targets = align_targets(model, data)
     features = embed(scan_dataset(data), model.backbone, progress, tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
@@ -81,7 +81,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     beside = stated_by(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
     p = probabilities(logits, model.card["task"])[None]
-    rules = Rules.of(model.card)
+    rules = Rules.from_card(model.card)
     limits = rules.limits.astype(np.float64)
     judged = Judged(
         probabilities=p,
@@ -113,7 +113,7 @@ def _report(
     from medloupe.training.pipeline.examples import examples
 
     data, old = features.data, model.card
-    sensitivity = tables.aimed_at(old)
+    sensitivity = tables.target_sensitivity(old)
     figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))

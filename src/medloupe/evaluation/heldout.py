@@ -27,7 +27,7 @@ from medloupe.data.split import (
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.metrics import tables
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
@@ -75,7 +75,7 @@ class Panel:
 
 def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
-    targets, found = aligned(model, data), scan_dataset(data)
+    targets, found = align_targets(model, data), scan_dataset(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
@@ -191,7 +191,7 @@ def _groups(features: Features) -> np.ndarray:
 
 def own(model: Model, rows: np.ndarray) -> Judge:
     """The model itself, for images (rows) that it was not trained on."""
-    rules = Rules.of(model.card)
+    rules = Rules.from_card(model.card)
     return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
@@ -252,11 +252,11 @@ def _rules(
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
     task = str(model.card["task"])
-    said = Rules.of(model.card)
+    said = Rules.from_card(model.card)
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
         return build_head(solution, temperature, task), said.limits, said.weights
-    limits = tables.thresholds(p, y, tables.aimed_at(model.card))
+    limits = tables.thresholds(p, y, tables.target_sensitivity(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
         weights = tables.class_weights(y, tables.best_strength(p, y))

@@ -164,7 +164,7 @@ def stated_by(model: Model, records: Sequence[Record]) -> Stated:
     rows = [{name: value for name, value in row.items() if is_stated(value)} for row in rows]
     unreadable: dict[str, int] = {}
     for column in extras.columns:
-        for row, value in zip(rows, column.readable([row.get(column.name) for row in rows]), strict=True):
+        for row, value in zip(rows, column.drop_unreadable([row.get(column.name) for row in rows]), strict=True):
             if value is None and row.pop(column.name, None) is not None:
                 unreadable[column.name] = unreadable.get(column.name, 0) + 1
     counts = {name: sum(name in row for row in rows) for name in extras.names}

@@ -97,7 +97,8 @@ def _of_beats(
     attention = None
     if looked.parts is not None:
         each = [
-            heatmaps.evidence(parts, k, rules.task)[0] for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
+            heatmaps.label_evidence(parts, k, rules.task)[0]
+            for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
         ]
         attention = _spread(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
@@ -129,10 +130,10 @@ def _of_whole(
     if parts is not None:
         flags = rules.flags(p)
         label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
-        attention = _spread(heatmaps.evidence(parts, label, rules.task), peaks, there, card)
+        attention = _spread(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
     return Found(
         probabilities=p,
-        announced=rules.announced(p),
+        announced=rules.announce(p),
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
         reading=_reading(there, peaks, rhythm_features(peaks, there.rate), notes, (), attention),
         parts=parts,

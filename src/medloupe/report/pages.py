@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jinja2
 
-    from medloupe.metrics.paired import Contrast
+    from medloupe.metrics.paired import RunComparison
 
 __all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
 
@@ -34,7 +34,7 @@ def render(report: Mapping[str, Any]) -> str:
     return _page("template.html", build(report))
 
 
-def render_comparison(contrast: Contrast) -> str:
+def render_comparison(contrast: RunComparison) -> str:
     """The page of two runs held against each other; escaped and self-contained as the report is."""
     from medloupe.report.comparison import build
 

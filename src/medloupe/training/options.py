@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.errors import DataError, did_you_mean
-from medloupe.inputs.projection import LONGEST_MASK, MOST_MASKS
+from medloupe.inputs.limits import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet

@@ -205,7 +205,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
         version=checkup.version,
         prediction="" if (refused := refusal(checkup, found.novelty)) else found.announced,
         probabilities={
-            checkup.labels[k]: float(found.probabilities[k]) for k in checkup.rules.shown(found.probabilities)
+            checkup.labels[k]: float(found.probabilities[k]) for k in checkup.rules.labels_shown(found.probabilities)
         },
         refused=refused,
         timings={"decode": sent.milliseconds, "network": 1000 * (time.perf_counter() - at)},

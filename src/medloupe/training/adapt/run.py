@@ -26,7 +26,7 @@ from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.metrics.evidence import Evidence
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.training.adapt.fit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
@@ -91,7 +91,7 @@ def adapt(
     if not 0 < sensitivity < 1:
         raise DataError(f"A sensitivity of {sensitivity:g} cannot be aimed at.", "Give a share, such as 0.9.")
     say = progress or (lambda stage, done, total: None)
-    targets = aligned(model, data)
+    targets = align_targets(model, data)
     features = embed(scan_dataset(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]

@@ -17,7 +17,7 @@ import numpy as np
 
 from medloupe.data.readers.base import normalise_name
 from medloupe.data.split import assign_folds, count_folds, sample_rows
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals
 from medloupe.training.audit.finding import Finding
 from medloupe.training.audit.probe import probe_logits
 from medloupe.training.heads.ranking import ranking_scores
@@ -145,7 +145,11 @@ def probe_column(
     k = int(known[values[known].argmax()]) if len(known) else 0
     best = float(values[k]) if len(known) else 0.5
     leaks = afterwards or value >= SERIOUS or best >= _ONE_LABEL
-    auc = intervals({"auc": average(each)}, group, seed)["auc"] if leaks else Metric(value=value, low=None, high=None)
+    auc = (
+        bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
+        if leaks
+        else Metric(value=value, low=None, high=None)
+    )
     return ColumnProbe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
 
 

@@ -84,9 +84,9 @@ def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -
     logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
     p = np.stack([calibrate_across_folds(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
     if task.kind == "multilabel":
-        called = tables.crossfitted_flags(p, y, fold, task.sensitivity)
+        called = tables.cross_fit_flags(p, y, fold, task.sensitivity)
     else:
-        called = tables.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+        called = tables.cross_fit_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }

@@ -22,7 +22,7 @@ from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.graphs.latency import race
 from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
-from medloupe.metrics.tables import aimed_at, thresholds
+from medloupe.metrics.tables import target_sensitivity, thresholds
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
@@ -256,7 +256,7 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
         levels=model.backbone.card.levels,
         choice=HeadChoice(c=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
         seed=_seed(model),
-        sensitivity=aimed_at(card),
+        sensitivity=target_sensitivity(card),
     )
 
 

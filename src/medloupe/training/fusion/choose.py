@@ -15,7 +15,8 @@ from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
-from medloupe.inputs.clinical import MOST_COLUMNS, Column
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.limits import MOST_COLUMNS
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
 from medloupe.training.audit.finding import Audit, Finding
@@ -62,7 +63,7 @@ class Inputs:
         notes = None
         if self.notes is not None:
             texts = [r.get(self.notes) for r in here]
-            notes = encoder.fit(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
+            notes = encoder.fit_text_encoder(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
         return tuple(c for c in fitted if c is not None), notes
 
     def as_json(self) -> dict[str, Any]:
@@ -178,14 +179,14 @@ class _Prober:
             return False
         if name in RHYTHM and self.data.things == "beats":
             return True  # measured on the signal itself: it may tell much, but it cannot have been written afterwards
-        encoded, _ = column.encode(column.readable(values))
+        encoded, _ = column.encode(column.drop_unreadable(values))
         return self._passes(name, encoded, afterwards=names_outcome(name))
 
     def takes_notes(self, name: str, mask: Sequence[str]) -> bool:
         """Whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
-        notes = encoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
+        notes = encoder.fit_text_encoder(values, options.notes_model, mask=mask, column=name, seed=options.seed)
         if notes is None:
             self.left[name] = "fewer than ten records have any notes"
             return False
@@ -249,7 +250,7 @@ def _readable(
         column = Column.fit(name, values)
         if column is None:
             continue
-        read = column.readable(values)
+        read = column.drop_unreadable(values)
         lost = [i for i, v in enumerate(values) if v is not None and read[i] is None]
         if lost:
             said.append(

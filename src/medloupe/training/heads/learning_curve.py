@@ -8,7 +8,7 @@ import numpy as np
 
 from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.features import Features
-from medloupe.metrics.weighted import Ranking, average, intervals
+from medloupe.metrics.weighted import Ranking, average, bootstrap_intervals
 from medloupe.model.head import probabilities
 from medloupe.training.heads.fit import HeadChoice, build_head, refit
 
@@ -58,7 +58,9 @@ def learning_curve(
             head = build_head(solution, np.ones(y.shape[1], np.float32), task)
             scores[[at[r] for r in rows]] = probabilities(head.logits(features.embeddings[rows]), task)
         each = [Ranking(s, t).auc for s, t in zip(scores.T, y[judged_rows].T, strict=True)]
-        curve.append({"n": round(n), "auc": intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]})
+        curve.append(
+            {"n": round(n), "auc": bootstrap_intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]}
+        )
     return curve
 
 

@@ -24,7 +24,7 @@ def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Ca
         window = fitted(features.data.records[row], backbone)
         feature_map = network.see(window[None], maps=True).map
         assert feature_map is not None
-        values = heatmaps.evidence(heatmaps.contributions(head, feature_map)[0], k, task)[0]
+        values = heatmaps.label_evidence(heatmaps.map_contributions(head, feature_map)[0], k, task)[0]
         at = (np.arange(window.shape[1]) + 0.5) / window.shape[1] * len(values) - 0.5
         found = np.interp(at, np.arange(len(values)), np.maximum(values, 0))
         strongest = float(found.max())

@@ -62,7 +62,7 @@ def untaught(evidence: Evidence, start: Model) -> Evidence:
     their patients, as those are too good."""
     if not carries_data(start):
         return evidence
-    return evidence.without(seen_in_training(start.card, [d.tobytes() for d in evidence.digests]))
+    return evidence.exclude(seen_in_training(start.card, [d.tobytes() for d in evidence.digests]))
 
 
 def carries_data(model: Model) -> bool:
