@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from medloupe.accounts.person import named, possible
+from medloupe.accounts.person import is_valid_name, normalise_name
 from medloupe.store.database import transaction
 from medloupe.store.tables import AuditRow, UserRow, now
 
@@ -51,10 +51,10 @@ class AuditLog:
 
     def add_failed_login(self, name: str, request_id: str = "") -> None:
         """Add a line for a wrong name or password. A name that nobody has is left out: it may be a password."""
-        name = named(name)
+        name = normalise_name(name)
         with transaction(self._engine) as session:
             wanted = select(UserRow.name).where(UserRow.name == name)
-            known = session.scalar(wanted) if possible(name) else None
+            known = session.scalar(wanted) if is_valid_name(name) else None
         self.add("nobody", "login.failed", known or "", None, request_id)
 
     def entries(self, limit: int = 100, before: int | None = None) -> Sequence[AuditEntry]:

@@ -144,6 +144,6 @@ def _hence() -> str:
     return until.isoformat(timespec="milliseconds")
 
 
-def log_out(session: Session, user_id: int) -> None:
+def close_logins(session: Session, user_id: int) -> None:
     """Close all log-ins of a person, within a transaction."""
     session.execute(delete(LoginRow).where(LoginRow.user_id == user_id))

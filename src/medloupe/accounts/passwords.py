@@ -43,21 +43,21 @@ def password_fault(name: str, password: str) -> str:
     return ""
 
 
-def hashed(name: str, password: str) -> str:
+def hash_new_password(name: str, password: str) -> str:
     """What to keep of a person's new password. Raises MedloupeError when it is too weak."""
     fault = password_fault(name, password)
     if fault:
         raise MedloupeError(f"The password {fault}.", "Several words that do not belong together are easy to keep.")
-    return rehashed(password)
+    return hash_password(password)
 
 
-def rehashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """What to keep of a password that was right so far."""
     with _checking:
         return _hasher().hash(_bytes(password) or b"")
 
 
-def matches(kept: str, password: str) -> bool:
+def verify_password(kept: str, password: str) -> bool:
     """Whether that is the password of which this was kept."""
     from argon2.exceptions import Argon2Error, InvalidHash
 
@@ -71,13 +71,13 @@ def matches(kept: str, password: str) -> bool:
             return False
 
 
-def outdated(kept: str) -> bool:
+def needs_rehash(kept: str) -> bool:
     """Whether it was made with other parameters than today's."""
     return _hasher().check_needs_rehash(kept)
 
 
 @cache
-def decoy() -> str:
+def decoy_hash() -> str:
     """A hash that no password has, so that names which do not exist take as long as others."""
     return _hasher().hash(secrets.token_hex(16))
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from medloupe.accounts import passwords
 from medloupe.accounts.log import AuditLog
-from medloupe.accounts.logins import Logins, log_out
-from medloupe.accounts.person import Person, named, person_of, possible, role_of
+from medloupe.accounts.logins import Logins, close_logins
+from medloupe.accounts.person import Person, is_valid_name, normalise_name, parse_role, person_of
 from medloupe.errors import MedloupeError, StorageError, did_you_mean
 from medloupe.store.database import transaction
 from medloupe.store.tables import UserRow, now
@@ -68,14 +68,14 @@ class People:
 
     def add(self, name: str, password: str, role: str) -> Person:
         """A new account. Raises MedloupeError for a bad name, password or role, or a name that is taken."""
-        name = named(name)
-        if not possible(name) or name.casefold() in _RESERVED:
+        name = normalise_name(name)
+        if not is_valid_name(name) or name.casefold() in _RESERVED:
             raise MedloupeError(
                 f"{name[:80]!r} cannot name a person: 1 to 64 characters without / \\ : @, neither local nor nobody.",
                 "A short name will do; no e-mail address is needed.",
             )
-        checked = role_of(role)
-        kept = passwords.hashed(name, password)
+        checked = parse_role(role)
+        kept = passwords.hash_new_password(name, password)
         taken = MedloupeError(f"There is somebody named {name!r} already.", "Choose another name.")
         with transaction(self._engine, write=True) as session:
             # Two people whose names differ in a capital letter would be taken for each other in the audit log.
@@ -96,19 +96,19 @@ class People:
 
     def set_password(self, name: str, password: str) -> None:
         """Change it, and log the person out everywhere; tokens go on working. Raises MedloupeError."""
-        kept = passwords.hashed(name, password)
+        kept = passwords.hash_new_password(name, password)
         with transaction(self._engine, write=True) as session:
             row = _row(session, name)
             row.password = kept
-            log_out(session, row.id)
+            close_logins(session, row.id)
 
     def set_role(self, name: str, role: str) -> None:
         """Change it, and log the person out everywhere. Raises MedloupeError, also for the last admin's."""
-        checked = role_of(role)
+        checked = parse_role(role)
         with transaction(self._engine, write=True) as session:
             row = _row(session, name) if checked == "admin" else _row_but_the_last_admin(session, name)
             row.role = checked
-            log_out(session, row.id)
+            close_logins(session, row.id)
 
     def set_disabled(self, name: str, disabled: bool) -> None:
         """Shut a person out, tokens included, or let them in again. Raises MedloupeError, also for the last admin."""
@@ -116,7 +116,7 @@ class People:
             row = _row_but_the_last_admin(session, name) if disabled else _row(session, name)
             row.disabled = disabled
             if disabled:
-                log_out(session, row.id)
+                close_logins(session, row.id)
 
     def remove(self, name: str) -> None:
         """Remove an account with its log-ins and tokens; predictions stay, without a person. Raises MedloupeError."""
@@ -125,28 +125,28 @@ class People:
 
     def authenticate(self, name: str, password: str) -> Person | None:
         """The person, if the password is theirs and they are not shut out. Takes as long for unknown names."""
-        decoy, name = passwords.decoy(), named(name)
+        decoy, name = passwords.decoy_hash(), normalise_name(name)
         with transaction(self._engine) as session:
             wanted = select(UserRow.id, UserRow.password).where(UserRow.name == name)
-            found = session.execute(wanted).one_or_none() if possible(name) else None
+            found = session.execute(wanted).one_or_none() if is_valid_name(name) else None
         # No connection is held meanwhile: many who wait for their turn must not use them up.
-        right = passwords.matches(found.password if found else decoy, password)
+        right = passwords.verify_password(found.password if found else decoy, password)
         if not right or found is None:
             return None
         with transaction(self._engine) as session:  # again: the password may have been changed while it was checked
             same = (UserRow.id == found.id, UserRow.password == found.password, UserRow.disabled.is_(False))
             row = session.scalar(select(UserRow).where(*same))
             person = None if row is None else person_of(row)
-        if person is not None and passwords.outdated(found.password):
-            renewed = update(UserRow).where(*same).values(password=passwords.rehashed(password))
+        if person is not None and passwords.needs_rehash(found.password):
+            renewed = update(UserRow).where(*same).values(password=passwords.hash_password(password))
             with contextlib.suppress(StorageError), transaction(self._engine, write=True) as session:
                 session.execute(renewed)
         return person
 
 
 def _row(session: Session, name: str) -> UserRow:
-    wanted = select(UserRow).where(UserRow.name == named(name))
-    row = session.scalar(wanted) if possible(named(name)) else None
+    wanted = select(UserRow).where(UserRow.name == normalise_name(name))
+    row = session.scalar(wanted) if is_valid_name(normalise_name(name)) else None
     if row is None:
         names = list(session.scalars(select(UserRow.name)))
         raise MedloupeError(

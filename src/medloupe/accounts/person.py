@@ -36,22 +36,22 @@ LOCAL = Person(None, "local", "admin")
 """The person at this computer, while there are no accounts and nobody else can reach the server."""
 
 
-def named(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A name as it is kept."""
     return unicodedata.normalize("NFC", name).strip()
 
 
-def possible(name: str) -> bool:
+def is_valid_name(name: str) -> bool:
     """Whether an account may have that name. What does not print could look like another name."""
     return _NAME.fullmatch(name) is not None and name.isprintable()
 
 
 def person_of(row: UserRow) -> Person:
     """Whose account a row is."""
-    return Person(row.id, row.name, role_of(row.role))
+    return Person(row.id, row.name, parse_role(row.role))
 
 
-def role_of(text: str) -> Role:
+def parse_role(text: str) -> Role:
     """The role of that name. Raises MedloupeError where there is none."""
     for role in ROLES:
         if role == text:

@@ -97,7 +97,7 @@ def check(
         features = embed(scan(dataset), find_backbone(backbone or usual(dataset)), lambda d, t: say("embedding", d, t))
         audited = with_columns(audit(features, seed), features.data, seed)
     if json:
-        console.print_json({**console.described(dataset), **audited.as_json()})
+        console.print_json({**console.dataset_json(dataset), **audited.as_json()})
     else:
         console.print_audit(dataset, audited)
 

@@ -84,7 +84,7 @@ def progress() -> Iterator[Progress]:
         yield say
 
 
-def described(data: Dataset) -> dict[str, Any]:
+def dataset_json(data: Dataset) -> dict[str, Any]:
     """What was read, for --json."""
     return {
         "data": data.name,
@@ -101,7 +101,7 @@ def described(data: Dataset) -> dict[str, Any]:
 
 def print_dataset(data: Dataset) -> None:
     """What was read, on stderr."""
-    facts = described(data)
+    facts = dataset_json(data)
     counts = ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items())
     patients = f", {facts['patients']:,} patients" if facts["patients"] else ""
     typer.echo(f"{data.name}: {len(data):,} {data.things}{patients} ({counts})", err=True)
@@ -113,7 +113,7 @@ def print_dataset(data: Dataset) -> None:
 
 def print_audit(data: Dataset, audited: Audit) -> None:
     """All findings, the most serious first."""
-    facts = described(data)
+    facts = dataset_json(data)
     typer.echo(f"{data.name}: {audited.checked:,} {data.things}, task {data.task}, read as {data.reader}")
     typer.echo("  " + ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items()))
     if facts["patients"]:

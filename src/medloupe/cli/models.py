@@ -167,7 +167,7 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
 
     Empty where it has none.
     """
-    from medloupe.serving.engine.precisions import key_of, known
+    from medloupe.serving.engine.precisions import measurement_key, read_measured
     from medloupe.store.models import Store
 
     store = Store.open()
@@ -177,11 +177,11 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
         variants = store.variants(model.name, model.version)
     except UnknownError:  # a file of a version that is not here
         return {}
-    timed = known(store.home / "cache" / "graphs") if variants else {}
+    timed = read_measured(store.home / "cache" / "graphs") if variants else {}
     return {
         precision: {
             **variant.card["precision"],
-            "served_times_faster": timed.get(key_of(model.backbone.sha256, variant.backbone.sha256)),
+            "served_times_faster": timed.get(measurement_key(model.backbone.sha256, variant.backbone.sha256)),
         }
         for precision, variant in variants.items()
     }

@@ -67,7 +67,7 @@ Mask = Annotated[
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
 
 
-def columns_asked(clinical: str | None) -> list[str] | None:
+def parse_columns(clinical: str | None) -> list[str] | None:
     """What --clinical names; [] for none, None where nothing is said."""
     if clinical is None:
         return None
@@ -75,7 +75,7 @@ def columns_asked(clinical: str | None) -> list[str] | None:
     return [] if [name.lower() for name in names] == ["none"] else names
 
 
-def words_masked(mask: str) -> list[str] | None:
+def parse_mask(mask: str) -> list[str] | None:
     """What --mask says; [] for none, None for auto."""
     words = [word.strip() for word in mask.split(",") if word.strip()]
     said = [word.lower() for word in words]

@@ -23,8 +23,8 @@ from medloupe.cli.options import (
     Sensitivity,
     SplitColumn,
     Table,
-    columns_asked,
-    words_masked,
+    parse_columns,
+    parse_mask,
 )
 
 
@@ -97,10 +97,10 @@ def train(
             minutes=minutes,
             search=search,
             scratch=compare == "scratch",
-            clinical=columns_asked(clinical),
+            clinical=parse_columns(clinical),
             notes=notes,
             notes_model=notes_model,
-            mask=words_masked(mask),
+            mask=parse_mask(mask),
             keep_leaks=keep_leaks,
             seed=seed,
             sensitivity=sensitivity,

@@ -18,7 +18,7 @@ from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
-from medloupe.serving.access.lookups import Memory
+from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.api import models, predictions, protocol
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.engine.service import Service
@@ -56,7 +56,7 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     )
     app.state.service = service
     app.state.people = People(service.engine)
-    app.state.admission = Admission(queue, service.workers)
+    app.state.admission = Admission(queue)
     app.state.metrics = Metrics(service, app.state.admission)
     app.include_router(predictions.router)
     app.include_router(models.router)
@@ -65,15 +65,15 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     app.mount("/static", home.static_files(), name="static")
     _operations(app)
     for kind, handler in (
-        (HttpError, _said),
-        (MedloupeError, _raised),
-        (HTTPException, _routing),
-        (RequestValidationError, _invalid),
+        (HttpError, _answer_http_error),
+        (MedloupeError, _answer_own_error),
+        (HTTPException, _answer_routing_error),
+        (RequestValidationError, _answer_invalid_request),
     ):
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
     app.state.attempts = Attempts()
-    app.state.guard_memory = Memory()
+    app.state.guard_memory = LookupCache()
     app.add_middleware(
         Guard, people=app.state.people, loopback=loopback, hosts=tuple(hosts), memory=app.state.guard_memory
     )
@@ -142,15 +142,15 @@ def wants_page(request: Request) -> bool:
     return not programs and "text/html" in request.headers.get("accept", "")
 
 
-async def _said(request: Request, error: Any) -> Response:
+async def _answer_http_error(request: Request, error: Any) -> Response:
     return _respond(request, error)
 
 
-async def _raised(request: Request, error: Any) -> Response:
+async def _answer_own_error(request: Request, error: Any) -> Response:
     return _respond(request, as_http(error))
 
 
-async def _routing(request: Request, error: Any) -> Response:
+async def _answer_routing_error(request: Request, error: Any) -> Response:
     said = HttpError(
         error.status_code,
         _CODES.get(error.status_code, "refused"),
@@ -161,7 +161,7 @@ async def _routing(request: Request, error: Any) -> Response:
     return _respond(request, said)
 
 
-async def _invalid(request: Request, error: Any) -> Response:
+async def _answer_invalid_request(request: Request, error: Any) -> Response:
     first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
     where = ".".join(str(part) for part in first["loc"])
     return _respond(request, HttpError(422, "invalid", f"{where}: {first['msg']}.", "/docs tells what is expected."))

@@ -18,18 +18,18 @@ def service_of(request: Request) -> Service:
     return request.app.state.service
 
 
-def admission(request: Request) -> Any:
+def admission_of(request: Request) -> Any:
     """Who is let in."""
     return request.app.state.admission
 
 
-def note(request: Request, answer: Answer) -> None:
+def note_answer(request: Request, answer: Answer) -> None:
     """For the log line and the figures: which model and version answered."""
     request.scope["state"]["noted"] = {"model": answer.prediction.model, "version": answer.prediction.version}
-    request.app.state.metrics.answered(answer)
+    request.app.state.metrics.count_answer(answer)
 
 
-async def audit(
+async def add_to_audit_log(
     request: Request, person: Person, action: str, object: str, detail: Mapping[str, Any] | None = None
 ) -> None:
     """A line in the audit log."""

@@ -67,7 +67,7 @@ class Metrics:
         gauge("medloupe_decoders_killed", "Decoders stopped for taking too long.", lambda: service.decoders.killed)
         gauge("medloupe_decoders_died", "Decoders that crashed.", lambda: service.decoders.died)
 
-    def answered(self, answer: Answer) -> None:
+    def count_answer(self, answer: Answer) -> None:
         """Count one picture's answer."""
         p = answer.prediction
         self.predictions.labels(p.model or "none", str(p.version or ""), str(p.refused is not None).lower()).inc()

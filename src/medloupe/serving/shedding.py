@@ -35,10 +35,10 @@ class Shedding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if self._admission.taken < self._admission.places or not _asks(scope):
+        if self._admission.taken < self._admission.places or not _is_prediction(scope):
             await self._app(scope, receive, send)
             return
-        error = self._admission.full()
+        error = self._admission.busy()
         body = json.dumps(error.as_json()).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -61,7 +61,7 @@ class Shedding:
             self._told, self._since = now, 0
 
 
-def _asks(scope: Scope) -> bool:
+def _is_prediction(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
     path: str = scope["path"]

@@ -57,7 +57,7 @@ class Attempts:
         finally:
             self._present -= 1
 
-    def failed(self, name: str, address: str) -> bool:
+    def record_failure(self, name: str, address: str) -> bool:
         """A wrong password was given. Whether the audit log should say so: a flood must not fill the disk."""
         now = self._clock()
         for key in _keys(name, address):
@@ -75,7 +75,7 @@ class Attempts:
         self._lines.append(now)
         return True
 
-    def succeeded(self, name: str, address: str) -> None:
+    def record_success(self, name: str, address: str) -> None:
         """The right one was given. Clears that name there, and not the address: its owner may guess at other names."""
         self._failures.pop(_keys(name, address)[0], None)
 

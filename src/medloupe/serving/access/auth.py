@@ -28,8 +28,15 @@ from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person, Role
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
-from medloupe.serving.access.lookups import EVERYBODY, Memory
-from medloupe.serving.access.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
+from medloupe.serving.access.lookups import EVERYBODY, LookupCache
+from medloupe.serving.access.origin import (
+    came_by_proxy,
+    client_address,
+    host_name,
+    is_https,
+    is_loopback,
+    is_own_origin,
+)
 from medloupe.serving.http.errors import HttpError, as_http
 
 LOGIN_COOKIE = "medloupe_login"
@@ -81,7 +88,7 @@ def check_csrf(request: Request, value: str | None) -> None:
         )
 
 
-def local_path(path: str | None) -> str:
+def redirect_path(path: str | None) -> str:
     """Where to go after logging in: a path of this server, else "/"."""
     if not path or not path.startswith("/") or path[1:2] in ("/", "\\") or not path.isprintable():
         return "/"
@@ -109,13 +116,13 @@ async def check_password(request: Request, name: str, password: str) -> Person:
     """Whose password that is, without logging in. Raises as log_in."""
     people: People = request.app.state.people
     attempts: Attempts = request.app.state.attempts
-    where = address(request.scope)
+    where = client_address(request.scope)
     async with attempts.turn(name, where):
         person = await asyncio.to_thread(people.authenticate, name, password)
         if person is not None:
-            attempts.succeeded(name, where)
+            attempts.record_success(name, where)
             return person
-        noted = attempts.failed(name, where)
+        noted = attempts.record_failure(name, where)
     id = _request_id(request)
     log.warning("log-in failed", extra={"request_id": id, "address": where})
     if noted:
@@ -139,7 +146,7 @@ class Guard:
     it may be asked while there are no accounts. memory: of log-ins looked up lately, shared with log_out.
     """
 
-    def __init__(self, app: ASGIApp, people: People, loopback: bool, hosts: Sequence[str], memory: Memory):
+    def __init__(self, app: ASGIApp, people: People, loopback: bool, hosts: Sequence[str], memory: LookupCache):
         self.app = app
         self._people = people
         self._loopback = loopback
@@ -232,7 +239,7 @@ def _check_origin(scope: Scope, state: dict[str, Any], headers: Headers) -> None
     if scope["method"] in _SAFE or state["via"] == "token":
         return
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
-    if (origin is not None and not is_ours(origin, scope, headers)) or site in ("cross-site", "same-site"):
+    if (origin is not None and not is_own_origin(origin, scope, headers)) or site in ("cross-site", "same-site"):
         raise HttpError(
             403, "cross_site", "The request was made by a page of another site.", "Use this server's own page."
         )

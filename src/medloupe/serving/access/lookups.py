@@ -33,7 +33,7 @@ class _Known:
         return self.answer.done() and self.answer.exception() is None and now < self.until + _GRACE
 
 
-class Memory:
+class LookupCache:
     """What was looked up in the database lately, so that it is not asked at each request. Holds no secrets."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def address(scope: Scope) -> str:
+def client_address(scope: Scope) -> str:
     """Where a request comes from: what a proxy says of it, where it came through one.
 
     A proxy is on this machine or, as in a network of containers, at a private address. A person at a private address
@@ -58,7 +58,7 @@ def came_by_proxy(headers: Headers) -> bool:
     return any(name in _PROXY or name.startswith("x-forwarded-") for name in headers)
 
 
-def is_ours(origin: str, scope: Scope, headers: Headers) -> bool:
+def is_own_origin(origin: str, scope: Scope, headers: Headers) -> bool:
     """Whether an Origin names this server as the browser asked for it."""
     scheme, found, place = origin.lower().partition("://")
     if not found or scheme not in (("https",) if is_https(scope) else ("http", "https")):

@@ -40,7 +40,7 @@ def takes(*fields: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": kinds}}
 
 
-class Problem(BaseModel):
+class ErrorDetail(BaseModel):
     """What went wrong and what to do."""
 
     code: str
@@ -48,10 +48,10 @@ class Problem(BaseModel):
     hint: str
 
 
-class Failure(BaseModel):
+class ErrorBody(BaseModel):
     """The body of every answer that is no success."""
 
-    error: Problem
+    error: ErrorDetail
 
 
 class RefusedOut(BaseModel):
@@ -126,7 +126,7 @@ class FeedbackIn(BaseModel):
 
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": text}
+    status: {"model": ErrorBody, "description": text}
     for status, text in (
         (400, "The request cannot be read."),
         (401, "Log in first."),

@@ -44,7 +44,7 @@ class Inference:
     binary: bool = False
 
 
-def parse(body: bytes, header_length: str | None) -> Inference:
+def parse_request(body: bytes, header_length: str | None) -> Inference:
     """The request in a body. header_length: of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
 
     Raises HttpError 400 for what is not of the protocol, 413 for more JSON than is read.
@@ -97,7 +97,7 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     )
 
 
-def render(
+def render_response(
     head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
 ) -> tuple[bytes, dict[str, str]]:
     """Body and headers of an answer. outputs: (name, values, whether binary); texts are BYTES tensors."""

@@ -42,7 +42,7 @@ class Hardship:
     AUC's difference to unchanged pictures. refused: share of pictures refused."""
 
     name: str
-    title: str
+    readable_title: str
     value: float | None
     low: float | None
     high: float | None
@@ -66,7 +66,7 @@ class CheckUp:
     name: str
     version: int | None
     created: str
-    title: str
+    readable_title: str
     rules: Rules
     size: int
     network: Path
@@ -95,7 +95,7 @@ class CheckUp:
     announced: Mapping[str, Point] = field(default_factory=dict)
 
     @property
-    def told(self) -> Mapping[str, Point]:
+    def shown_points(self) -> Mapping[str, Point]:
         """What is told of each label: its operating point; of single beats, which raise no flags, how it fares when
         announced."""
         return self.announced if self.beats else self.points
@@ -149,7 +149,7 @@ class CheckUp:
             name=model.name,
             version=model.version,
             created=str(card.get("created") or ""),
-            title=str(card.get("title") or title(model.name)),
+            title=str(card.get("title") or readable_title(model.name)),
             rules=Rules.of(card),
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
@@ -202,7 +202,7 @@ def _hardships(entry: Any) -> Iterator[Hardship]:
             )
 
 
-def title(name: str) -> str:
+def readable_title(name: str) -> str:
     """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
     words = name.replace("-", " ").replace("_", " ").strip()
     return words[:1].upper() + words[1:]

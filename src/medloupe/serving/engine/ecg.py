@@ -19,9 +19,9 @@ from medloupe.ecg.parts import Source, bare, whole
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
 from medloupe.imaging import headers
 from medloupe.model.prediction import Prediction, Refusal
-from medloupe.serving.engine import kept
+from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
-from medloupe.serving.engine.inputs import Beside, beside
+from medloupe.serving.engine.inputs import GivenInputs, read_inputs
 
 if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
@@ -59,7 +59,7 @@ def is_ecg(data: Source, file: str) -> bool:
     return is_ecg_bytes(data, file)
 
 
-def of_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
+def select_by_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
     """Those of the check-ups that read what was sent, ECGs or pictures."""
     ecgs = is_ecg(data, file)
     return [c for c in checkups if (c.ecg is not None) == ecgs]
@@ -70,12 +70,12 @@ def is_picture(data: Source) -> bool:
     return isinstance(data, bytes) and headers.sniff(data[: headers.SNIFF_BYTES]) not in (None, "DICOM")
 
 
-def hertz(fields: Mapping[str, str]) -> float | None:
+def parse_rate(fields: Mapping[str, str]) -> float | None:
     """The sampling rate told beside an ECG, None where there is none. Raises ClinicalError."""
     return _number("rate", fields, "a sampling rate in Hz, such as 500", 1, 1e6)
 
 
-def start(fields: Mapping[str, str]) -> float:
+def parse_start(fields: Mapping[str, str]) -> float:
     """From which second on an ECG is to be drawn. Raises ClinicalError."""
     return _number("start", fields, "a time in seconds from the start", 0, 1e6) or 0.0
 
@@ -89,14 +89,18 @@ def read(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | Non
         )
     from medloupe.ecg.files import read_ecg
 
-    if isinstance(data, bytes) and kept.suffix(data) == "csv" and (lines := data.count(b"\n")) > _MOST_LINES:
+    if (
+        isinstance(data, bytes)
+        and ecg_storage.guess_suffix(data) == "csv"
+        and (lines := data.count(b"\n")) > _MOST_LINES
+    ):
         raise SignalError(
             f"{file or 'The file'} has {lines:,} lines; up to {_MOST_LINES:,} are read here.",
             "Send a part of it, or ask on the command line: medloupe predict",
         )
     if isinstance(data, bytes):
         known = PurePosixPath(bare(file)).suffix
-        data = {bare(file) if known else f"{bare(file) or 'ecg'}.{kept.suffix(data)}": data}
+        data = {bare(file) if known else f"{bare(file) or 'ecg'}.{ecg_storage.guess_suffix(data)}": data}
     signal = read_ecg(data, rate=rate)
     if signal.samples.size > MOST_SAMPLES:
         raise SignalError(
@@ -112,7 +116,7 @@ def read(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | Non
     return signal
 
 
-def not_a_picture(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
+def not_a_picture_error(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
     """The error for an ECG that was sent to a check-up of pictures."""
     able = _listed(c for c in checkups if c.ecg is not None)
     return NotAnImageError(
@@ -121,7 +125,7 @@ def not_a_picture(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
     )
 
 
-def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
     """What a check-up's network and head make of windows float32 (N, L, T)."""
     from medloupe.inference.recordings import Looked
 
@@ -141,11 +145,11 @@ def ask(
 ) -> list[Answer]:
     """The answers of check-ups of ECGs to one ECG, in their order. Raises SignalError, ClinicalError, ExtraError."""
     started = time.perf_counter()
-    rate, _ = hertz(fields), start(fields)
-    known = [_beside(c, fields) for c in checkups]  # what cannot be read is told at once
+    rate, _ = parse_rate(fields), parse_start(fields)
+    known = [_read_inputs(c, fields) for c in checkups]  # what cannot be read is told at once
     signal = read(data, file, checkups, rate)
     sent = _Sent(signal, file, hashlib.sha256(whole(data)).hexdigest(), 1000 * (time.perf_counter() - started))
-    return [_answered(run, c, sent, heatmap, more) for c, more in zip(checkups, known, strict=True)]
+    return [_answer(run, c, sent, heatmap, more) for c, more in zip(checkups, known, strict=True)]
 
 
 def choose(
@@ -155,17 +159,17 @@ def choose(
     foreign. Raises as `ask` does, and NotAnImageError where none reads ECGs."""
     able = [c for c in checkups if c.ecg is not None]
     if not able:
-        raise not_a_picture(file, ())
+        raise not_a_picture_error(file, ())
     started = time.perf_counter()
-    rate, _ = hertz(fields), start(fields)
+    rate, _ = parse_rate(fields), parse_start(fields)
     signal = read(data, file, able, rate)
     sent = _Sent(signal, file, hashlib.sha256(whole(data)).hexdigest(), 1000 * (time.perf_counter() - started))
-    answers = [_answered(run, c, sent, heatmap, _beside(c, fields)) for c in _fitting(signal, able)]
+    answers = [_answer(run, c, sent, heatmap, _read_inputs(c, fields)) for c in _fitting(signal, able)]
     answered = [a for a in answers if a.prediction.refused is None]
     return min(answered or answers, key=lambda a: a.foreign)
 
 
-def drawn_again(source: Source, said: Mapping[str, object], checkup: CheckUp | None) -> Reading:
+def read_again(source: Source, said: Mapping[str, object], checkup: CheckUp | None) -> Reading:
     """An ECG that was kept, with what was found in it. said: the answer's entry `ecg`. Raises SignalError, and
     ValueError or the like where the entry is not as written here."""
     from medloupe.ecg.reading import again
@@ -185,7 +189,7 @@ class _Sent:
     milliseconds: float
 
 
-def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Beside) -> Answer:
+def _answer(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: GivenInputs) -> Answer:
     from medloupe.inference.recordings import find, influences
 
     assert checkup.ecg is not None
@@ -194,7 +198,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
         sent.signal,
         checkup.ecg,
         checkup.rules,
-        lambda windows: see(run, checkup, windows, maps=heatmap),
+        lambda windows: run_windows(run, checkup, windows, maps=heatmap),
         extras=checkup.extras,
         novelty=checkup.novelty,
         given=known.given,
@@ -244,11 +248,11 @@ def _fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
     return [checkups[k] for k in fitting(signal, [c.ecg for c in checkups if c.ecg is not None])]
 
 
-def _beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
+def _read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
     """What is given beside an ECG. The rhythm is measured, and no field of anybody's."""
     from medloupe.inference.recordings import asked_for
 
-    found = beside(checkup, {name: value for name, value in fields.items() if name not in FIELDS})
+    found = read_inputs(checkup, {name: value for name, value in fields.items() if name not in FIELDS})
     names = asked_for(checkup.extras)
     given = {name: value for name, value in found.given.items() if name in names}
     measured = tuple(name for name in found.given if name not in names)

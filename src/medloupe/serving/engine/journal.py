@@ -97,7 +97,7 @@ class Journal:
             if row is None:
                 return None
             if image_only:
-                alone = {"kept": None, "answer": without_values(row.answer)}
+                alone = {"kept": None, "answer": drop_input_values(row.answer)}
                 c.execute(update(PredictionRow).where(PredictionRow.id == id).values(**alone))
             else:
                 c.execute(delete(FeedbackRow).where(FeedbackRow.prediction_id == id))
@@ -262,7 +262,7 @@ class Journal:
             self._connection = None
 
 
-def without_values(answer: dict[str, Any]) -> dict[str, Any]:
+def drop_input_values(answer: dict[str, Any]) -> dict[str, Any]:
     """An answer's JSON with the names of the inputs given beside the picture, and nothing that tells their values:
     from how an input moved the answer, its value could be found again."""
     if not answer.get("inputs"):

@@ -27,14 +27,14 @@ from medloupe.serving.engine import ecg
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import NOTHING, Beside, beside
+from medloupe.serving.engine.inputs import NO_INPUTS, GivenInputs, read_inputs
 from medloupe.serving.engine.sessions import Sessions
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class NetworkOutput:
     """What one pass of a network gave for N pictures. shared: embeddings (N, D). map: (N, D, h, w) if asked for; of a
     whole model its heat maps (N, K, h, w). cut: (N, C, H, W), for tails; a whole model gives logits (N, K) instead."""
 
@@ -45,7 +45,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class HeadOutput:
     """What a check-up makes of one picture. embedding: (D,), which its head reads. logits: (K,). parts: (K, h, w), what
     each place adds, or None."""
 
@@ -54,7 +54,7 @@ class Judged:
     parts: np.ndarray | None
 
 
-class Asker:
+class Answerer:
     """Answers with the check-ups of a catalog; safe to use from several threads.
 
     idle: says whether nobody else is being answered, so that a pass of the network may use all cores.
@@ -68,14 +68,14 @@ class Asker:
 
     def route_among(self, checkups: Sequence[CheckUp]) -> None:
         """From now on, choose among these."""
-        self._routed = _routed(checkups)
+        self._routed = _routers_by_network(checkups)
 
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
         if checkup.ecg is not None:
-            ecg.see(self.run, checkup, checkup.blank(), maps=True)
+            ecg.run_windows(self.run, checkup, checkup.blank(), maps=True)
             return
-        self.judge(checkup, self.see(checkup, checkup.blank(), maps=True), 0)
+        self.apply_head(checkup, self.forward(checkup, checkup.blank(), maps=True), 0)
 
     def ask(
         self,
@@ -95,10 +95,10 @@ class Asker:
             return ecg.ask(self.run, [checkup], data, file, heatmap, fields)[0]
         if not isinstance(data, bytes) or ecg.is_ecg(data, file):
             if checkup is not None:
-                raise ecg.not_a_picture(file, catalog.all())
+                raise ecg.not_a_picture_error(file, catalog.all())
             return ecg.choose(self.run, catalog.all(), data, file, heatmap, fields)
         started = time.perf_counter()
-        known = beside(checkup, fields) if checkup is not None else None  # what cannot be read is told at once
+        known = read_inputs(checkup, fields) if checkup is not None else None  # what cannot be read is told at once
         digest = hashlib.sha256(data).hexdigest()
         routed = self._routed
         network = checkup or (routed[0][1] if routed else None)
@@ -114,10 +114,10 @@ class Asker:
             decoded = self._decoders.decode(data, network.size)
         at = time.perf_counter()
         timings = {"decode": 1000 * (at - started)}
-        seen = self.see(network, decoded.pixels[None], maps=heatmap)
+        seen = self.forward(network, decoded.pixels[None], maps=heatmap)
         timings["network"] = 1000 * (time.perf_counter() - at)
         if checkup is None:
-            passes = [seen, *(self.see(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
+            passes = [seen, *(self.forward(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
             timings["network"] = 1000 * (time.perf_counter() - at)
             sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
             able = {name: far for router, embedding in sights for name, far in router.fitting(embedding).items()}
@@ -134,8 +134,8 @@ class Asker:
                 seen = own[0]
             else:  # it was exchanged in this very moment
                 decoded = self._decoders.decode(data, checkup.size)
-                seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
-        return self._answered(checkup, seen, timings, file, digest, shown, known or beside(checkup, fields))
+                seen = self.forward(checkup, decoded.pixels[None], maps=heatmap)
+        return self._answered(checkup, seen, timings, file, digest, shown, known or read_inputs(checkup, fields))
 
     def ask_many(
         self, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
@@ -147,19 +147,19 @@ class Asker:
         if checkups and all(c.ecg is not None for c in checkups):
             return ecg.ask(self.run, checkups, data, file, heatmap, fields)
         if not isinstance(data, bytes) or ecg.is_ecg(data, file):
-            raise ecg.not_a_picture(file, checkups)
+            raise ecg.not_a_picture_error(file, checkups)
         if other := next((c for c in checkups if c.ecg is not None), None):
             raise NotAnImageError(f"{other.name} reads ECGs, not pictures.", "Ask check-ups of one kind at a time.")
-        known = [beside(checkup, fields) for checkup in checkups]
+        known = [read_inputs(checkup, fields) for checkup in checkups]
         digest = hashlib.sha256(data).hexdigest()
-        passes: dict[str, tuple[Pass, dict[str, float]]] = {}
+        passes: dict[str, tuple[NetworkOutput, dict[str, float]]] = {}
         answers: list[Answer] = []
         for checkup, given in zip(checkups, known, strict=True):
             if checkup.network_sha256 not in passes:
                 started = time.perf_counter()
                 decoded = self._decoders.decode(data, checkup.size)
                 at = time.perf_counter()
-                seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
+                seen = self.forward(checkup, decoded.pixels[None], maps=heatmap)
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
                 passes[checkup.network_sha256] = seen, spent
             seen, spent = passes[checkup.network_sha256]
@@ -169,16 +169,16 @@ class Asker:
     def _answered(
         self,
         checkup: CheckUp,
-        seen: Pass,
+        seen: NetworkOutput,
         timings: dict[str, float],
         file: str,
         digest: str,
         shown: Preview | None,
-        known: Beside,
+        known: GivenInputs,
     ) -> Answer:
         """What a check-up says to one picture that its network has seen, and what is known beside it."""
         at = time.perf_counter()
-        found = self.judge(checkup, seen, 0)
+        found = self.apply_head(checkup, seen, 0)
         parts = found.parts
         prediction = self.answer(checkup, seen.shared[0], found.logits, timings, file, known)
         answer = Answer(id=secrets.token_hex(16), digest=digest, prediction=prediction, checkup=checkup, preview=shown)
@@ -198,7 +198,7 @@ class Asker:
         logits: np.ndarray,
         timings: Mapping[str, float],
         file: str = "",
-        known: Beside = NOTHING,
+        known: GivenInputs = NO_INPUTS,
     ) -> Prediction:
         """Shared embedding (D,) and logits (K,) of one picture, and what is known beside it, to a Prediction."""
         p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
@@ -241,20 +241,20 @@ class Asker:
         with self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle()) as opened:
             return run(opened, names, given)
 
-    def see(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> Pass:
+    def forward(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> NetworkOutput:
         """One pass of a check-up's network, but not of its tail, over pixels uint8 (N, S, S, 3)."""
         wanted = ["embedding", "logits" if checkup.whole else "cut"]
         wanted += ["heatmap" if checkup.whole else "map"] * maps
         shared, second, *places = self.run(checkup, wanted, pixels)
         which = {"logits" if checkup.whole else "cut": second}
-        return Pass(shared=shared, map=places[0] if places else None, **which)
+        return NetworkOutput(shared=shared, map=places[0] if places else None, **which)
 
-    def judge(self, checkup: CheckUp, seen: Pass, row: int) -> Judged:
-        """What the check-up's tail, if it has one, and its head make of one row of what `see` gave."""
+    def apply_head(self, checkup: CheckUp, seen: NetworkOutput, row: int) -> HeadOutput:
+        """What the check-up's tail, if it has one, and its head make of one row of what `forward` gave."""
         one = slice(row, row + 1)
         if seen.logits is not None:
             parts = seen.map[row] if seen.map is not None else None
-            return Judged(embedding=seen.shared[row], logits=seen.logits[row], parts=parts)
+            return HeadOutput(embedding=seen.shared[row], logits=seen.logits[row], parts=parts)
         embedding = seen.shared[one]
         feature_map = seen.map[one] if seen.map is not None else None
         if checkup.tail is not None and seen.cut is not None:
@@ -263,14 +263,14 @@ class Asker:
                 upper = run_tail(opened, names, seen.cut[one])
             embedding = joined(upper[0], embedding)
             feature_map = joined(upper[1], feature_map) if feature_map is not None else None
-        return Judged(
+        return HeadOutput(
             embedding=embedding[0],
             logits=checkup.logits(embedding)[0],
             parts=checkup.contributions(feature_map[0]) if feature_map is not None else None,
         )
 
 
-def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
+def _routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
     """A router over the check-ups of each network, and one of these; the network most of them use comes first.
 
     Only check-ups trained on the network that most were trained on: of it, several precisions may run.

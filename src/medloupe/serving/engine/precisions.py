@@ -36,7 +36,7 @@ class Precisions:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._known = known(folder)
+        self._known = read_measured(folder)
 
     def choose(self, options: Mapping[str, CheckUp]) -> CheckUp:
         """One of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
@@ -58,7 +58,7 @@ class Precisions:
 
     def _times_faster(self, usual: CheckUp, other: CheckUp) -> float:
         """How many times as fast the network of `other` is. Raises ModelFileError, StoreError."""
-        key = key_of(usual.network_sha256, other.network_sha256)
+        key = measurement_key(usual.network_sha256, other.network_sha256)
         if key not in self._known:
             self._known[key] = times = self._measure(usual, other)
             said = f"{other.precision} is {times:.2f} times as fast as {usual.precision}"
@@ -82,7 +82,7 @@ class Precisions:
             log.warning("pace not kept", extra={"reason": str(e)})
 
 
-def known(folder: Path) -> dict[str, float]:
+def read_measured(folder: Path) -> dict[str, float]:
     """What was measured before, by key_of."""
     try:
         said = json.loads((folder / _FILE).read_text("utf-8"))
@@ -91,6 +91,6 @@ def known(folder: Path) -> dict[str, float]:
     return {k: float(v) for k, v in said.items() if isinstance(v, int | float)} if isinstance(said, dict) else {}
 
 
-def key_of(usual_sha256: str, other_sha256: str) -> str:
+def measurement_key(usual_sha256: str, other_sha256: str) -> str:
     """What a measurement holds for: this kind of machine and two networks."""
     return f"{machine()}:{usual_sha256}:{other_sha256}"

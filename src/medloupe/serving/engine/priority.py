@@ -11,12 +11,12 @@ import sys
 import threading
 from contextlib import suppress
 
-BY = 10
+NICENESS = 10
 """Steps of `nice`. A machine that has nothing else to do works as fast as before."""
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let the calling thread, and what it starts, yield to the others. Only Linux has this for threads."""
     if sys.platform == "linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BY)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

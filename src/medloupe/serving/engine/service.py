@@ -22,14 +22,14 @@ from medloupe.accounts.person import Person
 from medloupe.ecg.parts import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
-from medloupe.serving.engine import kept as ecgkept
+from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.journal import Journal, without_values
-from medloupe.serving.engine.pictures import Asker
+from medloupe.serving.engine.journal import Journal, drop_input_values
+from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
-from medloupe.serving.engine.priority import give_way
+from medloupe.serving.engine.priority import lower_priority
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.starter import shipped
 from medloupe.store.models import Store
@@ -64,10 +64,12 @@ class Service:
         self._busy = 0
         self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
-        self.asker = Asker(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
-        self.catalog = Catalog(store, self.asker.warm, Precisions(store.home / "cache" / "graphs").choose)
+        self.answerer = Answerer(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
+        self.catalog = Catalog(store, self.answerer.warm, Precisions(store.home / "cache" / "graphs").choose)
         self.journal = Journal(self.engine, store.home / "kept")
-        self._pool = ThreadPoolExecutor(self.workers + 1, "answer", initializer=give_way)  # one waits for a decoder
+        self._pool = ThreadPoolExecutor(
+            self.workers + 1, "answer", initializer=lower_priority
+        )  # one waits for a decoder
         self.refresh()
         for _ in range(self.workers):  # so that the first picture does not wait for a decoder to start
             self._pool.submit(self.decoders.decode, _DOT, 32)
@@ -77,7 +79,7 @@ class Service:
         with self._refreshing:
             changed = self.catalog.refresh()
             if changed:
-                self.asker.route_among(self.catalog.all())
+                self.answerer.route_among(self.catalog.all())
             return changed
 
     def close(self) -> None:
@@ -135,7 +137,7 @@ class Service:
         try:
             out, err = await asyncio.wait_for(made.communicate(), _ADDING)
         except BaseException as e:
-            _end(made)
+            _kill(made)
             await made.wait()
             if not isinstance(e, TimeoutError):
                 raise
@@ -206,7 +208,7 @@ class Service:
         checkup: None lets the app choose. fields: of the form, among them what is given beside the picture. Raises
         ImageError, StoreError, ClinicalError.
         """
-        answer = await self.in_pool(self.asker.ask, self.catalog, checkup, data, file, heatmap, preview, fields)
+        answer = await self.in_pool(self.answerer.ask, self.catalog, checkup, data, file, heatmap, preview, fields)
         await self.record([answer], [data], person)
         return answer
 
@@ -221,7 +223,7 @@ class Service:
         fields: Mapping[str, str] = _NO_FIELDS,
     ) -> list[Answer]:
         """The answers of several check-ups to one image file, each network run once. Raises as ask does."""
-        answers = await self.in_pool(self.asker.ask_many, checkups, data, file, heatmap, fields)
+        answers = await self.in_pool(self.answerer.ask_many, checkups, data, file, heatmap, fields)
         await self.record(answers, [data] * len(answers), person)
         return answers
 
@@ -239,8 +241,8 @@ class Service:
         kept: list[tuple[str, str]] = []
         try:
             for answer, data in zip(answers, sources, strict=True):
-                suffix, stored = _kept(answer, data) if self.keep_images else (None, b"")
-                said = remembered(answer, kept=suffix is not None)
+                suffix, stored = _pack_for_keeping(answer, data) if self.keep_images else (None, b"")
+                said = journal_json(answer, kept=suffix is not None)
                 if suffix:
                     kept.append((answer.id, suffix))
                     await asyncio.to_thread(self.journal.keep, answer.id, stored, suffix)
@@ -268,7 +270,7 @@ class Service:
             ) from e
 
 
-def remembered(answer: Answer, *, kept: bool) -> dict[str, Any]:
+def journal_json(answer: Answer, *, kept: bool) -> dict[str, Any]:
     """The Prediction's JSON as the journal has it, without the file's name.
 
     kept: whether the image is. Then what was given beside it is kept too, for retraining; else only which inputs were.
@@ -276,13 +278,13 @@ def remembered(answer: Answer, *, kept: bool) -> dict[str, Any]:
     said = answer.prediction.as_json()
     del said["file"]
     if "ecg" in said:
-        said["ecg"] = ecgkept.shortened(said["ecg"])
+        said["ecg"] = ecg_storage.shorten_entry(said["ecg"])
     if not kept:
-        return without_values(said)
+        return drop_input_values(said)
     return {**said, "given": dict(answer.given)} if answer.given else said
 
 
-def _end(process: asyncio.subprocess.Process) -> None:
+def _kill(process: asyncio.subprocess.Process) -> None:
     """With all that it started."""
     with contextlib.suppress(ProcessLookupError):
         if os.name == "posix":
@@ -291,10 +293,10 @@ def _end(process: asyncio.subprocess.Process) -> None:
             process.kill()
 
 
-def _kept(answer: Answer, data: Source) -> tuple[str, bytes]:
+def _pack_for_keeping(answer: Answer, data: Source) -> tuple[str, bytes]:
     """Under what suffix it is kept, and what of it."""
     from medloupe.imaging import headers
 
     if answer.prediction.ecg is not None or not isinstance(data, bytes):
-        return ecgkept.kept(data)
+        return ecg_storage.pack(data)
     return _SUFFIXES.get(headers.sniff(data[: headers.SNIFF_BYTES]) or "", "bin"), data

@@ -79,7 +79,7 @@ class Admission:
     def place(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises HttpError 503 with Retry-After where there is none."""
         if self.taken >= self.places:
-            raise self.full()
+            raise self.busy()
         loop = asyncio.get_running_loop()
         started = loop.time()
         self.taken += 1
@@ -94,14 +94,14 @@ class Admission:
         """Hold memory for a body while the block runs; a place is for when it is there, or slow clients would hold
         them all. Raises HttpError 503 where there is none now, so that no body is sent in vain."""
         if self.taken >= self.places:
-            raise self.full()
+            raise self.busy()
         room = _Room(self)
         try:
             yield room
         finally:
             self.bytes -= room.bytes
 
-    def full(self) -> HttpError:
+    def busy(self) -> HttpError:
         """What those are told for whom there is no place; it is counted."""
         return self._busy(f"All {self.places} places are taken.")
 
@@ -125,7 +125,7 @@ class _Room:
         self.bytes += size
 
 
-async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
+async def read_upload(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body. What
     an ECG comes in counts as an image here.
 
@@ -135,7 +135,7 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     if kind.startswith("multipart/form-data"):
         return await _form(request, room, limit)
     if kind.startswith(_RAW) or not kind:
-        data = b"".join([chunk async for chunk in body(request, room, limit)])
+        data = b"".join([chunk async for chunk in read_body(request, room, limit)])
         if not data:
             raise _no_image()
         name = _NAMED.get(kind.partition(";")[0].strip(), "")
@@ -150,7 +150,7 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     )
 
 
-async def body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
+async def read_body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
     """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and (len(told) > 15 or int(told) > limit):
@@ -198,7 +198,7 @@ class JsonRoute(APIRoute):
             return handler
 
         async def within_limits(request: Request) -> Response:
-            data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+            data = b"".join([chunk async for chunk in read_body(request, None, MAX_SAID)])
 
             async def receive() -> Message:
                 return {"type": "http.request", "body": data, "more_body": False}
@@ -214,7 +214,7 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
         raise HttpError(
             415, "unsupported_charset", f"The form is in {charset[:40].decode('latin-1')!r}.", "Send it as UTF-8."
         )
-    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
+    parser = _InMemory(request.headers, read_body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
@@ -254,6 +254,6 @@ def _too_large(limit: int) -> HttpError:
     )
 
 
-def flag(value: Any) -> bool:
+def parse_flag(value: Any) -> bool:
     """Whether a query parameter or field says yes."""
     return str(value or "").lower() in ("1", "true", "yes", "on")

@@ -16,17 +16,17 @@ DRAWN_SECONDS = 60
 _SUFFIXES = {b"PK\x03\x04": "npz", b"0       ": "edf", b"\xffBIOSEMI": "bdf"}
 
 
-def suffix(data: bytes) -> str:
+def guess_suffix(data: bytes) -> str:
     """By what name a file is read that came without one."""
     if headers.sniff(data[: headers.SNIFF_BYTES]) == "DICOM":
         return "dcm"
     return next((name for start, name in _SUFFIXES.items() if data.startswith(start)), "csv")
 
 
-def kept(data: Source) -> tuple[str, bytes]:
+def pack(data: Source) -> tuple[str, bytes]:
     """Under what suffix an ECG is kept, and what is kept: several files as one archive."""
     if isinstance(data, bytes):
-        return suffix(data), data
+        return guess_suffix(data), data
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(data):
@@ -34,7 +34,7 @@ def kept(data: Source) -> tuple[str, bytes]:
     return "zip", out.getvalue()
 
 
-def opened(name: str, data: bytes) -> Source:
+def unpack(name: str, data: bytes) -> Source:
     """What `kept` made of it, back again. name: ends with the suffix. Raises SignalError."""
     if not name.endswith(".zip"):
         return data
@@ -45,7 +45,7 @@ def opened(name: str, data: bytes) -> Source:
         raise SignalError("The ECG that was kept is damaged.") from e
 
 
-def shortened(said: dict[str, Any]) -> dict[str, Any]:
+def shorten_entry(said: dict[str, Any]) -> dict[str, Any]:
     """The entry `ecg` of an answer as it is remembered: of a long recording, beats one by one only for what is drawn
     of it; how many there are of each class stays."""
     if said["seconds"] <= DRAWN_SECONDS:
