@@ -1,4 +1,4 @@
-"""`medloupe train`: from labelled data to a judged version in the store."""
+"""`medloupe train`: make a judged version in the store from labelled data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from medloupe.cli.options import (
 )
 
 
-def train(
+def run_train(
     data: Data,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
     labels: Labels = None,
