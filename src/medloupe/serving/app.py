@@ -1,4 +1,4 @@
-"""The server as one ASGI application: what is put together here is made elsewhere."""
+"""Put the server together as one ASGI application; what it is made of is elsewhere."""
 
 from __future__ import annotations
 
@@ -39,10 +39,18 @@ log = logging.getLogger("medloupe.serving")
 
 
 def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] = (), queue: int = QUEUE) -> FastAPI:
-    """The application around a service, which it closes at its end.
+    """Make the application around a service, which it closes at its end.
 
-    loopback: only this machine can reach it, so that nobody need log in while there are no accounts. hosts: further
-    names under which browsers may ask for it. queue: requests at work or waiting before others are told to come back.
+    Parameters
+    ----------
+    service
+        What answers.
+    loopback
+        Whether only this machine can reach it, so that nobody need log in while there are no accounts.
+    hosts
+        Further names under which browsers may ask for it.
+    queue
+        Requests at work or waiting before others are told to come back.
     """
     app = FastAPI(
         title="medloupe",
@@ -94,7 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch(service: Service) -> None:
-    """Takes up new production versions, from wherever they were promoted."""
+    """Take up new production versions, from wherever they were promoted."""
     while True:
         await asyncio.sleep(POLL)
         try:
@@ -136,7 +144,7 @@ def _respond(request: Request, error: HttpError) -> Response:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person with a browser asks, rather than a program."""
+    """Tell whether a person with a browser asks, rather than a program."""
     path = request.url.path
     programs = path.startswith(("/api/", "/v2")) or path in ("/predict", "/healthz", "/readyz", "/metrics")
     return not programs and "text/html" in request.headers.get("accept", "")

@@ -1,4 +1,4 @@
-"""Turning pictures away at the door when all places are taken.
+"""Turn pictures away at the door while all places are taken.
 
 Routing, recognising the person and the log line cost more than saying no. At ten times what the server can do they
 would take the processor from those who were let in, and the no would come late. Here it costs a quarter of that.
@@ -23,8 +23,11 @@ log = logging.getLogger("medloupe.serving")
 
 
 class Shedding:
-    """ASGI middleware around all others. What programs post to be predicted is answered with 503 while the server is
-    full; anything else, and whoever finds a place, goes on inside."""
+    """ASGI middleware around all others that turns requests away while the server is full.
+
+    What programs post to be predicted is then answered with 503; anything else, and whoever finds a place, goes on
+    inside.
+    """
 
     def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics):
         self._app = app
@@ -52,7 +55,7 @@ class Shedding:
         self._note()
 
     def _note(self) -> None:
-        """Counted each; one log line a second for all."""
+        """Count each; write one log line a second for all."""
         self._count.inc()
         self._since += 1
         now = time.monotonic()

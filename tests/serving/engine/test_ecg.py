@@ -25,7 +25,7 @@ from live import Live
 from medloupe.embed.windows import beats
 from medloupe.errors import SignalError
 from medloupe.inference.ecgs import EcgPredictor
-from medloupe.serving.engine import ecg, ecg_storage
+from medloupe.serving.engine import ecg_intake, ecg_storage
 from medloupe.serving.engine.checkup import CheckUp
 from places import ROOT
 
@@ -208,9 +208,9 @@ def test_too_long_for_a_request() -> None:
     checkup = CheckUp.of(ecgmodels.beats_model(rhythm=False))
     data = ecgwriters.npz(signal=np.zeros((1, 50 * 3700), np.float32), fs=50.0)
     with pytest.raises(SignalError, match=r"1\.0 hours; at most 1 "):
-        ecg.read({"x.npz": data}, "x.npz", [checkup], None)
+        ecg_intake.read_recording({"x.npz": data}, "x.npz", [checkup], None)
     with pytest.raises(SignalError, match="4,000,001 lines"):
-        ecg.read(b"# fs=20000\n" + b"1,2\n" * 4_000_000, "x.csv", [checkup], None)
+        ecg_intake.read_recording(b"# fs=20000\n" + b"1,2\n" * 4_000_000, "x.csv", [checkup], None)
 
 
 # ---------------------------------------------------------------- kept and remembered

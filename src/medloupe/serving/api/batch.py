@@ -1,4 +1,4 @@
-"""All outputs of a check-up for many examples at once, as the Open Inference Protocol wants them. Nothing of HTTP."""
+"""Compute all outputs of a check-up for many examples at once, as the Open Inference Protocol wants them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """answers: one for each example. outputs: by name, (N, ...) or N texts."""
+    """The outputs for a batch of N examples.
+
+    Attributes
+    ----------
+    answers : list of Answer
+        One for each example.
+    outputs : dict
+        By name, float32 (N, ...) or N texts.
+    """
 
     answers: list[Answer]
     outputs: dict[str, np.ndarray | list[str]]
@@ -31,9 +39,20 @@ class BatchResult:
 def infer_all(
     service: Service, checkup: CheckUp, image: np.ndarray | list[bytes], maps: bool, given: dict[str, np.ndarray]
 ) -> BatchResult:
-    """All outputs for pixels (N, h, w, 3) or files; one pass of the network for each picture, to bound its memory.
+    """Compute all outputs for a batch; one pass of the network for each picture, to bound its memory.
 
-    given: what is known beside them, float32 (N, width) by name.
+    Parameters
+    ----------
+    service
+        The running service.
+    checkup
+        Which answers.
+    image
+        Pixels uint8 (N, h, w, 3) or N files; of ECGs windows float32 (N, L, T) in mV.
+    maps
+        Whether to compute the output `heatmap`.
+    given
+        What is known beside them, float32 (N, width) by name, encoded.
     """
     known = weigh_encoded(checkup, given) if given else [read_inputs(checkup, {})] * len(image)
     answers: list[Answer] = []
@@ -42,8 +61,8 @@ def infer_all(
         return _infer_ecg(service, checkup, np.asarray(image), maps, known)
     for one, more in zip(image, known, strict=True):
         pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fit_to(one, checkup)
-        seen = service.answerer.forward(checkup, pixels[None], maps=maps)
-        found = service.answerer.apply_head(checkup, seen, 0)
+        seen = service.answerer.networks.forward(checkup, pixels[None], maps=maps)
+        found = service.answerer.networks.apply_head(checkup, seen, 0)
         logits = found.logits if more.logits is None else found.logits + more.logits
         answer = service.answerer.answer(checkup, seen.shared[0], found.logits, {}, known=more)
         digest = hashlib.sha256(one).hexdigest()
@@ -59,8 +78,8 @@ def infer_all(
 def _infer_ecg(
     service: Service, checkup: CheckUp, windows: np.ndarray, maps: bool, known: list[GivenInputs]
 ) -> BatchResult:
-    """The same for windows float32 (N, L, T), in one pass."""
-    seen = ecg.run_windows(service.answerer.run, checkup, windows, maps=maps)
+    """Compute the same for windows float32 (N, L, T), in one pass."""
+    seen = ecg.run_windows(service.answerer.networks.run, checkup, windows, maps=maps)
     scores = checkup.novelty.score(seen.embedding).tolist() if checkup.novelty is not None else [None] * len(windows)
     logits = seen.logits + np.stack([np.zeros(len(checkup.labels)) if k.logits is None else k.logits for k in known])
     answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""The JSON routes of models: what there is, their passports and files, and which version is in production."""
+"""Serve the JSON routes of models: what there is, their passports and files, and which version is in production."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ async def rollback(request: Request, name: Name, wish: Annotated[RollbackIn | No
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _FILE}}}},
 )
 async def add(request: Request, name: Name) -> dict[str, Any]:
-    """An ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
+    """Send an ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
     person = require(request, "admin")
     check_name(name)
     with admission_of(request).room() as room, tempfile.TemporaryDirectory() as folder:

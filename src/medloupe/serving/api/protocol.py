@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2 over HTTP, so that its clients (tritonclient, KServe) work unchanged.
+"""Speak the Open Inference Protocol v2 over HTTP, so that its clients (tritonclient, KServe) work unchanged.
 
 The input `image` takes pixels, UINT8 [N, height, width, 3] RGB of any size (others than the network's are fitted), or
 image files, BYTES [N]. A model of ECGs takes `signal` instead, windows in mV as its file takes them, FP32 [N, leads,
@@ -9,6 +9,7 @@ the announced labels, and `refused`, why a picture was not judged ("" where it w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -55,7 +56,7 @@ async def metadata() -> dict[str, Any]:
 
 @router.get("/health/live", summary="Liveness")
 async def live() -> dict[str, Any]:
-    """Always, while the process answers."""
+    """Say yes, always, while the process answers."""
     return {"live": True}
 
 
@@ -68,13 +69,13 @@ async def ready(request: Request) -> JSONResponse:
 
 @router.get("/models/{name}", summary="Model metadata")
 async def model(request: Request, name: Name) -> dict[str, Any]:
-    """Inputs and outputs of the version in production."""
+    """List the inputs and outputs of the version in production."""
     return await _describe(request, name, "")
 
 
 @router.get("/models/{name}/versions/{version}", summary="Metadata of a version")
 async def model_version(request: Request, name: Name, version: VersionText) -> dict[str, Any]:
-    """Inputs and outputs."""
+    """List the inputs and outputs of a version."""
     return await _describe(request, name, version)
 
 
@@ -157,26 +158,11 @@ async def _infer(request: Request, name: str, version: str) -> Response:
         at_work.enter_context(admission_of(request).place())
         told = request.headers.get("inference-header-content-length")
         wish = await service.in_pool(tensors.parse_request, data, told)  # many numbers take long
-        _check(wish, checkup)
+        _check_main_input(wish, checkup)
         wanted = wish.outputs or [(n, wish.binary) for n in (*OUTPUTS, *_TEXTS)]
-        if unknown := [n for n, _ in wanted if n not in (*OUTPUTS, *_TEXTS)]:
-            raise HttpError(
-                400,
-                "unknown_output",
-                f"There is no output {unknown[0][:60]!r}.",
-                f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
-            )
+        _check_outputs([n for n, _ in wanted])
+        _check_inputs_beside(wish, checkup)
         maps = any(n == "heatmap" for n, _ in wanted)
-        taken = input_widths(checkup)
-        for n, values in wish.beside.items():
-            if n not in taken or values.shape != (len(wish.image), taken[n]):
-                expected = f"[{len(wish.image)}, {taken[n]}]" if n in taken else "no such input"
-                raise HttpError(
-                    400,
-                    "bad_inference_request",
-                    f"`{n}` has the shape {list(values.shape)}; expected {expected}.",
-                    "See GET /v2/models/NAME for inputs and outputs.",
-                )
         made = await service.in_pool(infer_all, service, checkup, wish.image, maps, wish.beside)
         sources = [d if isinstance(d, bytes) else d.tobytes() for d in wish.image]
         await service.record(made.answers, sources, person)
@@ -190,8 +176,8 @@ async def _infer(request: Request, name: str, version: str) -> Response:
     return Response(text, headers=headers)
 
 
-def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
-    """Raises HttpError where the main input is too much, or none that the check-up takes."""
+def _check_main_input(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
+    """Check the main input: that it is not too much, and one that the check-up takes."""
     of_ecgs = checkup.ecg is not None
     most = ecg.BATCH if of_ecgs else MAX_IMAGES
     if len(wish.image) > most:
@@ -211,6 +197,31 @@ def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
             else f"{checkup.name} takes `image`, as it looks at pictures.",
             "See GET /v2/models/NAME for inputs and outputs.",
         )
+
+
+def _check_outputs(names: Sequence[str]) -> None:
+    """Check that there are such outputs."""
+    if unknown := [n for n in names if n not in (*OUTPUTS, *_TEXTS)]:
+        raise HttpError(
+            400,
+            "unknown_output",
+            f"There is no output {unknown[0][:60]!r}.",
+            f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
+        )
+
+
+def _check_inputs_beside(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
+    """Check that the check-up takes the inputs beside the main one, in their shape."""
+    taken = input_widths(checkup)
+    for n, values in wish.beside.items():
+        if n not in taken or values.shape != (len(wish.image), taken[n]):
+            expected = f"[{len(wish.image)}, {taken[n]}]" if n in taken else "no such input"
+            raise HttpError(
+                400,
+                "bad_inference_request",
+                f"`{n}` has the shape {list(values.shape)}; expected {expected}.",
+                "See GET /v2/models/NAME for inputs and outputs.",
+            )
 
 
 async def _find(request: Request, name: str, version: str) -> CheckUp:

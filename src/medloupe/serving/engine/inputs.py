@@ -1,4 +1,4 @@
-"""What a request brings beside the picture: the fields of a form that are inputs of the check-up asked."""
+"""Read what a request brings beside the picture: the fields of a form that are inputs of the check-up asked."""
 
 from __future__ import annotations
 
@@ -24,8 +24,19 @@ _MOST_NAMED = 20  # of the fields that were no inputs
 
 @dataclass(frozen=True, slots=True)
 class GivenInputs:
-    """What was given beside one picture. logits: float32 (K,), what it adds, or None. influences: None where the
-    check-up reads the picture alone. given: the inputs as they came, by name. ignored: names that are no inputs."""
+    """What was given beside one picture.
+
+    Attributes
+    ----------
+    logits : ndarray, optional
+        Float32 (K,): what it adds to the logits.
+    influences : tuple of Influence, optional
+        The same by input; None where the check-up reads the picture alone.
+    given : Mapping of str
+        The inputs as they came, by name.
+    ignored : tuple of str
+        Names that are no inputs.
+    """
 
     logits: np.ndarray | None = None
     influences: tuple[Influence, ...] | None = None
@@ -37,7 +48,13 @@ NO_INPUTS = GivenInputs()
 
 
 def read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
-    """What the fields of a form are to a check-up. Raises ClinicalError when a value cannot be read."""
+    """Read the fields of a form that are inputs of a check-up.
+
+    Raises
+    ------
+    ClinicalError
+        A value cannot be read.
+    """
     if checkup.extras is None and not fields:
         return NO_INPUTS
     own = {n.removeprefix(PREFIX): v for n, v in fields.items() if n.startswith(PREFIX)}
@@ -51,13 +68,13 @@ def read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
 
 
 def form_fields(checkup: CheckUp) -> list[dict[str, Any]]:
-    """The fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
+    """List the fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
     fields = checkup.extras.fields() if checkup.extras is not None else []
     return [f for f in fields if checkup.ecg is None or f["name"] not in RHYTHM]
 
 
 def input_widths(checkup: CheckUp) -> dict[str, int]:
-    """How many numbers encode what a check-up reads beside the picture, by the name of its file's input."""
+    """Count the numbers that encode what a check-up reads beside the picture, by the name of its file's input."""
     extras = checkup.extras
     if extras is None:
         return {}
@@ -66,7 +83,20 @@ def input_widths(checkup: CheckUp) -> dict[str, int]:
 
 
 def weigh_encoded(checkup: CheckUp, given: Mapping[str, np.ndarray]) -> list[GivenInputs]:
-    """What encoded inputs, float32 (N, width) by name, are to a check-up that has them; for each of N pictures."""
+    """Weigh inputs that come encoded, as the Open Inference Protocol sends them.
+
+    Parameters
+    ----------
+    checkup
+        One that has such inputs.
+    given
+        Float32 (N, width) by name.
+
+    Returns
+    -------
+    list of GivenInputs
+        Of each of N pictures.
+    """
     assert checkup.extras is not None
     at, added = 0, {}
     for name, width in input_widths(checkup).items():

@@ -1,4 +1,4 @@
-"""Which of a check-up's precisions answers on this machine: the one whose network is faster here.
+"""Choose which of a check-up's precisions answers on this machine: the one whose network is faster here.
 
 Timed once on each machine, both networks as they would serve, their runs interleaved; kept beside the optimised copies.
 """
@@ -31,7 +31,10 @@ log = logging.getLogger("medloupe.serving")
 class Precisions:
     """Chooses among the precisions of check-ups; used by one thread at a time.
 
-    folder: where the optimised copies lie, and what was measured.
+    Parameters
+    ----------
+    folder
+        Where the optimised copies lie, and what was measured.
     """
 
     def __init__(self, folder: Path):
@@ -39,7 +42,7 @@ class Precisions:
         self._known = read_measured(folder)
 
     def choose(self, options: Mapping[str, CheckUp]) -> CheckUp:
-        """One of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
+        """Choose one of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
 
         Where the other cannot be opened, or is hardly faster, it is fp32. Raises nothing of its own.
         """
@@ -57,7 +60,7 @@ class Precisions:
         return best
 
     def _times_faster(self, usual: CheckUp, other: CheckUp) -> float:
-        """How many times as fast the network of `other` is. Raises ModelFileError, StoreError."""
+        """Tell how many times as fast the network of `other` is; raises ModelFileError, StoreError."""
         key = measurement_key(usual.network_sha256, other.network_sha256)
         if key not in self._known:
             self._known[key] = times = self._measure(usual, other)
@@ -83,7 +86,7 @@ class Precisions:
 
 
 def read_measured(folder: Path) -> dict[str, float]:
-    """What was measured before, by key_of."""
+    """Read what was measured before: times faster, by `measurement_key`."""
     try:
         said = json.loads((folder / _FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -92,5 +95,5 @@ def read_measured(folder: Path) -> dict[str, float]:
 
 
 def measurement_key(usual_sha256: str, other_sha256: str) -> str:
-    """What a measurement holds for: this kind of machine and two networks."""
+    """Name what a measurement holds for: this kind of machine and two networks."""
     return f"{machine()}:{usual_sha256}:{other_sha256}"

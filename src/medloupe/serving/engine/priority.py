@@ -1,4 +1,4 @@
-"""Who goes first on a busy machine: taking requests in and turning them away, before work on pictures.
+"""Lower the priority of work on pictures, so that requests are taken in and turned away first on a busy machine.
 
 Both compete for the same few cores. A thread that has been computing for seconds would otherwise be as entitled to the
 next milliseconds as the one that only has to say "come back later", and under overload that one would be late.

@@ -15,7 +15,7 @@ from medloupe.accounts.person import Person
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import add_to_audit_log, admission_of, note_answer, service_of
-from medloupe.serving.engine import ecg, ecg_storage
+from medloupe.serving.engine import ecg_intake, ecg_storage
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.engine.pictures import PREVIEW
@@ -139,7 +139,7 @@ async def _result(request: Request, name: str | None) -> Response:
                     at=now(),
                     chosen=name is None,
                     passport=passport,
-                    start=ecg.parse_start(upload.fields) if answer.prediction.ecg is not None else 0.0,
+                    start=ecg_intake.parse_start(upload.fields) if answer.prediction.ecg is not None else 0.0,
                 )
             )
     alone = len(found) == 1
@@ -226,7 +226,7 @@ async def _kept(
         if "ecg" not in entry.answer:
             return readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW)), None
         source = ecg_storage.unpack(f"kept.{suffix}", data)
-        return None, await service.in_pool(ecg.read_again, source, entry.answer["ecg"], checkup)
+        return None, await service.in_pool(ecg_intake.read_again, source, entry.answer["ecg"], checkup)
     except (MedloupeError, OSError):  # the answer is still worth showing
         return None, None
 
