@@ -200,10 +200,7 @@ class Journal:
             There is no such answer.
         """
         with self._reading() as c:
-            row = self._find(c, id, person)
-            if row is None:
-                raise _unknown(id)
-            return self._entries(c, [row])[0]
+            return self._entries(c, [self._require(c, id, person)])[0]
 
     def image(self, id: str, person: Person) -> tuple[Path, str] | None:
         """Return where the image of an answer is kept and its suffix, or None.
@@ -214,9 +211,7 @@ class Journal:
             There is no such answer.
         """
         with self._reading() as c:
-            row = self._find(c, id, person)
-        if row is None:
-            raise _unknown(id)
+            row = self._require(c, id, person)
         path = self.image_path(id, row.kept) if row.kept else None
         return (path, row.kept) if path and path.is_file() else None
 
@@ -241,6 +236,13 @@ class Journal:
         if person.role != "admin":
             wanted = wanted.where(PredictionRow.user_id == person.id)
         return c.execute(wanted).one_or_none()
+
+    def _require(self, c: Connection, id: str, person: Person) -> Any:
+        """Find the row of an answer; raises UnknownError."""
+        row = self._find(c, id, person)
+        if row is None:
+            raise _unknown(id)
+        return row
 
     def _entries(self, c: Connection, rows: Sequence[Any]) -> list[Entry]:
         ids = [row.id for row in rows]

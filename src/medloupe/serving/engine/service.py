@@ -134,18 +134,7 @@ class Service:
         return await asyncio.to_thread(work)
 
     async def add(self, name: str, path: Path) -> int:
-        """Add a model file as a new version of a name, one at a time.
-
-        Returns
-        -------
-        int
-            The number of the version.
-
-        Raises
-        ------
-        MedloupeError
-            It is no such file, or reading it took too long.
-        """
+        """Add a model file as a new version of a name, one at a time; returns and raises as `add_model` does."""
         async with self._adding:
             version = await add_model(self.store.home, name, path)
             await asyncio.to_thread(self.refresh)
