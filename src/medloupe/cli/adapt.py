@@ -77,7 +77,9 @@ def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
     typer.echo(f"\n  {'at the line':{_WIDE}}{'finds of 100 cases':30}{'flags of 100 others':30}line")
     for row in entry["labels"]:
         before, after = row["before"], row["after"]
-        cells = [_both(before, after, key, turn) for key, turn in (("sensitivity", False), ("specificity", True))]
+        cells = [
+            _before_and_after(before, after, key, turn) for key, turn in (("sensitivity", False), ("specificity", True))
+        ]
         old, new = _line(before), "kept" if after is None else _line(after)
         typer.echo(f"  {row['label'][: _WIDE - 2]:{_WIDE}}{cells[0]:30}{cells[1]:30}{old} → {new}")
     typer.echo("")
@@ -101,12 +103,12 @@ def _next_step(made: Adapted, kept: Model) -> str:
     return f"{called} was written. It answers under its name once it is promoted:\n  medloupe models promote {called}"
 
 
-def _both(before: Mapping[str, Any], after: Mapping[str, Any] | None, key: str, turned: bool) -> str:
-    old = _hundred(before[key], turned)
-    return old if after is None else f"{old} → {_hundred(after[key], turned)}"
+def _before_and_after(before: Mapping[str, Any], after: Mapping[str, Any] | None, key: str, turned: bool) -> str:
+    old = _per_hundred(before[key], turned)
+    return old if after is None else f"{old} → {_per_hundred(after[key], turned)}"
 
 
-def _hundred(metric: Mapping[str, Any], turned: bool) -> str:
+def _per_hundred(metric: Mapping[str, Any], turned: bool) -> str:
     """Write a share as "91 [78-97]" of a hundred; turned: what is left of it."""
     values = [metric["value"], metric["low"], metric["high"]]
     if values[0] is None:

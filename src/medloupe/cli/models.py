@@ -164,7 +164,7 @@ def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:
 
     By precision; empty where it has none.
     """
-    from medloupe.serving.engine.precisions import measurement_key, read_measured
+    from medloupe.serving.engine.precisions import measurement_key, read_measurements
     from medloupe.store.models import Store
 
     store = Store.open()
@@ -174,7 +174,7 @@ def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:
         variants = store.variants(model.name, model.version)
     except UnknownError:  # a file of a version that is not here
         return {}
-    timed = read_measured(store.home / "cache" / "graphs") if variants else {}
+    timed = read_measurements(store.home / "cache" / "graphs") if variants else {}
     return {
         precision: {
             **variant.card["precision"],

@@ -97,7 +97,7 @@ def read_recording(data: Source, file: str, checkups: Iterable[CheckUp], rate: f
     """
     if is_picture(data):
         raise NotAnEcgError(
-            f"{file or 'The file'} is a picture; {_listed(checkups)} reads ECG recordings.",
+            f"{file or 'The file'} is a picture; {_names(checkups)} reads ECG recordings.",
             "Send WFDB (.hea and .dat), CSV, EDF, .npz or a DICOM waveform, or ask a check-up of pictures.",
         )
     from medloupe.ecg.files import read_ecg
@@ -135,7 +135,7 @@ def _check_length(signal: Signal) -> None:
 
 def not_a_picture_error(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
     """Make the error for an ECG that was sent to a check-up of pictures."""
-    able = _listed(c for c in checkups if c.ecg is not None)
+    able = _names(c for c in checkups if c.ecg is not None)
     return NotAnImageError(
         f"{file or 'The file'} is an ECG recording, not a picture.",
         f"ECGs are read by: {able}." if able else "No check-up here reads ECGs.",
@@ -183,5 +183,5 @@ def _number(name: str, fields: Mapping[str, str], expected: str, least: float, m
     return value
 
 
-def _listed(checkups: Iterable[CheckUp]) -> str:
+def _names(checkups: Iterable[CheckUp]) -> str:
     return ", ".join(c.name for c in checkups)

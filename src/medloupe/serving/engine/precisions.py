@@ -39,7 +39,7 @@ class Precisions:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._known = read_measured(folder)
+        self._known = read_measurements(folder)
 
     def choose(self, options: Mapping[str, CheckUp]) -> CheckUp:
         """Choose one of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
@@ -85,7 +85,7 @@ class Precisions:
             log.warning("pace not kept", extra={"reason": str(e)})
 
 
-def read_measured(folder: Path) -> dict[str, float]:
+def read_measurements(folder: Path) -> dict[str, float]:
     """Read what was measured before: times faster, by `measurement_key`."""
     try:
         said = json.loads((folder / _FILE).read_text("utf-8"))
