@@ -436,7 +436,7 @@ def test_a_refusal_gives_no_percentages(chest: CheckUp) -> None:
 def test_what_is_remembered_reads_the_same(chest: CheckUp) -> None:
     said = answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia").prediction.as_json()
     assert summary(said, False, EN) == "Pneumonia, 87%"
-    assert summary(said, False, FR) == "Pneumonia, 87\u202f%"
+    assert summary(said, False, FR) == "Pneumonia, 87\u00a0%"
     assert summary({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
 
 

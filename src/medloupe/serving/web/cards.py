@@ -128,7 +128,7 @@ def _weakest(checkup: CheckUp, lang: Language) -> str:
     judged = [h for h in checkup.hardships if h.value is not None and h.high is not None]
     fallen = sorted((h.value or 0, _hardship_title(h, lang)) for h in judged if (h.high or 0) < 0)[:3]
     if fallen:
-        return lang.t("stress.weakest", changes=lang.listed(name for _, name in fallen))
+        return lang.t("stress.weakest", changes=lang.join(name for _, name in fallen))
     return lang.t("stress.steady") if judged else ""
 
 
@@ -171,7 +171,7 @@ def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
     ecg = checkup.ecg is not None
     if len(labels) > 8:
         return lang.t("ecg.lead_many" if ecg else "checkup.lead_many", n=len(labels))
-    names = lang.listed(lang.t("format.quoted", text=label.title) for label in labels)
+    names = lang.join(lang.t("format.quoted", text=label.title) for label in labels)
     if checkup.beats:
         return lang.t("ecg.lead_beats", labels=names)
     if checkup.task == "multilabel":

@@ -93,7 +93,7 @@ def moved(answer: Mapping[str, Any], label: str, called: str, several: bool, lan
     key, whose = ("ecg.moved_", "ecg.alone") if "ecg" in answer else ("moved.", "moved.picture")
     given = [i for i in inputs if "effect" in i]
     if not given:
-        names = lang.listed(title(i["name"], lang) for i in inputs)
+        names = lang.join(title(i["name"], lang) for i in inputs)
         words = lang.t(f"{key}also", names=names) if names else lang.t(f"{key}none")
         return Moved(headline=headline, sentence=words)
     shown = list(answer["probabilities"])

@@ -231,7 +231,7 @@ def _reading(
         state="answered",
         says=lang.t("result.finds") if several else lang.t("ecg.most_like" if ecgs else "result.most_like"),
         calibrated=lang.t("ecg.calibrated" if ecgs else "result.calibrated"),
-        headline=lang.listed(capital(named(n)) for n in called) or lang.t("result.nothing"),
+        headline=lang.join(capital(named(n)) for n in called) or lang.t("result.nothing"),
         **flag(probabilities, thresholds, lang, named),
         bars=tuple(bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
         moved=moved(said, top, capital(named(top)), several, lang) if top in probabilities else None,
@@ -263,11 +263,11 @@ def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> 
     p: Mapping[str, float] = said["probabilities"]
     named, called = names(said, lang), sorted(called_in(said, True), key=lambda n: -p.get(n, 0))
     given = [title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
-    also = lang.t("ecg.also", names=lang.listed(given)) if given else ""
+    also = lang.t("ecg.also", names=lang.join(given)) if given else ""
     points = [_point(n, checkup, lang, named) for n in called if checkup and n in checkup.told]
     return {
         "says": lang.t("ecg.says_beats"),
-        "headline": capital(lang.listed(map(named, called))) or lang.t("result.nothing"),
+        "headline": capital(lang.join(map(named, called))) or lang.t("result.nothing"),
         "bars": tuple(bar(named(n), p[n], None, n in called, lang) for n in sorted(p, key=lambda n: -p[n])),
         "inwords": tuple(filter(None, (also, *points))),
         "calibrated": lang.t("ecg.calibrated_beats"),

@@ -20,7 +20,7 @@ def summary(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
     if not called:
         return lang.t("result.nothing")
     p, named = answer["probabilities"], names(answer, lang)
-    return lang.listed(f"{capital(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
+    return lang.join(f"{capital(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
 
 
 def feedback_words(entry: Entry, lang: Language) -> str:
@@ -28,7 +28,7 @@ def feedback_words(entry: Entry, lang: Language) -> str:
     if not entry.commented:
         return ""
     if entry.labels:
-        return lang.t("feedback.said_truth", labels=lang.listed(map(names(entry.answer, lang), entry.labels)))
+        return lang.t("feedback.said_truth", labels=lang.join(map(names(entry.answer, lang), entry.labels)))
     return "" if entry.right is None else lang.t("feedback.said_right" if entry.right else "feedback.said_wrong")
 
 
