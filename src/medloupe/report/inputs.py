@@ -12,9 +12,8 @@ from typing import Any
 
 from medloupe.report.charts import rows
 from medloupe.report.charts.svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
-from medloupe.report.formats import bounds, known, share, value
-from medloupe.report.learned import entries
-from medloupe.report.words import mapping
+from medloupe.report.formats import bounds, is_number, share, value
+from medloupe.report.parts import as_mapping, entries
 
 _NAMES = {
     "image": "{noun} alone",
@@ -40,11 +39,11 @@ def section(facts: Mapping[str, Any], moved: Any, noun: str) -> dict[str, Any] |
     named = [{**row, "title": named_system(str(row.get("name")), noun)} for row in table]
     drawn = [rows.Row(row["title"], row["auc"]) for row in named]
     image = next((row["auc"] for row in table if row.get("name") == "image"), None)
-    scale = rows.span([r.metric for r in drawn])
+    scale = rows.shared_scale([r.metric for r in drawn])
     lowest = min((bounds(r.metric) or (0.5,))[0] for r in drawn) if drawn else 0.5
     scale = (min(scale[0], max(0.0, lowest)), 1.0)
     reference = (value(image) or 0.0, f"{noun} alone") if image else None
-    notes = mapping(facts.get("notes"))
+    notes = as_mapping(facts.get("notes"))
     return {
         "sentence": facts.get("words"),
         "chart": rows.intervals("inputs-auc", "AUC by what is read", drawn, scale, "decimal", reference)
@@ -75,7 +74,7 @@ def probed(columns: Any) -> list[Mapping[str, Any]]:
 
 def _field(field: Mapping[str, Any]) -> dict[str, Any]:
     kind, low, high = field.get("kind"), field.get("low"), field.get("high")
-    if kind == "number" and known(low) and known(high):
+    if kind == "number" and is_number(low) and is_number(high):
         unit = f" {field['unit']}" if field.get("unit") else ""
         words = f"a number, usually {low:g} to {high:g}{unit}"
     elif kind == "category":
@@ -90,13 +89,13 @@ def _example(i: int, moved: Mapping[str, Any], noun: str) -> dict[str, Any] | No
     label = str(moved.get("label"))
     pulls = []
     for entry in entries(moved.get("inputs")):
-        effects = {k: v for k, v in mapping(entry.get("effects")).items() if known(v)}
+        effects = {k: v for k, v in as_mapping(entry.get("effects")).items() if is_number(v)}
         if label not in effects:
             continue
         others = [v for k, v in effects.items() if k != label]
         pull = effects[label] - (sum(others) / len(others) if others and not moved.get("separate") else 0.0)
         pulls.append((f"{entry.get('name')}: {entry.get('value')}".replace("_", " "), pull))
-    if not pulls or not known(moved.get("before")) or not known(moved.get("after")):
+    if not pulls or not is_number(moved.get("before")) or not is_number(moved.get("after")):
         return None
     return {
         **moved,

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medloupe.metrics.paired import Contrast
 
-__all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
-
 
 def render(report: Mapping[str, Any]) -> str:
     """The page for {"card", "curves", "examples"} and the parts that learned.py describes; any may be None or absent.
@@ -28,7 +26,7 @@ def render(report: Mapping[str, Any]) -> str:
     """
     from medloupe.report.view import build
 
-    return _page("template.html", build(report))
+    return _page("report.html", build(report))
 
 
 def render_comparison(contrast: Contrast) -> str:
@@ -54,7 +52,7 @@ def render_stress(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> str:
     stressed: the JSON of a stress test, with its words. pictures: one image under every change, each with `title`,
     `image` (a data URL) and `words`.
     """
-    from medloupe.report.changes import build
+    from medloupe.report.stress import build
 
     return _page("stress.html", build(stressed, pictures))
 
@@ -64,7 +62,7 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     from medloupe.report import formats
-    from medloupe.report.view import LEVELS
+    from medloupe.report.sections import LEVELS
 
     here = files("medloupe.report") / "templates"
 
@@ -81,8 +79,8 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     names = ("decimal", "percent", "decimal_interval", "percent_interval", "with_interval", "share", "count", "plural")
     names += ("signed", "signed_interval", "date", "size", "seconds", "plain")
     environment.filters.update({name: getattr(formats, name) for name in names})
-    environment.filters["figure"] = lambda metric, style: formats.STYLES[style][0](metric)
-    environment.filters["interval"] = lambda metric, style: formats.STYLES[style][1](metric)
+    environment.filters["figure"] = lambda metric, style: formats.STYLES[style].write(metric)
+    environment.filters["interval"] = lambda metric, style: formats.STYLES[style].write_interval(metric)
     environment.filters["capitalize_first"] = lambda words: words[:1].upper() + words[1:].rstrip(".")
     environment.filters["drawn"] = Markup  # charts escape what they are given
     script = source("slider.js")

@@ -16,7 +16,7 @@ def subgroups(entries: Any, metrics: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     key = "auc" if any(value(e.get("auc")) is not None for e in entries) else "balanced_accuracy"
     style = "decimal" if key == "auc" else "percent"
-    scale = rows.span([e.get(key) for e in entries] + [metrics.get(key)])
+    scale = rows.shared_scale([e.get(key) for e in entries] + [metrics.get(key)])
     overall = value(metrics.get(key))
     shown = decimal if style == "decimal" else percent
     reference = (overall, f"all {shown(metrics.get(key))}") if overall is not None else None

@@ -36,7 +36,7 @@ class Row(NamedTuple):
     shape: str = "dot"
 
 
-def span(metrics: Sequence[Any]) -> tuple[float, float]:
+def shared_scale(metrics: Sequence[Any]) -> tuple[float, float]:
     """A round range that holds every interval, so that charts side by side share one scale."""
     seen = [x for m in metrics for x in (value(m), *(bounds(m) or ())) if x is not None]
     if not seen:
@@ -144,7 +144,7 @@ def gauge(key: str, name: str, metric: Any, scale: tuple[float, float], baseline
     return drawing(key, 170, 20, name, said, *inside, kind="gauge")
 
 
-def hundred(key: str, marked: int, name: str, description: str, kind: str = "") -> str:
+def icon_array(key: str, marked: int, name: str, description: str, kind: str = "") -> str:
     """A hundred people as dots, the first so many of them filled; kind "alarm" for those flagged wrongly."""
     inside = []
     for i in range(100):
@@ -238,6 +238,3 @@ def _foot(frame: Frame, words: Callable[[float], str]) -> str:
         marks.append(tag("line", x1=at, x2=at, y1=frame.top, y2=frame.bottom, class_="hair"))
         marks.append(text(at, frame.bottom + 14, words(x), "tick", "middle"))
     return "".join(marks)
-
-
-__all__ = ["Row", "bars", "confusion", "counts", "gauge", "hundred", "intervals", "span"]

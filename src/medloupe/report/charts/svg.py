@@ -88,6 +88,12 @@ def nice_step(span: float, about: int = 5) -> float:
     return next((m * unit for m in (1, 2, 5) if m * unit >= raw * 0.999), 10 * unit)
 
 
+def floor_below_one(lowest: float) -> float:
+    """Return the round number at which a scale up to 1 begins so that it holds lowest; 0 at the least."""
+    step = nice_step(max(0.05, 1 - lowest), 5)
+    return max(0.0, math.floor(min(lowest, 1 - step) / step + 1e-9) * step)
+
+
 def percent_tick(x: float) -> str:
     """ "50"; the unit stands once, at 100%."""
     return f"{100 * x:.0f}" + ("%" if x == 1 else "")
