@@ -1,1 +1,1 @@
-"""The pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing."""
+"""Make the pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing."""

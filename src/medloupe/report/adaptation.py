@@ -1,4 +1,4 @@
-"""From the card of an adapted model to what the page of `medloupe adapt` shows."""
+"""Choose what the page of `medloupe adapt` shows of the card of an adapted model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIGURES = (
 
 
 def build(card: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
-    """The template's context."""
+    """Return the template's context."""
     entry = as_mapping(card.get("adapted"))
     changed = as_mapping(entry.get("calibration")).get("kind") != "unchanged"
     table = [as_mapping(row) for row in entry.get("labels") or []]
@@ -54,7 +54,7 @@ def build(card: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Before, after and, where it was drawn pair by pair, the difference."""
+    """Return before, after and, where it was drawn pair by pair, the difference."""
     sides = as_mapping(entry.get("figures"))
     made = []
     for key, name, meaning in _FIGURES:
@@ -76,7 +76,7 @@ def _figures(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _diagram(curves: Mapping[str, Any], changed: bool) -> str | None:
-    """The reliability diagram of both; of one where nothing was changed."""
+    """Draw the reliability diagram of both; of one where nothing was changed."""
     sides = ["before", "after"] if changed else ["before"]
     bins = [curves.get(side) or [] for side in sides]
     if not all(bins):
@@ -86,7 +86,7 @@ def _diagram(curves: Mapping[str, Any], changed: bool) -> str | None:
 
 
 def _line(i: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A label's operating point, before and after, with both as dots on one scale."""
+    """Show a label's operating point, before and after, with both as dots on one scale."""
     points = [(name, as_mapping(row.get(side))) for name, side in (("before", "before"), ("after", "after"))]
     points = [(name, point) for name, point in points if point]
     drawn = [

@@ -1,4 +1,4 @@
-"""From two runs held against each other (comparing.py) to what the page of `medloupe compare` shows."""
+"""Choose what the page of `medloupe compare` shows of two runs held against each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PANELS_SHOWN = 8
 
 
 def build(contrast: Contrast) -> dict[str, Any]:
-    """The template's context."""
+    """Return the template's context."""
     card = {"task": contrast.task, "labels": list(contrast.labels), "positive": contrast.cards[0].get("positive")}
     ill = sentences.positive_label(card) if sentences.is_binary(card) else None
     labels = [p for p in contrast.per_label if ill is None or p.label == ill]
@@ -61,7 +61,7 @@ def _metric(pair: Paired) -> dict[str, Any]:
 
 
 def _row(name: str, pair: Paired) -> dict[str, Any]:
-    """Both figures with as many decimals as the interval of their difference supports."""
+    """Write both figures with as many decimals as the interval of their difference supports."""
     metric = _metric(pair)
     ends = bounds(metric)
     half = (ends[1] - ends[0]) / 2 if ends else None
@@ -91,7 +91,7 @@ def _both(pair: Paired) -> str:
 
 
 def _panels(contrast: Contrast, labels: Sequence[str]) -> dict[str, Any] | None:
-    """ROC and precision-recall of both runs; where there are many labels, first those that differ most."""
+    """Draw ROC and precision-recall of both runs; where there are many labels, first those that differ most."""
     by_label = {p.label: p for p in contrast.per_label}
     if len(labels) > PANELS_SHOWN:
         labels = sorted(labels, key=lambda name: -abs(by_label[name].auc.difference))
@@ -144,7 +144,7 @@ def _confusion(contrast: Contrast) -> dict[str, Any] | None:
 
 
 def _shifts(contrast: Contrast, labels: Sequence[str], most: int = 5) -> list[str]:
-    """The mistakes whose number changed most from a to b."""
+    """Say which mistakes changed most in number from a to b."""
     assert contrast.confusion is not None
     first, second = contrast.confusion
     cells = [(second[i][j] - first[i][j], i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j]
@@ -169,7 +169,10 @@ def _left_out(contrast: Contrast) -> list[str]:
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What two cards say differently of how the runs came about, and the names of what they say alike."""
+    """Return what two cards say differently of how the runs came about, and the names of what they say alike.
+
+    None where neither says anything.
+    """
     told = [(name, said(a), said(b)) for name, said in _FACTS]
     told = [(name, x, y) for name, x, y in told if x or y]
     if not told:
@@ -181,7 +184,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def _tuned(card: Mapping[str, Any]) -> str:
-    """How far the network was trained further; a card without a word on it is of a linear head."""
+    """Say how far the network was trained further; a card without a word on it is of a linear head."""
     said = card.get("finetuning")
     if isinstance(said, Mapping):
         kind, alpha = said.get("winner") or said.get("kind") or "none", said.get("alpha")

@@ -16,7 +16,15 @@ PANELS_SHOWN = 8
 def panels(
     card: Mapping[str, Any], curves: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """ROC and precision-recall: one big pair for two classes, else a small pair per label, weakest first if many."""
+    """Draw ROC and precision-recall: one big pair for two classes, else a small pair per label, weakest first if many.
+
+    Parameters
+    ----------
+    card, curves
+        Of the report.
+    per_label
+        The card's figures by label.
+    """
     roc_of, pr_of = as_mapping(curves.get("roc")), as_mapping(curves.get("pr"))
     entries = {str(p.get("label")): p for p in per_label}
     names = [
@@ -57,7 +65,7 @@ def _has(curves: Mapping[str, Any], name: str, axis: str) -> bool:
 
 
 def _marks(entry: Mapping[str, Any]) -> list[axes.CurvePoint]:
-    """The two places on the curve that the model can work at."""
+    """Return the two places on the curve that the model can work at."""
     marks = []
     point = as_mapping(entry.get("operating_point"))
     for where, name in ((point, "set to miss few"), (entry, "label announced")):
@@ -68,7 +76,7 @@ def _marks(entry: Mapping[str, Any]) -> list[axes.CurvePoint]:
 
 
 def ranking(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]], overall: Any) -> str | None:
-    """AUC of every label on one scale, strongest first."""
+    """Draw AUC of every label on one scale, strongest first; None for fewer than three."""
     rated = [p for p in per_label if value(p.get("auc")) is not None]
     if len(rated) < 3:
         return None
@@ -82,11 +90,13 @@ def ranking(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]], ove
 
 
 def calibration(bins: Any, ece: Any) -> dict[str, Any] | None:
+    """Draw the reliability diagram; None where there are no bins."""
     bins = [b for b in bins or [] if is_number(b.get("predicted")) and is_number(b.get("observed"))]
     return {"chart": axes.calibration("calibration-chart", bins, ece), "bins": bins} if bins else None
 
 
 def learning(points: Any, what: str) -> dict[str, Any] | None:
+    """Draw the learning curve, and say what more examples would bring; None for fewer than two points."""
     points = [p for p in points or [] if value(p.get("auc")) is not None and is_number(p.get("n")) and p["n"] > 0]
     if len(points) < 2:
         return None

@@ -1,4 +1,4 @@
-"""The figures that stand for the whole model: what each is called and means, the few big ones, the full table."""
+"""Choose the figures that stand for the whole model: the few big ones, and the full table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from medloupe.report.parts import as_mapping
 
 
 class Figure(NamedTuple):
-    """What a METRIC is called, how it is written and what it means."""
+    """What a METRIC is called and what it means.
+
+    Attributes
+    ----------
+    key
+        In the card.
+    name
+        As people read it.
+    style
+        Of formats.STYLES.
+    meaning
+        In a few words, or "".
+    """
 
     key: str
     name: str
@@ -47,7 +59,7 @@ PER_LABEL = (
 
 
 def tiles(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The few big figures, each with the baseline it must beat."""
+    """Return the few big figures, each with the baseline it must beat."""
     k = len(sentences.labels_of(card))
     chance = 1 / k if card.get("task") == "multiclass" and k else 0.5
     baselines: dict[str, tuple[float, str] | None] = {
@@ -98,7 +110,7 @@ def _prevalence(card: Mapping[str, Any]) -> tuple[float, str] | None:
 
 
 def figures(metrics: Mapping[str, Any], second: Any) -> list[dict[str, Any]]:
-    """Every figure with its interval, and the second way of judging beside it."""
+    """Return every figure with its interval, and the second way of judging beside it."""
     second = as_mapping(second)
     return [
         {"figure": f, "first": metrics.get(f.key), "second": second.get(f.key)}

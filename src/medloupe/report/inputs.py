@@ -1,4 +1,4 @@
-"""What the report shows of a model that reads clinical columns or notes beside the picture.
+"""Show a model that reads clinical columns or notes beside the picture.
 
 The card's `inputs` (docs/card.md) and the report's `moved`; any part may be missing:
 
@@ -32,7 +32,7 @@ _KINDS = {
 
 
 def section(facts: Mapping[str, Any], moved: Any, noun: str) -> dict[str, Any] | None:
-    """Forest plot and table of what each input adds, what was left out and masked, and examples."""
+    """Show what each input adds (forest plot, table), what was left out and masked, and examples."""
     if not facts:
         return None
     table = [row for row in entries(facts.get("fusion")) if value(row.get("auc")) is not None]
@@ -62,12 +62,12 @@ def section(facts: Mapping[str, Any], moved: Any, noun: str) -> dict[str, Any] |
 
 
 def named_system(name: str, noun: str) -> str:
-    """A row of the fusion table in words."""
+    """Name a row of the fusion table in words."""
     return _NAMES.get(name, name).format(noun=noun)
 
 
 def probed(columns: Any) -> list[Mapping[str, Any]]:
-    """The leak probe's rows, what tells most first."""
+    """Return the leak probe's rows, what tells most first."""
     found = [c for c in entries(columns) if value(c.get("auc")) is not None]
     return sorted(found, key=lambda c: -(value(c["auc"]) or 0.0))
 
@@ -85,7 +85,7 @@ def _field(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _example(i: int, moved: Mapping[str, Any], noun: str) -> dict[str, Any] | None:
-    """One record: its inputs as bars that point towards its true label or away from it."""
+    """Draw one record: its inputs as bars that point towards its true label or away from it."""
     label = str(moved.get("label"))
     pulls = []
     for entry in entries(moved.get("inputs")):
@@ -106,7 +106,7 @@ def _example(i: int, moved: Mapping[str, Any], noun: str) -> dict[str, Any] | No
 
 
 def _pulls(key: str, label: str, pulls: Sequence[tuple[str, float]]) -> str:
-    """Bars from a middle line: to the right they speak for the label, to the left against it."""
+    """Draw bars from a middle line: to the right they speak for the label, to the left against it."""
     pitch, top = 38.0, 20.0
     most = max(max(abs(v) for _, v in pulls), 0.5)
     frame = Frame(left=12, top=top, width=rows.WIDTH - 24, height=pitch * len(pulls) + 2, x=(-most, most))

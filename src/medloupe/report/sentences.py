@@ -1,4 +1,4 @@
-"""Sentences made from the figures: the verdict, what mistakes are made, what more images would bring.
+"""Say figures in sentences: the verdict, what mistakes are made, what more images would bring.
 
 They claim no more than the intervals allow, and name what a figure is compared with.
 """
@@ -25,47 +25,52 @@ from medloupe.report.parts import as_mapping
 
 
 def labels_of(card: Mapping[str, Any]) -> list[str]:
+    """Return the labels of a card."""
     return [str(label) for label in card.get("labels") or []]
 
 
 def is_binary(card: Mapping[str, Any]) -> bool:
+    """Say whether a card is of two classes that exclude each other."""
     return card.get("task") == "multiclass" and len(labels_of(card)) == 2
 
 
 def positive_label(card: Mapping[str, Any]) -> str | None:
-    """Of two classes the one that is looked for: card["positive"], else the one whose name does not say healthy."""
+    """Return, of two classes, the one that is looked for.
+
+    card["positive"], else the one whose name does not say healthy.
+    """
     names = labels_of(card)
     told = card.get("positive")
     return told if told in names else labels.positive(names, str(card.get("task")))
 
 
 def noun(card: Mapping[str, Any]) -> str:
-    """What one example is called."""
+    """Return what one example is called."""
     things = str(as_mapping(card.get("data")).get("things") or "images")
     return {"images": "image", "ECGs": "ECG", "beats": "beat"}.get(things, "example")
 
 
 def noun_with_article(card: Mapping[str, Any]) -> str:
-    """The same with its article."""
+    """Return the same with its article."""
     word = noun(card)
     return f"an {word}" if word[0] in "iEe" else f"a {word}"
 
 
 def judged_count(card: Mapping[str, Any]) -> int | None:
-    """How many examples the figures rest on."""
+    """Return how many examples the figures rest on."""
     split, data = as_mapping(card.get("split")), as_mapping(card.get("data"))
     n = split.get("test") or data.get("labelled")
     return int(n) if is_number(n) else None
 
 
 def commonest_label(card: Mapping[str, Any]) -> str | None:
-    """The label that most examples carry."""
+    """Return the label that most examples carry."""
     tally = {str(k): n for k, n in as_mapping(card.get("label_counts")).items() if is_number(n)}
     return max(tally, key=lambda name: tally[name]) if tally else None
 
 
 def verdict(card: Mapping[str, Any]) -> list[str]:
-    """What the model can do, in plain words, with the caveats that the figures themselves bring."""
+    """Say what the model can do, in plain words, with the caveats that the figures themselves bring."""
     metrics = as_mapping(card.get("metrics"))
     auc = metrics.get("auc")
     area = value(auc)
@@ -133,7 +138,7 @@ def _range(card: Mapping[str, Any]) -> list[str]:
 
 
 def describe_confusions(labels: Sequence[str], matrix: Sequence[Sequence[float]], most: int = 5) -> list[str]:
-    """The commonest mistakes, as sentences."""
+    """Say the commonest mistakes."""
     cells = [
         (n, sum(row), i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n and sum(row)
     ]
@@ -145,7 +150,7 @@ def describe_confusions(labels: Sequence[str], matrix: Sequence[Sequence[float]]
 
 
 def right_alarms(sensitivity: Any, specificity: Any, prevalence: float) -> int | None:
-    """Of 100 alarms, how many are right where so many have the disease (Bayes)."""
+    """Return how many of 100 alarms are right where a share `prevalence` has the disease (Bayes)."""
     sens, spec = value(sensitivity), value(specificity)
     if sens is None or spec is None:
         return None
@@ -154,7 +159,7 @@ def right_alarms(sensitivity: Any, specificity: Any, prevalence: float) -> int |
 
 
 def describe_operating_point(entry: Mapping[str, Any]) -> str:
-    """An operating point in words, where the card brings none."""
+    """Say an operating point in words, where the card brings none."""
     point = as_mapping(entry.get("operating_point"))
     if point.get("words"):
         return str(point["words"])
@@ -165,7 +170,7 @@ def describe_operating_point(entry: Mapping[str, Any]) -> str:
 
 
 def describe_learning(points: Sequence[Mapping[str, Any]], what: str) -> str:
-    """What the slope of the learning curve's last doubling lets one expect; "" for fewer than two points."""
+    """Say what the slope of the learning curve's last doubling lets one expect; "" for fewer than two points."""
     seen = [(float(p["n"]), value(p.get("auc")) or 0.0, p["auc"]) for p in points if value(p.get("auc")) is not None]
     seen.sort(key=lambda p: p[0])
     if len(seen) < 2:

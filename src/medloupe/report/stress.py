@@ -1,4 +1,4 @@
-"""From a card's entry `stress` (stress.py) to a table, a chart and sentences; and the page of `medloupe stress`."""
+"""Show a stress test: a card's entry `stress` as table, chart and sentences, and the page of `medloupe stress`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 def section(entry: Any) -> dict[str, Any] | None:
-    """What the page shows of a card's entry, as far as that is filled; None where there is nothing."""
+    """Return what the page shows of a card's entry, as far as that is filled; None where there is nothing."""
     entry = as_mapping(entry)
     listed = [row for row in entry.get("changes") or [] if isinstance(row, Mapping) and row.get("kind")]
     if not listed:
@@ -77,7 +77,7 @@ def section(entry: Any) -> dict[str, Any] | None:
 
 
 def build(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> dict[str, Any]:
-    """The context of the page of one run of `medloupe stress`."""
+    """Return the context of the page of one run of `medloupe stress`."""
     shown = section(stressed)
     name, version = stressed["name"], stressed["version"]
     told = f"{name}@{version}" if version is not None else name
@@ -108,7 +108,7 @@ def _note(row: Mapping[str, Any], unchanged: Mapping[str, Any]) -> str:
 
 
 def _cell(figure: Mapping[str, Any], style: str) -> dict[str, Any]:
-    """A figure, and its difference with the interval of that: percentages in points."""
+    """Write a figure, and its difference with the interval of that: percentages in points."""
     difference = as_mapping(figure.get("difference"))
     ends = bounds(difference)
     return {

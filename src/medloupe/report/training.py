@@ -1,4 +1,4 @@
-"""What the report shows of fine-tuning, of the search, of learning from few images, and stage by stage.
+"""Show how a network was trained: fine-tuning, the search, learning from few images, and stage by stage.
 
 All of it is optional, and any part of it may be missing:
 
@@ -28,7 +28,7 @@ _SERIES_SHOWN = len(histories.SERIES)
 
 
 def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Candidates with what each gained over the linear head, and the histories of the trainings in one picture."""
+    """Show candidates with what each gained over the linear head, and the histories in one picture."""
     candidates = [c for c in entries(part.get("candidates")) if value(c.get("auc")) is not None]
     runs = [h for h in entries(part.get("history")) if entries(h.get("epochs"))][:_SERIES_SHOWN]
     winner = str(part.get("winner") or "")
@@ -63,13 +63,13 @@ def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _titled(candidate: Mapping[str, Any]) -> str:
-    """ "tail, halfway" where the weights lie between the pretrained and the tuned ones."""
+    """Name a candidate: "tail, 50% of the way" where the weights lie between the pretrained and the tuned ones."""
     name, alpha = _name(candidate), candidate.get("alpha")
     return f"{name}, {alpha:.0%} of the way" if is_number(alpha) and 0 < alpha < 1 else name
 
 
 def few_images(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The few-images curves, and what they say in a sentence."""
+    """Draw the few-images curves, and say what they mean in a sentence."""
     curves = [c for c in entries(part.get("curves")) if len(_points(c)) > 1][:_SERIES_SHOWN]
     if not curves:
         return None
@@ -89,7 +89,7 @@ def _points(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _bought(curves: Sequence[Mapping[str, Any]]) -> str:
-    """How many images the last curve (from scratch) needs to reach what the first has with the fewest."""
+    """Say how many images the last curve (from scratch) needs to reach what the first has with the fewest."""
     if len(curves) < 2:
         return ""
     ahead, behind = curves[0], curves[-1]
@@ -112,7 +112,7 @@ def _bought(curves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def search(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Every trial of a search, the best first, and a picture of how it went."""
+    """Return every trial of a search, the best first, and a picture of how it went."""
     tried = [t for t in entries(part.get("trials")) if is_number(t.get("number"))]
     if not tried:
         return None
@@ -142,7 +142,7 @@ def search(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def stages(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One image on its way through the network; only embedded pictures are shown."""
+    """Show one image on its way through the network; only embedded pictures are shown."""
     if not is_picture(part.get("image")):
         return None
     shown = []
@@ -170,5 +170,5 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _metric(auc: Any) -> Any:
-    """A figure, also where it came as a bare number."""
+    """Return a figure, also where it came as a bare number."""
     return {"value": auc} if is_number(auc) else auc

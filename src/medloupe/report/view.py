@@ -1,6 +1,6 @@
-"""From the report's JSON to what the page shows: charts drawn, figures chosen, sections that have something to say.
+"""Choose what the training report shows: charts drawn, figures chosen, sections that have something to say.
 
-Every part may be missing; a section without matter is left out of the page and of its contents.
+Every part of the report's JSON may be missing; a section without matter is left out of the page and of its contents.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from medloupe.report.subgroups import subgroups
 
 
 def build(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The template's context."""
+    """Return the template's context."""
     card, curves, examples = (as_mapping(report.get(part)) for part in ("card", "curves", "examples"))
     metrics, per_label = (
         as_mapping(card.get("metrics")),
@@ -63,7 +63,7 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Anchor and heading of the parts this page has."""
+    """Return anchor and heading of the parts this page has."""
     card = context["card"]
     listed = [
         ("judged", "How it was judged", card.get("split") or context["figures"]),
@@ -94,7 +94,7 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def shortcut(probe: Mapping[str, Any], auc: Any) -> dict[str, Any] | None:
-    """What can be told without looking at the picture, beside what the model reaches."""
+    """Show what can be told without looking at the picture, beside what the model reaches."""
     features = [f for f in probe.get("features") or [] if is_number(f.get("auc"))]
     if not features and value(probe.get("auc")) is None:
         return None
@@ -115,6 +115,7 @@ def shortcut(probe: Mapping[str, Any], auc: Any) -> dict[str, Any] | None:
 
 
 def confusion(table: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Show what is taken for what; None where the table is not square."""
     labels, matrix = [str(label) for label in table.get("labels") or []], table.get("matrix") or []
     if not labels or len(matrix) != len(labels) or any(len(row) != len(labels) for row in matrix):
         return None
@@ -127,7 +128,10 @@ def confusion(table: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def operating(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Operating points: a hundred people each for few labels, a table for many; of two classes the one looked for."""
+    """Show operating points: a hundred people each for few labels, a table for many.
+
+    Of two classes only the one looked for.
+    """
     ill = sentences.positive_label(card)
     entries = [p for p in per_label if as_mapping(p.get("operating_point")) and (ill is None or p.get("label") == ill)]
     made = []
@@ -161,7 +165,7 @@ def operating(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]) -
 
 
 def pictures(examples: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The examples with the worst errors first. Only embedded pictures are shown: the page loads nothing."""
+    """Return the examples, the worst errors first. Only embedded pictures are shown: the page loads nothing."""
     made = []
     headings = (("wrong", "The worst errors", "surest and wrong"), ("right", "Right answers", "for comparison"))
     for key, heading, note in headings:
@@ -176,6 +180,7 @@ def pictures(examples: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def label_counts(card: Mapping[str, Any]) -> str | None:
+    """Draw how many examples carry each label, or None where that is not known."""
     tally = as_mapping(card.get("label_counts"))
     shown = [(label, int(tally[label])) for label in sentences.labels_of(card) if is_number(tally.get(label))]
     labelled = as_mapping(card.get("data")).get("labelled")

@@ -1,4 +1,4 @@
-"""The charts that have two axes: ROC, precision-recall, calibration, learning curve. Each returns one SVG string."""
+"""Draw the charts that have two axes: ROC, precision-recall, calibration, learning. Each is one SVG string."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CurvePoint(NamedTuple):
 
 
 def square_frame(small: bool) -> tuple[Frame, float, float]:
-    """A square frame with room for ticks, its drawing's width and height."""
+    """Return a square frame with room for ticks, and its drawing's width and height."""
     width, left, right = (PANEL, 35.0, 14.0) if small else (WIDTH, 36.0, 18.0)
     side = width - left - right
     frame = Frame(left=left, top=26, width=side, height=side)
@@ -41,6 +41,7 @@ def square_frame(small: bool) -> tuple[Frame, float, float]:
 
 
 def square_axes(frame: Frame, small: bool, x_name: str, y_name: str) -> str:
+    """Draw the axes of a square frame, from 0 to 1 both ways, and their names."""
     ticks = [0, 0.5, 1] if small else [0, 0.25, 0.5, 0.75, 1]
     return (
         frame.axes(ticks, ticks)
@@ -50,14 +51,30 @@ def square_axes(frame: Frame, small: bool, x_name: str, y_name: str) -> str:
 
 
 def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The highest y reached by the time x is."""
+    """Return the highest y reached by the time x is."""
     return max((b for a, b in zip(xs, ys, strict=True) if a <= x), default=0.0)
 
 
 def roc(
     key: str, label: str, curve: Mapping[str, Any], auc: Any, marks: Sequence[CurvePoint] = (), small: bool = False
 ) -> str:
-    """Sensitivity against false alarms, with the diagonal of chance and the points named in marks."""
+    """Draw sensitivity against false alarms, with the diagonal of chance and the points named in marks.
+
+    Parameters
+    ----------
+    key
+        Unique in the page.
+    label
+        Whose curve it is.
+    curve
+        "fpr" and "tpr", 0 to 1.
+    auc
+        A METRIC.
+    marks
+        Points worth naming.
+    small
+        Whether it is one of many small panels.
+    """
     frame, width, height = square_frame(small)
     fpr, tpr = list(curve["fpr"]), list(curve["tpr"])
     inside = [square_axes(frame, small, "false alarms" if small else "false alarms (1 − specificity)", "sensitivity")]
@@ -260,20 +277,20 @@ def band(frame: Frame, points: Sequence[Mapping[str, Any]], class_: str) -> str:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10 … within the range, thinned until the numbers stand apart."""
+    """Return 1, 2, 5, 10 … within the range, thinned until the numbers stand apart."""
     fine = [m * 10.0**e for e in range(9) for m in (1, 2, 5) if low * 0.95 <= m * 10.0**e <= high * 1.05]
     return fine if len(fine) <= 6 else fine[::-2][::-1]
 
 
 def diagonal_words(frame: Frame, words: str) -> str:
-    """Words set along the diagonal, under it."""
+    """Set words along the diagonal, under it."""
     x, y = frame.at_x(0.6), frame.at_y(0.6)
     turned = f"rotate(-45 {x:.1f} {y:.1f})"
     return tag("text", words, x=x, y=y + 14, transform=turned, class_="small muted", text_anchor="middle")
 
 
 def outline(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
-    """The points attribute of a polygon, without those that a step away from the last cannot be seen."""
+    """Return the points attribute of a polygon, without steps too short to be seen."""
     kept: list[tuple[float, float]] = []
     for point in zip(map(frame.at_x, xs), map(frame.at_y, ys), strict=True):
         if not kept or abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= 0.7:

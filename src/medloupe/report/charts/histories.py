@@ -1,4 +1,4 @@
-"""Charts of how networks were trained: epoch by epoch, by number of images, trial by trial. SVG strings.
+"""Draw how networks were trained: epoch by epoch, by number of images, trial by trial. SVG strings.
 
 A series is told apart by colour and by its name at the end of its line; training is dashed, validation whole.
 """

@@ -1,4 +1,4 @@
-"""Charts of two runs over each other: ROC, precision-recall, calibration, and their paired differences. SVG strings.
+"""Draw two runs over each other: ROC, precision-recall, calibration, and their paired differences. SVG strings.
 
 The first run is blue and drawn whole, the second orange and dashed: told apart without colour too.
 """
@@ -39,7 +39,17 @@ KINDS = ("first", "second")
 
 
 class Line(NamedTuple):
-    """One run's part of a chart: its name, its figure as text, and its curve."""
+    """One run's part of a chart.
+
+    Attributes
+    ----------
+    name
+        Of the run.
+    figure
+        Its figure as text, or "".
+    curve
+        What is drawn, as axes.py has it.
+    """
 
     name: str
     figure: str
@@ -47,7 +57,7 @@ class Line(NamedTuple):
 
 
 def roc(key: str, label: str, lines: Sequence[Line], small: bool = False) -> str:
-    """Sensitivity against false alarms of both runs."""
+    """Draw sensitivity against false alarms of both runs."""
     frame, width, height = square_frame(small)
     inside = [
         square_axes(frame, small, "false alarms" if small else "false alarms (1 − specificity)", "sensitivity"),
@@ -63,7 +73,7 @@ def roc(key: str, label: str, lines: Sequence[Line], small: bool = False) -> str
 
 
 def precision_recall(key: str, label: str, lines: Sequence[Line], small: bool = False) -> str:
-    """Precision against sensitivity of both runs, with the prevalence that both share."""
+    """Draw precision against sensitivity of both runs, with the prevalence that both share."""
     frame, width, height = square_frame(small)
     inside = [square_axes(frame, small, "sensitivity" if small else "sensitivity (recall)", "precision")]
     prevalence = next((p for line in lines if is_number(p := line.curve.get("prevalence"))), None)
@@ -83,7 +93,7 @@ def precision_recall(key: str, label: str, lines: Sequence[Line], small: bool = 
 
 
 def calibration(key: str, names: Sequence[str], bins: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """What was said against what was so, of both runs, with Wilson intervals."""
+    """Draw what was said against what was so, of both runs, with Wilson intervals."""
     frame, width, height = square_frame(small=False)
     inside = [
         square_axes(frame, False, "probability given", "truly so"),
@@ -108,7 +118,17 @@ def calibration(key: str, names: Sequence[str], bins: Sequence[Sequence[Mapping[
 
 
 class ForestRow(NamedTuple):
-    """One row of the forest: the difference as a METRIC, and both figures as text (note)."""
+    """One row of the forest.
+
+    Attributes
+    ----------
+    label
+        What differs.
+    note
+        Both figures as text.
+    metric
+        The difference, a METRIC.
+    """
 
     label: str
     note: str
@@ -116,7 +136,19 @@ class ForestRow(NamedTuple):
 
 
 def forest(key: str, name: str, rows: Sequence[ForestRow], sides: tuple[str, str]) -> str:
-    """Differences with their 95% intervals around no difference; sides: who is better to the left and to the right."""
+    """Draw differences with their 95% intervals around no difference.
+
+    Parameters
+    ----------
+    key
+        Unique in the page.
+    name
+        What a screen reader calls the chart.
+    rows
+        From top to bottom.
+    sides
+        Who is better to the left and to the right.
+    """
     pitch, top = 36.0, 36.0
     seen = [abs(x) for r in rows for x in (value(r.metric), *(bounds(r.metric) or ())) if x is not None]
     step = nice_step(max(0.02, 2.1 * max(seen, default=0.02)), 4)
@@ -171,14 +203,14 @@ def _kinds(items: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def _dot(x: float, y: float, kind: str) -> str:
-    """A dot for the first run, a square for the second."""
+    """Draw a dot for the first run, a square for the second."""
     if kind == KINDS[0]:
         return tag("circle", cx=x, cy=y, r=3.5, class_=f"dot {kind}")
     return tag("rect", x=x - 3.2, y=y - 3.2, width=6.4, height=6.4, class_=f"dot {kind}")
 
 
 def _legend(frame: Frame, lines: Sequence[Line], y: float) -> str:
-    """Names with a sample of their lines, in the lower right corner, where good curves leave room."""
+    """Name lines beside a sample of them, in the lower right corner, where good curves leave room."""
     words = [shorten_run(line.name, 150) + (f"  {line.figure}" if line.figure else "") for line in lines]
     left = frame.right - 6 - 30 - max(text_width(w, SMALL) for w in words)
     drawn = []
@@ -190,6 +222,9 @@ def _legend(frame: Frame, lines: Sequence[Line], y: float) -> str:
 
 
 def shorten_run(run: str, width: float) -> str:
-    """The name of a run cut to fit; never its version, which may be all that tells two runs apart."""
+    """Cut the name of a run to fit a width.
+
+    Never its version, which may be all that tells two runs apart.
+    """
     name, at, version = run.rpartition("@")
     return shorten(name, width - text_width(at + version, SMALL), SMALL) + at + version
