@@ -41,7 +41,7 @@ def positive_label(card: Mapping[str, Any]) -> str | None:
     """
     names = labels_of(card)
     told = card.get("positive")
-    return told if told in names else labels.positive(names, str(card.get("task")))
+    return told if told in names else labels.positive_label(names, str(card.get("task")))
 
 
 def noun(card: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medloupe.data.labels import healthy
+from medloupe.data.labels import is_healthy
 from medloupe.serving.web.bars import Namer, capitalize, describe_flags, percent_bar
 from medloupe.serving.web.cards import Label, describe_point
 from medloupe.serving.web.ecg import EcgView, describe_ecg
@@ -208,7 +208,7 @@ def _view(
     thresholds = {
         n: points[n].threshold
         for n in probabilities
-        if n in points and (n == sought if sought in points else not healthy(n))
+        if n in points and (n == sought if sought in points else not is_healthy(n))
     }
     order = sorted(probabilities, key=lambda n: -probabilities[n])
     about = [sought] if sought is not None and sought in points else called[:3]
