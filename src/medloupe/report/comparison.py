@@ -83,7 +83,7 @@ def _forest(contrast: RunComparison, labels: Sequence[Any]) -> str:
         for p in labels:
             both = (("sensitivity", p.sensitivity), ("specificity", p.specificity))
             drawn += [ForestRow(f"{name}, {p.label}", _both(x), _metric(x)) for name, x in both if x is not None]
-    return pairs.forest("forest", "PairedDifference differences", drawn, (contrast.a, contrast.b))
+    return pairs.forest("forest", "Paired differences", drawn, (contrast.a, contrast.b))
 
 
 def _both(pair: PairedDifference) -> str:
