@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "modules.md"
 ORDER = (
     *(
         "utils",
+        "words",
         "graphs",
         "imaging",
         "ecg",

@@ -433,11 +433,11 @@ def test_the_check_up_page_shows_it_in_both_languages(stressed: Stressed, lab: L
     model = replace(lab.model, card={**lab.model.card, "stress": as_card(stressed)})
     checkup = CheckUp.of(model)
     assert [h.name for h in checkup.hardships] == ["blur-strong", "darker"]  # what alters nothing is left out
-    english, french = (cards.card(checkup, language(code)) for code in ("en", "fr"))
+    english, french = (cards.describe_checkup(checkup, language(code)) for code in ("en", "fr"))
     assert english.weakest.startswith("Most sensitive to: ") and "strong blur" in english.weakest
     assert "fort flou" in french.weakest and "," in french.hardships[0].auc
     assert english.hardships[0].auc.startswith("−0.")
-    plain = cards.card(CheckUp.of(lab.model), language("en"))
+    plain = cards.describe_checkup(CheckUp.of(lab.model), language("en"))
     assert (plain.weakest, plain.hardships) == ("", ())
     for c in CORRUPTIONS:
         assert all(language(code).has(f"stress.{c.name}") for code in ("en", "fr"))
@@ -469,7 +469,7 @@ def test_a_version_with_it_is_stored_exported_and_served(stressed: Stressed, lab
 )
 def test_cards_from_elsewhere_stop_nothing(entry: Any, lab: Lab) -> None:
     checkup = CheckUp.of(replace(lab.model, card={**lab.model.card, "stress": entry}))
-    assert len(cards.card(checkup, language("fr")).hardships) <= 1
+    assert len(cards.describe_checkup(checkup, language("fr")).hardships) <= 1
 
 
 def test_models_show_says_it(stressed: Stressed, capsys: Capture) -> None:

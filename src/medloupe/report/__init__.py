@@ -1,4 +1,4 @@
-"""The pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing."""
+"""Make the pages for people: one JSON in, one HTML file out that opens offline, prints, and loads nothing."""
 
 import lazy_loader
 

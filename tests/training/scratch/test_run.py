@@ -16,7 +16,7 @@ from medloupe.data.split import plan_split
 from medloupe.embed.features import embed
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch, part, randomised, weights_of
-from medloupe.report.learned import few_images, finetuning
+from medloupe.report.training import few_images, finetuning
 from medloupe.training.options import Options
 from medloupe.training.scratch.few import SIZES, feasible_sizes, linear_scores, mean_auc, nested_subsets
 from medloupe.training.scratch.plan import few_images_recipe, plan_trainings

@@ -112,7 +112,7 @@ class Answerer:
         passes = [self.networks.forward(first, pixels, maps=question.heatmap) for _, first in routed]
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
         sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
-        able = {name: far for router, embedding in sights for name, far in router.fitting(embedding).items()}
+        able = {name: far for router, embedding in sights for name, far in router.rank(embedding).items()}
         if not able:
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
             return _refuse_by_all(question, alike, timings, shown)
@@ -155,7 +155,7 @@ class Answerer:
     def _decode(self, data: bytes, size: int, preview: bool) -> tuple[np.ndarray, Preview | None]:
         """Decode a picture to pixels uint8 (1, S, S, 3), and what a page shows of it where that is asked for."""
         if preview:
-            decoded, shown = self._decoders.both(data, size, PREVIEW)
+            decoded, shown = self._decoders.decode_and_preview(data, size, PREVIEW)
             return decoded.pixels[None], shown
         return self._decoders.decode(data, size).pixels[None], None
 

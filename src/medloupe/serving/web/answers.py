@@ -1,23 +1,23 @@
-"""The answer to a picture as pages show it: percentages as bars, the line in words, heat maps, refusal."""
+"""Show the answer to a picture or ECG: percentages as bars, the line in words, heat maps, refusal."""
 
 from __future__ import annotations
 
 import base64
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medloupe.data.labels import is_healthy
-from medloupe.serving.web.bars import Bar, Named, bar, capital, flag
-from medloupe.serving.web.cards import Label, in_words
-from medloupe.serving.web.ecg import EcgView, view
-from medloupe.serving.web.inputs import Moved, moved, title
+from medloupe.serving.web.bars import Namer, capitalize, describe_flags, percent_bar
+from medloupe.serving.web.cards import Label, describe_point
+from medloupe.serving.web.ecg import EcgView, describe_ecg
+from medloupe.serving.web.inputs import describe_effects, input_title
 from medloupe.serving.web.language import Language
-from medloupe.serving.web.summary import called_in, names, refusal, shipped
+from medloupe.serving.web.summary import announced_labels, describe_refusal, label_namer, shipped_checkup
+from medloupe.serving.web.views import AnswerPicture, AnswerView, HeatOverlay
 
 if TYPE_CHECKING:
-    from medloupe.ecg import reading as ecgreading
+    from medloupe.ecg.reading import Reading
     from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.engine.answer import Answer
     from medloupe.serving.engine.checkup import CheckUp
@@ -28,65 +28,7 @@ _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """uri: a data: URI. width, height: pixels."""
-
-    uri: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heat:
-    """A transparent overlay for one label."""
-
-    index: int
-    label: str
-    uri: str
-    first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The answer to one picture or ECG. state: "answered", "refused" or "failed". key: unique on the page. detail: what
-    the program says of a failure, in English. calibrated: what its percentages mean."""
-
-    key: str
-    state: str
-    id: str = ""
-    file: str = ""
-    name: str = ""
-    title: str = ""
-    chosen: bool = False
-    picture: Picture | None = None
-    heats: tuple[Heat, ...] = ()
-    says: str = ""
-    headline: str = ""
-    flags: tuple[str, ...] = ()
-    flagged: bool = False
-    because: str = ""
-    instead: str = ""
-    instead_url: str = ""
-    bars: tuple[Bar, ...] = ()
-    inwords: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
-    meta: tuple[tuple[str, str], ...] = ()
-    passport: str = ""
-    feedback: bool = False
-    several: bool = False
-    labels: tuple[Label, ...] = ()
-    moved: Moved | None = None
-    ecg: EcgView | None = None
-    detail: str = ""
-    calibrated: str = ""
-
-    @property
-    def has_limits(self) -> bool:
-        return any(bar.limit is not None for bar in self.bars)
-
-
-def reading(
+def view_answer(
     answer: Answer,
     lang: Language,
     *,
@@ -95,12 +37,29 @@ def reading(
     chosen: bool = False,
     passport: str = "",
     start: float = 0.0,
-) -> Reading:
-    """One answer. titles: of the check-ups by name. chosen: whether the app chose the check-up. start: from which
-    second on an ECG is drawn."""
+) -> AnswerView:
+    """Show an answer that was just given.
+
+    Parameters
+    ----------
+    answer
+        What the service says.
+    lang
+        The language of the page.
+    titles
+        Of the check-ups by name.
+    at
+        When, ISO 8601, or "".
+    chosen
+        Whether the app chose the check-up.
+    passport
+        Path of the version's report, or "".
+    start
+        From which second on an ECG is drawn.
+    """
     p = answer.prediction
     said = p.as_json()
-    return _reading(
+    return _view(
         {**said, "file": ""},
         answer.checkup,
         lang,
@@ -110,7 +69,7 @@ def reading(
         at=at,
         chosen=chosen,
         passport=passport,
-        picture=None if answer.preview is None else picture(answer.preview),
+        picture=None if answer.preview is None else embed_picture(answer.preview),
         evidence=answer.evidence,
         took=sum(p.timings.values()),
         ecg=p.ecg,
@@ -118,18 +77,34 @@ def reading(
     )
 
 
-def remembered(
+def view_entry(
     entry: Entry,
     checkup: CheckUp | None,
     lang: Language,
     *,
     titles: Mapping[str, str],
-    picture: Picture | None = None,
-    ecg: ecgreading.Reading | None = None,
+    picture: AnswerPicture | None = None,
+    ecg: Reading | None = None,
     passport: str = "",
-) -> Reading:
-    """An answer from the journal; checkup: the version that gave it, or None where it is gone. ecg: that was kept."""
-    return _reading(
+) -> AnswerView:
+    """Show an answer from the journal.
+
+    Parameters
+    ----------
+    entry
+        The journal's entry.
+    checkup
+        The version that gave it, or None where it is gone.
+    lang
+        The language of the page.
+    titles
+        Of the check-ups by name.
+    picture, ecg
+        What was kept of the example.
+    passport
+        Path of the version's report, or "".
+    """
+    return _view(
         entry.answer,
         checkup,
         lang,
@@ -142,16 +117,28 @@ def remembered(
     )
 
 
-def picture(preview: Preview) -> Picture:
-    """A picture to be shown within the page."""
-    return Picture(uri=_uri(preview.jpeg, "image/jpeg"), width=preview.width, height=preview.height)
+def embed_picture(preview: Preview) -> AnswerPicture:
+    """Embed a picture in the page."""
+    return AnswerPicture(uri=_uri(preview.jpeg, "image/jpeg"), width=preview.width, height=preview.height)
 
 
-def failed(file: str, error: HttpError, lang: Language, because: str = "") -> Reading:
-    """A picture that could not be answered. because: in place of what is usually said of such an error."""
+def view_failure(file: str, error: HttpError, lang: Language, because: str = "") -> AnswerView:
+    """Show a picture that could not be answered.
+
+    Parameters
+    ----------
+    file
+        Its name.
+    error
+        What went wrong.
+    lang
+        The language of the page.
+    because
+        In place of what is usually said of such an error, or "".
+    """
     known = lang.has(f"failed.{error.code}")
     usual = f"failed.{error.code}_text" if known else f"error.{_status(error.status, lang)}_text"
-    return Reading(
+    return AnswerView(
         key=secrets.token_hex(4),
         state="failed",
         file=file,
@@ -161,7 +148,7 @@ def failed(file: str, error: HttpError, lang: Language, because: str = "") -> Re
     )
 
 
-def _reading(
+def _view(
     said: Mapping[str, Any],
     checkup: CheckUp | None,
     lang: Language,
@@ -172,16 +159,16 @@ def _reading(
     at: str = "",
     chosen: bool = False,
     passport: str = "",
-    picture: Picture | None = None,
+    picture: AnswerPicture | None = None,
     evidence: Mapping[str, bytes] | None = None,
     took: float | None = None,
-    ecg: ecgreading.Reading | None = None,
+    ecg: Reading | None = None,
     start: float = 0.0,
-) -> Reading:
+) -> AnswerView:
     name = said.get("model") or ""
     version = said.get("version")
     several = checkup is not None and checkup.task == "multilabel"
-    named = names(said, lang)
+    named = label_namer(said, lang)
     heading = titles.get(name) or lang.label(name)
     built_in = lang.t("checkup.version_builtin", name=name)
     model = lang.t("checkup.version", name=name, version=str(version)) if version is not None else built_in
@@ -210,11 +197,11 @@ def _reading(
         "ecg": _ecg(said, checkup, lang, ecg, start),
     }
     if said.get("refused"):
-        return Reading(**{**common, "limits": ()}, state="refused", **refusal(said, titles, lang))
+        return AnswerView(**{**common, "limits": ()}, state="refused", **describe_refusal(said, titles, lang))
     if "counts" in (said.get("ecg") or ()):
-        return Reading(**common, state="answered", **_beats(said, checkup, lang))
+        return AnswerView(**common, state="answered", **_beats(said, checkup, lang))
     ecgs = "ecg" in said
-    called = called_in(said, several)
+    called = announced_labels(said, several)
     points = checkup.points if checkup else {}
     sought = checkup.positive if checkup else None
     # Labels that say healthy have a line too, but crossing it is no reason to raise a flag.
@@ -226,18 +213,18 @@ def _reading(
     order = sorted(probabilities, key=lambda n: -probabilities[n])
     about = [sought] if sought is not None and sought in points else called[:3]
     top = (called or order or [""])[0]
-    return Reading(
+    return AnswerView(
         **common,
         state="answered",
         says=lang.t("result.finds") if several else lang.t("ecg.most_like" if ecgs else "result.most_like"),
         calibrated=lang.t("ecg.calibrated" if ecgs else "result.calibrated"),
-        headline=lang.listed(capital(named(n)) for n in called) or lang.t("result.nothing"),
-        **flag(probabilities, thresholds, lang, named),
-        bars=tuple(bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
-        moved=moved(said, top, capital(named(top)), several, lang) if top in probabilities else None,
+        headline=lang.join(capitalize(named(n)) for n in called) or lang.t("result.nothing"),
+        **describe_flags(probabilities, thresholds, lang, named),
+        bars=tuple(percent_bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
+        moved=describe_effects(said, top, capitalize(named(top)), several, lang) if top in probabilities else None,
         inwords=tuple(_point(n, checkup, lang, named) for n in about if checkup and n in points),
         heats=tuple(
-            Heat(
+            HeatOverlay(
                 index=i,
                 label=named(n),
                 uri=_uri(evidence[n], "image/png"),
@@ -251,34 +238,37 @@ def _reading(
 
 
 def _ecg(
-    said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, found: ecgreading.Reading | None, start: float
+    said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, found: Reading | None, start: float
 ) -> EcgView | None:
     if not said.get("ecg"):
         return None
-    return view(said["ecg"], checkup, lang, shipped(said), found, start, judged=not said.get("refused"))
+    return describe_ecg(said["ecg"], checkup, lang, shipped_checkup(said), found, start, judged=not said.get("refused"))
 
 
 def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> dict[str, Any]:
-    """What is said of a recording that was judged beat by beat: lines and flags are of single beats, and stay away."""
+    """Say what was found in a recording that was judged beat by beat.
+
+    Lines and flags are of single beats, and stay away.
+    """
     p: Mapping[str, float] = said["probabilities"]
-    named, called = names(said, lang), sorted(called_in(said, True), key=lambda n: -p.get(n, 0))
-    given = [title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
-    also = lang.t("ecg.also", names=lang.listed(given)) if given else ""
+    named, called = label_namer(said, lang), sorted(announced_labels(said, True), key=lambda n: -p.get(n, 0))
+    given = [input_title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
+    also = lang.t("ecg.also", names=lang.join(given)) if given else ""
     points = [_point(n, checkup, lang, named) for n in called if checkup and n in checkup.shown_points]
     return {
         "says": lang.t("ecg.says_beats"),
-        "headline": capital(lang.listed(map(named, called))) or lang.t("result.nothing"),
-        "bars": tuple(bar(named(n), p[n], None, n in called, lang) for n in sorted(p, key=lambda n: -p[n])),
+        "headline": capitalize(lang.join(map(named, called))) or lang.t("result.nothing"),
+        "bars": tuple(percent_bar(named(n), p[n], None, n in called, lang) for n in sorted(p, key=lambda n: -p[n])),
         "inwords": tuple(filter(None, (also, *points))),
         "calibrated": lang.t("ecg.calibrated_beats"),
     }
 
 
-def _point(label: str, checkup: CheckUp, lang: Language, named: Named) -> str:
-    words = in_words(checkup, label, checkup.shown_points[label], lang)
+def _point(label: str, checkup: CheckUp, lang: Language, named: Namer) -> str:
+    words = describe_point(checkup, label, checkup.shown_points[label], lang)
     if not words or label == checkup.positive:
         return words
-    return lang.t("result.point", label=capital(named(label)), words=words[:1].lower() + words[1:])
+    return lang.t("result.point", label=capitalize(named(label)), words=words[:1].lower() + words[1:])
 
 
 def _status(status: int, lang: Language) -> int:

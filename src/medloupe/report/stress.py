@@ -1,14 +1,26 @@
-"""From a card's entry `stress` (stress.py) to a table, a chart and sentences; and the page of `medloupe stress`."""
+"""Show a stress test: a card's entry `stress` as table, chart and sentences, and the page of `medloupe stress`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import learned
 from medloupe.report.charts import pairs
-from medloupe.report.formats import MISSING, bounds, count, decimal, percent, plural, signed, signed_interval, value
-from medloupe.report.words import mapping
+from medloupe.report.formats import (
+    MISSING,
+    STYLES,
+    bounds,
+    count,
+    decimal,
+    excludes_zero,
+    percent,
+    plural,
+    signed,
+    signed_interval,
+    value,
+)
+from medloupe.report.parts import as_mapping, is_picture
+from medloupe.report.sections import with_matter
 
 # name, heading, style
 _COLUMNS = (
@@ -22,12 +34,12 @@ _COLUMNS = (
 
 
 def section(entry: Any) -> dict[str, Any] | None:
-    """What the page shows of a card's entry, as far as that is filled; None where there is nothing."""
-    entry = mapping(entry)
+    """Return what the page shows of a card's entry, as far as that is filled; None where there is nothing."""
+    entry = as_mapping(entry)
     listed = [row for row in entry.get("changes") or [] if isinstance(row, Mapping) and row.get("kind")]
     if not listed:
         return None
-    unchanged = mapping(entry.get("unchanged"))
+    unchanged = as_mapping(entry.get("unchanged"))
     columns = [
         (name, heading, style)
         for name, heading, style in _COLUMNS
@@ -37,20 +49,20 @@ def section(entry: Any) -> dict[str, Any] | None:
         {
             "title": _title(row),
             "words": str(row.get("words") or ""),
-            "cells": [_cell(mapping(row.get(name)), style) for name, _, style in columns],
+            "cells": [_cell(as_mapping(row.get(name)), style) for name, _, style in columns],
             "same": percent(row.get("same")),
             "nothing": row.get("altered") == 0,
         }
         for row in listed
     ]
     drawn = [
-        pairs.Difference(_title(row), _note(row, unchanged), mapping(row.get("auc")).get("difference"))
+        pairs.ForestRow(_title(row), _note(row, unchanged), as_mapping(row.get("auc")).get("difference"))
         for row in listed
-        if value(mapping(row.get("auc")).get("difference")) is not None
+        if value(as_mapping(row.get("auc")).get("difference")) is not None
     ]
     return {
         "columns": [heading for _, heading, _ in columns],
-        "unchanged": [_STYLES[style](unchanged.get(name)) for name, _, style in columns],
+        "unchanged": [STYLES[style].write(unchanged.get(name)) for name, _, style in columns],
         "rows": rows,
         "forest": pairs.forest("stress", "What each change does to the AUC", drawn, ("unchanged", "changed"))
         if drawn
@@ -65,22 +77,24 @@ def section(entry: Any) -> dict[str, Any] | None:
 
 
 def build(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> dict[str, Any]:
-    """The context of the page of one run of `medloupe stress`."""
+    """Return the context of the page of one run of `medloupe stress`."""
     shown = section(stressed)
     name, version = stressed["name"], stressed["version"]
     told = f"{name}@{version}" if version is not None else name
-    strip = [p for p in pictures if learned.is_picture(p.image)]
+    strip = [p for p in pictures if is_picture(p.image)]
     return {
         "name": told,
         "data": stressed["data"],
         "stress": shown,
         "strip": strip,
         "counted": f"{plural(stressed['n'], 'image')}, {count(stressed['groups'])} groups",
-        "sections": [
-            ("stress", "What each change does", shown),
-            *([("strip", "One image under every change", strip)] if strip else []),
-            ("changes", "The changes in words", shown),
-        ],
+        "sections": with_matter(
+            [
+                ("stress", "What each change does", shown),
+                ("strip", "One image under every change", strip),
+                ("changes", "The changes in words", shown),
+            ]
+        ),
     }
 
 
@@ -94,14 +108,14 @@ def _note(row: Mapping[str, Any], unchanged: Mapping[str, Any]) -> str:
 
 
 def _cell(figure: Mapping[str, Any], style: str) -> dict[str, Any]:
-    """A figure, and its difference with the interval of that: percentages in points."""
-    difference = mapping(figure.get("difference"))
+    """Write a figure, and its difference with the interval of that: percentages in points."""
+    difference = as_mapping(figure.get("difference"))
     ends = bounds(difference)
     return {
-        "value": _STYLES[style](figure),
+        "value": STYLES[style].write(figure),
         "difference": _points(difference) if style == "percent" else signed(difference),
         "interval": (_ends(ends) if style == "percent" else signed_interval(difference)) if ends else "",
-        "apart": ends is not None and (ends[0] > 0 or ends[1] < 0),
+        "apart": excludes_zero(difference),
     }
 
 
@@ -117,6 +131,3 @@ def _ends(ends: tuple[float, float]) -> str:
 def _point(x: float) -> str:
     points = round(100 * x)
     return f"{points:+d}".replace("-", "−") if points else "0"
-
-
-_STYLES = {"decimal": decimal, "percent": percent}

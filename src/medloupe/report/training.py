@@ -1,4 +1,4 @@
-"""What the report shows of fine-tuning, of the search, of learning from few images, and stage by stage.
+"""Show how a network was trained: fine-tuning, the search, learning from few images, and stage by stage.
 
 All of it is optional, and any part of it may be missing:
 
@@ -16,21 +16,19 @@ lie on the way from the pretrained (0) to the tuned ones (1).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report.charts import histories, rows
-from medloupe.report.formats import count, decimal, known, plain, value
-from medloupe.report.words import mapping
+from medloupe.report.charts import axes, histories, rows
+from medloupe.report.formats import count, decimal, is_number, plain, value
+from medloupe.report.parts import as_mapping, entries, is_picture
 
-PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z")
 TRIALS_SHOWN = 8
 _SERIES_SHOWN = len(histories.SERIES)
 
 
 def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Candidates with what each gained over the linear head, and the histories of the trainings in one picture."""
+    """Show candidates with what each gained over the linear head, and the histories in one picture."""
     candidates = [c for c in entries(part.get("candidates")) if value(c.get("auc")) is not None]
     runs = [h for h in entries(part.get("history")) if entries(h.get("epochs"))][:_SERIES_SHOWN]
     winner = str(part.get("winner") or "")
@@ -47,12 +45,16 @@ def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "sentence": part.get("words"),
         "candidates": [{**c, "title": _titled(c), "chosen": c is best} for c in candidates],
-        "chart": rows.intervals("candidates", "AUC of each candidate", drawn, rows.span([r.metric for r in drawn]))
+        "chart": rows.intervals(
+            "candidates", "AUC of each candidate", drawn, rows.shared_scale([r.metric for r in drawn])
+        )
         if len(drawn) > 1
         else None,
         "histories": charts,
         "series": list(zip(histories.SERIES, (_name(h) for h in runs), strict=False)),
-        "parts": [(_name(h), int(h["parts_at"])) for h in runs if known(h.get("parts_at")) and entries(h["epochs"])],
+        "parts": [
+            (_name(h), int(h["parts_at"])) for h in runs if is_number(h.get("parts_at")) and entries(h["epochs"])
+        ],
         "tuned": winner in ("tail", "full"),
         "winner": winner,
         "automatic": part.get("automatic") is True,
@@ -61,18 +63,18 @@ def finetuning(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _titled(candidate: Mapping[str, Any]) -> str:
-    """ "tail, halfway" where the weights lie between the pretrained and the tuned ones."""
+    """Name a candidate: "tail, 50% of the way" where the weights lie between the pretrained and the tuned ones."""
     name, alpha = _name(candidate), candidate.get("alpha")
-    return f"{name}, {alpha:.0%} of the way" if known(alpha) and 0 < alpha < 1 else name
+    return f"{name}, {alpha:.0%} of the way" if is_number(alpha) and 0 < alpha < 1 else name
 
 
 def few_images(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The few-images curves, and what they say in a sentence."""
-    curves = [c for c in entries(part.get("curves")) if len(histories.usable(c)) > 1][:_SERIES_SHOWN]
+    """Draw the few-images curves, and say what they mean in a sentence."""
+    curves = [c for c in entries(part.get("curves")) if len(_points(c)) > 1][:_SERIES_SHOWN]
     if not curves:
         return None
-    sizes = sorted({p["n"] for c in curves for p in histories.usable(c)})
-    table = [(c, {p["n"]: p["auc"] for p in histories.usable(c)}) for c in curves]
+    sizes = sorted({p["n"] for c in curves for p in _points(c)})
+    table = [(c, {p["n"]: p["auc"] for p in _points(c)}) for c in curves]
     return {
         "chart": histories.few_images("few-images", curves),
         "series": list(zip(histories.SERIES, (_name(c) for c in curves), strict=False)),
@@ -82,12 +84,16 @@ def few_images(part: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _points(curve: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return axes.drawable_points(curve.get("points") or [])
+
+
 def _bought(curves: Sequence[Mapping[str, Any]]) -> str:
-    """How many images the last curve (from scratch) needs to reach what the first has with the fewest."""
+    """Say how many images the last curve (from scratch) needs to reach what the first has with the fewest."""
     if len(curves) < 2:
         return ""
     ahead, behind = curves[0], curves[-1]
-    start, points = histories.usable(ahead)[0], histories.usable(behind)
+    start, points = _points(ahead)[0], _points(behind)
     reached = value(start["auc"]) or 0.0
     said = f"With {count(start['n'])} images of each class, “{_name(ahead)}” has AUC {decimal(start['auc'])}. "
     level = next((p for p in points if (value(p["auc"]) or 0.0) >= reached), None)
@@ -106,18 +112,18 @@ def _bought(curves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def search(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Every trial of a search, the best first, and a picture of how it went."""
-    tried = [t for t in entries(part.get("trials")) if known(t.get("number"))]
+    """Return every trial of a search, the best first, and a picture of how it went."""
+    tried = [t for t in entries(part.get("trials")) if is_number(t.get("number"))]
     if not tried:
         return None
-    best = part.get("best") if known(part.get("best")) else None
+    best = part.get("best") if is_number(part.get("best")) else None
     for_chart = [(t["number"], _metric(t.get("auc"))) for t in tried]
     ranked = sorted(tried, key=lambda t: (-(value(_metric(t.get("auc"))) or -1.0), t["number"]))
     listed = [
         {
             "number": t["number"],
             "auc": _metric(t.get("auc")),
-            "params": ", ".join(f"{k} {plain(v)}" for k, v in mapping(t.get("params")).items() if v is not None),
+            "params": ", ".join(f"{k} {plain(v)}" for k, v in as_mapping(t.get("params")).items() if v is not None),
             "seconds": t.get("seconds"),
             "state": str(t.get("state") or "").lower(),
             "chosen": t["number"] == best,
@@ -136,14 +142,14 @@ def search(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def stages(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One image on its way through the network; only embedded pictures are shown."""
+    """Show one image on its way through the network; only embedded pictures are shown."""
     if not is_picture(part.get("image")):
         return None
     shown = []
     for row in entries(part.get("rows")):
         shape, listed = row.get("shape"), row.get("tiles")
         tiles = [t for t in listed if is_picture(t)] if isinstance(listed, list) else []
-        if tiles and isinstance(shape, list) and len(shape) == 3 and all(known(n) for n in shape):
+        if tiles and isinstance(shape, list) and len(shape) == 3 and all(is_number(n) for n in shape):
             shown.append(
                 {
                     **row,
@@ -159,23 +165,10 @@ def stages(part: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**part, "rows": shown, "heatmap": heat if is_picture(heat) else None}
 
 
-def is_picture(text: Any) -> bool:
-    """Whether text is an embedded picture: the page loads nothing."""
-    return isinstance(text, str) and bool(PICTURE.match(text))
-
-
-def entries(listed: Any) -> list[Mapping[str, Any]]:
-    """The mappings of a list; half-filled reports are rendered too."""
-    return [e for e in listed if isinstance(e, Mapping)] if isinstance(listed, list | tuple) else []
-
-
 def _name(entry: Mapping[str, Any]) -> str:
     return str(entry.get("name") or "unnamed")
 
 
 def _metric(auc: Any) -> Any:
-    """A figure, also where it came as a bare number."""
-    return {"value": auc} if known(auc) else auc
-
-
-__all__ = ["few_images", "finetuning", "is_picture", "search", "stages"]
+    """Return a figure, also where it came as a bare number."""
+    return {"value": auc} if is_number(auc) else auc

@@ -1,4 +1,4 @@
-"""Sentences made from the figures: the verdict, what mistakes are made, what more images would bring.
+"""Say figures in sentences: the verdict, what mistakes are made, what more images would bring.
 
 They claim no more than the intervals allow, and name what a figure is compared with.
 """
@@ -10,57 +10,68 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medloupe.data import labels
-from medloupe.report.formats import bounds, count, decimal, decimal_interval, in_hundred, known, plural, share, value
-
-
-def mapping(x: Any) -> Mapping[str, Any]:
-    """x where it is a mapping, else an empty one: half-filled cards are rendered too."""
-    return x if isinstance(x, Mapping) else {}
+from medloupe.report.formats import (
+    bounds,
+    count,
+    decimal,
+    decimal_interval,
+    in_hundred,
+    is_number,
+    plural,
+    share,
+    value,
+)
+from medloupe.report.parts import as_mapping
 
 
 def labels_of(card: Mapping[str, Any]) -> list[str]:
+    """Return the labels of a card."""
     return [str(label) for label in card.get("labels") or []]
 
 
 def is_binary(card: Mapping[str, Any]) -> bool:
+    """Say whether a card is of two classes that exclude each other."""
     return card.get("task") == "multiclass" and len(labels_of(card)) == 2
 
 
-def positive(card: Mapping[str, Any]) -> str | None:
-    """Of two classes the one that is looked for: card["positive"], else the one whose name does not say healthy."""
+def positive_label(card: Mapping[str, Any]) -> str | None:
+    """Return, of two classes, the one that is looked for.
+
+    card["positive"], else the one whose name does not say healthy.
+    """
     names = labels_of(card)
     told = card.get("positive")
     return told if told in names else labels.positive_label(names, str(card.get("task")))
 
 
 def noun(card: Mapping[str, Any]) -> str:
-    """What one example is called."""
-    things = str(mapping(card.get("data")).get("things") or "images")
+    """Return what one example is called."""
+    things = str(as_mapping(card.get("data")).get("things") or "images")
     return {"images": "image", "ECGs": "ECG", "beats": "beat"}.get(things, "example")
 
 
-def a_noun(card: Mapping[str, Any]) -> str:
-    """The same with its article."""
+def noun_with_article(card: Mapping[str, Any]) -> str:
+    """Return the same with its article."""
     word = noun(card)
     return f"an {word}" if word[0] in "iEe" else f"a {word}"
 
 
-def judged(card: Mapping[str, Any]) -> int | None:
-    """How many examples the figures rest on."""
-    split, data = mapping(card.get("split")), mapping(card.get("data"))
+def judged_count(card: Mapping[str, Any]) -> int | None:
+    """Return how many examples the figures rest on."""
+    split, data = as_mapping(card.get("split")), as_mapping(card.get("data"))
     n = split.get("test") or data.get("labelled")
-    return int(n) if known(n) else None
+    return int(n) if is_number(n) else None
 
 
-def commonest(card: Mapping[str, Any]) -> str | None:
-    """The label that most examples carry."""
-    tally = {str(k): n for k, n in mapping(card.get("label_counts")).items() if known(n)}
+def commonest_label(card: Mapping[str, Any]) -> str | None:
+    """Return the label that most examples carry."""
+    tally = {str(k): n for k, n in as_mapping(card.get("label_counts")).items() if is_number(n)}
     return max(tally, key=lambda name: tally[name]) if tally else None
 
 
 def verdict(card: Mapping[str, Any]) -> list[str]:
-    """What the model can do, in plain words, with the caveats that the figures themselves bring."""
-    metrics = mapping(card.get("metrics"))
+    """Say what the model can do, in plain words, with the caveats that the figures themselves bring."""
+    metrics = as_mapping(card.get("metrics"))
     auc = metrics.get("auc")
     area = value(auc)
     if area is None:
@@ -77,17 +88,17 @@ def verdict(card: Mapping[str, Any]) -> list[str]:
 
 
 def _ranking(card: Mapping[str, Any], auc: Any, area: float) -> str:
-    many, an = noun(card) + "s", a_noun(card)
-    n = judged(card)
-    shared = mapping(card.get("split")).get("patients_shared")  # an official test split may leak
-    strangers = mapping(card.get("data")).get("patients") is not None and not shared
+    many, an = noun(card) + "s", noun_with_article(card)
+    n = judged_count(card)
+    shared = as_mapping(card.get("split")).get("patients_shared")  # an official test split may leak
+    strangers = as_mapping(card.get("data")).get("patients") is not None and not shared
     where = f"On {count(n)} {many}" if n else f"On {many}"
     where += " from patients it had not seen" if strangers else " it had not seen"
     interval = decimal_interval(auc)
     figures = f"AUC {decimal(auc)}" + (f", 95% interval {interval}" if interval else "")
     times = f"{in_hundred(area)} times in 100 ({figures}; a coin would manage 50)"
     if is_binary(card):
-        ill = positive(card)
+        ill = positive_label(card)
         well = next((name for name in labels_of(card) if name != ill), "")
         return f"{where}, it ranked {an} of “{ill}” above one of “{well}” {times}."
     if card.get("task") == "multilabel":
@@ -105,7 +116,7 @@ def _naming(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     said = f"Asked for one label, it was right for {in_hundred(accuracy)} of 100 {many}"
     if usual is None:
         return [said + "."]
-    common = commonest(card)
+    common = commonest_label(card)
     always = f"always answering “{common}”" if common else "always answering the commonest label"
     ends = bounds(right)
     if (ends[0] if ends else accuracy) <= usual:
@@ -114,7 +125,7 @@ def _naming(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _range(card: Mapping[str, Any]) -> list[str]:
-    rated = [(value(mapping(p).get("auc")), str(p.get("label"))) for p in card.get("per_label") or []]
+    rated = [(value(as_mapping(p).get("auc")), str(p.get("label"))) for p in card.get("per_label") or []]
     rated = sorted((v, label) for v, label in rated if v is not None)
     if len(rated) < 2:
         return []
@@ -126,8 +137,8 @@ def _range(card: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def confusions(labels: Sequence[str], matrix: Sequence[Sequence[float]], most: int = 5) -> list[str]:
-    """The commonest mistakes, as sentences."""
+def describe_confusions(labels: Sequence[str], matrix: Sequence[Sequence[float]], most: int = 5) -> list[str]:
+    """Say the commonest mistakes."""
     cells = [
         (n, sum(row), i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n and sum(row)
     ]
@@ -138,8 +149,8 @@ def confusions(labels: Sequence[str], matrix: Sequence[Sequence[float]], most: i
     ]
 
 
-def in_practice(sensitivity: Any, specificity: Any, prevalence: float) -> int | None:
-    """Of 100 alarms, how many are right where so many have the disease (Bayes)."""
+def right_alarms(sensitivity: Any, specificity: Any, prevalence: float) -> int | None:
+    """Return how many of 100 alarms are right where a share `prevalence` has the disease (Bayes)."""
     sens, spec = value(sensitivity), value(specificity)
     if sens is None or spec is None:
         return None
@@ -147,9 +158,9 @@ def in_practice(sensitivity: Any, specificity: Any, prevalence: float) -> int | 
     return round(100 * right / (right + wrong)) if right + wrong else None
 
 
-def operating(entry: Mapping[str, Any]) -> str:
-    """An operating point in words, where the card brings none."""
-    point = mapping(entry.get("operating_point"))
+def describe_operating_point(entry: Mapping[str, Any]) -> str:
+    """Say an operating point in words, where the card brings none."""
+    point = as_mapping(entry.get("operating_point"))
     if point.get("words"):
         return str(point["words"])
     sens, spec = value(point.get("sensitivity")), value(point.get("specificity"))
@@ -158,8 +169,8 @@ def operating(entry: Mapping[str, Any]) -> str:
     return f"finds {in_hundred(sens)} of 100 with it; flags {in_hundred(1 - spec)} of 100 without it"
 
 
-def more_images(points: Sequence[Mapping[str, Any]], what: str) -> str:
-    """What the slope of the learning curve's last doubling lets one expect; "" for fewer than two points."""
+def describe_learning(points: Sequence[Mapping[str, Any]], what: str) -> str:
+    """Say what the slope of the learning curve's last doubling lets one expect; "" for fewer than two points."""
     seen = [(float(p["n"]), value(p.get("auc")) or 0.0, p["auc"]) for p in points if value(p.get("auc")) is not None]
     seen.sort(key=lambda p: p[0])
     if len(seen) < 2:
@@ -182,19 +193,3 @@ def more_images(points: Sequence[Mapping[str, Any]], what: str) -> str:
             "Other hospitals, other machines and rare cases would teach it more."
         )
     return said + (" The difference is smaller than the uncertainty of the last point." if noise else "")
-
-
-__all__ = [
-    "commonest",
-    "confusions",
-    "in_practice",
-    "is_binary",
-    "judged",
-    "labels_of",
-    "mapping",
-    "more_images",
-    "noun",
-    "operating",
-    "positive",
-    "verdict",
-]
