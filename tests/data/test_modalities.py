@@ -11,7 +11,7 @@ import kinds
 import medloupe
 from medloupe.data.modalities import ECGS, MODALITIES, PICTURES, recognise_file, recognise_upload, sure_suffixes
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.errors import DataError, ImageError
 
 
@@ -88,10 +88,10 @@ def test_a_set_in_class_folders_is_read(case: kinds.Case, tmp_path: Path) -> Non
     kind = MODALITIES[case.name]
     assert (data.modality, data.things, len(data), data.labels) == (case.name, kind.many, 6, ("first", "second"))
     assert all(kind.held(r) == r.content == tmp_path / "set" / r.id for r in data.records)
-    found = scan(data)
+    found = scan_dataset(data)
     assert len(set(found.digest.values())) == 6 and not found.unreadable
     lost = replace(data, records=(replace(data.records[0], **{kind.field: tmp_path / "gone.xyz"}),))
-    assert [*scan(lost).unreadable] == [data.records[0].id]
+    assert [*scan_dataset(lost).unreadable] == [data.records[0].id]
 
 
 def test_a_table_names_files_of_an_added_kind_and_others_are_left_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import kinds
 import medloupe
 from medloupe.data.modalities import MODALITIES
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.backbone import BackboneCard
 from medloupe.embed.features import embed, fitted
 from medloupe.embed.modalities import EMBEDDINGS, generated
@@ -68,7 +68,7 @@ def test_a_card_survives_json_and_is_checked(case: kinds.Case, data: medloupe.Da
 
 
 def test_embeddings_are_made_once(data: medloupe.Dataset) -> None:
-    network, found = backbone(usual(data)), scan(data)
+    network, found = backbone(usual(data)), scan_dataset(data)
     first, again = embed(found, network), embed(found, network)
     assert first.embeddings.shape == (6, network.card.dimension) and np.isfinite(first.embeddings).all()
     assert (first.decoded, again.decoded) == (6, 0)
@@ -83,7 +83,7 @@ def test_what_is_of_no_use_is_left_out_and_named(case: kinds.Case, data: medloup
     with pytest.raises(ImageError, match=case.says):
         EMBEDDINGS[case.name].window(bad, network.card)
     first = replace(data.records[0], **{kind.field: bad})
-    features = embed(scan(replace(data, records=(first, *data.records[1:]))), network)
+    features = embed(scan_dataset(replace(data, records=(first, *data.records[1:]))), network)
     ((name, why),) = features.unreadable
     assert name == first.id and case.says in why and len(features.data) == 5
 

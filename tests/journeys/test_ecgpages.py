@@ -20,7 +20,7 @@ from medloupe.ecg.reading import Beat, Reading
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web import cards, ecg
-from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import language
 from pagechecks import CONTRAST, NAMELESS, SMALL
 
@@ -151,7 +151,7 @@ def reading(labels: tuple[str, ...]) -> Reading:
 
 def test_letters_tell_labels_apart() -> None:
     shown = reading(("normal", "noise", "N", "Ventricular", ""))
-    view = ecg.view(shown.as_json(), None, EN, "", shown)
+    view = ecg.describe_ecg(shown.as_json(), None, EN, "", shown)
     assert len({k.letter for k in view.kinds}) == 5
     assert {k.title: k.letter for k in view.kinds}["none of its classes"] == "?"
     assert len({k.colour for k in view.kinds}) == 5
@@ -159,24 +159,24 @@ def test_letters_tell_labels_apart() -> None:
 
 def test_words_in_both_languages() -> None:
     said = {**reading(("N", "V")).as_json(), "seconds": 1805.6}
-    facts = dict(ecg.view(said, None, FR, "").facts)
+    facts = dict(ecg.describe_ecg(said, None, FR, "").facts)
     assert facts["Fréquence cardiaque"] == "60 battements par minute"
     assert facts["Rythme"] == "régulier, lent (moins de 60)"
     assert facts["Enregistrement"] == "30 min 6 s à 360 Hz"
-    of_shipped = ecg.view(said, None, EN, "arrhythmia")
+    of_shipped = ecg.describe_ecg(said, None, EN, "arrhythmia")
     assert {k.title for k in of_shipped.kinds} == {"Normal or bundle branch block", "Ventricular ectopic beat"}
 
 
 def test_a_check_up_of_ecgs_introduces_itself() -> None:
     beats, whole = (CheckUp.of(m) for m in (ecgmodels.beats_model(), ecgmodels.twelve_model()))
     assert (beats.beats, whole.beats, beats.shape, whole.shape) == (True, False, (2, 89), (12, 112))
-    card = cards.card(beats, EN)
+    card = cards.describe_checkup(beats, EN)
     assert card.ecg and card.lead.startswith("Add an ECG of any length.") and "beats of the data set" in card.basis
     assert card.points[0].words == "Finds 85 of 100 such beats; of 100 it calls so, 80 are."
     assert [f.field for f in card.inputs] == ["input.age"]
-    assert "50 ECG" in cards.card(whole, FR).basis
-    drawn = emblem("beats", ecg=True)
-    assert drawn == emblem("beats", ecg=True) != emblem("leads", ecg=True)
+    assert "50 ECG" in cards.describe_checkup(whole, FR).basis
+    drawn = draw_emblem("beats", ecg=True)
+    assert drawn == draw_emblem("beats", ecg=True) != draw_emblem("leads", ecg=True)
     assert len(drawn.lines) == 1 and [d.odd for d in drawn.dots] == [True]
 
 

@@ -139,3 +139,20 @@ def test_importing_changes_nothing_outside(tmp_path: Path) -> None:
     environment = {"MEDLOUPE_HOME": str(tmp_path / "home"), "PATH": "", "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert not (tmp_path / "home").exists()
+
+
+FACES = sorted(p.parent.name for p in Path(medloupe.__file__ or "").parent.glob("*/__init__.pyi"))
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_a_package_with_a_face_offers_what_its_stub_says(package: str) -> None:
+    """Also when modules of the package were imported before: no name of a face is that of a module beside it."""
+    module = importlib.import_module(f"medloupe.{package}")
+    stub = ast.parse(Path(module.__file__ or "").with_suffix(".pyi").read_text("utf-8"))
+    homes = {
+        a.name: f"medloupe.{package}.{n.module}" for n in stub.body if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+    assert set(module.__all__) == set(homes)
+    assert not {p.stem for p in Path(module.__file__ or "").parent.iterdir()} & set(homes)
+    for name, home in homes.items():
+        assert getattr(importlib.import_module(home), name) is getattr(module, name)

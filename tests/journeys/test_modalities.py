@@ -92,14 +92,14 @@ def test_the_file_alone_is_enough(trained: Trained) -> None:
 
 
 def test_it_is_audited(trained: Trained) -> None:
-    from medloupe.data.scan import scan
+    from medloupe.data.scan import scan_dataset
     from medloupe.embed.features import embed
 
     twice = trained.data.root / "first" / f"again{trained.case.suffix}"
     shutil.copy(trained.data.root / trained.data.records[0].id, twice)
     try:
         data = medloupe.read(trained.data.root)
-        found = audit(embed(scan(data), trained.model.backbone))
+        found = audit(embed(scan_dataset(data), trained.model.backbone))
     finally:
         twice.unlink()
     assert found.checked == 2 * EACH + 1

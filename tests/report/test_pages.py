@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from browsing import dumped, needs_chromium
-from medloupe.report import formats, words
+from medloupe.report import formats, sentences
 from medloupe.report.charts import axes, histories, rows
 from medloupe.report.pages import render
 from parsing import parsed, visible
@@ -79,8 +79,8 @@ def test_headline_figures_are_there_with_their_intervals(name: str) -> None:
     styles = {"accuracy": "percent", "balanced_accuracy": "percent", "majority_accuracy": "percent"}
     for figure, of in card["metrics"].items():
         if of["value"] is not None:
-            show, interval = formats.STYLES[styles.get(figure, "decimal")]
-            assert show(of) in text and interval(of) in text
+            style = formats.STYLES[styles.get(figure, "decimal")]
+            assert style.write(of) in text and style.write_interval(of) in text
     for label in card["labels"] if name != "minimal" else []:
         assert label in text
     assert card["name"] in text
@@ -309,13 +309,13 @@ def test_the_verdict_says_when_nothing_was_shown() -> None:
     card = binary()["card"]
     card["metrics"] |= {"auc": {"value": 0.52, "low": 0.45, "high": 0.6}, "accuracy": metric(0.6, 0.05)}
     card["metrics"]["majority_accuracy"] = metric(0.62, 0.05)
-    said = " ".join(words.verdict(card))
+    said = " ".join(sentences.verdict(card))
     assert "tossing a coin" in said and "no clear gain" in said
-    assert "from patients it had not seen" in words.verdict(card)[0]
+    assert "from patients it had not seen" in sentences.verdict(card)[0]
     card["split"]["patients_shared"] = 12
-    assert "patients" not in words.verdict(card)[0]
+    assert "patients" not in sentences.verdict(card)[0]
     card["split"]["patients_shared"], card["data"]["patients"] = None, None
-    assert "patients" not in words.verdict(card)[0]
+    assert "patients" not in sentences.verdict(card)[0]
 
 
 @pytest.mark.parametrize(
@@ -329,21 +329,21 @@ def test_the_verdict_says_when_nothing_was_shown() -> None:
     ],
 )
 def test_the_class_looked_for(labels: list[str], expected: str) -> None:
-    assert words.positive({"task": "multiclass", "labels": labels}) == expected
-    assert words.positive({"task": "multiclass", "labels": labels, "positive": labels[0]}) == labels[0]
+    assert sentences.positive_label({"task": "multiclass", "labels": labels}) == expected
+    assert sentences.positive_label({"task": "multiclass", "labels": labels, "positive": labels[0]}) == labels[0]
 
 
 def test_alarms_follow_bayes() -> None:
-    assert words.in_practice(metric(0.9), metric(0.9), 0.5) == 90
-    assert words.in_practice(metric(0.9), metric(0.9), 0.01) == 8
-    assert words.in_practice(metric(None), metric(0.9), 0.01) is None
+    assert sentences.right_alarms(metric(0.9), metric(0.9), 0.5) == 90
+    assert sentences.right_alarms(metric(0.9), metric(0.9), 0.01) == 8
+    assert sentences.right_alarms(metric(None), metric(0.9), 0.01) is None
 
 
 @pytest.mark.parametrize(("last", "said"), [(0.93, "still rising"), (0.906, "rises slowly"), (0.9, "flat")])
 def test_what_more_images_would_bring(last: float, said: str) -> None:
     points = [{"n": 100, "auc": metric(0.9)}, {"n": 200, "auc": metric(last)}]
-    assert said in words.more_images(points, "image")
-    assert words.more_images(points[:1], "image") == ""
+    assert said in sentences.describe_learning(points, "image")
+    assert sentences.describe_learning(points[:1], "image") == ""
 
 
 def test_long_curves_are_thinned() -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import tiny
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed import pictures
 from medloupe.embed.features import embed
 from medloupe.errors import MedloupeError
@@ -44,7 +44,7 @@ def peak() -> int:
 
 
 try:
-    found = embed(scan(of_files(told.folder)), backbone, progress)
+    found = embed(scan_dataset(of_files(told.folder)), backbone, progress)
 except MedloupeError as e:
     print(f"{type(e).__name__}: {e}", flush=True)
 except KeyboardInterrupt:

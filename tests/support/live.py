@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from trained import Trained
+if TYPE_CHECKING:
+    from trained import Trained
 
 _START = 60  # seconds; machines are shared
 
@@ -63,7 +64,7 @@ def start(home: Path, *options: str, **environment: str) -> Live:
     with log.open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "medloupe", "serve", "--port", "0", *options],
-            env={**os.environ, "MEDLOUPE_HOME": str(home), **environment},
+            env={**os.environ, "MEDLOUPE_THREADS": "", "MEDLOUPE_HOME": str(home), **environment},
             stdout=subprocess.DEVNULL,
             stderr=err,
         )

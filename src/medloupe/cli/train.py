@@ -1,4 +1,4 @@
-"""`medloupe train`: from labelled data to a judged version in the store."""
+"""`medloupe train`: make a judged version in the store from labelled data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from medloupe.cli.options import (
     Sensitivity,
     SplitColumn,
     Table,
-    columns_asked,
-    words_masked,
+    parse_columns,
+    parse_mask,
 )
 
 
-def train(
+def run_train(
     data: Data,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
     labels: Labels = None,
@@ -73,12 +73,12 @@ def train(
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
-    from medloupe.training.options import HOW
+    from medloupe.training.options import FINETUNE_MODES
     from medloupe.training.pipeline.run import summary
     from medloupe.training.pipeline.run import train as run
 
-    if finetune not in HOW:
-        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")
+    if finetune not in FINETUNE_MODES:
+        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(FINETUNE_MODES)}.", param_hint="--finetune")
     if compare not in (None, "scratch"):
         raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
     if start is not None and backbone is not None:
@@ -97,10 +97,10 @@ def train(
             minutes=minutes,
             search=search,
             scratch=compare == "scratch",
-            clinical=columns_asked(clinical),
+            clinical=parse_columns(clinical),
             notes=notes,
             notes_model=notes_model,
-            mask=words_masked(mask),
+            mask=parse_mask(mask),
             keep_leaks=keep_leaks,
             seed=seed,
             sensitivity=sensitivity,

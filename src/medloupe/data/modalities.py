@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.data.contents import content, digest_of, digest_of_ecg
+from medloupe.data.contents import digest_ecg, digest_image, read_content
 from medloupe.imaging import headers
 from medloupe.utils.tables import Table
 
@@ -103,7 +103,7 @@ class Modality(ABC):
 
     def digest(self, record: Record) -> bytes:
         """Hash what a record holds, without decoding: sha256. Raises ImageError where it cannot be read."""
-        return digest_of(content(self.held(record)))
+        return digest_image(read_content(self.held(record)))
 
     def of_images(self, words: str) -> str:
         """Put sentences that speak of images into the words of this kind."""
@@ -168,7 +168,7 @@ class _Ecgs(Modality):
         return fault(example)
 
     def digest(self, record: Record) -> bytes:
-        return digest_of_ecg(record)
+        return digest_ecg(record)
 
 
 PICTURES = _Pictures()

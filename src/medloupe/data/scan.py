@@ -1,4 +1,4 @@
-"""Read every file of a data set once: its digest."""
+"""Read every file of a data set once, for its digest."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from medloupe.errors import ImageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """A data set whose files have been read once. digest: by record id, b"" where the file cannot be read, with the
-    reason in unreadable."""
+    """A data set whose files have been read once.
+
+    Attributes
+    ----------
+    data : Dataset
+        The data set.
+    digest : dict
+        SHA-256 by record id; b"" where the file cannot be read.
+    unreadable : dict
+        Why, by record id, of those that cannot.
+    """
 
     data: Dataset
     digest: dict[str, bytes]
     unreadable: dict[str, str]
 
 
-def scan(data: Dataset) -> Scan:
+def scan_dataset(data: Dataset) -> Scan:
     """Hash every example of the data set, without decoding."""
     modality = MODALITIES[data.modality]
     digest: dict[str, bytes] = {}

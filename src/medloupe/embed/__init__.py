@@ -1,1 +1,5 @@
 """From examples to embeddings: backbones, tails, and features computed once."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

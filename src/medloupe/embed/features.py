@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,7 @@ from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
-
-Progress = Callable[[int, int], None]
+from medloupe.utils.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from medloupe.embed.backbone import NO_CUT, BackboneCard
 from medloupe.errors import BackboneError, UnreadableImageError
-from medloupe.utils.checks import is_number, is_text, is_whole
+from medloupe.utils.progress import Progress
 from medloupe.utils.tables import Table
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 SIGNAL_KEY = "medloupe.ecg"
 """The metadata of a backbone of ECGs that says what its windows are."""
 
-MAX_LEADS = 64
-MAX_RATE = 100_000  # Hz
 CONTRACT = "The contract stands at the top of medloupe/backbones.py."
 
-Progress = Callable[[int, int], None]
 Embedded = tuple["Dataset", np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]
 """The readable part of the data, embeddings float32 (N, D), facts (N,), digests, why others are left out by id, and how
 many were embedded now."""
@@ -119,10 +116,15 @@ class Embedding(ABC):
     def card_fault(self, entry: Mapping[str, Any]) -> str:
         """Say what of a card's backbone cannot be relied on, as the end of a sentence; "" when it is sound.
 
+        Asked of kinds added from outside; `modelfile.schema` describes the backbones of the package's own.
         entry: from elsewhere; its names and sizes are checked already.
         """
         shape = entry.get("shape")
-        if not isinstance(shape, list) or len(shape) != self.rank - 1 or not all(map(is_whole, shape)):
+        if (
+            not isinstance(shape, list)
+            or len(shape) != self.rank - 1
+            or not all(type(n) is int and 0 < n < 2**31 for n in shape)
+        ):
             return f"lacks a proper 'shape' of its backbone: {self.rank - 1} numbers"
         return ""
 
@@ -173,12 +175,6 @@ class _Pictures(Embedding):
 
         return embed_pictures(scanned, backbone, tail, progress)
 
-    def card_fault(self, entry: Mapping[str, Any]) -> str:
-        cut = entry.get("cut")
-        if not isinstance(cut, list) or len(cut) != 3 or not all(map(is_whole, cut)):
-            return "lacks a proper 'cut' of its backbone"
-        return ""
-
     def check_input(self, path: Path, shapes: Mapping[str, list[Any]], types: Mapping[str, str]) -> None:
         shape = shapes["image"]
         if types["image"] != "tensor(uint8)" or shape[1] != shape[2] or shape[3] != 3:
@@ -212,12 +208,12 @@ class _Ecgs(Embedding):
         return window(example, card)
 
     def drawn(self, window: np.ndarray, card: BackboneCard, attention: np.ndarray | None, title: str) -> str:
-        from medloupe.ecg.paper import beat
+        from medloupe.ecg.paper import draw_beat
         from medloupe.ecg.signal import Signal
 
         shown = np.where(np.abs(window).max(1, keepdims=True) > 0, window, np.nan)
         signal = Signal(samples=shown.astype(np.float32), rate=card.rate, leads=card.leads)
-        return beat(signal, attention=attention, title=title)
+        return draw_beat(signal, attention=attention, title=title)
 
     def generated(self, card: BackboneCard) -> np.ndarray:
         from medloupe.embed.samples import generated_signals
@@ -236,24 +232,6 @@ class _Ecgs(Embedding):
             hint="Check that the files are ECGs (WFDB, CSV, npz, EDF, DICOM waveform).",
         )
         return embed_signals(scanned.data, scanned.digest, scanned.unreadable, backbone, how, progress)
-
-    def card_fault(self, entry: Mapping[str, Any]) -> str:
-        leads = entry.get("leads")
-        if not isinstance(leads, list) or not 0 < len(leads) <= MAX_LEADS or not all(map(is_text, leads)):
-            return f"lacks proper 'leads' of its backbone: 1 to {MAX_LEADS} names"
-        if len(set(leads)) < len(leads):
-            return "names a lead of its backbone twice"
-        rate, before = entry.get("rate"), entry.get("before")
-        if not is_number(rate) or not 0 < float(rate or 0) <= MAX_RATE:
-            return f"lacks a proper 'rate' of its backbone, above 0 and at most {MAX_RATE:,} Hz"
-        if not is_number(before) or not 0 <= float(before or 0) * float(rate or 0) <= entry["input_size"]:
-            return "lacks a proper 'before' of its backbone: seconds within the window"
-        if isinstance(entry.get("places"), list) and entry["places"][:1] != [1]:
-            return "has a backbone of ECGs whose map has more than one row"
-        cut = entry.get("cut")
-        if cut is not None and cut != [0, 0, 0]:
-            return "has a backbone of ECGs with a 'cut', which is of pictures only"
-        return ""
 
     def check_input(self, path: Path, shapes: Mapping[str, list[Any]], types: Mapping[str, str]) -> None:
         if types["signal"] != "tensor(float)" or shapes["map"][2] != 1:

@@ -20,10 +20,10 @@ from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import DataError, ImageError
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
+from medloupe.utils.progress import Progress
 
 NO_FACTS = np.dtype([("seconds", "<f4")])
 _BATCH = 512
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,9 +90,9 @@ class _Ecgs(Answering):
         return ecg_files(files)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
-        from medloupe.data.readers.ecg.folder import files_of
+        from medloupe.data.readers.ecg.folder import find_ecgs
 
-        return files_of(seen).images
+        return find_ecgs(seen).images
 
 
 class _Added(Answering):
@@ -222,9 +222,9 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def in_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
     """List what a folder holds of some kinds of data, as data sets are read. kinds: their names."""
-    from medloupe.data.readers.base import scan
+    from medloupe.data.readers.base import walk
 
-    seen = scan(folder)
+    seen = walk(folder)
     names: list[str] = []
     for kind in sorted(kinds, key=lambda kind: kind == PICTURES.name):  # pictures are what no other kind takes
         there = set(names)

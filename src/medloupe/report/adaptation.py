@@ -1,15 +1,15 @@
-"""From the card of an adapted model to what the page of `medloupe adapt` shows."""
+"""Choose what the page of `medloupe adapt` shows of the card of an adapted model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from medloupe.report import words
+from medloupe.report import sentences
 from medloupe.report.charts import pairs, rows
-from medloupe.report.formats import bounds, share, value, with_interval
-from medloupe.report.view import by_level
-from medloupe.report.words import mapping
+from medloupe.report.formats import excludes_zero, share, value, with_interval
+from medloupe.report.parts import as_mapping
+from medloupe.report.sections import sort_by_level, with_matter
 
 _FIGURES = (
     ("log_loss", "log loss", "how far the percentages were from the truth; smaller is better"),
@@ -21,13 +21,13 @@ _FIGURES = (
 
 
 def build(card: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
-    """The template's context."""
-    entry = mapping(card.get("adapted"))
-    changed = mapping(entry.get("calibration")).get("kind") != "unchanged"
-    table = [mapping(row) for row in entry.get("labels") or []]
-    ill = words.positive(card) if words.is_binary(card) else None
+    """Return the template's context."""
+    entry = as_mapping(card.get("adapted"))
+    changed = as_mapping(entry.get("calibration")).get("kind") != "unchanged"
+    table = [as_mapping(row) for row in entry.get("labels") or []]
+    ill = sentences.positive_label(card) if sentences.is_binary(card) else None
     shown = [row for row in table if ill is None or row.get("label") == ill]
-    base = mapping(entry.get("from"))
+    base = as_mapping(entry.get("from"))
     context: dict[str, Any] = {
         "card": card,
         "name": str(card.get("name") or "model"),
@@ -35,13 +35,14 @@ def build(card: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
         "base": str(base.get("name")) + (f"@{base['version']}" if base.get("version") else ""),
         "changed": changed,
         "sentences": list(entry.get("words") or []),
-        "warnings": by_level([{"level": "serious", "text": text} for text in entry.get("findings") or []]),
+        "warnings": sort_by_level([{"level": "serious", "text": text} for text in entry.get("findings") or []]),
+        "worst": "serious",
         "figures": _figures(entry) if entry.get("figures") else [],
         "calibration": _diagram(curves, changed),
         "lines": [_line(i, row) for i, row in enumerate(shown)],
         "reliability": [row for row in shown if row.get("slope")],
         "prevalence": _prevalence(entry),
-        "candidates": mapping(entry.get("calibration")).get("candidates") or [],
+        "candidates": as_mapping(entry.get("calibration")).get("candidates") or [],
     }
     listed = [
         ("percentages", "Can its percentages be believed here?", True),
@@ -49,21 +50,18 @@ def build(card: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
         ("prevalence", "How common it is here", context["prevalence"]),
         ("method", "How this was found", True),
     ]
-    context["sections"] = [(anchor, heading) for anchor, heading, matter in listed if matter]
-    return context
+    return {**context, "sections": with_matter(listed)}
 
 
 def _figures(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Before, after and, where it was drawn pair by pair, the difference."""
-    sides = mapping(entry.get("figures"))
+    """Return before, after and, where it was drawn pair by pair, the difference."""
+    sides = as_mapping(entry.get("figures"))
     made = []
     for key, name, meaning in _FIGURES:
-        before, after = (mapping(sides.get(side)).get(key) for side in ("before", "after"))
+        before, after = (as_mapping(sides.get(side)).get(key) for side in ("before", "after"))
         if value(before) is None:
             continue
-        difference = mapping(sides.get("difference")).get(key)
-        ends = bounds(difference)
-        apart = ends is not None and (ends[1] < 0 or ends[0] > 0)
+        difference = as_mapping(sides.get("difference")).get(key)
         made.append(
             {
                 "name": name,
@@ -71,14 +69,14 @@ def _figures(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "before": before,
                 "after": after,
                 "difference": difference if value(difference) is not None else None,
-                "apart": apart,
+                "apart": excludes_zero(difference),
             }
         )
     return made
 
 
 def _diagram(curves: Mapping[str, Any], changed: bool) -> str | None:
-    """The reliability diagram of both; of one where nothing was changed."""
+    """Draw the reliability diagram of both; of one where nothing was changed."""
     sides = ["before", "after"] if changed else ["before"]
     bins = [curves.get(side) or [] for side in sides]
     if not all(bins):
@@ -88,8 +86,8 @@ def _diagram(curves: Mapping[str, Any], changed: bool) -> str | None:
 
 
 def _line(i: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A label's operating point, before and after, with both as dots on one scale."""
-    points = [(name, mapping(row.get(side))) for name, side in (("before", "before"), ("after", "after"))]
+    """Show a label's operating point, before and after, with both as dots on one scale."""
+    points = [(name, as_mapping(row.get(side))) for name, side in (("before", "before"), ("after", "after"))]
     points = [(name, point) for name, point in points if point]
     drawn = [
         rows.Row(f"{what}, {name}", point.get(key), "")
@@ -97,7 +95,7 @@ def _line(i: int, row: Mapping[str, Any]) -> dict[str, Any]:
         for name, point in points
         if value(point.get(key)) is not None
     ]
-    after = mapping(row.get("after")) or mapping(row.get("before"))
+    after = as_mapping(row.get("after")) or as_mapping(row.get("before"))
     return {
         **row,
         "points": points,
@@ -113,12 +111,9 @@ def _line(i: int, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _prevalence(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    before = mapping(mapping(entry.get("prevalence")).get("before"))
-    here = mapping(mapping(entry.get("prevalence")).get("here"))
+    before = as_mapping(as_mapping(entry.get("prevalence")).get("before"))
+    here = as_mapping(as_mapping(entry.get("prevalence")).get("here"))
     return [
-        {"label": label, "n": mapping(found).get("n"), "before": share(before.get(label)), "here": found}
+        {"label": label, "n": as_mapping(found).get("n"), "before": share(before.get(label)), "here": found}
         for label, found in here.items()
     ]
-
-
-__all__ = ["build"]

@@ -1,26 +1,27 @@
-"""From two runs held against each other (comparing.py) to what the page of `medloupe compare` shows."""
+"""Choose what the page of `medloupe compare` shows of two runs held against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medloupe.report import words
+from medloupe.report import sentences
 from medloupe.report.charts import pairs, rows
-from medloupe.report.charts.pairs import Difference, Line
-from medloupe.report.formats import bounds, count, date, decimal, known, plain, plural, value
-from medloupe.report.words import mapping
+from medloupe.report.charts.pairs import ForestRow, Line
+from medloupe.report.formats import bounds, count, date, decimal, is_number, plain, plural, value
+from medloupe.report.parts import as_mapping
+from medloupe.report.sections import with_matter
 
 if TYPE_CHECKING:
-    from medloupe.metrics.paired import Contrast, Paired
+    from medloupe.metrics.paired import PairedDifference, RunComparison
 
 PANELS_SHOWN = 8
 
 
-def build(contrast: Contrast) -> dict[str, Any]:
-    """The template's context."""
+def build(contrast: RunComparison) -> dict[str, Any]:
+    """Return the template's context."""
     card = {"task": contrast.task, "labels": list(contrast.labels), "positive": contrast.cards[0].get("positive")}
-    ill = words.positive(card) if words.is_binary(card) else None
+    ill = sentences.positive_label(card) if sentences.is_binary(card) else None
     labels = [p for p in contrast.per_label if ill is None or p.label == ill]
     context: dict[str, Any] = {
         "a": contrast.a,
@@ -52,16 +53,15 @@ def build(contrast: Contrast) -> dict[str, Any]:
         ("mistakes", "What each takes for what", context["confusion"]),
         ("runs", "What differs between the two", context["differences"]),
     ]
-    context["sections"] = [(anchor, heading) for anchor, heading, matter in listed if matter]
-    return context
+    return {**context, "sections": with_matter(listed)}
 
 
-def _metric(pair: Paired) -> dict[str, Any]:
+def _metric(pair: PairedDifference) -> dict[str, Any]:
     return {"value": pair.difference, "low": pair.low, "high": pair.high}
 
 
-def _row(name: str, pair: Paired) -> dict[str, Any]:
-    """Both figures with as many decimals as the interval of their difference supports."""
+def _row(name: str, pair: PairedDifference) -> dict[str, Any]:
+    """Write both figures with as many decimals as the interval of their difference supports."""
     metric = _metric(pair)
     ends = bounds(metric)
     half = (ends[1] - ends[0]) / 2 if ends else None
@@ -71,27 +71,27 @@ def _row(name: str, pair: Paired) -> dict[str, Any]:
     return {"name": name, "a": decimal(shown[0]), "b": decimal(shown[1]), "difference": metric, "apart": pair.apart}
 
 
-def _forest(contrast: Contrast, labels: Sequence[Any]) -> str:
+def _forest(contrast: RunComparison, labels: Sequence[Any]) -> str:
     drawn = [
-        Difference("all labels, AUC" if len(labels) > 1 else "AUC", _both(contrast.auc), _metric(contrast.auc)),
-        Difference("balanced accuracy", _both(contrast.balanced_accuracy), _metric(contrast.balanced_accuracy)),
+        ForestRow("all labels, AUC" if len(labels) > 1 else "AUC", _both(contrast.auc), _metric(contrast.auc)),
+        ForestRow("balanced accuracy", _both(contrast.balanced_accuracy), _metric(contrast.balanced_accuracy)),
     ]
     if len(labels) > 1:
         ranked = sorted(labels, key=lambda p: -p.auc.difference)
-        drawn += [Difference(f"{p.label}, AUC", _both(p.auc), _metric(p.auc)) for p in ranked]
+        drawn += [ForestRow(f"{p.label}, AUC", _both(p.auc), _metric(p.auc)) for p in ranked]
     else:
         for p in labels:
             both = (("sensitivity", p.sensitivity), ("specificity", p.specificity))
-            drawn += [Difference(f"{name}, {p.label}", _both(x), _metric(x)) for name, x in both if x is not None]
+            drawn += [ForestRow(f"{name}, {p.label}", _both(x), _metric(x)) for name, x in both if x is not None]
     return pairs.forest("forest", "Paired differences", drawn, (contrast.a, contrast.b))
 
 
-def _both(pair: Paired) -> str:
+def _both(pair: PairedDifference) -> str:
     return f"{pair.a:.3f} and {pair.b:.3f}"
 
 
-def _panels(contrast: Contrast, labels: Sequence[str]) -> dict[str, Any] | None:
-    """ROC and precision-recall of both runs; where there are many labels, first those that differ most."""
+def _panels(contrast: RunComparison, labels: Sequence[str]) -> dict[str, Any] | None:
+    """Draw ROC and precision-recall of both runs; where there are many labels, first those that differ most."""
     by_label = {p.label: p for p in contrast.per_label}
     if len(labels) > PANELS_SHOWN:
         labels = sorted(labels, key=lambda name: -abs(by_label[name].auc.difference))
@@ -123,12 +123,12 @@ def _panels(contrast: Contrast, labels: Sequence[str]) -> dict[str, Any] | None:
     return {"single": single, "shown": drawn[:PANELS_SHOWN], "rest": drawn[PANELS_SHOWN:]}
 
 
-def _calibration(contrast: Contrast) -> str | None:
+def _calibration(contrast: RunComparison) -> str | None:
     bins = [curves["calibration"] for curves in contrast.curves]
     return pairs.calibration("calibration-chart", (contrast.a, contrast.b), bins) if all(bins) else None
 
 
-def _confusion(contrast: Contrast) -> dict[str, Any] | None:
+def _confusion(contrast: RunComparison) -> dict[str, Any] | None:
     if contrast.confusion is None:
         return None
     labels = list(contrast.labels)
@@ -143,8 +143,8 @@ def _confusion(contrast: Contrast) -> dict[str, Any] | None:
     }
 
 
-def _shifts(contrast: Contrast, labels: Sequence[str], most: int = 5) -> list[str]:
-    """The mistakes whose number changed most from a to b."""
+def _shifts(contrast: RunComparison, labels: Sequence[str], most: int = 5) -> list[str]:
+    """Say which mistakes changed most in number from a to b."""
     assert contrast.confusion is not None
     first, second = contrast.confusion
     cells = [(second[i][j] - first[i][j], i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j]
@@ -157,7 +157,7 @@ def _shifts(contrast: Contrast, labels: Sequence[str], most: int = 5) -> list[st
     ]
 
 
-def _left_out(contrast: Contrast) -> list[str]:
+def _left_out(contrast: RunComparison) -> list[str]:
     said = [
         f"{plural(n, 'image')} {'was' if n == 1 else 'were'} judged by {name} alone."
         for n, name in ((contrast.only_a, contrast.a), (contrast.only_b, contrast.b))
@@ -169,7 +169,10 @@ def _left_out(contrast: Contrast) -> list[str]:
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What two cards say differently of how the runs came about, and the names of what they say alike."""
+    """Return what two cards say differently of how the runs came about, and the names of what they say alike.
+
+    None where neither says anything.
+    """
     told = [(name, said(a), said(b)) for name, said in _FACTS]
     told = [(name, x, y) for name, x, y in told if x or y]
     if not told:
@@ -181,22 +184,22 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def _tuned(card: Mapping[str, Any]) -> str:
-    """How far the network was trained further; a card without a word on it is of a linear head."""
+    """Say how far the network was trained further; a card without a word on it is of a linear head."""
     said = card.get("finetuning")
     if isinstance(said, Mapping):
         kind, alpha = said.get("winner") or said.get("kind") or "none", said.get("alpha")
-        return f"{kind}, {alpha:.0%} of the way" if known(alpha) and 0 < alpha < 1 else str(kind)
+        return f"{kind}, {alpha:.0%} of the way" if is_number(alpha) and 0 < alpha < 1 else str(kind)
     return str(said) if said else ("none: a linear head" if card else "")
 
 
 def _counted(card: Mapping[str, Any], part: str, key: str) -> str:
-    n = mapping(card.get(part)).get(key)
-    return count(n) if known(n) else ""
+    n = as_mapping(card.get(part)).get(key)
+    return count(n) if is_number(n) else ""
 
 
 def _of(part: str, key: str, digits: int | None = None) -> Any:
     def said(card: Mapping[str, Any]) -> str:
-        found = mapping(card.get(part)).get(key)
+        found = as_mapping(card.get(part)).get(key)
         if found is None or isinstance(found, Mapping | list):
             return ""
         return str(found)[:digits] if isinstance(found, str) else plain(found)
@@ -205,32 +208,34 @@ def _of(part: str, key: str, digits: int | None = None) -> Any:
 
 
 def _temperature(card: Mapping[str, Any]) -> str:
-    t = mapping(card.get("calibration")).get("temperature")
-    return f"{t:.2f}" if known(t) else ""
+    t = as_mapping(card.get("calibration")).get("temperature")
+    return f"{t:.2f}" if is_number(t) else ""
 
 
 def _split(card: Mapping[str, Any]) -> str:
-    split = mapping(card.get("split"))
+    split = as_mapping(card.get("split"))
     said = str(split.get("scheme") or "")
-    if known(split.get("folds")) and said == "cross-validation":
+    if is_number(split.get("folds")) and said == "cross-validation":
         said += f", {split['folds']:.0f} folds"
-        said += f", {split['repeats']:.0f} times over" if known(split.get("repeats")) and split["repeats"] > 1 else ""
+        said += (
+            f", {split['repeats']:.0f} times over" if is_number(split.get("repeats")) and split["repeats"] > 1 else ""
+        )
     return said
 
 
 def _backbone(card: Mapping[str, Any]) -> str:
-    told = mapping(card.get("backbone"))
+    told = as_mapping(card.get("backbone"))
     sha256 = str(told.get("sha256") or "")[:8]
     return f"{told.get('name') or ''}{f' ({sha256})' if sha256 else ''}".strip()
 
 
 def _levels(card: Mapping[str, Any]) -> str:
-    levels = mapping(card.get("head")).get("levels")
+    levels = as_mapping(card.get("head")).get("levels")
     return ", ".join(map(str, levels)) if isinstance(levels, list | tuple) else str(levels or "")
 
 
 def _own(card: Mapping[str, Any]) -> str:
-    auc = mapping(card.get("metrics")).get("auc")
+    auc = as_mapping(card.get("metrics")).get("auc")
     if value(auc) is None:
         return ""
     ends = bounds(auc)

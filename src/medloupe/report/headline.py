@@ -1,23 +1,35 @@
-"""The figures that stand for the whole model: what each is called and means, the few big ones, the full table."""
+"""Choose the figures that stand for the whole model: the few big ones, and the full table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from medloupe.report import words
+from medloupe.report import sentences
 from medloupe.report.charts import rows
-from medloupe.report.formats import bounds, known, percent, share, value
-from medloupe.report.words import mapping
+from medloupe.report.formats import bounds, is_number, percent, share, value
+from medloupe.report.parts import as_mapping
 
 
 class Figure(NamedTuple):
-    """What a METRIC is called, how it is written and what it means."""
+    """What a METRIC is called and what it means.
+
+    Attributes
+    ----------
+    key
+        In the card.
+    name
+        As people read it.
+    style
+        Of formats.STYLES.
+    meaning
+        In a few words, or "".
+    """
 
     key: str
     name: str
     style: str
-    meaning: str
+    meaning: str = ""
 
 
 FIGURES = (
@@ -36,10 +48,19 @@ FIGURES = (
     Figure("brier", "Brier score", "decimal", "squared error of its percentages; 0 is perfect"),
 )
 
+PER_LABEL = (
+    Figure("auc", "AUC", "decimal"),
+    Figure("average_precision", "average precision", "decimal"),
+    Figure("sensitivity", "sensitivity", "percent"),
+    Figure("specificity", "specificity", "percent"),
+    Figure("ppv", "PPV", "percent"),
+    Figure("npv", "NPV", "percent"),
+)
+
 
 def tiles(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The few big figures, each with the baseline it must beat."""
-    k = len(words.labels_of(card))
+    """Return the few big figures, each with the baseline it must beat."""
+    k = len(sentences.labels_of(card))
     chance = 1 / k if card.get("task") == "multiclass" and k else 0.5
     baselines: dict[str, tuple[float, str] | None] = {
         "auc": (0.5, "chance 0.500"),
@@ -74,14 +95,14 @@ def tiles(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[str,
 def _majority(card: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[float, str] | None:
     metric = metrics.get("majority_accuracy")
     v = value(metric)
-    common = words.commonest(card)
+    common = sentences.commonest_label(card)
     name = f"“{common}”" if common else "the commonest"
     return None if v is None else (v, f"always {name} {percent(metric)}")
 
 
 def _prevalence(card: Mapping[str, Any]) -> tuple[float, str] | None:
-    tally = [n for n in mapping(card.get("label_counts")).values() if known(n)]
-    n = mapping(card.get("data")).get("labelled")
+    tally = [n for n in as_mapping(card.get("label_counts")).values() if is_number(n)]
+    n = as_mapping(card.get("data")).get("labelled")
     if not tally or not n:
         return None
     mean = sum(tally) / len(tally) / n
@@ -89,8 +110,8 @@ def _prevalence(card: Mapping[str, Any]) -> tuple[float, str] | None:
 
 
 def figures(metrics: Mapping[str, Any], second: Any) -> list[dict[str, Any]]:
-    """Every figure with its interval, and the second way of judging beside it."""
-    second = mapping(second)
+    """Return every figure with its interval, and the second way of judging beside it."""
+    second = as_mapping(second)
     return [
         {"figure": f, "first": metrics.get(f.key), "second": second.get(f.key)}
         for f in FIGURES

@@ -1,4 +1,4 @@
-"""What the report shows of a model that reads clinical columns or notes beside the picture.
+"""Show a model that reads clinical columns or notes beside the picture.
 
 The card's `inputs` (docs/card.md) and the report's `moved`; any part may be missing:
 
@@ -12,9 +12,8 @@ from typing import Any
 
 from medloupe.report.charts import rows
 from medloupe.report.charts.svg import SMALL, Frame, drawing, shorten, tag, text, text_width, title
-from medloupe.report.formats import bounds, known, share, value
-from medloupe.report.learned import entries
-from medloupe.report.words import mapping
+from medloupe.report.formats import bounds, is_number, share, value
+from medloupe.report.parts import as_mapping, entries
 
 _NAMES = {
     "image": "{noun} alone",
@@ -33,18 +32,18 @@ _KINDS = {
 
 
 def section(facts: Mapping[str, Any], moved: Any, noun: str) -> dict[str, Any] | None:
-    """Forest plot and table of what each input adds, what was left out and masked, and examples."""
+    """Show what each input adds (forest plot, table), what was left out and masked, and examples."""
     if not facts:
         return None
     table = [row for row in entries(facts.get("fusion")) if value(row.get("auc")) is not None]
     named = [{**row, "title": named_system(str(row.get("name")), noun)} for row in table]
     drawn = [rows.Row(row["title"], row["auc"]) for row in named]
     image = next((row["auc"] for row in table if row.get("name") == "image"), None)
-    scale = rows.span([r.metric for r in drawn])
+    scale = rows.shared_scale([r.metric for r in drawn])
     lowest = min((bounds(r.metric) or (0.5,))[0] for r in drawn) if drawn else 0.5
     scale = (min(scale[0], max(0.0, lowest)), 1.0)
     reference = (value(image) or 0.0, f"{noun} alone") if image else None
-    notes = mapping(facts.get("notes"))
+    notes = as_mapping(facts.get("notes"))
     return {
         "sentence": facts.get("words"),
         "chart": rows.intervals("inputs-auc", "AUC by what is read", drawn, scale, "decimal", reference)
@@ -63,19 +62,19 @@ def section(facts: Mapping[str, Any], moved: Any, noun: str) -> dict[str, Any] |
 
 
 def named_system(name: str, noun: str) -> str:
-    """A row of the fusion table in words."""
+    """Name a row of the fusion table in words."""
     return _NAMES.get(name, name).format(noun=noun)
 
 
 def probed(columns: Any) -> list[Mapping[str, Any]]:
-    """The leak probe's rows, what tells most first."""
+    """Return the leak probe's rows, what tells most first."""
     found = [c for c in entries(columns) if value(c.get("auc")) is not None]
     return sorted(found, key=lambda c: -(value(c["auc"]) or 0.0))
 
 
 def _field(field: Mapping[str, Any]) -> dict[str, Any]:
     kind, low, high = field.get("kind"), field.get("low"), field.get("high")
-    if kind == "number" and known(low) and known(high):
+    if kind == "number" and is_number(low) and is_number(high):
         unit = f" {field['unit']}" if field.get("unit") else ""
         words = f"a number, usually {low:g} to {high:g}{unit}"
     elif kind == "category":
@@ -86,17 +85,17 @@ def _field(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _example(i: int, moved: Mapping[str, Any], noun: str) -> dict[str, Any] | None:
-    """One record: its inputs as bars that point towards its true label or away from it."""
+    """Draw one record: its inputs as bars that point towards its true label or away from it."""
     label = str(moved.get("label"))
     pulls = []
     for entry in entries(moved.get("inputs")):
-        effects = {k: v for k, v in mapping(entry.get("effects")).items() if known(v)}
+        effects = {k: v for k, v in as_mapping(entry.get("effects")).items() if is_number(v)}
         if label not in effects:
             continue
         others = [v for k, v in effects.items() if k != label]
         pull = effects[label] - (sum(others) / len(others) if others and not moved.get("separate") else 0.0)
         pulls.append((f"{entry.get('name')}: {entry.get('value')}".replace("_", " "), pull))
-    if not pulls or not known(moved.get("before")) or not known(moved.get("after")):
+    if not pulls or not is_number(moved.get("before")) or not is_number(moved.get("after")):
         return None
     return {
         **moved,
@@ -107,7 +106,7 @@ def _example(i: int, moved: Mapping[str, Any], noun: str) -> dict[str, Any] | No
 
 
 def _pulls(key: str, label: str, pulls: Sequence[tuple[str, float]]) -> str:
-    """Bars from a middle line: to the right they speak for the label, to the left against it."""
+    """Draw bars from a middle line: to the right they speak for the label, to the left against it."""
     pitch, top = 38.0, 20.0
     most = max(max(abs(v) for _, v in pulls), 0.5)
     frame = Frame(left=12, top=top, width=rows.WIDTH - 24, height=pitch * len(pulls) + 2, x=(-most, most))

@@ -1,4 +1,4 @@
-"""The section of a report on parts of the people: charts by sex, age, view or site, and which of them stand apart."""
+"""Show parts of the people: charts by sex, age, view or site, and which of them stand apart."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from medloupe.report.formats import bounds, count, decimal, percent, value, with
 
 
 def subgroups(entries: Any, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One chart per column, all on one scale, against the figure for everybody."""
+    """Draw one chart per column, all on one scale, against the figure for everybody; None without entries."""
     entries = [e for e in entries or [] if isinstance(e, Mapping)]
     if not entries:
         return None
     key = "auc" if any(value(e.get("auc")) is not None for e in entries) else "balanced_accuracy"
     style = "decimal" if key == "auc" else "percent"
-    scale = rows.span([e.get(key) for e in entries] + [metrics.get(key)])
+    scale = rows.shared_scale([e.get(key) for e in entries] + [metrics.get(key)])
     overall = value(metrics.get(key))
     shown = decimal if style == "decimal" else percent
     reference = (overall, f"all {shown(metrics.get(key))}") if overall is not None else None
@@ -37,13 +37,13 @@ def subgroups(entries: Any, metrics: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def _comparable(entries: Sequence[Mapping[str, Any]], key: str) -> bool:
-    """Whether any column has two groups with intervals."""
+    """Say whether any column has two groups with intervals."""
     columns = [str(e.get("column")) for e in entries if bounds(e.get(key))]
     return len(columns) > len(set(columns))
 
 
 def _apart(entries: Sequence[Mapping[str, Any]], key: str, style: str) -> list[str]:
-    """Groups of one column whose intervals do not touch: differences that are more than noise."""
+    """Name groups of one column whose intervals do not touch: differences that are more than noise."""
     said = []
     for column in dict.fromkeys(str(e.get("column")) for e in entries):
         own = [e for e in entries if str(e.get("column")) == column and bounds(e.get(key))]

@@ -1,1 +1,5 @@
-"""Versions of models on disk and in the database, and which one is in production."""
+"""Keep versions of models on disk and in a database."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

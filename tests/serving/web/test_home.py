@@ -22,10 +22,10 @@ from medloupe.model.rules import Rules
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp, Point
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.web import cards, readings
-from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web import answers, cards
+from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import language
-from medloupe.serving.web.summary import summary
+from medloupe.serving.web.summary import summarize
 from medloupe.store.models import Store
 from trained import Trained
 from visiting import ask, browser, png, token
@@ -373,24 +373,26 @@ def answer(checkup: CheckUp | None, p: dict[str, float], called: str, refused: R
 
 
 def test_the_operating_point_in_words(chest: CheckUp) -> None:
-    card = cards.card(chest, EN)
+    card = cards.describe_checkup(chest, EN)
     assert card.good == "Finds 95 of 100 cases; 1 in 8 healthy people is flagged."
-    assert cards.card(chest, FR).good.startswith("Trouve 95 cas sur 100")
+    assert cards.describe_checkup(chest, FR).good.startswith("Trouve 95 cas sur 100")
     assert [label.name for label in card.labels if label.sought] == ["pneumonia"]
-    reading = readings.reading(answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia"), EN, titles={})
+    reading = answers.view_answer(answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia"), EN, titles={})
     assert reading.inwords == (card.good,)
 
 
 def test_a_flag_goes_up_whatever_is_most_probable(chest: CheckUp) -> None:
-    low = readings.reading(answer(chest, {"normal": 0.75, "pneumonia": 0.25}, "normal"), EN, titles={})
+    low = answers.view_answer(answer(chest, {"normal": 0.75, "pneumonia": 0.25}, "normal"), EN, titles={})
     assert (low.headline, low.flagged) == ("Normal", True)
     assert low.flags == ("Pneumonia: 25%, above the line of 20%",)
-    none = readings.reading(answer(chest, {"normal": 0.9, "pneumonia": 0.1}, "normal"), EN, titles={})
+    none = answers.view_answer(answer(chest, {"normal": 0.9, "pneumonia": 0.1}, "normal"), EN, titles={})
     assert not none.flagged and none.flags == (
         "Pneumonia: 10%, below the line of 20%. Below the line is no all-clear.",
     )
     exact = np.nextafter(0.2, 0)  # in single precision it is the line itself, at which flags go up
-    assert readings.reading(answer(chest, {"normal": 1 - exact, "pneumonia": exact}, "normal"), EN, titles={}).flagged
+    assert answers.view_answer(
+        answer(chest, {"normal": 1 - exact, "pneumonia": exact}, "normal"), EN, titles={}
+    ).flagged
 
 
 def test_a_healthy_label_raises_no_flag(chest: CheckUp) -> None:
@@ -399,9 +401,9 @@ def test_a_healthy_label_raises_no_flag(chest: CheckUp) -> None:
         positive=None,
         points={n: Point(threshold=0.1, sensitivity=0.9, specificity=0.9, words="") for n in ("normal", "a", "b")},
     )
-    reading = readings.reading(answer(three, {"normal": 0.9, "a": 0.04, "b": 0.06}, "normal"), EN, titles={})
+    reading = answers.view_answer(answer(three, {"normal": 0.9, "a": 0.04, "b": 0.06}, "normal"), EN, titles={})
     assert not reading.flagged and reading.flags[0].startswith(EN.t("result.none_flagged"))
-    reading = readings.reading(answer(three, {"normal": 0.75, "a": 0.05, "b": 0.2}, "normal"), EN, titles={})
+    reading = answers.view_answer(answer(three, {"normal": 0.75, "a": 0.05, "b": 0.2}, "normal"), EN, titles={})
     assert reading.flags == ("B: 20%, above the line of 10%",)
 
 
@@ -415,42 +417,42 @@ def test_labels_as_people_read_them() -> None:
 def test_several_findings(chest: CheckUp) -> None:
     rules = replace(chest.rules, task="multilabel")
     many = replace(chest, rules=rules, positive=None)
-    both = readings.reading(answer(many, {"a|b": 0.6, "c_d": 0.7}, "a|b|c_d"), EN, titles={})
+    both = answers.view_answer(answer(many, {"a|b": 0.6, "c_d": 0.7}, "a|b|c_d"), EN, titles={})
     assert both.headline == "A|b and C d" and both.several
-    none = readings.reading(answer(many, {"a": 0.1, "b": 0.1}, ""), EN, titles={})
+    none = answers.view_answer(answer(many, {"a": 0.1, "b": 0.1}, ""), EN, titles={})
     assert none.headline == EN.t("result.nothing")
 
 
 def test_a_refusal_gives_no_percentages(chest: CheckUp) -> None:
     refused = Refusal(reason="…", looks_like="skin")
-    reading = readings.reading(
+    reading = answers.view_answer(
         answer(chest, {"normal": 0.1, "pneumonia": 0.9}, "", refused), EN, titles={"skin": "Skin"}
     )
     assert (reading.state, reading.bars, reading.heats) == ("refused", (), ())
     assert (reading.instead, reading.instead_url) == ("It looks more like: Skin.", "/checkups/skin")
     cat = Refusal(reason="…", looks_like="an everyday object: cat")
-    reading = readings.reading(answer(None, {}, "", cat), EN, titles={"skin": "Skin"})
+    reading = answers.view_answer(answer(None, {}, "", cat), EN, titles={"skin": "Skin"})
     assert (reading.headline, reading.instead_url) == (EN.t("refused.none"), "")
 
 
 def test_what_is_remembered_reads_the_same(chest: CheckUp) -> None:
     said = answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia").prediction.as_json()
-    assert summary(said, False, EN) == "Pneumonia, 87%"
-    assert summary(said, False, FR) == "Pneumonia, 87\u202f%"
-    assert summary({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
+    assert summarize(said, False, EN) == "Pneumonia, 87%"
+    assert summarize(said, False, FR) == "Pneumonia, 87\u00a0%"
+    assert summarize({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
 
 
 def test_failures_have_kind_words() -> None:
-    failed = readings.failed("a.png", as_http(UnreadableImageError("broken")), FR)
+    failed = answers.view_failure("a.png", as_http(UnreadableImageError("broken")), FR)
     assert failed.headline == FR.t("failed.unreadable_image") and failed.state == "failed"
 
 
 def test_emblems_differ_and_stay() -> None:
     names = [f"model-{i}" for i in range(40)]
-    drawn = [emblem(name) for name in names]
+    drawn = [draw_emblem(name) for name in names]
     assert len({repr(e) for e in drawn}) == len(names)
-    emblem.cache_clear()
-    assert [emblem(name) for name in names] == drawn
+    draw_emblem.cache_clear()
+    assert [draw_emblem(name) for name in names] == drawn
     for e in drawn:
         assert sum(dot.odd for dot in e.dots) == 1
         assert all(np.hypot(dot.x, dot.y) + dot.r <= 46 for dot in e.dots)

@@ -37,18 +37,18 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
 
 
 def test_fields_are_the_models_in_the_readers_language(model: Model) -> None:
-    age, sex, place, notes = inputs.fields(CheckUp.of(model), EN)
+    age, sex, place, notes = inputs.input_fields(CheckUp.of(model), EN)
     assert (age.title, age.kind, age.field) == ("Age", "number", "input.age")
     assert re.fullmatch(r"usually \d+ to \d+ years", age.hint)
     assert dict(sex.choices) == {"F": "Female", "M": "Male"}
     assert (place.title, notes.title) == ("Place", "History")
     assert [said for _, said in place.choices] == sorted(said for _, said in place.choices)
     assert "No names" in notes.hint
-    french = inputs.fields(CheckUp.of(model), FR)
+    french = inputs.input_fields(CheckUp.of(model), FR)
     assert french[0].title == "Âge" and french[0].hint.endswith("ans")
     assert dict(french[1].choices) == {"F": "Féminin", "M": "Masculin"}
     assert french[2].title == "Place", "what has no translation stays as it is"
-    assert inputs.fields(CheckUp.of(replace(model, extras=None)), EN) == ()
+    assert inputs.input_fields(CheckUp.of(replace(model, extras=None)), EN) == ()
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_fields_are_the_models_in_the_readers_language(model: Model) -> None:
     ],
 )
 def test_values_are_said_in_words(text: str, english: str, french: str) -> None:
-    assert inputs.value("age", text, EN) == english
-    assert inputs.value("age", text, FR) == french
+    assert inputs.input_value("age", text, EN) == english
+    assert inputs.input_value("age", text, FR) == french
 
 
 def test_choices_are_said_in_words() -> None:
-    assert inputs.value("localization", "lower extremity", FR) == "Jambe"
-    assert inputs.value("Sex", "f", FR) == "Féminin"
-    assert inputs.value("smoker", "YES", FR) == "Oui"
-    assert inputs.value("colour", "m", FR) == "m", "what m means elsewhere nobody knows"
+    assert inputs.input_value("localization", "lower extremity", FR) == "Jambe"
+    assert inputs.input_value("Sex", "f", FR) == "Féminin"
+    assert inputs.input_value("smoker", "YES", FR) == "Oui"
+    assert inputs.input_value("colour", "m", FR) == "m", "what m means elsewhere nobody knows"
 
 
 def test_every_spoken_value_is_one_that_columns_say() -> None:
@@ -93,9 +93,9 @@ def test_every_spoken_value_is_one_that_columns_say() -> None:
     age = Column.fit("age", [str(a) for a in range(20, 80)])
     place = Column.fit("place", ["back", "face"] * 20)
     assert age is not None and place is not None
-    assert inputs.value("age", age.understood("130"), FR).startswith("130\u00a0ans, compté comme")
-    assert inputs.value("age", age.understood("1"), FR).endswith("le minimum à l’entraînement")
-    assert "jamais vu" in inputs.value("place", place.understood("tail"), FR)
+    assert inputs.input_value("age", age.describe("130"), FR).startswith("130\u00a0ans, compté comme")
+    assert inputs.input_value("age", age.describe("1"), FR).endswith("le minimum à l’entraînement")
+    assert "jamais vu" in inputs.input_value("place", place.describe("tail"), FR)
 
 
 # ------------------------------------------------------------------ what moved the answer
@@ -106,7 +106,7 @@ def test_shares_are_exact(model: Model) -> None:
     answer = Predictor(model).predict(generated.tissue(3, True), several.GIVEN)
     several_labels = model.card["task"] == "multilabel"
     label = max(answer.probabilities, key=lambda n: answer.probabilities[n])
-    found = inputs.moved(answer.as_json(), label, "it", several_labels, EN)
+    found = inputs.describe_effects(answer.as_json(), label, "it", several_labels, EN)
     assert found is not None and answer.inputs is not None
     assert [s.title.partition(":")[0] for s in found.shares] == ["The picture", "Age", "Sex", "Place", "History"]
     pull = [i.toward(label, several=several_labels) for i in answer.inputs]
@@ -132,10 +132,12 @@ def _pixels() -> np.ndarray:
 def test_what_is_not_told_is_not_shown(model: Model) -> None:
     said = Predictor(replace(model, extras=None)).predict(generated.tissue(3, True)).as_json()
     label = next(iter(said["probabilities"]))
-    assert inputs.moved(said, label, "it", False, EN) is None
-    none = inputs.moved({**said, "inputs": []}, label, "it", False, EN)
+    assert inputs.describe_effects(said, label, "it", False, EN) is None
+    none = inputs.describe_effects({**said, "inputs": []}, label, "it", False, EN)
     assert none is not None and none.shares == () and "alone" in none.sentence
-    names = inputs.moved({**said, "inputs": [{"name": "age"}, {"name": "shoe_size"}]}, label, "it", False, FR)
+    names = inputs.describe_effects(
+        {**said, "inputs": [{"name": "age"}, {"name": "shoe_size"}]}, label, "it", False, FR
+    )
     assert names is not None and names.shares == ()
     assert "Âge et Shoe size" in names.sentence and "n’est pas conservé" in names.sentence
 
@@ -144,7 +146,7 @@ def test_certainty_is_no_obstacle(model: Model) -> None:
     labels = model.labels
     p = dict.fromkeys(labels, 0.0) | {labels[0]: 1.0}
     one = {"name": "age", "value": "5", "effect": dict.fromkeys(labels, 0.0)}
-    found = inputs.moved({"probabilities": p, "inputs": [one]}, labels[0], "it", False, EN)
+    found = inputs.describe_effects({"probabilities": p, "inputs": [one]}, labels[0], "it", False, EN)
     assert found is not None and found.shares[1].width == 0
     assert found.shares[0].width == pytest.approx(50)
 

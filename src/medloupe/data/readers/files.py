@@ -1,4 +1,4 @@
-"""Files of a kind that is no picture, laid out as pictures are: a folder a class, or a table beside them."""
+"""Read files of a kind that is no picture, laid out as pictures are: a folder a class, or a table beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medloupe.data.modalities import Modality, of_suffix
 from medloupe.data.readers import folders, table
-from medloupe.data.readers.base import LAYOUTS, Files, ReadOptions, frozen, scan, some
+from medloupe.data.readers.base import LAYOUTS, Files, ReadOptions, list_some, sort_reasons, walk
 from medloupe.data.readers.locate import Locator
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError
@@ -15,7 +15,7 @@ from medloupe.errors import DataError
 _NO_IMAGE = "not an image"
 
 
-def labelled(path: Path, files: Files, options: ReadOptions, kind: Modality, reader: str) -> Dataset | None:
+def read_labelled(path: Path, files: Files, options: ReadOptions, kind: Modality, reader: str) -> Dataset | None:
     """Read a set by its table, or by its folders; None where neither says what the files show.
 
     files: those of the kind stand for its images.
@@ -24,7 +24,7 @@ def labelled(path: Path, files: Files, options: ReadOptions, kind: Modality, rea
     sheet = table.find(path, locator, options)
     if sheet is not None:
         return _renamed(table.build(sheet, locator, options, reader), kind)
-    if folders.places(files.images).names:
+    if folders.read_places(files.images).names:
         return _renamed(folders.build(files, options, reader), kind)
     return None
 
@@ -48,7 +48,7 @@ def files_of(seen: Files, kind: Modality) -> Files:
     }
     pictures = {f"not {kind.of_images('an image')}": seen.images}
     skipped = {reason: [*others.get(reason, ()), *pictures.get(reason, ())] for reason in {**others, **pictures}}
-    return replace(seen, images=tuple(sorted(found)), dicoms=frozenset(), skipped=frozen(skipped))
+    return replace(seen, images=tuple(sorted(found)), dicoms=frozenset(), skipped=sort_reasons(skipped))
 
 
 class FilesReader:
@@ -63,14 +63,14 @@ class FilesReader:
         root = table.data_folder(path)
         if not root.is_dir():
             return False
-        seen = scan(root)
+        seen = walk(root)
         return not seen.images and bool(files_of(seen, self.kind).images)
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
         """Read the data set. Raises DataError where nothing says what the files show."""
-        files = files_of(scan(table.data_folder(path)), self.kind)
-        data = labelled(path, files, options, self.kind, self.name)
+        files = files_of(walk(table.data_folder(path)), self.kind)
+        data = read_labelled(path, files, options, self.kind, self.name)
         if data is None:
-            named = f"{len(files.images)} {self.kind.one} files ({some(files.images)})"
+            named = f"{len(files.images)} {self.kind.one} files ({list_some(files.images)})"
             raise DataError(f"{files.root} holds {named}, but nothing says what they show.", LAYOUTS)
         return data

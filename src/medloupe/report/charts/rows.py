@@ -1,4 +1,4 @@
-"""The charts that are read row by row: bars, dots with intervals, a scale for one figure, confusion, icon arrays."""
+"""Draw the charts that are read row by row: bars, dots with intervals, gauges, confusion, icon arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,19 @@ WIDTH = 340.0
 
 
 class Row(NamedTuple):
-    """One row of a chart. note: set after the label, muted. shape: "bar", or "dot" with its interval."""
+    """One row of a chart.
+
+    Attributes
+    ----------
+    label
+        At its left.
+    metric
+        What is drawn.
+    note
+        Set after the label, muted.
+    shape
+        "bar", or "dot" with its interval.
+    """
 
     label: str
     metric: Any
@@ -36,8 +48,8 @@ class Row(NamedTuple):
     shape: str = "dot"
 
 
-def span(metrics: Sequence[Any]) -> tuple[float, float]:
-    """A round range that holds every interval, so that charts side by side share one scale."""
+def shared_scale(metrics: Sequence[Any]) -> tuple[float, float]:
+    """Return a round range that holds every interval, so that charts side by side share one scale."""
     seen = [x for m in metrics for x in (value(m), *(bounds(m) or ())) if x is not None]
     if not seen:
         return 0.0, 1.0
@@ -53,7 +65,23 @@ def intervals(
     style: str = "decimal",
     reference: tuple[float, str] | None = None,
 ) -> str:
-    """A dot and its 95% interval for each row, under the row's name, so that long names are never cut short."""
+    """Draw a dot and its 95% interval for each row, under the row's name, so that long names are never cut short.
+
+    Parameters
+    ----------
+    key
+        Unique in the page.
+    name
+        What a screen reader calls the chart.
+    rows
+        From top to bottom.
+    scale
+        Of the figures.
+    style
+        Of formats.STYLES.
+    reference
+        A figure to compare with and what it is, or None.
+    """
     pitch, top = 36.0, 18.0 if reference else 4.0
     frame = Frame(left=12, top=top, width=WIDTH - 24, height=pitch * len(rows) + 4, x=scale)
     words = percent_tick if style == "percent" else decimal_tick
@@ -88,7 +116,21 @@ def intervals(
 
 
 def bars(key: str, name: str, rows: Sequence[Row], scale: tuple[float, float] = (0.5, 1.0), least: str = "") -> str:
-    """One line a row: name, bar (or dot with interval), figure. least: what the left end of the scale means."""
+    """Draw one line a row: name, bar (or dot with interval), figure.
+
+    Parameters
+    ----------
+    key
+        Unique in the page.
+    name
+        What a screen reader calls the chart.
+    rows
+        From top to bottom.
+    scale
+        Of the bars.
+    least
+        What the left end of the scale means, or "".
+    """
     pitch, top = 23.0, 18.0 if least else 4.0
     gutter = min(132.0, max(text_width(r.label, bold=r.shape == "dot") for r in rows) + 8)
     margin = 52.0
@@ -114,7 +156,7 @@ def bars(key: str, name: str, rows: Sequence[Row], scale: tuple[float, float] = 
 
 
 def counts(key: str, name: str, tally: Sequence[tuple[str, int]], whole: int) -> str:
-    """How many of each, as bars with count and share."""
+    """Draw how many of each, as bars with count and share of `whole`."""
     pitch = 23.0
     gutter = min(140.0, max(text_width(label) for label, _ in tally) + 8)
     most = max((n for _, n in tally), default=0) or 1
@@ -132,7 +174,7 @@ def counts(key: str, name: str, tally: Sequence[tuple[str, int]], whole: int) ->
 
 
 def gauge(key: str, name: str, metric: Any, scale: tuple[float, float], baseline: tuple[float, str] | None) -> str:
-    """One figure and its interval on its scale, with the baseline it must beat as a tick."""
+    """Draw one figure and its interval on its scale, with the baseline it must beat as a tick."""
     frame = Frame(left=5, top=0, width=160, height=20, x=scale)
     inside = [tag("line", x1=frame.left, x2=frame.right, y1=10, y2=10, class_="rail")]
     said = with_interval(metric)
@@ -144,8 +186,8 @@ def gauge(key: str, name: str, metric: Any, scale: tuple[float, float], baseline
     return drawing(key, 170, 20, name, said, *inside, kind="gauge")
 
 
-def hundred(key: str, marked: int, name: str, description: str, kind: str = "") -> str:
-    """A hundred people as dots, the first so many of them filled; kind "alarm" for those flagged wrongly."""
+def icon_array(key: str, marked: int, name: str, description: str, kind: str = "") -> str:
+    """Draw a hundred people as dots, the first `marked` of them filled; kind "alarm" for those flagged wrongly."""
     inside = []
     for i in range(100):
         row, column = divmod(i, 20)
@@ -163,7 +205,10 @@ def hundred(key: str, marked: int, name: str, description: str, kind: str = "") 
 
 
 def confusion(key: str, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> str:
-    """Truth by row, answer by column: how many, and what share of the row. Columns carry the numbers of the rows."""
+    """Draw truth by row, answer by column: how many, and what share of the row.
+
+    Columns carry the numbers of the rows.
+    """
     k = len(labels)
     detailed, compact = k <= 5, k > 12
     named = [label if detailed else f"{i + 1}  {label}" for i, label in enumerate(labels)]
@@ -222,7 +267,7 @@ def confusion(key: str, labels: Sequence[str], matrix: Sequence[Sequence[float]]
 
 
 def _dot(frame: Frame, row: Row, y: float, words: str) -> str:
-    """A value with its interval, on a row's own line."""
+    """Draw a value with its interval, on a row's own line."""
     v, ends = value(row.metric), bounds(row.metric)
     if v is None:
         return ""
@@ -231,13 +276,10 @@ def _dot(frame: Frame, row: Row, y: float, words: str) -> str:
 
 
 def _foot(frame: Frame, words: Callable[[float], str]) -> str:
-    """The scale under rows of dots or bars, with a hairline up from each tick."""
+    """Draw the scale under rows of dots or bars, with a hairline up from each tick."""
     marks = []
     for x in nice_ticks(*frame.x, about=4):
         at = frame.at_x(x)
         marks.append(tag("line", x1=at, x2=at, y1=frame.top, y2=frame.bottom, class_="hair"))
         marks.append(text(at, frame.bottom + 14, words(x), "tick", "middle"))
     return "".join(marks)
-
-
-__all__ = ["Row", "bars", "confusion", "counts", "gauge", "hundred", "intervals", "span"]

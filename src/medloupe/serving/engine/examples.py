@@ -1,59 +1,55 @@
-"""From the bytes of an example of a kind added from outside to its answer: window, one pass of the network, drawing.
+"""Answer an example of a kind added from outside: its window, one pass of the network, the head, its drawing.
 
 Everything here blocks and runs in the server's worker threads.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from medloupe.data.modalities import MODALITIES
-from medloupe.ecg.parts import Source, whole
+from medloupe.ecg.recording_files import Source
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.errors import NotAnImageError
 from medloupe.inference.examples import refusal
-from medloupe.model.heatmaps import along, evidence
+from medloupe.model.heatmaps import along, label_evidence
 from medloupe.model.prediction import Prediction
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import beside
-from medloupe.serving.engine.windows import Run, see
+from medloupe.serving.engine.inputs import read_inputs
+from medloupe.serving.engine.question import Question
+from medloupe.serving.engine.windows import Run, run_windows
 
 
-def ask(
-    run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
-) -> list[Answer]:
-    """Get the answers of check-ups of one kind to one example, in their order. Raises ImageError, ClinicalError."""
-    return [_answered(run, c, data, file, heatmap, fields) for c in checkups]
+def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
+    """Answer one example by each of some check-ups of its kind, in their order. Raises ImageError, ClinicalError."""
+    return [_answer(run, c, question) for c in checkups]
 
 
-def choose(
-    run: Run, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
-) -> Answer:
-    """Get the answer of the check-up to which an example is least foreign. checkups: of its kind, at least one."""
-    answers = ask(run, checkups, data, file, heatmap, fields)
+def choose(run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
+    """Answer an example by the check-up to which it is least foreign. checkups: of its kind, at least one."""
+    answers = ask(run, checkups, question)
     answered = [a for a in answers if a.prediction.refused is None]
     return min(answered or answers, key=lambda a: a.foreign)
 
 
-def drawing(checkup: CheckUp, window: np.ndarray, attention: np.ndarray | None, title: str) -> str:
+def draw(checkup: CheckUp, window: np.ndarray, attention: np.ndarray | None, title: str) -> str:
     """Draw a window as its kind's entry in embed/modalities does: an <svg>."""
     assert checkup.windows is not None
     return EMBEDDINGS[checkup.modality].drawn(window, checkup.windows, attention, title)
 
 
-def drawn_again(data: bytes, checkup: CheckUp) -> str:
+def draw_again(data: bytes, checkup: CheckUp) -> str:
     """Draw an example that was kept. Raises ImageError."""
-    return drawing(checkup, read(checkup, data, ""), None, MODALITIES[checkup.modality].one)
+    return draw(checkup, read_window(checkup, data, ""), None, MODALITIES[checkup.modality].one)
 
 
-def read(checkup: CheckUp, data: Source, file: str) -> np.ndarray:
+def read_window(checkup: CheckUp, data: Source, file: str) -> np.ndarray:
     """Read the window of what was sent, of `checkup.shape`. Raises ImageError."""
     assert checkup.windows is not None
     kind = MODALITIES[checkup.modality]
@@ -64,22 +60,22 @@ def read(checkup: CheckUp, data: Source, file: str) -> np.ndarray:
     return EMBEDDINGS[checkup.modality].window(example, checkup.windows)
 
 
-def _answered(run: Run, checkup: CheckUp, data: Source, file: str, heatmap: bool, fields: Mapping[str, str]) -> Answer:
-    known = beside(checkup, fields)  # what cannot be read is told at once
+def _answer(run: Run, checkup: CheckUp, question: Question) -> Answer:
+    known = read_inputs(checkup, question.fields)  # what cannot be read is told at once
     started = time.perf_counter()
-    window = read(checkup, data, file)
+    window = read_window(checkup, question.data, question.file)
     at = time.perf_counter()
-    looked = see(run, checkup, window[None], maps=heatmap)
+    looked = run_windows(run, checkup, window[None], maps=question.heatmap)
     p = checkup.probabilities(looked.logits[0] if known.logits is None else looked.logits[0] + known.logits)
     novelty = None if checkup.novelty is None else float(checkup.novelty.score(looked.embedding)[0])
     refused = refusal(MODALITIES[checkup.modality], checkup.name, novelty)
     rules = checkup.rules
-    shown = list(rules.shown(p))
+    shown = list(rules.labels_shown(p))
     prediction = Prediction(
-        file=file,
+        file=question.file,
         model=checkup.name,
         version=checkup.version,
-        prediction="" if refused else rules.announced(p),
+        prediction="" if refused else rules.announce(p),
         probabilities={rules.labels[k]: float(p[k]) for k in shown},
         refused=refused,
         timings={"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)},
@@ -87,7 +83,7 @@ def _answered(run: Run, checkup: CheckUp, data: Source, file: str, heatmap: bool
     )
     answer = Answer(
         id=secrets.token_hex(16),
-        digest=hashlib.sha256(whole(data)).hexdigest(),
+        digest=question.digest,
         prediction=prediction,
         checkup=checkup,
         given=known.given,
@@ -98,9 +94,9 @@ def _answered(run: Run, checkup: CheckUp, data: Source, file: str, heatmap: bool
     if looked.parts is None:
         return answer
     parts = looked.parts[0]
-    attention = None if refused else along(evidence(parts, shown[0], checkup.task), window.shape[-1])
+    attention = None if refused else along(label_evidence(parts, shown[0], checkup.task), window.shape[-1])
     return replace(
         answer,
         places={rules.labels[k]: parts[k] for k in shown},
-        drawing=drawing(checkup, window, attention, f"{MODALITIES[checkup.modality].one} {file}".strip()),
+        drawing=draw(checkup, window, attention, f"{MODALITIES[checkup.modality].one} {question.file}".strip()),
     )

@@ -1,4 +1,4 @@
-"""What a check-up's network makes of the windows of an example that is no picture."""
+"""Run a check-up's network over the windows of an example that is no picture."""
 
 from __future__ import annotations
 
@@ -12,17 +12,33 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
-"""Outputs by name of a check-up's network for windows (N, *checkup.shape)."""
+"""Runs a check-up's network: its outputs, by name, for windows (N, *checkup.shape)."""
 
 BATCH = 256
 """Windows at once."""
 
 
-def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
-    """Run a check-up's network and head on windows (N, *checkup.shape)."""
+def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+    """Run a check-up's network and head over windows.
+
+    Parameters
+    ----------
+    run
+        Runs the network.
+    checkup
+        Of any kind but pictures.
+    windows
+        (N, *checkup.shape), as the check-up takes them.
+    maps
+        Whether to say what each place of a window adds to each logit, too.
+    """
     from medloupe.inference.recordings import Looked
 
-    names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]
+    names = ["embedding"]
+    if checkup.whole:
+        names.append("logits")
+    if maps:
+        names.append("heatmap" if checkup.whole else "map")
     embeddings, logits, parts = [], [], []
     for at in range(0, len(windows), BATCH):
         found = dict(zip(names, run(checkup, names, windows[at : at + BATCH]), strict=True))

@@ -1,4 +1,4 @@
-"""Percentages as bars, and the lines that flags go up at."""
+"""Show probabilities as bars, and say which flags are up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,28 @@ import numpy as np
 
 from medloupe.serving.web.language import Language
 
-Named = Callable[[str], str]  # a label as it is kept to how people read it
+Namer = Callable[[str], str]  # a label as it is kept to how people read it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A label's percentage. width, limit: of 100; limit is where its flag goes up, or None."""
+    """A label's percentage.
+
+    Attributes
+    ----------
+    label
+        As people read it.
+    percent
+        In words: "93%".
+    width
+        Of the bar, 0 to 100.
+    limit
+        Where the label's flag goes up, 0 to 100, or None.
+    limit_words
+        The same in words, or "".
+    called
+        Whether the answer announces the label.
+    """
 
     label: str
     percent: str
@@ -25,10 +41,27 @@ class Bar:
     called: bool
 
 
-def flag(
-    probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language, named: Named
+def describe_flags(
+    probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language, named: Namer
 ) -> dict[str, Any]:
-    """Which of the labels that raise flags are above their line, whatever is most probable."""
+    """Say which of the labels that raise flags are above their line, whatever is most probable.
+
+    Parameters
+    ----------
+    probabilities
+        By label, 0 to 1.
+    thresholds
+        By label, 0 to 1; None where a label raises no flag.
+    lang
+        The language of the page.
+    named
+        Names a label as people read it.
+
+    Returns
+    -------
+    dict
+        "flagged" and "flags", fields of an AnswerView; {} where no label raises a flag.
+    """
     counting = {n: limit for n, limit in thresholds.items() if limit is not None}
     if not counting:
         return {}
@@ -38,7 +71,7 @@ def flag(
     def said(key: str, n: str) -> str:
         return lang.t(
             f"result.{key}",
-            label=capital(named(n)),
+            label=capitalize(named(n)),
             percent=lang.percent(probabilities[n]),
             limit=lang.percent(counting[n]),
         )
@@ -52,7 +85,8 @@ def flag(
     return {"flagged": False, "flags": (f"{below}. {lang.t('result.missed')}",)}
 
 
-def bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:
+def percent_bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:
+    """Make the bar of a label, with probability and line as shares of 1."""
     return Bar(
         label=label,
         percent=lang.percent(p),
@@ -63,6 +97,6 @@ def bar(label: str, p: float, limit: float | None, called: bool, lang: Language)
     )
 
 
-def capital(text: str) -> str:
-    """With a capital letter at its beginning."""
+def capitalize(text: str) -> str:
+    """Write a text with a capital letter at its beginning."""
     return text[:1].upper() + text[1:]

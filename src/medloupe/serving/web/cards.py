@@ -1,4 +1,7 @@
-"""A check-up as pages introduce it: its labels, how well it works in words, what that rests on. No HTTP in it."""
+"""Introduce a check-up: its labels, how well it works in words, and what that rests on.
+
+No HTTP in it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.serving.web import inputs
-from medloupe.serving.web.emblem import Emblem, emblem
+from medloupe.serving.web.emblem import Emblem, draw_emblem
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 
@@ -19,7 +22,15 @@ _MOST = 40  # operating points named on a page
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """One answer a check-up can give. sought: the one it looks for."""
+    """One answer that a check-up can give.
+
+    Attributes
+    ----------
+    name, title
+        As the model has it, and as people read it.
+    sought
+        Whether it is the one that the check-up looks for.
+    """
 
     name: str
     title: str
@@ -36,7 +47,17 @@ class PointView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardshipView:
-    """A change of the pictures and what it does to the AUC, "−0.06 (−0.09 to −0.03)". refused: share, or ""."""
+    """A change of the pictures and what it does to the check-up.
+
+    Attributes
+    ----------
+    title
+        The change, in the reader's language.
+    auc
+        Difference of the AUC, "−0.06 (−0.09 to −0.03)".
+    refused
+        The share of pictures refused, or "".
+    """
 
     title: str
     auc: str
@@ -45,9 +66,25 @@ class HardshipView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A check-up as it is introduced. good: how well it works. doubt: what must be said first, or "". basis: what that
-    rests on. passport: path of its report, or "". inputs: what to ask for beside the picture. kind: of data that it
-    reads."""
+    """A check-up as it is introduced.
+
+    Attributes
+    ----------
+    good
+        How well it works.
+    doubt
+        What must be said first, or "".
+    basis
+        What that rests on.
+    passport
+        Path of its report, or "".
+    weakest
+        The changes of the pictures that weaken it most, or "".
+    inputs
+        What to ask for beside the picture.
+    kind
+        Of data that it reads.
+    """
 
     name: str
     title: str
@@ -63,7 +100,7 @@ class Card:
     passport: str
     weakest: str = ""
     hardships: tuple[HardshipView, ...] = ()
-    inputs: tuple[inputs.Field, ...] = ()
+    inputs: tuple[inputs.InputField, ...] = ()
     kind: PageKind = PICTURE
 
     @property
@@ -72,19 +109,31 @@ class Card:
         return self.kind is ECG
 
 
-def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
-    """How a check-up is introduced."""
+def describe_checkup(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
+    """Introduce a check-up.
+
+    Parameters
+    ----------
+    checkup
+        The check-up.
+    lang
+        The language of the page.
+    passport
+        Path of its report, or "".
+    """
     sought = checkup.positive
     of = checkup.name if checkup.version is None else ""
     order = sorted(checkup.labels, key=lambda name: name != sought)
     labels = tuple(Label(name=n, title=lang.label(n, of), sought=n == sought) for n in order)
     shown = (
-        [sought] if sought is not None and sought in checkup.told else [n for n in checkup.labels if n in checkup.told]
+        [sought]
+        if sought is not None and sought in checkup.shown_points
+        else [n for n in checkup.labels if n in checkup.shown_points]
     )
     points = tuple(
         PointView(label=lang.label(n, of), words=words)
         for n in shown[:_MOST]
-        if (words := in_words(checkup, n, checkup.told[n], lang))
+        if (words := describe_point(checkup, n, checkup.shown_points[n], lang))
     )
     auc = (checkup.auc or {}).get("value")
     if len(points) == 1:
@@ -98,7 +147,7 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
         name=checkup.name,
         title=lang.checkup(checkup),
         version=checkup.version,
-        emblem=emblem(checkup.name, ecg=page_kind(checkup.modality).trace),
+        emblem=draw_emblem(checkup.name, ecg=page_kind(checkup.modality).trace),
         labels=labels,
         good=good,
         doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
@@ -109,13 +158,16 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
         passport=passport,
         weakest=_weakest(checkup, lang),
         hardships=tuple(_hardship(h, lang) for h in checkup.hardships),
-        inputs=inputs.fields(checkup, lang),
+        inputs=inputs.input_fields(checkup, lang),
         kind=page_kind(checkup.modality),
     )
 
 
-def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
-    """An operating point as "finds 95 of 100 cases; 1 in 8 healthy people is flagged"; "" where it was not measured."""
+def describe_point(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
+    """Say an operating point as "finds 95 of 100 cases; 1 in 8 healthy people is flagged".
+
+    "" where it was not measured.
+    """
     if point.sensitivity is None or point.specificity is None:
         return ""
     others = [n for n in checkup.labels if n != label]
@@ -130,11 +182,11 @@ def in_words(checkup: CheckUp, label: str, point: Point, lang: Language) -> str:
 
 
 def _weakest(checkup: CheckUp, lang: Language) -> str:
-    """Which changes weaken it by more than chance explains, the worst first; "" where that was not measured."""
+    """Say which changes weaken it by more than chance explains, the worst first; "" where that was not measured."""
     judged = [h for h in checkup.hardships if h.value is not None and h.high is not None]
     fallen = sorted((h.value or 0, _hardship_title(h, lang)) for h in judged if (h.high or 0) < 0)[:3]
     if fallen:
-        return lang.t("stress.weakest", changes=lang.listed(name for _, name in fallen))
+        return lang.t("stress.weakest", changes=lang.join(name for _, name in fallen))
     return lang.t("stress.steady") if judged else ""
 
 
@@ -151,7 +203,7 @@ def _hardship(h: Hardship, lang: Language) -> HardshipView:
 
 
 def _hardship_title(h: Hardship, lang: Language) -> str:
-    """In the reader's language; a change that this version does not know stays English."""
+    """Name a change in the reader's language; one that this version does not know stays English."""
     key = f"stress.{h.name}"
     return lang.t(key) if lang.has(key) else h.title
 
@@ -167,7 +219,7 @@ def _basis(checkup: CheckUp, lang: Language) -> str:
 
 
 def _kind(checkup: CheckUp, key: str) -> str:
-    """The key of a string by what the check-up looks at. key: of pictures."""
+    """Return the key of a string by what the check-up looks at. key: of pictures."""
     found = page_kind(checkup.modality).key(key)
     return f"{found}_beats" if checkup.beats else found
 
@@ -176,7 +228,7 @@ def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
     kind = page_kind(checkup.modality)
     if len(labels) > 8:
         return lang.t(kind.key("checkup.lead_many"), n=len(labels))
-    names = lang.listed(lang.t("format.quoted", text=label.title) for label in labels)
+    names = lang.join(lang.t("format.quoted", text=label.title) for label in labels)
     if checkup.beats:
         return lang.t("ecg.lead_beats", labels=names)
     if checkup.task == "multilabel":

@@ -1,4 +1,4 @@
-"""An ECG as pages show it: drawn on paper, its beats by class, heart rate and rhythm in words."""
+"""Show an ECG: drawn on paper, its beats by class, heart rate and rhythm in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from medloupe.serving.engine.kept import DRAWN_SECONDS
+from medloupe.serving.engine.ecg_storage import DRAWN_SECONDS
+from medloupe.serving.web.bars import capitalize
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
@@ -20,7 +21,19 @@ _NAMED = 3  # letters of a label that fit above a beat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """The beats of one class. letter: above each in the drawing. count, share: "" of an ECG without single beats."""
+    """The beats of one class.
+
+    Attributes
+    ----------
+    letter
+        Stands above each of them in the drawing.
+    colour
+        Of that letter, as CSS has it.
+    title
+        The class as people read it.
+    count, share
+        How many, and of all beats; "" of an ECG without single beats.
+    """
 
     letter: str
     colour: str
@@ -31,7 +44,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """A piece of the drawing. title: which seconds. svg: safe markup."""
+    """A piece of the drawing.
+
+    Attributes
+    ----------
+    title
+        Which seconds.
+    svg
+        Safe markup.
+    """
 
     title: str
     svg: str
@@ -39,9 +60,27 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcgView:
-    """An ECG on a page. beats: whether it was judged beat by beat. strips: all leads one below the other; sheet: twelve
-    as on the usual sheet, or "". drawn: how much of it is drawn, or "". shaded: whether there is where the network
-    looked. facts: (what, value). kinds: the classes of its beats, the commonest first. notes: in English."""
+    """An ECG on a page.
+
+    Attributes
+    ----------
+    beats
+        Whether it was judged beat by beat.
+    facts
+        (what, value).
+    kinds
+        The classes of its beats, the commonest first.
+    strips
+        All leads, one below the other.
+    sheet
+        Twelve leads as on the usual sheet, SVG, or "".
+    drawn
+        How much of it is drawn, or "".
+    shaded
+        Whether there is where the network looked.
+    notes
+        In English.
+    """
 
     beats: bool
     facts: tuple[tuple[str, str], ...]
@@ -53,7 +92,7 @@ class EcgView:
     notes: tuple[str, ...] = ()
 
 
-def view(
+def describe_ecg(
     said: Mapping[str, Any],
     checkup: CheckUp | None,
     lang: Language,
@@ -62,8 +101,24 @@ def view(
     start: float = 0.0,
     judged: bool = True,
 ) -> EcgView:
-    """said: the answer's entry `ecg`. of: the shipped check-up whose labels it has, or "". found: with the signal,
-    where it is at hand to be drawn, from second `start` on. judged: else it was refused, and no beat is given a class.
+    """Show what was found in an ECG, and draw it where it is at hand.
+
+    Parameters
+    ----------
+    said
+        The answer's entry `ecg`.
+    checkup
+        Which gave the answer, or None where it is gone.
+    lang
+        The language of the page.
+    of
+        The shipped check-up whose labels it has, or "".
+    found
+        With the signal, where that is at hand to be drawn.
+    start
+        From which second on it is drawn.
+    judged
+        Whether it was answered; where it was refused, no beat is given a class.
     """
     counts: Mapping[str, int] = (said.get("counts") or {}) if judged else {}
     labels = list(dict.fromkeys((*(checkup.labels if checkup else ()), *counts)))
@@ -74,7 +129,7 @@ def view(
         Kind(
             letter=letters[name],
             colour=colours[name],
-            title=_capital(lang.label(name, of)) if name else lang.t("ecg.no_class"),
+            title=capitalize(lang.label(name, of)) if name else lang.t("ecg.no_class"),
             count=lang.number(n),
             share=lang.percent(n / total),
         )
@@ -85,10 +140,10 @@ def view(
     )
     if found is not None and not judged:
         found = replace(found, beats=(), attention=None)
-    return shown if found is None else _drawn(shown, found, letters, colours, lang, of, start)
+    return shown if found is None else _draw(shown, found, letters, colours, lang, of, start)
 
 
-def _drawn(
+def _draw(
     shown: EcgView,
     found: Reading,
     letters: Mapping[str, str],
@@ -97,7 +152,7 @@ def _drawn(
     of: str,
     start: float,
 ) -> EcgView:
-    from medloupe.ecg.paper import Mark, has_sheet, paper, sheet
+    from medloupe.ecg.paper import Mark, draw_sheet, draw_strip, has_sheet
 
     seconds = found.signal.seconds
     start = start if start < seconds else 0.0
@@ -117,7 +172,7 @@ def _drawn(
         last = min(at + _STRIP, end)
         last = end if end - last < 1 else last  # no strip of a moment
         title = lang.t("ecg.strip", begin=_seconds(at, lang), end=_seconds(last, lang))
-        drawing = paper(
+        drawing = draw_strip(
             found.signal,
             marks=marks,
             attention=found.attention,
@@ -137,7 +192,7 @@ def _drawn(
     return replace(
         shown,
         strips=tuple(strips),
-        sheet=sheet(found.signal, attention=found.attention, title=title) if usual else "",
+        sheet=draw_sheet(found.signal, attention=found.attention, title=title) if usual else "",
         drawn=part,
         shaded=found.attention is not None,
     )
@@ -164,8 +219,10 @@ def _facts(said: Mapping[str, Any], lang: Language) -> tuple[tuple[str, str], ..
 
 
 def _letters(labels: Sequence[str]) -> dict[str, str]:
-    """What stands above the beats of each label: short labels as they are, of others as many letters as tell them
-    apart."""
+    """Choose what stands above the beats of each label.
+
+    Short labels stay as they are, of others as many letters as tell them apart.
+    """
     found: dict[str, str] = {}
     for name in labels:
         sizes = range(len(name) if len(name) <= _NAMED else 1, len(name) + 1)
@@ -188,7 +245,3 @@ def _length(seconds: float, lang: Language) -> str:
 
 def _seconds(x: float, lang: Language) -> str:
     return lang.number(x, 0 if abs(x - round(x)) < 0.05 else 1)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

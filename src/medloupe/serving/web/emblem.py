@@ -1,4 +1,7 @@
-"""A small drawing for each check-up, made from its name: a field under the loupe in which one thing stands out."""
+"""Draw a small emblem for each check-up from its name.
+
+A field under the loupe in which one thing stands out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,17 @@ _EDGE = 39.0  # radius within which a dot may reach; the loupe's rim is at 46
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A cell. x, y, r: in a square from -50 to 50. ink: opacity. odd: the one that stands out."""
+    """A cell.
+
+    Attributes
+    ----------
+    x, y, r
+        Centre and radius in a square from -50 to 50.
+    ink
+        Opacity, 0 to 1.
+    odd
+        Whether it is the one that stands out.
+    """
 
     x: float
     y: float
@@ -24,15 +37,31 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Emblem:
-    """What to draw: dots, and lines as SVG paths."""
+    """What to draw.
+
+    Attributes
+    ----------
+    dots
+        Cells.
+    lines
+        SVG paths.
+    """
 
     dots: tuple[Dot, ...]
     lines: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=512)
-def emblem(name: str, ecg: bool = False) -> Emblem:
-    """The drawing of a name, always the same; of a check-up of ECGs a trace with one beat that stands out."""
+def draw_emblem(name: str, ecg: bool = False) -> Emblem:
+    """Draw the emblem of a name, always the same.
+
+    Parameters
+    ----------
+    name
+        Of the check-up.
+    ecg
+        Whether it reads ECGs: then a trace with one beat that stands out.
+    """
     seed = hashlib.sha256(name.encode()).digest()
     dice = random.Random(seed)
     if ecg:
@@ -84,7 +113,7 @@ def _waves(dice: random.Random) -> Emblem:
 
 
 def _trace(dice: random.Random) -> Emblem:
-    """Three beats along the middle, one of them early."""
+    """Draw three beats along the middle, one of them early."""
     early, high = dice.choice((-6.0, -4.5)), 24 + 8 * dice.random()
     points = [(-44.0, 8.0)]
     for x, tall in ((-29.0, high), (early, high * 0.92), (26.0, high)):
@@ -96,7 +125,7 @@ def _trace(dice: random.Random) -> Emblem:
 
 
 def _dots(places: list[tuple[float, float, float]], dice: random.Random) -> Emblem:
-    """Dots at places (x, y, r), one of those near the middle standing out."""
+    """Draw dots at places (x, y, r), one of those near the middle standing out."""
     near = [i for i, (x, y, _) in enumerate(places) if math.hypot(x, y) < 27]
     odd = dice.choice(near)
     return Emblem(

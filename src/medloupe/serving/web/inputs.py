@@ -1,4 +1,4 @@
-"""What a check-up reads beside the picture: how forms ask for it, and how a result shows what it did."""
+"""Ask in forms for what a check-up reads beside the picture, and show what it did to an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence
-from medloupe.serving.engine.inputs import PREFIX, asked_for
+from medloupe.serving.engine.inputs import PREFIX, form_fields
+from medloupe.serving.web.bars import capitalize
 from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
 
@@ -26,9 +27,24 @@ _LEAST = 1e-12  # of a probability, whose logarithm is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One input as a form asks for it. field: its name in the form. kind: number, category or notes. hint: what is
-    usual, or "". choices: (value, how it reads)."""
+class InputField:
+    """One input as a form asks for it.
+
+    Attributes
+    ----------
+    key
+        Unique in the form.
+    field
+        Its name in the form.
+    kind
+        "number", "category" or "notes".
+    title
+        As people read it.
+    hint
+        What is usual, or "".
+    choices
+        (value, how it reads).
+    """
 
     key: str
     field: str
@@ -39,10 +55,20 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What one input did to the label shown. title: the input and its value. start, width: of a bar on a scale of 0 to
-    100 whose middle is nothing. towards: whether it speaks for the label. without: the percentage if it had no part, or
-    ""."""
+class EffectBar:
+    """What one input did to the label shown.
+
+    Attributes
+    ----------
+    title
+        The input and its value.
+    start, width
+        Of a bar on a scale of 0 to 100 whose middle is nothing.
+    towards
+        Whether it speaks for the label.
+    without
+        The percentage if it had no part, or "".
+    """
 
     title: str
     start: float
@@ -52,28 +78,36 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """How the inputs moved an answer. headline, sentence: in words. shares: exact; the picture first."""
+class InputEffects:
+    """How the inputs moved an answer.
+
+    Attributes
+    ----------
+    headline, sentence
+        In words.
+    shares
+        Exact parts of the logit; the picture first.
+    """
 
     headline: str
     sentence: str
-    shares: tuple[Share, ...] = ()
+    shares: tuple[EffectBar, ...] = ()
 
 
-def fields(checkup: CheckUp, lang: Language) -> tuple[Field, ...]:
-    """What to ask for beside the picture, in the model's order."""
-    return tuple(_field(i, said, lang) for i, said in enumerate(asked_for(checkup)))
+def input_fields(checkup: CheckUp, lang: Language) -> tuple[InputField, ...]:
+    """Return what to ask for beside the picture, in the model's order."""
+    return tuple(_field(i, said, lang) for i, said in enumerate(form_fields(checkup)))
 
 
-def title(name: str, lang: Language) -> str:
-    """An input's name as people read it."""
+def input_title(name: str, lang: Language) -> str:
+    """Name an input as people read it."""
     key = f"input.{_plain(name)}"
     text = lang.t(key) if lang.has(key) else name.replace("_", " ").strip() or name
-    return text[:1].upper() + text[1:]
+    return capitalize(text)
 
 
-def value(name: str, text: str, lang: Language) -> str:
-    """An input's value, as the model understood it, as people read it."""
+def input_value(name: str, text: str, lang: Language) -> str:
+    """Write an input's value, as the model understood it, as people read it."""
     if found := _HELD.fullmatch(text):
         key = "moved.held_high" if found[3] == "highest" else "moved.held_low"
         return lang.t(key, value=_measured(found[1], lang), held=found[2])
@@ -82,12 +116,30 @@ def value(name: str, text: str, lang: Language) -> str:
     return _choice(name, text, lang) or _measured(text, lang)
 
 
-def moved(
+def describe_effects(
     answer: Mapping[str, Any], label: str, called: str, several: bool, lang: Language, kind: PageKind = PICTURE
-) -> Moved | None:
-    """How each input moved the percentage of a label; None of a check-up that reads the picture alone.
+) -> InputEffects | None:
+    """Show how each input moved the percentage of a label.
 
-    answer: the Prediction's JSON. called: the label as people read it. several: labels do not exclude each other.
+    Parameters
+    ----------
+    answer
+        The Prediction's JSON.
+    label
+        The label shown.
+    called
+        The same as people read it.
+    several
+        Whether labels do not exclude each other.
+    lang
+        The language of the page.
+    kind
+        Of data that was sent.
+
+    Returns
+    -------
+    InputEffects or None
+        None of a check-up that reads the picture alone.
     """
     inputs = answer.get("inputs")
     if inputs is None:
@@ -96,9 +148,9 @@ def moved(
     key, whose = (f"{kind.section}moved_", f"{kind.section}alone") if kind.section else ("moved.", "moved.picture")
     given = [i for i in inputs if "effect" in i]
     if not given:
-        names = lang.listed(title(i["name"], lang) for i in inputs)
+        names = lang.join(input_title(i["name"], lang) for i in inputs)
         words = lang.t(f"{key}also", names=names) if names else lang.t(f"{key}none")
-        return Moved(headline=headline, sentence=words)
+        return InputEffects(headline=headline, sentence=words)
     shown = list(answer["probabilities"])
     k = shown.index(label)
     p = np.clip(np.array([answer["probabilities"][n] for n in shown], float), _LEAST, 1 - _LEAST)
@@ -115,45 +167,58 @@ def moved(
     scale = max(abs(x) for x in (own, *pull)) or 1.0
     sentence = lang.t(f"{key}lead", alone=percent(z - effects.sum(0)), all=percent(z))
     rows = [
-        _share(lang.t("moved.pair" if e.value else "moved.not_given", **_said(e, lang)), x / scale, percent(z - effect))
+        _effect_bar(
+            lang.t("moved.pair" if e.value else "moved.not_given", **_named_value(e, lang)),
+            x / scale,
+            percent(z - effect),
+        )
         for e, x, effect in zip(each, pull, effects, strict=True)
     ]
-    return Moved(headline=headline, sentence=sentence, shares=(_share(lang.t(whose), own / scale, ""), *rows))
+    return InputEffects(
+        headline=headline, sentence=sentence, shares=(_effect_bar(lang.t(whose), own / scale, ""), *rows)
+    )
 
 
-def _said(influence: Influence, lang: Language) -> dict[str, str]:
-    said = {"name": title(influence.name, lang)}
-    return {**said, "value": value(influence.name, influence.value, lang)} if influence.value else said
+def _named_value(influence: Influence, lang: Language) -> dict[str, str]:
+    said = {"name": input_title(influence.name, lang)}
+    return {**said, "value": input_value(influence.name, influence.value, lang)} if influence.value else said
 
 
-def _share(text: str, pull: float, without: str) -> Share:
-    """pull: from -1 to 1."""
+def _effect_bar(text: str, pull: float, without: str) -> EffectBar:
+    """Make a bar of a pull from -1 to 1."""
     width = round(min(50 * abs(pull), 50), 2)
-    return Share(title=text, start=50 if pull >= 0 else 50 - width, width=width, towards=pull >= 0, without=without)
+    return EffectBar(title=text, start=50 if pull >= 0 else 50 - width, width=width, towards=pull >= 0, without=without)
 
 
-def _field(i: int, said: Mapping[str, Any], lang: Language) -> Field:
+def _field(i: int, said: Mapping[str, Any], lang: Language) -> InputField:
     name, kind = str(said["name"]), str(said["kind"])
-    common: dict[str, Any] = {"key": f"input-{i}", "field": PREFIX + name, "kind": kind, "title": title(name, lang)}
+    common: dict[str, Any] = {
+        "key": f"input-{i}",
+        "field": PREFIX + name,
+        "kind": kind,
+        "title": input_title(name, lang),
+    }
     if kind == "category":
-        choices = [(c, _choice(name, c, lang) or _capital(c)) for c in said["choices"]]
-        return Field(**common, choices=tuple(choices if len(choices) <= _FEW else sorted(choices, key=lambda c: c[1])))
+        choices = [(c, _choice(name, c, lang) or capitalize(c)) for c in said["choices"]]
+        return InputField(
+            **common, choices=tuple(choices if len(choices) <= _FEW else sorted(choices, key=lambda c: c[1]))
+        )
     if kind == "number":
         unit = _unit(str(said.get("unit") or ""), lang)
         low, high = (_number(said[end], lang) for end in ("low", "high"))
         hint = lang.t("inputs.usual", low=low, high=high)
-        return Field(**common, hint=lang.t("inputs.with_unit", hint=hint, unit=unit) if unit else hint)
-    return Field(**common, hint=lang.t("inputs.notes"))
+        return InputField(**common, hint=lang.t("inputs.with_unit", hint=hint, unit=unit) if unit else hint)
+    return InputField(**common, hint=lang.t("inputs.notes"))
 
 
 def _choice(name: str, text: str, lang: Language) -> str:
-    """A value of a category in words, or "" where there are none for it."""
+    """Return a value of a category in words, or "" where there are none for it."""
     keys = (f"choice.{_plain(name)}.{_plain(text)}", f"choice.any.{_plain(text)}")
-    return next((_capital(lang.t(key)) for key in keys if lang.has(key)), "")
+    return next((capitalize(lang.t(key)) for key in keys if lang.has(key)), "")
 
 
 def _measured(text: str, lang: Language) -> str:
-    """A number with its unit: "38.5" as "38,5", "72 years" as "72 ans"."""
+    """Write a number with its unit: "38.5" as "38,5", "72 years" as "72 ans"."""
     number, _, unit = text.partition(" ")
     try:
         x = float(number)
@@ -175,7 +240,3 @@ def _number(x: float, lang: Language) -> str:
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").split()).casefold()
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

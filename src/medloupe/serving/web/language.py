@@ -1,7 +1,7 @@
-"""The page in a person's language: every string from words/*.json; numbers, dates and lists as people write them.
+"""Say the page in a person's language: every string from words/*.json, numbers, dates and lists by medloupe.words.
 
-A string is a text with {names} in it, or the forms {"one": ..., "other": ...} of which `n` chooses. To add a language,
-add one file with the same keys.
+A string is a text with {names} in it, or forms by plural category ({"one": ..., "other": ...}, CLDR's names) of which
+`n` chooses. To add a language, add one file with the same keys.
 """
 
 from __future__ import annotations
@@ -9,10 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+from medloupe.words.locales import (
+    PLURAL_FORMS,
+    format_day,
+    format_number,
+    format_percent,
+    join,
+    parse_utc,
+    plural_form,
+)
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
@@ -24,28 +33,49 @@ _LEAST = 0.01  # a rate below this is "fewer than 1 in 100"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language. code: ISO 639-1. words: by dotted key."""
+    """One language of the page.
+
+    Attributes
+    ----------
+    code
+        ISO 639-1.
+    words
+        Every string, or its plural forms, by dotted key.
+    """
 
     code: str
     words: Mapping[str, str | Mapping[str, str]]
 
     def t(self, key: str, /, **values: Any) -> str:
-        """The string of a key, whole numbers among the values written as the language does. Raises KeyError."""
+        """Return the string of a key, whole numbers among the values written as the language does.
+
+        Raises
+        ------
+        KeyError
+            There is no such string, or a value that it names was not given.
+        """
         text = self.words[key]
         if not isinstance(text, str):
-            text = text["one" if self._one(values["n"]) else "other"]
+            text = text.get(plural_form(values["n"], self.code), text["other"])
         shown = {name: self.number(v) if _whole(v) else v for name, v in values.items()}
         return text.format_map(shown) if shown else text
 
     def has(self, key: str) -> bool:
-        """Whether there is such a string."""
+        """Say whether there is such a string."""
         return key in self.words
 
     def label(self, name: str, of: str = "") -> str:
-        """A label as people read it: "ground_glass" as "ground glass", "ABSCESSES" as "Abscesses"; COVID and MEL stay.
+        """Return a label as people read it: "ground_glass" as "ground glass", "ABSCESSES" as "Abscesses".
 
-        of: the shipped check-up whose label it is, of which there are translations; what another model means by the
-        same letters nobody knows.
+        Short names such as COVID and MEL stay as they are.
+
+        Parameters
+        ----------
+        name
+            The label as models have it.
+        of
+            The shipped check-up whose label it is, of which there are translations; what another model means by the
+            same letters nobody knows.
         """
         key = f"label.{of}.{name.casefold()}"
         if of and key in self.words:
@@ -54,25 +84,24 @@ class Language:
         return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text
 
     def checkup(self, checkup: CheckUp) -> str:
-        """The title of a check-up; of a shipped one, its translation."""
+        """Return the title of a check-up; of a shipped one, its translation."""
         key = f"starter.{checkup.name}"
         return self.t(key) if checkup.version is None and key in self.words else checkup.title
 
     def number(self, x: float, digits: int = 0) -> str:
-        """ "2,300" or "2 300"; 0.934 with three digits is "0.934" or "0,934"."""
-        text = f"{x:,.{digits}f}"
-        return text.translate(str.maketrans({",": self.t("format.thousands"), ".": self.t("format.point")}))
+        """Write a number: 2300 as "2,300" or "2 300"; 0.934 with three digits as "0.934" or "0,934"."""
+        return format_number(x, digits, self.code)
 
     def percent(self, p: float) -> str:
-        """A probability as "93%", "<1%" or ">99%": what is not certain is not shown as certain."""
+        """Write a probability as "93%", "<1%" or ">99%": what is not certain is not shown as certain."""
         if 0 < p <= 0.005:
-            return f"<{self.t('format.percent', value='1')}"
+            return f"<{format_percent(0.01, self.code)}"
         if 0.995 <= p < 1:
-            return f">{self.t('format.percent', value='99')}"
-        return self.t("format.percent", value=f"{100 * p:.0f}")
+            return f">{format_percent(0.99, self.code)}"
+        return format_percent(p, self.code)
 
     def hundred(self, p: float) -> str:
-        """A proportion as a count of hundred: "96", "more than 99", "fewer than 1"."""
+        """Write a proportion as a count of hundred: "96", "more than 99", "fewer than 1"."""
         if 0.995 <= p < 1:
             return self.t("format.more_than", value=99)
         if 0 < p <= 0.005:
@@ -80,8 +109,17 @@ class Language:
         return f"{100 * p:.0f}"
 
     def one_in(self, key: str, p: float, **values: Any) -> str:
-        """A sentence with a rate as people say it, {n} in {whole}: 1 in 8, 4 in 10; key_few below 1 in 100, key_none
-        for 0."""
+        """Write a sentence with a rate as people say it, {n} in {whole}: 1 in 8, 4 in 10.
+
+        Parameters
+        ----------
+        key
+            Of the sentence; KEY_few is taken for a rate below 1 in 100, KEY_none for 0.
+        p
+            The rate, 0 to 1.
+        values
+            What else the sentence names.
+        """
         if p <= 0:
             return self.t(f"{key}_none", **values)
         if p < _LEAST:
@@ -90,29 +128,20 @@ class Language:
         return self.t(key, n=part, whole=whole, **values)
 
     def date(self, text: Any) -> str:
-        """An ISO 8601 time as "21 November 2026, 04:00 UTC"; what is no time stays as it is."""
-        try:
-            when = datetime.fromisoformat(str(text))
-        except ValueError:
+        """Write an ISO 8601 time as "21 November 2026, 04:00 UTC"; what is no time stays as it is."""
+        when = parse_utc(text)
+        if when is None:
             return str(text or "")
-        when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-        month = self.t("format.months").split()[when.month - 1]
-        return self.t("format.date", day=str(when.day), month=month, year=str(when.year), time=f"{when:%H:%M}")
+        return self.t("format.date", date=format_day(when.date(), self.code), time=f"{when:%H:%M}")
 
-    def listed(self, items: Iterable[str]) -> str:
-        """ "a, b and c"."""
-        names = list(items)
-        if len(names) < 2:
-            return "".join(names)
-        return self.t("format.and", first=", ".join(names[:-1]), last=names[-1])
-
-    def _one(self, n: float) -> bool:
-        return abs(n) < 2 if self.code == "fr" else n == 1  # in French nothing is singular too
+    def join(self, items: Iterable[str]) -> str:
+        """Join names as a sentence does: "a, b and c"."""
+        return join(items, self.code)
 
 
 @cache
 def language(code: str) -> Language:
-    """The language of a code in CODES. Raises KeyError for another."""
+    """Return the language of a code in CODES. Raises KeyError for another."""
     if code not in CODES:
         raise KeyError(code)
     tree = json.loads((files("medloupe.serving.web") / "words" / f"{code}.json").read_text("utf-8"))
@@ -120,8 +149,17 @@ def language(code: str) -> Language:
 
 
 def choose(asked: str | None, remembered: str | None, accepted: str | None) -> Language:
-    """The language that was asked for (?lang=), else the one remembered (cookie), else the best of Accept-Language
-    (RFC 9110), else English. Nothing a browser sends makes this raise."""
+    """Choose the language of a page. Nothing a browser sends makes this raise.
+
+    Parameters
+    ----------
+    asked
+        What was asked for (?lang=); comes first.
+    remembered
+        What a cookie remembers; comes next.
+    accepted
+        The header Accept-Language (RFC 9110), of which the best comes last, before English.
+    """
     for code in (asked, remembered):
         if code in CODES:
             return language(code)
@@ -132,7 +170,7 @@ def choose(asked: str | None, remembered: str | None, accepted: str | None) -> L
 
 
 def _preferences(header: str) -> list[str]:
-    """Language codes of an Accept-Language header, without regions, best first."""
+    """Return the language codes of an Accept-Language header, without regions, best first."""
     ranked: list[tuple[float, str]] = []
     for part in header[:500].split(","):
         tag, _, rest = part.strip().partition(";")
@@ -150,7 +188,7 @@ def _preferences(header: str) -> list[str]:
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str | Mapping[str, str]]]:
     for name, value in tree.items():
-        if isinstance(value, str) or set(value) == {"one", "other"}:
+        if isinstance(value, str) or ("other" in value and set(value) <= PLURAL_FORMS):
             yield prefix + name, value
         else:
             yield from _flat(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""The pages of models: versions, comparing two, promoting and rolling back, the evaluation passport and the file."""
+"""Serve the pages of models: versions, two compared, promotion and roll-back, passport and file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from starlette.responses import Response
 from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import service_of
-from medloupe.serving.engine.checkup import title
+from medloupe.serving.engine.checkup import readable_title
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.web.emblem import emblem
+from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import Language
-from medloupe.serving.web.render import form, lang, one, page, to
+from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.store.models import VersionInfo
 
 router = APIRouter(include_in_schema=False)
@@ -35,65 +35,77 @@ _PASSPORT_CSP = (
 
 @router.get("/models")
 async def models(request: Request) -> Response:
-    """All versions of all models."""
+    """Show all versions of all models."""
     require(request, "viewer")
-    service, language = service_of(request), lang(request)
+    service, language = service_of(request), language_of(request)
     versions = await asyncio.to_thread(service.store.list)
-    names = sorted({v.name for v in versions}, key=lambda name: title(name).lower())
+    names = sorted({v.name for v in versions}, key=lambda name: readable_title(name).lower())
     families = [_family(service, name, versions, language) for name in names]
-    return page(request, "models.html", tab="models", families=families)
+    return render_page(request, "models.html", tab="models", families=families)
 
 
 @router.get("/models/{name}")
 async def model(request: Request, name: Name, a: Side = None, b: Side = None, promoted: Side = None) -> Response:
-    """One model: its versions, two of them side by side (a, b), what happened, and how to change what answers."""
-    language = lang(request)
+    """Show one model: its versions, two of them side by side, what happened, and how to change what answers.
+
+    Parameters
+    ----------
+    request
+        The request.
+    name
+        Of the model.
+    a, b
+        The versions to show side by side.
+    promoted
+        The version that was just put into production.
+    """
+    language = language_of(request)
     done = language.t("models.promoted", version=str(promoted)) if promoted else ""
-    return await _model(request, name, a=a, b=b, done=done)
+    return await _render_model(request, name, a=a, b=b, done=done)
 
 
 @router.post("/models/{name}/promote")
 async def promote(request: Request, name: Name) -> Response:
     """Put a version into production; where the gate refuses, the page says why and how to overrule it."""
     person = require(request, "admin")
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
-    version = _number(one(fields, "version"))
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
+    version = _number(first_value(fields, "version"))
     try:
         await service_of(request).promote(
             name,
             version,
             person,
-            reason=one(fields, "reason")[:2000],
-            force=one(fields, "force") == "yes",
+            reason=first_value(fields, "reason")[:2000],
+            force=first_value(fields, "force") == "yes",
             request_id=request.state.request_id,
         )
     except PromotionRefusedError as e:
         refused = {"words": e.comparison.words, "version": version}
-        return await _model(request, name, refused=refused, status=409)
-    return to(request, f"/models/{name}?promoted={version}")
+        return await _render_model(request, name, refused=refused, status=409)
+    return redirect_to(request, f"/models/{name}?promoted={version}")
 
 
 @router.post("/models/{name}/rollback")
 async def rollback(request: Request, name: Name) -> Response:
-    """Back to the version that answered before."""
+    """Go back to the version that answered before."""
     person = require(request, "admin")
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
     try:
         version = await service_of(request).rollback(
-            name, person, reason=one(fields, "reason")[:2000], request_id=request.state.request_id
+            name, person, reason=first_value(fields, "reason")[:2000], request_id=request.state.request_id
         )
     except UnknownError:
         raise
     except StoreError as e:  # there is nothing to go back to
         raise HttpError(409, "no_version_before", e.message, e.hint) from e
-    return to(request, f"/models/{name}?promoted={version}")
+    return redirect_to(request, f"/models/{name}?promoted={version}")
 
 
 @router.get("/models/{name}/{version}/passport")
 async def passport(request: Request, name: Name, version: Number) -> Response:
-    """The report of a version, as it was written when it was trained."""
+    """Serve the report of a version, as it was written when it was trained."""
     require(request, "viewer")
     path = await asyncio.to_thread(service_of(request).file, name, version, "report.html")
     return Download(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
@@ -101,20 +113,20 @@ async def passport(request: Request, name: Name, version: Number) -> Response:
 
 @router.get("/models/{name}/{version}/model.onnx")
 async def download(request: Request, name: Name, version: Number) -> Response:
-    """The self-contained model file."""
+    """Serve the self-contained model file."""
     require(request, "viewer")
     path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
     return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
 
 def passport_path(service: Service, name: str, version: int | None) -> str:
-    """Where the passport of a version is shown, or "" where it has none."""
+    """Return where the passport of a version is shown, or "" where it has none."""
     if version is None or not (service.store.folder(name, version) / "report.html").is_file():
         return ""
     return f"/models/{name}/{version}/passport"
 
 
-async def _model(
+async def _render_model(
     request: Request,
     name: str,
     *,
@@ -125,7 +137,7 @@ async def _model(
     status: int = 200,
 ) -> Response:
     person = require(request, "viewer")
-    service, language = service_of(request), lang(request)
+    service, language = service_of(request), language_of(request)
     versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
     if not versions:
         raise UnknownError(f"There is no model {name!r}.", "/models lists what there is.")
@@ -144,7 +156,7 @@ async def _model(
             comparison = _comparison(await asyncio.to_thread(service.store.compare, name, a, b), language)
     present = next((v.version for v in versions if v.production), versions[0].version)
     other = next((v.version for v in reversed(versions) if v.version != present), present)
-    return page(
+    return render_page(
         request,
         "model.html",
         status,
@@ -161,13 +173,13 @@ async def _model(
 
 
 def _family(service: Service, name: str, versions: Sequence[VersionInfo], language: Language) -> dict[str, Any]:
-    """A model and its versions, the newest first."""
+    """Describe a model and its versions, the newest first."""
     own = [v for v in reversed(versions) if v.name == name]
     present = next((v.version for v in own if v.production), 0)
     return {
         "name": name,
-        "title": title(name),
-        "emblem": emblem(name),
+        "title": readable_title(name),
+        "emblem": draw_emblem(name),
         "versions": [_version(service, v, present, language) for v in own],
         "promotable": [v.version for v in own if not v.production],
     }
@@ -189,7 +201,7 @@ def _version(service: Service, v: VersionInfo, present: int, language: Language)
 
 
 def _figure(figure: Mapping[str, Any] | None, language: Language, digits: int = 3) -> str:
-    """ "0.934 (0.868-0.967)", or a dash."""
+    """Write a METRIC as "0.934 (0.868–0.967)", or a dash."""
     value, low, high = ((figure or {}).get(k) for k in ("value", "low", "high"))
     if value is None:
         return "–"
@@ -200,7 +212,7 @@ def _figure(figure: Mapping[str, Any] | None, language: Language, digits: int = 
 
 
 def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[str, Any]]:
-    """What stands side by side for two versions."""
+    """Return what stands side by side for two versions."""
 
     def row(key: str, cell: Any) -> dict[str, Any]:
         return {"title": language.t(f"models.{key}"), "cells": [cell(c) for c in cards]}
@@ -232,7 +244,7 @@ def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[s
 
 
 def _comparison(c: Any, language: Language) -> dict[str, Any]:
-    """A promotion.Comparison in words."""
+    """Describe a gate.Comparison in words."""
     pair = {"a": str(c.candidate), "b": str(c.production)}
     if c.auc is None:
         return {"passed": False, "verdict": language.t("models.not_comparable", **pair), "lines": [c.why_not]}
@@ -268,7 +280,13 @@ def _change(c: Any, language: Language) -> dict[str, Any]:
 
 
 def _number(text: str) -> int:
-    """A version number from a form. Raises MedloupeError."""
+    """Read a version number from a form.
+
+    Raises
+    ------
+    MedloupeError
+        It is none.
+    """
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**31):
         raise MedloupeError(f"{text[:20]!r} is no version number.", "Choose one from the list.")
     return int(text)

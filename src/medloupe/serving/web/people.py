@@ -1,4 +1,4 @@
-"""The pages of accounts: log-in, one's own account, everybody's for an admin, and the audit log."""
+"""Serve the pages of accounts: log-in, one's own account, everybody's for an admin, and the audit log."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from starlette.responses import RedirectResponse, Response
 from medloupe.accounts.people import People
 from medloupe.accounts.person import ROLES, Person
 from medloupe.errors import MedloupeError
-from medloupe.serving.access.auth import check_csrf, check_password, local_path, log_in, log_out, require
-from medloupe.serving.context import audit
+from medloupe.serving.access.auth import check_csrf, check_password, log_in, log_out, redirect_path, require
+from medloupe.serving.context import add_to_audit_log
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.web.render import form, lang, one, page, to
+from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 
 router = APIRouter(include_in_schema=False)
 _PAGE = 100  # lines on one page of the audit log
 
 
-def _people(request: Request) -> People:
+def _people_of(request: Request) -> People:
     return request.app.state.people
 
 
@@ -31,31 +31,31 @@ def _people(request: Request) -> People:
 
 @router.get("/login")
 async def login(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
-    """The form."""
+    """Show the form."""
     if request.state.person is not None:
-        return to(request, local_path(next))
-    return page(request, "login.html", next=local_path(next), name="", problem="")
+        return redirect_to(request, redirect_path(next))
+    return render_page(request, "login.html", next=redirect_path(next), name="", problem="")
 
 
 @router.post("/login")
 async def log_in_now(request: Request) -> Response:
-    """Log in, then on to where one wanted to go."""
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
-    name, after = one(fields, "name"), local_path(one(fields, "next"))
+    """Log in, then go on to where one wanted to go."""
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
+    name, after = first_value(fields, "name"), redirect_path(first_value(fields, "next"))
     try:
-        put = await log_in(request, name, one(fields, "password"))
+        put = await log_in(request, name, first_value(fields, "password"))
     except HttpError as e:
         if e.status not in (401, 429):
             raise
-        language = lang(request)
+        language = language_of(request)
         wait = int(e.headers.get("Retry-After", "0"))
         problem = language.t("login.wait", n=wait) if e.status == 429 else language.t("login.wrong")
-        response = page(request, "login.html", e.status, next=after, name=name[:64], problem=problem)
+        response = render_page(request, "login.html", e.status, next=after, name=name[:64], problem=problem)
         for header, value in e.headers.items():
             response.headers[header] = value
         return response
-    response = to(request, after)
+    response = redirect_to(request, after)
     put(response)
     return response
 
@@ -63,8 +63,8 @@ async def log_in_now(request: Request) -> Response:
 @router.post("/logout")
 async def log_out_now(request: Request) -> Response:
     """Log out, here."""
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
     response = RedirectResponse(request.scope.get("root_path", "") + "/login", 303)
     await log_out(request, response)
     return response
@@ -75,72 +75,82 @@ async def log_out_now(request: Request) -> Response:
 
 @router.get("/account")
 async def account(request: Request, done: Annotated[str, Query(max_length=20)] = "") -> Response:
-    """Password and API tokens."""
-    _own(request)
+    """Show password and API tokens."""
+    _require_account(request)
     said = {"revoked": "account.revoked", "password": "account.password_done"}.get(done)
-    return await _account(request, done=lang(request).t(said) if said else "")
+    return await _render_account(request, done=language_of(request).t(said) if said else "")
 
 
 @router.post("/account/password")
 async def change_password(request: Request) -> Response:
-    """A new password, which closes all other log-ins."""
-    person = _own(request)
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
+    """Set a new password, which closes all other log-ins."""
+    person, fields = await _read_own_form(request)
     try:
-        await check_password(request, person.name, one(fields, "old"))  # so that guessing here is slowed down as well
+        await check_password(
+            request, person.name, first_value(fields, "old")
+        )  # so that guessing here is slowed down as well
     except HttpError as e:
         key, n = ("login.wait", int(e.headers.get("Retry-After", "0"))) if e.status == 429 else ("", 0)
-        problem = lang(request).t(key, n=n) if key else lang(request).t("account.password_wrong")
-        return await _account(request, problem=problem, status=422)
+        problem = language_of(request).t(key, n=n) if key else language_of(request).t("account.password_wrong")
+        return await _render_account(request, problem=problem, status=422)
     try:
-        await asyncio.to_thread(_people(request).set_password, person.name, one(fields, "new"))
+        await asyncio.to_thread(_people_of(request).set_password, person.name, first_value(fields, "new"))
     except MedloupeError as e:
-        return await _account(request, problem=str(e), status=422)
-    await audit(request, person, "password.change", person.name)
-    put = await log_in(request, person.name, one(fields, "new"))
-    response = to(request, "/account?done=password")
+        return await _render_account(request, problem=str(e), status=422)
+    await add_to_audit_log(request, person, "password.change", person.name)
+    put = await log_in(request, person.name, first_value(fields, "new"))
+    response = redirect_to(request, "/account?done=password")
     put(response)
     return response
 
 
 @router.post("/account/tokens")
 async def add_token(request: Request) -> Response:
-    """A new token, on the page this once."""
-    person = _own(request)
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
+    """Make a new token, on the page this once."""
+    person, fields = await _read_own_form(request)
     try:
-        token = await asyncio.to_thread(_people(request).logins.add_token, person, one(fields, "name"))
+        token = await asyncio.to_thread(_people_of(request).logins.add_token, person, first_value(fields, "name"))
     except MedloupeError as e:
-        return await _account(request, problem=str(e), status=422)
-    await audit(request, person, "token.add", one(fields, "name").strip())
-    return await _account(request, token=token)
+        return await _render_account(request, problem=str(e), status=422)
+    await add_to_audit_log(request, person, "token.add", first_value(fields, "name").strip())
+    return await _render_account(request, token=token)
 
 
 @router.post("/account/tokens/{id}/revoke")
 async def revoke_token(request: Request, id: Annotated[int, InPath(ge=1, lt=2**31)]) -> Response:
     """Make a token worthless."""
-    person = _own(request)
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
-    await asyncio.to_thread(_people(request).logins.revoke, person, id)
-    await audit(request, person, "token.revoke", str(id))
-    return to(request, "/account?done=revoked")
+    person, _ = await _read_own_form(request)
+    await asyncio.to_thread(_people_of(request).logins.revoke, person, id)
+    await add_to_audit_log(request, person, "token.revoke", str(id))
+    return redirect_to(request, "/account?done=revoked")
 
 
-def _own(request: Request) -> Person:
-    """The person with an account. Raises HttpError where there are none: the person at the computer has no password."""
+async def _read_own_form(request: Request) -> tuple[Person, dict[str, list[str]]]:
+    """Read a form about one's own account, with its token checked."""
+    person = _require_account(request)
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
+    return person, fields
+
+
+def _require_account(request: Request) -> Person:
+    """Return the person with an account.
+
+    Raises
+    ------
+    HttpError
+        There are no accounts: the person at the computer has no password.
+    """
     person = require(request, "viewer")
     if person.id is None:
         raise HttpError(404, "not_found", "There are no accounts.", "medloupe users add NAME --role admin")
     return person
 
 
-async def _account(
+async def _render_account(
     request: Request, *, done: str = "", problem: str = "", token: str = "", status: int = 200
 ) -> Response:
-    language = lang(request)
+    language = language_of(request)
     tokens = [
         {
             "id": t.id,
@@ -149,9 +159,9 @@ async def _account(
             if t.last_used
             else language.t("account.unused", created=language.date(t.created)),
         }
-        for t in await asyncio.to_thread(_people(request).logins.tokens, _own(request))
+        for t in await asyncio.to_thread(_people_of(request).logins.tokens, _require_account(request))
     ]
-    return page(request, "account.html", status, done=done, problem=problem, token=token, tokens=tokens)
+    return render_page(request, "account.html", status, done=done, problem=problem, token=token, tokens=tokens)
 
 
 # ------------------------------------------------------------------ everybody's
@@ -159,10 +169,10 @@ async def _account(
 
 @router.get("/users")
 async def users(request: Request, done: Annotated[str, Query(max_length=64)] = "") -> Response:
-    """All accounts."""
+    """Show all accounts."""
     require(request, "admin")
-    known = {account.name for account in await asyncio.to_thread(_people(request).all)}
-    return await _users(request, done=lang(request).t("users.done", name=done) if done in known else "")
+    known = {account.name for account in await asyncio.to_thread(_people_of(request).all)}
+    return await _render_users(request, done=language_of(request).t("users.done", name=done) if done in known else "")
 
 
 @router.post("/users")
@@ -171,10 +181,10 @@ async def change_users(request: Request) -> Response:
     person = require(request, "admin")
     if person.id is None:
         raise HttpError(404, "not_found", "There are no accounts.", "medloupe users add NAME --role admin")
-    fields = await form(request)
-    check_csrf(request, one(fields, "csrf"))
-    people, name, do = _people(request), one(fields, "name").strip(), one(fields, "do")
-    role, password = one(fields, "role"), one(fields, "password")
+    fields = await read_form(request)
+    check_csrf(request, first_value(fields, "csrf"))
+    people, name, do = _people_of(request), first_value(fields, "name").strip(), first_value(fields, "do")
+    role, password = first_value(fields, "role"), first_value(fields, "password")
     work: dict[str, Any] = {
         "add": lambda: people.add(name, password, role),
         "role": lambda: people.set_role(name, role),
@@ -187,38 +197,38 @@ async def change_users(request: Request) -> Response:
     try:
         await asyncio.to_thread(work[do])
     except MedloupeError as e:
-        return await _users(request, problem=str(e), status=422)
+        return await _render_users(request, problem=str(e), status=422)
     detail = {"role": role} if do in ("add", "role") else None
     await asyncio.to_thread(people.log.add, person.name, f"user.{do}", name, detail, request.state.request_id)
     return RedirectResponse(str(request.url_for("users").include_query_params(done=name)), 303)
 
 
-async def _users(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
-    accounts = await asyncio.to_thread(_people(request).all)
-    return page(request, "users.html", status, users=accounts, roles=ROLES, done=done, problem=problem)
+async def _render_users(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
+    accounts = await asyncio.to_thread(_people_of(request).all)
+    return render_page(request, "users.html", status, users=accounts, roles=ROLES, done=done, problem=problem)
 
 
 @router.get("/audit")
 async def audit_log(request: Request, before: Annotated[int | None, Query(ge=1, lt=2**63)] = None) -> Response:
-    """Who did what, the newest first."""
+    """Show who did what, the newest first."""
     require(request, "admin")
-    found = await asyncio.to_thread(_people(request).log.entries, _PAGE, before)
-    language = lang(request)
+    found = await asyncio.to_thread(_people_of(request).log.entries, _PAGE, before)
+    language = language_of(request)
     rows = [
         {
             "at": language.date(r.at),
             "actor": r.actor,
             "action": r.action,
             "object": r.object,
-            "detail": _shown(r.detail),
+            "detail": _describe_detail(r.detail),
         }
         for r in found
     ]
-    return page(request, "audit.html", rows=rows, older=str(found[-1].id) if len(found) == _PAGE else "")
+    return render_page(request, "audit.html", rows=rows, older=str(found[-1].id) if len(found) == _PAGE else "")
 
 
-def _shown(detail: Any) -> str:
-    """What a line of the log says besides, without the figures of a comparison."""
+def _describe_detail(detail: Any) -> str:
+    """Say what a line of the log says besides, without the figures of a comparison."""
     if not detail:
         return ""
     kept = {k: v for k, v in detail.items() if k != "comparison" and v not in ("", None, False)}

@@ -1,4 +1,4 @@
-"""Templates to pages: the environment, what every page is given, the headers that protect it, and the static files."""
+"""Render templates to pages, with the headers that protect them, and serve the static files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.http.intake import MAX_SAID, body
-from medloupe.serving.web.emblem import emblem
+from medloupe.serving.http.intake import MAX_SAID, read_body
+from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import CODES, COOKIE, Language, choose
 
 # Nothing from elsewhere, no script or style within a page; blob: shows pictures before they are sent.
@@ -31,14 +31,14 @@ _YEAR = 365 * 86400
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def lang(request: Request) -> Language:
-    """The language of a request."""
+def language_of(request: Request) -> Language:
+    """Return the language of a request."""
     return choose(request.query_params.get("lang"), request.cookies.get(COOKIE), request.headers.get("accept-language"))
 
 
-def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A template as the answer, with what every page needs beside the context given."""
-    language = lang(request)
+def render_page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """Render a template as the answer, with what every page needs beside the context given."""
+    language = language_of(request)
     root = request.scope.get("root_path", "")
     person = getattr(request.state, "person", None)
     path = "/" + quote(request.scope["path"].removeprefix(root).lstrip("/"))
@@ -53,7 +53,7 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
         "person": person,
         "admin": person is not None and person.may("admin"),
         "csrf": getattr(request.state, "csrf", ""),
-        "any_emblem": emblem("medloupe"),
+        "any_emblem": draw_emblem("medloupe"),
     }
     html = _environment().get_template(template).render(**given | context)
     response = HTMLResponse(html.lstrip(), status, {"Content-Security-Policy": CSP, "Cache-Control": "no-store"})
@@ -64,15 +64,15 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 
 def error_page(request: Request, error: HttpError) -> Response:
-    """What went wrong, in the look of all pages; who is not logged in is asked to."""
-    language = lang(request)
+    """Show what went wrong, in the look of all pages; who is not logged in is asked to."""
+    language = language_of(request)
     if error.status == 401 and request.method == "GET":
         path = quote(request.scope["path"])
         return RedirectResponse(f"{request.scope.get('root_path', '')}/login?next={path}", 303)
     key = next(
         k for k in (error.code, str(error.status), "400" if error.status < 500 else "500") if language.has(f"error.{k}")
     )
-    response = page(
+    response = render_page(
         request,
         "error.html",
         error.status,
@@ -87,17 +87,23 @@ def error_page(request: Request, error: HttpError) -> Response:
     return response
 
 
-def to(request: Request, path: str) -> RedirectResponse:
+def redirect_to(request: Request, path: str) -> RedirectResponse:
     """Go to a page of ours after a form was taken (303)."""
     return RedirectResponse(request.scope.get("root_path", "") + path, 303)
 
 
-async def form(request: Request) -> dict[str, list[str]]:
-    """The fields of a form without files. Raises HttpError when it is too long or no such form."""
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """Read the fields of a form without files.
+
+    Raises
+    ------
+    HttpError
+        It is too long or no such form.
+    """
     kind = request.headers.get("content-type", "")
     if not kind.startswith("application/x-www-form-urlencoded"):
         raise HttpError(415, "unsupported_media_type", "Expected the fields of a form.", "Use the form on the page.")
-    data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+    data = b"".join([chunk async for chunk in read_body(request, None, MAX_SAID)])
     try:
         fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
         if any("\0" in value for values in fields.values() for value in values):
@@ -107,16 +113,19 @@ async def form(request: Request) -> dict[str, list[str]]:
         raise HttpError(422, "bad_form", "The form cannot be read.", "Reload the page and try again.") from e
 
 
-def one(fields: Mapping[str, list[str]], name: str) -> str:
-    """A field's first value, or ""."""
+def first_value(fields: Mapping[str, list[str]], name: str) -> str:
+    """Return a field's first value, or ""."""
     return fields.get(name, [""])[0]
 
 
 class Static:
-    """An ASGI application with the files of static/, read once, compressed, and kept by browsers for ever: their
-    address changes with their content."""
+    """An ASGI application with the files of static/.
+
+    They are read once, compressed, and kept by browsers for ever: their address changes with their content.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with a file."""
         assets = _assets()
         path = scope["path"].removeprefix(scope.get("root_path", ""))  # which includes where this is mounted
         mark, _, name = path.lstrip("/").partition("/")
@@ -134,13 +143,21 @@ class Static:
 
 
 def static_files() -> Static:
-    """The application to mount at /static."""
+    """Return the application to mount at /static."""
     return Static()
 
 
 @dataclass(frozen=True, slots=True)
 class _Assets:
-    """files: by name (content, compressed, media type). mark: changes with any of them."""
+    """The static files.
+
+    Attributes
+    ----------
+    files
+        By name (content, compressed, media type).
+    mark
+        Changes with any of them.
+    """
 
     files: Mapping[str, tuple[bytes, bytes, str]]
     mark: str

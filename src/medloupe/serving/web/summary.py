@@ -1,11 +1,11 @@
-"""What the JSON of an answer says: which labels it announces, how they are named, the whole in a few words."""
+"""Sum up the JSON of an answer: which labels it announces, how they are named, the whole in a few words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medloupe.serving.web.bars import Named, capital
+from medloupe.serving.web.bars import Namer, capitalize
 from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
 
@@ -13,39 +13,42 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.journal import Entry
 
 
-def summary(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
-    """An answer in a few words: "Pneumonia, 87%"."""
+def summarize(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
+    """Say an answer in a few words: "Pneumonia, 87%"."""
     if answer.get("refused"):
         return lang.t("history.refused")
-    called = called_in(answer, several)
+    called = announced_labels(answer, several)
     if not called:
         return lang.t("result.nothing")
-    p, named = answer["probabilities"], names(answer, lang)
-    return lang.listed(f"{capital(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
+    p, named = answer["probabilities"], label_namer(answer, lang)
+    return lang.join(f"{capitalize(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
 
 
-def feedback_words(entry: Entry, lang: Language) -> str:
-    """What was said of an answer, or ""."""
+def describe_feedback(entry: Entry, lang: Language) -> str:
+    """Say what was said of an answer, or ""."""
     if not entry.commented:
         return ""
     if entry.labels:
-        return lang.t("feedback.said_truth", labels=lang.listed(map(names(entry.answer, lang), entry.labels)))
+        return lang.t("feedback.said_truth", labels=lang.join(map(label_namer(entry.answer, lang), entry.labels)))
     return "" if entry.right is None else lang.t("feedback.said_right" if entry.right else "feedback.said_wrong")
 
 
-def names(said: Mapping[str, Any], lang: Language) -> Named:
-    """How the labels of an answer are named: in translation where a shipped check-up gave it."""
-    of = shipped(said)
+def label_namer(said: Mapping[str, Any], lang: Language) -> Namer:
+    """Return what names the labels of an answer: in translation where a shipped check-up gave it."""
+    of = shipped_checkup(said)
     return lambda label: lang.label(label, of)
 
 
-def shipped(said: Mapping[str, Any]) -> str:
-    """The shipped check-up that gave an answer, or ""."""
+def shipped_checkup(said: Mapping[str, Any]) -> str:
+    """Return the shipped check-up that gave an answer, or ""."""
     return "" if said.get("version") is not None else str(said.get("model") or "")
 
 
-def called_in(said: Mapping[str, Any], several: bool) -> list[str]:
-    """The labels announced. Names of labels may hold the mark that joins them, so it only parts what was joined."""
+def announced_labels(said: Mapping[str, Any], several: bool) -> list[str]:
+    """Return the labels announced.
+
+    Names of labels may hold the mark that joins them, so it only parts what was joined.
+    """
     text = str(said.get("prediction") or "")
     known = said.get("probabilities") or {}
     if not text or text in known:
@@ -53,11 +56,22 @@ def called_in(said: Mapping[str, Any], several: bool) -> list[str]:
     return [n for n in known if f"|{n}|" in f"|{text}|"] if several or "|" in text else [text]
 
 
-def refusal(
+def describe_refusal(
     said: Mapping[str, Any], titles: Mapping[str, str], lang: Language, kind: PageKind = PICTURE
 ) -> dict[str, Any]:
-    """A refusal in words, as fields of a Reading. titles: of the check-ups by name. kind: of data that
-    was sent."""
+    """Say a refusal in words, as fields of an AnswerView.
+
+    Parameters
+    ----------
+    said
+        The answer's JSON.
+    titles
+        Of the check-ups by name.
+    lang
+        The language of the page.
+    kind
+        Of data that was sent.
+    """
     looks_like = str(said["refused"].get("looks_like") or "")
     what = titles.get(looks_like) or lang.label(looks_like)
     if kind.section:

@@ -20,7 +20,7 @@ from medloupe.imaging.decode import load
 from medloupe.metrics.tables import Judged
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
-from medloupe.training.pipeline.drawn_examples import drawing
+from medloupe.training.pipeline.drawn_examples import make_window_drawer
 
 WRONG, RIGHT = 9, 6
 Draw = Callable[[int, int], tuple[str, str | None]]  # of a row and a label: data URIs of picture and what lies over it
@@ -38,7 +38,7 @@ def examples(
     if EMBEDDINGS[features.data.modality].overlaid:
         draw = _drawing(features, judged.task, head, backbone, tail)
     else:
-        draw = drawing(features, judged.task, head, backbone)
+        draw = make_window_drawer(features, judged.task, head, backbone)
     return {
         "wrong": [_example(features, judged, rows, i, k, draw) for i, k in wrong],
         "right": [_example(features, judged, rows, i, k, draw) for i, k in right],
@@ -52,9 +52,9 @@ def _drawing(features: Features, task: str, head: Head, backbone: Backbone, tail
     def draw(row: int, k: int) -> tuple[str, str | None]:
         facts = features.facts[row]
         pixels = load(features.data.records[row].picture, size)
-        values = heatmaps.evidence(look(pixels[None]), k, task)
+        values = heatmaps.label_evidence(look(pixels[None]), k, task)
         box = content_box(int(facts["width"]), int(facts["height"]), size)
-        over = _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
+        over = _data_url(heatmaps.draw_overlay(values, size, box), "image/png") if values.max() > 0 else None
         return _data_url(_jpeg(pixels, box), "image/jpeg"), over
 
     return draw
@@ -70,7 +70,7 @@ def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
     def look(pixels: np.ndarray) -> np.ndarray:
         feature_map = network.see(pixels, maps=True).map
         assert feature_map is not None
-        return heatmaps.contributions(head, feature_map)[0]
+        return heatmaps.map_contributions(head, feature_map)[0]
 
     return look
 

@@ -1,0 +1,2 @@
+from .backbone import Backbone as Backbone
+from .features import embed as embed

@@ -1,0 +1,3 @@
+from .bundle import Model as Model
+from .head import Head as Head
+from .prediction import Prediction as Prediction

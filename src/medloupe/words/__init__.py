@@ -1,0 +1,1 @@
+"""How languages write what the pages say: numbers, dates, lists and plurals."""
