@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import Change
-    from medloupe.training.audit.findings import Audit
-    from medloupe.training.pipeline.run import Progress
+    from medloupe.training.audit.finding import Audit
+    from medloupe.utils.progress import StageProgress
 
 DISCLAIMER = "Research software, not a medical device."
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
@@ -58,7 +58,7 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[StageProgress]:
     """A progress bar on stderr, one line a stage; plain lines where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None

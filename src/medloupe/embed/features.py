@@ -23,10 +23,10 @@ from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageEr
 from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.settings import home
 from medloupe.utils.batches import in_batches
+from medloupe.utils.progress import Progress
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from medloupe.data.dates import with_ages
 from medloupe.data.digests import remembers_part, seen
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
-from medloupe.embed.features import Features, Progress, embed
+from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.inference.inputs import Stated, stated_by
 from medloupe.metrics import tables
@@ -23,6 +23,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
 from medloupe.training.audit.findings import audit
+from medloupe.utils.progress import Progress
 from medloupe.version import __version__
 
 

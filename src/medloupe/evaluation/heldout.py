@@ -7,7 +7,7 @@ head fitted without that split does. Temperature, thresholds and what is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,11 +25,10 @@ from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.model.rules import Rules
 from medloupe.training.audit import duplicates
-from medloupe.training.heads.fit import FOLDS, Choice, Fitter, folded
+from medloupe.training.heads.fit import FOLDS, Fitter, HeadChoice, build_head
 from medloupe.training.heads.solver import Solution
-from medloupe.training.heads.temperature import calibrated, fit_temperature
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
+from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
+from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ class Panel:
     left_out: Mapping[str, int]
 
 
-def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> Panel:
+def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
     targets, found = aligned(model, data), scan(data)
     digests = [found.digest[r.id] for r in data.records]
@@ -124,7 +123,7 @@ def _unseen_by_others(
     rows: np.ndarray,
     most: int,
     seed: int,
-    say: Progress,
+    say: StageProgress,
     left_out: Mapping[str, int],
 ) -> Panel:
     """Images that the model was trained on, each for a judge that has not seen its group."""
@@ -203,7 +202,7 @@ def fold_by_fold(
     logits = np.empty(targets.shape, np.float32)
     for f, solution in enumerate(solutions):
         logits[fold == f] = features.embeddings[fold == f] @ solution.weight + solution.bias
-    p = calibrated(logits, targets, fold, task)
+    p = calibrate_across_folds(logits, targets, fold, task)
     judges = []
     for f, solution in enumerate(solutions):
         others = fold != f
@@ -228,7 +227,7 @@ def for_test(
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _rules(model, solution, logits, calibrated(logits, y, fold, task), y)
+    head, limits, weights = _rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
     novelty = _novelty(model, shared[rows], groups, seed)
     return Judge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
 
@@ -244,12 +243,12 @@ def _rules(
     said = Rules.of(model.card)
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
-        return folded(solution, temperature, task), said.limits, said.weights
+        return build_head(solution, temperature, task), said.limits, said.weights
     limits = tables.thresholds(p, y, tables.aimed_at(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
         weights = tables.class_weights(y, tables.best_strength(p, y))
-    head = folded(solution, fit_temperature(logits, y, task), task)
+    head = build_head(solution, fit_temperature(logits, y, task), task)
     return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
 
 
@@ -264,7 +263,7 @@ def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) ->
     return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
 
 
-def _choice(model: Model) -> Choice:
+def _choice(model: Model) -> HeadChoice:
     said = model.card.get("head") or {}
     if said.get("regularisation") is None or not said.get("levels"):
         raise DataError(
@@ -272,7 +271,7 @@ def _choice(model: Model) -> Choice:
             " that it was trained on.",
             "Bring labelled images that the model has not seen.",
         )
-    return Choice(penalty=float(said["regularisation"]), levels=tuple(said["levels"]))
+    return HeadChoice(c=float(said["regularisation"]), levels=tuple(said["levels"]))
 
 
 def _too_few(model: Model) -> DataError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,13 @@ from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.training.heads.fit import rankable
+from medloupe.training.heads.ranking import ranking_scores
 from medloupe.utils.batches import in_batches
+from medloupe.utils.progress import StageProgress
 
 IMAGES = 300
 _BATCH = 8  # pictures a network call
 _MOST_OF_IT = 0.8  # share of the training images below which stand-in heads are said to be weaker
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def stress(
     changes: Sequence[Change] = CHANGES,
     images: int = IMAGES,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Stressed:
     """Judge a model on pictures as they were brought and under every change.
 
@@ -155,7 +155,7 @@ def _positive(model: Model, targets: np.ndarray) -> str | None:
 
 
 def _looked(
-    model: Model, chosen: Panel, changes: Sequence[Change], seed: int, say: Progress
+    model: Model, chosen: Panel, changes: Sequence[Change], seed: int, say: StageProgress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits (n, 1 + C, K) of every picture, unchanged first; novelty scores (n, 1 + C), NaN where nothing is refused;
     and whether each change altered it (n, C)."""
@@ -209,7 +209,7 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
         flags[rows] = p[rows] >= judge.limits
         called[rows, (p[rows] * judge.weights).argmax(1)] = True
     return Answered(
-        scores=rankable(logits, task),
+        scores=ranking_scores(logits, task),
         probabilities=p,
         called=flags if task == "multilabel" else called,
         flags=flags,

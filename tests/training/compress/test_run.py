@@ -37,7 +37,7 @@ from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress
 from medloupe.training.compress.fidelity import Figures
-from medloupe.training.heads.fit import Choice
+from medloupe.training.heads.fit import HeadChoice
 from medloupe.training.pipeline.finetuning import untouched
 from othertails import tuned as other_weights
 from trained import Trained
@@ -267,7 +267,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
         targets=y,
         groups=np.arange(120) // 2,
         levels=(300,),
-        choice=Choice(penalty=1e-2, levels=(0,)),
+        choice=HeadChoice(c=1e-2, levels=(0,)),
         seed=0,
         sensitivity=0.9,
     )

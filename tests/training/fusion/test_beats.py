@@ -108,7 +108,7 @@ def test_the_facts_say_what_each_tells(joined: Jointly, planned: Plan, verdict: 
     assert rows["all"]["over_image"]["low"] > 0
     assert [f["name"] for f in said["fields"]] == list(RHYTHM)
     assert "the shape alone reaches" in said["words"]
-    tried = {tuple(c.levels): auc for c, auc in verdict.fitted.candidates if c.penalty == verdict.fitted.choice.penalty}
+    tried = {tuple(c.levels): auc for c, auc in verdict.fitted.candidates if c.c == verdict.fitted.choice.c}
     assert auc["image"] == pytest.approx(tried[tuple(range(len(joined.levels) - 1))], abs=0.01)
 
 

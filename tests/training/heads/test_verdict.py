@@ -7,7 +7,7 @@ import pytest
 
 from medloupe.data.split import plan
 from medloupe.embed.features import Features
-from medloupe.training.heads.fit import macro_auc
+from medloupe.training.heads.ranking import macro_auc
 from medloupe.training.heads.verdict import Verdict, judge
 from synthetic import features, of_targets, one_hot
 

@@ -8,7 +8,7 @@ on cases that neither the calibration nor the line has seen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,13 +32,13 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.training.adapt.fit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.training.audit.findings import audit
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.store.models import Store
 
 FEWEST = 30  # groups of patients and copies; with fewer, an interval says little
 _CHECKED = 4  # images on which the written file must agree with the training path
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +81,7 @@ def adapt(
     *,
     sensitivity: float = tables.SENSITIVITY,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Adapted:
     """Does the model's calibration hold on these cases, and where do its lines have to lie? Writes nothing but caches.
 

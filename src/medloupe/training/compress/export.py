@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ from typing import Any
 from medloupe.errors import DataError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.writer import PARITY_SMALL, write_onnx
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
+from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def export(
     data: Path | None = None,
     read_as: Mapping[str, Any] | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Exported:
     """Write a model to out.
 
@@ -100,7 +99,7 @@ def _eight_bit(
     data: Path | None,
     read_as: Mapping[str, Any],
     force: bool,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> Exported:
     if model.card.get("adapted"):
         raise DataError(

@@ -18,9 +18,17 @@ from medloupe.inputs import encoder
 from medloupe.inputs.clinical import MOST_COLUMNS, Column
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
-from medloupe.training.audit.findings import Audit, Finding
-from medloupe.training.audit.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
-from medloupe.training.audit.masks import Stating, propose_masks
+from medloupe.training.audit.finding import Audit, Finding
+from medloupe.training.audit.leaks import (
+    ColumnProbe,
+    explain_exclusion,
+    leak_finding,
+    names_identity,
+    names_outcome,
+    names_place,
+    probe_column,
+)
+from medloupe.training.audit.masks import StatingWord, propose_masks
 from medloupe.training.options import Options
 
 ALL = "all"
@@ -41,8 +49,8 @@ class Inputs:
     mask: tuple[str, ...]
     rows: tuple[Mapping[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
-    stating: tuple[Stating, ...]
-    probes: tuple[Probe, ...]
+    stating: tuple[StatingWord, ...]
+    probes: tuple[ColumnProbe, ...]
     findings: tuple[Finding, ...]
     said: tuple[str, ...]
     network: TextNet | None = None
@@ -132,7 +140,7 @@ def with_columns(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     prober = _Prober(data, rows, audited.groups[rows], Options(seed=seed, clinical=(ALL,)))
     for name in dict.fromkeys(c for r in data.records for c in r.columns):
         prober.takes(name)
-    found = [finding(p, len(rows), kept=None) for p in prober.probes if p.leaks and p.strong]
+    found = [leak_finding(p, len(rows), kept=None) for p in prober.probes if p.leaks and p.strong]
     return audited.with_columns(found, [p.as_json() for p in prober.probes])
 
 
@@ -146,7 +154,7 @@ class _Prober:
         names = {c for r in data.records for c in r.columns}
         self.named = not _all(options.clinical or (), list(names))
         self.left: dict[str, str] = {}
-        self.probes: list[Probe] = []
+        self.probes: list[ColumnProbe] = []
         self.findings: list[Finding] = []
 
     def values(self, name: str) -> list[str | None]:
@@ -154,10 +162,10 @@ class _Prober:
 
     def takes(self, name: str) -> bool:
         """Whether a clinical column can and may be read."""
-        if identifies(name):
+        if names_identity(name):
             self.left[name] = "it identifies a file, a person or a source"
             return False
-        if where(name) and not self.named:
+        if names_place(name) and not self.named:
             self.left[name] = "it says where or with what the picture was taken; name it with --clinical to read it"
             return False
         if name in self.dates:
@@ -171,7 +179,7 @@ class _Prober:
         if name in RHYTHM and self.data.things == "beats":
             return True  # measured on the signal itself: it may tell much, but it cannot have been written afterwards
         encoded, _ = column.encode(column.readable(values))
-        return self._passes(name, encoded, afterwards=known_afterwards(name))
+        return self._passes(name, encoded, afterwards=names_outcome(name))
 
     def takes_notes(self, name: str, mask: Sequence[str]) -> bool:
         """Whether notes, masked, can and may be read."""
@@ -183,7 +191,7 @@ class _Prober:
             return False
         return self._passes(name, notes.vectors(values), afterwards=False, notes=True)
 
-    def masks(self, name: str) -> tuple[tuple[str, ...], tuple[Stating, ...]]:
+    def masks(self, name: str) -> tuple[tuple[str, ...], tuple[StatingWord, ...]]:
         """The words to mask in notes, and where they were found rather than told, why."""
         if self.options.mask is not None:
             return self.options.mask, ()
@@ -192,7 +200,7 @@ class _Prober:
 
     def _passes(self, name: str, encoded: np.ndarray, *, afterwards: bool, notes: bool = False) -> bool:
         data, kept = self.data, self.options.keep_leaks
-        probed = probe(
+        probed = probe_column(
             *(name, encoded, self.targets, data.labels, self.groups, data.task),
             afterwards=afterwards,
             seed=self.options.seed,
@@ -201,9 +209,9 @@ class _Prober:
         if not probed.leaks:
             return True
         if self.named or probed.strong:
-            self.findings.append(finding(probed, len(self.rows), kept=kept, notes=notes))
+            self.findings.append(leak_finding(probed, len(self.rows), kept=kept, notes=notes))
         if not kept:
-            self.left[name] = why(probed)
+            self.left[name] = explain_exclusion(probed)
         return kept
 
 

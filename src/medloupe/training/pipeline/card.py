@@ -21,7 +21,7 @@ from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
-from medloupe.training.audit.findings import Audit
+from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
 from medloupe.version import __version__
 
@@ -80,12 +80,11 @@ def card(
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
         "head": {
-            "regularisation": verdict.fitted.choice.penalty,
+            "regularisation": verdict.fitted.choice.c,
             "levels": list(verdict.fitted.choice.levels),
             "dimension": backbone.card.dimension,
             "tried": [
-                {"penalty": c.penalty, "levels": list(c.levels), "auc": round(auc, 4)}
-                for c, auc in verdict.fitted.candidates
+                {"penalty": c.c, "levels": list(c.levels), "auc": round(auc, 4)} for c, auc in verdict.fitted.candidates
             ],
             "seed": seed,
         },
@@ -126,7 +125,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
 
 def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, things: str) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
-    tuned = verdict.tuned is not None and verdict.tuned.share > 0
+    tuned = verdict.tuned is not None and verdict.tuned.alpha > 0
     groups = len(np.unique(plan.groups[verdict.everything]))
     n = len(verdict.everything)
     if plan.test is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from medloupe.training.options import Options
 from medloupe.training.pipeline import lineage
 from medloupe.training.pipeline.outcome import Outcome, outcome_path, read_outcome, write_outcome
 from medloupe.training.pipeline.steps import check_trainable, learn
+from medloupe.utils.progress import StageProgress
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def train(
@@ -37,7 +37,7 @@ def train(
     options: Options | None = None,
     backbone: str | Path | None = None,
     start: Model | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     **told: Any,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
@@ -146,7 +146,7 @@ def _network(data: Dataset, backbone: str | Path | None, start: Model | None) ->
     return network
 
 
-def _outcome(found: Scan, network: Backbone, options: Options, say: Progress) -> tuple[Outcome, bool]:
+def _outcome(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Outcome, bool]:
     """What the training comes to, and whether it was computed before."""
     kept = outcome_path(found, network, options)
     outcome = read_outcome(kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,18 @@ from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.data.split import Plan
     from medloupe.inputs.extras import Extras
-    from medloupe.training.audit.findings import Audit
+    from medloupe.training.audit.finding import Audit
     from medloupe.training.fusion.ablation import Weighed
     from medloupe.training.fusion.beats import Jointly
     from medloupe.training.fusion.choose import Inputs
     from medloupe.training.heads.verdict import Verdict
     from medloupe.training.pipeline.finetuning import Tuning
 
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 class _Stages:
@@ -44,7 +44,7 @@ class _Stages:
         By stage, in the order in which they ended.
     """
 
-    def __init__(self, say: Progress):
+    def __init__(self, say: StageProgress):
         self._say = say
         self.seconds: dict[str, float] = {}
 
@@ -76,7 +76,7 @@ class _Fit:
     weighed: Weighed | None
 
 
-def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Outcome:
+def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) -> Outcome:
     """Train and judge, without writing anything but caches.
 
     Parameters
@@ -131,7 +131,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     )
 
 
-def _embed(found: Scan, network: Backbone, options: Options, say: Progress) -> tuple[Features, Features]:
+def _embed(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Features, Features]:
     """Embed by the shared network, and by the tail that the training goes on from, if it does."""
 
     def tell(done: int, total: int) -> None:
