@@ -13,7 +13,7 @@ from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
-    from medloupe.training.adapt.run import Adapted
+    from medloupe.training.adapt.run import AdaptedModel
 
 _CALLED = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
 _WIDE = 28  # characters of a label's name
@@ -43,7 +43,7 @@ def adapt(
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.training.adapt.run import adapt as run
-    from medloupe.training.adapt.run import keep
+    from medloupe.training.adapt.run import keep_adapted
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")
@@ -51,7 +51,7 @@ def adapt(
     dataset = read(data, labels=labels, patient=patient, image=image, table=table)
     with console.progress() as say:
         made = run(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
-    kept = None if dry_run else keep(made, name=name)
+    kept = None if dry_run else keep_adapted(made, name=name)
     if report:
         _write(report, made.page if kept is None else kept.report)
     if json:
@@ -60,7 +60,7 @@ def adapt(
         _print(made, kept, report)
 
 
-def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
+def _print(made: AdaptedModel, kept: Model | None, report: Path | None) -> None:
     """Sentences first, then the table; what to do next comes last."""
     from medloupe.cli.console import DISCLAIMER
 
@@ -91,7 +91,7 @@ def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
         typer.echo(f"  report  {report}", err=True)
 
 
-def _next(made: Adapted, kept: Model) -> str:
+def _next(made: AdaptedModel, kept: Model) -> str:
     """What was written and what to do with it."""
     from medloupe.store.models import Store
 

@@ -90,12 +90,12 @@ def check(
     from medloupe.embed.registry import backbone as find_backbone
     from medloupe.embed.registry import usual
     from medloupe.training.audit.findings import audit
-    from medloupe.training.fusion.choose import with_columns
+    from medloupe.training.fusion.choose import probe_table
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
         features = embed(scan(dataset), find_backbone(backbone or usual(dataset)), lambda d, t: say("embedding", d, t))
-        audited = with_columns(audit(features, seed), features.data, seed)
+        audited = probe_table(audit(features, seed), features.data, seed)
     if json:
         console.print_json({**console.described(dataset), **audited.as_json()})
     else:

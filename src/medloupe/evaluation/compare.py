@@ -20,7 +20,7 @@ def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contra
     or the two cannot be compared.
     """
     store = Store.open()
-    (one, card, first), (other, card_other, second) = (_run(store, reference) for reference in (a, b))
+    (one, card, first), (other, card_other, second) = (_read_run(store, reference) for reference in (a, b))
     if one == other:
         raise StoreError(
             f"{a} and {b} are the same run, {one}.",
@@ -29,7 +29,7 @@ def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contra
     return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
 
 
-def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
+def _read_run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
     """name@version, card and predictions of a run."""
     if reference.endswith(".onnx"):
         raise StoreError(

@@ -93,14 +93,14 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
         task=model.card["task"],
     )
     return Validation(
-        report=_report(model, features, judged, rows, beside, audited.as_json(), limits, seed),
+        report=_build_report(model, features, judged, rows, beside, audited.as_json(), limits, seed),
         seen=int((known & learned).sum()),
         unlabelled=int((~known).sum()),
         unreadable=len(features.unreadable),
     )
 
 
-def _report(
+def _build_report(
     model: Model,
     features: Features,
     judged: Judged,
@@ -110,7 +110,7 @@ def _report(
     limits: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    from medloupe.training.pipeline.examples import examples
+    from medloupe.training.pipeline.examples import render_examples
 
     data, old = features.data, model.card
     sensitivity = tables.aimed_at(old)
@@ -121,7 +121,7 @@ def _report(
         f"Judged on {len(rows):,} {data.things} of {data.name} ({groups:,} groups of patients and copies), none of"
         " which the model was trained on. Labels, calibration and operating points are the model's own, unchanged."
     )
-    said = _inputs(beside, len(rows))
+    said = _describe_inputs(beside, len(rows))
     if said:
         sentence += f" {said['words']}"
     card = {
@@ -155,11 +155,11 @@ def _report(
         "warnings": _warnings(figures, claimed),
         **({"inputs": {**(old.get("inputs") or {}), "here": said}} if said else {}),
     }
-    shown = examples(features, judged, rows, model.head, model.backbone, model.tail)
+    shown = render_examples(features, judged, rows, model.head, model.backbone, model.tail)
     return {"card": card, "curves": {**curves(judged), "learning": []}, "examples": shown}
 
 
-def _inputs(beside: Stated, n: int) -> dict[str, Any] | None:
+def _describe_inputs(beside: Stated, n: int) -> dict[str, Any] | None:
     """Which of the model's inputs beside the picture the data states, of n records; None where it reads no others."""
     if not beside.counts:
         return None

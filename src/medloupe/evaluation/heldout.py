@@ -32,7 +32,7 @@ from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class HeldOutJudge:
     """One head with the rules by which it answers.
 
     rows: int (n,), which images it may judge. limits: float32 (K,), thresholds of the operating points. weights: (K,),
@@ -47,7 +47,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class HeldOutPanel:
     """Images to be judged, and who judges them.
 
     records, targets (n, K), groups (n,): of the images. judges: their rows are positions among the images; together
@@ -58,14 +58,14 @@ class Panel:
     records: tuple[Record, ...]
     targets: np.ndarray
     groups: np.ndarray
-    judges: list[Judge]
+    judges: list[HeldOutJudge]
     judged: str
     of: int
     fitted: int
     left_out: Mapping[str, int]
 
 
-def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
+def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> HeldOutPanel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
     targets, found = aligned(model, data), scan(data)
     digests = [found.digest[r.id] for r in data.records]
@@ -88,7 +88,7 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
             "Bring labelled images; `medloupe check` says what is wrong with these.",
         )
     if learned.sum() > new.sum():
-        return _unseen_by_others(
+        return _assemble_stand_ins(
             model,
             found,
             targets,
@@ -102,13 +102,13 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
     together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
     rows = rows[thinned(np.arange(len(rows)), targets[rows], together, most, seed)]
-    features = embed(_part(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
-    kept = _rows_of(features, data)
-    return Panel(
+    features = embed(_select_rows(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    kept = _match_rows(features, data)
+    return HeldOutPanel(
         records=features.data.records,
         targets=targets[kept],
-        groups=_groups(features),
-        judges=[own(model, np.arange(len(kept)))],
+        groups=_find_groups(features),
+        judges=[make_own_judge(model, np.arange(len(kept)))],
         judged="model",
         of=int(new.sum()),
         fitted=0,
@@ -116,7 +116,7 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
     )
 
 
-def _unseen_by_others(
+def _assemble_stand_ins(
     model: Model,
     found: Scan,
     targets: np.ndarray,
@@ -125,24 +125,24 @@ def _unseen_by_others(
     seed: int,
     say: StageProgress,
     left_out: Mapping[str, int],
-) -> Panel:
+) -> HeldOutPanel:
     """Images that the model was trained on, each for a judge that has not seen its group."""
-    part = _part(found, rows)
+    part = _select_rows(found, rows)
     features = embed(part, model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     shared = features
     if model.tail is not None:
         shared = embed(part, model.backbone, lambda d, t: say("embedding", d, t))
-    y, groups = targets[_rows_of(features, found.data)], _groups(shared)
+    y, groups = targets[_match_rows(features, found.data)], _find_groups(shared)
     say("fitting", 0, 1)
-    planned = _plan(model, features, groups)
+    planned = _plan_of_training(model, features, groups)
     if planned is not None and planned.test is not None:
-        judges, judged = [for_test(model, features, shared.embeddings, y, planned, seed)], "test split"
+        judges, judged = [make_test_judge(model, features, shared.embeddings, y, planned, seed)], "test split"
     else:
-        judges, judged = fold_by_fold(model, features, shared.embeddings, y, groups, seed), "out of fold"
+        judges, judged = make_fold_judges(model, features, shared.embeddings, y, groups, seed), "out of fold"
     say("fitting", 1, 1)
     pool = np.sort(np.concatenate([j.rows for j in judges]))
     chosen = thinned(pool, y, groups, most, seed)
-    return Panel(
+    return HeldOutPanel(
         records=tuple(features.data.records[i] for i in chosen),
         targets=y[chosen],
         groups=groups[chosen],
@@ -154,44 +154,44 @@ def _unseen_by_others(
     )
 
 
-def _plan(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
+def _plan_of_training(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
     """The plan of the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
     return plan(features.data, groups)
 
 
-def _part(found: Scan, rows: np.ndarray) -> Scan:
+def _select_rows(found: Scan, rows: np.ndarray) -> Scan:
     return replace(found, data=replace(found.data, records=tuple(found.data.records[i] for i in rows)), unreadable={})
 
 
-def _rows_of(features: Features, data: Dataset) -> np.ndarray:
+def _match_rows(features: Features, data: Dataset) -> np.ndarray:
     position = {r.id: i for i, r in enumerate(data.records)}
     return np.array([position[r.id] for r in features.data.records], np.int64)
 
 
-def _groups(features: Features) -> np.ndarray:
+def _find_groups(features: Features) -> np.ndarray:
     """Patients, copies and near copies together, as the audit has them."""
     found = duplicates.find(features)
     patients = same(r.patient for r in features.data.records)
     return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
-def own(model: Model, rows: np.ndarray) -> Judge:
+def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
     """The model itself, for images (rows) that it was not trained on."""
     rules = Rules.of(model.card)
-    return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
+    return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
-def fold_by_fold(
+def make_fold_judges(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
-) -> list[Judge]:
+) -> list[HeldOutJudge]:
     """Judges that share all rows of the features out among them, each for the groups that it has not seen.
 
     shared: (N, D), embeddings by the untuned backbone, which novelty reads. targets: (N, K) of 1/0/NaN, in the order of
     the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
     """
-    choice = _choice(model)
+    choice = _head_choice(model)
     count = fold_count(targets, groups, FOLDS)
     if not count:
         raise _too_few(model)
@@ -206,18 +206,20 @@ def fold_by_fold(
     judges = []
     for f, solution in enumerate(solutions):
         others = fold != f
-        head, limits, weights = _rules(model, solution, logits[others], p[others], targets[others])
-        novelty = _novelty(model, shared[others], groups[others], seed)
-        judges.append(Judge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty))
+        head, limits, weights = _fit_rules(model, solution, logits[others], p[others], targets[others])
+        novelty = _fit_novelty(model, shared[others], groups[others], seed)
+        judges.append(
+            HeldOutJudge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty)
+        )
     return judges
 
 
-def for_test(
+def make_test_judge(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, planned: Plan, seed: int
-) -> Judge:
+) -> HeldOutJudge:
     """The one judge of an official test split, fitted on planned.fitting. Arguments and errors as of `fold_by_fold`."""
     assert planned.test is not None
-    choice = _choice(model)
+    choice = _head_choice(model)
     rows, task = planned.fitting, str(model.card["task"])
     y, groups = targets[rows], planned.groups[rows]
     count = fold_count(y, groups, FOLDS)
@@ -227,12 +229,12 @@ def for_test(
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
-    novelty = _novelty(model, shared[rows], groups, seed)
-    return Judge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
+    head, limits, weights = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
+    novelty = _fit_novelty(model, shared[rows], groups, seed)
+    return HeldOutJudge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
 
 
-def _rules(
+def _fit_rules(
     model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
 ) -> tuple[Head, np.ndarray, np.ndarray]:
     """Head, limits and weights from out-of-fold logits and probabilities (n, K) of the other images, with their truth.
@@ -252,7 +254,7 @@ def _rules(
     return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
 
 
-def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
+def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
     """Fitted without the images to be judged, as the model's own; that itself where they are too few.
 
     Its contrast to other kinds is the model's: those kinds are not at hand.
@@ -263,7 +265,7 @@ def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) ->
     return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
 
 
-def _choice(model: Model) -> HeadChoice:
+def _head_choice(model: Model) -> HeadChoice:
     said = model.card.get("head") or {}
     if said.get("regularisation") is None or not said.get("levels"):
         raise DataError(

@@ -24,7 +24,7 @@ FEWEST_GROUPS = 30  # with fewer, little can be said
 _SHARES: tuple[str, ...] = ("balanced_accuracy", "sensitivity", "specificity", "refused")
 
 
-class Moved(TypedDict):
+class ShiftedFigure(TypedDict):
     """A figure under a change with its 95 % interval, and its difference to that of the unchanged pictures."""
 
     value: float | None
@@ -34,7 +34,7 @@ class Moved(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class StressAnswers:
     """What was said of N images. scores: (N, K), ranking as the probabilities do. probabilities: float32 (N, K).
     called: bool (N, K), which labels are announced. flags: bool (N, K), at or above their operating points. refused:
     bool (N,), or None where the model refuses nothing."""
@@ -47,7 +47,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class StressQuestion:
     """The images and the question. targets: (N, K) of 1/0/NaN. groups: int (N,). positive: of two classes the one that
     is looked for."""
 
@@ -59,12 +59,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CorruptionRow:
     """What one change does. figures: by name, of FIGURES those that can be computed. same: share of the images of which
     the same is announced. altered: share of the images that the change alters at all (grey ones lose no colour)."""
 
     change: Change
-    figures: Mapping[str, Moved]
+    figures: Mapping[str, ShiftedFigure]
     same: Metric
     altered: float
 
@@ -75,12 +75,12 @@ class Row:
         return {**said, **self.figures, "same": self.same, "altered": self.altered}
 
 
-def table(
-    asked: Asked, before: Answered, after: Sequence[tuple[Change, Answered, float]], seed: int = 0
-) -> tuple[dict[str, Metric], tuple[Row, ...]]:
+def compare_figures(
+    asked: StressQuestion, before: StressAnswers, after: Sequence[tuple[Change, StressAnswers, float]], seed: int = 0
+) -> tuple[dict[str, Metric], tuple[CorruptionRow, ...]]:
     """The figures of the unchanged pictures, and a row for each change with what was answered and its share altered."""
-    arms = [_weighted(asked, before), *(_weighted(asked, said) for _, said, _ in after)]
-    agreed = [weighted.share((said.called == before.called).all(1), _all(asked)) for _, said, _ in after]
+    arms = [_weighted_figures(asked, before), *(_weighted_figures(asked, said) for _, said, _ in after)]
+    agreed = [weighted.share((said.called == before.called).all(1), _every_row(asked)) for _, said, _ in after]
     drawn: list[dict[str, list[np.ndarray]]] = [{name: [] for name in arm} for arm in arms]
     same: list[list[np.ndarray]] = [[] for _ in agreed]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -91,41 +91,45 @@ def table(
             for values, share in zip(same, agreed, strict=True):
                 values.append(share(weights))
     joined = [{name: np.concatenate(v) for name, v in values.items()} for values in drawn]
-    size = _sizes(asked)
-    unchanged = {name: _widened(_summary(v), name, asked, size) for name, v in joined[0].items()}
+    size = _count_groups(asked)
+    unchanged = {name: _widen(_summarise(v), name, asked, size) for name, v in joined[0].items()}
     rows = []
     for (change, _, altered), values, agreement in zip(after, joined[1:], same, strict=True):
         figures = {}
         for name, v in values.items():
-            difference = _summary(v - joined[0][name])
+            difference = _summarise(v - joined[0][name])
             if altered and name in _SHARES:
-                difference = _no_narrower(difference, size[name])
-            figures[name] = Moved(**_widened(_summary(v), name, asked, size), difference=difference)
-        shown = weighted.widened_share(_summary(np.concatenate(agreement)), size["refused"])
-        rows.append(Row(change=change, figures=figures, same=shown, altered=altered))
+                difference = _widen_difference(difference, size[name])
+            figures[name] = ShiftedFigure(**_widen(_summarise(v), name, asked, size), difference=difference)
+        shown = weighted.widened_share(_summarise(np.concatenate(agreement)), size["refused"])
+        rows.append(CorruptionRow(change=change, figures=figures, same=shown, altered=altered))
     return unchanged, tuple(rows)
 
 
-def sentences(unchanged: Mapping[str, Metric], rows: Sequence[Row], groups: int) -> tuple[str, ...]:
+def word_shifts(unchanged: Mapping[str, Metric], rows: Sequence[CorruptionRow], groups: int) -> tuple[str, ...]:
     """What it comes to, for a doctor: what the model is most sensitive to, what it refuses, what leaves it alone."""
     said = []
-    fallen = [r for r in rows if _end(r, "auc", "high") is not None and (_end(r, "auc", "high") or 0) < 0]
-    fallen.sort(key=lambda r: _end(r, "auc", "value") or 0)
+    fallen = [
+        r
+        for r in rows
+        if _difference_part(r, "auc", "high") is not None and (_difference_part(r, "auc", "high") or 0) < 0
+    ]
+    fallen.sort(key=lambda r: _difference_part(r, "auc", "value") or 0)
     told = fallen[:3]
     if told:
-        said.append(f"Most sensitive to: {'; '.join(map(_worst, told))}.")
+        said.append(f"Most sensitive to: {'; '.join(map(_word_fall, told))}.")
     elif unchanged.get("auc", {}).get("value") is None:
         said.append("The AUC cannot be computed on these images: they lack cases with or without the labels.")
-    elif any(_end(r, "auc", "high") is not None for r in rows):
+    elif any(_difference_part(r, "auc", "high") is not None for r in rows):
         said.append("No change lowers the AUC by more than chance explains.")
     else:
         said.append("There are too few groups of patients for intervals: the differences may be chance.")
-    refusing = [r for r in rows if r not in told and (_end(r, "refused", "value") or 0) > OFTEN]
+    refusing = [r for r in rows if r not in told and (_difference_part(r, "refused", "value") or 0) > OFTEN]
     if refusing:
-        refusing.sort(key=lambda r: -(_end(r, "refused", "value") or 0))
-        listed = ", ".join(f"{r.change.title} {_refused(r)}" for r in refusing[:4])
+        refusing.sort(key=lambda r: -(_difference_part(r, "refused", "value") or 0))
+        listed = ", ".join(f"{r.change.title} {_format_refused(r)}" for r in refusing[:4])
         said.append(f"Pictures of its own kind are refused more often after: {listed}.")
-    steady = [r.change.title for r in rows if r.altered and _steady(r)]
+    steady = [r.change.title for r in rows if r.altered and _is_steady(r)]
     if steady:
         said.append(f"Holds (AUC within ±{STEADY:g}) under: {', '.join(steady)}.")
     if groups < FEWEST_GROUPS:
@@ -133,42 +137,42 @@ def sentences(unchanged: Mapping[str, Metric], rows: Sequence[Row], groups: int)
     return tuple(said)
 
 
-def _worst(row: Row) -> str:
+def _word_fall(row: CorruptionRow) -> str:
     """ "blur (strong): AUC −0.06 (−0.09 to −0.03), 34% refused"."""
     d = row.figures["auc"]["difference"]
-    text = f"{row.change.title}: AUC {_signed(d['value'])} ({_signed(d['low'])} to {_signed(d['high'])})"
-    return f"{text}, {_refused(row)} refused" if row.figures.get("refused", {}).get("value") else text
+    text = f"{row.change.title}: AUC {_format_signed(d['value'])} ({_format_signed(d['low'])} to {_format_signed(d['high'])})"
+    return f"{text}, {_format_refused(row)} refused" if row.figures.get("refused", {}).get("value") else text
 
 
-def _refused(row: Row) -> str:
+def _format_refused(row: CorruptionRow) -> str:
     return f"{row.figures['refused']['value'] or 0:.0%}"
 
 
-def _steady(row: Row) -> bool:
-    low, high = _end(row, "auc", "low"), _end(row, "auc", "high")
+def _is_steady(row: CorruptionRow) -> bool:
+    low, high = _difference_part(row, "auc", "low"), _difference_part(row, "auc", "high")
     close = low is not None and high is not None and low >= -STEADY and high <= STEADY
-    return close and (_end(row, "refused", "value") or 0) <= OFTEN / 2
+    return close and (_difference_part(row, "refused", "value") or 0) <= OFTEN / 2
 
 
-def _end(row: Row, name: str, of: str) -> float | None:
+def _difference_part(row: CorruptionRow, name: str, of: str) -> float | None:
     """The value, low or high of a figure's difference."""
     figure = row.figures.get(name)
     return figure["difference"].get(of) if figure else None
 
 
-def _signed(x: float | None) -> str:
+def _format_signed(x: float | None) -> str:
     return f"{x or 0:+.2f}".replace("-", "−").replace("+0.00", "0.00").replace("−0.00", "0.00")
 
 
-def _all(asked: Asked) -> np.ndarray:
+def _every_row(asked: StressQuestion) -> np.ndarray:
     return np.ones(len(asked.targets), bool)
 
 
-def _weighted(asked: Asked, said: Answered) -> dict[str, Weighted]:
+def _weighted_figures(asked: StressQuestion, said: StressAnswers) -> dict[str, Weighted]:
     """The figures as functions of row weights, as evaluate.headline has them."""
     y, called = asked.targets, said.called
     known, truth = ~np.isnan(y), y == 1
-    labels = _judgeable(asked)
+    labels = _judgeable_labels(asked)
     found = [weighted.share(called[:, k], truth[:, k]) for k in labels]
     figures: dict[str, Weighted] = {
         "auc": weighted.average([Ranking(said.scores[:, k], y[:, k]).auc for k in labels]),
@@ -189,16 +193,16 @@ def _weighted(asked: Asked, said: Answered) -> dict[str, Weighted]:
         figures["sensitivity"] = weighted.share(said.flags[:, k], truth[:, k])
         figures["specificity"] = weighted.share(~said.flags[:, k], known[:, k] & ~truth[:, k])
     if said.refused is not None:
-        figures["refused"] = weighted.share(said.refused, _all(asked))
+        figures["refused"] = weighted.share(said.refused, _every_row(asked))
     return {name: figures[name] for name in FIGURES if name in figures}
 
 
-def _judgeable(asked: Asked) -> list[int]:
+def _judgeable_labels(asked: StressQuestion) -> list[int]:
     """Labels with cases for and against them."""
     return [k for k, column in enumerate(asked.targets.T) if (column == 1).any() and (column == 0).any()]
 
 
-def _sizes(asked: Asked) -> dict[str, int]:
+def _count_groups(asked: StressQuestion) -> dict[str, int]:
     """Independent groups that each share is of."""
     every = len(np.unique(asked.groups))
     sizes = dict.fromkeys(_SHARES, every)
@@ -209,7 +213,7 @@ def _sizes(asked: Asked) -> dict[str, int]:
     return sizes
 
 
-def _widened(metric: Metric, name: str, asked: Asked, size: Mapping[str, int]) -> Metric:
+def _widen(metric: Metric, name: str, asked: StressQuestion, size: Mapping[str, int]) -> Metric:
     """As in the headline of a report: intervals that a bootstrap cannot see are joined in."""
     if name in _SHARES:
         return weighted.widened_share(metric, size[name])
@@ -220,7 +224,7 @@ def _widened(metric: Metric, name: str, asked: Asked, size: Mapping[str, int]) -
     return metric
 
 
-def _no_narrower(difference: Metric, n: int) -> Metric:
+def _widen_difference(difference: Metric, n: int) -> Metric:
     v, low, high = difference["value"], difference["low"], difference["high"]
     if v is None or low is None or high is None:
         return difference
@@ -228,7 +232,7 @@ def _no_narrower(difference: Metric, n: int) -> Metric:
     return Metric(value=v, low=max(-1.0, min(low, v - room)), high=min(1.0, max(high, v + room)))
 
 
-def _summary(values: np.ndarray) -> Metric:
+def _summarise(values: np.ndarray) -> Metric:
     """The first of values (1 + draws,) with the 2.5 and 97.5 percentiles of the others; None where most are missing."""
     point, drawn = values[0], values[1:]
     if not np.isfinite(point):

@@ -21,8 +21,8 @@ from medloupe.data.labels import healthy, positive
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import content
 from medloupe.embed.network import Network
-from medloupe.evaluation.heldout import Judge, Panel, panel
-from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
+from medloupe.evaluation.heldout import HeldOutJudge, HeldOutPanel, assemble_panel
+from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.imaging import decode as pictures
 from medloupe.imaging.corruptions import CHANGES, Change, workable
 from medloupe.metrics.weighted import Metric
@@ -38,7 +38,7 @@ _MOST_OF_IT = 0.8  # share of the training images below which stand-in heads are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class StressedPicture:
     """One image under one change, as the network gets it. image: JPEG as a data URL. words: what was said of it."""
 
     title: str
@@ -47,7 +47,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stressed:
+class StressResult:
     """A model's figures on unchanged pictures, and how each change moves them.
 
     data: name of the data set. images, groups: judged. judged: as in standins.Panel. left_out: images not used, by
@@ -64,14 +64,14 @@ class Stressed:
     left_out: Mapping[str, int]
     positive: str | None
     unchanged: Mapping[str, Metric]
-    rows: tuple[Row, ...]
+    rows: tuple[CorruptionRow, ...]
     basis: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[StressedPicture, ...]
 
     @property
     def words(self) -> tuple[str, ...]:
         """What it comes to, for a person."""
-        return sentences(self.unchanged, self.rows, self.groups)
+        return word_shifts(self.unchanged, self.rows, self.groups)
 
     def as_json(self) -> dict[str, Any]:
         """The line that `stress --json` prints."""
@@ -91,10 +91,10 @@ class Stressed:
         }
 
 
-def as_card(stressed: Stressed) -> dict[str, Any]:
+def stress_entry(stressed: StressResult) -> dict[str, Any]:
     """The card's entry `stress` (docs/card.md): figures to four digits, no pictures."""
     said = stressed.as_json()
-    return {key: _rounded(said[key]) for key in said if key not in ("name", "version", "left_out")}
+    return {key: _round_floats(said[key]) for key in said if key not in ("name", "version", "left_out")}
 
 
 def stress(
@@ -105,7 +105,7 @@ def stress(
     images: int = IMAGES,
     seed: int = 0,
     progress: StageProgress | None = None,
-) -> Stressed:
+) -> StressResult:
     """Judge a model on pictures as they were brought and under every change.
 
     images: about so many are judged, whole groups of patients and copies, labels in their proportions. Where most of
@@ -114,19 +114,19 @@ def stress(
     can judge it.
     """
     say = progress or (lambda stage, done, total: None)
-    chosen = panel(model, data, images, seed, say)
-    asked = Asked(
+    chosen = assemble_panel(model, data, images, seed, say)
+    asked = StressQuestion(
         targets=chosen.targets,
         groups=chosen.groups,
         labels=model.labels,
         task=str(model.card["task"]),
-        positive=_positive(model, chosen.targets),
+        positive=_find_positive(model, chosen.targets),
     )
-    logits, scores, altered = _looked(model, chosen, changes, seed, say)
-    before, *after = (_answered(model, chosen.judges, logits[:, c], scores[:, c]) for c in range(logits.shape[1]))
+    logits, scores, altered = _run_network(model, chosen, changes, seed, say)
+    before, *after = (_apply_rules(model, chosen.judges, logits[:, c], scores[:, c]) for c in range(logits.shape[1]))
     listed = list(zip(changes, after, altered.mean(0).tolist(), strict=True))
-    unchanged, rows = table(asked, before, listed, seed)
-    return Stressed(
+    unchanged, rows = compare_figures(asked, before, listed, seed)
+    return StressResult(
         name=model.name,
         version=model.version,
         data=data.name,
@@ -137,12 +137,12 @@ def stress(
         positive=asked.positive,
         unchanged=unchanged,
         rows=rows,
-        basis=_basis(model, data, chosen),
-        pictures=_strip(model, chosen, changes, [before, *after], asked, seed),
+        basis=_word_basis(model, data, chosen),
+        pictures=_render_strip(model, chosen, changes, [before, *after], asked, seed),
     )
 
 
-def _positive(model: Model, targets: np.ndarray) -> str | None:
+def _find_positive(model: Model, targets: np.ndarray) -> str | None:
     """Of two classes the one looked for, if there are cases with and without it."""
     name = model.card.get("positive") or positive(model.labels, str(model.card["task"]))
     if name not in model.labels:
@@ -154,8 +154,8 @@ def _positive(model: Model, targets: np.ndarray) -> str | None:
 # ------------------------------------------------------------------ pictures
 
 
-def _looked(
-    model: Model, chosen: Panel, changes: Sequence[Change], seed: int, say: StageProgress
+def _run_network(
+    model: Model, chosen: HeldOutPanel, changes: Sequence[Change], seed: int, say: StageProgress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits (n, 1 + C, K) of every picture, unchanged first; novelty scores (n, 1 + C), NaN where nothing is refused;
     and whether each change altered it (n, C)."""
@@ -168,7 +168,7 @@ def _looked(
 
     def look(taken: list[int]) -> int:
         for i in taken:
-            fitted, altered[i] = _changed(chosen.records[i], changes, size, seed)
+            fitted, altered[i] = _apply_changes(chosen.records[i], changes, size, seed)
             for start in range(0, len(fitted), _BATCH):
                 part = slice(start, start + _BATCH)
                 found = network.see(fitted[part])
@@ -185,7 +185,7 @@ def _looked(
     return logits, scores, altered
 
 
-def _changed(record: Record, changes: Sequence[Change], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _apply_changes(record: Record, changes: Sequence[Change], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures as the network gets them, uint8 (1 + C, S, S, 3), unchanged first; which changes altered it (C,)."""
     raw = content(record.picture)
     whole = workable(pictures.decode(raw))
@@ -199,7 +199,7 @@ def _changed(record: Record, changes: Sequence[Change], size: int, seed: int) ->
     return fitted, altered
 
 
-def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores: np.ndarray) -> Answered:
+def _apply_rules(model: Model, judges: Sequence[HeldOutJudge], logits: np.ndarray, scores: np.ndarray) -> StressAnswers:
     """Logits (n, K) and novelty scores (n,) to answers, each by the rules of its judge."""
     task = str(model.card["task"])
     p = probabilities(logits, task)
@@ -208,7 +208,7 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
         rows = judge.rows
         flags[rows] = p[rows] >= judge.limits
         called[rows, (p[rows] * judge.weights).argmax(1)] = True
-    return Answered(
+    return StressAnswers(
         scores=ranking_scores(logits, task),
         probabilities=p,
         called=flags if task == "multilabel" else called,
@@ -217,9 +217,14 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
     )
 
 
-def _strip(
-    model: Model, chosen: Panel, changes: Sequence[Change], said: Sequence[Answered], asked: Asked, seed: int
-) -> tuple[Picture, ...]:
+def _render_strip(
+    model: Model,
+    chosen: HeldOutPanel,
+    changes: Sequence[Change],
+    said: Sequence[StressAnswers],
+    asked: StressQuestion,
+    seed: int,
+) -> tuple[StressedPicture, ...]:
     """One image under every change: a case of something ill that is rightly called unchanged, if there is one."""
     y = asked.targets
     ill = [
@@ -229,7 +234,7 @@ def _strip(
     right = (said[0].called == (y == 1)).all(1)
     refused = said[0].refused if said[0].refused is not None else np.zeros(len(y), bool)
     i = int(np.argmax(4 * wanted.astype(int) + 2 * right + ~refused))
-    fitted, _ = _changed(chosen.records[i], changes, model.backbone.card.input_size, seed)
+    fitted, _ = _apply_changes(chosen.records[i], changes, model.backbone.card.input_size, seed)
     made = []
     for title, pixels, answer in zip(["unchanged", *(c.title for c in changes)], fitted, said, strict=True):
         names = [n for n, c in zip(model.labels, answer.called[i], strict=True) if c]
@@ -238,7 +243,7 @@ def _strip(
             words += f" {answer.probabilities[i][answer.called[i]].max():.0%}"
         if answer.refused is not None and answer.refused[i]:
             words = "refused"
-        made.append(Picture(title=title, image=_data_url(pixels), words=words))
+        made.append(StressedPicture(title=title, image=_data_url(pixels), words=words))
     return tuple(made)
 
 
@@ -251,7 +256,7 @@ def _data_url(pixels: np.ndarray) -> str:
 # ------------------------------------------------------------------ words
 
 
-def _basis(model: Model, data: Dataset, chosen: Panel) -> tuple[str, ...]:
+def _word_basis(model: Model, data: Dataset, chosen: HeldOutPanel) -> tuple[str, ...]:
     n, groups = len(chosen.records), len(np.unique(chosen.groups))
     some = f"{n:,} of the {chosen.of:,}" if n < chosen.of else f"the {n:,}"
     said = [f"Judged on {some} images of {data.name} ({groups:,} groups of patients and copies)"]
@@ -289,9 +294,9 @@ def _basis(model: Model, data: Dataset, chosen: Panel) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, list) else value
+        return {k: _round_floats(v) for k, v in value.items()}
+    return [_round_floats(v) for v in value] if isinstance(value, list) else value

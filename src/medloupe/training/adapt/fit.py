@@ -14,13 +14,21 @@ from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
-from medloupe.training.adapt.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
+from medloupe.training.adapt.recalibrate import (
+    KINDS,
+    REPEATS,
+    Calibration,
+    CalibrationCandidate,
+    choose_calibration,
+    cross_fit_calibrations,
+    fit_calibration,
+)
 
 FEWEST_A_SIDE = 5  # groups with and without a label, for a line of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fitting:
+class LocalFit:
     """What the local cases are and what came of them, for the card (adaptedcard.py).
 
     rows: of the features, int (n,). before, after: the same n images judged by the model as it came, and by
@@ -35,7 +43,7 @@ class Fitting:
     before: Judged
     after: Judged
     calibration: Calibration
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CalibrationCandidate, ...]
     lines: np.ndarray
     ready: np.ndarray
     weights: np.ndarray | None
@@ -45,13 +53,13 @@ class Fitting:
     left_out: Mapping[str, int]
 
 
-def ready_labels(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def find_ready_labels(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """bool (K,): which labels have cases enough for and against."""
     sides = [[len(np.unique(groups[column == v])) for v in (1, 0)] for column in targets.T]
     return np.array([min(side) >= FEWEST_A_SIDE for side in sides])
 
 
-def reaching(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
+def draw_thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
     """For each label the highest threshold (K,) that new cases are expected to reach in the share `sensitivity`.
 
     probabilities, targets: (N, K). With n cases, a new one lies under the j-th smallest in j of n + 1 times (the rank
@@ -66,7 +74,7 @@ def reaching(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float)
     return found
 
 
-def fitted(
+def fit_to_cases(
     model: Model,
     features: Features,
     rows: np.ndarray,
@@ -75,7 +83,7 @@ def fitted(
     sensitivity: float,
     seed: int,
     left_out: Mapping[str, int],
-) -> Fitting:
+) -> LocalFit:
     """Choose and fit the calibration, draw the lines, and judge both on cases they have not seen.
 
     rows: int (n,) of the features; targets: (n, K) of 1/0/NaN, groups: int (n,), of these rows.
@@ -83,8 +91,8 @@ def fitted(
     task, rules = model.card["task"], Rules.of(model.card)
     beside = stated_by(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
-    kind, candidates = choose(logits, targets, groups, task=task, seed=seed)
-    calibration = fit(logits, targets, groups, task=task, kind=kind)
+    kind, candidates = choose_calibration(logits, targets, groups, task=task, seed=seed)
+    calibration = fit_calibration(logits, targets, groups, task=task, kind=kind)
     strength = float((model.card.get("decision") or {}).get("strength") or 0)
     as_is = probabilities(logits, task)
     common: dict[str, Any] = {"targets": targets, "groups": groups, "labels": model.labels, "task": task}
@@ -94,27 +102,27 @@ def fitted(
         flags=(as_is >= rules.limits)[None],
         **common,
     )
-    ready = ready_labels(targets, groups)
+    ready = find_ready_labels(targets, groups)
 
     def lines(p: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Of labels with cases enough drawn anew; the others' where their probabilities have gone."""
-        moved = _moved(rules.limits, as_is[rows], p)
-        return np.where(ready, reaching(p, targets[rows], sensitivity), moved).astype(np.float32)
+        moved = _move_thresholds(rules.limits, as_is[rows], p)
+        return np.where(ready, draw_thresholds(p, targets[rows], sensitivity), moved).astype(np.float32)
 
     p = np.empty((REPEATS, *logits.shape), np.float32)
     flags, answers = np.zeros(p.shape, bool), np.zeros(p.shape[:2], np.int64)
-    for part in crossfitted(logits, targets, groups, task=task, seed=seed):
+    for part in cross_fit_calibrations(logits, targets, groups, task=task, seed=seed):
         # Where nothing is changed at the end, no fold's calibration is either: then there is no fit to be judged.
         made = part.calibration if kind != KINDS[0] else calibration
-        theirs = probabilities(made.logits(logits[part.others]), task).astype(np.float32)
-        own = probabilities(made.logits(logits[part.own]), task).astype(np.float32)
+        theirs = probabilities(made.apply(logits[part.others]), task).astype(np.float32)
+        own = probabilities(made.apply(logits[part.own]), task).astype(np.float32)
         limits = lines(theirs, part.others)
         p[part.repeat, part.own] = own
         flags[part.repeat, part.own] = own >= np.where(np.isnan(limits), np.inf, limits)
-        answers[part.repeat, part.own] = (own * made.weights(rules.weights, strength)).argmax(1)
+        answers[part.repeat, part.own] = (own * made.class_weights(rules.weights, strength)).argmax(1)
     moved = np.asarray(beside.logits * calibration.scale, np.float32)
-    changed = probabilities(calibration.folded(model.head).logits(features.embeddings[rows]) + moved, task)
-    return Fitting(
+    changed = probabilities(calibration.fold_into(model.head).logits(features.embeddings[rows]) + moved, task)
+    return LocalFit(
         model=model,
         features=features,
         rows=rows,
@@ -124,7 +132,7 @@ def fitted(
         candidates=candidates,
         lines=lines(changed, np.arange(len(rows))).astype(np.float64),
         ready=ready,
-        weights=calibration.weights(rules.weights, strength) if task == "multiclass" else None,
+        weights=calibration.class_weights(rules.weights, strength) if task == "multiclass" else None,
         sensitivity=sensitivity,
         seed=seed,
         findings=(),
@@ -132,7 +140,7 @@ def fitted(
     )
 
 
-def _moved(limits: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _move_thresholds(limits: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """The old lines (K,) where the new probabilities (n, K) have gone: by as much as each label's logit moved here."""
 
     def logit(p: np.ndarray) -> np.ndarray:

@@ -46,11 +46,11 @@ class Calibration:
         """The one that does nothing to k labels."""
         return cls(kind=KINDS[0], scale=np.ones(k), shift=np.zeros(k))
 
-    def logits(self, logits: np.ndarray) -> np.ndarray:
+    def apply(self, logits: np.ndarray) -> np.ndarray:
         """float64, as many as given; the very same where nothing changes."""
         return logits if self.kind == KINDS[0] else logits.astype(np.float64) * self.scale + self.shift
 
-    def folded(self, head: Head) -> Head:
+    def fold_into(self, head: Head) -> Head:
         """The head that gives the new logits by itself; the very same head where nothing changes."""
         if self.kind == KINDS[0]:
             return head
@@ -60,7 +60,7 @@ class Calibration:
             task=head.task,
         )
 
-    def weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
+    def class_weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
         """The class weights (K,) of the announcing rule (evaluate.class_weights) for the new probabilities.
 
         The rule divides a class's probability by its share to the power of `strength`, and the shares are now the local
@@ -73,7 +73,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class CalibrationCandidate:
     """One kind as cross-validation sees it. log_loss: out of fold, natural logarithm, mean over what is known.
     difference: to the best kind's; error: the standard error of that difference, over groups."""
 
@@ -84,7 +84,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class CrossFitFold:
     """One fold of one repeat: its rows `own`, all other rows, and the calibration made of these alone."""
 
     repeat: int
@@ -93,7 +93,9 @@ class Part:
     calibration: Calibration
 
 
-def fit(logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, kind: str) -> Calibration:
+def fit_calibration(
+    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, kind: str
+) -> Calibration:
     """The calibration of that kind with the least penalised log loss.
 
     logits: (N, K), calibrated as the model ships. targets: (N, K) of 1/0/NaN. groups: int (N,); many images of few
@@ -114,7 +116,7 @@ def fit(logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: st
             if 0 < y.sum() < len(y):  # yes against no, as two classes half the logit either side of 0
                 sides = np.column_stack([-z[known, j], z[known, j]]) / 2
                 truth = np.column_stack([1 - y, y])
-                scale[j], b = _minimum(sides, truth, _weight(groups[known]), scaled)
+                scale[j], b = _minimise(sides, truth, _row_weight(groups[known]), scaled)
                 shift[j] = b[1] - b[0]
         return Calibration(kind=kind, scale=scale, shift=shift)
     known = ~np.isnan(targets).any(1)
@@ -124,13 +126,13 @@ def fit(logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: st
     shift = np.zeros(k)
     # Among the classes that occur here: that one does not occur in a hundred cases is no proof that it never will.
     z, y = z[known][:, present], targets[known][:, present].astype(np.float64)
-    a, shift[present] = _minimum(z - z.max(1, keepdims=True), y, _weight(groups[known]), scaled)
+    a, shift[present] = _minimise(z - z.max(1, keepdims=True), y, _row_weight(groups[known]), scaled)
     return Calibration(kind=kind, scale=np.full(k, a), shift=shift)
 
 
-def choose(
+def choose_calibration(
     logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
-) -> tuple[str, tuple[Candidate, ...]]:
+) -> tuple[str, tuple[CalibrationCandidate, ...]]:
     """The simplest kind whose log loss out of fold is within one standard error of the best; and all candidates.
 
     Arguments as for fit. Where the cases are too few for two folds it is "unchanged", and no candidates are told.
@@ -144,27 +146,27 @@ def choose(
         for f in np.unique(fold):
             own, others = fold == f, fold != f
             for i, kind in enumerate(KINDS):
-                made = fit(logits[others], targets[others], groups[others], task=task, kind=kind)
-                total[i, own] += losses(made.logits(logits[own]), targets[own], task)[0]
-    known = losses(logits, targets, task)[1]
+                made = fit_calibration(logits[others], targets[others], groups[others], task=task, kind=kind)
+                total[i, own] += row_log_losses(made.apply(logits[own]), targets[own], task)[0]
+    known = row_log_losses(logits, targets, task)[1]
     lost = total / repeats
     means = lost.sum(1) / known.sum()
     best = int(means.argmin())
     candidates = tuple(
-        Candidate(
+        CalibrationCandidate(
             kind=kind,
             log_loss=float(means[i]),
             difference=float(means[i] - means[best]),
-            error=_error(lost[i] - lost[best], known, groups),
+            error=_standard_error(lost[i] - lost[best], known, groups),
         )
         for i, kind in enumerate(KINDS)
     )
     return next(c.kind for c in candidates if c.difference <= c.error), candidates
 
 
-def crossfitted(
+def cross_fit_calibrations(
     logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
-) -> Iterator[Part]:
+) -> Iterator[CrossFitFold]:
     """Every fold with a calibration chosen and fitted without it, by which its rows can be judged honestly.
 
     Raises ValueError when the cases are too few for two folds (split.fold_count).
@@ -177,11 +179,13 @@ def crossfitted(
         for f in np.unique(fold):
             own, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
             given = (logits[others], targets[others], groups[others])
-            kind, _ = choose(*given, task=task, seed=seed + r, repeats=1)
-            yield Part(repeat=r, own=own, others=others, calibration=fit(*given, task=task, kind=kind))
+            kind, _ = choose_calibration(*given, task=task, seed=seed + r, repeats=1)
+            yield CrossFitFold(
+                repeat=r, own=own, others=others, calibration=fit_calibration(*given, task=task, kind=kind)
+            )
 
 
-def losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+def row_log_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
     """Log loss of each row (N,), summed over what is known of it, and how many truths that are (N,)."""
     z = logits.astype(np.float64)
     if task == "multilabel":
@@ -194,12 +198,12 @@ def losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarr
     return known * each, np.asarray(known, np.float64)
 
 
-def _weight(groups: np.ndarray) -> float:
+def _row_weight(groups: np.ndarray) -> float:
     """What each row counts: together as much as there are groups."""
     return len(np.unique(groups)) / len(groups)
 
 
-def _error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
+def _standard_error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
     """Standard error of the mean of differences (N,) over `known` truths (N,), whole groups drawn."""
     _, group = np.unique(groups, return_inverse=True)
     g, n = int(group.max()) + 1, known.sum()
@@ -208,7 +212,7 @@ def _error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> flo
     return float(np.sqrt((apart**2).sum() * g / max(1, g - 1)) / n)
 
 
-def _minimum(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
+def _minimise(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
     """Scale and shifts (K,) with the least penalised log loss of softmax(scale * z + shift); z, y: (N, K).
 
     The penalty is on the scale itself, not its logarithm, so that the problem stays convex, and growing surer is

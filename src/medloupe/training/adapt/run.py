@@ -30,7 +30,7 @@ from medloupe.metrics.evidence import Evidence
 from medloupe.model.alignment import aligned
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.training.adapt.fit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
+from medloupe.training.adapt.fit import FEWEST_A_SIDE, LocalFit, find_ready_labels, fit_to_cases
 from medloupe.training.audit.findings import audit
 from medloupe.utils.progress import StageProgress
 
@@ -42,7 +42,7 @@ _CHECKED = 4  # images on which the written file must agree with the training pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Adapted:
+class AdaptedModel:
     """A model fitted to local cases, not yet in the store (`keep`).
 
     model: the new one, without a version. base: the one it was made of. curves: calibration before and after, for the
@@ -55,7 +55,7 @@ class Adapted:
     curves: Mapping[str, Any]
     evidence: Evidence
     checks: Sequence[Path | np.ndarray]
-    fitting: Fitting
+    fitting: LocalFit
 
     @property
     def entry(self) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ def adapt(
     sensitivity: float = tables.SENSITIVITY,
     seed: int = 0,
     progress: StageProgress | None = None,
-) -> Adapted:
+) -> AdaptedModel:
     """Does the model's calibration hold on these cases, and where do its lines have to lie? Writes nothing but caches.
 
     Images that the model was trained on, or adapted to before, are left out by their content. sensitivity: share of the
@@ -95,7 +95,7 @@ def adapt(
     features = embed(scan(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
-    known, learned = ~np.isnan(targets).all(1), _seen(model, features)
+    known, learned = ~np.isnan(targets).all(1), _seen_before(model, features)
     rows = np.flatnonzero(known & ~learned)
     left_out = {
         "seen": int((known & learned).sum()),
@@ -103,21 +103,25 @@ def adapt(
         "unreadable": len(features.unreadable),
     }
     if not len(rows):
-        raise DataError(_nothing(model, data, left_out), "Bring labelled images that the model has not seen.")
+        raise DataError(
+            _explain_nothing_left(model, data, left_out), "Bring labelled images that the model has not seen."
+        )
     say("audit", 0, 1)
     audited = audit(features, seed)
     say("audit", 1, 1)
     groups = audited.groups[rows]
     _check_enough(model, data, targets[rows], groups, left_out)
     say("fitting", 0, 1)
-    fitting = fitted(model, features, rows, targets[rows], groups, sensitivity, seed, left_out)
+    fitting = fit_to_cases(model, features, rows, targets[rows], groups, sensitivity, seed, left_out)
     findings = tuple(f"{f.title}. {f.detail}" for f in audited.findings if f.level == "serious")
-    made = _assembled(replace(fitting, findings=findings))
+    made = _assemble(replace(fitting, findings=findings))
     say("fitting", 1, 1)
     return made
 
 
-def keep(made: Adapted, *, name: str | None = None, store: Store | None = None, actor: str = "local") -> Model:
+def keep_adapted(
+    made: AdaptedModel, *, name: str | None = None, store: Store | None = None, actor: str = "local"
+) -> Model:
     """Write what adapt made as the next version of its name, or of `name`; the first of a name answers at once.
 
     Its judged.npz holds the local predictions, and those that the model it was made of was judged by, as the new
@@ -131,7 +135,7 @@ def keep(made: Adapted, *, name: str | None = None, store: Store | None = None, 
     store = store or Opened(home())
     called = name or made.model.name
     check_name(called)
-    ours = _stored(store, made.base)
+    ours = _is_stored(store, made.base)
     if name is None and not ours and store.has(called):
         raise StoreError(
             f"The store has another model {called!r}; what was adapted is not a version of it.",
@@ -139,21 +143,21 @@ def keep(made: Adapted, *, name: str | None = None, store: Store | None = None, 
         )
     evidence = made.evidence
     if ours and (old := Evidence.read(store.folder(made.base.name, made.base.version))) is not None:
-        evidence = _joined(old, made)
+        evidence = _join_evidence(old, made)
     card = {**made.model.card, "name": called}
     if called != made.base.name:
         card.pop("title", None)  # two check-ups of one title could not be told apart
     model = replace(made.model, card=card)
-    writer = _Writer(made, evidence)
+    writer = _AdaptedFiles(made, evidence)
     if made.base.onnx is None or made.base.backbone.path != made.base.onnx:
         return replace(store.add(model, write_files=writer, actor=actor), report=writer.page)
     return replace(_add_whole(store, model, writer, actor), report=writer.page)
 
 
-class _Writer:
+class _AdaptedFiles:
     """Writes the files of the new version into its folder."""
 
-    def __init__(self, made: Adapted, evidence: Evidence):
+    def __init__(self, made: AdaptedModel, evidence: Evidence):
         self.made, self.evidence, self.page = made, evidence, ""
 
     def __call__(self, folder: Path, model: Model) -> None:
@@ -168,7 +172,7 @@ class _Writer:
         (folder / EVIDENCE).write_bytes(self.evidence.as_bytes())
 
 
-def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model:
+def _add_whole(store: Store, model: Model, writer: _AdaptedFiles, actor: str) -> Model:
     """A model that is one file answers with that file: it is written anew, with the new head in it, and kept so."""
     from medloupe.graphs.optimised import optimised
     from medloupe.modelfile.reader import load
@@ -183,13 +187,13 @@ def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model
         return store.add(made, write_files=writer, actor=actor)
 
 
-def _seen(model: Model, features: Features) -> np.ndarray:
+def _seen_before(model: Model, features: Features) -> np.ndarray:
     if not model.card.get("data"):
         return np.zeros(len(features.digests), bool)
     return seen(model.card, features.digests)
 
 
-def _nothing(model: Model, data: Dataset, left_out: Mapping[str, int]) -> str:
+def _explain_nothing_left(model: Model, data: Dataset, left_out: Mapping[str, int]) -> str:
     return (
         f"Nothing in {data.root} can be adapted to: {model.name} was trained on or adapted to {left_out['seen']:,} of"
         f" its images, and {left_out['unlabelled']:,} carry none of the model's labels."
@@ -201,7 +205,7 @@ def _check_enough(
 ) -> None:
     """Raises DataError when the cases are too few, or all of one kind."""
     n = len(np.unique(groups))
-    ready = ready_labels(targets, groups)
+    ready = find_ready_labels(targets, groups)
     counts = zip(model.labels, (targets == 1).sum(0).tolist(), strict=True)
     names = ", ".join(f"{name} {count:,}" for name, count in counts)
     if model.card["task"] == "multiclass" and ((targets == 1).any(0)).sum() < 2:
@@ -225,16 +229,16 @@ def _check_enough(
         )
 
 
-def _assembled(fitting: Fitting) -> Adapted:
+def _assemble(fitting: LocalFit) -> AdaptedModel:
     """The new model with its card, and what goes with it."""
-    from medloupe.training.adapt.card import card
+    from medloupe.training.adapt.card import build_adapted_card
 
     base = fitting.model
     model = replace(
         base,
-        head=fitting.calibration.folded(base.head),
+        head=fitting.calibration.fold_into(base.head),
         extras=scaled(base.extras, fitting.calibration.scale),
-        card=card(fitting),
+        card=build_adapted_card(fitting),
         report="",
         onnx=None if base.backbone.path != base.onnx else base.onnx,
     )
@@ -253,7 +257,7 @@ def _assembled(fitting: Fitting) -> Adapted:
         announced=np.asarray(called, np.float32).mean(0).T,
     )
     drawn = {name: curves(j)["calibration"] for name, j in (("before", fitting.before), ("after", after))}
-    return Adapted(
+    return AdaptedModel(
         model=model,
         base=base,
         curves=drawn,
@@ -263,7 +267,7 @@ def _assembled(fitting: Fitting) -> Adapted:
     )
 
 
-def _stored(store: Store, model: Model) -> bool:
+def _is_stored(store: Store, model: Model) -> bool:
     """Whether the model is the store's version of that name and number."""
     if model.version is None or not store.has(model.name):
         return False
@@ -274,7 +278,7 @@ def _stored(store: Store, model: Model) -> bool:
     return np.array_equal(there.head.weight, model.head.weight) and np.array_equal(there.head.bias, model.head.bias)
 
 
-def _joined(old: Evidence, made: Adapted) -> Evidence:
+def _join_evidence(old: Evidence, made: AdaptedModel) -> Evidence:
     """What the old version was judged by, as the new one answers it, and the local cases, in one."""
     new, fitting = made.evidence, made.fitting
     fresh = ~np.isin(new.digests, old.digests)
@@ -282,7 +286,7 @@ def _joined(old: Evidence, made: Adapted) -> Evidence:
         return new
     p = np.clip(old.probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
     logits = np.log(p) if old.task == "multiclass" else np.log(p) - np.log1p(-p)
-    turned = probabilities(fitting.calibration.logits(logits), old.task).astype(np.float32)
+    turned = probabilities(fitting.calibration.apply(logits), old.task).astype(np.float32)
     if fitting.weights is not None:
         announced = np.eye(len(old.labels))[(turned * fitting.weights).argmax(2)].mean(0)
     else:

@@ -14,7 +14,7 @@ from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedFile:
     """What was written. model: as in the file. parity: largest difference of a probability to the training path's.
     kept: whether the store has it now for its server."""
 
@@ -70,7 +70,7 @@ def export(
     read_as: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: StageProgress | None = None,
-) -> Exported:
+) -> ExportedFile:
     """Write a model to out.
 
     reference: as find_model takes it. precision: "fp32", "fp16" or "int8". data, read_as: of int8: where the training
@@ -82,17 +82,17 @@ def export(
 
     model = find_model(reference)
     if precision == "fp32":
-        return Exported(model=model, path=out, precision=precision, parity=write_onnx(model, out), kept=False)
+        return ExportedFile(model=model, path=out, precision=precision, parity=write_onnx(model, out), kept=False)
     if precision == "fp16":
-        from medloupe.training.compress.run import half
+        from medloupe.training.compress.run import to_half_precision
 
-        model = half(model)
+        model = to_half_precision(model)
         parity = write_onnx(model, out, tolerance=PARITY_SMALL)
-        return Exported(model=model, path=out, precision=precision, parity=parity, kept=False)
-    return _eight_bit(model, reference, out, data, read_as or {}, force, progress)
+        return ExportedFile(model=model, path=out, precision=precision, parity=parity, kept=False)
+    return _export_eight_bit(model, reference, out, data, read_as or {}, force, progress)
 
 
-def _eight_bit(
+def _export_eight_bit(
     model: Model,
     reference: str,
     out: Path,
@@ -100,7 +100,7 @@ def _eight_bit(
     read_as: Mapping[str, Any],
     force: bool,
     progress: StageProgress | None,
-) -> Exported:
+) -> ExportedFile:
     if model.card.get("adapted"):
         raise DataError(
             f"{model.name} was adapted to local cases, which 8 bits would undo: they need a head of their own.",
@@ -130,4 +130,4 @@ def _eight_bit(
     kept = stored and made.accepted
     if kept:
         store.attach(made.model, "int8")
-    return Exported(model=made.file, path=out, precision="int8", parity=parity, kept=kept)
+    return ExportedFile(model=made.file, path=out, precision="int8", parity=parity, kept=kept)

@@ -26,7 +26,7 @@ _ROUNDING = 1e-9  # a fall of exactly as much as is allowed passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class PrecisionTask:
     """A model's data set without its images. targets: float32 (N, K). groups: int (N,). levels: how embeddings divide.
     choice, seed: of the model's head. sensitivity: that its operating points aim at."""
 
@@ -41,7 +41,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class PrecisionFigures:
     """How a network fares. auc: macro average. sensitivity: by label, of the label announced; only of labels that
     occur. Both are means over repeats of cross-validation. agreement: share of the images for which the same is
     announced as with the network compared to, or None."""
@@ -57,17 +57,19 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class PrecisionJudgement:
     """Figures and what they come from. logits: float32 (R, N, K), uncalibrated, out of fold. probabilities: the same
     calibrated. called: bool (R, N, K), which labels are announced."""
 
-    figures: Figures
+    figures: PrecisionFigures
     logits: np.ndarray
     probabilities: np.ndarray
     called: np.ndarray
 
 
-def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -> Judgement:
+def judge_embeddings(
+    embeddings: np.ndarray, task: PrecisionTask, beside: PrecisionJudgement | None = None
+) -> PrecisionJudgement:
     """Judge embeddings (N, D) of all images of a task. beside: of the other network, for the agreement.
 
     Raises DataError where there are too few groups to cross-validate.
@@ -90,15 +92,15 @@ def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }
-    figures = Figures(
+    figures = PrecisionFigures(
         auc=float(np.mean([macro_auc(ranking_scores(z, task.kind), y) for z in logits])),
         sensitivity=sensitivity,
         agreement=None if beside is None else float((called == beside.called).all(-1).mean()),
     )
-    return Judgement(figures=figures, logits=logits, probabilities=p, called=called)
+    return PrecisionJudgement(figures=figures, logits=logits, probabilities=p, called=called)
 
 
-def falls(before: Figures, after: Figures) -> list[str]:
+def describe_falls(before: PrecisionFigures, after: PrecisionFigures) -> list[str]:
     """What fell further than is allowed, in words; empty where the network is accepted."""
     said = []
     if before.auc - after.auc > AUC_FALL + _ROUNDING:
@@ -112,14 +114,17 @@ def falls(before: Figures, after: Figures) -> list[str]:
     return said
 
 
-def worst_fall(before: Figures, after: Figures) -> float:
+def measure_worst_fall(before: PrecisionFigures, after: PrecisionFigures) -> float:
     """The largest fall as a share of what is allowed; at most 1 where the network is accepted."""
     each = [(v - after.sensitivity[label]) / SENSITIVITY_FALL for label, v in before.sensitivity.items()]
     return max([(before.auc - after.auc) / AUC_FALL, *each])
 
 
 def fit_head(
-    embeddings: np.ndarray, task: Task, judged: Judgement, temperature: float | Sequence[float] | None = None
+    embeddings: np.ndarray,
+    task: PrecisionTask,
+    judged: PrecisionJudgement,
+    temperature: float | Sequence[float] | None = None,
 ) -> Head:
     """The head on all images (N, D), as training makes it. temperature: by default from its out-of-fold logits."""
     fitter = Fitter(embeddings, task.targets, task.kind, task.levels)

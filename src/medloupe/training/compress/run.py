@@ -28,7 +28,7 @@ from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
 from medloupe.training.compress import fidelity
-from medloupe.training.compress.fidelity import Judgement, Task
+from medloupe.training.compress.fidelity import PrecisionJudgement, PrecisionTask
 from medloupe.training.heads.fit import HeadChoice
 from medloupe.utils.progress import StageProgress
 
@@ -37,7 +37,7 @@ _SHIPPED_ON = 160  # pictures that the shipped 8-bit network was calibrated on (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compressed:
+class CompressedModel:
     """A model in 8 bits. file: the same as one network, for writing a file. accepted: whether it keeps the accuracy;
     what it costs stands in `model.card["precision"]`."""
 
@@ -47,18 +47,20 @@ class Compressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class _EightBitCandidate:
     """One 8-bit network. whole: with its tail in it. source: how it was calibrated, for the card."""
 
     backbone: Backbone
     tail: Tail | None
     whole: Backbone
     features: Features
-    judged: Judgement
+    judged: PrecisionJudgement
     source: dict[str, Any]
 
 
-def compress(model: Model, found: Scan, *, force: bool = False, progress: StageProgress | None = None) -> Compressed:
+def compress(
+    model: Model, found: Scan, *, force: bool = False, progress: StageProgress | None = None
+) -> CompressedModel:
     """The model in 8 bits. found: the images it was trained on (whereabouts.scanned).
 
     force: also where it costs more accuracy than allowed; the card then says so. Raises CompressionRefusedError, with
@@ -76,22 +78,24 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: StageP
             "Export it in 8 bits where it was trained.",
         )
     say = progress or (lambda stage, done, total: None)
-    whole = _whole(model.backbone, model.tail)
+    whole = _join_tail(model.backbone, model.tail)
     features = embed(found, whole, lambda d, t: say("embedding", d, t))
     usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
     planned = plan(features.data, audit(usual, _seed(model)).groups)
     rows = planned.fitting  # an official test split stays out of the decision, as it did in training
     say("judging", 0, 1)
-    before = fidelity.judge(features.embeddings[rows], _task(model, features, planned, rows))
+    before = fidelity.judge_embeddings(features.embeddings[rows], _describe_task(model, features, planned, rows))
     say("judging", 1, 1)
-    best: _Candidate | None = None
-    for backbone, tail, source in _networks(model, features, planned, say):
-        eight = _whole(backbone, tail)
+    best: _EightBitCandidate | None = None
+    for backbone, tail, source in _candidate_networks(model, features, planned, say):
+        eight = _join_tail(backbone, tail)
         made = embed(found, eight, lambda d, t: say("embedding in 8 bits", d, t))
-        judged = fidelity.judge(made.embeddings[rows], _task(model, made, planned, rows), before)
-        candidate = _Candidate(backbone=backbone, tail=tail, whole=eight, features=made, judged=judged, source=source)
-        ahead = fidelity.worst_fall(before.figures, judged.figures)
-        if best is None or ahead < fidelity.worst_fall(before.figures, best.judged.figures):
+        judged = fidelity.judge_embeddings(made.embeddings[rows], _describe_task(model, made, planned, rows), before)
+        candidate = _EightBitCandidate(
+            backbone=backbone, tail=tail, whole=eight, features=made, judged=judged, source=source
+        )
+        ahead = fidelity.measure_worst_fall(before.figures, judged.figures)
+        if best is None or ahead < fidelity.measure_worst_fall(before.figures, best.judged.figures):
             best = candidate
         if ahead <= 1:
             break
@@ -100,7 +104,7 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: StageP
             f"The network of {model.name} has no convolutions that could be written in 8 bits.",
             "Export it with --precision fp16.",
         )
-    fell = fidelity.falls(before.figures, best.judged.figures)
+    fell = fidelity.describe_falls(before.figures, best.judged.figures)
     if fell and not force:
         raise CompressionRefusedError(
             f"{model.name} was not written in 8 bits: {'; '.join(fell)}.",
@@ -108,23 +112,23 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: StageP
             before.figures.as_json(),
             best.judged.figures.as_json(),
         )
-    return _assembled(model, whole, best, before, planned, fell, found)
+    return _assemble(model, whole, best, before, planned, fell, found)
 
 
-def half(model: Model) -> Model:
+def to_half_precision(model: Model) -> Model:
     """The model for a file in half precision: its card says so, its weights are rounded when the file is written."""
     said = {"precision": "fp16", "words": "Weights are stored in half precision and computed in single precision."}
     return replace(model, card={**model.card, "precision": said}, onnx=None)
 
 
-def _networks(model: Model, features: Features, planned: Plan, say: StageProgress) -> Any:
+def _candidate_networks(model: Model, features: Features, planned: Plan, say: StageProgress) -> Any:
     """Backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
     base = eightbit.shipped(model.backbone)
     images: list[np.ndarray] = []
 
     def own() -> list[np.ndarray]:
         if not images:
-            images.extend(_calibration(features, planned, model.backbone.card.input_size, _seed(model), say))
+            images.extend(_calibration_images(features, planned, model.backbone.card.input_size, _seed(model), say))
         return images
 
     for backbone in dict.fromkeys((base, None)):  # where none is shipped, it is made once
@@ -147,7 +151,9 @@ def _networks(model: Model, features: Features, planned: Plan, say: StageProgres
             yield made, tail, source
 
 
-def _calibration(features: Features, planned: Plan, size: int, seed: int, say: StageProgress) -> list[np.ndarray]:
+def _calibration_images(
+    features: Features, planned: Plan, size: int, seed: int, say: StageProgress
+) -> list[np.ndarray]:
     """Training images uint8 (S, S, 3), at most one a group while there are enough groups, never one of a test split."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(planned.fitting)
@@ -160,15 +166,21 @@ def _calibration(features: Features, planned: Plan, size: int, seed: int, say: S
     return images
 
 
-def _assembled(
-    model: Model, whole: Backbone, best: _Candidate, before: Judgement, planned: Plan, fell: list[str], found: Scan
-) -> Compressed:
+def _assemble(
+    model: Model,
+    whole: Backbone,
+    best: _EightBitCandidate,
+    before: PrecisionJudgement,
+    planned: Plan,
+    fell: list[str],
+    found: Scan,
+) -> CompressedModel:
     """The accepted or forced model: head, refusal and thresholds for the 8-bit network, and what it costs."""
     every = np.flatnonzero(~np.isnan(best.features.data.targets).all(1))
-    task = _task(model, best.features, planned, every)
+    task = _describe_task(model, best.features, planned, every)
     x = best.features.embeddings[every]
     same = np.array_equal(every, planned.fitting)
-    judged = best.judged if same else fidelity.judge(x, task)
+    judged = best.judged if same else fidelity.judge_embeddings(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
     temperature = model.card["calibration"]["temperature"] if model.tuned else None
     head = fidelity.fit_head(x, task, judged, temperature)
@@ -180,19 +192,19 @@ def _assembled(
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
     if not model.tuned and model.extras is None:  # lines of a model that reads more were drawn with that
-        card["per_label"] = _per_label(model, limits)
+        card["per_label"] = _label_rows(model, limits)
     if best.tail is not None:
         card["tail"] = best.tail.as_json()
-    card["precision"] = _said(model, whole, best, before, len(planned.fitting), fell, head, novelty, card)
+    card["precision"] = _precision_entry(model, whole, best, before, len(planned.fitting), fell, head, novelty, card)
     small = replace(model, backbone=best.backbone, tail=best.tail, head=head, novelty=novelty, card=card, onnx=None)
-    return Compressed(model=small, file=replace(small, backbone=best.whole, tail=None), accepted=not fell)
+    return CompressedModel(model=small, file=replace(small, backbone=best.whole, tail=None), accepted=not fell)
 
 
-def _said(
+def _precision_entry(
     model: Model,
     whole: Backbone,
-    best: _Candidate,
-    before: Judgement,
+    best: _EightBitCandidate,
+    before: PrecisionJudgement,
     n: int,
     fell: list[str],
     head: Head,
@@ -210,7 +222,7 @@ def _said(
         "precision": "int8",
         "accepted": not fell,
         "forced": bool(fell),
-        "fp32": {**before.figures.as_json(), "bytes": _size(before_file), "latency_ms": pace.milliseconds[0]},
+        "fp32": {**before.figures.as_json(), "bytes": _file_size(before_file), "latency_ms": pace.milliseconds[0]},
         "int8": {**best.judged.figures.as_json(), "bytes": 0, "latency_ms": pace.milliseconds[1]},
         "times_faster": pace.times_faster[1],
         "calibration": best.source,
@@ -221,7 +233,7 @@ def _said(
         },
     }
     file = Model(backbone=best.whole, head=head, card={**card, "precision": said}, novelty=novelty, extras=model.extras)
-    bare = _size(file) - 1  # the size stands in the file itself
+    bare = _file_size(file) - 1  # the size stands in the file itself
     said["int8"]["bytes"] = next(n for n in range(bare, bare + 16) if n == bare + len(str(n)))
     return said
 
@@ -239,16 +251,16 @@ _ALONE = (
 )
 
 
-def _size(model: Model) -> int:
+def _file_size(model: Model) -> int:
     """Bytes of the file that export writes."""
     from medloupe.modelfile.writer import build
 
     return len(build(model).SerializeToString(deterministic=True))
 
 
-def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> Task:
+def _describe_task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> PrecisionTask:
     card = model.card
-    return Task(
+    return PrecisionTask(
         labels=model.labels,
         kind=card["task"],
         targets=features.data.targets[rows],
@@ -260,7 +272,7 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
     )
 
 
-def _per_label(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
+def _label_rows(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
     """The card's rows with the thresholds for the 8-bit network; their figures are those measured in training."""
     rows = []
     for row in model.card.get("per_label") or ():
@@ -270,7 +282,7 @@ def _per_label(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
     return rows
 
 
-def _whole(backbone: Backbone, tail: Tail | None) -> Backbone:
+def _join_tail(backbone: Backbone, tail: Tail | None) -> Backbone:
     return backbone if tail is None else eightbit.composed(backbone, tail)
 
 

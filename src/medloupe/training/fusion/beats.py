@@ -20,15 +20,15 @@ from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.model.head import Head
-from medloupe.training.fusion.choose import Inputs
-from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
-from medloupe.training.fusion.encoded import Encoded
+from medloupe.training.fusion.choose import ChosenInputs
+from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, compare_contributions, word_contributions
+from medloupe.training.fusion.encoded import EncodedInputs
 from medloupe.training.heads.fit import HeadChoice, balanced_sample_weights, build_head, refit
 from medloupe.training.heads.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Jointly:
+class JointFeatures:
     """features: embeddings (N, D + F), the encoded columns behind the network's numbers. levels: how they divide."""
 
     features: Features
@@ -40,7 +40,7 @@ class Jointly:
         """D, numbers of the network."""
         return sum(self.levels[:-1])
 
-    def apart(self, head: Head) -> tuple[Head, Extras | None]:
+    def split_head(self, head: Head) -> tuple[Head, Extras | None]:
         """A head on both as a head on the network's numbers and the extras, None where the search left these out."""
         d = self.width
         shape = replace(head, weight=np.ascontiguousarray(head.weight[:, :d]))
@@ -49,39 +49,45 @@ class Jointly:
         return shape, Extras(columns=self.columns, notes=None, weight=np.ascontiguousarray(head.weight[:, d:]))
 
 
-def suits(data: Dataset) -> bool:
+def holds_beats(data: Dataset) -> bool:
     """Whether a data set is one of beats with their rhythm."""
     return data.modality == "ecg" and data.things == "beats"
 
 
-def join(features: Features, plan: Plan, inputs: Inputs, levels: tuple[int, ...], seed: int) -> Jointly | None:
+def join_rhythm(
+    features: Features, plan: Plan, inputs: ChosenInputs, levels: tuple[int, ...], seed: int
+) -> JointFeatures | None:
     """Features with the rhythm behind them, encoded as the rows learned from say; None where no column can be used, or
     notes are to be read, which are not fitted this way."""
-    columns, notes = inputs.encoders(plan.fitting, seed)
+    columns, notes = inputs.fit_encoders(plan.fitting, seed)
     if not columns or notes is not None:
         return None
-    encoded = Encoded.of(columns, None, inputs.rows).clinical
+    encoded = EncodedInputs.encode(columns, None, inputs.rows).clinical
     both = np.concatenate([features.embeddings, encoded], axis=1)
-    return Jointly(features=replace(features, embeddings=both), levels=(*levels, encoded.shape[1]), columns=columns)
+    return JointFeatures(
+        features=replace(features, embeddings=both), levels=(*levels, encoded.shape[1]), columns=columns
+    )
 
 
-def facts(joined: Jointly, plan: Plan, verdict: Verdict, inputs: Inputs, seed: int) -> dict[str, Any]:
+def describe_rhythm(
+    joined: JointFeatures, plan: Plan, verdict: Verdict, inputs: ChosenInputs, seed: int
+) -> dict[str, Any]:
     """The card's entry `inputs`: what shape and rhythm tell alone and together, judged as the headline is."""
-    _, extras = joined.apart(verdict.head)
+    _, extras = joined.split_head(verdict.head)
     rows = verdict.rows if plan.test is not None else verdict.judging
     x, y = joined.features.embeddings, joined.features.data.targets
     task = joined.features.data.task
     parts = tuple(range(len(joined.levels)))
     systems = {
-        IMAGE: _answered(joined, plan, verdict, parts[:-1]),
-        TABLE: _answered(joined, plan, verdict, parts[-1:]),
+        IMAGE: _answer_by_levels(joined, plan, verdict, parts[:-1]),
+        TABLE: _answer_by_levels(joined, plan, verdict, parts[-1:]),
         ALL: verdict.judged.probabilities[:1],
     }
     if verdict.on_fitting is not None:
         without = x[rows].copy()
         without[:, joined.width :] = 0
         systems[NOTHING] = verdict.on_fitting.head.probabilities(without)[None]
-    table = contributions(systems, y[rows], plan.groups[rows], task, seed)
+    table = compare_contributions(systems, y[rows], plan.groups[rows], task, seed)
     used = extras.names if extras is not None else ()
     unused = [c.name for c in joined.columns if c.name not in used]
     return {
@@ -89,11 +95,11 @@ def facts(joined: Jointly, plan: Plan, verdict: Verdict, inputs: Inputs, seed: i
         **inputs.as_json(),
         "fusion": table,
         "unused": unused,
-        "words": words(table, used, unused, "shape"),
+        "words": word_contributions(table, used, unused, "shape"),
     }
 
 
-def _answered(joined: Jointly, plan: Plan, verdict: Verdict, parts: tuple[int, ...]) -> np.ndarray:
+def _answer_by_levels(joined: JointFeatures, plan: Plan, verdict: Verdict, parts: tuple[int, ...]) -> np.ndarray:
     """Probabilities (1, n, K) of the judged rows by heads that have only some of the levels."""
     x, y, task = joined.features.embeddings, joined.features.data.targets, joined.features.data.task
     base = verdict.on_fitting or verdict.fitted  # with a test split, what was fitted without it

@@ -35,7 +35,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class ChosenInputs:
     """What is read beside each picture.
 
     columns: names of the clinical columns, in order. notes: the notes' column, or None. mask: words blanked in them.
@@ -55,7 +55,7 @@ class Inputs:
     said: tuple[str, ...]
     network: TextNet | None = None
 
-    def encoders(self, rows: np.ndarray, seed: int) -> tuple[tuple[Column, ...], TextEncoder | None]:
+    def fit_encoders(self, rows: np.ndarray, seed: int) -> tuple[tuple[Column, ...], TextEncoder | None]:
         """Columns and notes as learned from some of the rows."""
         here = [self.rows[i] for i in rows]
         fitted = (Column.fit(name, [r.get(name) for r in here]) for name in self.columns)
@@ -80,21 +80,21 @@ class Inputs:
         }
 
 
-def asked(data: Dataset, options: Options) -> bool:
+def reads_inputs(data: Dataset, options: Options) -> bool:
     """Whether a training is to read anything beside the picture."""
     return bool(options.clinical if options.clinical is not None else data.clinical) or options.notes is not None
 
 
-def check(data: Dataset, options: Options) -> None:
+def check_columns(data: Dataset, options: Options) -> None:
     """Raises ColumnError for a column asked for that the table lacks, before anything costs time."""
     data = with_ages(data)
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     if options.notes is not None:
-        _told(options.notes, names, data.root.name)
-    _wanted(data, options, names)
+        _match_column(options.notes, names, data.root.name)
+    _requested_columns(data, options, names)
 
 
-def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options) -> Inputs:
+def choose_inputs(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options) -> ChosenInputs:
     """What to read, judged by the records `rows` alone (those a head may learn from).
 
     groups: int (N,) of all records. Raises ColumnError for a column asked for that the table lacks, DataError where
@@ -104,9 +104,9 @@ def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options
     data = with_ages(data)
     said = list(data.notes[before:])
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
-    notes = _told(options.notes, names, data.root.name) if options.notes is not None else None
+    notes = _match_column(options.notes, names, data.root.name) if options.notes is not None else None
     prober = _Prober(data, rows, groups[rows], options)
-    columns = [name for name in _wanted(data, options, names) if name != notes and prober.takes(name)]
+    columns = [name for name in _requested_columns(data, options, names) if name != notes and prober.accepts(name)]
     if len(columns) > MOST_COLUMNS:
         raise DataError(
             f"{len(columns)} clinical columns are too many; a model can have {MOST_COLUMNS}.",
@@ -114,14 +114,14 @@ def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options
         )
     mask, stating = (), ()
     if notes is not None:
-        mask, stating = prober.masks(notes)
-        if not prober.takes_notes(notes, mask):
+        mask, stating = prober.choose_masks(notes)
+        if not prober.accepts_notes(notes, mask):
             notes = None
-    return Inputs(
+    return ChosenInputs(
         columns=tuple(columns),
         notes=notes,
         mask=mask,
-        rows=_readable(data, columns, notes, said),
+        rows=_readable_rows(data, columns, notes, said),
         left_out=tuple(prober.left.items()),
         stating=stating,
         probes=tuple(prober.probes),
@@ -131,7 +131,7 @@ def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options
     )
 
 
-def with_columns(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
+def probe_table(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     """What was found, with the leak probe of every column of the table; for data of which no model is asked yet."""
     rows = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     if len(rows) < 2 or len(data.labels) < 2 or data.task == "detection":
@@ -139,7 +139,7 @@ def with_columns(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     data = with_ages(data)
     prober = _Prober(data, rows, audited.groups[rows], Options(seed=seed, clinical=(ALL,)))
     for name in dict.fromkeys(c for r in data.records for c in r.columns):
-        prober.takes(name)
+        prober.accepts(name)
     found = [leak_finding(p, len(rows), kept=None) for p in prober.probes if p.leaks and p.strong]
     return audited.with_columns(found, [p.as_json() for p in prober.probes])
 
@@ -152,7 +152,7 @@ class _Prober:
         self.targets = data.targets[rows]
         self.dates = set(date_columns(data.records))
         names = {c for r in data.records for c in r.columns}
-        self.named = not _all(options.clinical or (), list(names))
+        self.named = not _asks_for_all(options.clinical or (), list(names))
         self.left: dict[str, str] = {}
         self.probes: list[ColumnProbe] = []
         self.findings: list[Finding] = []
@@ -160,7 +160,7 @@ class _Prober:
     def values(self, name: str) -> list[str | None]:
         return [self.data.records[i].columns.get(name) for i in self.rows]
 
-    def takes(self, name: str) -> bool:
+    def accepts(self, name: str) -> bool:
         """Whether a clinical column can and may be read."""
         if names_identity(name):
             self.left[name] = "it identifies a file, a person or a source"
@@ -174,14 +174,14 @@ class _Prober:
         values = self.values(name)
         column = Column.fit(name, values)
         if column is None:
-            self.left[name] = _why_nothing(values)
+            self.left[name] = _explain_unusable(values)
             return False
         if name in RHYTHM and self.data.things == "beats":
             return True  # measured on the signal itself: it may tell much, but it cannot have been written afterwards
         encoded, _ = column.encode(column.readable(values))
         return self._passes(name, encoded, afterwards=names_outcome(name))
 
-    def takes_notes(self, name: str, mask: Sequence[str]) -> bool:
+    def accepts_notes(self, name: str, mask: Sequence[str]) -> bool:
         """Whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
@@ -191,7 +191,7 @@ class _Prober:
             return False
         return self._passes(name, notes.vectors(values), afterwards=False, notes=True)
 
-    def masks(self, name: str) -> tuple[tuple[str, ...], tuple[StatingWord, ...]]:
+    def choose_masks(self, name: str) -> tuple[tuple[str, ...], tuple[StatingWord, ...]]:
         """The words to mask in notes, and where they were found rather than told, why."""
         if self.options.mask is not None:
             return self.options.mask, ()
@@ -215,30 +215,30 @@ class _Prober:
         return kept
 
 
-def _all(given: Sequence[str], names: Sequence[str]) -> bool:
+def _asks_for_all(given: Sequence[str], names: Sequence[str]) -> bool:
     return tuple(given) == (ALL,) and ALL not in names
 
 
-def _wanted(data: Dataset, options: Options, names: Sequence[str]) -> list[str]:
+def _requested_columns(data: Dataset, options: Options, names: Sequence[str]) -> list[str]:
     """The columns asked for, or proposed by the reader."""
     given = options.clinical if options.clinical is not None else data.clinical
-    if _all(given, names):
+    if _asks_for_all(given, names):
         return list(names)
-    told = list(dict.fromkeys(_told(name, names, data.root.name) for name in given))
+    told = list(dict.fromkeys(_match_column(name, names, data.root.name) for name in given))
     dates = set(date_columns(data.records))
     if AGE in names and AGE not in told and sum(name in dates for name in told) >= 2:
         told.append(AGE)  # the birth date and that of the examination were named instead of what follows from them
     return told
 
 
-def _told(name: str, names: Sequence[str], table: str) -> str:
+def _match_column(name: str, names: Sequence[str], table: str) -> str:
     same = [n for n in names if n == name] or [n for n in names if n.lower() == name.strip().lower()]
     if len(same) != 1:
         raise ColumnError(name, names, table)
     return same[0]
 
 
-def _readable(
+def _readable_rows(
     data: Dataset, columns: Sequence[str], notes: str | None, said: list[str]
 ) -> tuple[Mapping[str, str], ...]:
     """For each record what it states of the inputs; numbers that cannot be read count as missing, and are counted."""
@@ -261,7 +261,7 @@ def _readable(
     return tuple(rows)
 
 
-def _why_nothing(values: Sequence[str | None]) -> str:
+def _explain_unusable(values: Sequence[str | None]) -> str:
     said = {v for v in values if v and stated(v)}
     if not said:
         return "it is empty"

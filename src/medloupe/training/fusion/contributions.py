@@ -16,7 +16,7 @@ _TRIVIAL = ((NOTHING, TABLE), (NOTHING, NOTES))
 Systems = Mapping[str, np.ndarray]  # probabilities float32 (R, N, K) by name
 
 
-def contributions(
+def compare_contributions(
     systems: Systems, targets: np.ndarray, groups: np.ndarray, task: str, seed: int = 0
 ) -> list[dict[str, Any]]:
     """A row a system, in their order: name, macro AUC, and its paired differences to the image, the table and the
@@ -24,7 +24,7 @@ def contributions(
 
     targets: (N, K) of 1/0/NaN. groups: int (N,). All share the bootstrap's draws, so that differences are paired.
     """
-    drawn = _drawn(systems, targets, groups, seed)
+    drawn = _draw_aucs(systems, targets, groups, seed)
     binary = task == "multiclass" and targets.shape[1] == 2
     sides = [len(np.unique(groups[targets[:, -1] == side])) for side in (1, 0)]
     rows = []
@@ -38,7 +38,7 @@ def contributions(
     return rows
 
 
-def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _draw_aucs(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Macro AUC (1 + B,) of each system, averaged over its repeats: as they are, then of each draw of groups."""
     columns = range(targets.shape[1])
     judges = {
@@ -53,11 +53,11 @@ def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int)
     return {name: np.concatenate(v) for name, v in values.items()}
 
 
-def words(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequence[str], noun: str) -> str:
+def word_contributions(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequence[str], noun: str) -> str:
     """The table in a sentence or two. used, unused: names of the inputs the model has, and of those that add nothing.
     noun: what a picture or recording is called."""
     by_name = {row["name"]: row for row in rows}
-    more = _listed(unused)
+    more = _list_names(unused)
     if not used:
         return (
             f"{more[:1].upper()}{more[1:]} {'adds' if len(unused) == 1 else 'add'} nothing to the {noun} that is more"
@@ -67,7 +67,7 @@ def words(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequen
     gained: Metric = whole["over_image"]
     low, high = gained["low"], gained["high"]
     value = gained["value"] or 0.0
-    said = f"With {_listed(used)} the AUC is {_figure(whole)}; the {noun} alone reaches {_figure(image)}"
+    said = f"With {_list_names(used)} the AUC is {_format_auc(whole)}; the {noun} alone reaches {_format_auc(image)}"
     if low is None or high is None:
         said += "."
     elif low > 0:
@@ -92,13 +92,13 @@ def words(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequen
     return said.replace("-0.", "−0.").replace("(-", "(−")
 
 
-def _figure(row: Mapping[str, Any]) -> str:
+def _format_auc(row: Mapping[str, Any]) -> str:
     auc = row["auc"]
     if auc["value"] is None:
         return "not known"
     return f"{auc['value']:.3f}" + (f" ({auc['low']:.3f} to {auc['high']:.3f})" if auc["low"] is not None else "")
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     shown = [n.replace("_", " ") for n in names]
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1] if shown else ""

@@ -13,7 +13,7 @@ from medloupe.inputs.projection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class EncodedInputs:
     """The extras of N rows as numbers. clinical: float32 (N, F). stated: bool (N, C), which columns are. notes:
     float32 (N, M)."""
 
@@ -23,7 +23,9 @@ class Encoded:
     notes: np.ndarray
 
     @classmethod
-    def of(cls, columns: tuple[Column, ...], notes: TextEncoder | None, rows: Sequence[Mapping[str, str]]) -> Encoded:
+    def of(
+        cls, columns: tuple[Column, ...], notes: TextEncoder | None, rows: Sequence[Mapping[str, str]]
+    ) -> EncodedInputs:
         """Of rows that state, by name, what they know."""
         clinical, stated = encode(columns, rows)
         vectors = np.zeros((len(rows), 0), np.float32)
@@ -48,7 +50,7 @@ class Encoded:
         ends = np.cumsum([0, *(c.width for c in self.columns), self.notes.shape[1]]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def dropped(self, keep: np.ndarray, notes: np.ndarray) -> np.ndarray:
+    def drop(self, keep: np.ndarray, notes: np.ndarray) -> np.ndarray:
         """x with columns as bool (N, C) and notes as bool (N,) say; what is dropped looks as if it had been missing."""
         stated = self.stated & keep
         x = self.x
@@ -67,12 +69,12 @@ class Encoded:
     def without(self, *, clinical: bool = False, notes: bool = False) -> np.ndarray:
         """x with all columns, or the notes, taken away."""
         n, columns = self.stated.shape
-        return self.dropped(np.full((n, columns), not clinical), np.full(n, not notes))
+        return self.drop(np.full((n, columns), not clinical), np.full(n, not notes))
 
-    def of_inputs(self, inputs: Sequence[int]) -> Encoded:
+    def restrict_to(self, inputs: Sequence[int]) -> EncodedInputs:
         """The same, of the same width, as if the table had only these inputs."""
         keep = np.zeros(self.stated.shape, bool)
         keep[:, [j for j in inputs if j < len(self.columns)]] = True
-        x = self.dropped(keep, np.full(len(keep), len(self.columns) in inputs))
+        x = self.drop(keep, np.full(len(keep), len(self.columns) in inputs))
         f = self.clinical.shape[1]
         return replace(self, clinical=x[:, :f], stated=self.stated & keep, notes=x[:, f:])

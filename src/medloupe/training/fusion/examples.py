@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.training.fusion.ablation import Shown
-from medloupe.training.fusion.choose import Inputs
+from medloupe.training.fusion.ablation import JudgedInputs
+from medloupe.training.fusion.choose import ChosenInputs
 from medloupe.training.fusion.contributions import ALL, IMAGE
 
 KINDS = ("towards the truth", "away from the truth", "typical")
 
 
-def moved(features: Features, shown: Shown, inputs: Inputs) -> list[dict[str, Any]]:
+def pick_influence_examples(features: Features, shown: JudgedInputs, inputs: ChosenInputs) -> list[dict[str, Any]]:
     """The record moved furthest towards its true label, the one moved furthest away, and a typical one.
 
     Each: file, kind, label (its true one), probability of it by the picture alone (`before`) and with the inputs
@@ -40,7 +40,7 @@ def moved(features: Features, shown: Shown, inputs: Inputs) -> list[dict[str, An
         entries = [
             {
                 "name": name,
-                "value": _value(inputs, row, name),
+                "value": _show_value(inputs, row, name),
                 "effects": {c: round(float(v), 4) for c, v in zip(data.labels, shown.effects[i, j], strict=True)},
             }
             for j, name in enumerate(shown.names)
@@ -60,7 +60,7 @@ def moved(features: Features, shown: Shown, inputs: Inputs) -> list[dict[str, An
     return said
 
 
-def _value(inputs: Inputs, row: int, name: str) -> str:
+def _show_value(inputs: ChosenInputs, row: int, name: str) -> str:
     text = inputs.rows[row].get(name, "")
     if name == inputs.notes:
         return f"{len(text):,} letters" if text else "none"

@@ -32,7 +32,7 @@ INTENDED_USE = (
 )
 
 
-def card(
+def build_card(
     features: Features,
     audit: Audit,
     plan: Plan,
@@ -68,14 +68,14 @@ def card(
         "positive": positive(data.labels, data.task),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": FITTING if data.modality == "image" else WINDOWING},
-        "data": _data(features, verdict),
-        "split": _split(plan, verdict, with_leaks, data.things),
+        "data": _data_entry(features, verdict),
+        "split": _split_entry(plan, verdict, with_leaks, data.things),
         "audit": found,
         "metrics": figures,
         "secondary": secondary,
         "with_leaks": with_leaks,
         "per_label": table,
-        "decision": _decision(features, verdict),
+        "decision": _decision_entry(features, verdict),
         "confusion": tables.confusion(verdict.judged),
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
@@ -88,7 +88,7 @@ def card(
             ],
             "seed": seed,
         },
-        "novelty": refusing(novelty),
+        "novelty": describe_refusal(novelty),
         "warnings": _warnings(features, plan, figures, secondary, found["findings"], table),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
@@ -96,7 +96,7 @@ def card(
     }
 
 
-def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
+def _data_entry(features: Features, verdict: Verdict) -> dict[str, Any]:
     data = features.data
     labelled = [features.digests[i] for i in verdict.everything]
     patients = {data.records[i].patient for i in verdict.everything} - {None}
@@ -123,7 +123,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, things: str) -> dict[str, Any]:
+def _split_entry(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, things: str) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
     tuned = verdict.tuned is not None and verdict.tuned.alpha > 0
     groups = len(np.unique(plan.groups[verdict.everything]))
@@ -180,7 +180,7 @@ def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, t
     }
 
 
-def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
+def _decision_entry(features: Features, verdict: Verdict) -> dict[str, Any] | None:
     """How one class is announced; None with several labels at once, which are announced at their operating points."""
     if verdict.strength is None:
         return None
@@ -196,7 +196,7 @@ def _decision(features: Features, verdict: Verdict) -> dict[str, Any] | None:
     }
 
 
-def refusing(novelty: Novelty | None) -> dict[str, Any] | None:
+def describe_refusal(novelty: Novelty | None) -> dict[str, Any] | None:
     """By what pictures of another kind are refused; None where none is."""
     if novelty is None:
         return None
@@ -207,7 +207,7 @@ def refusing(novelty: Novelty | None) -> dict[str, Any] | None:
     return {**said, "room": room, "method": f"{METHOD} {contrast.METHOD}"}
 
 
-def refusal_limit(novelty: Novelty, things: str = "images") -> str:
+def word_refusal_limit(novelty: Novelty, things: str = "images") -> str:
     """The sentence of the limits on what is refused."""
     return (
         f"{_PICTURES.get(things, things)} unlike all that it was trained on are refused. Of its own kind that were not"
@@ -283,7 +283,7 @@ def _limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty | Non
             f" {data.things} of at least {FEWEST} patients or groups."
         )
     else:
-        limits.append(refusal_limit(novelty, data.things))
+        limits.append(word_refusal_limit(novelty, data.things))
     if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
         limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
     if features.unreadable:

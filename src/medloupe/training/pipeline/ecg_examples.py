@@ -16,7 +16,9 @@ from medloupe.model import heatmaps
 from medloupe.model.head import Head
 
 
-def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Callable[[int, int], tuple[str, None]]:
+def make_ecg_drawer(
+    features: Features, task: str, head: Head, backbone: Backbone
+) -> Callable[[int, int], tuple[str, None]]:
     """Of a row of the features and a label, the drawing as a data URI; nothing lies over it."""
     network, card = Network(backbone, threads=1), backbone.card
 

@@ -21,46 +21,50 @@ from medloupe.model import heatmaps
 from medloupe.model.head import Head
 
 WRONG, RIGHT = 9, 6
-Draw = Callable[[int, int], tuple[str, str | None]]  # of a row and a label: data URIs of picture and what lies over it
-Look = Callable[[np.ndarray], np.ndarray]  # pixels (1, S, S, 3) to what each place adds to each logit (K, h, w)
+Drawer = Callable[
+    [int, int], tuple[str, str | None]
+]  # of a row and a label: data URIs of picture and what lies over it
+EvidenceReader = Callable[
+    [np.ndarray], np.ndarray
+]  # pixels (1, S, S, 3) to what each place adds to each logit (K, h, w)
 
 
-def examples(
+def render_examples(
     features: Features, judged: Judged, rows: np.ndarray, head: Head, backbone: Backbone, tail: Tail | None = None
 ) -> dict[str, Any]:
     """{"wrong": [...], "right": [...]}; the answers are those given unseen, the heat maps are the shipped head's.
 
     rows: rows of the features that `judged` holds.
     """
-    wrong, right = _picked(judged)
+    wrong, right = _pick(judged)
     if features.data.modality == "ecg":
-        from medloupe.training.pipeline.ecg_examples import drawing
+        from medloupe.training.pipeline.ecg_examples import make_ecg_drawer
 
-        draw = drawing(features, judged.task, head, backbone)
+        draw = make_ecg_drawer(features, judged.task, head, backbone)
     else:
-        draw = _drawing(features, judged.task, head, backbone, tail)
+        draw = _make_picture_drawer(features, judged.task, head, backbone, tail)
     return {
-        "wrong": [_example(features, judged, rows, i, k, draw) for i, k in wrong],
-        "right": [_example(features, judged, rows, i, k, draw) for i, k in right],
+        "wrong": [_render_example(features, judged, rows, i, k, draw) for i, k in wrong],
+        "right": [_render_example(features, judged, rows, i, k, draw) for i, k in right],
     }
 
 
-def _drawing(features: Features, task: str, head: Head, backbone: Backbone, tail: Tail | None) -> Draw:
+def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Backbone, tail: Tail | None) -> Drawer:
     """Of a picture itself and, to lay over it, where the network looked."""
-    look, size = _looking(head, backbone, tail), backbone.card.input_size
+    look, size = _make_evidence_reader(head, backbone, tail), backbone.card.input_size
 
     def draw(row: int, k: int) -> tuple[str, str | None]:
         facts = features.facts[row]
         pixels = load(features.data.records[row].picture, size)
         values = heatmaps.evidence(look(pixels[None]), k, task)
-        box = content_box(int(facts["width"]), int(facts["height"]), size)
+        box = find_content_box(int(facts["width"]), int(facts["height"]), size)
         over = _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
         return _data_url(_jpeg(pixels, box), "image/jpeg"), over
 
     return draw
 
 
-def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
+def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> EvidenceReader:
     """A self-contained file has its heat maps ready, and no map."""
     opened = session(backbone.path, threads=1)
     if tail is None and any(o.name == "heatmap" for o in opened.get_outputs()):
@@ -75,7 +79,7 @@ def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
     return look
 
 
-def _picked(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _pick(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """(row, label announced) of the most confident errors, no two of one group, and of typical right answers."""
     p, y = judged.probabilities[0], judged.targets
     if judged.task == "multiclass":
@@ -92,18 +96,18 @@ def _picked(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]
         answer = np.where(sure, found.argmax(1), answer)
         hit |= sure
         said = np.where(sure, found.max(1), said)
-    wrong = _distinct(np.flatnonzero(~hit)[np.argsort(-said[~hit], kind="stable")], judged.groups, WRONG)
+    wrong = _take_one_a_group(np.flatnonzero(~hit)[np.argsort(-said[~hit], kind="stable")], judged.groups, WRONG)
     right: list[int] = []
     candidates = np.flatnonzero(hit)
     for k in np.unique(answer[candidates]):  # the median of each label: typical, not the best
         own = candidates[answer[candidates] == k]
         right.append(int(own[np.argsort(said[own], kind="stable")[len(own) // 2]]))
     rest = candidates[np.argsort(np.abs(said[candidates] - np.median(said[candidates])), kind="stable")]
-    right = _distinct(np.array([*right, *rest.tolist()], np.int64), judged.groups, RIGHT)
+    right = _take_one_a_group(np.array([*right, *rest.tolist()], np.int64), judged.groups, RIGHT)
     return [(i, int(answer[i])) for i in wrong], [(i, int(answer[i])) for i in right]
 
 
-def _distinct(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
+def _take_one_a_group(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
     chosen: dict[int, int] = {}
     for i in rows.tolist():
         chosen.setdefault(int(groups[i]), i)
@@ -112,7 +116,9 @@ def _distinct(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
     return list(chosen.values())
 
 
-def _example(features: Features, judged: Judged, rows: np.ndarray, i: int, k: int, draw: Draw) -> dict[str, Any]:
+def _render_example(
+    features: Features, judged: Judged, rows: np.ndarray, i: int, k: int, draw: Drawer
+) -> dict[str, Any]:
     truth = judged.targets[i]
     present = [name for name, v in zip(judged.labels, truth, strict=True) if v == 1]
     p = judged.probabilities[0, i]
@@ -131,7 +137,7 @@ def _example(features: Features, judged: Judged, rows: np.ndarray, i: int, k: in
     }
 
 
-def content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+def find_content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the picture inside its padded square."""
     longest = max(width, height)
     w, h = max(1, round(width * size / longest)), max(1, round(height * size / longest))

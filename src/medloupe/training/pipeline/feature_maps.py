@@ -24,7 +24,7 @@ from medloupe.graphs.session import session
 from medloupe.imaging.decode import load
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
-from medloupe.training.pipeline.examples import content_box
+from medloupe.training.pipeline.examples import find_content_box
 
 if TYPE_CHECKING:
     from medloupe.embed.tail import Tail
@@ -59,14 +59,14 @@ _WORDS = (
 _LAST_WORDS = "The last maps. Averaged over all places, they are the numbers that the head weighs."
 
 
-class Stage(NamedTuple):
+class StageOutput(NamedTuple):
     """What comes out of one stage: name, and the name of that value in the ONNX graph."""
 
     name: str
     value: str
 
 
-def stages(
+def render_stages(
     pixels: np.ndarray,
     backbone: Backbone,
     head: Head,
@@ -84,21 +84,21 @@ def stages(
     answer within. file: what the image is called. All pictures are data URIs, at most about 100 kB together.
     Raises ModelFileError when the network cannot be run.
     """
-    named = stage_outputs(backbone.path)
+    named = find_stage_outputs(backbone.path)
     if not named:
         return None
-    values = _activations(backbone.path, [s.value for s in named], pixels)
+    values = _run_stages(backbone.path, [s.value for s in named], pixels)
     maps = values.pop("map")
     rows = [(s.name, values[s.value][0]) for s in named]
     if tail is not None:
         upper = np.asarray(session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
         maps = np.concatenate([upper, maps[:, upper.shape[1] :]], axis=1)
-        rows = _retold(rows, upper[0])
+        rows = _replace_tuned_stages(rows, upper[0])
     size = pixels.shape[0]
     shown = []
     for (name, answer), words in zip(rows, (*_WORDS[: len(rows) - 1], _LAST_WORDS), strict=True):
-        inside = _inside(box, size, answer.shape)
-        tiles = [_tile(answer[c], inside) for c in _liveliest(answer[:, *inside])]
+        inside = _find_content_slices(box, size, answer.shape)
+        tiles = [_render_tile(answer[c], inside) for c in _pick_filters(answer[:, *inside])]
         shown.append({"name": name, "shape": list(answer.shape), "words": words, "tiles": tiles})
     found = heatmaps.evidence(heatmaps.contributions(head, maps)[0], label, head.task)
     return {
@@ -112,7 +112,7 @@ def stages(
     }
 
 
-def of_report(
+def render_report_stages(
     features: Features, shown: Mapping[str, Any], head: Head, backbone: Backbone, tail: Tail | None = None
 ) -> dict[str, Any] | None:
     """The part `stages` of a training's report: of its first right answer, or of its first error where there is none.
@@ -125,19 +125,19 @@ def of_report(
         return None
     row, size, labels = rows[first["file"]], backbone.card.input_size, features.data.labels
     facts = features.facts[row]
-    return stages(
+    return render_stages(
         load(features.data.records[row].picture, size),
         backbone,
         head,
         labels.index(first["heatmap_label"]),
         labels=labels,
         tail=tail,
-        box=content_box(int(facts["width"]), int(facts["height"]), size),
+        box=find_content_box(int(facts["width"]), int(facts["height"]), size),
         file=first["file"],
     )
 
 
-def stage_outputs(path: Path) -> list[Stage]:
+def find_stage_outputs(path: Path) -> list[StageOutput]:
     """The stages of a backbone that lite.py named, in order, and last its last map; [] for any other graph.
 
     A stage ends before a block that adds no shortcut, because the first block of every stage, and no other, changes
@@ -157,12 +157,13 @@ def stage_outputs(path: Path) -> list[Stage]:
     if len(ends) != len(_WORDS):
         return []
     found = [
-        Stage(f"Stage {n}", f"block{i}_{'sum' if 'sum' in blocks[i] else 'project'}") for n, i in enumerate(ends, 1)
+        StageOutput(f"Stage {n}", f"block{i}_{'sum' if 'sum' in blocks[i] else 'project'}")
+        for n, i in enumerate(ends, 1)
     ]
-    return [*found, Stage("Last map", _LAST)]
+    return [*found, StageOutput("Last map", _LAST)]
 
 
-def _activations(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[str, np.ndarray]:
+def _run_stages(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Values inside the graph, and `map` and `cut`, for one image (S, S, 3); on a copy of the graph in memory."""
     import onnx
     from onnx import TensorProto, helper
@@ -175,7 +176,7 @@ def _activations(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[s
     return dict(zip(asked, map(np.asarray, network.run(asked, {"image": pixels[None]})), strict=True))
 
 
-def _retold(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _replace_tuned_stages(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """The stages above the cut as a tail sees them: its map (U, h, w) holds the last map, then them, last first."""
     told = list(rows)
     at = 0
@@ -188,7 +189,9 @@ def _retold(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple
     return told
 
 
-def _inside(box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def _find_content_slices(
+    box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, ...]
+) -> tuple[slice, slice]:
     """The places of a grid (C, h, w) that lie wholly in the picture: padding answers loudly, but nobody asks it."""
     _, h, w = shape
     left, top, right, bottom = box or (0, 0, size, size)
@@ -197,7 +200,7 @@ def _inside(box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, 
     return rows, columns
 
 
-def _liveliest(answer: np.ndarray) -> list[int]:
+def _pick_filters(answer: np.ndarray) -> list[int]:
     """The filters of (C, h, w) that differ most from place to place, the liveliest first; no two nearly the same."""
     flat = answer.reshape(len(answer), -1)
     centred = flat - flat.mean(1, keepdims=True)
@@ -212,7 +215,7 @@ def _liveliest(answer: np.ndarray) -> list[int]:
     return chosen
 
 
-def _tile(answer: np.ndarray, inside: tuple[slice, slice]) -> str:
+def _render_tile(answer: np.ndarray, inside: tuple[slice, slice]) -> str:
     """One filter's answer (h, w) as a picture: dark where it is least inside, bright where it is most."""
     low, high = np.quantile(answer[inside], (0.01, 0.99))
     if high - low < 1e-9:  # one place alone stands out

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from medloupe.training.heads.verdict import Verdict
     from medloupe.training.tune.run import TunedNetworks
 
-NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}
+CURVE_NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Tuning:
     why_not: str = ""
     extras: dict[str, Any] = field(default_factory=dict)
 
-    def judged(self, features: Features, plan: Plan, levels: tuple[int, ...], options: Options) -> Verdict:
+    def judge(self, features: Features, plan: Plan, levels: tuple[int, ...], options: Options) -> Verdict:
         """The verdict on the tuned networks, or on the untuned one where `auto` finds it as good."""
         from medloupe.training.tune.verdict import judge_tuned
 
@@ -48,7 +48,7 @@ class Tuning:
             may_stay=may_stay,
         )
 
-    def network(self, backbone: Backbone, verdict: Verdict, options: Options) -> tuple[Backbone, Tail | None]:
+    def write_network(self, backbone: Backbone, verdict: Verdict, options: Options) -> tuple[Backbone, Tail | None]:
         """The network of the model to ship; a tuned one is written under home."""
         from medloupe.embed import tail as tails
         from medloupe.training.tune.run import build_tuned_graph
@@ -62,7 +62,7 @@ class Tuning:
         described = replace(backbone.card, name=f"{backbone.card.name}, tuned", file=None, weights=None, extra=None)
         return Backbone(card=described, path=written.path, sha256=written.sha256), None
 
-    def seen(self, shared: Features, verdict: Verdict) -> np.ndarray:
+    def novelty_embeddings(self, shared: Features, verdict: Verdict) -> np.ndarray:
         """Embeddings (N, D) as the shipped model's novelty will read them: of the shared network, but of the tuned one
         where all of it was tuned."""
         if self.tuned is None or self.tuned.kind == "tail" or verdict.tuned is None or verdict.tuned.alpha == 0:
@@ -105,14 +105,14 @@ class Tuning:
             "winner": winner,
             "kind": tuned.kind,
             "alpha": found.alpha,
-            "words": " ".join(filter(None, (_words(best, found.alpha, tuned, options), tuned.words))),
+            "words": " ".join(filter(None, (_word_result(best, found.alpha, tuned, options), tuned.words))),
             "recipe": tuned.recipe.as_json(),
             "views": tuned.symmetry.as_json(),
             "folds": len(tuned.of_fold),
             "candidates": candidates,
             "seconds": tuned.seconds,
         }
-        named = [(f"{NAMES[tuned.kind]}, fold {i + 1}", done) for i, done in enumerate(tuned.of_fold)]
+        named = [(f"{CURVE_NAMES[tuned.kind]}, fold {i + 1}", done) for i, done in enumerate(tuned.of_fold)]
         history = [
             {"name": name, "epochs": done.history, "parts_at": overfitting_epoch(done.history)} for name, done in named
         ]
@@ -130,7 +130,7 @@ class Tuning:
         return {**said, "words": " ".join(filter(None, (said["words"], self.extras.get("compared"))))}
 
 
-def attempt(
+def attempt_tuning(
     features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
 ) -> Tuning:
     """Tune as asked. `auto` goes on without where it is not possible here; any other way raises FinetuneError."""
@@ -179,12 +179,12 @@ def attempt(
     return made
 
 
-def untouched(backbone: Backbone) -> tuple[int, ...]:
+def untuned_levels(backbone: Backbone) -> tuple[int, ...]:
     """How the end of the embedding divides that a tail leaves alone; by it pictures of other kinds are told."""
     return lower_levels(backbone.card, upper(graph_of(backbone)).width) or backbone.card.levels
 
 
-def _words(best: Any, share: float, tuned: TunedNetworks, options: Options) -> str:
+def _word_result(best: Any, share: float, tuned: TunedNetworks, options: Options) -> str:
     """Which won, and by how much."""
     d = best.difference
     gained = f"{d['value']:+.3f} AUC ({d['low']:+.3f} to {d['high']:+.3f})" if d else "an unknown amount"

@@ -10,7 +10,7 @@ from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 
 
-def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:
+def add_lineage(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:
     """The card of a model that goes on from `start`, with what binds it from there.
 
     digests: sha256 of the images it was now trained and judged on. A network that was tuned carries something of the
@@ -18,7 +18,7 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
     A network as it was published carries nothing.
     """
     licence = start.card.get("licence")
-    carries = carries_data(start)
+    carries = network_saw_images(start)
     own = {
         **card,
         "started_from": {"name": start.name, "version": start.version, "licence": licence, "tuned": carries},
@@ -53,23 +53,23 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
                 " All figures that rest on them are too good: judge this model on other data (medloupe evaluate).",
             },
         ]
-    own["data"] = {**card["data"], "digests": _joined(card, start.card)}
+    own["data"] = {**card["data"], "digests": _join_digests(card, start.card)}
     return own
 
 
-def untaught(evidence: Evidence, start: Model) -> Evidence:
+def exclude_tuned_images(evidence: Evidence, start: Model) -> Evidence:
     """The predictions that the gate and comparisons may use: not of images that tuned the network gone on from, nor of
     their patients, as those are too good."""
-    if not carries_data(start):
+    if not network_saw_images(start):
         return evidence
     return evidence.without(seen(start.card, [d.tobytes() for d in evidence.digests]))
 
 
-def carries_data(model: Model) -> bool:
+def network_saw_images(model: Model) -> bool:
     """Whether the model's network, and not only its head, was made of images that someone brought."""
     return model.tuned or bool((model.card.get("started_from") or {}).get("tuned"))
 
 
-def _joined(*cards: Mapping[str, Any]) -> str:
+def _join_digests(*cards: Mapping[str, Any]) -> str:
     """The shortened digests of all of them, so that evaluating also knows what the network has seen before."""
     return remembered(set().union(*(recalled(c["data"].get("digests")) for c in cards)))

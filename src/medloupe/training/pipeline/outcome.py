@@ -47,7 +47,7 @@ class Outcome:
     whole: bool = False
     extras: Extras | None = None
 
-    def parts(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
+    def restore_network(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
         """The backbone and tail of the model, their files under home."""
         if not self.network:
             return backbone, None

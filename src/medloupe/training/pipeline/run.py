@@ -87,13 +87,13 @@ def train(
 
     check_name(name)
     check_trainable(data)
-    asked = _asked(options or Options(), start, told)
-    choose.check(data, asked)
-    network = _network(data, backbone, start)
+    asked = _resolve_options(options or Options(), start, told)
+    choose.check_columns(data, asked)
+    network = _choose_network(data, backbone, start)
     say = progress or (lambda stage, done, total: None)
     began = time.perf_counter()
     found = scan(data)
-    outcome, reused = _outcome(found, network, asked, say)
+    outcome, reused = _compute_or_reuse(found, network, asked, say)
     say("writing", 0, 1)
     card = {
         **outcome.report["card"],
@@ -104,9 +104,9 @@ def train(
     }
     evidence = outcome.evidence
     if start is not None:
-        card = lineage.started(card, start, [found.digest[r.id] for r in data.records])
-        evidence = lineage.untaught(evidence, start)
-    own, tail = outcome.parts(network)
+        card = lineage.add_lineage(card, start, [found.digest[r.id] for r in data.records])
+        evidence = lineage.exclude_tuned_images(evidence, start)
+    own, tail = outcome.restore_network(network)
     if tail is None and not outcome.whole:
         tail = asked.start
     model = Model(backbone=own, head=outcome.head, card=card, novelty=outcome.novelty, tail=tail, extras=outcome.extras)
@@ -118,7 +118,7 @@ def train(
     return replace(model, report=writer.page)
 
 
-def _asked(options: Options, start: Model | None, told: Mapping[str, Any]) -> Options:
+def _resolve_options(options: Options, start: Model | None, told: Mapping[str, Any]) -> Options:
     """The options with what was told by name, and the tail to go on from. Raises DataError, FinetuneError."""
     if start is not None and start.onnx is not None and start.backbone.path == start.onnx:
         raise FinetuneError(
@@ -134,7 +134,7 @@ def _asked(options: Options, start: Model | None, told: Mapping[str, Any]) -> Op
     return replace(options, start=start.tail if start is not None else options.start, **fields)
 
 
-def _network(data: Dataset, backbone: str | Path | None, start: Model | None) -> Backbone:
+def _choose_network(data: Dataset, backbone: str | Path | None, start: Model | None) -> Backbone:
     """The network to embed with. Raises BackboneError where it reads another kind of data."""
     network = start.backbone if start is not None else registry.backbone(backbone or registry.usual(data))
     if network.card.modality != data.modality:
@@ -146,7 +146,7 @@ def _network(data: Dataset, backbone: str | Path | None, start: Model | None) ->
     return network
 
 
-def _outcome(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Outcome, bool]:
+def _compute_or_reuse(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Outcome, bool]:
     """What the training comes to, and whether it was computed before."""
     kept = outcome_path(found, network, options)
     outcome = read_outcome(kept)
@@ -184,7 +184,7 @@ class _VersionFiles:
         whereabouts.write(folder, self.data.root, **self.data.asked)
 
 
-def summary(model: Model, folder: Path) -> dict[str, Any]:
+def summarise(model: Model, folder: Path) -> dict[str, Any]:
     """The line that `train --json` ends with."""
     metrics: Mapping[str, Any] = model.card["metrics"]
     return {

@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from medloupe.data.split import Plan
     from medloupe.inputs.extras import Extras
     from medloupe.training.audit.finding import Audit
-    from medloupe.training.fusion.ablation import Weighed
-    from medloupe.training.fusion.beats import Jointly
-    from medloupe.training.fusion.choose import Inputs
+    from medloupe.training.fusion.ablation import WeighedVerdict
+    from medloupe.training.fusion.beats import JointFeatures
+    from medloupe.training.fusion.choose import ChosenInputs
     from medloupe.training.heads.verdict import Verdict
     from medloupe.training.pipeline.finetuning import Tuning
-
 
 
 class _Stages:
@@ -61,7 +60,7 @@ class _Stages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
+class _FittedParts:
     """What came of fitting: the verdict, the head to ship with what it reads beside, and its network."""
 
     verdict: Verdict
@@ -71,9 +70,9 @@ class _Fit:
     network: Backbone
     tail: Tail | None
     novelty: Novelty | None
-    chosen: Inputs | None
-    joined: Jointly | None
-    weighed: Weighed | None
+    chosen: ChosenInputs | None
+    joined: JointFeatures | None
+    weighed: WeighedVerdict | None
 
 
 def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) -> Outcome:
@@ -108,12 +107,12 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     with stages.stage("embedding", quiet=True):
         shared, features = _embed(found, network, options, say)
     if features.unreadable:
-        _check_what_is_left(features)
+        _check_readable(features)
     with stages.stage("audit"):
         audited = audit(shared, options.seed)
     planned = plan(features.data, audited.groups)
     with stages.stage("fine-tuning", quiet=True):
-        tuning = finetuning.attempt(features, shared, planned, network, options, say)
+        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
     with stages.stage("fitting"):
         fit = _fit(features, shared, planned, tuning, audited, network, options)
     with stages.stage("judging"):
@@ -149,37 +148,37 @@ def _fit(
     audited: Audit,
     network: Backbone,
     options: Options,
-) -> _Fit:
+) -> _FittedParts:
     """Fit the head, what it reads beside, and the refusal of other kinds."""
     from medloupe.training.fusion import beats, choose
-    from medloupe.training.fusion.ablation import weigh
+    from medloupe.training.fusion.ablation import weigh_inputs
     from medloupe.training.pipeline import finetuning
 
     seed, levels = options.seed, network.card.levels
     chosen = joined = weighed = None
-    if choose.asked(features.data, options):
-        chosen = choose.choose(features.data, planned.fitting, planned.groups, options)
+    if choose.reads_inputs(features.data, options):
+        chosen = choose.choose_inputs(features.data, planned.fitting, planned.groups, options)
         audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
-        if beats.suits(features.data):
-            joined = beats.join(features, planned, chosen, levels, seed)
+        if beats.holds_beats(features.data):
+            joined = beats.join_rhythm(features, planned, chosen, levels, seed)
     verdict = _judge(features, planned, tuning, joined, levels, options)
     if chosen is not None and joined is None:
-        weighed = weigh(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
+        weighed = weigh_inputs(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
         verdict = weighed.verdict
     head, extras = verdict.head, weighed.extras if weighed is not None else None
     if joined is not None:
-        head, extras = joined.apart(verdict.head)
-    own, tail = tuning.network(network, verdict, options)
-    kept = levels if own is network and tail is None else finetuning.untouched(network)
+        head, extras = joined.split_head(verdict.head)
+    own, tail = tuning.write_network(network, verdict, options)
+    kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
-    return _Fit(
+    return _FittedParts(
         verdict=verdict,
         audited=audited,
         head=head,
         extras=extras,
         network=own,
         tail=tail,
-        novelty=Novelty.fit(tuning.seen(shared, verdict)[rows], planned.groups[rows], kept, seed),
+        novelty=Novelty.fit(tuning.novelty_embeddings(shared, verdict)[rows], planned.groups[rows], kept, seed),
         chosen=chosen,
         joined=joined,
         weighed=weighed,
@@ -190,7 +189,7 @@ def _judge(
     features: Features,
     planned: Plan,
     tuning: Tuning,
-    joined: Jointly | None,
+    joined: JointFeatures | None,
     levels: tuple[int, ...],
     options: Options,
 ) -> Verdict:
@@ -198,42 +197,42 @@ def _judge(
     from medloupe.training.heads.verdict import judge
 
     if joined is None and tuning.tuned is not None:
-        return tuning.judged(features, planned, levels, options)
+        return tuning.judge(features, planned, levels, options)
     if joined is not None:
         features, levels = joined.features, joined.levels
     return judge(features, planned, levels=levels, seed=options.seed, sensitivity=options.sensitivity)
 
 
-def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _Fit, options: Options) -> dict[str, Any]:
+def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedParts, options: Options) -> dict[str, Any]:
     """Put card, curves and pictures of the report together."""
     from medloupe.metrics.curves import curves
     from medloupe.training.fusion import beats
-    from medloupe.training.fusion.examples import moved
-    from medloupe.training.pipeline.card import card
-    from medloupe.training.pipeline.examples import examples
-    from medloupe.training.pipeline.feature_maps import of_report
+    from medloupe.training.fusion.examples import pick_influence_examples
+    from medloupe.training.pipeline.card import build_card
+    from medloupe.training.pipeline.examples import render_examples
+    from medloupe.training.pipeline.feature_maps import render_report_stages
 
     verdict, seed = fit.verdict, options.seed
-    facts = card(
+    facts = build_card(
         features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
     )
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
-        "examples": examples(features, verdict.judged, verdict.rows, fit.head, fit.network, fit.tail),
+        "examples": render_examples(features, verdict.judged, verdict.rows, fit.head, fit.network, fit.tail),
     }
-    report["stages"] = of_report(features, report["examples"], fit.head, fit.network, fit.tail)
+    report["stages"] = render_report_stages(features, report["examples"], fit.head, fit.network, fit.tail)
     tuning.describe(report, verdict, fit.tail, options)
     if fit.joined is not None and fit.chosen is not None:
-        facts["inputs"] = beats.facts(fit.joined, planned, verdict, fit.chosen, seed)
+        facts["inputs"] = beats.describe_rhythm(fit.joined, planned, verdict, fit.chosen, seed)
     if fit.weighed is not None and fit.chosen is not None:
         facts["inputs"] = fit.weighed.facts
         shown = fit.weighed.shown
-        report["moved"] = moved(features, shown, fit.chosen) if shown and fit.weighed.extras else []
+        report["moved"] = pick_influence_examples(features, shown, fit.chosen) if shown and fit.weighed.extras else []
     return report
 
 
-def _own_network(fit: _Fit, changed: bool, options: Options) -> bytes:
+def _own_network(fit: _FittedParts, changed: bool, options: Options) -> bytes:
     """The bytes of the network or tail that this training made; b"" where it made none."""
     if changed:
         return fit.network.path.read_bytes()
@@ -286,7 +285,7 @@ def check_trainable(data: Dataset) -> None:
         raise DataError(f"{data.root} has no positive case of any label.", "Check the label column.")
 
 
-def _check_what_is_left(features: Features) -> None:
+def _check_readable(features: Features) -> None:
     """As check_trainable, for the readable part; the error then tells what could not be read."""
     try:
         check_trainable(features.data)
