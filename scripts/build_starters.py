@@ -35,7 +35,8 @@ from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
 from medloupe.starter import pack, shipped
-from medloupe.training.pipeline.card import describe_refusal, word_refusal_limit
+from medloupe.training.pipeline.card import describe_refusal
+from medloupe.training.pipeline.cautions import word_refusal_limit
 from medloupe.training.pipeline.run import train
 from starters import STARTERS, Starter
 

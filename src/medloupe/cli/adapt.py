@@ -43,7 +43,7 @@ def adapt(
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.training.adapt.run import adapt as run
-    from medloupe.training.adapt.run import keep_adapted
+    from medloupe.training.adapt.storage import keep_adapted
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")

@@ -1,4 +1,4 @@
-"""Who may judge which images of a data set: the model, or heads made as its own that have not seen the image's group.
+"""Choose who may judge which images of a data set: the model, or heads made as its own that have not seen them.
 
 A shipped model has learned from all images of its data set, so it cannot be judged on them. Heads fitted in the same
 way (penalty, levels) fold by fold can stand in for its own; where the model was judged on an official test split, one
@@ -35,8 +35,18 @@ from medloupe.utils.progress import StageProgress
 class HeldOutJudge:
     """One head with the rules by which it answers.
 
-    rows: int (n,), which images it may judge. limits: float32 (K,), thresholds of the operating points. weights: (K,),
-    what probabilities are multiplied by before the largest is announced. novelty: by what it refuses, or None.
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (n,), which images it may judge.
+    head : Head
+        By which it answers.
+    limits : np.ndarray
+        float32 (K,), thresholds of the operating points.
+    weights : np.ndarray
+        (K,), what probabilities are multiplied by before the largest is announced.
+    novelty : Novelty or None
+        By what it refuses, if it does.
     """
 
     rows: np.ndarray
@@ -50,9 +60,24 @@ class HeldOutJudge:
 class HeldOutPanel:
     """Images to be judged, and who judges them.
 
-    records, targets (n, K), groups (n,): of the images. judges: their rows are positions among the images; together
-    they have all. judged: "model" where it is the model itself, "out of fold" or "test split" where heads stand in.
-    of: how many images these were chosen from. fitted: labelled training images at hand. left_out: by reason.
+    Attributes
+    ----------
+    records : tuple of Record
+        Of n images.
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (n,), of patients and copies.
+    judges : list of HeldOutJudge
+        Their rows are positions among the images; together they have all.
+    judged : str
+        "model" where it is the model itself, "out of fold" or "test split" where heads stand in.
+    of : int
+        How many images these were chosen from.
+    fitted : int
+        Labelled training images at hand.
+    left_out : mapping of str to int
+        How many images, by reason.
     """
 
     records: tuple[Record, ...]
@@ -66,19 +91,31 @@ class HeldOutPanel:
 
 
 def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> HeldOutPanel:
-    """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
+    """Choose about `most` images of the data, whole groups, and who judges them.
+
+    Parameters
+    ----------
+    model : Model
+        To be judged.
+    data : Dataset
+        With its labels.
+    most : int
+        Images wanted.
+    seed : int
+        Of the choice and of folds.
+    say : callable
+        Told the stage, how much of it is done, and of how much.
+
+    Raises
+    ------
+    DataError
+        Where nobody can judge.
+    """
     targets, found = aligned(model, data), scan(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
-    learned = usable.copy()
-    if (model.card.get("data") or {}).get("digests"):
-        learned &= seen(model.card, digests)
-        adapted = (model.card.get("adapted") or {}).get("digests")
-        if adapted:  # they moved its lines, but taught it nothing
-            learned &= ~among(recalled(adapted), digests)
-    else:
-        learned[:] = False
+    learned = usable & _trained_on(model, digests)
     new = usable & ~learned
     left_out = {"unlabelled": int((~known).sum()), "unreadable": int((~readable).sum())}
     if not usable.any():
@@ -88,16 +125,9 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
             "Bring labelled images; `medloupe check` says what is wrong with these.",
         )
     if learned.sum() > new.sum():
-        return _assemble_stand_ins(
-            model,
-            found,
-            targets,
-            np.flatnonzero(learned),
-            most,
-            seed,
-            say,
-            {**left_out, "not trained on": int(new.sum())},
-        )
+        left_out["not trained on"] = int(new.sum())
+        made = _assemble_stand_ins(model, found, targets, np.flatnonzero(learned), most, seed, say)
+        return replace(made, left_out=left_out)
     rows = np.flatnonzero(new)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
     together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
@@ -116,17 +146,20 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
     )
 
 
+def _trained_on(model: Model, digests: list[bytes]) -> np.ndarray:
+    """Find the images that the model has learned from, as far as its card tells: bool (N,)."""
+    if not (model.card.get("data") or {}).get("digests"):
+        return np.zeros(len(digests), bool)
+    learned = seen(model.card, digests)
+    if adapted := (model.card.get("adapted") or {}).get("digests"):  # they moved its lines, but taught it nothing
+        learned = learned & ~among(recalled(adapted), digests)
+    return learned
+
+
 def _assemble_stand_ins(
-    model: Model,
-    found: Scan,
-    targets: np.ndarray,
-    rows: np.ndarray,
-    most: int,
-    seed: int,
-    say: StageProgress,
-    left_out: Mapping[str, int],
+    model: Model, found: Scan, targets: np.ndarray, rows: np.ndarray, most: int, seed: int, say: StageProgress
 ) -> HeldOutPanel:
-    """Images that the model was trained on, each for a judge that has not seen its group."""
+    """Choose images that the model was trained on, each for a judge that has not seen its group."""
     part = _select_rows(found, rows)
     features = embed(part, model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     shared = features
@@ -150,12 +183,12 @@ def _assemble_stand_ins(
         judged=judged,
         of=len(pool),
         fitted=len(y),
-        left_out=left_out,
+        left_out={},
     )
 
 
 def _plan_of_training(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
-    """The plan of the training, where the model was judged on an official test split."""
+    """Plan as in the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
     return plan(features.data, groups)
@@ -171,14 +204,14 @@ def _match_rows(features: Features, data: Dataset) -> np.ndarray:
 
 
 def _find_groups(features: Features) -> np.ndarray:
-    """Patients, copies and near copies together, as the audit has them."""
+    """Find groups of patients, copies and near copies, as the audit has them."""
     found = duplicates.find(features)
     patients = same(r.patient for r in features.data.records)
     return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
 def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
-    """The model itself, for images (rows) that it was not trained on."""
+    """Make the model itself a judge, of images (rows) that it was not trained on."""
     rules = Rules.of(model.card)
     return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
@@ -186,10 +219,27 @@ def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
 def make_fold_judges(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
 ) -> list[HeldOutJudge]:
-    """Judges that share all rows of the features out among them, each for the groups that it has not seen.
+    """Fit judges that share all rows of the features out among them, each for the groups that it has not seen.
 
-    shared: (N, D), embeddings by the untuned backbone, which novelty reads. targets: (N, K) of 1/0/NaN, in the order of
-    the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
+    Parameters
+    ----------
+    model : Model
+        Whose head they stand in for.
+    features : Features
+        By its network.
+    shared : np.ndarray
+        float32 (N, D), embeddings by the untuned backbone, which novelty reads.
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN, in the order of the model's labels.
+    groups : np.ndarray
+        int (N,).
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    DataError
+        Where the groups are too few, or the card does not say how its head was made.
     """
     choice = _head_choice(model)
     count = fold_count(targets, groups, FOLDS)
@@ -217,7 +267,20 @@ def make_fold_judges(
 def make_test_judge(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, planned: Plan, seed: int
 ) -> HeldOutJudge:
-    """The one judge of an official test split, fitted on planned.fitting. Arguments and errors as of `fold_by_fold`."""
+    """Fit the one judge of an official test split, on the rows that the plan fits on.
+
+    Parameters
+    ----------
+    model, features, shared, targets, seed
+        As for `make_fold_judges`.
+    planned : Plan
+        With a test split.
+
+    Raises
+    ------
+    DataError
+        As `make_fold_judges` does.
+    """
     assert planned.test is not None
     choice = _head_choice(model)
     rows, task = planned.fitting, str(model.card["task"])
@@ -237,7 +300,7 @@ def make_test_judge(
 def _fit_rules(
     model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
 ) -> tuple[Head, np.ndarray, np.ndarray]:
-    """Head, limits and weights from out-of-fold logits and probabilities (n, K) of the other images, with their truth.
+    """Fit head, limits and weights by out-of-fold logits and probabilities (n, K) of the other images, and their truth.
 
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
@@ -255,7 +318,7 @@ def _fit_rules(
 
 
 def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
-    """Fitted without the images to be judged, as the model's own; that itself where they are too few.
+    """Fit it without the images to be judged, as the model's own; take that itself where they are too few.
 
     Its contrast to other kinds is the model's: those kinds are not at hand.
     """

@@ -97,7 +97,7 @@ def test_the_minimum_is_one() -> None:
     best = lost(made.apply(z), y)
     for da, db in ((0.05, 0), (-0.05, 0), (0, 0.1), (0, -0.1)):
         other = Calibration(kind="", scale=made.scale + da, shift=made.shift + np.array([db, -db]))
-        assert lost(other.logits(z), y) > best - 1e-3
+        assert lost(other.apply(z), y) > best - 1e-3
     doubled = fit_calibration(np.r_[z, z], np.r_[y, y], np.r_[groups, groups + 1000], task="multiclass", kind=KINDS[2])
     assert doubled.shift == pytest.approx(made.shift, abs=0.05)
 
@@ -122,7 +122,7 @@ def test_new_cases_are_never_told_worse_by_more_than_noise(prior: tuple[float, f
     held_z, held_y = cases(10_000, 4000, prior, surer)
     before = lost(held_z, held_y)
     changes = [
-        lost(chosen(*cases(seed, 60, prior, surer), seed=seed).logits(held_z), held_y) - before for seed in range(25)
+        lost(chosen(*cases(seed, 60, prior, surer), seed=seed).apply(held_z), held_y) - before for seed in range(25)
     ]
     assert np.mean(changes) < 0.01
     assert np.quantile(changes, 0.9) < 0.05

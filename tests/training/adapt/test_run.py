@@ -27,7 +27,8 @@ from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
 from medloupe.training.adapt.fit import draw_thresholds
-from medloupe.training.adapt.run import AdaptedModel, adapt, keep_adapted
+from medloupe.training.adapt.run import AdaptedModel, adapt
+from medloupe.training.adapt.storage import keep_adapted
 from medloupe.training.compress.export import export
 from parsing import parsed, visible
 from synthetic import of_records

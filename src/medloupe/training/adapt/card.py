@@ -1,9 +1,8 @@
-"""The card of a model that was fitted to local cases: what changed, how it fares there, and in words."""
+"""Build the card of a model that was fitted to local cases: what changed, and how it fares there."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +14,14 @@ from medloupe.training.adapt.figures import compare_figures, measure_prevalence,
 from medloupe.training.adapt.fit import LocalFit
 from medloupe.training.adapt.recalibrate import KINDS
 from medloupe.training.adapt.words import describe_fit, describe_shortage
+from medloupe.training.provenance import data_fingerprint, shorten_numbers
 from medloupe.version import __version__
 
 _PREVALENCE = "The percentages hold for the share"  # so begins the sentence among the limits that no longer holds
 
 
 def build_adapted_card(fitting: LocalFit) -> dict[str, Any]:
-    """The model's card with the local fit in it: calibration, lines, rule of announcing, and what is said of them."""
+    """Build the model's card with the local fit in it: calibration, lines, rule of announcing, and words on them."""
     old, calibration = fitting.model.card, fitting.calibration
     table = [{**row, "note": describe_shortage(fitting, row)} for row in tabulate_labels(fitting)]
     entry = _adapted_entry(fitting, table)
@@ -53,7 +53,7 @@ def build_adapted_card(fitting: LocalFit) -> dict[str, Any]:
 
 
 def _adapted_entry(fitting: LocalFit, table: list[dict[str, Any]]) -> dict[str, Any]:
-    """The card's entry `adapted`."""
+    """Build the card's entry `adapted`."""
     model, data, calibration = fitting.model, fitting.features.data, fitting.calibration
     old = model.card
     records = [data.records[i] for i in fitting.rows]
@@ -63,7 +63,7 @@ def _adapted_entry(fitting: LocalFit, table: list[dict[str, Any]]) -> dict[str, 
         "n": len(fitting.rows),
         "groups": len(np.unique(groups)),
         "patients": len({r.patient for r in records} - {None}) or None,
-        "fingerprint": _fingerprint(fitting),
+        "fingerprint": data_fingerprint(fitting.features, fitting.rows.tolist()),
         "digests": _local_digests(fitting),
         "licence": data.origin.get("licence"),
         "from": {"name": model.name, "version": model.version},
@@ -73,7 +73,7 @@ def _adapted_entry(fitting: LocalFit, table: list[dict[str, Any]]) -> dict[str, 
         "prevalence": {"before": _previous_shares(old), "here": measure_prevalence(fitting)},
         "calibration": {
             "kind": calibration.kind,
-            "scale": _short(calibration.scale),
+            "scale": shorten_numbers(calibration.scale),
             "shift": {name: round(float(b), 4) for name, b in zip(model.labels, calibration.shift, strict=True) if b},
             "candidates": [{k: _round_float(v) for k, v in asdict(c).items()} for c in fitting.candidates],
         },
@@ -102,7 +102,7 @@ def _previous_shares(old: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _label_rows(fitting: LocalFit, here: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The card's table with the local operating points; what was measured in training stays beside them."""
+    """Put the local operating points into the card's table; what was measured in training stays beside them."""
     rows = {row["label"]: row for row in fitting.model.card.get("per_label") or ()}
     made = []
     for k, name in enumerate(fitting.model.labels):
@@ -117,10 +117,10 @@ def _label_rows(fitting: LocalFit, here: Mapping[str, Any]) -> list[dict[str, An
 
 
 def _calibration(fitting: LocalFit) -> dict[str, Any]:
-    """The temperatures that are in the head now, and that more than these is."""
+    """State the temperatures that are in the head now, and that more than these is."""
     old = fitting.model.card.get("calibration") or {}
     before = np.asarray(old.get("temperature") if old.get("temperature") is not None else 1.0, float)
-    made = {**old, "temperature": _short(before / fitting.calibration.scale)}
+    made = {**old, "temperature": shorten_numbers(before / fitting.calibration.scale)}
     if fitting.calibration.kind != KINDS[0]:
         made["adapted"] = fitting.calibration.kind
     return made
@@ -173,24 +173,10 @@ def _local_digests(fitting: LocalFit) -> str:
     return remembered({fitting.features.digests[row] for row in fitting.rows})
 
 
-def _fingerprint(fitting: LocalFit) -> str:
-    made = hashlib.sha256()
-    digests, records = fitting.features.digests, fitting.features.data.records
-    for i in sorted(fitting.rows.tolist(), key=lambda i: digests[i]):
-        made.update(digests[i] + repr(sorted(records[i].labels.items())).encode())
-    return made.hexdigest()
-
-
 def _earlier_entry(old: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a model that was adapted before had been adapted to."""
+    """State what a model that was adapted before had been adapted to."""
     said = old.get("adapted")
     return None if not said else {k: said.get(k) for k in ("data", "n", "groups", "fingerprint", "from")}
-
-
-def _short(values: np.ndarray) -> float | list[float]:
-    """One number where all are the same."""
-    each = np.atleast_1d(values)
-    return round(float(each[0]), 4) if np.ptp(each) == 0 else [round(float(v), 4) for v in each]
 
 
 def _round_float(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How a model fares on local cases, before it is fitted to them and after: percentages, lines, prevalence."""
+"""Measure how a model fares on local cases before it is fitted to them and after: percentages, lines, prevalence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ _MOST = 40  # labels whose calibration is judged one by one
 
 
 def compare_figures(fitting: LocalFit) -> dict[str, Any]:
-    """Before, after and the paired difference (after - before), over the same draws of groups."""
+    """Compare a model before and after: the figures of both, and their paired differences (after - before).
+
+    Returns
+    -------
+    dict
+        By "before", "after" and "difference", then by figure: its value and 95 % interval, over the same draws of
+        groups.
+    """
     before, after, seed = fitting.before, fitting.after, fitting.seed
     measures = {
         "log_loss": calibration.log_loss,
@@ -40,9 +47,12 @@ def _difference(new: Weighted, old: Weighted) -> Weighted:
 
 
 def tabulate_labels(fitting: LocalFit) -> list[dict[str, Any]]:
-    """One row a label that occurs here: calibration and operating point, before and after.
+    """Tabulate calibration and operating point before and after, a row a label that occurs here.
 
-    `after` is None where the cases are too few for a line of its own; then the old one stays.
+    Returns
+    -------
+    list of dict
+        `after` is None where the cases are too few for a line of its own; then the old one stays.
     """
     targets = fitting.before.targets
     here = np.flatnonzero((targets == 1).any(0))
@@ -79,7 +89,7 @@ def _measure_reliability(fitting: LocalFit, k: int, measure: Any) -> dict[str, M
 
 
 def _select_labels(judged: Judged, labels: np.ndarray) -> Judged:
-    """The same for some of the labels."""
+    """Keep some of the labels."""
     place = np.full(len(judged.labels), -1)
     place[labels] = np.arange(len(labels))
     return Judged(
@@ -98,7 +108,7 @@ def _previous_limits(fitting: LocalFit) -> np.ndarray:
 
 
 def measure_prevalence(fitting: LocalFit) -> dict[str, Any]:
-    """Of each label how many, and the share with its interval over groups."""
+    """Count each label's cases, and measure their share with its interval over groups."""
     targets, groups = fitting.before.targets, fitting.before.groups
     known = ~np.isnan(targets)
     labels = fitting.model.labels

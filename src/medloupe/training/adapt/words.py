@@ -1,4 +1,4 @@
-"""What a local fit says to a doctor, in sentences."""
+"""Say in sentences, to a doctor, what a local fit came to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ _HALF_WIDTHS = (0.10, 0.05)  # of a sensitivity's interval, for which the cases 
 
 
 def describe_fit(fitting: LocalFit, entry: Mapping[str, Any]) -> list[str]:
-    """What a doctor needs to know, a sentence or two each."""
+    """Say what a doctor needs to know, a sentence or two each.
+
+    Parameters
+    ----------
+    fitting : LocalFit
+        What came of the cases.
+    entry : mapping
+        The card's entry `adapted`, but for these words.
+    """
     out, n = entry["left_out"], entry["n"]
     first = f"Held against {n:,} cases of {entry['data']} ({entry['groups']:,} groups of patients and copies)."
     if out["seen"]:
@@ -72,7 +80,15 @@ def _describe_operating_point(row: Mapping[str, Any]) -> str:
 
 
 def describe_shortage(fitting: LocalFit, row: Mapping[str, Any]) -> str:
-    """Where the cases are too few, and how many would do."""
+    """Say of one label that its cases are too few, and how many would do; "" where they are enough.
+
+    Parameters
+    ----------
+    fitting : LocalFit
+        What came of the cases.
+    row : mapping
+        The label's, of `tabulate_labels`.
+    """
     aim, name, cases = fitting.sensitivity, row["label"], row["groups"]
     needed = " and ".join(f"{calibration.cases_needed(aim, h):,} for ±{h:.2f}" for h in _HALF_WIDTHS)
     if row["after"] is None:

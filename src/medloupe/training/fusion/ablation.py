@@ -143,7 +143,8 @@ def _answer_out_of_fold(own: LearnedExtras, task: str) -> JudgedInputs:
         for name, part, tried in _alone_parts(encoded)
     }
     with_extras = {
-        name: add_to_logits(image, own.fused.added_logits(x, folds), task) for name, x in _remove_inputs(encoded).items()
+        name: add_to_logits(image, own.fused.added_logits(x, folds), task)
+        for name, x in _remove_inputs(encoded).items()
     }
     weights = own.fused.weights[0, folds[0]]  # (n, D, K)
     return JudgedInputs(
