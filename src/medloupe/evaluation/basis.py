@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from medloupe.data.records import Dataset
 from medloupe.evaluation.heldout import HeldOutPanel
 from medloupe.model.bundle import Model

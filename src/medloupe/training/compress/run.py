@@ -1,8 +1,8 @@
 """Compress a model to fewer bits, accepted only where it keeps its accuracy.
 
 8 bits: the network becomes integers (embed/eightbit.py), the head is fitted anew on what that network gives, and both
-are judged on the images the model was trained on, each by a head without its group (fidelity.py). First the shipped 8-bit
-network is tried, which models share; where it costs too much, one calibrated on the model's own training images.
+are judged on the images the model was trained on, each by a head without its group (fidelity.py). First the shipped
+8-bit network is tried, which models share; where it costs too much, one calibrated on the model's own training images.
 """
 
 from __future__ import annotations

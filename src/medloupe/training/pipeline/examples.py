@@ -1,14 +1,11 @@
-"""Pictures for the report: the worst errors and a few right answers, with their heat maps."""
+"""Render pictures for the report: the worst errors and a few right answers, with their heat maps."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
@@ -19,6 +16,7 @@ from medloupe.imaging.decode import load
 from medloupe.metrics.tables import Judged
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
+from medloupe.utils.datauri import data_uri, jpeg_uri
 
 WRONG, RIGHT = 9, 6
 Drawer = Callable[
@@ -32,9 +30,23 @@ EvidenceReader = Callable[
 def render_examples(
     features: Features, judged: Judged, rows: np.ndarray, head: Head, backbone: Backbone, tail: Tail | None = None
 ) -> dict[str, Any]:
-    """{"wrong": [...], "right": [...]}; the answers are those given unseen, the heat maps are the shipped head's.
+    """Render the worst errors and a few right answers.
 
-    rows: rows of the features that `judged` holds.
+    Parameters
+    ----------
+    features : Features
+        Of all readable records.
+    judged : Judged
+        The answers, given unseen.
+    rows : np.ndarray
+        int (n,), rows of the features that `judged` holds.
+    head, backbone, tail
+        Of the model that ships, whose heat maps these are.
+
+    Returns
+    -------
+    dict
+        Lists "wrong" and "right": of each image its file, truth, answer, and pictures as data URIs.
     """
     wrong, right = _pick(judged)
     if features.data.modality == "ecg":
@@ -50,7 +62,7 @@ def render_examples(
 
 
 def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Backbone, tail: Tail | None) -> Drawer:
-    """Of a picture itself and, to lay over it, where the network looked."""
+    """Make what draws a row of the features: the picture itself and, to lay over it, where the network looked."""
     look, size = _make_evidence_reader(head, backbone, tail), backbone.card.input_size
 
     def draw(row: int, k: int) -> tuple[str, str | None]:
@@ -58,14 +70,15 @@ def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Ba
         pixels = load(features.data.records[row].picture, size)
         values = heatmaps.evidence(look(pixels[None]), k, task)
         box = find_content_box(int(facts["width"]), int(facts["height"]), size)
-        over = _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
-        return _data_url(_jpeg(pixels, box), "image/jpeg"), over
+        over = data_uri(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
+        left, top, right, bottom = box
+        return jpeg_uri(pixels[top:bottom, left:right], quality=82), over
 
     return draw
 
 
 def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> EvidenceReader:
-    """A self-contained file has its heat maps ready, and no map."""
+    """Make what reads the evidence of a picture: a self-contained file has its heat maps ready, and no map."""
     opened = session(backbone.path, threads=1)
     if tail is None and any(o.name == "heatmap" for o in opened.get_outputs()):
         return lambda pixels: run(opened, ["heatmap"], pixels)[0][0]
@@ -80,22 +93,8 @@ def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> 
 
 
 def _pick(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """(row, label announced) of the most confident errors, no two of one group, and of typical right answers."""
-    p, y = judged.probabilities[0], judged.targets
-    if judged.task == "multiclass":
-        answer = judged.answers[0]
-        said = p[np.arange(len(p)), answer]
-        hit = y[np.arange(len(p)), answer] == 1
-    else:  # the statement furthest from the truth, and the finding most surely found
-        error = np.where(np.isnan(y), -1, np.abs(p - np.nan_to_num(y)))
-        answer = error.argmax(1)
-        said = error.max(1)
-        hit = np.zeros(len(p), bool)
-        found = np.where(y == 1, p, -1)
-        sure = found.max(1) > 0.5
-        answer = np.where(sure, found.argmax(1), answer)
-        hit |= sure
-        said = np.where(sure, found.max(1), said)
+    """Pick (row, label announced) of the most confident errors, no two of one group, and of typical right answers."""
+    answer, said, hit = _rate_answers(judged)
     wrong = _take_one_a_group(np.flatnonzero(~hit)[np.argsort(-said[~hit], kind="stable")], judged.groups, WRONG)
     right: list[int] = []
     candidates = np.flatnonzero(hit)
@@ -105,6 +104,20 @@ def _pick(judged: Judged) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]
     rest = candidates[np.argsort(np.abs(said[candidates] - np.median(said[candidates])), kind="stable")]
     right = _take_one_a_group(np.array([*right, *rest.tolist()], np.int64), judged.groups, RIGHT)
     return [(i, int(answer[i])) for i in wrong], [(i, int(answer[i])) for i in right]
+
+
+def _rate_answers(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rate each image: the label to show (N,), how surely it was said (N,), and whether that is right (N,)."""
+    p, y = judged.probabilities[0], judged.targets
+    if judged.task == "multiclass":
+        answer = judged.answers[0]
+        at = np.arange(len(p))
+        return answer, p[at, answer], y[at, answer] == 1
+    # the statement furthest from the truth, and the finding most surely found
+    error = np.where(np.isnan(y), -1, np.abs(p - np.nan_to_num(y)))
+    found = np.where(y == 1, p, -1)
+    sure = found.max(1) > 0.5
+    return np.where(sure, found.argmax(1), error.argmax(1)), np.where(sure, found.max(1), error.max(1)), sure
 
 
 def _take_one_a_group(rows: np.ndarray, groups: np.ndarray, most: int) -> list[int]:
@@ -138,18 +151,21 @@ def _render_example(
 
 
 def find_content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the picture inside its padded square."""
+    """Find the place of a picture inside its padded square.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the picture, in pixels.
+    size : int
+        Of the square, in pixels.
+
+    Returns
+    -------
+    tuple of int
+        Left, top, right, bottom.
+    """
     longest = max(width, height)
     w, h = max(1, round(width * size / longest)), max(1, round(height * size / longest))
     left, top = (size - w) // 2, (size - h) // 2
     return left, top, left + w, top + h
-
-
-def _jpeg(pixels: np.ndarray, box: tuple[int, int, int, int]) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).crop(box).save(out, "JPEG", quality=82)
-    return out.getvalue()
-
-
-def _data_url(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

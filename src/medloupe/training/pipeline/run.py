@@ -1,4 +1,4 @@
-"""The whole path: data set → audit → head → card → report, ONNX file and a version in the store."""
+"""Train a model from a data set: audit, head, card, report, ONNX file and a version in the store."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def train(
 
 
 def _resolve_options(options: Options, start: Model | None, told: Mapping[str, Any]) -> Options:
-    """The options with what was told by name, and the tail to go on from. Raises DataError, FinetuneError."""
+    """Put what was told by name, and the tail to go on from, into the options."""
     if start is not None and start.onnx is not None and start.backbone.path == start.onnx:
         raise FinetuneError(
             f"{start.name} is one file that holds no network to go on from.",
@@ -135,7 +135,7 @@ def _resolve_options(options: Options, start: Model | None, told: Mapping[str, A
 
 
 def _choose_network(data: Dataset, backbone: str | Path | None, start: Model | None) -> Backbone:
-    """The network to embed with. Raises BackboneError where it reads another kind of data."""
+    """Choose the network to embed with; raise BackboneError where it reads another kind of data."""
     network = start.backbone if start is not None else registry.backbone(backbone or registry.usual(data))
     if network.card.modality != data.modality:
         reads = {"image": "pictures", "ecg": "ECGs"}
@@ -147,7 +147,7 @@ def _choose_network(data: Dataset, backbone: str | Path | None, start: Model | N
 
 
 def _compute_or_reuse(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Outcome, bool]:
-    """What the training comes to, and whether it was computed before."""
+    """Compute what the training comes to, or take it from the cache; and tell whether it was there."""
     kept = outcome_path(found, network, options)
     outcome = read_outcome(kept)
     reused = outcome is not None
@@ -162,7 +162,7 @@ def _compute_or_reuse(found: Scan, network: Backbone, options: Options, say: Sta
 
 
 class _VersionFiles:
-    """Writes the files for people, and the predictions for the promotion gate, into the folder of a version."""
+    """Write the files for people, and the predictions for the promotion gate, into the folder of a version."""
 
     def __init__(self, report: dict[str, Any], records: list[Record], evidence: Evidence, data: Dataset):
         self.report, self.records, self.evidence, self.data = report, records, evidence, data
@@ -185,7 +185,7 @@ class _VersionFiles:
 
 
 def summarise(model: Model, folder: Path) -> dict[str, Any]:
-    """The line that `train --json` ends with."""
+    """Give the line that `train --json` ends with."""
     metrics: Mapping[str, Any] = model.card["metrics"]
     return {
         "name": model.name,

@@ -8,19 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
-from medloupe.metrics.evidence import Evidence
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
+from medloupe.training.provenance import collect_evidence
 from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
@@ -123,7 +121,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         head=fit.head,
         novelty=fit.novelty,
         report=report,
-        evidence=_evidence(features, fit.verdict),
+        evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
         network=_own_network(fit, changed, options),
         whole=changed,
         extras=fit.extras,
@@ -233,29 +231,20 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
 
 
 def _own_network(fit: _FittedParts, changed: bool, options: Options) -> bytes:
-    """The bytes of the network or tail that this training made; b"" where it made none."""
+    """Read the bytes of the network or tail that this training made; b"" where it made none."""
     if changed:
         return fit.network.path.read_bytes()
     return fit.tail.path.read_bytes() if fit.tail and fit.tail is not options.start else b""
 
 
-def _evidence(features: Features, verdict: Verdict) -> Evidence:
-    """The predictions behind the figures, for comparing this version with another."""
-    judged = verdict.judged
-    called = [[judged.called(r, k) for k in range(len(judged.labels))] for r in judged.repeats]
-    return Evidence(
-        labels=judged.labels,
-        task=judged.task,
-        digests=Evidence.digest([features.digests[row] for row in verdict.rows]),
-        groups=np.asarray(judged.groups, np.int64),
-        targets=np.asarray(judged.targets, np.float32),
-        probabilities=np.asarray(judged.probabilities, np.float32),
-        announced=np.asarray(called, np.float32).mean(0).T,
-    )
-
-
 def check_trainable(data: Dataset) -> None:
-    """Raises DataError, saying what is missing, when there is nothing to tell apart."""
+    """Check that a data set can be learned from.
+
+    Raises
+    ------
+    DataError
+        Saying what is missing, when there is nothing to tell apart.
+    """
     if data.task == "detection":
         raise DataError(
             f"{data.root} marks places in pictures (boxes of {', '.join(data.labels)}) but has no classes of whole"
@@ -286,7 +275,7 @@ def check_trainable(data: Dataset) -> None:
 
 
 def _check_readable(features: Features) -> None:
-    """As check_trainable, for the readable part; the error then tells what could not be read."""
+    """Check the readable part; the error then tells what could not be read."""
     try:
         check_trainable(features.data)
     except DataError as e:
