@@ -1,4 +1,4 @@
-"""A verdict on the picture, weighed together with clinical columns and notes, and judged again."""
+"""Weigh the picture together with clinical columns and notes, and judge them again, alone and together."""
 
 from __future__ import annotations
 
@@ -35,8 +35,19 @@ from medloupe.training.heads.verdict import Verdict, cross_fit, judge_on_test
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighedVerdict:
-    """verdict: with the extras in its figures, or as it was where none help. extras: what the model reads, or None.
-    facts: for the card. shown: how the judged records were answered; None without inputs."""
+    """A verdict on picture and inputs.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        With the extras in its figures, or as it was where none help.
+    extras : Extras or None
+        What the model reads beside the picture.
+    facts : dict
+        The card's entry `inputs`.
+    shown : JudgedInputs or None
+        How the judged records were answered; None without inputs.
+    """
 
     verdict: Verdict
     extras: Extras | None
@@ -46,7 +57,25 @@ class WeighedVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedExtras:
-    """Extras learned on some rows, on top of a head's out-of-fold probabilities fitted.out_of_fold (R, n, K)."""
+    """Extras learned on some rows, on top of a head's out-of-fold probabilities.
+
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (n,), of the features.
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN.
+    fitted : FittedHead
+        With the probabilities `out_of_fold`, (R, n, K).
+    columns : tuple of Column
+        Clinical columns, as encoded.
+    notes : TextEncoder or None
+        What reads the notes.
+    encoded : EncodedInputs
+        Of these rows.
+    fused : FusedWeights
+        What was fitted.
+    """
 
     rows: np.ndarray
     targets: np.ndarray
@@ -58,7 +87,7 @@ class LearnedExtras:
 
     @property
     def extras(self) -> Extras | None:
-        """The runtime side; None where nothing helps."""
+        """What the model reads beside the picture; None where nothing helps."""
         return build_extras(self.fused, self.columns, self.notes)
 
 
@@ -66,8 +95,16 @@ class LearnedExtras:
 class JudgedInputs:
     """Judged rows, by answers that saw nothing of them.
 
-    systems: probabilities (R, N, K) by what was read. names: of the inputs, the notes last. effects: float32
-    (N, inputs, K), what each input adds to the logits in the first repeat.
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (N,), of the features.
+    systems : dict of str to np.ndarray
+        Probabilities (R, N, K) by what was read.
+    names : tuple of str
+        Of the inputs, the notes last.
+    effects : np.ndarray
+        float32 (N, inputs, K), what each input adds to the logits in the first repeat.
     """
 
     rows: np.ndarray
@@ -83,6 +120,21 @@ def weigh_inputs(
 
     Columns and notes are encoded as the rows learned from say, never the test split; in cross-validation they are
     encoded once, without a look at the labels, for all folds. Where nothing helps the verdict stays as it is.
+
+    Parameters
+    ----------
+    features : Features
+        Of all readable records.
+    plan : Plan
+        Which of them may be learned from, and which judge.
+    verdict : Verdict
+        On the picture alone.
+    inputs : ChosenInputs
+        What is read beside it.
+    seed : int
+        Of folds, dropped inputs and bootstrap.
+    sensitivity : float
+        That operating points aim at.
     """
     data, noun = features.data, "image" if features.data.modality == "image" else "ECG"
     task = data.task
@@ -93,30 +145,36 @@ def weigh_inputs(
             "words": f"None of the inputs asked for can be used: the {noun} is read alone.",
         }
         return WeighedVerdict(verdict=verdict, extras=None, facts=facts, shown=None)
-    extras = own.extras
-    shown, tested = _answer_out_of_fold(own, task), None
-    if plan.test is not None and verdict.on_fitting is not None:
-        rows = plan.fitting if len(verdict.on_fitting.folds[0]) == len(plan.fitting) else verdict.judging
-        tested = _learn_extras(features, plan, inputs, rows, verdict.on_fitting, seed)
+    tested = _learn_for_test(features, plan, verdict, inputs, seed)
     if tested is not None and plan.test is not None:
         shown = _answer_test_split(tested, inputs, plan.test, verdict.judged.probabilities, task)
-    weighed = verdict if extras is None else _rejudge(features, plan, verdict, own, tested, shown, sensitivity)
+    else:
+        shown = _answer_out_of_fold(own, task)
+    extras, weighed = own.extras, verdict
+    if extras is not None:
+        weighed = _rejudge(features, plan, verdict, own, tested, shown, sensitivity)
     used = extras.names if extras else ()
-    table = compare_contributions(
-        _select_systems(shown.systems, used, inputs.notes),
-        data.targets[shown.rows],
-        plan.groups[shown.rows],
-        task,
-        seed,
-    )
+    unused = [name for name in shown.names if name not in used]
+    systems = _select_systems(shown.systems, used, inputs.notes)
+    table = compare_contributions(systems, data.targets[shown.rows], plan.groups[shown.rows], task, seed)
     facts = {
         **_card_entry(inputs, extras),
         "fusion": table,
         "gain": {"log_loss": round(own.fused.gain[0], 5), "standard_error": round(own.fused.gain[1], 5)},
-        "unused": [n for n in shown.names if n not in used],
-        "words": word_contributions(table, used, [n for n in shown.names if n not in used], noun),
+        "unused": unused,
+        "words": word_contributions(table, used, unused, noun),
     }
     return WeighedVerdict(verdict=weighed, extras=extras, facts=facts, shown=shown)
+
+
+def _learn_for_test(
+    features: Features, plan: Plan, verdict: Verdict, inputs: ChosenInputs, seed: int
+) -> LearnedExtras | None:
+    """Learn extras without an official test split; None without one."""
+    if plan.test is None or verdict.on_fitting is None:
+        return None
+    rows = plan.fitting if len(verdict.on_fitting.folds[0]) == len(plan.fitting) else verdict.judging
+    return _learn_extras(features, plan, inputs, rows, verdict.on_fitting, seed)
 
 
 def _learn_extras(
@@ -136,7 +194,7 @@ def _learn_extras(
 
 
 def _answer_out_of_fold(own: LearnedExtras, task: str) -> JudgedInputs:
-    """The rows learned from, each answered by weights that did not see its fold."""
+    """Answer the rows learned from, each by weights that did not see its fold."""
     encoded, folds, image = own.encoded, own.fitted.folds, own.fitted.out_of_fold
     alone = {
         name: probe_out_of_fold(encoded.x[:, part], own.targets, folds, task, tried)[0]
@@ -158,7 +216,7 @@ def _answer_out_of_fold(own: LearnedExtras, task: str) -> JudgedInputs:
 def _answer_test_split(
     own: LearnedExtras, inputs: ChosenInputs, test: np.ndarray, image: np.ndarray, task: str
 ) -> JudgedInputs:
-    """The test split, by extras learned from the fitting part alone."""
+    """Answer the test split by extras learned from the fitting part alone."""
     encoded = EncodedInputs.encode(own.columns, own.notes, [inputs.rows[i] for i in test])
     alone = {}
     for name, part, tried in _alone_parts(encoded):
@@ -184,7 +242,7 @@ def _rejudge(
     shown: JudgedInputs,
     sensitivity: float,
 ) -> Verdict:
-    """The verdict with the extras in its figures, limits and rules."""
+    """Judge again, with the extras in figures, limits and rules."""
     data, task, y = features.data, features.data.task, own.targets
     p = _answer_together(own, task)
     crossing = cross_fit(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.labels, task, sensitivity)
@@ -217,7 +275,7 @@ def _alone_parts(encoded: EncodedInputs) -> list[tuple[str, slice, tuple[float, 
 
 
 def _remove_inputs(encoded: EncodedInputs) -> dict[str, np.ndarray]:
-    """x as it is, and with inputs taken away."""
+    """Give x as it is, and with inputs taken away."""
     return {
         WITH_TABLE: encoded.without(notes=True),
         WITH_NOTES: encoded.without(clinical=True),
@@ -227,14 +285,14 @@ def _remove_inputs(encoded: EncodedInputs) -> dict[str, np.ndarray]:
 
 
 def _measure_effects(encoded: EncodedInputs, weights: np.ndarray) -> np.ndarray:
-    """float32 (N, inputs, K) by weights (N, D, K)."""
+    """Measure what each input adds, float32 (N, inputs, K), by weights (N, D, K)."""
     x = encoded.x
     parts = [p for p in encoded.parts if p.start < p.stop]
     return np.stack([np.einsum("nd,ndk->nk", x[:, p], weights[:, p]) for p in parts], axis=1)
 
 
 def _select_systems(systems: dict[str, np.ndarray], used: tuple[str, ...], notes: str | None) -> dict[str, np.ndarray]:
-    """The systems that say something: none twice, none of a model that there is not."""
+    """Select the systems that say something: none twice, none of a model that there is not."""
     text = notes in used
     table = len(used) > text
     shown = {IMAGE, TABLE, NOTES} | ({ALL, NOTHING} if used else set())

@@ -1,4 +1,4 @@
-"""Beats: shape and rhythm weighed by one head.
+"""Weigh shape and rhythm of beats by one head.
 
 With tens of thousands of beats and a handful of numbers beside them, nothing is gained by fitting the rhythm on top of
 what the shape's head says; and where the network has seen the same recordings, that head is too sure of itself to leave
@@ -29,7 +29,17 @@ from medloupe.training.heads.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointFeatures:
-    """features: embeddings (N, D + F), the encoded columns behind the network's numbers. levels: how they divide."""
+    """Shape and rhythm as one embedding.
+
+    Attributes
+    ----------
+    features : Features
+        Embeddings float32 (N, D + F), the encoded columns behind the network's numbers.
+    levels : tuple of int
+        How these divide; the last level is the rhythm.
+    columns : tuple of Column
+        Of the rhythm.
+    """
 
     features: Features
     levels: tuple[int, ...]
@@ -37,11 +47,11 @@ class JointFeatures:
 
     @property
     def width(self) -> int:
-        """D, numbers of the network."""
+        """D, how many numbers the network gives."""
         return sum(self.levels[:-1])
 
     def split_head(self, head: Head) -> tuple[Head, Extras | None]:
-        """A head on both as a head on the network's numbers and the extras, None where the search left these out."""
+        """Split a head on both into one on the network's numbers and the extras, None where these were left out."""
         d = self.width
         shape = replace(head, weight=np.ascontiguousarray(head.weight[:, :d]))
         if not head.weight[:, d:].any():
@@ -50,15 +60,33 @@ class JointFeatures:
 
 
 def holds_beats(data: Dataset) -> bool:
-    """Whether a data set is one of beats with their rhythm."""
+    """Tell whether a data set is one of beats with their rhythm."""
     return data.modality == "ecg" and data.things == "beats"
 
 
 def join_rhythm(
     features: Features, plan: Plan, inputs: ChosenInputs, levels: tuple[int, ...], seed: int
 ) -> JointFeatures | None:
-    """Features with the rhythm behind them, encoded as the rows learned from say; None where no column can be used, or
-    notes are to be read, which are not fitted this way."""
+    """Join the rhythm behind the features, encoded as the rows learned from say.
+
+    Parameters
+    ----------
+    features : Features
+        By the network.
+    plan : Plan
+        Which rows may be learned from.
+    inputs : ChosenInputs
+        With columns of the rhythm.
+    levels : tuple of int
+        How the network's embedding divides.
+    seed : int
+        Of the encoders.
+
+    Returns
+    -------
+    JointFeatures or None
+        None where no column can be used, or notes are to be read, which are not fitted this way.
+    """
     columns, notes = inputs.fit_encoders(plan.fitting, seed)
     if not columns or notes is not None:
         return None
@@ -72,7 +100,7 @@ def join_rhythm(
 def describe_rhythm(
     joined: JointFeatures, plan: Plan, verdict: Verdict, inputs: ChosenInputs, seed: int
 ) -> dict[str, Any]:
-    """The card's entry `inputs`: what shape and rhythm tell alone and together, judged as the headline is."""
+    """Build the card's entry `inputs`: what shape and rhythm tell alone and together, judged as the headline is."""
     _, extras = joined.split_head(verdict.head)
     rows = verdict.rows if plan.test is not None else verdict.judging
     x, y = joined.features.embeddings, joined.features.data.targets
@@ -100,7 +128,7 @@ def describe_rhythm(
 
 
 def _answer_by_levels(joined: JointFeatures, plan: Plan, verdict: Verdict, parts: tuple[int, ...]) -> np.ndarray:
-    """Probabilities (1, n, K) of the judged rows by heads that have only some of the levels."""
+    """Answer the judged rows, (1, n, K), by heads that have only some of the levels."""
     x, y, task = joined.features.embeddings, joined.features.data.targets, joined.features.data.task
     base = verdict.on_fitting or verdict.fitted  # with a test split, what was fitted without it
     choice = HeadChoice(c=base.choice.c, levels=parts)

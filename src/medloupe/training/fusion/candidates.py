@@ -1,4 +1,4 @@
-"""Which extras help, and how strongly they are held back: what fusion tries, and how it decides.
+"""List what fusion tries (which extras, and how freely), and decide between them.
 
 Source: the one-standard-error rule, Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
 """
@@ -16,7 +16,15 @@ NOTES_CS = (0.01, 0.03, 0.1, 0.3)  # the same for those of the notes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionCandidate:
-    """What the search tries. inputs: which (numbers as in Encoded.input_of). clinical, notes: C of each."""
+    """What the search tries.
+
+    Attributes
+    ----------
+    inputs : tuple of int
+        Which are read (numbers as in `EncodedInputs.input_of`).
+    clinical, notes : float
+        The inverse regularisation strength C of each, as in scikit-learn: the larger, the freer.
+    """
 
     inputs: tuple[int, ...]
     clinical: float
@@ -24,9 +32,23 @@ class FusionCandidate:
 
 
 def choose_candidate(losses: np.ndarray, candidates: Sequence[FusionCandidate], groups: np.ndarray) -> int:
-    """The candidate with the fewest inputs whose loss is within one standard error of the best's.
+    """Choose the candidate with the fewest inputs whose loss is within one standard error of the best's.
 
-    losses: (candidates, N). Among those with the same inputs the best alone counts.
+    Among those with the same inputs the best alone counts.
+
+    Parameters
+    ----------
+    losses : np.ndarray
+        (candidates, N), of each row.
+    candidates : sequence of FusionCandidate
+        As many.
+    groups : np.ndarray
+        int (N,), which are independent.
+
+    Returns
+    -------
+    int
+        Its place.
     """
     mean = losses.mean(1)
     of_inputs: dict[tuple[int, ...], int] = {}
@@ -43,14 +65,14 @@ def choose_candidate(losses: np.ndarray, candidates: Sequence[FusionCandidate], 
 
 
 def standard_error(difference: np.ndarray, groups: np.ndarray) -> float:
-    """The standard error of the mean of differences (N,) whose groups are independent."""
+    """Estimate the standard error of the mean of differences (N,) whose groups (N,) are independent."""
     _, place = np.unique(groups, return_inverse=True)
     sums = np.bincount(place, difference - difference.mean())
     return float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1)) / len(difference))
 
 
 def list_candidates(columns: int, notes: bool) -> list[FusionCandidate]:
-    """None; all the columns; the notes; both: each at several penalties."""
+    """List candidates: nothing; all the columns; the notes; both: each at several C."""
     clinical = tuple(range(columns))
     text = (columns,) if notes else ()
     tried = [FusionCandidate(inputs=(), clinical=0, notes=0)]
@@ -65,7 +87,7 @@ def list_candidates(columns: int, notes: bool) -> list[FusionCandidate]:
 
 
 def leave_one_out(best: FusionCandidate) -> list[FusionCandidate]:
-    """The candidate with each one of its inputs left out."""
+    """List the candidate with each one of its inputs left out."""
     if len(best.inputs) < 2:
         return []
     every = best.inputs
@@ -76,9 +98,14 @@ def leave_one_out(best: FusionCandidate) -> list[FusionCandidate]:
 
 
 def leave_out_in_turn(best: FusionCandidate, losses: Sequence[float]) -> list[FusionCandidate]:
-    """The candidate with two, three, … inputs left out, those first whose absence costs least.
+    """List the candidate with two, three, … inputs left out, those first whose absence costs least.
 
-    losses: of each one left out, as `without_one` has them.
+    Parameters
+    ----------
+    best : FusionCandidate
+        The one to go on from.
+    losses : sequence of float
+        Of each one left out, as `leave_one_out` has them.
     """
     order = [j for _, j in sorted(zip(losses, best.inputs, strict=True))]
     return [

@@ -1,4 +1,4 @@
-"""Which columns a training reads beside the picture: asked for, readable, known beforehand, and no leak."""
+"""Choose which columns a training reads beside the picture: asked for, readable, known beforehand, and no leak."""
 
 from __future__ import annotations
 
@@ -38,10 +38,28 @@ ALL = "all"
 class ChosenInputs:
     """What is read beside each picture.
 
-    columns: names of the clinical columns, in order. notes: the notes' column, or None. mask: words blanked in them.
-    rows: for each record what it states of them. left_out: columns asked for, or proposed, that take no part, and why.
-    stating: the words behind a mask that was proposed. probes: what each column tells alone. findings: for the audit.
-    said: sentences for the person, on what was prepared. network: what reads the notes; None: by their letters.
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the clinical columns, in order.
+    notes : str or None
+        The notes' column.
+    mask : tuple of str
+        Words blanked in the notes.
+    rows : tuple of mapping
+        For each record what it states of the inputs.
+    left_out : tuple of (str, str)
+        Columns asked for, or proposed, that take no part, and why.
+    stating : tuple of StatingWord
+        The words behind a mask that was proposed.
+    probes : tuple of ColumnProbe
+        What each column tells alone.
+    findings : tuple of Finding
+        For the audit.
+    said : tuple of str
+        Sentences for the person, on what was prepared.
+    network : TextNet or None
+        What reads the notes; None: by their letters.
     """
 
     columns: tuple[str, ...]
@@ -56,7 +74,7 @@ class ChosenInputs:
     network: TextNet | None = None
 
     def fit_encoders(self, rows: np.ndarray, seed: int) -> tuple[tuple[Column, ...], TextEncoder | None]:
-        """Columns and notes as learned from some of the rows."""
+        """Fit the encoders of columns and notes to some rows, int (n,), of the records."""
         here = [self.rows[i] for i in rows]
         fitted = (Column.fit(name, [r.get(name) for r in here]) for name in self.columns)
         notes = None
@@ -66,7 +84,7 @@ class ChosenInputs:
         return tuple(c for c in fitted if c is not None), notes
 
     def as_json(self) -> dict[str, Any]:
-        """What the card keeps of the choice."""
+        """Give what the card keeps of the choice."""
         masked = {s.word: asdict(s) for s in self.stating}
         return {
             "columns_left_out": [{"name": name, "why": why} for name, why in self.left_out],
@@ -81,12 +99,18 @@ class ChosenInputs:
 
 
 def reads_inputs(data: Dataset, options: Options) -> bool:
-    """Whether a training is to read anything beside the picture."""
+    """Tell whether a training is to read anything beside the picture."""
     return bool(options.clinical if options.clinical is not None else data.clinical) or options.notes is not None
 
 
 def check_columns(data: Dataset, options: Options) -> None:
-    """Raises ColumnError for a column asked for that the table lacks, before anything costs time."""
+    """Check the columns asked for before anything costs time.
+
+    Raises
+    ------
+    ColumnError
+        For one that the table lacks.
+    """
     data = with_ages(data)
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     if options.notes is not None:
@@ -95,10 +119,25 @@ def check_columns(data: Dataset, options: Options) -> None:
 
 
 def choose_inputs(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options) -> ChosenInputs:
-    """What to read, judged by the records `rows` alone (those a head may learn from).
+    """Choose what to read, judged by some of the records alone.
 
-    groups: int (N,) of all records. Raises ColumnError for a column asked for that the table lacks, DataError where
-    more are asked for than a model can have.
+    Parameters
+    ----------
+    data : Dataset
+        With the table's columns.
+    rows : np.ndarray
+        int (n,), the records that a head may learn from.
+    groups : np.ndarray
+        int (N,), of all records.
+    options : Options
+        What was asked for.
+
+    Raises
+    ------
+    ColumnError
+        For a column asked for that the table lacks.
+    DataError
+        Where more are asked for than a model can have.
     """
     before = len(data.notes)
     data = with_ages(data)
@@ -132,7 +171,7 @@ def choose_inputs(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: 
 
 
 def probe_table(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
-    """What was found, with the leak probe of every column of the table; for data of which no model is asked yet."""
+    """Add the leak probe of every column of the table to an audit of data of which no model is asked yet."""
     rows = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     if len(rows) < 2 or len(data.labels) < 2 or data.task == "detection":
         return audited
@@ -145,7 +184,7 @@ def probe_table(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
 
 
 class _Prober:
-    """Judges columns one by one, and keeps why some are left out."""
+    """Judge columns one by one, and keeps why some are left out."""
 
     def __init__(self, data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options):
         self.data, self.rows, self.groups, self.options = data, rows, groups, options
@@ -158,10 +197,11 @@ class _Prober:
         self.findings: list[Finding] = []
 
     def values(self, name: str) -> list[str | None]:
+        """Read a column of the rows judged by."""
         return [self.data.records[i].columns.get(name) for i in self.rows]
 
     def accepts(self, name: str) -> bool:
-        """Whether a clinical column can and may be read."""
+        """Tell whether a clinical column can and may be read."""
         if names_identity(name):
             self.left[name] = "it identifies a file, a person or a source"
             return False
@@ -182,7 +222,7 @@ class _Prober:
         return self._passes(name, encoded, afterwards=names_outcome(name))
 
     def accepts_notes(self, name: str, mask: Sequence[str]) -> bool:
-        """Whether notes, masked, can and may be read."""
+        """Tell whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
         notes = encoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
@@ -192,7 +232,7 @@ class _Prober:
         return self._passes(name, notes.vectors(values), afterwards=False, notes=True)
 
     def choose_masks(self, name: str) -> tuple[tuple[str, ...], tuple[StatingWord, ...]]:
-        """The words to mask in notes, and where they were found rather than told, why."""
+        """Choose the words to mask in notes, and where they were found rather than told, say why."""
         if self.options.mask is not None:
             return self.options.mask, ()
         stating = propose_masks(self.values(name), self.targets, self.data.labels, self.groups)
@@ -220,7 +260,7 @@ def _asks_for_all(given: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def _requested_columns(data: Dataset, options: Options, names: Sequence[str]) -> list[str]:
-    """The columns asked for, or proposed by the reader."""
+    """List the columns asked for, or proposed by the reader."""
     given = options.clinical if options.clinical is not None else data.clinical
     if _asks_for_all(given, names):
         return list(names)
@@ -241,7 +281,7 @@ def _match_column(name: str, names: Sequence[str], table: str) -> str:
 def _readable_rows(
     data: Dataset, columns: Sequence[str], notes: str | None, said: list[str]
 ) -> tuple[Mapping[str, str], ...]:
-    """For each record what it states of the inputs; numbers that cannot be read count as missing, and are counted."""
+    """Read what each record states of the inputs; numbers that cannot be read count as missing, and are counted."""
     chosen = (*columns, *((notes,) if notes else ()))
     rows = [{n: r.columns[n] for n in chosen if stated(r.columns.get(n, ""))} for r in data.records]
     for name in columns:

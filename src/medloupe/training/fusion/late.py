@@ -1,4 +1,4 @@
-"""Late fusion: weights for clinical columns and notes, fitted on top of what the picture's head says.
+"""Fuse late: fit weights for clinical columns and notes on top of what the picture's head says.
 
 The head's calibrated logits, each from a head that did not see the patient, are a fixed offset; the extras only add to
 them. They are learned from copies of the rows with inputs dropped at random, so that any part of them may be missing.
@@ -40,9 +40,16 @@ _FLOOR = 1e-7  # of a probability, before its logarithm
 class FusedWeights:
     """What fusion found.
 
-    weight: float32 (F + M, K), 0 for inputs that are left out. chosen: the candidate; its inputs are none where nothing
-    helps. weights: float32 (R, folds, F + M, K), those that did not see a fold. gain: log loss a row that the extras
-    save, and its standard error over groups.
+    Attributes
+    ----------
+    weight : np.ndarray
+        float32 (F + M, K), 0 for inputs that are left out.
+    chosen : FusionCandidate
+        Its inputs are none where nothing helps.
+    weights : np.ndarray
+        float32 (R, folds, F + M, K), those that did not see a fold.
+    gain : tuple of float
+        Log loss a row that the extras save, and its standard error over groups.
     """
 
     weight: np.ndarray
@@ -51,7 +58,20 @@ class FusedWeights:
     gain: tuple[float, float]
 
     def added_logits(self, x: np.ndarray, folds: np.ndarray) -> np.ndarray:
-        """float32 (R, N, K): what rows x (N, F + M), perhaps with inputs taken away, get added out of fold (R, N)."""
+        """Compute what is added to the logits out of fold.
+
+        Parameters
+        ----------
+        x : np.ndarray
+            float32 (N, F + M), perhaps with inputs taken away.
+        folds : np.ndarray
+            int (R, N).
+
+        Returns
+        -------
+        np.ndarray
+            float32 (R, N, K).
+        """
         return _apply_by_fold(self.weights, x, folds)
 
 
@@ -67,25 +87,38 @@ def fuse(
 ) -> FusedWeights:
     """Fit the extras' weights on top of the picture's out-of-fold probabilities.
 
-    probability: float32 (R, N, K), calibrated. folds: int (R, N). targets: (N, K) of 1/0/NaN. groups: int (N,).
     In the first repeat, which the search runs on, the choice is made without the row's fold; in the others it is the
     overall one.
+
+    Parameters
+    ----------
+    probability : np.ndarray
+        float32 (R, N, K), calibrated.
+    folds : np.ndarray
+        int (R, N).
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (N,).
+    encoded : EncodedInputs
+        Of the same rows.
+    task : str
+        "multiclass" or "multilabel".
+    seed : int
+        Of the inputs dropped from copies.
     """
     offset = invert_probabilities(probability, task)
-    x = encoded.x
     training = _FusionFits(encoded, targets, offset[0], folds[0], task, seed)
-    candidates = list_candidates(len(encoded.columns), encoded.notes.shape[1] > 0)
-    searched, candidates = training.search(candidates)
+    searched, candidates = training.search(list_candidates(len(encoded.columns), encoded.notes.shape[1] > 0))
     losses = np.stack([row_losses(offset[0] + z, targets, task) for z in searched])
     best = choose_candidate(losses, candidates, groups)
     chosen = candidates[best]
-    per_fold = []
     numbers = np.unique(folds[0])
-    for f in numbers:
-        others = folds[0] != f
-        per_fold.append(choose_candidate(losses[:, others], candidates, groups[others]))
-    weights = np.zeros((len(folds), int(folds.max()) + 1, x.shape[1], targets.shape[1]), np.float32)
-    jobs = [(folds[0] != f, candidates[c]) for f, c in zip(numbers, per_fold, strict=True)]
+    weights = np.zeros((len(folds), int(folds.max()) + 1, encoded.x.shape[1], targets.shape[1]), np.float32)
+    jobs = [
+        (others, candidates[choose_candidate(losses[:, others], candidates, groups[others])])
+        for others in (folds[0] != f for f in numbers)
+    ]
     for f, s in zip(numbers, training.solve(jobs), strict=True):
         weights[0, f] = s
     for r in range(1, len(folds)):
@@ -105,7 +138,20 @@ def fuse(
 
 
 def build_extras(fused: FusedWeights, columns: tuple[Column, ...], notes: TextEncoder | None) -> Extras | None:
-    """The runtime side of what was fitted, without the inputs left out; None where all are."""
+    """Build what the model reads beside the picture, without the inputs left out.
+
+    Parameters
+    ----------
+    fused : FusedWeights
+        What was fitted.
+    columns, notes
+        What the inputs were encoded by.
+
+    Returns
+    -------
+    Extras or None
+        None where all inputs are left out.
+    """
     if not fused.chosen.inputs:
         return None
     kept = [j for j in range(len(columns)) if j in fused.chosen.inputs]
@@ -121,7 +167,7 @@ def build_extras(fused: FusedWeights, columns: tuple[Column, ...], notes: TextEn
 
 
 def invert_probabilities(probability: np.ndarray, task: str) -> np.ndarray:
-    """Logits whose softmax (multiclass) or sigmoid (multilabel) the probabilities are."""
+    """Invert probabilities to logits, float32, whose softmax (multiclass) or sigmoid (multilabel) they are."""
     p = np.clip(probability.astype(np.float64), _FLOOR, 1)
     if task == "multiclass":
         return np.log(p).astype(np.float32)
@@ -129,7 +175,20 @@ def invert_probabilities(probability: np.ndarray, task: str) -> np.ndarray:
 
 
 def add_to_logits(probability: np.ndarray, added: np.ndarray, task: str) -> np.ndarray:
-    """The probabilities after adding to their logits; where nothing is added, the same to the last bit."""
+    """Add to the logits of probabilities; where nothing is added, they stay the same to the last bit.
+
+    Parameters
+    ----------
+    probability, added : np.ndarray
+        float32 (…, K).
+    task : str
+        "multiclass" or "multilabel".
+
+    Returns
+    -------
+    np.ndarray
+        float32 (…, K), probabilities.
+    """
     p = probabilities(invert_probabilities(probability, task) + added, task)
     return np.where(added.any(-1, keepdims=True), p, probability).astype(np.float32)
 
@@ -160,7 +219,7 @@ class _FusionFits:
         self.outputs = targets.shape[1]
 
     def solve(self, jobs: Sequence[tuple[np.ndarray, FusionCandidate]]) -> list[np.ndarray]:
-        """Weights float32 (F + M, K) for (rows as bool (N,), candidate)."""
+        """Fit weights float32 (F + M, K) for each (rows as bool (N,), candidate)."""
         x = self.dropped
         problems, at = [], []
         for i, (rows, candidate) in enumerate(jobs):
@@ -179,7 +238,7 @@ class _FusionFits:
         return found
 
     def search(self, candidates: list[FusionCandidate]) -> tuple[np.ndarray, list[FusionCandidate]]:
-        """Logits added (candidates, N, K) out of fold; and the candidates, with more that have fewer inputs."""
+        """Search: logits added (candidates, N, K) out of fold; and the candidates, with more that have fewer inputs."""
         added = self._out_of_fold(candidates)
         best = candidates[int(np.argmin([self._loss(z) for z in added]))]
         fewer = leave_one_out(best)
@@ -206,7 +265,7 @@ class _FusionFits:
         return list(z)
 
     def _scale(self, candidate: FusionCandidate) -> np.ndarray:
-        """A feature scaled by 1 / sqrt(C) is penalised as with that C; one of no input taken is left out."""
+        """Scale a feature by 1 / sqrt(C), so that it is penalised as with that C; leave out one of no input taken."""
         of = self.encoded.input_of
         notes = of == len(self.encoded.columns)
         strength = np.where(notes, candidate.notes, candidate.clinical)
@@ -215,7 +274,7 @@ class _FusionFits:
 
 
 def _apply_by_fold(weights: np.ndarray, x: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """float32 (R, N, K) of weights (R, folds, D, K), each row by those of its fold."""
+    """Apply weights (R, folds, D, K), each row by those of its fold: float32 (R, N, K)."""
     added = np.zeros((*folds.shape, weights.shape[-1]), np.float32)
     for r, fold in enumerate(folds):
         for f in np.unique(fold):
