@@ -10,7 +10,7 @@ import numpy as np
 from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.notes import Notes
-from medloupe.training.fusion.encoded import EncodedInputs
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.heads.fit import FittedHead, fit
 from medloupe.training.options import Options
 from synthetic import features, of_targets, one_hot

@@ -1,8 +1,9 @@
 """Choose who may judge which images of a data set: the model, or heads made as its own that have not seen them.
 
 A shipped model has learned from all images of its data set, so it cannot be judged on them. Heads fitted in the same
-way (penalty, levels) fold by fold can stand in for its own; where the model was judged on an official test split, one
-head fitted without that split does. Temperature, thresholds and what is refused come from the other folds too.
+way (regularisation, levels) fold by fold can stand in for its own; where the model was judged on an official test
+split, one head fitted without that split does. Temperature, thresholds and what is refused come from the other folds
+too.
 """
 
 from __future__ import annotations

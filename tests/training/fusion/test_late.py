@@ -10,7 +10,7 @@ import pytest
 
 from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
-from medloupe.training.fusion.encoded import EncodedInputs
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.fusion.late import add_to_logits, build_extras, fuse, invert_probabilities
 from medloupe.training.heads.fit import FittedHead
 from medloupe.training.heads.ranking import macro_auc

@@ -27,7 +27,7 @@ from medloupe.training.fusion.contributions import (
     compare_contributions,
     word_contributions,
 )
-from medloupe.training.fusion.encoded import EncodedInputs
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.fusion.late import FusedWeights, add_to_logits, build_extras, fuse
 from medloupe.training.heads.fit import FittedHead
 from medloupe.training.heads.verdict import Verdict, cross_fit, judge_on_test

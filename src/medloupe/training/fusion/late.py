@@ -28,7 +28,7 @@ from medloupe.training.fusion.candidates import (
     list_candidates,
     standard_error,
 )
-from medloupe.training.fusion.encoded import EncodedInputs
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.heads.solver import Problem, Solution, solve
 
 DROPPED = 0.3  # how often a column is dropped from a copy

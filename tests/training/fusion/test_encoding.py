@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.training.fusion.encoded import EncodedInputs
+from medloupe.training.fusion.encoding import EncodedInputs
 from weighed import patients
 
 ENCODED, COLUMNS, NOTES = patients(200).encoded("age", "sex", notes=True)
