@@ -34,7 +34,7 @@ class EncodedInputs:
     notes: np.ndarray
 
     @classmethod
-    def of(
+    def encode(
         cls, columns: tuple[Column, ...], notes: TextEncoder | None, rows: Sequence[Mapping[str, str]]
     ) -> EncodedInputs:
         """Encode rows that state, by name, what they know."""
