@@ -257,7 +257,9 @@ def _assemble(
         card["tail"] = best.tail.as_json()
     file = Model(backbone=best.whole, head=head, card=card, novelty=novelty, extras=model.extras)
     card["precision"] = build_precision_entry(
-        *(model, replace(model, backbone=whole, tail=None, report="", onnx=None), file),
+        model,
+        replace(model, backbone=whole, tail=None, report="", onnx=None),
+        file,
         figures=(before.figures, best.judged.figures),
         source=best.source,
         judged=len(planned.fitting),
