@@ -10,10 +10,10 @@ import pytest
 
 import ecgmaker
 import ecgwriters
-from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pairs
-from medloupe.ecg.beats import BEAT, PREFERRED, cut
-from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import TWELVE, Signal, resampled
+from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pair_with_typical
+from medloupe.ecg.beats import BEAT, PREFERRED, cut_beats
+from medloupe.ecg.quality import require_usable
+from medloupe.ecg.signal import TWELVE, Signal, resample
 from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.embed.windows import after, beats, twelve, window
@@ -32,7 +32,7 @@ def precut(rate: float, number: int) -> Signal:
     """One beat of the strip as data sets have them: cut at its own rate, beside the recording's usual one."""
     strip = rhythm_strip(rate)
     at = np.rint([b.at * rate for b in ecgmaker.with_ectopics(ecgmaker.even(20, spread=0.03, seed=1))]).astype(int)
-    both = pairs(cut(strip, at, BEFORE, AFTER, rate)[:, 0], None)
+    both = pair_with_typical(cut_beats(strip, at, BEFORE, AFTER, rate)[:, 0], None)
     return Signal(samples=both[number], rate=rate, leads=BEAT)
 
 
@@ -57,7 +57,7 @@ def test_recordings_are_taken_apart_alike_at_every_rate():
     reference = beats(rhythm_strip(360, noise=0.005), BEATS)
     assert len(reference.peaks) == len(ecgmaker.even(20, spread=0.03, seed=1)) == len(reference.windows)
     for rate in (250, 500):
-        found = beats(resampled(rhythm_strip(360, noise=0.005), rate), BEATS)
+        found = beats(resample(rhythm_strip(360, noise=0.005), rate), BEATS)
         assert np.abs(found.peaks / rate - reference.peaks / 360).max() < 0.005
         assert np.abs(found.windows - reference.windows).max() < 0.05 * np.abs(reference.windows).max()
         np.testing.assert_allclose(found.rhythm[:, 0], reference.rhythm[:, 0], atol=0.01)
@@ -174,7 +174,7 @@ def test_where_no_lead_is_known_those_that_are_there_are_named():
 def test_sound_leaves_out_what_is_bad_and_keeps_what_was_guessed():
     strip = replace(rhythm_strip(360, ("MLII", "V1")), notes=("The unit was guessed.",))
     strip.samples[1] = 0
-    good, notes = sound(strip)
+    good, notes = require_usable(strip)
     assert np.isnan(good.samples[1]).all()
     assert notes[0] == "The unit was guessed."
     assert "Lead V1 is flat" in notes[1]

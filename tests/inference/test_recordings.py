@@ -9,8 +9,8 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe.ecg.beats import RHYTHM, r_peaks
-from medloupe.ecg.reading import again, regularity, words
+from medloupe.ecg.beats import RHYTHM, find_r_peaks
+from medloupe.ecg.reading import describe_reading, describe_regularity, restore_reading
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE
@@ -28,14 +28,16 @@ BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 def seen(model: Model, windows: np.ndarray) -> Looked:
     found = Network(model.backbone, threads=1).see(windows, maps=True)
     assert found.map is not None
-    return Looked(found.embedding, model.head.logits(found.embedding), heatmaps.contributions(model.head, found.map))
+    return Looked(
+        found.embedding, model.head.logits(found.embedding), heatmaps.map_contributions(model.head, found.map)
+    )
 
 
 def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) -> Found:
     return find(
         signal,
         model.backbone.card,
-        Rules.of(model.card),
+        Rules.from_card(model.card),
         lambda windows: seen(model, windows),
         extras=model.extras,
         novelty=model.novelty,
@@ -170,7 +172,7 @@ def test_which_backbone_suits_the_leads() -> None:
     ],
 )
 def test_rhythm_in_words(intervals: list[float], said: str) -> None:
-    assert regularity(np.cumsum([0.3, *intervals])) == said
+    assert describe_regularity(np.cumsum([0.3, *intervals])) == said
 
 
 def test_a_reading_goes_through_json() -> None:
@@ -178,17 +180,17 @@ def test_a_reading_goes_through_json() -> None:
     found = found_in(signal, ecgmodels.beats_model()).reading
     said = found.as_json()
     assert set(said["counts"]) == {"N", "V"}
-    back = again(signal, said)
+    back = restore_reading(signal, said)
     np.testing.assert_array_equal(back.signal.samples, found.signal.samples)
     assert replace(back, signal=signal).as_json() == replace(found, signal=signal).as_json()
-    line = words(found, {"N": "normal"})
+    line = describe_reading(found, {"N": "normal"})
     assert line.startswith(f"{found.heart_rate:.0f} beats a minute, ")
     assert f"normal {said['counts']['N']}, V {said['counts']['V']}" in line
 
 
 def test_a_single_beat_has_no_rhythm() -> None:
     signal = ecgmaker.ecg([ecgmaker.Beat(0.35)], 0.9, 360, ("MLII",))
-    assert len(r_peaks(signal)) == 1
+    assert len(find_r_peaks(signal)) == 1
     found = found_in(signal, ecgmodels.beats_model()).reading
     assert (found.heart_rate, found.regularity, len(found.beats)) == (None, "", 1)
     assert columns(np.full(6, np.nan)) == {}

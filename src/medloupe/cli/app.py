@@ -1,4 +1,4 @@
-"""The command line: one short command a stage. Results go to stdout, all else to stderr."""
+"""Put the command line together: one short command a stage. Results go to stdout, all else to stderr."""
 
 from __future__ import annotations
 
@@ -8,35 +8,25 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from medloupe.cli.adapt import adapt
-from medloupe.cli.compare import compare
+from medloupe.cli.adapt import run_adapt
+from medloupe.cli.check import run_check
+from medloupe.cli.compare import run_compare
+from medloupe.cli.evaluate import run_evaluate
+from medloupe.cli.export import run_export
 from medloupe.cli.models import models_app
-from medloupe.cli.options import (
-    BackboneName,
-    Data,
-    Home,
-    Image,
-    Json,
-    Labels,
-    ModelName,
-    Patient,
-    Seed,
-    SplitColumn,
-    Table,
-)
-from medloupe.cli.predict import predict
+from medloupe.cli.options import Home
+from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
-from medloupe.cli.serve import serve
+from medloupe.cli.serve import run_serve
 from medloupe.cli.starters import starters_app
-from medloupe.cli.stress import stress
-from medloupe.cli.train import train
+from medloupe.cli.stress import run_stress
+from medloupe.cli.train import run_train
 from medloupe.cli.users import users_app
-from medloupe.errors import MedloupeError, StoreError
+from medloupe.errors import MedloupeError
 from medloupe.version import __version__
 
 app = typer.Typer(
@@ -52,6 +42,9 @@ app.add_typer(models_app, name="models")
 app.add_typer(starters_app, name="starters")
 app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
+
+
+_RESUMES = "What was embedded so far is kept; the same command goes on from there."
 
 
 def _show_version(value: bool) -> None:
@@ -184,7 +177,15 @@ def _write(path: Path, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130."""
+    """Run the command line.
+
+    Errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows `medloupe`; those of the process where left out.
+    """
     for stream in (sys.stdout, sys.stderr):  # a terminal or pipe that cannot show a character must not end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -207,12 +208,9 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
 
 
-_RESUMES = "What was embedded so far is kept; the same command goes on from there."
-
-
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Remembers, in the list, that Ctrl-C was pressed."""
+    """Remember, in the list, that Ctrl-C was pressed."""
     stopped: list[int] = []
 
     def stop(number: int, frame: object) -> None:

@@ -85,6 +85,7 @@ def composed(network: Backbone, tail: Tail) -> Backbone:
 def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
     """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
     from onnx import ModelProto, helper
+    from onnx.compose import add_prefix
 
     from medloupe.embed.tail import upper
 
@@ -92,15 +93,7 @@ def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
     out = ModelProto()
     out.CopyFrom(whole)
     del out.graph.node[:]
-    own = {v.name for v in tail.graph.input}
-    added = ModelProto()
-    added.CopyFrom(tail)
-    for node in added.graph.node:
-        node.name = f"tail.{node.name}" if node.name else ""
-        node.input[:] = [i if i in own or not i else f"tail.{i}" for i in node.input]
-        node.output[:] = [f"tail.{o}" for o in node.output]
-    for tensor in added.graph.initializer:
-        tensor.name = f"tail.{tensor.name}"
+    added = add_prefix(tail, "tail.", rename_inputs=False)  # merge_models would only put one graph behind the other
     for node in whole.graph.node:
         if node.output[0] == "map":
             below = [i for i in node.input if i not in parts]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, content, digest_of
+from medloupe.data.scan import Scan, digest_image, read_content
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.cache import FACTS, THUMB, FeatureCache
 from medloupe.embed.network import Network
@@ -181,8 +181,8 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
     broken: dict[bytes, str] = {}
     for digest, record in taken:
         try:
-            raw = content(record.picture)
-            if digest_of(raw) != digest:
+            raw = read_content(record.picture)
+            if digest_image(raw) != digest:
                 raise UnreadableImageError(f"{record.id} changed while it was being read.")
             i = len(digests)
             pixels[i], (width, height) = load_measured(raw, pixels.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 from medloupe.errors import StoreError
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.metrics.gate import DRAWS
-from medloupe.metrics.paired import Contrast, contrast
+from medloupe.metrics.paired import RunComparison, compare_evidence
 from medloupe.store.models import Store
 from medloupe.store.names import parse_reference
 
@@ -39,7 +39,7 @@ def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contra
             f"{a} and {b} are the same run, {one}.",
             "Name two: two versions (NAME@1 NAME@2), or two names trained on the same data; `medloupe models list`.",
         )
-    return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
+    return compare_evidence(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
 
 
 def _read_run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:

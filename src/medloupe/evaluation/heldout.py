@@ -13,14 +13,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.data.digests import among, recalled, seen
+from medloupe.data.digests import decode_digests, find_known, seen_in_training
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, scan
-from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
+from medloupe.data.scan import Scan, scan_dataset
+from medloupe.data.split import (
+    Plan,
+    assign_folds,
+    count_folds,
+    join_groups,
+    plan_split,
+    rows_with_same_value,
+    sample_rows,
+)
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.metrics import tables
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
@@ -192,7 +200,7 @@ def _plan_of_training(model: Model, features: Features, groups: np.ndarray) -> P
     """Plan as in the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
-    return plan(features.data, groups)
+    return plan_split(features.data, groups)
 
 
 def _select_rows(found: Scan, rows: np.ndarray) -> Scan:
@@ -207,8 +215,8 @@ def _match_rows(features: Features, data: Dataset) -> np.ndarray:
 def _find_groups(features: Features) -> np.ndarray:
     """Find groups of patients, copies and near copies, as the audit has them."""
     found = duplicates.find(features)
-    patients = same(r.patient for r in features.data.records)
-    return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
+    patients = rows_with_same_value(r.patient for r in features.data.records)
+    return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
 def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
@@ -247,7 +255,7 @@ def make_fold_judges(
     if not count:
         raise _too_few(model)
     task = str(model.card["task"])
-    fold = folds(targets, groups, count, seed)
+    fold = assign_folds(targets, groups, count, seed)
     fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
     solutions = fitter.solve([(fold != f, choice) for f in range(count)])
     logits = np.empty(targets.shape, np.float32)
@@ -286,10 +294,10 @@ def make_test_judge(
     choice = _head_choice(model)
     rows, task = planned.fitting, str(model.card["task"])
     y, groups = targets[rows], planned.groups[rows]
-    count = fold_count(y, groups, FOLDS)
+    count = count_folds(y, groups, FOLDS)
     if not count:
         raise _too_few(model)
-    fold = folds(y, groups, count, seed)
+    fold = assign_folds(y, groups, count, seed)
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
@@ -306,11 +314,11 @@ def _fit_rules(
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
     task = str(model.card["task"])
-    said = Rules.of(model.card)
+    said = Rules.from_card(model.card)
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
         return build_head(solution, temperature, task), said.limits, said.weights
-    limits = tables.thresholds(p, y, tables.aimed_at(model.card))
+    limits = tables.thresholds(p, y, tables.target_sensitivity(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
         weights = tables.class_weights(y, tables.best_strength(p, y))

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medloupe.imaging.corruptions import Change
+from medloupe.imaging.corruptions import Corruption
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
@@ -293,11 +293,11 @@ def _count_groups(asked: StressQuestion) -> dict[str, int]:
 def _widen(metric: Metric, name: str, asked: StressQuestion, size: Mapping[str, int]) -> Metric:
     """Join in the intervals that a bootstrap cannot see, as in the headline of a report."""
     if name in _SHARES:
-        return weighted.widened_share(metric, size[name])
+        return weighted.widen_share_interval(metric, size[name])
     if name == "auc" and asked.positive is not None:
         column = asked.targets[:, asked.labels.index(asked.positive)]
         with_it, without = (len(np.unique(asked.groups[column == v])) for v in (1, 0))
-        return weighted.widened_auc(metric, with_it, without)
+        return weighted.widen_auc_interval(metric, with_it, without)
     return metric
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.labels import healthy, positive
+from medloupe.data.labels import is_healthy, positive_label
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import content
+from medloupe.data.scan import read_content
 from medloupe.embed.network import Network
 from medloupe.evaluation.basis import word_basis
 from medloupe.evaluation.heldout import HeldOutJudge, HeldOutPanel, assemble_panel
@@ -128,7 +128,7 @@ def stress(
     model: Model,
     data: Dataset,
     *,
-    changes: Sequence[Change] = CHANGES,
+    changes: Sequence[Corruption] = CORRUPTIONS,
     images: int = IMAGES,
     seed: int = 0,
     progress: StageProgress | None = None,
@@ -284,7 +284,7 @@ def _render_strip(
     """Render one image under every change: an ill one that is rightly called unchanged, if there is one."""
     y = asked.targets
     ill = [
-        k for k, name in enumerate(model.labels) if (name == asked.positive if asked.positive else not healthy(name))
+        k for k, name in enumerate(model.labels) if (name == asked.positive if asked.positive else not is_healthy(name))
     ]
     wanted = (y[:, ill] == 1).any(1)
     right = (said[0].called == (y == 1)).all(1)

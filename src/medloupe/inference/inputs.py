@@ -91,9 +91,9 @@ def from_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, d
     A row names a file by its name, with or without folders and suffix. Raises DataError when the table cannot be read,
     names none of the files or says different things of one, MedloupeError when it has none of the model's inputs.
     """
-    from medloupe.data.readers.sheet import load
+    from medloupe.data.readers.sheet import load_sheet
 
-    sheet = load(table)
+    sheet = load_sheet(table)
     names = asked_of(model)
     given, _ = sorted_out(model.extras, dict.fromkeys(sheet.columns, "?"))
     if not any(name in names for name in given):
@@ -158,13 +158,13 @@ def stated_by(model: Model, records: Sequence[Record]) -> Stated:
     extras, k = model.extras, len(model.labels)
     if extras is None:
         return Stated(np.zeros((len(records), k), np.float32), {}, {})
-    from medloupe.data.values import stated
+    from medloupe.data.values import is_stated
 
     rows = [sorted_out(extras, record.columns)[0] for record in records]
-    rows = [{name: value for name, value in row.items() if stated(value)} for row in rows]
+    rows = [{name: value for name, value in row.items() if is_stated(value)} for row in rows]
     unreadable: dict[str, int] = {}
     for column in extras.columns:
-        for row, value in zip(rows, column.readable([row.get(column.name) for row in rows]), strict=True):
+        for row, value in zip(rows, column.drop_unreadable([row.get(column.name) for row in rows]), strict=True):
             if value is None and row.pop(column.name, None) is not None:
                 unreadable[column.name] = unreadable.get(column.name, 0) + 1
     counts = {name: sum(name in row for row in rows) for name in extras.names}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
-from medloupe.ecg.quality import usable
-from medloupe.ecg.reading import Beat, Reading, regularity
-from medloupe.ecg.signal import Signal, arranged
+from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_features
+from medloupe.ecg.quality import drop_bad_leads
+from medloupe.ecg.reading import Beat, Reading, describe_regularity
+from medloupe.ecg.signal import Signal, arrange_leads
 from medloupe.embed.windows import beats, twelve
 from medloupe.inference.inputs import considered
 from medloupe.model import heatmaps
@@ -97,7 +97,8 @@ def _of_beats(
     attention = None
     if looked.parts is not None:
         each = [
-            heatmaps.evidence(parts, k, rules.task)[0] for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
+            heatmaps.label_evidence(parts, k, rules.task)[0]
+            for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
         ]
         attention = _spread(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
@@ -129,12 +130,12 @@ def _of_whole(
     if parts is not None:
         flags = rules.flags(p)
         label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
-        attention = _spread(heatmaps.evidence(parts, label, rules.task), peaks, there, card)
+        attention = _spread(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
     return Found(
         probabilities=p,
-        announced=rules.announced(p),
+        announced=rules.announce(p),
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
-        reading=_reading(there, peaks, rhythm(peaks, there.rate), notes, (), attention),
+        reading=_reading(there, peaks, rhythm_features(peaks, there.rate), notes, (), attention),
         parts=parts,
     )
 
@@ -168,7 +169,7 @@ def fitting(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
 
 def leads_there(signal: Signal, card: BackboneCard) -> float:
     """Which share of a backbone's leads an ECG has, or gives by way of others."""
-    there = arranged(usable(signal)[0], card.leads)
+    there = arrange_leads(drop_bad_leads(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
 
 
@@ -191,7 +192,7 @@ def _reading(
     return Reading(
         signal=signal,
         heart_rate=rate,
-        regularity=regularity(peaks / signal.rate) if rate is not None else "",
+        regularity=describe_regularity(peaks / signal.rate) if rate is not None else "",
         peaks=tuple((peaks / signal.rate).tolist()),
         beats=found,
         attention=attention,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.errors import DataError, did_you_mean
-from medloupe.inputs.projection import LONGEST_MASK, MOST_MASKS
+from medloupe.inputs.limits import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNet
@@ -35,9 +35,10 @@ class Options:
         "auto" tries "tail" and keeps it only where it is better by more than chance. All but "none" need the `finetune`
         extra, and pictures: networks of ECGs are used as they are.
     minutes : float or None
-        That fine-tuning may take, above 0 and below 100,000: epochs, folds and views are given up to stay within, and
-        where even the least takes longer the training ends with FinetuneError. A search takes half of them, and a
-        comparison with random weights as many again. None: MINUTES for "auto"; the others take as long as they need.
+        That fine-tuning may take, above 0 and below 100,000: views, epochs and folds are given up to stay within, and
+        where even the least takes longer the training ends with FinetuneError ("auto" goes on untuned). A search takes
+        half of them, and a comparison with random weights as many again. None: MINUTES for "auto"; the others take as
+        long as they need.
     start : Tail or None
         A tuned tail, of an earlier model, to go on from; None for the backbone's own weights.
     search : bool

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import backbone
 from medloupe.training.audit import duplicates
@@ -21,7 +21,7 @@ from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 def embedded(pictures: dict[str, np.ndarray | Path]) -> Features:
     records = [Record(id=name, image=picture) for name, picture in pictures.items()]
-    return embed(scan(of_records(records, "a")), backbone())
+    return embed(scan_dataset(of_records(records, "a")), backbone())
 
 
 def named(found: Features, pairs: np.ndarray) -> set[tuple[str, str]]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from medloupe.data.reading import read
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import backbone
 from medloupe.training.audit.finding import Audit, Finding
@@ -221,7 +221,7 @@ def test_from_files(tmp_path: Path, home: Path):
     (root / "well" / "copy.png").write_bytes((root / "ill" / "3.png").read_bytes())
     Image.open(root / "ill" / "4.png").save(root / "ill" / "again.bmp")
     (root / "ill" / "cut.png").write_bytes((root / "ill" / "5.png").read_bytes()[:200])
-    found = audit(embed(scan(read(root)), backbone()))
+    found = audit(embed(scan_dataset(read(root)), backbone()))
     kinds = by_kind(found)
     assert kinds["duplicates_across_labels"].files == (("ill/3.png", "well/copy.png"),)
     assert kinds["duplicates"].files == (("ill/4.png", "ill/again.bmp"),)
@@ -258,7 +258,7 @@ def subset(source: Path, rows: list[dict[str, str]], out: Path) -> Path:
 
 
 def embedded(root: Path, **options: str) -> Features:
-    return embed(scan(read(root, **options)), backbone())
+    return embed(scan_dataset(read(root, **options)), backbone())
 
 
 @pytest.mark.realdata

@@ -197,6 +197,7 @@ def test_it_is_validated_on_other_data(made: Made, tmp_path: Path, capsys: pytes
 # ------------------------------------------------------------ with clinical columns
 
 
+@pytest.mark.slow
 def test_columns_are_weighed_on_top_of_the_tuned_network(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

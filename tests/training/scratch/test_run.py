@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch")
 
 import tunable
-from medloupe.data.scan import scan
-from medloupe.data.split import plan
+from medloupe.data.scan import scan_dataset
+from medloupe.data.split import plan_split
 from medloupe.embed.features import embed
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch, part, randomised, weights_of
@@ -32,8 +32,8 @@ def nothing(stage: str, done: int, total: int) -> None:
 @pytest.mark.slow
 def test_both_networks_are_followed_on_the_same_split_and_with_few_images(home: Path, tmp_path: Path) -> None:
     network = tunable.backbone(tmp_path)
-    features = embed(scan(tunable.data(120)), network)
-    judged = plan(features.data, np.arange(120) // 2)
+    features = embed(scan_dataset(tunable.data(120)), network)
+    judged = plan_split(features.data, np.arange(120) // 2)
     said: list[tuple[str, int, int]] = []
 
     def say(stage: str, done: int, total: int) -> None:
@@ -187,6 +187,8 @@ def test_a_network_that_knows_nothing_looks_more_often_at_less() -> None:
 
 def test_too_few_patients_are_refused(home: Path, tmp_path: Path) -> None:
     network = tunable.backbone(tmp_path)
-    features = embed(scan(tunable.data(8)), network)
+    features = embed(scan_dataset(tunable.data(8)), network)
     with pytest.raises(FinetuneError, match="too few patients"):
-        compare_with_scratch(features, plan(features.data, np.zeros(8, int)), network, Options(scratch=True), nothing)
+        compare_with_scratch(
+            features, plan_split(features.data, np.zeros(8, int)), network, Options(scratch=True), nothing
+        )

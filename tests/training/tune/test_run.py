@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.data.split import Plan
 from medloupe.embed import tail
 from medloupe.embed.backbone import Backbone
@@ -109,6 +109,7 @@ def test_a_second_run_takes_what_is_there(
         tune(features, PLAN, network, QUICK, seed=2)
 
 
+@pytest.mark.slow
 def test_what_was_decided_under_the_clock_stays_decided(
     features: Features, network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +142,7 @@ def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone
     """Hardly trained, the network is that of the start, not the backbone's."""
     graph = moved(tail.split_off(tail.graph_of(network)), spread=0.3)
     start = tail.write(graph, tmp_path / "start")
-    base = embed(scan(features.data), network, tail=start).embeddings
+    base = embed(scan_dataset(features.data), network, tail=start).embeddings
     still = replace(QUICK, kind=kind, rate=1e-9, views=1)
     made = tune(features, PLAN, network, still, seed=0, start=start, base=base)
     np.testing.assert_array_equal(made.embeddings(None, 0.0), base)

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("optuna")
 
 import tunable
-from medloupe.data.split import Plan, plan
+from medloupe.data.split import Plan, plan_split
 from medloupe.embed.features import Features
 from medloupe.errors import FinetuneError
 from medloupe.training.options import Options
@@ -35,7 +35,7 @@ def example(folder: Path, patients: int = 24, n: int = 48) -> tuple[Features, Pl
     network = tunable.backbone(folder)
     features = tunable.features(network, n, patients=patients)
     groups = np.array([int((r.patient or "").strip("p")) for r in features.data.records])
-    return features, plan(features.data, groups), network
+    return features, plan_split(features.data, groups), network
 
 
 def task(features: Features, judged: Plan, network: Any, options: Options) -> SearchTask:

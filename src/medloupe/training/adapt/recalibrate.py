@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.model.head import Head
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")
@@ -204,12 +204,12 @@ def choose_calibration(
     candidates : tuple of CalibrationCandidate
         All kinds; none where the cases are too few.
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         return KINDS[0], ()
     total = np.zeros((len(KINDS), len(targets)))
     for r in range(repeats):
-        fold = folds(targets, groups, count, seed + r)
+        fold = assign_folds(targets, groups, count, seed + r)
         for f in np.unique(fold):
             own, others = fold == f, fold != f
             for i, kind in enumerate(KINDS):
@@ -255,11 +255,11 @@ def cross_fit_calibrations(
     ValueError
         When the cases are too few for two folds (data/split.py).
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise ValueError("no label is both present and absent in at least two groups")
     for r in range(repeats):
-        fold = folds(targets, groups, count, seed + r)
+        fold = assign_folds(targets, groups, count, seed + r)
         for f in np.unique(fold):
             own, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
             given = (logits[others], targets[others], groups[others])

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.digests import seen
+from medloupe.data.digests import seen_in_training
 from medloupe.data.records import Dataset
-from medloupe.data.scan import scan
-from medloupe.data.split import fold_count
+from medloupe.data.scan import scan_dataset
+from medloupe.data.split import count_folds
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.inference.inputs import scaled
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import Evidence
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.training.adapt.fit import FEWEST_A_SIDE, LocalCases, LocalFit, find_ready_labels, fit_to_cases
 from medloupe.training.audit.findings import audit
@@ -118,8 +118,8 @@ def adapt(
     if not 0 < sensitivity < 1:
         raise DataError(f"A sensitivity of {sensitivity:g} cannot be aimed at.", "Give a share, such as 0.9.")
     say = progress or (lambda stage, done, total: None)
-    targets = aligned(model, data)
-    features = embed(scan(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    targets = align_targets(model, data)
+    features = embed(scan_dataset(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
     rows, left_out = _usable_rows(model, data, features, targets)
@@ -159,7 +159,7 @@ def _usable_rows(
 def _seen_before(model: Model, features: Features) -> np.ndarray:
     if not model.card.get("data"):
         return np.zeros(len(features.digests), bool)
-    return seen(model.card, features.digests)
+    return seen_in_training(model.card, features.digests)
 
 
 def _check_enough(model: Model, data: Dataset, cases: LocalCases) -> None:
@@ -182,7 +182,7 @@ def _check_enough(model: Model, data: Dataset, cases: LocalCases) -> None:
             f" {model.name}; {FEWEST} are needed.{rest}",
             "Bring 50 to 200 cases as they come in; about 40 with the disease tell a sensitivity of 90 % to ±10 %.",
         )
-    if not ready.any() or not fold_count(targets, groups):
+    if not ready.any() or not count_folds(targets, groups):
         raise DataError(
             f"{data.root} has no label with {FEWEST_A_SIDE} independent cases for it and {FEWEST_A_SIDE} against it"
             f" ({names}).",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medloupe.data.records import Dataset
-from medloupe.data.split import joined, same
+from medloupe.data.split import join_groups, rows_with_same_value
 from medloupe.training.audit.finding import Finding, count_noun, describe_sets, is_or_are, list_files
 
 SPOILT = 0.01  # share of contradicting images from which figures are in doubt
@@ -116,7 +116,7 @@ def judge_near_copies(data: Dataset, near: np.ndarray) -> list[Finding]:
 
 
 def _sets(n: int, pairs: np.ndarray) -> list[list[int]]:
-    return same(joined(n, pairs.tolist()).tolist()) if len(pairs) else []
+    return rows_with_same_value(join_groups(n, pairs.tolist()).tolist()) if len(pairs) else []
 
 
 def _label(data: Dataset, i: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.data.split import same
+from medloupe.data.split import rows_with_same_value
 from medloupe.embed.features import Features
 from medloupe.training.heads.solver import mean_and_scale
 
@@ -78,7 +78,7 @@ def find_exact(features: Features) -> Duplicates:
 
 def _pair_digests(features: Features) -> list[np.ndarray]:
     """Pair each file with the first that has the same bytes."""
-    return [np.array([(rows[0], i) for i in rows[1:]]) for rows in same(features.digests)]
+    return [np.array([(rows[0], i) for i in rows[1:]]) for rows in rows_with_same_value(features.digests)]
 
 
 def _normalised_thumbs(thumbs: np.ndarray) -> np.ndarray:

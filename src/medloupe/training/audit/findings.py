@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.records import Dataset
-from medloupe.data.split import joined, same
+from medloupe.data.split import join_groups, rows_with_same_value
 from medloupe.embed.features import Features
 from medloupe.training.audit import duplicates, shortcut
 from medloupe.training.audit.copies import judge_copies, judge_near_copies
@@ -32,7 +32,9 @@ def audit(features: Features, seed: int = 0) -> Audit:
     n = len(data)
     pictures = data.modality == "image"
     found = duplicates.find(features) if pictures else duplicates.find_exact(features)
-    groups = joined(n, same(r.patient for r in data.records), found.exact.tolist(), found.near.tolist())
+    groups = join_groups(
+        n, rows_with_same_value(r.patient for r in data.records), found.exact.tolist(), found.near.tolist()
+    )
     findings = [
         *_unreadable(features),
         *judge_copies(data, found.exact),

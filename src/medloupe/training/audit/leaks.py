@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import plain
-from medloupe.data.split import fold_count, folds, thinned
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals
+from medloupe.data.readers.base import normalise_name
+from medloupe.data.split import assign_folds, count_folds, sample_rows
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals
 from medloupe.training.audit.finding import Finding
 from medloupe.training.audit.probe import probe_logits
 from medloupe.training.heads.ranking import ranking_scores
@@ -131,13 +131,13 @@ def probe_column(
     seed : int
         Of the rows looked at, the folds and the bootstrap.
     """
-    rows = thinned(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
+    rows = sample_rows(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
     x, y, group = encoded[rows], targets[rows], groups[rows]
-    count = fold_count(y, group)
+    count = count_folds(y, group)
     if not count:
         nothing = Metric(value=None, low=None, high=None)
         return ColumnProbe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
-    z = ranking_scores(probe_logits(x, y, folds(y, group, count, seed), task)[0], task)
+    z = ranking_scores(probe_logits(x, y, assign_folds(y, group, count, seed), task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(z.T, y.T, strict=True)]
     values = np.array([a(np.ones((1, len(y)), np.float32))[0] for a in each])
     known = np.flatnonzero(np.isfinite(values))
@@ -145,7 +145,11 @@ def probe_column(
     k = int(known[values[known].argmax()]) if len(known) else 0
     best = float(values[k]) if len(known) else 0.5
     leaks = afterwards or value >= SERIOUS or best >= _ONE_LABEL
-    auc = intervals({"auc": average(each)}, group, seed)["auc"] if leaks else Metric(value=value, low=None, high=None)
+    auc = (
+        bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
+        if leaks
+        else Metric(value=value, low=None, high=None)
+    )
     return ColumnProbe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
 
 
@@ -196,12 +200,12 @@ def explain_exclusion(probed: ColumnProbe) -> str:
 
 def names_outcome(name: str) -> bool:
     """Tell whether a column's name says that it states the diagnosis or is known only after it."""
-    return bool(_parts(name) & _AFTER) or "followup" in plain(name) or plain(name) == "class"
+    return bool(_parts(name) & _AFTER) or "followup" in normalise_name(name) or normalise_name(name) == "class"
 
 
 def names_identity(name: str) -> bool:
     """Tell whether a column's name says that it identifies a file, a person or a source."""
-    return bool(_parts(name) & _NEVER) or plain(name) in _NEVER_WHOLE
+    return bool(_parts(name) & _NEVER) or normalise_name(name) in _NEVER_WHOLE
 
 
 def names_place(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.inputs.notes import Masks, folded, words
+from medloupe.inputs.notes import Masks, fold_text, split_words
 
 MOST = 60  # words proposed
 _PRECISE = 0.95  # share of a word's patients that have the label
@@ -114,7 +114,7 @@ def _find_named(
     named = []
     for k, label in enumerate(labels):
         for word in _name_masks(label):
-            using = np.array([bool(t) and Masks((word,)).applied(t) != folded(t) for t in texts], bool)
+            using = np.array([bool(t) and Masks((word,)).apply(t) != fold_text(t) for t in texts], bool)
             if using.any():
                 named.append(_count_word(word, label, using, targets[:, k], group, named=True))
     return named
@@ -124,7 +124,7 @@ def _rows_of_words(texts: Sequence[str | None], mask: Masks) -> dict[str, list[i
     """List for each word that is left under a mask the rows whose notes use it."""
     rows_of: dict[str, list[int]] = {}
     for i, text in enumerate(texts):
-        for word in set(words(mask.applied(text))) if text else ():
+        for word in set(split_words(mask.apply(text))) if text else ():
             rows_of.setdefault(word, []).append(i)
     return rows_of
 
@@ -147,9 +147,9 @@ def _find_telling(
 
 def _name_masks(label: str) -> list[str]:
     """Make masks of a label's name: the whole as a phrase, or its telling parts wherever they occur."""
-    said = folded(label)
+    said = fold_text(label)
     parts = [p for p in re.findall(r"[^\W\d_]+", said) if len(p) >= _PART and p not in _GENERAL]
-    whole = " ".join(words(said.replace("_", " ")))
+    whole = " ".join(split_words(said.replace("_", " ")))
     if not parts:
         return [whole] if len(whole) >= _PART else []
     every = list(dict.fromkeys(m for p in parts for m in (f"*{p}*", *_SYNONYMS.get(p, ()))))

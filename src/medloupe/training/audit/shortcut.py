@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.embed.features import Features
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals, widen_auc_interval
 from medloupe.training.audit.probe import probe_logits
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 
@@ -76,7 +76,7 @@ def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, see
     targets = features.data.targets[rows]
     group = groups[rows]
     task = features.data.task
-    count = fold_count(targets, group)
+    count = count_folds(targets, group)
     if not count:
         return None
     values = {name: v[rows] for name, v in outside_features(features).items()}
@@ -85,13 +85,13 @@ def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, see
     x = np.concatenate(
         [_one_hot_quantiles(v) for v in varying.values()] or [np.zeros((len(rows), 1), np.float32)], axis=1
     )
-    fold = folds(targets, group, count, seed)
+    fold = assign_folds(targets, group, count, seed)
     scores = ranking_scores(probe_logits(x, targets, fold, task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(scores.T, targets.T, strict=True)]
-    auc = intervals({"auc": average(each)}, group, seed)["auc"]
+    auc = bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
     if targets.shape[1] == 2 and task == "multiclass":
         sides = [len(np.unique(group[targets[:, 1] == v])) for v in (1, 0)]
-        auc = widened_auc(auc, *sides)
+        auc = widen_auc_interval(auc, *sides)
     named = sorted(single.items(), key=lambda item: -item[1])
     return {
         "auc": auc,

@@ -161,7 +161,7 @@ def _export_eight_bit(
         dataset = whereabouts.again(store.folder(model.name, version), called)
     else:
         raise DataError(f"Where the images of {reference} lie is not known.", "Say so: --data DIR")
-    made = compress(model, whereabouts.scanned(dataset, model.card, called), force=force, progress=progress)
+    made = compress(model, whereabouts.scan_training_data(dataset, model.card, called), force=force, progress=progress)
     parity = write_onnx(made.file, out, tolerance=PARITY_SMALL)
     kept = stored and made.accepted
     if kept:

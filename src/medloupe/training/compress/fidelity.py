@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.metrics import tables
 from medloupe.model.head import Head
@@ -125,20 +125,20 @@ def judge_embeddings(
         Where there are too few groups to cross-validate.
     """
     y = task.targets
-    count = fold_count(y, task.groups, FOLDS)
+    count = count_folds(y, task.groups, FOLDS)
     if not count:
         raise DataError(
             "The images cannot be cross-validated, so nothing can say what 8 bits would cost.",
             "Bring at least two patients with and two without each finding.",
         )
-    fold = np.stack([folds(y, task.groups, count, task.seed + r) for r in range(REPEATS)])
+    fold = np.stack([assign_folds(y, task.groups, count, task.seed + r) for r in range(REPEATS)])
     fitter = Fitter(embeddings, y, task.kind, task.levels)
     logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
     p = np.stack([calibrate_across_folds(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
     if task.kind == "multilabel":
-        called = tables.crossfitted_flags(p, y, fold, task.sensitivity)
+        called = tables.cross_fit_flags(p, y, fold, task.sensitivity)
     else:
-        called = tables.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+        called = tables.cross_fit_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }

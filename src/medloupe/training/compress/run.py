@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.scan import Scan
-from medloupe.data.split import Plan, plan
+from medloupe.data.split import Plan, plan_split
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.imaging.decode import load
-from medloupe.metrics.tables import aimed_at, thresholds
+from medloupe.metrics.tables import target_sensitivity, thresholds
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
@@ -279,7 +279,7 @@ def _describe_task(model: Model, features: Features, planned: Plan, rows: np.nda
         levels=model.backbone.card.levels,
         choice=HeadChoice(c=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
         seed=_seed(model),
-        sensitivity=aimed_at(card),
+        sensitivity=target_sensitivity(card),
     )
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import AGE, date_columns, with_ages
+from medloupe.data.dates import AGE, add_ages, date_columns
 from medloupe.data.records import Dataset
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNet
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
-from medloupe.inputs.clinical import MOST_COLUMNS, Column
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.limits import MOST_COLUMNS
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
 from medloupe.training.audit.finding import Audit, Finding
@@ -80,7 +81,7 @@ class ChosenInputs:
         notes = None
         if self.notes is not None:
             texts = [r.get(self.notes) for r in here]
-            notes = encoder.fit(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
+            notes = encoder.fit_text_encoder(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
         return tuple(c for c in fitted if c is not None), notes
 
     def as_json(self) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def choose_inputs(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: 
         Where more are asked for than a model can have.
     """
     before = len(data.notes)
-    data = with_ages(data)
+    data = add_ages(data)
     said = list(data.notes[before:])
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     notes = _match_column(options.notes, names, data.root.name) if options.notes is not None else None
@@ -175,7 +176,7 @@ def probe_table(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     rows = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     if len(rows) < 2 or len(data.labels) < 2 or data.task == "detection":
         return audited
-    data = with_ages(data)
+    data = add_ages(data)
     prober = _Prober(data, rows, audited.groups[rows], Options(seed=seed, clinical=(ALL,)))
     for name in dict.fromkeys(c for r in data.records for c in r.columns):
         prober.accepts(name)
@@ -218,14 +219,14 @@ class _Prober:
             return False
         if name in RHYTHM and self.data.things == "beats":
             return True  # measured on the signal itself: it may tell much, but it cannot have been written afterwards
-        encoded, _ = column.encode(column.readable(values))
+        encoded, _ = column.encode(column.drop_unreadable(values))
         return self._passes(name, encoded, afterwards=names_outcome(name))
 
     def accepts_notes(self, name: str, mask: Sequence[str]) -> bool:
         """Tell whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
-        notes = encoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
+        notes = encoder.fit_text_encoder(values, options.notes_model, mask=mask, column=name, seed=options.seed)
         if notes is None:
             self.left[name] = "fewer than ten records have any notes"
             return False
@@ -283,13 +284,13 @@ def _readable_rows(
 ) -> tuple[Mapping[str, str], ...]:
     """Read what each record states of the inputs; numbers that cannot be read count as missing, and are counted."""
     chosen = (*columns, *((notes,) if notes else ()))
-    rows = [{n: r.columns[n] for n in chosen if stated(r.columns.get(n, ""))} for r in data.records]
+    rows = [{n: r.columns[n] for n in chosen if is_stated(r.columns.get(n, ""))} for r in data.records]
     for name in columns:
         values = [r.get(name) for r in rows]
         column = Column.fit(name, values)
         if column is None:
             continue
-        read = column.readable(values)
+        read = column.drop_unreadable(values)
         lost = [i for i, v in enumerate(values) if v is not None and read[i] is None]
         if lost:
             said.append(

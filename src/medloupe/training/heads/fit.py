@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.model.head import Head
 from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_scores
@@ -109,7 +109,7 @@ def fit(
     DataError
         When the labels or groups are too few for even two folds.
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise DataError(
             "The data cannot be cross-validated: no label is both present and absent in at least two groups"
@@ -117,7 +117,7 @@ def fit(
             "Bring at least two patients with and two without; ten a label give a first impression.",
         )
     repeats = repeats or (REPEATS if len(targets) <= LARGE_SET else 1)
-    fold = np.stack([folds(targets, groups, count, seed + r) for r in range(repeats)])
+    fold = np.stack([assign_folds(targets, groups, count, seed + r) for r in range(repeats)])
     fitter = Fitter(embeddings, targets, task, levels, balanced_sample_weights(targets, groups, task))
     choices = scale_choices(CS, len(targets), levels)
     searched, scores, choices = search_levels(

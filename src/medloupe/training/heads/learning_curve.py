@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, folds
+from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.features import Features
-from medloupe.metrics.weighted import Ranking, average, intervals
+from medloupe.metrics.weighted import Ranking, average, bootstrap_intervals
 from medloupe.model.head import probabilities
 from medloupe.training.heads.fit import HeadChoice, build_head, refit
 
@@ -58,7 +58,9 @@ def learning_curve(
             head = build_head(solution, np.ones(y.shape[1], np.float32), task)
             scores[[at[r] for r in rows]] = probabilities(head.logits(features.embeddings[rows]), task)
         each = [Ranking(s, t).auc for s, t in zip(scores.T, y[judged_rows].T, strict=True)]
-        curve.append({"n": round(n), "auc": intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]})
+        curve.append(
+            {"n": round(n), "auc": bootstrap_intervals({"auc": average(each)}, plan.groups[judged_rows], seed)["auc"]}
+        )
     return curve
 
 
@@ -66,7 +68,7 @@ def _turns(plan: Plan, targets: np.ndarray, seed: int) -> list[tuple[np.ndarray,
     """Pair rows to learn from with rows that judge them: the test split, or each fold in turn."""
     if plan.test is not None:
         return [(plan.fitting, plan.test)]
-    fold = folds(targets[plan.fitting], plan.groups[plan.fitting], _FOLDS, seed)
+    fold = assign_folds(targets[plan.fitting], plan.groups[plan.fitting], _FOLDS, seed)
     return [(plan.fitting[fold != f], plan.fitting[fold == f]) for f in np.unique(fold)]
 
 

@@ -238,11 +238,11 @@ def cross_fit(
     """
     answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
     if task == "multiclass":
-        answers = tables.crossfitted_answers(fitted.out_of_fold, y, fitted.folds)
+        answers = tables.cross_fit_answers(fitted.out_of_fold, y, fitted.folds)
     return Judged(
         probabilities=fitted.out_of_fold,
         answers=answers,
-        flags=tables.crossfitted_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        flags=tables.cross_fit_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
         targets=y,
         groups=groups,
         labels=labels,

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import with_ages
-from medloupe.data.digests import remembered, thinned
-from medloupe.data.labels import positive
+from medloupe.data.dates import add_ages
+from medloupe.data.digests import encode_digests, sample_digests
+from medloupe.data.labels import positive_label
 from medloupe.data.split import Plan
 from medloupe.embed import windows
 from medloupe.embed.backbone import Backbone
@@ -74,7 +74,7 @@ def build_card(
     table = tables.per_label(verdict.judged, verdict.limits, sensitivity, seed)
     secondary = _secondary_entry(verdict, data.things, seed)
     with_leaks = tables.headline(verdict.leaky, seed) if verdict.leaky else None
-    aged = with_ages(data).records
+    aged = add_ages(data).records
     records = [aged[i] for i in verdict.rows]
     found = audit.as_json()
     return {
@@ -84,7 +84,7 @@ def build_card(
         "modality": data.modality,
         "labels": list(data.labels),
         "label_counts": data.counts(),
-        "positive": positive(data.labels, data.task),
+        "positive": positive_label(data.labels, data.task),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": _fitting(data.modality)},
         "data": _data_entry(features, verdict),

@@ -87,7 +87,7 @@ def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> 
     def look(pixels: np.ndarray) -> np.ndarray:
         feature_map = network.see(pixels, maps=True).map
         assert feature_map is not None
-        return heatmaps.contributions(head, feature_map)[0]
+        return heatmaps.map_contributions(head, feature_map)[0]
 
     return look
 

@@ -129,7 +129,7 @@ def render_stages(
         inside = _find_content_slices(box, size, answer.shape)
         tiles = [_render_tile(answer[c], inside) for c in _pick_filters(answer[:, *inside])]
         shown.append({"name": name, "shape": list(answer.shape), "words": words, "tiles": tiles})
-    found = heatmaps.evidence(heatmaps.contributions(head, maps)[0], label, head.task)
+    found = heatmaps.label_evidence(heatmaps.map_contributions(head, maps)[0], label, head.task)
     return {
         "file": file,
         "label": labels[label] if labels else "",

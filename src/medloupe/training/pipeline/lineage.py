@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.data.digests import recalled, remembered, seen
+from medloupe.data.digests import decode_digests, encode_digests, seen_in_training
 from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 
@@ -57,7 +57,7 @@ def add_lineage(card: Mapping[str, Any], start: Model, digests: Sequence[bytes])
                 " too good.",
             },
         ]
-    if again := int(seen(start.card, digests).sum()):
+    if again := int(seen_in_training(start.card, digests).sum()):
         own["warnings"] = [
             *own["warnings"],
             {
@@ -77,7 +77,7 @@ def exclude_tuned_images(evidence: Evidence, start: Model) -> Evidence:
     """
     if not network_saw_images(start):
         return evidence
-    return evidence.without(seen(start.card, [d.tobytes() for d in evidence.digests]))
+    return evidence.exclude(seen_in_training(start.card, [d.tobytes() for d in evidence.digests]))
 
 
 def network_saw_images(model: Model) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medloupe.errors import DataError
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals, widen_auc_interval
 from medloupe.training.heads.fit import CS, Fitter, fit, scale_choices
 from medloupe.training.heads.ranking import ranking_scores
 
@@ -94,8 +94,8 @@ def mean_auc(scores: Sequence[np.ndarray], targets: np.ndarray, groups: np.ndarr
         (n, K) of 1, 0 and NaN; int (n,).
     """
     each = [average([Ranking(s, t).auc for s, t in zip(one.T, targets.T, strict=True)]) for one in scores]
-    found = intervals({"auc": average(each)}, groups, seed)["auc"]
+    found = bootstrap_intervals({"auc": average(each)}, groups, seed)["auc"]
     if targets.shape[1] == 2 and not np.isnan(targets).any() and (targets.sum(1) == 1).all():
         sides = (len(np.unique(groups[targets[:, 1] == value])) for value in (1, 0))
-        found = widened_auc(found, *sides)
+        found = widen_auc_interval(found, *sides)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, thinned
+from medloupe.data.split import Plan, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import graph_of
@@ -138,7 +138,7 @@ def _prepare(features: Features, plan: Plan, network: Backbone, options: Options
         features=features,
         plan=plan,
         network=network,
-        held=thinned(first, y, groups, MOST_HELD, seed),
+        held=sample_rows(first, y, groups, MOST_HELD, seed),
         rest=rest,
         subsets=nested_subsets(rest, y, groups, feasible_sizes(rest, y), features.data.task, seed),
         usual=usual,
@@ -154,7 +154,7 @@ def _compare(c: _Comparison, say: StageProgress) -> dict[str, Any]:
     allowed = probe_symmetry(c.features, c.network, c.plan.groups, c.seed)
     started = time.perf_counter()
     planned = _decide_once(c.folder, lambda: _measure_and_plan(c, allowed, say))
-    rows = thinned(c.rest, targets, c.plan.groups, planned.rows, c.seed)
+    rows = sample_rows(c.rest, targets, c.plan.groups, planned.rows, c.seed)
     jobs, tuned = _jobs(planned, c.usual, rows, c.subsets, c.held, c.seed)
     ahead = sum(j.recipe.epochs * len(j.rows) for j in jobs)
     total = ahead + tuned.recipe.epochs * len(rows)

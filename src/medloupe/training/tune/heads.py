@@ -165,9 +165,9 @@ def _compare(
         scores = ranking_scores(z, task)
         rankings = [Ranking(s, t) for s, t in zip(scores.T, y.T, strict=True) if len(np.unique(t[~np.isnan(t)])) > 1]
         each.append(weighted.average([r.auc for r in rankings]))
-    found = weighted.intervals({str(i): auc for i, auc in enumerate(each)}, groups, seed)
+    found = weighted.bootstrap_intervals({str(i): auc for i, auc in enumerate(each)}, groups, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = [np.stack([auc(w) for auc in each]) for w in weighted.replicates(groups, seed, DRAWS)]
+        values = [np.stack([auc(w) for auc in each]) for w in weighted.bootstrap_weights(groups, seed, DRAWS)]
     drawn = np.concatenate(values, axis=1)  # (candidates, 1 + draws), the first with all weights 1
     drawn = drawn[:, np.isfinite(drawn).all(0)]
     return [

@@ -133,7 +133,7 @@ def open_source(
 
 
 def _embedding_scale(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from medloupe.training.heads.fit import mean_and_scale
+    from medloupe.training.heads.solver import mean_and_scale
 
     if not len(embeddings):
         return np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from medloupe.data.split import Plan, folds
+from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import Tail, graph_of, joined, merged, split_off
@@ -153,7 +153,7 @@ def tune(
     base = features.embeddings if base is None else base
 
     def jobs_of(planned: TuningPlan) -> list[Job]:
-        fold = folds(y, groups, planned.folds, seed)
+        fold = assign_folds(y, groups, planned.folds, seed)
         parts = [(f"fold-{f}", plan.fitting[fold != f], seed + f) for f in range(planned.folds)]
         parts.append(("final", plan.fitting, seed))
         return [_job(name, rows, plan.groups, planned.recipe, s, features.data.targets) for name, rows, s in parts]
@@ -185,7 +185,7 @@ def tune(
     return TunedNetworks(
         kind="tail" if recipe.kind == "tail" else "full",
         fitting=plan.fitting,
-        fold=folds(y, groups, planned.folds, seed),
+        fold=assign_folds(y, groups, planned.folds, seed),
         of_fold=tuple(done[:-1]),
         final=done[-1],
         base=base,
@@ -235,11 +235,11 @@ def _limit_plan(asked: TuningPlan, recipe: Recipe, n: int, each: float, minutes:
     cores = parallel_jobs()
 
     def needs(epochs: int, folds: int) -> float:
-        rounds = n * (folds - 1) + n  # every fold's others, and all
+        rounds = n * (assign_folds - 1) + n  # every fold's others, and all
         looks = n * each / 2 * len(ALPHAS)
-        side_by_side = min(cores, folds + 1)
+        side_by_side = min(cores, assign_folds + 1)
         longest = n * each * epochs + looks  # the final one, on all
-        return max(longest, (rounds * each * epochs + (folds + 1) * looks) / side_by_side)
+        return max(longest, (rounds * each * epochs + (assign_folds + 1) * looks) / side_by_side)
 
     planned = limit_trainings(TuningPlan(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
     return replace(planned, words=describe_reductions(asked, planned, minutes))

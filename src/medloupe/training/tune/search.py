@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, thinned
+from medloupe.data.split import Plan, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import graph_of
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
-from medloupe.metrics.weighted import Ranking, average, replicates
+from medloupe.metrics.weighted import Ranking, average, bootstrap_weights
 from medloupe.settings import home, threads
 from medloupe.training.options import Options
 from medloupe.training.tune.activations import count_missing
@@ -219,7 +219,7 @@ def choose_trial(outcomes: list[TrialOutcome], targets: np.ndarray, groups: np.n
         return best
     first, ahead = (_weighted_auc(outcomes[i].scores, targets) for i in (0, best))
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = np.concatenate([ahead(w) - first(w) for w in replicates(groups, seed, _DRAWS)])[1:]
+        apart = np.concatenate([ahead(w) - first(w) for w in bootstrap_weights(groups, seed, _DRAWS)])[1:]
     error = float(np.std(apart[np.isfinite(apart)])) if np.isfinite(apart).any() else np.inf
     return best if aucs[best] - aucs[0] > error else 0
 
@@ -268,7 +268,7 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
         inputs=inputs,
         features=features,
         groups=plan.groups,
-        rows=thinned(rest, y, plan.groups, told["rows"], seed),
+        rows=sample_rows(rest, y, plan.groups, told["rows"], seed),
         judging=np.sort(own),
         base=base,
         levels=task.network.card.levels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.data.split import Plan, fold_count, folds
+from medloupe.data.split import Plan, assign_folds, count_folds
 from medloupe.errors import FinetuneError
 
 HELD_OUT_FOLDS = 3  # one of them is held out
@@ -30,7 +30,7 @@ def require_folds(targets: np.ndarray, groups: np.ndarray, most: int, purpose: s
     FinetuneError
         When there are not even two.
     """
-    count = fold_count(targets, groups, most)
+    count = count_folds(targets, groups, most)
     if not count:
         raise FinetuneError(
             f"The data has too few patients or groups to {purpose}: two with and two without a label are needed.",
@@ -63,7 +63,7 @@ def hold_out(
     """
     y, groups = targets[plan.fitting], plan.groups[plan.fitting]
     count = require_folds(y, groups, HELD_OUT_FOLDS, purpose, otherwise)
-    fold = folds(y, groups, count, seed)
+    fold = assign_folds(y, groups, count, seed)
     return plan.fitting[fold == 0], plan.fitting[fold != 0]
 
 
@@ -83,7 +83,7 @@ def split_off_checked(
         Rows to learn from, and rows to stop by; no group is in both.
     """
     count = round(1 / CHECKED)
-    if fold_count(targets[rows], groups[rows], count) != count:
+    if count_folds(targets[rows], groups[rows], count) != count:
         return rows, np.empty(0, np.int64)
-    fold = folds(targets[rows], groups[rows], count, seed)
+    fold = assign_folds(targets[rows], groups[rows], count, seed)
     return rows[fold != 0], rows[fold == 0]
