@@ -23,7 +23,7 @@ from medloupe.errors import DataError
 from medloupe.evaluation import heldout, robustness
 from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.evaluation.stress import StressResult, stress, stress_entry
-from medloupe.imaging.corruptions import CHANGES, Change
+from medloupe.imaging.corruptions import CORRUPTIONS, Corruption
 from medloupe.imaging.decode import load
 from medloupe.metrics import weighted
 from medloupe.model.bundle import Model

@@ -41,7 +41,7 @@ def run_adapt(
     from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
-    from medloupe.training.adapt.run import adapt as run
+    from medloupe.training.adapt.run import adapt
     from medloupe.training.adapt.storage import keep_adapted
 
     if not 0 < sensitivity < 1:
@@ -49,7 +49,7 @@ def run_adapt(
     loaded = find_model(model)
     dataset = read(data, labels=labels, patient=patient, image=image, table=table)
     with console.progress() as say:
-        made = run(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
+        made = adapt(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
     kept = None if dry_run else keep_adapted(made, name=name)
     if report:
         console.write_page(report, made.page if kept is None else kept.report)
@@ -60,7 +60,7 @@ def run_adapt(
 
 
 def _print(made: AdaptedModel, kept: Model | None, report: Path | None) -> None:
-    """Sentences first, then the table; what to do next comes last."""
+    """Print sentences first, then the table; what to do next comes last."""
     from medloupe.cli.console import DISCLAIMER
 
     entry = made.entry
@@ -92,8 +92,8 @@ def _print(made: AdaptedModel, kept: Model | None, report: Path | None) -> None:
         typer.echo(f"  report  {report}", err=True)
 
 
-def _next(made: AdaptedModel, kept: Model) -> str:
-    """What was written and what to do with it."""
+def _next_step(made: AdaptedModel, kept: Model) -> str:
+    """Say what was written and what to do with it."""
     from medloupe.store.models import Store
 
     called = f"{kept.name}@{kept.version}"

@@ -55,8 +55,8 @@ def run_stress(
 
 
 def _print(found: StressResult, report: Path | None) -> None:
-    """The table on stdout, with the sentences around it."""
-    from medloupe.cli.console import DISCLAIMER
+    """Print the table on stdout, with the sentences around it."""
+    from medloupe.cli.console import DISCLAIMER, MORE_THAN_CHANCE, format_difference
 
     typer.echo(typer.style(f"{found.name} on {found.data}, changed", bold=True) + f"  {DISCLAIMER}")
     for sentence in found.basis:

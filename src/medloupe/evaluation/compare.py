@@ -13,7 +13,7 @@ from medloupe.store.models import Store
 from medloupe.store.names import parse_reference
 
 
-def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:
+def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> RunComparison:
     """Compare two runs of the store on the records that both were judged on.
 
     The same runs and seed give the same figures.

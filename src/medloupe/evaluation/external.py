@@ -119,7 +119,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
 
 def _judge(model: Model, embeddings: np.ndarray, beside: Stated, targets: np.ndarray, groups: np.ndarray) -> Judged:
     """Answer every image as the model does, by its own rules."""
-    rules, task = Rules.of(model.card), model.card["task"]
+    rules, task = Rules.from_card(model.card), model.card["task"]
     p = probabilities(model.head.logits(embeddings) + beside.logits, task)[None]
     return Judged(
         probabilities=p,
@@ -146,7 +146,7 @@ def _build_card(
     figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
-    limits = Rules.of(old).limits.astype(np.float64)
+    limits = Rules.from_card(old).limits.astype(np.float64)
     sentence = (
         f"Judged on {len(rows):,} {data.things} of {data.name} ({groups:,} groups of patients and copies), none of"
         " which the model was trained on. Labels, calibration and operating points are the model's own, unchanged."
@@ -163,7 +163,7 @@ def _build_card(
         "metrics": figures,
         "claimed": claimed,
         "secondary": {"title": "What the model's own card claims", "metrics": claimed} if claimed else None,
-        "per_label": tables.per_label(judged, limits, tables.aimed_at(old), seed),
+        "per_label": tables.per_label(judged, limits, tables.target_sensitivity(old), seed),
         "confusion": tables.confusion(judged),
         "subgroups": subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),

@@ -120,7 +120,7 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
     DataError
         Where nobody can judge.
     """
-    targets, found = aligned(model, data), scan(data)
+    targets, found = align_targets(model, data), scan_dataset(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
@@ -139,8 +139,12 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
         return replace(made, left_out=left_out)
     rows = np.flatnonzero(new)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
-    together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
-    rows = rows[thinned(np.arange(len(rows)), targets[rows], together, most, seed)]
+    together = join_groups(
+        len(rows),
+        rows_with_same_value(data.records[i].patient for i in rows),
+        rows_with_same_value(digests[i] for i in rows),
+    )
+    rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
     features = embed(_select_rows(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     kept = _match_rows(features, data)
     return HeldOutPanel(
@@ -159,9 +163,9 @@ def _trained_on(model: Model, digests: list[bytes]) -> np.ndarray:
     """Find the images that the model has learned from, as far as its card tells: bool (N,)."""
     if not (model.card.get("data") or {}).get("digests"):
         return np.zeros(len(digests), bool)
-    learned = seen(model.card, digests)
+    learned = seen_in_training(model.card, digests)
     if adapted := (model.card.get("adapted") or {}).get("digests"):  # they moved its lines, but taught it nothing
-        learned = learned & ~among(recalled(adapted), digests)
+        learned = learned & ~find_known(decode_digests(adapted), digests)
     return learned
 
 
@@ -183,7 +187,7 @@ def _assemble_stand_ins(
         judges, judged = make_fold_judges(model, features, shared.embeddings, y, groups, seed), "out of fold"
     say("fitting", 1, 1)
     pool = np.sort(np.concatenate([j.rows for j in judges]))
-    chosen = thinned(pool, y, groups, most, seed)
+    chosen = sample_rows(pool, y, groups, most, seed)
     return HeldOutPanel(
         records=tuple(features.data.records[i] for i in chosen),
         targets=y[chosen],
@@ -221,7 +225,7 @@ def _find_groups(features: Features) -> np.ndarray:
 
 def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
     """Make the model itself a judge, of images (rows) that it was not trained on."""
-    rules = Rules.of(model.card)
+    rules = Rules.from_card(model.card)
     return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
@@ -251,7 +255,7 @@ def make_fold_judges(
         Where the groups are too few, or the card does not say how its head was made.
     """
     choice = _head_choice(model)
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise _too_few(model)
     task = str(model.card["task"])

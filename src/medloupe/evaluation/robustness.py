@@ -99,7 +99,7 @@ class CorruptionRow:
         Share of the images that the change alters at all (grey ones lose no colour).
     """
 
-    change: Change
+    change: Corruption
     figures: Mapping[str, ShiftedFigure]
     same: Metric
     altered: float
@@ -112,7 +112,10 @@ class CorruptionRow:
 
 
 def compare_figures(
-    asked: StressQuestion, before: StressAnswers, after: Sequence[tuple[Change, StressAnswers, float]], seed: int = 0
+    asked: StressQuestion,
+    before: StressAnswers,
+    after: Sequence[tuple[Corruption, StressAnswers, float]],
+    seed: int = 0,
 ) -> tuple[dict[str, Metric], tuple[CorruptionRow, ...]]:
     """Compare the figures under every change with those of the unchanged pictures.
 
@@ -146,7 +149,7 @@ def compare_figures(
             if altered and name in _SHARES:
                 difference = _widen_difference(difference, size[name])
             figures[name] = ShiftedFigure(**_widen(_summarise(v), name, asked, size), difference=difference)
-        shown = weighted.widened_share(_summarise(agreement), size["refused"])
+        shown = weighted.widen_share_interval(_summarise(agreement), size["refused"])
         rows.append(CorruptionRow(change=change, figures=figures, same=shown, altered=altered))
     return {name: _widen(_summarise(v), name, asked, size) for name, v in base.items()}, tuple(rows)
 
@@ -158,7 +161,7 @@ def _draw(
     drawn: list[dict[str, list[np.ndarray]]] = [{name: [] for name in arm} for arm in arms]
     same: list[list[np.ndarray]] = [[] for _ in agreed]
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in weighted.replicates(groups, seed):
+        for weights in weighted.bootstrap_weights(groups, seed):
             for arm, values in zip(arms, drawn, strict=True):
                 for name, figure in arm.items():
                     values[name].append(np.asarray(figure(weights), np.float64))

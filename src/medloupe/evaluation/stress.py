@@ -22,7 +22,7 @@ from medloupe.evaluation.basis import word_basis
 from medloupe.evaluation.heldout import HeldOutJudge, HeldOutPanel, assemble_panel
 from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.imaging import decode
-from medloupe.imaging.corruptions import CHANGES, Change, workable
+from medloupe.imaging.corruptions import CORRUPTIONS, Corruption, limit_size
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
@@ -194,7 +194,7 @@ def stress(
 
 def _find_positive(model: Model, targets: np.ndarray) -> str | None:
     """Find of two classes the one looked for, if there are cases with and without it."""
-    name = model.card.get("positive") or positive(model.labels, str(model.card["task"]))
+    name = model.card.get("positive") or positive_label(model.labels, str(model.card["task"]))
     if name not in model.labels:
         return None
     column = targets[:, model.labels.index(name)]
@@ -202,7 +202,7 @@ def _find_positive(model: Model, targets: np.ndarray) -> str | None:
 
 
 def _run_network(
-    model: Model, chosen: HeldOutPanel, changes: Sequence[Change], seed: int, say: StageProgress
+    model: Model, chosen: HeldOutPanel, changes: Sequence[Corruption], seed: int, say: StageProgress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run the network on every picture, unchanged and under every change.
 
@@ -241,10 +241,12 @@ def _run_network(
     return logits, scores, altered
 
 
-def _apply_changes(record: Record, changes: Sequence[Change], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _apply_changes(
+    record: Record, changes: Sequence[Corruption], size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Change a picture, to uint8 (1 + C, S, S, 3) as the network gets it, unchanged first; which altered it (C,)."""
-    raw = content(record.picture)
-    whole = workable(decode.decode(raw))
+    raw = read_content(record.picture)
+    whole = limit_size(decode.decode(raw))
     fitted = np.empty((1 + len(changes), size, size, 3), np.uint8)
     fitted[0] = decode.load(raw, size)
     altered = np.zeros(len(changes), bool)
@@ -276,7 +278,7 @@ def _apply_rules(model: Model, judges: Sequence[HeldOutJudge], logits: np.ndarra
 def _render_strip(
     model: Model,
     chosen: HeldOutPanel,
-    changes: Sequence[Change],
+    changes: Sequence[Corruption],
     said: Sequence[StressAnswers],
     asked: StressQuestion,
     seed: int,

@@ -59,7 +59,7 @@ def eight_bit(own: Trained) -> compress.CompressedModel:
 
 
 @pytest.fixture(scope="module")
-def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.Compressed:
+def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.CompressedModel:
     """The same, made once. For reading only."""
     home = tmp_path_factory.mktemp("eight") / "home"
     shutil.copytree(_trained.home, home)
@@ -103,7 +103,7 @@ def test_one_command_gives_a_small_file_that_answers_alike(
     assert loaded.predict(images[0], heatmap=True).heatmap is not None
 
 
-def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
+def test_the_card_has_both_sets_of_figures(eight: compress.CompressedModel) -> None:
     said = eight.model.card["precision"]
     for precision in ("fp32", "int8"):
         assert set(said[precision]["sensitivity"]) == {"normal", "sick"}
@@ -221,7 +221,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
         writer.write_onnx(made, folder / "model.onnx")
 
     below = untuned_levels(model.backbone)
-    shared = embed(whereabouts.scanned(medloupe.read(own.data), model.card, "spots"), model.backbone)
+    shared = embed(whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"), model.backbone)
     novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
     assert novelty is not None
     moved = replace(model, tail=tail, novelty=novelty)
@@ -336,7 +336,7 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
         whereabouts.scan_training_data(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
-def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:
+def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.CompressedModel, tmp_path: Path) -> None:
     eight.file.save(tmp_path / "m.onnx")
     assert str(own.data).encode() not in (tmp_path / "m.onnx").read_bytes()
 
@@ -344,7 +344,7 @@ def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Comp
 # ----------------------------------------------------------------------- store
 
 
-def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.Compressed) -> None:
+def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.CompressedModel) -> None:
     store = Store(own.home)
     mark = store.production()["spots"]
     made = eight.model
@@ -387,7 +387,7 @@ def _add_again(store: Store, own: Trained) -> Model:
 
 @pytest.mark.parametrize(("times", "runs"), [(1.9, "int8"), (0.7, "fp32")])
 def test_a_server_runs_the_faster_one(
-    own: Trained, eight: compress.Compressed, times: float, runs: str, capsys: pytest.CaptureFixture[str]
+    own: Trained, eight: compress.CompressedModel, times: float, runs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(own.home)
     made = eight.model
@@ -410,7 +410,7 @@ def test_a_server_runs_the_faster_one(
     assert shown["served_times_faster"] == times and shown["accepted"]
 
 
-def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Compressed) -> None:
+def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.CompressedModel) -> None:
     store, picture = Store(own.home), sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         assert client.get("/api/v1/models/spots").json()["precisions"] == ["fp32"]

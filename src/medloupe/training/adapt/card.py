@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.digests import recalled, remembered
+from medloupe.data.digests import decode_digests, encode_digests
 from medloupe.training.adapt.figures import compare_figures, measure_prevalence, tabulate_labels
 from medloupe.training.adapt.fit import LocalFit
 from medloupe.training.adapt.recalibrate import KINDS
@@ -165,12 +165,12 @@ def _warnings(fitting: LocalFit, entry: Mapping[str, Any]) -> list[dict[str, str
 
 def _join_digests(fitting: LocalFit) -> str:
     """Also the local images are known from now on, so that nobody judges the model on them unawares."""
-    theirs = recalled((fitting.model.card.get("data") or {}).get("digests"))
-    return remembered(theirs | recalled(_local_digests(fitting)))
+    theirs = decode_digests((fitting.model.card.get("data") or {}).get("digests"))
+    return encode_digests(theirs | decode_digests(_local_digests(fitting)))
 
 
 def _local_digests(fitting: LocalFit) -> str:
-    return remembered({fitting.features.digests[row] for row in fitting.rows})
+    return encode_digests({fitting.features.digests[row] for row in fitting.rows})
 
 
 def _earlier_entry(old: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def _select_labels(judged: Judged, labels: np.ndarray) -> Judged:
 
 
 def _previous_limits(fitting: LocalFit) -> np.ndarray:
-    return Rules.of(fitting.model.card).limits.astype(np.float64)
+    return Rules.from_card(fitting.model.card).limits.astype(np.float64)
 
 
 def measure_prevalence(fitting: LocalFit) -> dict[str, Any]:

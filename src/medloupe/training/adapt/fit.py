@@ -197,7 +197,7 @@ class _LocalFitter:
 
     def __init__(self, model: Model, cases: LocalCases, logits: np.ndarray, sensitivity: float, seed: int):
         self.task: str = model.card["task"]
-        self.labels, self.rules = model.labels, Rules.of(model.card)
+        self.labels, self.rules = model.labels, Rules.from_card(model.card)
         self.strength = float((model.card.get("decision") or {}).get("strength") or 0)
         self.targets, self.groups, self.logits = cases.targets, cases.groups, logits
         self.sensitivity, self.seed = sensitivity, seed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from medloupe.settings import home
 from medloupe.store.models import Store
 from medloupe.store.names import check_name
 from medloupe.training.adapt.run import AdaptedModel
+from medloupe.utils.files import sha256_of
 
 
 def keep_adapted(
@@ -96,7 +96,7 @@ def _add_whole(store: Store, model: Model, writer: _AdaptedFiles, actor: str) ->
         write_onnx(model, file)
         made = reader.load(file)
         # No server is to optimise it at the promotion, while people wait.
-        optimised(file, hashlib.sha256(file.read_bytes()).hexdigest(), store.home / "cache" / "graphs")
+        optimised(file, sha256_of(file), store.home / "cache" / "graphs")
         return store.add(made, write_files=writer, actor=actor)
 
 

@@ -158,7 +158,7 @@ def _export_eight_bit(
     if data is not None:
         dataset = read(data, **read_as)
     elif stored:
-        dataset = whereabouts.again(store.folder(model.name, version), called)
+        dataset = whereabouts.read_again(store.folder(model.name, version), called)
     else:
         raise DataError(f"Where the images of {reference} lie is not known.", "Say so: --data DIR")
     made = compress(model, whereabouts.scan_training_data(dataset, model.card, called), force=force, progress=progress)

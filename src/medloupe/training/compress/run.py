@@ -90,7 +90,7 @@ def compress(
     model : Model
         A finished one, of pictures.
     found : Scan
-        The images it was trained on (`whereabouts.scanned`).
+        The images it was trained on (`whereabouts.scan_training_data`).
     force : bool
         Also where it costs more accuracy than allowed; the card then says so.
     progress : callable, optional
@@ -115,7 +115,7 @@ def compress(
     whole = _join_tail(model.backbone, model.tail)
     features = embed(found, whole, lambda d, t: say("embedding", d, t))
     usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
-    planned = plan(features.data, audit(usual, _seed(model)).groups)
+    planned = plan_split(features.data, audit(usual, _seed(model)).groups)
     rows = planned.fitting  # an official test split stays out of the decision, as it did in training
     say("judging", 0, 1)
     before = fidelity.judge_embeddings(features.embeddings[rows], _describe_task(model, features, planned, rows))

@@ -112,7 +112,7 @@ def check_columns(data: Dataset, options: Options) -> None:
     ColumnError
         For one that the table lacks.
     """
-    data = with_ages(data)
+    data = add_ages(data)
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     if options.notes is not None:
         _match_column(options.notes, names, data.root.name)
@@ -303,7 +303,7 @@ def _readable_rows(
 
 
 def _explain_unusable(values: Sequence[str | None]) -> str:
-    said = {v for v in values if v and stated(v)}
+    said = {v for v in values if v and is_stated(v)}
     if not said:
         return "it is empty"
     if len(said) == 1:

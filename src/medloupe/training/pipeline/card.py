@@ -146,7 +146,7 @@ def _data_entry(features: Features, verdict: Verdict) -> dict[str, Any]:
         len(np.unique((verdict.secondary or verdict.judged).groups)),
         marks={
             "fingerprint": data_fingerprint(features, rows),
-            "digests": remembered(thinned(labelled, data.things)),
+            "digests": encode_digests(sample_digests(labelled, data.things)),
         },
         splits={k or "none": v for k, v in data.splits.items()} if set(data.splits) - {""} else {},
     )

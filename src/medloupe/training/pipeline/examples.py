@@ -68,9 +68,9 @@ def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Ba
     def draw(row: int, k: int) -> tuple[str, str | None]:
         facts = features.facts[row]
         pixels = load(features.data.records[row].picture, size)
-        values = heatmaps.evidence(look(pixels[None]), k, task)
+        values = heatmaps.label_evidence(look(pixels[None]), k, task)
         box = find_content_box(int(facts["width"]), int(facts["height"]), size)
-        over = data_uri(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
+        over = data_uri(heatmaps.draw_overlay(values, size, box), "image/png") if values.max() > 0 else None
         left, top, right, bottom = box
         return jpeg_uri(pixels[top:bottom, left:right], quality=82), over
 

@@ -137,7 +137,7 @@ def render_stages(
         "tuned": tail is not None,
         "image": jpeg_uri(pixels),
         "rows": shown,
-        "heatmap": data_uri(heatmaps.overlay(found, size), "image/png") if found.max() > 0 else None,
+        "heatmap": data_uri(heatmaps.draw_overlay(found, size), "image/png") if found.max() > 0 else None,
     }
 
 

@@ -87,4 +87,4 @@ def network_saw_images(model: Model) -> bool:
 
 def _join_digests(*cards: Mapping[str, Any]) -> str:
     """Join the shortened digests of all of them, so that evaluating also knows what the network has seen before."""
-    return remembered(set().union(*(recalled(c["data"].get("digests")) for c in cards)))
+    return encode_digests(set().union(*(decode_digests(c["data"].get("digests")) for c in cards)))

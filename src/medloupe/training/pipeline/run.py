@@ -13,7 +13,7 @@ import numpy as np
 
 from medloupe.data import whereabouts
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, scan
+from medloupe.data.scan import Scan, scan_dataset
 from medloupe.embed import registry
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.hub import text
@@ -92,7 +92,7 @@ def train(
     network = _choose_network(data, backbone, start)
     say = progress or (lambda stage, done, total: None)
     began = time.perf_counter()
-    found = scan(data)
+    found = scan_dataset(data)
     outcome, reused = _compute_or_reuse(found, network, asked, say)
     say("writing", 0, 1)
     card = {
@@ -181,7 +181,7 @@ class _VersionFiles:
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
         (folder / FILE).write_bytes(self.evidence.as_bytes())
-        whereabouts.write(folder, self.data.root, **self.data.asked)
+        whereabouts.write_location(folder, self.data.root, **self.data.asked)
 
 
 def summarise(model: Model, folder: Path) -> dict[str, Any]:

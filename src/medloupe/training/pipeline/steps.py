@@ -97,7 +97,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     MedloupeError
         As `train` does.
     """
-    from medloupe.data.split import plan
+    from medloupe.data.split import plan_split
     from medloupe.training.audit.findings import audit
     from medloupe.training.pipeline import finetuning
 
@@ -108,7 +108,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         _check_readable(features)
     with stages.stage("audit"):
         audited = audit(shared, options.seed)
-    planned = plan(features.data, audited.groups)
+    planned = plan_split(features.data, audited.groups)
     with stages.stage("fine-tuning", quiet=True):
         tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
     with stages.stage("fitting"):
