@@ -107,7 +107,7 @@ def build_card(
     }
 
 
-def _fitting(modality: str) -> str:
+def _fitting(modality: str) -> str | int:
     """How a picture is brought to the network's size, or an ECG to its window."""
     return decode.FITTING if modality == "image" else windows.FITTING
 

@@ -265,6 +265,6 @@ def _word_result(best: TuningCandidate, alpha: float, tuned: TunedNetworks, opti
         return f"{judged} That is not more than chance may give, so the untuned network was kept."
     way = "" if alpha == 1 else " The weights that ship lie halfway between the untuned and the tuned ones."
     worse = ""
-    if d and d["low"] <= 0 and options.finetune != "auto":
+    if d and d["low"] is not None and d["low"] <= 0 and options.finetune != "auto":
         worse = " It was not shown to be better than the linear head; --finetune auto would have kept that."
     return judged + way + worse + " " + tuned.symmetry.words
