@@ -24,7 +24,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.modelfile import reader, writer
 from medloupe.modelfile.layout import OUTPUTS
-from medloupe.training.compress.run import half
+from medloupe.training.compress.run import to_half_precision
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
@@ -393,7 +393,7 @@ def test_extras_of_other_labels_are_refused(tmp_path: Path, model: Model) -> Non
 
 
 def test_halved_weights_leave_extras_as_they_are(tmp_path: Path) -> None:
-    model = half(several.model(tmp_path))
+    model = to_half_precision(several.model(tmp_path))
     assert writer.write_onnx(model, tmp_path / "m.onnx", tolerance=writer.PARITY_SMALL) <= 0.01
     loaded = reader.load(tmp_path / "m.onnx").extras
     assert loaded is not None and model.extras is not None

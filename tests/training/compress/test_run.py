@@ -36,9 +36,9 @@ from medloupe.serving.engine.precisions import measurement_key
 from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress
-from medloupe.training.compress.fidelity import Figures
+from medloupe.training.compress.fidelity import PrecisionFigures
 from medloupe.training.heads.fit import HeadChoice
-from medloupe.training.pipeline.finetuning import untouched
+from medloupe.training.pipeline.finetuning import untuned_levels
 from othertails import tuned as other_weights
 from trained import Trained
 
@@ -52,14 +52,14 @@ def own(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tr
     return replace(trained, home=home)
 
 
-def eight_bit(own: Trained) -> compress.Compressed:
+def eight_bit(own: Trained) -> compress.CompressedModel:
     """`spots` in 8 bits."""
     model = Store(own.home).get("spots")
     return compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
 
 
 @pytest.fixture(scope="module")
-def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.Compressed:
+def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.CompressedModel:
     """The same, made once. For reading only."""
     home = tmp_path_factory.mktemp("eight") / "home"
     shutil.copytree(_trained.home, home)
@@ -103,7 +103,7 @@ def test_one_command_gives_a_small_file_that_answers_alike(
     assert loaded.predict(images[0], heatmap=True).heatmap is not None
 
 
-def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
+def test_the_card_has_both_sets_of_figures(eight: compress.CompressedModel) -> None:
     said = eight.model.card["precision"]
     for precision in ("fp32", "int8"):
         assert set(said[precision]["sensitivity"]) == {"normal", "sick"}
@@ -157,7 +157,7 @@ def test_half_precision_halves_weights_and_changes_no_answer(
     network = Backbone(card=model.backbone.card, path=tmp_path / "single.onnx", sha256="0" * 64)
     model = replace(model, backbone=network)
     model.save(tmp_path / "32.onnx")
-    compress.half(model).save(tmp_path / "16.onnx")
+    compress.to_half_precision(model).save(tmp_path / "16.onnx")
     sizes = [(tmp_path / f"{bits}.onnx").stat().st_size for bits in (32, 16)]
     assert sizes[1] < 0.55 * sizes[0]
     image = sorted(own.data.rglob("*.png"))[0]
@@ -220,7 +220,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     def write_files(folder: Path, made: Model) -> None:
         writer.write_onnx(made, folder / "model.onnx")
 
-    below = untouched(model.backbone)
+    below = untuned_levels(model.backbone)
     shared = embed(whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"), model.backbone)
     novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
     assert novelty is not None
@@ -259,11 +259,14 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     ],
 )
 def test_what_falls_too_far_is_named(auc: float, sensitivity: dict[str, float], said: list[str]) -> None:
-    before, after = Figures(auc=0.9, sensitivity={"a": 0.8, "b": 0.5}), Figures(auc=auc, sensitivity=sensitivity)
-    fell = fidelity.falls(before, after)
+    before, after = (
+        PrecisionFigures(auc=0.9, sensitivity={"a": 0.8, "b": 0.5}),
+        PrecisionFigures(auc=auc, sensitivity=sensitivity),
+    )
+    fell = fidelity.describe_falls(before, after)
     assert len(fell) == len(said)
     assert all(part in line for part, line in zip(said, fell, strict=True))
-    assert (fidelity.worst_fall(before, after) <= 1 + 1e-6) == (not said)
+    assert (fidelity.measure_worst_fall(before, after) <= 1 + 1e-6) == (not said)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
@@ -271,7 +274,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 120)
     y = np.eye(2, dtype=np.float32)[truth] if kind == "multiclass" else rng.integers(0, 2, (120, 2)).astype(np.float32)
-    task = fidelity.Task(
+    task = fidelity.PrecisionTask(
         labels=("a", "b"),
         kind=kind,
         targets=y,
@@ -282,11 +285,11 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
         sensitivity=0.9,
     )
     noise = rng.normal(size=(120, 300)).astype(np.float32)  # with so many numbers each could be learned by heart
-    assert abs(fidelity.judge(noise, task).figures.auc - 0.5) < 0.15
+    assert abs(fidelity.judge_embeddings(noise, task).figures.auc - 0.5) < 0.15
     told = noise.copy()
     told[:, :20] += np.repeat(3 * y, 10, axis=1)
-    before = fidelity.judge(told, task)
-    same = fidelity.judge(told, task, before)
+    before = fidelity.judge_embeddings(told, task)
+    same = fidelity.judge_embeddings(told, task, before)
     assert before.figures.auc > 0.9
     assert same.figures == replace(before.figures, agreement=1.0)
     assert fidelity.fit_head(told, task, before).weight.shape == (2, 300)
@@ -303,7 +306,7 @@ def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> 
         leaking=np.empty(0, np.int64),
         notes=(),
     )
-    images = compress._calibration(features, planned, 224, 0, lambda *_: None)
+    images = compress._calibration_images(features, planned, 224, 0, lambda *_: None)
     allowed = {medloupe.imaging.decode.load(data.records[i].image, 224).tobytes() for i in fitting}
     assert len(images) == len(fitting) and {i.tobytes() for i in images} <= allowed
 
@@ -333,7 +336,7 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
         whereabouts.scan_training_data(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
-def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:
+def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.CompressedModel, tmp_path: Path) -> None:
     eight.file.save(tmp_path / "m.onnx")
     assert str(own.data).encode() not in (tmp_path / "m.onnx").read_bytes()
 
@@ -341,7 +344,7 @@ def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Comp
 # ----------------------------------------------------------------------- store
 
 
-def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.Compressed) -> None:
+def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.CompressedModel) -> None:
     store = Store(own.home)
     mark = store.production()["spots"]
     made = eight.model
@@ -384,7 +387,7 @@ def _add_again(store: Store, own: Trained) -> Model:
 
 @pytest.mark.parametrize(("times", "runs"), [(1.9, "int8"), (0.7, "fp32")])
 def test_a_server_runs_the_faster_one(
-    own: Trained, eight: compress.Compressed, times: float, runs: str, capsys: pytest.CaptureFixture[str]
+    own: Trained, eight: compress.CompressedModel, times: float, runs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(own.home)
     made = eight.model
@@ -407,7 +410,7 @@ def test_a_server_runs_the_faster_one(
     assert shown["served_times_faster"] == times and shown["accepted"]
 
 
-def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Compressed) -> None:
+def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.CompressedModel) -> None:
     store, picture = Store(own.home), sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         assert client.get("/api/v1/models/spots").json()["precisions"] == ["fp32"]

@@ -13,7 +13,7 @@ from ecgsets import Learned
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.model.head import Head
-from medloupe.training.pipeline.ecg_examples import drawing
+from medloupe.training.pipeline.ecg_examples import make_ecg_drawer
 
 
 def features_of(learned: Learned) -> Features:
@@ -37,7 +37,7 @@ def learned(request: pytest.FixtureRequest) -> Learned:
 
 def test_every_lead_is_drawn_and_nothing_lies_over_it(learned: Learned):
     features, model = features_of(learned), learned.model
-    draw = drawing(features, model.card["task"], model.head, model.backbone)
+    draw = make_ecg_drawer(features, model.card["task"], model.head, model.backbone)
     uri, over = draw(3, 0)
     assert over is None
     svg = drawn(uri)
@@ -48,7 +48,7 @@ def test_every_lead_is_drawn_and_nothing_lies_over_it(learned: Learned):
 
 def test_where_it_looked_depends_on_the_label(of_beats: Learned):
     features, model = features_of(of_beats), of_beats.model
-    draw = drawing(features, "multiclass", model.head, model.backbone)
+    draw = make_ecg_drawer(features, "multiclass", model.head, model.backbone)
     row = next(i for i, r in enumerate(features.data.records) if "V" in r.labels)
     assert draw(row, 0)[0] != draw(row, 2)[0]
     assert draw(row, 2) == draw(row, 2)
@@ -57,8 +57,8 @@ def test_where_it_looked_depends_on_the_label(of_beats: Learned):
 def test_a_head_that_looks_nowhere_shades_nothing(of_beats: Learned):
     features, model = features_of(of_beats), of_beats.model
     nowhere = Head(weight=np.zeros_like(model.head.weight), bias=model.head.bias, task="multiclass")
-    plain = drawn(drawing(features, "multiclass", nowhere, model.backbone)(0, 0)[0])
-    shaded = drawn(drawing(features, "multiclass", model.head, model.backbone)(0, 0)[0])
+    plain = drawn(make_ecg_drawer(features, "multiclass", nowhere, model.backbone)(0, 0)[0])
+    shaded = drawn(make_ecg_drawer(features, "multiclass", model.head, model.backbone)(0, 0)[0])
     assert len(plain) < len(shaded)
 
 

@@ -1,8 +1,7 @@
-"""Drawings of ECGs for the report: the window the network got, on ECG paper, shaded where it looked."""
+"""Draw ECGs for the report: the window the network got, on ECG paper, shaded where it looked."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 
 import numpy as np
@@ -14,10 +13,30 @@ from medloupe.embed.features import Features, fitted
 from medloupe.embed.network import Network
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
+from medloupe.utils.datauri import data_uri
 
 
-def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Callable[[int, int], tuple[str, None]]:
-    """Of a row of the features and a label, the drawing as a data URI; nothing lies over it."""
+def make_ecg_drawer(
+    features: Features, task: str, head: Head, backbone: Backbone
+) -> Callable[[int, int], tuple[str, None]]:
+    """Make what draws a row of the features for a label.
+
+    Parameters
+    ----------
+    features : Features
+        Whose records are drawn.
+    task : str
+        "multiclass" or "multilabel".
+    head : Head
+        Whose evidence is shaded.
+    backbone : Backbone
+        What saw the windows.
+
+    Returns
+    -------
+    callable
+        Of row and label, to the drawing as a data URI, and None: nothing lies over it.
+    """
     network, card = Network(backbone, threads=1), backbone.card
 
     def draw(row: int, k: int) -> tuple[str, None]:
@@ -34,6 +53,6 @@ def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Ca
             attention=found / strongest if strongest > 0 else None,
             title=f"{features.data.records[row].id}: as the network got it",
         )
-        return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", None
+        return data_uri(svg.encode(), "image/svg+xml"), None
 
     return draw
