@@ -13,7 +13,7 @@ from medloupe.ecg.beats import RHYTHM, cut, r_peaks, rhythm, rhythm_of, typical
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal, arranged
 from medloupe.ecg.wfdb import aami, read_annotations
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 RATES = (250, 360, 500)
 
@@ -185,7 +185,7 @@ def test_real_peaks_are_those_annotated(record: str, least: float, real_sets: Pa
 @pytest.mark.realdata
 def test_real_windows_are_those_of_the_data_set(real_sets: Path):
     folder = real_sets / "ecg_beats"
-    arrays = load(folder / "mitbih_beats.npz")
+    arrays = load_npz(folder / "mitbih_beats.npz")
     rows = np.flatnonzero(arrays["record_id"] == 100)[::4]
     signal = arranged(read_ecg(folder / "wfdb" / "100.hea"), ("MLII",))
     windows = cut(signal, arrays["sample"][rows], 0.25, 0.46, 125)[:, 0]

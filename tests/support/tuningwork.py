@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tunable
-from medloupe.embed.tail import upper
+from medloupe.embed.tail import find_upper_part
 from medloupe.training.tune.activations import cuts
 from medloupe.training.tune.jobs import Inputs, Job
 from medloupe.training.tune.recipe import Recipe
@@ -38,7 +38,7 @@ def prepared(folder: Path) -> dict[str, Any]:
     network = tunable.backbone(folder / "backbone")
     features = tunable.features(network, N)
     cached = cuts(features, network, STILL, 2)
-    assert upper(tunable.graph()).width == tunable.UPPER
+    assert find_upper_part(tunable.graph()).width == tunable.UPPER
     inputs = Inputs(
         backbone=network.path,
         start=None,

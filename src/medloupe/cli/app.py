@@ -88,13 +88,15 @@ def check(
     from medloupe.data.scan import scan
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone as find_backbone
-    from medloupe.embed.registry import usual
+    from medloupe.embed.registry import choose_backbone_name
     from medloupe.training.audit.findings import audit
     from medloupe.training.fusion.choose import with_columns
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
-        features = embed(scan(dataset), find_backbone(backbone or usual(dataset)), lambda d, t: say("embedding", d, t))
+        features = embed(
+            scan(dataset), find_backbone(backbone or choose_backbone_name(dataset)), lambda d, t: say("embedding", d, t)
+        )
         audited = with_columns(audit(features, seed), features.data, seed)
     if json:
         console.print_json({**console.described(dataset), **audited.as_json()})

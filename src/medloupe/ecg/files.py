@@ -18,7 +18,7 @@ from medloupe.ecg.signal import Signal
 from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -102,7 +102,7 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     if edf.is_edf(data[:256]):
         return edf.read(data, name)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return from_arrays(load(data, name), name, rate)
+        return from_arrays(load_npz(data, name), name, rate)
     if suffix == ".hea":
         return wfdb.read(files, name)
     if suffix == ".dat":

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from medloupe.errors import StoreError
-from medloupe.utils.files import locked
+from medloupe.utils.files import exclusive_lock
 
 THUMB = 32
 FACTS = np.dtype([("width", "<u4"), ("height", "<u4"), ("bytes", "<u8"), ("thumb", "u1", (THUMB, THUMB, 3))])
@@ -52,7 +52,7 @@ class FeatureCache:
     def append(self, digests: Sequence[bytes], embeddings: np.ndarray, facts: np.ndarray) -> None:
         """Add rows: n digests of 32 bytes, embeddings float32 (n, D), facts (n,) of dtype FACTS."""
         try:
-            with locked(self.folder / "lock"):
+            with exclusive_lock(self.folder / "lock"):
                 self._read_index()  # another process may have added rows
                 start = len(self._checksums)
                 embeddings = np.ascontiguousarray(embeddings, np.float32)

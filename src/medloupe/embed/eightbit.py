@@ -28,20 +28,20 @@ SHIPPED = STARTER / "efficientnet-lite0-int8.onnx"
 SUFFIX = "-int8"
 
 
-def shipped(network: Backbone) -> Backbone | None:
+def find_shipped_network(network: Backbone) -> Backbone | None:
     """The shipped 8-bit network of a backbone, if it is the default one."""
     usual = backbone()
     if network.sha256 != usual.sha256 or not SHIPPED.is_file():
         return None
-    return _named(network, SHIPPED, shipped_sha256())
+    return _name_network(network, SHIPPED, hash_shipped_network())
 
 
-def shipped_sha256() -> str:
+def hash_shipped_network() -> str:
     """Hash of the shipped 8-bit network's file."""
     return _hash(SHIPPED.read_bytes())
 
 
-def of_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
+def quantise_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
     """An 8-bit network of a backbone; images: uint8 (S, S, 3) that it is calibrated on. Kept in the cache.
 
     Raises ValueError where the network has nothing to write in 8 bits, OSError when the cache cannot be written.
@@ -51,10 +51,10 @@ def of_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
     from medloupe.graphs.quantise import quantise
 
     data = onnx.load(network.path, load_external_data=False)
-    return _named(network, *_kept(quantise(data, ({"image": image[None]} for image in images))))
+    return _name_network(network, *_keep_in_cache(quantise(data, ({"image": image[None]} for image in images))))
 
 
-def of_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
+def quantise_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
     """An 8-bit tail, calibrated on what the 8-bit backbone gives it for images uint8 (S, S, 3).
 
     Raises as of_backbone does.
@@ -62,15 +62,15 @@ def of_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
     import onnx
 
     from medloupe.graphs.quantise import quantise
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
-    opened = session(eight.path)
+    opened = open_session(eight.path)
     data = onnx.load(tail.path, load_external_data=False)
-    path, sha256 = _kept(quantise(data, ({"cut": run(opened, ["cut"], image[None])[0]} for image in images)))
+    path, sha256 = _keep_in_cache(quantise(data, ({"cut": run(opened, ["cut"], image[None])[0]} for image in images)))
     return replace(tail, path=path, sha256=sha256)
 
 
-def composed(network: Backbone, tail: Tail) -> Backbone:
+def compose_network(network: Backbone, tail: Tail) -> Backbone:
     """Backbone and tail as one network, which gives the tuned `map` and `embedding`. Kept in the cache.
 
     What the tail takes the place of is not computed any more.
@@ -78,17 +78,17 @@ def composed(network: Backbone, tail: Tail) -> Backbone:
     import onnx
 
     whole = onnx.load(network.path, load_external_data=False)
-    path, sha256 = _kept(join(whole, onnx.load(tail.path, load_external_data=False)))
+    path, sha256 = _keep_in_cache(join_graphs(whole, onnx.load(tail.path, load_external_data=False)))
     return Backbone(card=network.card, path=path, sha256=sha256)
 
 
-def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
+def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
     """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
     from onnx import ModelProto, helper
 
-    from medloupe.embed.tail import upper
+    from medloupe.embed.tail import find_upper_part
 
-    parts = upper(whole).levels
+    parts = find_upper_part(whole).levels
     out = ModelProto()
     out.CopyFrom(whole)
     del out.graph.node[:]
@@ -126,11 +126,11 @@ def _order_cut_first(model: ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _named(network: Backbone, path: Path, sha256: str) -> Backbone:
+def _name_network(network: Backbone, path: Path, sha256: str) -> Backbone:
     return Backbone(card=replace(network.card, name=network.card.name + SUFFIX), path=path, sha256=sha256)
 
 
-def _kept(model: ModelProto) -> tuple[Path, str]:
+def _keep_in_cache(model: ModelProto) -> tuple[Path, str]:
     """Where a network lies in the cache, and its hash."""
     data = model.SerializeToString(deterministic=True)
     sha256 = _hash(data)

@@ -22,7 +22,7 @@ from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.settings import home
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
@@ -54,7 +54,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
     the cache cannot be written.
     """
     if scanned.data.modality == "ecg":
-        return _of_signals(scanned, backbone, progress)
+        return _embed_ecgs(scanned, backbone, progress)
     cache = open_cache(backbone, tail)
     data, unreadable = scanned.data, dict(scanned.unreadable)
     digests = [scanned.digest[r.id] for r in data.records]
@@ -101,7 +101,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
     )
 
 
-def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
+def _embed_ecgs(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
     from medloupe.embed.signals import embed_signals
 
     data, embeddings, facts, digests, unreadable, new = embed_signals(
@@ -117,13 +117,13 @@ def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) ->
     )
 
 
-def fitted(record: Record, backbone: Backbone) -> np.ndarray:
+def fit_record(record: Record, backbone: Backbone) -> np.ndarray:
     """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
     if record.signal is None:
         return load(record.picture, backbone.card.input_size)
-    from medloupe.embed.windows import window
+    from medloupe.embed.windows import fit_window
 
-    return window(record.signal, backbone.card)
+    return fit_window(record.signal, backbone.card)
 
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
@@ -143,15 +143,15 @@ def _embed_into(
     """Embed the records and append them to the cache; returns why for those that cannot be read."""
     size = backbone.card.input_size
 
-    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
+    def start() -> Callable[[list[tuple[bytes, Record]]], _EmbeddedBatch]:
         pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
         return lambda taken: _embed_batch(taken, pixels, network)
 
     broken: dict[bytes, str] = {}
-    waiting: list[_Batch] = []
+    waiting: list[_EmbeddedBatch] = []
     count = 0
     try:
-        for batch in in_batches(missing.items(), BATCH, start):
+        for batch in map_batches(missing.items(), BATCH, start):
             waiting.append(batch)
             broken |= batch.broken
             count += len(batch.digests) + len(batch.broken)
@@ -168,14 +168,14 @@ def _embed_into(
 
 
 @dataclass(slots=True)
-class _Batch:
+class _EmbeddedBatch:
     digests: list[bytes]
     embeddings: np.ndarray
     facts: np.ndarray
     broken: dict[bytes, str]
 
 
-def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _EmbeddedBatch:
     digests: list[bytes] = []
     facts = np.empty(len(taken), FACTS)
     broken: dict[bytes, str] = {}
@@ -192,10 +192,10 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
             broken[digest] = e.message
     n = len(digests)
     embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
-    return _Batch(digests, embeddings, facts[:n], broken)
+    return _EmbeddedBatch(digests, embeddings, facts[:n], broken)
 
 
-def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
+def _append(cache: FeatureCache, batches: list[_EmbeddedBatch]) -> None:
     full = [b for b in batches if b.digests]
     if full:
         cache.append(

@@ -108,7 +108,7 @@ BACKBONES: dict[str, BackboneCard] = {
 }
 
 
-def usual(data: Dataset) -> str:
+def choose_backbone_name(data: Dataset) -> str:
     """The name of the backbone for a data set where nobody asks for another."""
     if data.modality == "image":
         return DEFAULT
@@ -125,10 +125,10 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
     text = str(name)
     if text in BACKBONES:
         card = BACKBONES[text]
-        path = STARTER / card.file if card.file else _made_on_first_use(card)
+        path = STARTER / card.file if card.file else _convert_weights(card)
         return Backbone(card=card, path=path, sha256=_sha256(path))
     if text.endswith(".onnx"):
-        return _from_file(Path(text))
+        return _read_file(Path(text))
     from medloupe.embed.hub.source import hub_backbone, is_reference
 
     if is_reference(text):
@@ -146,7 +146,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def _made_on_first_use(card: BackboneCard) -> Path:
+def _convert_weights(card: BackboneCard) -> Path:
     """Converts the weights that the extra brought, once, into the cache under home."""
     out = home() / "cache" / "backbones" / f"{card.name}.onnx"
     if out.exists():
@@ -167,13 +167,13 @@ def _made_on_first_use(card: BackboneCard) -> Path:
     return out
 
 
-def _from_file(path: Path) -> Backbone:
+def _read_file(path: Path) -> Backbone:
     """A backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
-    from medloupe.graphs.session import session
+    from medloupe.graphs.session import open_session
 
     if not path.is_file():
         raise BackboneError(f"There is no backbone file {path}.", "Give the path of an existing .onnx file.")
-    opened = session(path)
+    opened = open_session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
     types = {v.name: v.type for v in opened.get_inputs()}
     signal = "signal" in types
@@ -213,12 +213,12 @@ def _from_file(path: Path) -> Backbone:
         levels=(shapes["embedding"][1],),
         places=tuple(shapes["map"][2:]),
         cut=NO_CUT if signal else tuple(shapes["cut"][1:]),
-        **(_recording(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
+        **(_read_ecg_metadata(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
     )
     return Backbone(card=card, path=path, sha256=_sha256(path))
 
 
-def _recording(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
+def _read_ecg_metadata(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
     """What the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
     try:
         said = json.loads(metadata.get(SIGNAL_KEY, ""))

@@ -17,7 +17,7 @@ import numpy as np
 
 from medloupe.data.records import Dataset, Record
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.windows import FITTING, window
+from medloupe.embed.windows import FITTING, fit_window
 from medloupe.errors import DataError, ImageError
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
@@ -38,7 +38,7 @@ def embed_signals(
     found = _read(path, len(kept), backbone.card.dimension)
     new = 0
     if found is None and kept:
-        found = _embedded([data.records[i] for i in kept], backbone, progress)
+        found = _embed_records([data.records[i] for i in kept], backbone, progress)
         new = len(kept) - len(found[1])
         _write(path, *found)
     embeddings, broken = found or (np.empty((0, backbone.card.dimension), np.float32), {})
@@ -64,7 +64,7 @@ def _cache(digests: list[bytes], backbone: Backbone) -> Path:
     return home() / "cache" / "signals" / f"{key[:32]}.npz"
 
 
-def _embedded(
+def _embed_records(
     records: list[Record], backbone: Backbone, progress: Progress | None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Embeddings (N, D), and by row why those of zeros could not be read."""
@@ -78,7 +78,7 @@ def _embedded(
         rows: list[int] = []
         for i in range(start, min(start + _BATCH, len(records))):
             try:
-                windows[len(rows)] = window(records[i].signal, backbone.card)
+                windows[len(rows)] = fit_window(records[i].signal, backbone.card)
                 rows.append(i)
             except ImageError as e:
                 broken[i] = e.message

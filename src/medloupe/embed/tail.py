@@ -44,7 +44,7 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upper:
+class UpperPart:
     """Where a backbone divides. given: name of the value at the cut. levels: names of the parts of `map` above it,
     in their order, each (N, c, h, w). width: U, the channels of these together."""
 
@@ -53,7 +53,7 @@ class Upper:
     width: int
 
 
-def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
+def list_lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
     """How the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
     rest, left = [], width
     for level in card.levels:
@@ -64,9 +64,9 @@ def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
     return tuple(rest)
 
 
-def upper(model: ModelProto) -> Upper:
+def find_upper_part(model: ModelProto) -> UpperPart:
     """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
-    from medloupe.graphs.nodes import constants
+    from medloupe.graphs.nodes import read_constants
 
     by_output = {o: n for n in model.graph.node for o in n.output}
     made = by_output.get("cut")
@@ -74,26 +74,26 @@ def upper(model: ModelProto) -> Upper:
     joined = by_output["map"]
     parts = list(joined.input) if joined.op_type == "Concat" else ["map"]
     # a level pooled straight from the cut holds nothing that could be trained
-    above = [p for p in parts if _weighed(by_output, p, given, set(constants(model)))]
+    above = [p for p in parts if _is_trainable(by_output, p, given, set(read_constants(model)))]
     if not above or above != parts[: len(above)]:
         raise FinetuneError(
             "This backbone has no trainable stages above its cut, or they are not the first part of its map.",
             "Use --finetune full or none.",
         )
     shapes = _channels(model)
-    return Upper(given=given, levels=tuple(above), width=sum(shapes[p] for p in above))
+    return UpperPart(given=given, levels=tuple(above), width=sum(shapes[p] for p in above))
 
 
-def has_upper(model: ModelProto) -> bool:
+def has_upper_part(model: ModelProto) -> bool:
     """Whether `upper` finds a part that can be tuned by itself."""
     try:
-        upper(model)
+        find_upper_part(model)
     except FinetuneError:
         return False
     return True
 
 
-def _weighed(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
+def _is_trainable(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
     """Whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
     found, todo = False, [value]
     seen: set[str] = set()
@@ -118,14 +118,14 @@ def _channels(model: ModelProto) -> dict[str, int]:
     return {v.name: v.type.tensor_type.shape.dim[1].dim_value for v in values if len(v.type.tensor_type.shape.dim) > 1}
 
 
-def split_off(model: ModelProto) -> ModelProto:
+def extract_upper_part(model: ModelProto) -> ModelProto:
     """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.graphs.nodes import needed
+    from medloupe.graphs.nodes import select_nodes
 
-    at = upper(model)
-    nodes = needed(model, at.levels, [at.given])
+    at = find_upper_part(model)
+    nodes = select_nodes(model, at.levels, [at.given])
     out = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, producer_name="medloupe")
     for node in nodes:
         out.graph.node.add().CopyFrom(node)
@@ -146,7 +146,7 @@ def split_off(model: ModelProto) -> ModelProto:
     return out
 
 
-def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
+def merge_weights(backbone: ModelProto, tail: ModelProto) -> ModelProto:
     """The backbone's graph with the tail's weights in it: what is one file computes what the two did."""
     from onnx import ModelProto
 
@@ -159,7 +159,7 @@ def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
     return out
 
 
-def write(tail: ModelProto, folder: Path) -> Tail:
+def write_tail(tail: ModelProto, folder: Path) -> Tail:
     """Keep a tail in a folder, under its hash."""
     from medloupe.utils.files import write_atomically
 
@@ -172,13 +172,13 @@ def write(tail: ModelProto, folder: Path) -> Tail:
 
 
 @lru_cache(maxsize=2)
-def graph_of(backbone: Backbone) -> ModelProto:
+def load_graph(backbone: Backbone) -> ModelProto:
     """The backbone's ONNX graph; not to be changed."""
     import onnx
 
     return onnx.load(backbone.path, load_external_data=False)
 
 
-def joined(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
+def join_outputs(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) or maps (N, D, h, w): the tail's (N, U, …) in place of the first U of the backbone's."""
     return np.concatenate([of_tail, of_backbone[:, of_tail.shape[1] :]], axis=1)

@@ -23,7 +23,7 @@ FITTING = 1  # raise when the windows of the same ECG change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beats:
+class BeatWindows:
     """A recording taken apart. signal: cleaned, on the leads it came with. peaks: int (n,), R peaks in its samples.
     rhythm: float32 (n, 6), see beats.rhythm. windows: float32 (n, 2, T), each beat and the typical one. lead: the one
     they are cut from. notes: sentences about leads left out and what was guessed."""
@@ -36,12 +36,12 @@ class Beats:
     notes: tuple[str, ...]
 
 
-def after(card: BackboneCard) -> float:
+def seconds_after_peak(card: BackboneCard) -> float:
     """Seconds of the window after the R peak."""
     return card.input_size / card.rate - card.before
 
 
-def window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
+def fit_window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
     """float32 (L, T) of one example: a beat cut out already, or a whole ECG, of which a backbone of beats gets the one
     nearest its middle. Raises SignalError."""
     signal = read_ecg(source) if isinstance(source, Path) else source
@@ -50,19 +50,19 @@ def window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
     if card.leads == BEAT:
         if signal.leads == BEAT:
             return _recut(signal, card)
-        taken = beats(signal, card)
+        taken = cut_beats(signal, card)
         middle = int(np.argmin(np.abs(taken.peaks - signal.samples.shape[1] / 2)))
         return taken.windows[middle]
-    return twelve(signal, card)[0]
+    return compute_typical_window(signal, card)[0]
 
 
-def beats(signal: Signal, card: BackboneCard) -> Beats:
+def cut_beats(signal: Signal, card: BackboneCard) -> BeatWindows:
     """A recording as beats on one lead; one beat cut out before, beside its typical one, as it is. Raises SignalError
     where there is none to be found."""
     good, notes = sound(signal)
     if signal.leads == BEAT:
         peak = np.array([round(card.before * signal.rate)])
-        return Beats(
+        return BeatWindows(
             signal=cleaned(good),
             peaks=peak,
             rhythm=rhythm(peak, signal.rate),
@@ -78,10 +78,10 @@ def beats(signal: Signal, card: BackboneCard) -> Beats:
     # beats that were cut out before they came here have their wander, which a window's median takes away for the most
     one = slice(lead, lead + 1)
     single = cleaned(replace(good, samples=good.samples[one], leads=good.leads[one]), wander=False)
-    cuts = cut(single, peaks, card.before, after(card), card.rate)
+    cuts = cut(single, peaks, card.before, seconds_after_peak(card), card.rate)
     timing = rhythm(peaks, clean.rate)
     whole = np.concatenate([cuts, np.broadcast_to(typical(cuts, timing), cuts.shape)], axis=1)
-    return Beats(
+    return BeatWindows(
         signal=clean,
         peaks=peaks,
         rhythm=timing,
@@ -91,7 +91,9 @@ def beats(signal: Signal, card: BackboneCard) -> Beats:
     )
 
 
-def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
+def compute_typical_window(
+    signal: Signal, card: BackboneCard
+) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
     """A whole ECG: its typical beat float32 (L, T) on the card's leads, R peaks, the cleaned signal on these leads, and
     notes. Raises SignalError where there is no beat or no lead of the card."""
     good, notes = sound(signal)
@@ -109,14 +111,14 @@ def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, 
     if absent.any():
         names = ", ".join(name for name, gone in zip(card.leads, absent, strict=True) if gone)
         notes = (*notes, f"Missing: {names}.")
-    made = typical(cut(there, peaks, card.before, after(card), card.rate), rhythm(peaks, there.rate))
+    made = typical(cut(there, peaks, card.before, seconds_after_peak(card), card.rate), rhythm(peaks, there.rate))
     return np.nan_to_num(made).astype(np.float32), peaks, there, notes
 
 
 def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
     """A beat that was cut out before, at another rate: its R peak stands where the card has it."""
     peak = np.array([round(card.before * signal.rate)])
-    return np.nan_to_num(cut(signal, peak, card.before, after(card), card.rate)[0]).astype(np.float32)
+    return np.nan_to_num(cut(signal, peak, card.before, seconds_after_peak(card), card.rate)[0]).astype(np.float32)
 
 
 def _lead(signal: Signal) -> int:

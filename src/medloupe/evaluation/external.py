@@ -13,7 +13,7 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan
 from medloupe.embed.features import Features, Progress, embed
 from medloupe.errors import DataError
-from medloupe.inference.inputs import Stated, stated_by
+from medloupe.inference.inputs import StatedInputs, encode_stated_inputs
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
@@ -77,7 +77,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
             f" data and {int((~known).sum()):,} carry none of the model's labels.",
             "Bring labelled images that the model has not seen.",
         )
-    beside = stated_by(model, [features.data.records[i] for i in rows])
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
     p = probabilities(logits, model.card["task"])[None]
     rules = Rules.of(model.card)
@@ -104,7 +104,7 @@ def _report(
     features: Features,
     judged: Judged,
     rows: np.ndarray,
-    beside: Stated,
+    beside: StatedInputs,
     audited: dict[str, Any],
     limits: np.ndarray,
     seed: int,
@@ -158,7 +158,7 @@ def _report(
     return {"card": card, "curves": {**curves(judged), "learning": []}, "examples": shown}
 
 
-def _inputs(beside: Stated, n: int) -> dict[str, Any] | None:
+def _inputs(beside: StatedInputs, n: int) -> dict[str, Any] | None:
     """Which of the model's inputs beside the picture the data states, of n records; None where it reads no others."""
     if not beside.counts:
         return None

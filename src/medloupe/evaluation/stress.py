@@ -29,7 +29,7 @@ from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.training.heads.fit import rankable
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 
 IMAGES = 300
 _BATCH = 8  # pictures a network call
@@ -179,7 +179,7 @@ def _looked(
 
     done = 0
     say("changing pictures", 0, n)
-    for count in in_batches(range(n), 1, lambda: look):
+    for count in map_batches(range(n), 1, lambda: look):
         done += count
         say("changing pictures", done, n)
     return logits, scores, altered

@@ -19,7 +19,7 @@ _SAMPLED = 4000  # values of one activation of one picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ObservedRange:
     """One activation on sample pictures. low, high: its range but for the rarest values. largest: of all values.
     mean: float64 (C, H, W)."""
 
@@ -29,7 +29,9 @@ class Seen:
     mean: np.ndarray
 
 
-def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str, np.ndarray]]) -> dict[str, Seen]:
+def observe_activations(
+    model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str, np.ndarray]]
+) -> dict[str, ObservedRange]:
     """The activations `names` (N, C, H, W) of a float network, by name.
 
     feeds: the inputs of one picture each, N = 1. A range comes from a fixed sample of every picture's values: one
@@ -38,7 +40,7 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
     """
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.graphs.session import session
+    from medloupe.graphs.session import open_session
 
     names = list(dict.fromkeys(names))
     inputs = {v.name for v in model.graph.input}
@@ -49,7 +51,7 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
     probe.graph.output.extend(
         helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in inner if n not in declared
     )
-    opened = session(probe.SerializeToString())
+    opened = open_session(probe.SerializeToString())
     rng = np.random.default_rng(0)
     samples: dict[str, list[np.ndarray]] = {n: [] for n in names}
     sums: dict[str, np.ndarray] = {}
@@ -71,5 +73,6 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
         raise ValueError("There are no pictures to observe the network on.")
     ends = {n: np.quantile(np.concatenate(s), [OUTSIDE, 1 - OUTSIDE]) for n, s in samples.items()}
     return {
-        n: Seen(low=float(ends[n][0]), high=float(ends[n][1]), largest=largest[n], mean=sums[n] / count) for n in names
+        n: ObservedRange(low=float(ends[n][0]), high=float(ends[n][1]), largest=largest[n], mean=sums[n] / count)
+        for n in names
     }

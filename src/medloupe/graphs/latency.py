@@ -21,7 +21,7 @@ class Pace:
     times_faster: tuple[float, ...]
 
 
-def race(runs: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> Pace:
+def measure_pace(runs: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> Pace:
     """Call each of runs once a round, after a few rounds to warm up."""
     spent = np.empty((rounds, len(runs)))
     for turn in range(-_WARMING, rounds):

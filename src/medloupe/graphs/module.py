@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import FinetuneError
-from medloupe.graphs.nodes import attributes, constants, needed
+from medloupe.graphs.nodes import read_attributes, read_constants, select_nodes
 
 if TYPE_CHECKING:
     import torch
@@ -33,15 +33,15 @@ def import_torch() -> Any:
     return torch
 
 
-def part(model: ModelProto, given: str, outputs: Sequence[str]) -> torch.nn.Module:
+def build_trainable_module(model: ModelProto, given: str, outputs: Sequence[str]) -> torch.nn.Module:
     """The part of a network from the value `given` (N, C, H, W) to outputs, as a module: a tensor in, a tuple out.
 
     given: a value's name, or "image" for pixels uint8 (N, S, S, 3). Its weights are parameters, named by the graph with
     dots as underscores. Raises FinetuneError where the graph holds what cannot be trained here.
     """
     torch = import_torch()
-    held = constants(model)
-    nodes = [n for n in needed(model, outputs, [given]) if n.output[0] not in held]
+    held = read_constants(model)
+    nodes = [n for n in select_nodes(model, outputs, [given]) if n.output[0] not in held]
 
     class Part(torch.nn.Module):
         def __init__(self) -> None:
@@ -77,14 +77,14 @@ def weights_of(module: torch.nn.Module) -> dict[str, np.ndarray]:
     return {name.removeprefix("weights."): p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
 
 
-def with_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelProto:
+def replace_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelProto:
     """A copy of the graph with trained weights in place of its own, stored in the precision they had."""
     from onnx import ModelProto, numpy_helper
 
     out = ModelProto()
     out.CopyFrom(model)
     stored = {n.output[0]: n.input[0] for n in out.graph.node if n.op_type == "Cast"}
-    by_tensor = {stored.get(name, name): name for name in constants(model)}
+    by_tensor = {stored.get(name, name): name for name in read_constants(model)}
     for tensor in out.graph.initializer:
         name = by_tensor.get(tensor.name, tensor.name)
         if _key(name) in weights:
@@ -93,9 +93,9 @@ def with_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelP
     return out
 
 
-def as_stored(model: ModelProto, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def round_to_stored(model: ModelProto, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights as they come back from a graph that was given them: rounded where it holds half precision."""
-    held = {_key(name): value for name, value in constants(with_weights(model, weights)).items()}
+    held = {_key(name): value for name, value in read_constants(replace_weights(model, weights)).items()}
     return {name: held.get(name, value).astype(np.float32) for name, value in weights.items()}
 
 
@@ -105,7 +105,7 @@ def _key(name: str) -> str:
 
 def _operation(torch: Any, node: NodeProto, held: Mapping[str, np.ndarray]) -> Callable[..., Any]:
     """The node as a function of tensors. Raises FinetuneError for what is not known."""
-    f, a, kind = torch.nn.functional, attributes(node), node.op_type
+    f, a, kind = torch.nn.functional, read_attributes(node), node.op_type
     tensors_only = held.keys().isdisjoint(node.input)
     if kind == "Conv" and a.get("auto_pad", b"NOTSET") == b"NOTSET":
         return _convolution(f, a)
@@ -151,7 +151,7 @@ def _convolution(f: Any, a: Mapping[str, Any]) -> Callable[..., Any]:
     return run
 
 
-def randomised(module: torch.nn.Module, seed: int) -> None:
+def randomise_weights(module: torch.nn.Module, seed: int) -> None:
     """Give a module of `part` random weights, and the batch normalisation back that was folded into the old ones.
 
     A network this deep does not train from nothing without it; whoever trains one from scratch has it. Its running
@@ -171,10 +171,12 @@ def randomised(module: torch.nn.Module, seed: int) -> None:
     for i, (run, inputs, output) in enumerate(steps):
         name = _key(inputs[1]) if len(inputs) > 1 else ""
         if name in weights and weights[name].ndim == 4:
-            steps[i] = (_normalised(torch, module, run, f"norm{i}", len(weights[name])), inputs, output)
+            steps[i] = (_add_normalisation(torch, module, run, f"norm{i}", len(weights[name])), inputs, output)
 
 
-def _normalised(torch: Any, module: Any, run: Callable[..., Any], name: str, channels: int) -> Callable[..., Any]:
+def _add_normalisation(
+    torch: Any, module: Any, run: Callable[..., Any], name: str, channels: int
+) -> Callable[..., Any]:
     """A convolution with batch normalisation behind it."""
     module.register_parameter(f"{name}_scale", torch.nn.Parameter(torch.ones(channels)))
     module.register_buffer(f"{name}_mean", torch.zeros(channels))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, StorageError
 from medloupe.graphs.session import session_options
-from medloupe.utils.files import locked, sync_folder
+from medloupe.utils.files import exclusive_lock, sync_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -29,7 +29,7 @@ _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _SECONDS = 120  # a network that takes longer to optimise is none that could be served
 
 
-def optimised(path: Path, sha256: str, folder: Path) -> Path:
+def ensure_optimised(path: Path, sha256: str, folder: Path) -> Path:
     """The optimised copy of a network, made if it is not there yet or damaged.
 
     path: the ONNX file. sha256: of its content. folder: where copies lie, one for each network, version of ONNX
@@ -37,14 +37,14 @@ def optimised(path: Path, sha256: str, folder: Path) -> Path:
     times the network's memory, and a graph that makes ONNX Runtime crash must not take the server with it.
     Raises ModelFileError when the network cannot be optimised, StorageError when the copy cannot be written.
     """
-    stem = f"{sha256[:32]}-{machine()}"
+    stem = f"{sha256[:32]}-{describe_machine()}"
     try:
-        found = _sound(folder, stem)
+        found = _find_intact(folder, stem)
         if found is not None:
             return found
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / "lock"):  # another process may have made it meanwhile: look again
-            found = _sound(folder, stem)
+        with exclusive_lock(folder / "lock"):  # another process may have made it meanwhile: look again
+            found = _find_intact(folder, stem)
             if found is None:
                 found = _make(path, folder, stem)
                 sync_folder(folder)
@@ -108,7 +108,7 @@ def write_optimised(source: Path, out: Path) -> None:
 
 
 @cache
-def machine() -> str:
+def describe_machine() -> str:
     """What an optimised copy depends on besides its network: ONNX Runtime's version and the processor's abilities."""
     import onnxruntime
 
@@ -122,7 +122,7 @@ def machine() -> str:
 _checked: set[Path] = set()  # copies whose checksum this process has seen to be right
 
 
-def _sound(folder: Path, stem: str) -> Path | None:
+def _find_intact(folder: Path, stem: str) -> Path | None:
     """The copy that is there. What does not match its checksum is deleted: with damaged weights it would still answer,
     only wrongly. Checked once a process: it is as long as opening it."""
     for path in folder.glob(f"{stem}-*.ort"):

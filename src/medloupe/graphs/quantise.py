@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.graphs.calibrate import Seen, observe
-from medloupe.graphs.nodes import attributes, constants
+from medloupe.graphs.calibrate import ObservedRange, observe_activations
+from medloupe.graphs.nodes import read_attributes, read_constants
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -47,8 +47,8 @@ def quantise(model: ModelProto, feeds: Iterable[Mapping[str, np.ndarray]]) -> Mo
     plan = _Plan(model)
     if not plan.convs:
         raise ValueError("The network has no convolutions with constant weights; there is nothing to write in 8 bits.")
-    seen = observe(model, plan.observed, feeds)
-    out = _Writer(model, plan, seen).write()
+    seen = observe_activations(model, plan.observed, feeds)
+    out = _IntegerGraphWriter(model, plan, seen).write()
     checker.check_model(out, full_check=True)
     return out
 
@@ -62,7 +62,7 @@ class _Plan:
     """
 
     def __init__(self, model: ModelProto):
-        self.weights = constants(model)
+        self.weights = read_constants(model)
         self.nodes = [n for n in model.graph.node if n.output[0] not in self.weights]
         self.convs = {n.output[0]: n for n in self.nodes if self._is_conv(n)}
         users: dict[str, list[NodeProto]] = {}
@@ -118,7 +118,7 @@ class _Plan:
             return None
         return _Pixels(
             image=cast.input[0],
-            perm=list(attributes(transpose)["perm"]),
+            perm=list(read_attributes(transpose)["perm"]),
             scale=step,
             zero=round(level),
             replaced=frozenset(n.output[0] for n in chain),
@@ -136,11 +136,11 @@ class _Pixels:
     replaced: frozenset[str]
 
 
-class _Writer:
+class _IntegerGraphWriter:
     """Writes the graph of a plan. Every value keeps its name: of an activation that is bytes, `NAME.exact` is what is
     rounded, `NAME.bytes` the bytes, NAME what they stand for."""
 
-    def __init__(self, model: ModelProto, plan: _Plan, seen: Mapping[str, Seen]):
+    def __init__(self, model: ModelProto, plan: _Plan, seen: Mapping[str, ObservedRange]):
         self.model, self.plan, self.seen = model, plan, seen
         self.casts = {n.output[0]: n for n in model.graph.node if n.op_type == "Cast" and n.output[0] in plan.weights}
         self.nodes: list[NodeProto] = []
@@ -213,7 +213,7 @@ class _Writer:
         self._constant(f"{name}.weight", whole.astype(np.int8), scale)
         self._constant(f"{name}.bias", np.round(bias / sums).astype(np.int32), sums)
         made = plan.absorbed.get(name, name)
-        self._node("Conv", [source, f"{name}.weight", f"{name}.bias"], f"{made}.exact", **attributes(node))
+        self._node("Conv", [source, f"{name}.weight", f"{name}.bias"], f"{made}.exact", **read_attributes(node))
         self._round(f"{made}.exact", made, made, cut=made != name)
 
     def _round(self, value: str, activation: str, out: str, *, cut: bool = False) -> None:
@@ -271,7 +271,7 @@ def _shift(lost: np.ndarray, mean: np.ndarray, node: NodeProto) -> np.ndarray:
 
     mean: (C, H, W) of its input.
     """
-    told = attributes(node)
+    told = read_attributes(node)
     height, width = lost.shape[2:]
     down, right = told.get("strides", [1, 1])
     up_dilated, side_dilated = told.get("dilations", [1, 1])

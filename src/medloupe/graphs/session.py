@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SILENT = 4  # ONNX Runtime's log severity "fatal": its errors are raised as well, so stderr need not repeat them
 
 
-def session(source: str | Path | bytes, threads: int | None = None) -> InferenceSession:
+def open_session(source: str | Path | bytes, threads: int | None = None) -> InferenceSession:
     """A session on the CPU.
 
     source: an ONNX file, or its bytes. threads: of one run (default: settings.threads()).

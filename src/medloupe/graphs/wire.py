@@ -15,7 +15,7 @@ MAX_DEPTH = 20  # an ONNX model without control flow nests 7 deep
 SHORT, LONG, BYTES, WORD = 0, 1, 2, 5  # wire types: varint, 8 bytes, length and bytes, 4 bytes
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
+def iterate_fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
     """The protobuf fields in data: (number, wire type, start and end of the content), nothing copied.
 
     Raises ValueError or IndexError where the bytes are not protobuf.
@@ -56,7 +56,7 @@ def count_fields(data: memoryview, message: Any, called: str, count: int = 0, de
 
     Raises ValueError also for text that is not UTF-8, which protobuf would hand out only to fail later.
     """
-    for number, kind, begin, end in fields(data):
+    for number, kind, begin, end in iterate_fields(data):
         count += 1
         if count > MAX_FIELDS or depth > MAX_DEPTH:
             raise UnsafeModelError(

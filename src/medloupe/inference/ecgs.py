@@ -13,10 +13,10 @@ from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.errors import SignalError
-from medloupe.graphs.session import run, session
-from medloupe.inference.inputs import named
-from medloupe.inference.pictures import Unanswered, in_turn, read_off
-from medloupe.inference.recordings import Looked, find, influences
+from medloupe.graphs.session import open_session, run
+from medloupe.inference.inputs import require_inputs
+from medloupe.inference.pictures import Unanswered, apply_head, predict_in_order
+from medloupe.inference.recordings import WindowOutputs, answer_signal, list_influences
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.rules import Rules
 
@@ -34,7 +34,7 @@ class EcgPredictor:
     def __init__(self, model: Model, *, network_threads: int | None = None, rate: float | None = None):
         self.model = model
         self._rate = rate
-        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
         self._rules = Rules.of(model.card)
 
@@ -56,7 +56,7 @@ class EcgPredictor:
         if isinstance(source, np.ndarray | bytes):
             raise SignalError("An array or bytes do not tell the sampling rate.", "Give a file, or a medloupe Signal.")
         started = time.perf_counter()
-        told = named(self.model, given or {})
+        told = require_inputs(self.model, given or {})
         if isinstance(source, Signal):
             signal = source
         else:
@@ -77,7 +77,7 @@ class EcgPredictor:
         when reading it began. Raises SignalError, ClinicalError."""
         model = self.model
         decoded = time.perf_counter()
-        found = find(
+        found = answer_signal(
             signal,
             model.backbone.card,
             self._rules,
@@ -102,30 +102,30 @@ class EcgPredictor:
                 "decode": 1000 * (decoded - (decoded if started is None else started)),
                 "network": 1000 * (answered - decoded),
             },
-            inputs=influences(model.extras, model.labels, given),
+            inputs=list_influences(model.extras, model.labels, given),
             ecg=found.reading,
         )
         return prediction, found.novelty or 0.0
 
-    def _see(self, windows: np.ndarray, heatmap: bool) -> Looked:
+    def _see(self, windows: np.ndarray, heatmap: bool) -> WindowOutputs:
         parts = [self._see_some(windows[i : i + _BATCH], heatmap) for i in range(0, len(windows), _BATCH)]
-        return Looked(
+        return WindowOutputs(
             np.concatenate([p.embedding for p in parts]),
             np.concatenate([p.logits for p in parts]),
             np.concatenate([p.parts for p in parts if p.parts is not None]) if heatmap else None,
         )
 
-    def _see_some(self, windows: np.ndarray, heatmap: bool) -> Looked:
+    def _see_some(self, windows: np.ndarray, heatmap: bool) -> WindowOutputs:
         if self._file is not None:
             wanted = ["embedding", "logits", *["heatmap"] * heatmap]
             made = run(self._file, wanted, {"signal": windows})
-            return Looked(made[0], made[1], made[2] if heatmap else None)
+            return WindowOutputs(made[0], made[1], made[2] if heatmap else None)
         assert self._network is not None
         seen = self._network.see(windows, maps=heatmap)
-        return Looked(seen.embedding, *read_off(self.model, seen.embedding, seen.map))
+        return WindowOutputs(seen.embedding, *apply_head(self.model, seen.embedding, seen.map))
 
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
     ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """As Predictor.predict_many."""
-        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
+        return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)

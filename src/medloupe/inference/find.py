@@ -33,12 +33,12 @@ def find_model(reference: str) -> Model:
 
     name, version = parse_reference(reference)
     store = Store.open()
-    if version is None and name in shipped.names() and not store.has(name):
-        return shipped.load(name)
+    if version is None and name in shipped.list_offered() and not store.has(name):
+        return shipped.load_shipped(name)
     return store.get(name, version)
 
 
-def choosable() -> list[Model]:
+def list_choosable_models() -> list[Model]:
     """The models among which an image can choose: in production or shipped, on the default backbone, knowing their own
     kind.
 
@@ -51,7 +51,7 @@ def choosable() -> list[Model]:
     store, usual = Store.open(), backbone().sha256
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load(name) for name in shipped.names() if name not in (*stored, shipped.EVERYDAY)]
+    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in (*stored, shipped.EVERYDAY)]
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
@@ -62,17 +62,17 @@ def choosable() -> list[Model]:
     return able
 
 
-def elsewhere(backbone_sha256: str) -> LooksLike:
+def make_looks_like(backbone_sha256: str) -> LooksLike:
     """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
-    from medloupe.inference.everyday import everyday
+    from medloupe.inference.everyday import load_everyday
     from medloupe.model.router import Router
 
     @cache
     def router() -> Router:
         try:
-            others = {m.name: m.novelty for m in choosable() if m.backbone.sha256 == backbone_sha256}
+            others = {m.name: m.novelty for m in list_choosable_models() if m.backbone.sha256 == backbone_sha256}
         except StoreError:  # empty or damaged: the refusal stands, and nothing more can be said
             others = {}
-        return Router({name: n for name, n in others.items() if n is not None}, everyday(backbone_sha256))
+        return Router({name: n for name, n in others.items() if n is not None}, load_everyday(backbone_sha256))
 
     return lambda embedding, asked: router().looks_like(embedding, asked)

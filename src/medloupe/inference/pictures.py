@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.embed.network import Network, seen
+from medloupe.embed.network import Network, combine_outputs
 from medloupe.errors import ClinicalError, ImageError
-from medloupe.graphs.session import run, run_tail, session
+from medloupe.graphs.session import open_session, run, run_tail
 from medloupe.imaging.decode import load
-from medloupe.inference.everyday import everyday
+from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence, Prediction, Refusal
@@ -25,7 +25,7 @@ from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
-    from medloupe.inference.inputs import Considered
+    from medloupe.inference.inputs import WeighedInputs
 
 _AHEAD = 8  # images decoded or answered at once for each worker
 LooksLike = Callable[[np.ndarray, str], str]  # as Router.looks_like
@@ -43,7 +43,7 @@ class Predictor:
         self.model = model
         self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
-        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._rules = Rules.of(model.card)
 
@@ -77,14 +77,14 @@ class Predictor:
             inputs=None if beside is None else beside.influences,
         )
 
-    def _beside(self, given: Mapping[str, str]) -> Considered | None:
+    def _beside(self, given: Mapping[str, str]) -> WeighedInputs | None:
         """What is given beside a picture; None of a model that reads the picture alone."""
         if self.model.extras is None and not given:
             return None
-        from medloupe.inference.inputs import considered, named
+        from medloupe.inference.inputs import require_inputs, weigh_inputs
 
-        known = named(self.model, given)
-        return None if self.model.extras is None else considered(self.model.extras, self.model.labels, known)
+        known = require_inputs(self.model, given)
+        return None if self.model.extras is None else weigh_inputs(self.model.extras, self.model.labels, known)
 
     def run(self, pixels: np.ndarray, *, heatmap: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3) alone."""
@@ -98,7 +98,7 @@ class Predictor:
             return found["logits"], found.get("heatmap"), found.get("embedding")
         assert self._network is not None
         seen = self._network.see(pixels, maps=heatmap)
-        return (*read_off(self.model, seen.embedding, seen.map), seen.shared)
+        return (*apply_head(self.model, seen.embedding, seen.map), seen.shared)
 
     def refusal(self, embedding: np.ndarray) -> Refusal | None:
         """Why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
@@ -121,7 +121,7 @@ class Predictor:
         inputs: tuple[Influence, ...] | None = None,
     ) -> Prediction:
         """Logits (K,) to a Prediction."""
-        return answer(self.model, self._rules, file, logits, parts, timings, refused, inputs)
+        return make_prediction(self.model, self._rules, file, logits, parts, timings, refused, inputs)
 
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
@@ -130,7 +130,7 @@ class Predictor:
 
         given: what is known beside each picture.
         """
-        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
+        return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
 
 
 class AutoPredictor:
@@ -146,9 +146,9 @@ class AutoPredictor:
         self.size: int = backbone.card.input_size
         self._models = {m.name: (m, Rules.of(m.card)) for m in models}
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
-        self._router = Router(checkups, everyday(backbone.sha256))
-        self._network = session(backbone.path, threads=network_threads)
-        self._tails = {m.name: session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
+        self._router = Router(checkups, load_everyday(backbone.sha256))
+        self._network = open_session(backbone.path, threads=network_threads)
+        self._tails = {m.name: open_session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
         """The answer of the model whose kind of picture this is; a refusal by nobody in particular where there is none.
@@ -172,16 +172,16 @@ class AutoPredictor:
         model, rules = self._models[chosen]
         tail = self._tails.get(chosen)
         upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
-        looked = seen(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
-        logits, parts = read_off(model, looked.embedding, looked.map)
-        return answer(model, rules, name, logits[0], None if parts is None else parts[0], timings)
+        looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
+        logits, parts = apply_head(model, looked.embedding, looked.map)
+        return make_prediction(model, rules, name, logits[0], None if parts is None else parts[0], timings)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """As Predictor.predict_many."""
-        return in_turn(self.predict, files)
+        return predict_in_order(self.predict, files)
 
 
-def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Calibrated logits (N, K) and, from maps (N, D, h, w), heat maps (N, K, h, w)."""
     logits = model.head.logits(embedding)
     if maps is None:
@@ -191,7 +191,7 @@ def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tu
     return logits, contributions(model.head, maps)
 
 
-def answer(
+def make_prediction(
     model: Model,
     rules: Rules,
     file: str,
@@ -217,7 +217,7 @@ def answer(
     )
 
 
-def in_turn(
+def predict_in_order(
     predict: Callable[[Path], Prediction], files: Iterable[Path]
 ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
     """What predict says of each file, in their order, several at once; what one file lacks is given, not raised."""
@@ -236,7 +236,7 @@ def in_turn(
             running += [pool.submit(one, path) for path in islice(waiting, 1)]
 
 
-def expand(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
+def expand_paths(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
     """The files that paths name: files as they are, folders by all images within, globs by what they match.
 
     within: what counts in a folder, instead of images. What counts as an image is what counts when a data set is read.

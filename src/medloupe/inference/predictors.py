@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
 from medloupe.imaging import headers
-from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, in_turn
+from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, predict_in_order
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 
@@ -65,13 +65,13 @@ class AnyPredictor:
         def predict(path: Path) -> Prediction:
             return ecgs().predict(path) if is_ecg_file(path) else pictures().predict(path)
 
-        yield from in_turn(predict, chosen(files))
+        yield from predict_in_order(predict, chosen(files))
 
-    def _of_ecgs(self) -> EcgAuto:
-        return EcgAuto(self._ecgs(), network_threads=self._threads, rate=self._rate)
+    def _of_ecgs(self) -> AutoEcgPredictor:
+        return AutoEcgPredictor(self._ecgs(), network_threads=self._threads, rate=self._rate)
 
 
-class EcgAuto:
+class AutoEcgPredictor:
     """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
 
     def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
@@ -83,17 +83,17 @@ class EcgAuto:
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
         """The answer to one ECG. Raises SignalError."""
         from medloupe.ecg.files import read_ecg
-        from medloupe.inference.recordings import fitting
+        from medloupe.inference.recordings import select_fitting_backbones
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
-        able = fitting(signal, [p.model.backbone.card for p in self._predictors])
+        able = select_fitting_backbones(signal, [p.model.backbone.card for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
         answers = [self._predictors[k].judged(signal, {}, file=file, heatmap=heatmap) for k in able]
         answered = [a for a in answers if a[0].refused is None]
         return min(answered or answers, key=lambda a: a[1])[0]
 
 
-def ecg_models() -> list[Model]:
+def list_ecg_models() -> list[Model]:
     """The models of ECGs in production or shipped. Raises StoreError when there is none."""
     from medloupe.starter import shipped
     from medloupe.store.models import Store
@@ -101,7 +101,7 @@ def ecg_models() -> list[Model]:
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load(name) for name in shipped.names() if name not in stored]
+    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in stored]
     able = [m for m in models if m.backbone.card.modality == "ecg"]
     if not able:
         raise StoreError(
@@ -124,7 +124,7 @@ def is_ecg_file(path: Path) -> bool:
     return is_ecg_bytes(start, path.name)
 
 
-def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
+def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
     """The files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
     done: set[Path] = set()
     for path in paths:
@@ -136,7 +136,7 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield chosen
 
 
-def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
+def list_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     """What a folder holds of pictures and ECGs, as data sets are read."""
     from medloupe.data.readers.base import scan
 

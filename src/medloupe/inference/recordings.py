@@ -13,8 +13,8 @@ from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
 from medloupe.ecg.quality import usable
 from medloupe.ecg.reading import Beat, Reading, regularity
 from medloupe.ecg.signal import Signal, arranged
-from medloupe.embed.windows import beats, twelve
-from medloupe.inference.inputs import considered
+from medloupe.embed.windows import compute_typical_window, cut_beats
+from medloupe.inference.inputs import weigh_inputs
 from medloupe.model import heatmaps
 from medloupe.model.head import probabilities
 
@@ -30,7 +30,7 @@ FEWEST, LEAST_SHARE = 2, 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class WindowOutputs:
     """What a network and its head make of N windows. embedding: (N, D). logits: (N, K). parts: (N, K, h, w) or None."""
 
     embedding: np.ndarray
@@ -38,11 +38,11 @@ class Looked:
     parts: np.ndarray | None
 
 
-See = Callable[[np.ndarray], Looked]  # of windows float32 (N, L, T)
+See = Callable[[np.ndarray], WindowOutputs]  # of windows float32 (N, L, T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SignalAnswer:
     """A model's answer to an ECG, before it is put in words. probabilities: (K,); of a recording the mean of its beats,
     which is the share of beats to be expected of each class. announced: as Prediction.prediction. novelty: score, above
     1 the ECG is foreign; None where the model refuses nothing. parts: (K, 1, w) of a whole ECG, if asked for."""
@@ -54,7 +54,7 @@ class Found:
     parts: np.ndarray | None = None
 
 
-def find(
+def answer_signal(
     signal: Signal,
     card: BackboneCard,
     rules: Rules,
@@ -63,7 +63,7 @@ def find(
     extras: Extras | None,
     novelty: Novelty | None,
     given: Mapping[str, str] | None = None,
-) -> Found:
+) -> SignalAnswer:
     """The answer to a signal. Raises SignalError.
 
     extras: of what it reads beside the signal; of a model of beats they are fed with the rhythm found, too. given: what
@@ -80,12 +80,14 @@ def _of_beats(
     extras: Extras | None,
     novelty: Novelty | None,
     given: Mapping[str, str],
-) -> Found:
-    taken = beats(signal, card)
+) -> SignalAnswer:
+    taken = cut_beats(signal, card)
     looked = see(taken.windows)
     logits = looked.logits.astype(np.float64)
     if extras is not None:
-        logits = logits + extras.logits(*extras.encode([{**given, **columns(row)} for row in taken.rhythm]))
+        logits = logits + extras.logits(
+            *extras.encode([{**given, **format_rhythm_columns(row)} for row in taken.rhythm])
+        )
     p = probabilities(logits, rules.task)
     called = np.array([rules.flags(row) for row in p])
     chosen = np.where(called, p, -1).argmax(1)
@@ -101,7 +103,7 @@ def _of_beats(
         ]
         attention = _spread(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
-    return Found(
+    return SignalAnswer(
         probabilities=p.mean(0),
         announced=_of_recording(found),
         novelty=score,
@@ -117,8 +119,8 @@ def _of_whole(
     extras: Extras | None,
     novelty: Novelty | None,
     given: Mapping[str, str],
-) -> Found:
-    window, peaks, there, notes = twelve(signal, card)
+) -> SignalAnswer:
+    window, peaks, there, notes = compute_typical_window(signal, card)
     looked = see(window[None])
     logits = looked.logits[0].astype(np.float64)
     if extras is not None:
@@ -130,7 +132,7 @@ def _of_whole(
         flags = rules.flags(p)
         label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
         attention = _spread(heatmaps.evidence(parts, label, rules.task), peaks, there, card)
-    return Found(
+    return SignalAnswer(
         probabilities=p,
         announced=rules.announced(p),
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
@@ -139,34 +141,36 @@ def _of_whole(
     )
 
 
-def columns(row: np.ndarray) -> dict[str, str]:
+def format_rhythm_columns(row: np.ndarray) -> dict[str, str]:
     """The rhythm of one beat (6,) as clinical columns; what is not known is left out."""
     return {name: f"{value:.4f}" for name, value in zip(RHYTHM, row.tolist(), strict=True) if value == value}
 
 
-def asked_for(extras: Extras | None) -> tuple[str, ...]:
+def list_askable_ecg_inputs(extras: Extras | None) -> tuple[str, ...]:
     """The inputs that people are asked for: all but the rhythm, which is measured."""
     return () if extras is None else tuple(name for name in extras.names if name not in RHYTHM)
 
 
-def influences(extras: Extras | None, labels: Sequence[str], given: Mapping[str, str]) -> tuple[Influence, ...] | None:
+def list_influences(
+    extras: Extras | None, labels: Sequence[str], given: Mapping[str, str]
+) -> tuple[Influence, ...] | None:
     """What each input that people gave adds to the labels' logits; None where there is none to give. ClinicalError."""
-    names = asked_for(extras)
+    names = list_askable_ecg_inputs(extras)
     if extras is None or not names:
         return None
-    return tuple(i for i in considered(extras, labels, given).influences if i.name in names)
+    return tuple(i for i in weigh_inputs(extras, labels, given).influences if i.name in names)
 
 
-def fitting(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
+def select_fitting_backbones(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
     """Which of several backbones an ECG's leads suit: those of whole ECGs all of whose leads are there, else those of
     beats, else those that find most of theirs."""
     beat = [k for k, card in enumerate(cards) if card.leads == BEAT]
-    share = [0.0 if k in beat else leads_there(signal, card) for k, card in enumerate(cards)]
+    share = [0.0 if k in beat else measure_lead_share(signal, card) for k, card in enumerate(cards)]
     complete = [k for k, s in enumerate(share) if s == 1]
     return complete or beat or [k for k, s in enumerate(share) if s == max(share)]
 
 
-def leads_there(signal: Signal, card: BackboneCard) -> float:
+def measure_lead_share(signal: Signal, card: BackboneCard) -> float:
     """Which share of a backbone's leads an ECG has, or gives by way of others."""
     there = arranged(usable(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))

@@ -16,7 +16,7 @@ from medloupe.data.values import stated
 from medloupe.inputs.clinical import MOST_COLUMNS, Column, encode
 from medloupe.inputs.encoder import from_json as text_encoder
 from medloupe.inputs.projection import TextEncoder
-from medloupe.utils.arraytext import as_text, of_size
+from medloupe.utils.arrays import decode_finite, encode_base64
 
 FORMAT = 1
 MOST_LABELS = 1_000
@@ -118,7 +118,7 @@ class Extras:
             "labels": len(self.weight),
             "columns": [c.as_json() for c in self.columns],
             "notes": self.notes.as_json() if self.notes else None,
-            "weight": as_text(self.weight, "<f4"),
+            "weight": encode_base64(self.weight, "<f4"),
         }
 
     @classmethod
@@ -139,7 +139,7 @@ class Extras:
         if not extras.names or len(set(extras.names)) < len(extras.names):
             raise ValueError("the extras have no inputs, or two of one name")
         width = extras.clinical_width + extras.notes_width
-        weight = of_size(text, labels * width, "<f4", "the weights", "the inputs")
+        weight = decode_finite(text, labels * width, "<f4", "the weights", "the inputs")
         if np.abs(weight).max(initial=0) > 1e6:
             raise ValueError("the weights hold values that are no numbers")
         return cls(columns=columns, notes=notes, weight=weight.reshape(labels, width).astype(np.float32))

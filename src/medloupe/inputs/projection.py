@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.utils.arraytext import as_text, of_size
+from medloupe.utils.arrays import decode_finite, encode_base64
 
 DIMENSION = 32
 MOST_DIMENSIONS = 64
@@ -118,9 +118,9 @@ def checked(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def halves_as_text(values: np.ndarray) -> str:
     """Base64 of float16."""
-    return as_text(values, "<f2")
+    return encode_base64(values, "<f2")
 
 
 def halves_from(text: object, size: int) -> np.ndarray:
     """float16 (size,) from such a text. Raises ValueError where it is none, or holds other than numbers."""
-    return of_size(text, size, "<f2", "the arrays of the notes", "together").astype(np.float16)
+    return decode_finite(text, size, "<f2", "the arrays of the notes", "together").astype(np.float16)

@@ -18,7 +18,7 @@ from medloupe.inputs.notes import Masks, words
 from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
 
 if TYPE_CHECKING:
-    from medloupe.embed.hub.text import TextNet
+    from medloupe.embed.hub.text import TextNetwork
 
 MOST_WIDTH = 8_192  # numbers of a sentence vector
 LONGEST_WORDS = 300
@@ -36,7 +36,7 @@ class Sentences(TextEncoder):
 
     network: str
     sha256: str
-    source: TextNet | None = field(default=None, compare=False, repr=False)
+    source: TextNetwork | None = field(default=None, compare=False, repr=False)
 
     @property
     def method(self) -> str:
@@ -47,7 +47,7 @@ class Sentences(TextEncoder):
     def fit(
         cls,
         texts: Sequence[str | None],
-        network: TextNet,
+        network: TextNetwork,
         *,
         dimension: int = DIMENSION,
         mask: Sequence[str] = (),
@@ -81,10 +81,10 @@ class Sentences(TextEncoder):
         return z
 
     def _embedded(self, said: list[str]) -> np.ndarray:
-        from medloupe.embed.hub.text import at_hand
+        from medloupe.embed.hub.text import find_by_sha256
 
         try:
-            network = self.source or at_hand(self.sha256, self.network)
+            network = self.source or find_by_sha256(self.sha256, self.network)
             x = network.embed(said, remembering=self.source is not None)
             if x.shape[1] != len(self.axes):
                 raise BackboneError("The network that reads them does not fit the model.", "Export the model again.")

@@ -25,7 +25,7 @@ import numpy as np
 from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.registry import BACKBONES, backbone
-from medloupe.embed.tail import Tail, graph_of, split_off
+from medloupe.embed.tail import Tail, extract_upper_part, load_graph
 from medloupe.errors import BackboneError, StoreError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import head_bytes, read_head
@@ -41,7 +41,7 @@ STEPS = (31, 127)  # of a difference, up and down: six bits, which pack well, or
 _SCALE, _WHOLE = "scale:", "whole:"
 
 
-def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
+def pack_checkup(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
     """Write a model on a backbone that comes with the package into a folder; the model as it will be read from there.
 
     Its probabilities may differ a little from those it had: a tail's weights are rounded. steps: to how many in each
@@ -68,10 +68,10 @@ def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
     write_atomically(folder / HEAD, head_bytes(model.head, model.novelty, model.extras))
     text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
     write_atomically(folder / CARD, text.encode())
-    return unpack(folder)
+    return unpack_checkup(folder)
 
 
-def unpack(folder: Path) -> Model:
+def unpack_checkup(folder: Path) -> Model:
     """The check-up in a folder that `pack` wrote. Raises StoreError when a part of it is missing or damaged."""
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
@@ -100,7 +100,7 @@ def _kept(entry: Mapping[str, Any]) -> Tail | None:
 def _written(graph: ModelProto) -> Tail:
     """The tail's file, written. Raises StoreError where it cannot be."""
     try:
-        return tails.write(graph, _folder())
+        return tails.write_tail(graph, _folder())
     except OSError as e:
         raise StoreError(
             f"{_folder()} cannot be written: {e.strerror or e}.", "Choose another place with --home or MEDLOUPE_HOME."
@@ -114,7 +114,7 @@ def _folder() -> Path:
 def _differences(tail: ModelProto, network: Backbone, steps: int) -> bytes:
     """A tail's weights less the backbone's as .npz bytes: int8 with a float32 scale an output channel; small tensors
     as they are."""
-    base = _weights(split_off(graph_of(network)))
+    base = _weights(extract_upper_part(load_graph(network)))
     arrays: dict[str, np.ndarray] = {}
     for name, w in _weights(tail).items():
         if w.size < FEWEST or w.ndim < 2 or w.dtype.kind != "f":
@@ -138,7 +138,7 @@ def _weights(graph: ModelProto) -> dict[str, np.ndarray]:
 def _graph(stored: bytes, network: Backbone) -> ModelProto:
     from onnx import numpy_helper
 
-    graph = split_off(graph_of(network))
+    graph = extract_upper_part(load_graph(network))
     with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
         for tensor in graph.graph.initializer:
             base = numpy_helper.to_array(tensor)

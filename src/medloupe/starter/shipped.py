@@ -25,15 +25,15 @@ CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
 SHOWN = 5  # labels answered of ImageNet's thousand
 
 
-def shipped() -> tuple[str, ...]:
+def list_shipped() -> tuple[str, ...]:
     """All that the package holds, by name; everyday objects last."""
     return (*sorted(p.parent.name for p in CHECKUPS.glob("*/card.json")), EVERYDAY)
 
 
-def names() -> tuple[str, ...]:
+def list_offered() -> tuple[str, ...]:
     """Those to offer here, by name: all unless MEDLOUPE_STARTERS says otherwise. Raises MedloupeError for an unknown
     name in it."""
-    told, known = setting("MEDLOUPE_STARTERS").strip(), shipped()
+    told, known = setting("MEDLOUPE_STARTERS").strip(), list_shipped()
     if told in ("all", "none"):
         return known if told == "all" else ()
     wanted = [name for part in told.split(",") if (name := part.strip())]
@@ -46,7 +46,7 @@ def names() -> tuple[str, ...]:
     return tuple(name for name in known if name in wanted)
 
 
-def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def load_everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Weights float16 (1000, 1280) on the last map, biases float32 (1000,) and labels of the everyday objects."""
     folder = files("medloupe") / "starter"
     labels = json.loads((folder / "imagenet-labels.json").read_text("utf-8"))
@@ -55,20 +55,20 @@ def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 
 @cache
-def load(name: str) -> Model:
+def load_shipped(name: str) -> Model:
     """A shipped model. Raises StoreError for any other name."""
-    known = shipped()
+    known = list_shipped()
     if name not in known:
         raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(known)}.")
     if name == EVERYDAY:
         return _everyday()
-    from medloupe.starter.pack import unpack
+    from medloupe.starter.pack import unpack_checkup
 
-    return unpack(CHECKUPS / name)
+    return unpack_checkup(CHECKUPS / name)
 
 
 def _everyday() -> Model:
-    top, bias, known = everyday_head()
+    top, bias, known = load_everyday_head()
     labels = list(known)
     network = backbone()
     weight = np.zeros((len(labels), network.card.dimension), np.float32)

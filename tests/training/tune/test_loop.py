@@ -13,7 +13,7 @@ import pytest
 import tunable
 from medloupe.embed.network import Network
 from medloupe.graphs.module import weights_of
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.training.tune.activations import Cuts
 from medloupe.training.tune.loader import CutSource, PixelSource
 from medloupe.training.tune.loop import Trained, between, embedded, train, trainable
@@ -43,7 +43,7 @@ def alone() -> Iterator[None]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> CutSource:
     network = tunable.backbone(tmp_path_factory.mktemp("backbone"))
     images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    cut, embedding = run(session(network.path), ["cut", "embedding"], images)
+    cut, embedding = run(open_session(network.path), ["cut", "embedding"], images)
     maps = cut.transpose(0, 2, 3, 1).astype(np.float16)
     return CutSource(Cuts(maps=(maps,)), embedding[:, : tunable.UPPER], 1)
 

@@ -59,7 +59,7 @@ def job_folders(home: Path) -> dict[str, dict[str, np.ndarray]]:
 
 def seen_by(network: Backbone, made: Tuned, share: float, folder: Path) -> np.ndarray:
     """Embeddings by what would ship."""
-    written = tail.write(tuned_graph(network, made, share), folder)
+    written = tail.write_tail(tuned_graph(network, made, share), folder)
     if made.kind == "tail":
         return Network(network, written).see(IMAGES).embedding
     return Network(replace(network, path=written.path, sha256=written.sha256)).see(IMAGES).embedding
@@ -157,7 +157,7 @@ def test_too_few_minutes_are_said_before_any_training(
 
 
 def test_the_time_is_measured(features: Features, network: Backbone) -> None:
-    model = tail.graph_of(network)
+    model = tail.load_graph(network)
     inputs, width = run.inputs_of(
         features, network, model, QUICK, Symmetry(mirror=True, turn=True), None, lambda *at: None
     )
@@ -169,8 +169,8 @@ def test_the_time_is_measured(features: Features, network: Backbone) -> None:
 @pytest.mark.usefixtures("two_folds")
 def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone, tmp_path: Path) -> None:
     """Hardly trained, the network is that of the start, not the backbone's."""
-    graph = moved(tail.split_off(tail.graph_of(network)), spread=0.3)
-    start = tail.write(graph, tmp_path / "start")
+    graph = moved(tail.extract_upper_part(tail.load_graph(network)), spread=0.3)
+    start = tail.write_tail(graph, tmp_path / "start")
     base = embed(scan(features.data), network, tail=start).embeddings
     still = replace(QUICK, kind=kind, rate=1e-9, views=1)
     made = tune(features, PLAN, network, still, seed=0, start=start, base=base)
@@ -214,7 +214,7 @@ def test_all_that_a_training_depends_on_names_it(features: Features, network: Ba
     y = features.data.targets.copy()
     assert named() == named()
     job = run._job("final", PLAN.fitting, GROUPS, QUICK, 0, y)
-    start = tail.write(tail.split_off(tail.graph_of(network)), tmp_path)
+    start = tail.write_tail(tail.extract_upper_part(tail.load_graph(network)), tmp_path)
     others = [
         named(features=tunable.features(network, N, first=500)),
         named(plan=replace(PLAN, groups=np.arange(N))),

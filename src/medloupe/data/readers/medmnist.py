@@ -17,7 +17,7 @@ from medloupe.data.readers.base import ReadOptions, hidden, merged, scan
 from medloupe.data.readers.origin import origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 _SPLITS: tuple[Split, ...] = ("test", "train", "val")  # as their ids sort
 _ORGANS = (
@@ -83,7 +83,7 @@ def _names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
 
 def read_npz(path: Path, reader: str) -> Dataset:
     """The data set of one MedMNIST file; images are views of its arrays."""
-    arrays = load(path)
+    arrays = load_npz(path)
     present: list[Split] = [split for split in _SPLITS if f"{split}_images" in arrays and f"{split}_labels" in arrays]
     if not present:
         raise _other(path, arrays)

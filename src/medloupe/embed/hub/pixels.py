@@ -21,7 +21,7 @@ _OTHER = ("do_color_quantize", "do_grayscale", "do_thumbnail", "do_convert_annot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pixels:
+class PixelFormat:
     """size: side in pixels. scale, shift: float32 (3,), what a byte of each colour is multiplied by and then added to.
     reversed: whether the network takes blue first. assumed: whether mean and deviation were not stated."""
 
@@ -32,7 +32,7 @@ class Pixels:
     assumed: bool
 
 
-def pixels(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -> Pixels:
+def read_pixel_format(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -> PixelFormat:
     """What preprocessor_config.json states (empty where there is none), with config.json of the network for the side.
 
     called: the network's name for messages. Raises BackboneError where it does what a graph of ours cannot, or its
@@ -61,7 +61,7 @@ def pixels(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -
         scale, shift = scale / deviation, (shift - mean) / deviation
         if "EfficientNet" in _kind(stated) and stated.get("include_top", True):
             scale, shift = scale / deviation, shift / deviation  # as its authors did, on purpose
-    return Pixels(
+    return PixelFormat(
         size=_size(stated, network, called),
         scale=scale.astype(np.float32),
         shift=shift.astype(np.float32),

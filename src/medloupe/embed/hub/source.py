@@ -32,7 +32,7 @@ _REPOSITORY = re.compile(r"([\w.-]+/)?[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class NetworkFiles:
     """A network's files at hand. name: short, for cards. words: where it comes from."""
 
     folder: Path
@@ -51,11 +51,13 @@ def hub_backbone(reference: str) -> Backbone:
     Raises BackboneError when the hub cannot be reached or does not have it, when the folder lacks what is needed, or
     when the network is none that gives a feature map.
     """
-    source = fetched(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local(Path(reference))
-    config = settings_in(source.folder / _CONFIG, source.name)
-    weights = weights_of(source)
-    stated = _stated(source)
-    licence = licence_of(source.folder)
+    source = (
+        fetch_source(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local_source(Path(reference))
+    )
+    config = read_settings(source.folder / _CONFIG, source.name)
+    weights = find_weights(source)
+    stated = _pixel_settings(source)
+    licence = read_licence(source.folder)
     key = hashlib.sha256(repr((METHOD, source.name, source.words, licence, stated, config)).encode())
     for path in weights:
         with path.open("rb") as f:
@@ -63,13 +65,13 @@ def hub_backbone(reference: str) -> Backbone:
     out = home() / "cache" / "backbones" / f"{source.name}-{key.hexdigest()[:16]}.onnx"
     described = out.with_suffix(".json")  # written last: where it is, both are
     if not (out.exists() and described.exists()):
-        _make(source, config, stated, licence, out, described)
+        _write_backbone(source, config, stated, licence, out, described)
     card = BackboneCard.from_json(json.loads(described.read_text("utf-8")))
     with out.open("rb") as f:
         return Backbone(card=card, path=out, sha256=hashlib.file_digest(f, "sha256").hexdigest())
 
 
-def licence_of(folder: Path) -> str:
+def read_licence(folder: Path) -> str:
     """The licence that the model card's header (README.md) states, or UNKNOWN."""
     try:
         text = (folder / _CARD).read_text("utf-8", errors="replace")
@@ -84,14 +86,14 @@ def licence_of(folder: Path) -> str:
     return kind[:200] or UNKNOWN
 
 
-def _make(
-    source: Source, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
+def _write_backbone(
+    source: NetworkFiles, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
 ) -> None:
-    from medloupe.embed.hub.pixels import pixels
-    from medloupe.embed.hub.vision import export
+    from medloupe.embed.hub.pixels import read_pixel_format
+    from medloupe.embed.hub.vision import export_backbone
 
-    given = pixels(stated, config, source.name)
-    made = export(source.folder, given, source.name)
+    given = read_pixel_format(stated, config, source.name)
+    made = export_backbone(source.folder, given, source.name)
     assumed = "; its normalisation is not stated, ImageNet's is assumed" if given.assumed else ""
     card = BackboneCard(
         name=source.name,
@@ -114,18 +116,18 @@ def _make(
         ) from e
 
 
-def local(folder: Path) -> Source:
+def local_source(folder: Path) -> NetworkFiles:
     """The files of a folder. Raises BackboneError where it is no network's."""
     if not (folder / _CONFIG).is_file():
         raise BackboneError(
             f"The folder {folder} holds no {_CONFIG}.",
             "A network is a folder with config.json and model.safetensors, as save_pretrained of transformers writes.",
         )
-    name = _clean(folder.resolve().name)
-    return Source(folder=folder, name=name, words=f"transformers network of the folder {name}")
+    name = _clean_name(folder.resolve().name)
+    return NetworkFiles(folder=folder, name=name, words=f"transformers network of the folder {name}")
 
 
-def fetched(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> Source:
+def fetch_source(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> NetworkFiles:
     """The files of a repository of the hub, from its cache where they are there already; cached: from there alone.
 
     Raises BackboneError."""
@@ -171,15 +173,15 @@ def fetched(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False
         raise BackboneError(f"{repository} on the Hugging Face hub has no {_CONFIG}.", "It is no transformers network.")
     commit = folder.name[:12]
     words = f"{repository} on the Hugging Face hub, revision {commit}"
-    return Source(folder=folder, name=_clean(repository.rpartition("/")[2]), words=words)
+    return NetworkFiles(folder=folder, name=_clean_name(repository.rpartition("/")[2]), words=words)
 
 
-def _clean(name: str) -> str:
+def _clean_name(name: str) -> str:
     """A name as cards may have it: short, and never like a path or a file."""
     return re.sub(r"[^\w.+-]", "-", name).strip(".-")[:80].removesuffix(".onnx") or "network"
 
 
-def weights_of(source: Source) -> list[Path]:
+def find_weights(source: NetworkFiles) -> list[Path]:
     """The files of its weights. Raises BackboneError where there are none in safetensors, or too many bytes."""
     found = sorted(p for p in source.folder.glob(_WEIGHTS) if p.is_file())
     if not found:
@@ -199,18 +201,18 @@ def weights_of(source: Source) -> list[Path]:
     return found
 
 
-def _stated(source: Source) -> dict[str, Any]:
+def _pixel_settings(source: NetworkFiles) -> dict[str, Any]:
     """How it wants its pixels; empty where no file says so."""
     for name in _PROCESSORS:
         path = source.folder / name
         if path.is_file():
-            said = settings_in(path, source.name)
+            said = read_settings(path, source.name)
             inner = said.get("image_processor")
             return inner if isinstance(inner, dict) else said
     return {}
 
 
-def settings_in(path: Path, called: str) -> dict[str, Any]:
+def read_settings(path: Path, called: str) -> dict[str, Any]:
     """A JSON object in a file. Raises BackboneError."""
     try:
         found = json.loads(path.read_text("utf-8"))

@@ -35,7 +35,7 @@ _opening = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextNet:
+class TextNetwork:
     """A network at hand. words: where it comes from. sha256: of its files that count: settings, tokenizer, weights.
     known: the numbers of texts that were embedded with `remembering`."""
 
@@ -61,13 +61,13 @@ class TextNet:
             found.update(zip(batch, opened.embed(batch), strict=True))
         return np.stack([found[t] for t in texts]) if texts else np.zeros((0, opened.width), np.float32)
 
-    def _opened(self) -> _Opened:
+    def _opened(self) -> _OpenTextNetwork:
         with _opening:
             return _open(self.folder, self.words, self.sha256, _stamp(self.folder))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
+class _OpenTextNetwork:
     tokenizer: Any
     network: Any
     most: int
@@ -88,12 +88,12 @@ class _Opened:
             return torch.nn.functional.normalize(mean, dim=1).numpy()
 
 
-def find(reference: str) -> TextNet:
+def find_text_network(reference: str) -> TextNetwork:
     """The network of `hub:OWNER/NAME[@REVISION]`, fetched if need be, or of a folder. Raises BackboneError."""
-    return _found(reference, cached=False)
+    return _find(reference, cached=False)
 
 
-def remember(network: TextNet) -> None:
+def remember_network(network: TextNetwork) -> None:
     """From now on models of this home may read notes with this network. Raises StoreError when the disk is full."""
     path = _remembered(network.sha256)
     try:
@@ -106,7 +106,7 @@ def remember(network: TextNet) -> None:
         ) from e
 
 
-def at_hand(sha256: str, words: str) -> TextNet:
+def find_by_sha256(sha256: str, words: str) -> TextNetwork:
     """The network of this sha256 among those that this home was trained with or that the setting names.
 
     words: what a model file says of it, for the message alone. Nothing is downloaded. Raises BackboneError.
@@ -118,7 +118,7 @@ def at_hand(sha256: str, words: str) -> TextNet:
     others = []
     for reference in named:
         try:
-            network = _found(reference, cached=True)
+            network = _find(reference, cached=True)
         except BackboneError as e:
             others.append(f"{reference} cannot be used ({e.message})")
             continue
@@ -133,15 +133,15 @@ def at_hand(sha256: str, words: str) -> TextNet:
     )
 
 
-def _found(reference: str, *, cached: bool) -> TextNet:
+def _find(reference: str, *, cached: bool) -> TextNetwork:
     if reference.startswith(hub.PREFIX):
-        source = hub.fetched(reference.removeprefix(hub.PREFIX), _READ, cached=cached)
+        source = hub.fetch_source(reference.removeprefix(hub.PREFIX), _READ, cached=cached)
     elif Path(reference).is_dir():
-        source = hub.local(Path(reference))
+        source = hub.local_source(Path(reference))
     else:
         raise BackboneError(f"There is no folder {reference}.", "Give that of a language network, or hub:OWNER/NAME.")
-    hub.weights_of(source)
-    return TextNet(folder=source.folder, words=source.words, sha256=_digest(source.folder, _stamp(source.folder)))
+    hub.find_weights(source)
+    return TextNetwork(folder=source.folder, words=source.words, sha256=_digest(source.folder, _stamp(source.folder)))
 
 
 def _remembered(sha256: str) -> Path:
@@ -173,26 +173,26 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, words: str, sha256: str, stamp: tuple[tuple[str, int, int], ...]) -> _Opened:
-    from medloupe.embed.hub.vision import first_line, imported, load, quietly
+def _open(folder: Path, words: str, sha256: str, stamp: tuple[tuple[str, int, int], ...]) -> _OpenTextNetwork:
+    from medloupe.embed.hub.vision import first_line, import_libraries, load_network, silence_libraries
 
-    imported()
+    import_libraries()
     if _digest(folder, stamp) != sha256:
         raise BackboneError(f"{words} changed while it was in use.", "Train again, or put its files back.")
-    with quietly():
+    with silence_libraries():
         from transformers import AutoTokenizer
 
-        network = load(folder, words, "language")
+        network = load_network(folder, words, "language")
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             most = min(MOST_TOKENS, tokenizer.model_max_length, _positions(network.config))
-            opened = _Opened(tokenizer=tokenizer, network=network, most=int(most))
+            opened = _OpenTextNetwork(tokenizer=tokenizer, network=network, most=int(most))
             tried = opened.embed(["one", "two " * MOST_TOKENS])
         except Exception as e:  # of a tokenizer, or of a network that wants more than texts
             raise BackboneError(f"{words} cannot read texts: {first_line(e)}", _CHOOSE) from e
     if tried.ndim != 2 or not np.isfinite(tried).all():
         raise BackboneError(f"{words} gives no vectors of texts.", _CHOOSE)
-    return _Opened(tokenizer=tokenizer, network=network, most=int(most), width=tried.shape[1])
+    return _OpenTextNetwork(tokenizer=tokenizer, network=network, most=int(most), width=tried.shape[1])
 
 
 def _positions(config: Any) -> int:

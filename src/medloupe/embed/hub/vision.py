@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.hub.pixels import Pixels
+from medloupe.embed.hub.pixels import PixelFormat
 from medloupe.errors import BackboneError, ModelFileError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _EXPORTING = "torch.onnx._internal.exporter._registration"  # warns of torchvisi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedBackbone:
     """data: the ONNX file. dimension, levels, places: as in BackboneCard."""
 
     data: bytes
@@ -44,15 +44,15 @@ class Exported:
     places: tuple[int, int]
 
 
-def export(folder: Path, given: Pixels, called: str) -> Exported:
+def export_backbone(folder: Path, given: PixelFormat, called: str) -> ExportedBackbone:
     """The network of a folder (config.json, *.safetensors) as an ONNX backbone that agrees with it.
 
     called: its name for messages. Raises BackboneError where it is none, is of a kind that gives no map, or does not
     export; nothing of the folder is run as code, and no pickled weights are read.
     """
-    torch = imported("onnxscript")  # which the exporter uses
-    with quietly(), torch.no_grad():
-        network = load(folder, called)
+    torch = import_libraries("onnxscript")  # which the exporter uses
+    with silence_libraries(), torch.no_grad():
+        network = load_network(folder, called)
         network = getattr(network, "vision_model", network)
         _plain_pooling(torch, network)
         _fix_positions(torch, network, given.size, called)
@@ -81,13 +81,13 @@ def export(folder: Path, given: Pixels, called: str) -> Exported:
         data = model.SerializeToString(deterministic=True)
         _check(torch, data, module, side, called)
     d, h, w = dims[0][1:]
-    return Exported(data=data, dimension=d, levels=module.levels, places=(h, w))
+    return ExportedBackbone(data=data, dimension=d, levels=module.levels, places=(h, w))
 
 
 # ----------------------------------------------------------------- the network
 
 
-def imported(*more: str) -> Any:
+def import_libraries(*more: str) -> Any:
     """PyTorch, with all that reads networks, and more modules by name. Raises BackboneError where one is missing."""
     try:
         for name in ("safetensors", "transformers", *more):
@@ -99,10 +99,10 @@ def imported(*more: str) -> Any:
         ) from e
 
 
-def load(folder: Path, called: str, kind: str = "vision") -> torch.nn.Module:
+def load_network(folder: Path, called: str, kind: str = "vision") -> torch.nn.Module:
     """The network of a folder in PyTorch, on the CPU. kind: for messages. Raises BackboneError where it does not load,
     or has not all its weights."""
-    imported()
+    import_libraries()
     from transformers import AutoModel
 
     try:
@@ -176,7 +176,7 @@ def _maps_of(torch: Any, network: Any, x: torch.Tensor, called: str) -> torch.Te
     return out
 
 
-def _module(torch: Any, network: Any, given: Pixels, called: str) -> Any:
+def _module(torch: Any, network: Any, given: PixelFormat, called: str) -> Any:
     """bytes (N, S, S, 3) → map (N, D, h, w), embedding (N, D); `levels`: how D divides."""
     probe = _maps_of(torch, network, torch.zeros(2, 3, given.size, given.size), called)
     tokens = probe.ndim == 3
@@ -275,14 +275,14 @@ def _plain_gathers(graph: GraphProto) -> None:
 
 def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None:
     """The file must pass where models are loaded, and answer as PyTorch does, for one picture and for several."""
-    from medloupe.embed.samples import generated_images
+    from medloupe.embed.samples import generate_images
     from medloupe.graphs import check
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
     try:
         check.parse(data, called)
-        opened = session(data)
-        for images in (generated_images(side)[:1], generated_images(side)):
+        opened = open_session(data)
+        for images in (generate_images(side)[:1], generate_images(side)):
             expected = [t.numpy() for t in module(torch.from_numpy(images))]
             for ours, theirs in zip(run(opened, ["map", "embedding"], images), expected, strict=True):
                 if not np.abs(ours - theirs).max() <= PARITY * np.abs(theirs).max():  # also where not a number
@@ -295,7 +295,7 @@ def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Without progress bars and warnings of the libraries; all as it was afterwards."""
     from transformers.utils import logging as theirs
 

@@ -71,7 +71,7 @@ class Catalog:
                 return False
             made: dict[str, CheckUp] = {}
             broken: dict[str, str] = {}
-            for name, mark in {**dict.fromkeys(shipped.names(), _SHIPPED), **marks}.items():
+            for name, mark in {**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks}.items():
                 if name in self._now and self._loaded.get(name) == mark:
                     made[name] = self._now[name]
                     continue
@@ -93,8 +93,8 @@ class Catalog:
     def load(self, name: str, version: int | None) -> CheckUp:
         """A version from the store, or a model of the package, with its network open. Raises StoreError."""
         if version is None:
-            checkup = CheckUp.of(shipped.load(name))
-            shipped.load.cache_clear()  # what is needed of them is in the check-ups now
+            checkup = CheckUp.of(shipped.load_shipped(name))
+            shipped.load_shipped.cache_clear()  # what is needed of them is in the check-ups now
         else:
             checkup = self._chosen(name, version)
         self._warm(checkup)

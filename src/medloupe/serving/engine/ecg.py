@@ -26,7 +26,7 @@ from medloupe.serving.engine.inputs import Beside, beside
 if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
     from medloupe.ecg.signal import Signal
-    from medloupe.inference.recordings import Found, Looked
+    from medloupe.inference.recordings import SignalAnswer, WindowOutputs
     from medloupe.serving.engine.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
@@ -121,9 +121,9 @@ def not_a_picture(file: str, checkups: Iterable[CheckUp]) -> NotAnImageError:
     )
 
 
-def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> WindowOutputs:
     """What a check-up's network and head make of windows float32 (N, L, T)."""
-    from medloupe.inference.recordings import Looked
+    from medloupe.inference.recordings import WindowOutputs
 
     names = ["embedding", *["logits"] * checkup.whole, *["heatmap" if checkup.whole else "map"] * maps]
     embeddings, logits, parts = [], [], []
@@ -133,7 +133,7 @@ def see(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looke
         logits.append(found["logits"] if checkup.whole else checkup.logits(found["embedding"]))
         if maps:
             parts.append(found["heatmap"] if checkup.whole else np.stack([*map(checkup.contributions, found["map"])]))
-    return Looked(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
+    return WindowOutputs(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
 
 
 def ask(
@@ -186,11 +186,11 @@ class _Sent:
 
 
 def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Beside) -> Answer:
-    from medloupe.inference.recordings import find, influences
+    from medloupe.inference.recordings import answer_signal, list_influences
 
     assert checkup.ecg is not None
     at = time.perf_counter()
-    found = find(
+    found = answer_signal(
         sent.signal,
         checkup.ecg,
         checkup.rules,
@@ -209,7 +209,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
         },
         refused=refused,
         timings={"decode": sent.milliseconds, "network": 1000 * (time.perf_counter() - at)},
-        inputs=influences(checkup.extras, checkup.labels, known.given),
+        inputs=list_influences(checkup.extras, checkup.labels, known.given),
         ecg=found.reading,
     )
     answer = Answer(
@@ -224,7 +224,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
     return replace(answer, places=_places(checkup, found, prediction)) if found.parts is not None else answer
 
 
-def _places(checkup: CheckUp, found: Found, prediction: Prediction) -> dict[str, np.ndarray]:
+def _places(checkup: CheckUp, found: SignalAnswer, prediction: Prediction) -> dict[str, np.ndarray]:
     assert found.parts is not None
     return {label: found.parts[checkup.labels.index(label)] for label in prediction.probabilities}
 
@@ -239,17 +239,17 @@ def refusal(checkup: CheckUp, novelty: float | None) -> Refusal | None:
 
 
 def _fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
-    from medloupe.inference.recordings import fitting
+    from medloupe.inference.recordings import select_fitting_backbones
 
-    return [checkups[k] for k in fitting(signal, [c.ecg for c in checkups if c.ecg is not None])]
+    return [checkups[k] for k in select_fitting_backbones(signal, [c.ecg for c in checkups if c.ecg is not None])]
 
 
 def _beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
     """What is given beside an ECG. The rhythm is measured, and no field of anybody's."""
-    from medloupe.inference.recordings import asked_for
+    from medloupe.inference.recordings import list_askable_ecg_inputs
 
     found = beside(checkup, {name: value for name, value in fields.items() if name not in FIELDS})
-    names = asked_for(checkup.extras)
+    names = list_askable_ecg_inputs(checkup.extras)
     given = {name: value for name, value in found.given.items() if name in names}
     measured = tuple(name for name in found.given if name not in names)
     return replace(found, given=given, ignored=(*found.ignored, *measured))

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medloupe.ecg.parts import Source
-from medloupe.embed.tail import joined
+from medloupe.embed.tail import join_outputs
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.graphs.session import run, run_tail
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
-from medloupe.inference.everyday import everyday
+from medloupe.inference.everyday import load_everyday
 from medloupe.model.heatmaps import evidence, overlay
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import NOBODY, Router, reason
@@ -261,8 +261,8 @@ class Asker:
             names = ["embedding", *["map"] * (feature_map is not None)]
             with self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle()) as opened:
                 upper = run_tail(opened, names, seen.cut[one])
-            embedding = joined(upper[0], embedding)
-            feature_map = joined(upper[1], feature_map) if feature_map is not None else None
+            embedding = join_outputs(upper[0], embedding)
+            feature_map = join_outputs(upper[1], feature_map) if feature_map is not None else None
         return Judged(
             embedding=embedding[0],
             logits=checkup.logits(embedding)[0],
@@ -284,5 +284,5 @@ def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
     for network, _ in Counter(c.network_sha256 for c in able).most_common():
         sharing = [c for c in able if c.network_sha256 == network]
         kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
-        found.append((Router(kinds, everyday(network)), sharing[0]))
+        found.append((Router(kinds, load_everyday(network)), sharing[0]))
     return found

@@ -153,8 +153,8 @@ class Service:
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
         """The evaluation passport, by default of the version in production. Raises UnknownError."""
         if not self.store.has(name):
-            if version is None and name in shipped.names():
-                return shipped.load(name).card
+            if version is None and name in shipped.list_offered():
+                return shipped.load_shipped(name).card
             raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
         return self.store.get(name, version, report=False).card
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.inference.inputs import stated_by
+from medloupe.inference.inputs import encode_stated_inputs
 from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
@@ -81,7 +81,7 @@ def fitted(
     rows: int (n,) of the features; targets: (n, K) of 1/0/NaN, groups: int (n,), of these rows.
     """
     task, rules = model.card["task"], Rules.of(model.card)
-    beside = stated_by(model, [features.data.records[i] for i in rows])
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
     kind, candidates = choose(logits, targets, groups, task=task, seed=seed)
     calibration = fit(logits, targets, groups, task=task, kind=kind)

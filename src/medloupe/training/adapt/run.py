@@ -22,7 +22,7 @@ from medloupe.data.scan import scan
 from medloupe.data.split import fold_count
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError, StoreError
-from medloupe.inference.inputs import scaled
+from medloupe.inference.inputs import scale_extras
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import FILE as EVIDENCE
@@ -170,7 +170,7 @@ class _Writer:
 
 def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model:
     """A model that is one file answers with that file: it is written anew, with the new head in it, and kept so."""
-    from medloupe.graphs.optimised import optimised
+    from medloupe.graphs.optimised import ensure_optimised
     from medloupe.modelfile.reader import load
     from medloupe.modelfile.writer import write_onnx
 
@@ -179,7 +179,7 @@ def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model
         write_onnx(model, file)
         made = load(file)
         # No server is to optimise it at the promotion, while people wait.
-        optimised(file, hashlib.sha256(file.read_bytes()).hexdigest(), store.home / "cache" / "graphs")
+        ensure_optimised(file, hashlib.sha256(file.read_bytes()).hexdigest(), store.home / "cache" / "graphs")
         return store.add(made, write_files=writer, actor=actor)
 
 
@@ -233,7 +233,7 @@ def _assembled(fitting: Fitting) -> Adapted:
     model = replace(
         base,
         head=fitting.calibration.folded(base.head),
-        extras=scaled(base.extras, fitting.calibration.scale),
+        extras=scale_extras(base.extras, fitting.calibration.scale),
         card=card(fitting),
         report="",
         onnx=None if base.backbone.path != base.onnx else base.onnx,

@@ -20,8 +20,8 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.graphs.latency import race
-from medloupe.graphs.session import run, session
+from medloupe.graphs.latency import measure_pace
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.metrics.tables import aimed_at, thresholds
 from medloupe.model.bundle import Model
@@ -120,7 +120,7 @@ def half(model: Model) -> Model:
 
 def _networks(model: Model, features: Features, planned: Plan, say: Progress) -> Any:
     """Backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
-    base = eightbit.shipped(model.backbone)
+    base = eightbit.find_shipped_network(model.backbone)
     images: list[np.ndarray] = []
 
     def own() -> list[np.ndarray]:
@@ -130,8 +130,8 @@ def _networks(model: Model, features: Features, planned: Plan, say: Progress) ->
 
     for backbone in dict.fromkeys((base, None)):  # where none is shipped, it is made once
         try:
-            made = backbone or eightbit.of_backbone(model.backbone, own())
-            tail = None if model.tail is None else eightbit.of_tail(model.tail, made, own())
+            made = backbone or eightbit.quantise_backbone(model.backbone, own())
+            tail = None if model.tail is None else eightbit.quantise_tail(model.tail, made, own())
         except ValueError:  # nothing in it that could be 8-bit
             continue
         source: dict[str, Any] = {"method": "range without the rarest 1 in 100,000 values; bias corrected"}
@@ -204,8 +204,8 @@ def _said(
 
     size = model.backbone.card.input_size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
-    opened = [session(network.path, threads=1) for network in (whole, best.whole)]
-    pace = race([lambda s=s: run(s, ["embedding"], pixels) for s in opened])
+    opened = [open_session(network.path, threads=1) for network in (whole, best.whole)]
+    pace = measure_pace([lambda s=s: run(s, ["embedding"], pixels) for s in opened])
     before_file = replace(model, backbone=whole, tail=None, report="", onnx=None)
     said: dict[str, Any] = {
         "precision": "int8",
@@ -272,7 +272,7 @@ def _per_label(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _whole(backbone: Backbone, tail: Tail | None) -> Backbone:
-    return backbone if tail is None else eightbit.composed(backbone, tail)
+    return backbone if tail is None else eightbit.compose_network(backbone, tail)
 
 
 def _seed(model: Model) -> int:

@@ -12,7 +12,7 @@ from medloupe.data.dates import AGE, date_columns, with_ages
 from medloupe.data.records import Dataset
 from medloupe.data.values import stated
 from medloupe.ecg.beats import RHYTHM
-from medloupe.embed.hub.text import TextNet
+from medloupe.embed.hub.text import TextNetwork
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
 from medloupe.inputs.clinical import MOST_COLUMNS, Column
@@ -45,7 +45,7 @@ class Inputs:
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
     said: tuple[str, ...]
-    network: TextNet | None = None
+    network: TextNetwork | None = None
 
     def encoders(self, rows: np.ndarray, seed: int) -> tuple[tuple[Column, ...], TextEncoder | None]:
         """Columns and notes as learned from some of the rows."""

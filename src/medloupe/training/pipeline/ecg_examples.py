@@ -10,7 +10,7 @@ import numpy as np
 from medloupe.ecg.paper import beat
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.features import Features, fitted
+from medloupe.embed.features import Features, fit_record
 from medloupe.embed.network import Network
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
@@ -21,7 +21,7 @@ def drawing(features: Features, task: str, head: Head, backbone: Backbone) -> Ca
     network, card = Network(backbone, threads=1), backbone.card
 
     def draw(row: int, k: int) -> tuple[str, None]:
-        window = fitted(features.data.records[row], backbone)
+        window = fit_record(features.data.records[row], backbone)
         feature_map = network.see(window[None], maps=True).map
         assert feature_map is not None
         values = heatmaps.evidence(heatmaps.contributions(head, feature_map)[0], k, task)[0]

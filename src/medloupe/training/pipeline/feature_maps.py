@@ -20,7 +20,7 @@ from PIL import Image
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.imaging.decode import load
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
@@ -91,7 +91,7 @@ def stages(
     maps = values.pop("map")
     rows = [(s.name, values[s.value][0]) for s in named]
     if tail is not None:
-        upper = np.asarray(session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
+        upper = np.asarray(open_session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
         maps = np.concatenate([upper, maps[:, upper.shape[1] :]], axis=1)
         rows = _retold(rows, upper[0])
     size = pixels.shape[0]
@@ -171,7 +171,7 @@ def _activations(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[s
     asked = [*names, "map", "cut"]
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in asked)
-    network = session(model.SerializeToString(), threads=1)
+    network = open_session(model.SerializeToString(), threads=1)
     return dict(zip(asked, map(np.asarray, network.run(asked, {"image": pixels[None]})), strict=True))
 
 

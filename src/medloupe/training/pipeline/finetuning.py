@@ -11,7 +11,7 @@ import numpy as np
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import Tail, graph_of, lower_levels, upper
+from medloupe.embed.tail import Tail, find_upper_part, list_lower_levels, load_graph
 from medloupe.errors import FinetuneError
 from medloupe.settings import home
 from medloupe.training.options import MINUTES, Options
@@ -57,7 +57,7 @@ class Tuning:
         if self.tuned is None or verdict.tuned is None or verdict.tuned.share == 0:
             return backbone, options.start
         graph = tuned_graph(backbone, self.tuned, verdict.tuned.share)
-        written = tails.write(graph, home() / "cache" / "tuned")
+        written = tails.write_tail(graph, home() / "cache" / "tuned")
         if self.tuned.kind == "tail":
             return backbone, written
         described = replace(backbone.card, name=f"{backbone.card.name}, tuned", file=None, weights=None, extra=None)
@@ -177,7 +177,7 @@ def attempt(
 
 def untouched(backbone: Backbone) -> tuple[int, ...]:
     """How the end of the embedding divides that a tail leaves alone; by it pictures of other kinds are told."""
-    return lower_levels(backbone.card, upper(graph_of(backbone)).width) or backbone.card.levels
+    return list_lower_levels(backbone.card, find_upper_part(load_graph(backbone)).width) or backbone.card.levels
 
 
 def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:

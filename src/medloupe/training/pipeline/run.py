@@ -16,7 +16,7 @@ from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan
 from medloupe.embed.hub import text
 from medloupe.embed.registry import backbone as find_backbone
-from medloupe.embed.registry import usual
+from medloupe.embed.registry import choose_backbone_name
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.metrics.evidence import Evidence
@@ -87,18 +87,18 @@ def train(
         scratch=scratch,
         clinical=None if clinical is None else tuple(clinical),
         notes=notes,
-        notes_model=None if notes_model is None else text.find(str(notes_model)),
+        notes_model=None if notes_model is None else text.find_text_network(str(notes_model)),
         mask=None if mask is None else tuple(mask),
         keep_leaks=keep_leaks,
     )
     choose.check(data, options)
     say = progress or (lambda stage, done, total: None)
-    network = start.backbone if start is not None else find_backbone(backbone or usual(data))
+    network = start.backbone if start is not None else find_backbone(backbone or choose_backbone_name(data))
     if network.card.modality != data.modality:
         reads = {"image": "pictures", "ecg": "ECGs"}
         raise BackboneError(
             f"The network {network.card.name} reads {reads[network.card.modality]}; {data.root} holds {data.things}.",
-            f"Leave --backbone and --from out: {usual(data)} is taken then.",
+            f"Leave --backbone and --from out: {choose_backbone_name(data)} is taken then.",
         )
     started = time.perf_counter()
     found = scan(data)
@@ -111,7 +111,7 @@ def train(
         outcome = learn(found, network, options, say)
         write_outcome(kept, outcome)
     if options.notes_model is not None:
-        text.remember(options.notes_model)
+        text.remember_network(options.notes_model)
     say("writing", 0, 1)
     seconds = {**outcome.report["card"].get("seconds", {}), "this run": round(time.perf_counter() - started, 2)}
     card = {
@@ -148,12 +148,12 @@ class _Writer:
         self.page = ""
 
     def __call__(self, folder: Path, model: Model) -> None:
-        from medloupe.embed.features import fitted
+        from medloupe.embed.features import fit_record
         from medloupe.modelfile.writer import write_onnx
         from medloupe.report.pages import render
 
         step = max(1, len(self.records) // CHECKED)
-        seen = np.stack([fitted(record, model.backbone) for record in self.records[::step][:CHECKED]])
+        seen = np.stack([fit_record(record, model.backbone) for record in self.records[::step][:CHECKED]])
         out = folder / "model.onnx"
         parity = write_onnx(model, out, check_images=seen)
         onnx = {"bytes": out.stat().st_size, "parity": parity}

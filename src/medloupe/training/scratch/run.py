@@ -18,7 +18,7 @@ import numpy as np
 from medloupe.data.split import Plan, fold_count, folds, thinned
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import graph_of
+from medloupe.embed.tail import load_graph
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.settings import home
@@ -81,7 +81,7 @@ def scratch(features: Features, plan: Plan, network: Backbone, options: Options,
 
     def inputs(recipe: Recipe, side: int) -> Inputs:
         sized = replace(network, card=replace(network.card, input_size=side))
-        return inputs_of(features, sized, graph_of(network), recipe, allowed, None, say)[0]
+        return inputs_of(features, sized, load_graph(network), recipe, allowed, None, say)[0]
 
     started = time.perf_counter()
     sizes = {n: len(subsets[n]) for n in subsets}
@@ -188,7 +188,7 @@ def _outlined(
     full = network.card.input_size
     small = min(SMALL, full)
     recipe, started = DEFAULTS["scratch"], time.perf_counter()
-    each = seconds_an_image(inputs(recipe, small), recipe, graph_of(network), features) * _MARGIN
+    each = seconds_an_image(inputs(recipe, small), recipe, load_graph(network), features) * _MARGIN
     cores = at_once()
     of_tuned = (_TAIL if tuned.kind == "tail" else 1) * (full / small) ** 2
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}

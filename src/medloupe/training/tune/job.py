@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.embed.tail import merged
-from medloupe.graphs.module import as_stored, import_torch, randomised, weights_of
+from medloupe.embed.tail import merge_weights
+from medloupe.graphs.module import import_torch, randomise_weights, round_to_stored, weights_of
 from medloupe.training.tune.loader import source_of
 from medloupe.training.tune.loop import between, embedded, train, trainable
 from medloupe.training.tune.recipe import Recipe
@@ -38,11 +38,11 @@ def main(place: Path) -> None:
         targets, embeddings = held["targets"], held["embeddings"]
     model = onnx.load(job["backbone"], load_external_data=False)
     if job["start"]:
-        model = merged(model, onnx.load(job["start"], load_external_data=False))
+        model = merge_weights(model, onnx.load(job["start"], load_external_data=False))
     module = trainable(model, recipe)
     source = source_of([Path(p) for p in job["files"]], job["shape"], embeddings, Symmetry(**job["symmetry"]), recipe)
     if recipe.kind == "scratch":
-        randomised(module, job["seed"])
+        randomise_weights(module, job["seed"])
     pretrained = weights_of(module)
     last = 0
 
@@ -66,7 +66,9 @@ def main(place: Path) -> None:
     )
     found = {}
     for share in job["shares"]:
-        _put(module, as_stored(model, between(trained.weights, pretrained, share)))  # what ships is rounded likewise
+        _put(
+            module, round_to_stored(model, between(trained.weights, pretrained, share))
+        )  # what ships is rounded likewise
         part = embedded(module, source, asked)
         found[f"at_{share:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
         found[f"at_{share:g}"][asked] = part

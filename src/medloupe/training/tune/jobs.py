@@ -27,7 +27,7 @@ from medloupe.errors import FinetuneError
 from medloupe.settings import threads
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
-from medloupe.utils.files import locked, write_atomically
+from medloupe.utils.files import exclusive_lock, write_atomically
 
 SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
 Progress = Callable[[int, int], None]
@@ -84,7 +84,7 @@ def run(
     targets: float32 (N, K). progress: called with images trained on, of all. Raises FinetuneError when a job fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "lock"):  # two that train the same: the second finds it done
+    with exclusive_lock(folder / "lock"):  # two that train the same: the second finds it done
         return _run(jobs, inputs, targets, task, folder, at_once(), progress)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from medloupe.training.tune.loader import Source
 from typing import TYPE_CHECKING
 
-from medloupe.embed.tail import upper
+from medloupe.embed.tail import find_upper_part
 
 if TYPE_CHECKING:
     import torch
@@ -346,10 +346,10 @@ def parts_at(history: list[dict[str, Any]]) -> int | None:
 
 def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
     """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
-    from medloupe.graphs.module import part
+    from medloupe.graphs.module import build_trainable_module
 
     if recipe.kind == "tail":
-        at = upper(model)
-        return part(model, at.given, at.levels)
+        at = find_upper_part(model)
+        return build_trainable_module(model, at.given, at.levels)
     node = next(n for n in model.graph.node if "map" in n.output)
-    return part(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])
+    return build_trainable_module(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])

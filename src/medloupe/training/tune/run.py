@@ -18,9 +18,9 @@ import numpy as np
 from medloupe.data.split import Plan, fold_count, folds
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import Tail, graph_of, has_upper, joined, upper
+from medloupe.embed.tail import Tail, find_upper_part, has_upper_part, join_outputs, load_graph
 from medloupe.errors import FinetuneError
-from medloupe.graphs.module import import_torch, randomised
+from medloupe.graphs.module import import_torch, randomise_weights
 from medloupe.settings import home, threads
 from medloupe.training.tune.activations import cuts, explained, fitted_pixels, make_room, missing
 from medloupe.training.tune.budget import Taken, given_up, trainings_within, views_within
@@ -67,7 +67,7 @@ class Tuned:
         if share == 0:
             return self.base
         done = self.final if fold is None else self.of_fold[fold]
-        return joined(done.embeddings[share], self.base)
+        return join_outputs(done.embeddings[share], self.base)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -124,7 +124,7 @@ def tune(
     folder = home() / "cache" / "tuning" / key
     decided = folder / "taken.json"  # a second run must not decide otherwise: it goes on where the first was
     taken = Taken.from_json(json.loads(decided.read_text())) if decided.exists() else None
-    model = graph_of(backbone)
+    model = load_graph(backbone)
     allowed, a_view = timed_probe(features, backbone, plan.groups, seed)
     if taken is not None:
         recipe = taken.recipe
@@ -168,30 +168,30 @@ def tuned_graph(backbone: Backbone, tuned: Tuned, share: float) -> ModelProto:
     """The final network at a share of the way: a tail's graph, or the whole backbone's."""
     import onnx
 
-    from medloupe.embed.tail import merged, split_off
-    from medloupe.graphs.module import with_weights
-    from medloupe.graphs.nodes import constants
+    from medloupe.embed.tail import extract_upper_part, merge_weights
+    from medloupe.graphs.module import replace_weights
+    from medloupe.graphs.nodes import read_constants
     from medloupe.training.tune.loop import between
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":
-        graph = own or split_off(graph_of(backbone))
+        graph = own or extract_upper_part(load_graph(backbone))
     else:
-        graph = merged(graph_of(backbone), own) if own is not None else graph_of(backbone)
-    held = {name.replace(".", "_"): value for name, value in constants(graph).items()}
-    return with_weights(graph, between(tuned.final.weights, held, share))
+        graph = merge_weights(load_graph(backbone), own) if own is not None else load_graph(backbone)
+    held = {name.replace(".", "_"): value for name, value in read_constants(graph).items()}
+    return replace_weights(graph, between(tuned.final.weights, held, share))
 
 
 def probed(features: Features, backbone: Backbone, groups: np.ndarray, seed: int) -> Symmetry:
     """Which changes leave these pictures what they are, asked of some of them, one a group."""
+    from medloupe.graphs.session import open_session
     from medloupe.graphs.session import run as answer
-    from medloupe.graphs.session import session
     from medloupe.imaging.decode import load
 
     rng = np.random.default_rng(seed)
     first = np.unique(groups, return_index=True)[1]
     rows = np.sort(rng.permutation(first)[:PROBED])
-    network, size = session(backbone.path, threads=threads()), backbone.card.input_size
+    network, size = open_session(backbone.path, threads=threads()), backbone.card.input_size
     found = []
     for row in rows:
         facts = features.facts[row]
@@ -220,7 +220,7 @@ def inputs_of(
 ) -> tuple[Inputs, int]:
     """What all jobs read, on the disk; and how many leading numbers of the embedding are trained. base: float32 (N, D),
     the embeddings that training starts from, where they are not the backbone's."""
-    above = upper(model).width if recipe.kind == "tail" or has_upper(model) else backbone.card.dimension
+    above = find_upper_part(model).width if recipe.kind == "tail" or has_upper_part(model) else backbone.card.dimension
     seen = np.ascontiguousarray((features.embeddings if base is None else base)[:, :above])
 
     def tell(done: int, total: int) -> None:
@@ -263,7 +263,7 @@ def seconds_an_image(inputs: Inputs, recipe: Recipe, model: ModelProto, features
     source = source_of(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)
     module = trainable(model, recipe)
     if recipe.kind == "scratch":
-        randomised(module, 0)
+        randomise_weights(module, 0)
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(1)

@@ -18,7 +18,7 @@ import numpy as np
 from medloupe.data.split import Plan, fold_count, folds, thinned
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import graph_of
+from medloupe.embed.tail import load_graph
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.metrics.weighted import Ranking, average, replicates
@@ -176,7 +176,7 @@ def prepared(
     from medloupe.training.tune.run import inputs_of, key_of, seconds_an_image, timed_probe
 
     import_torch()
-    model, seed = graph_of(network), options.seed
+    model, seed = load_graph(network), options.seed
     y, groups = features.data.targets, plan.groups
     count = fold_count(y[plan.fitting], groups[plan.fitting], FOLDS)
     if not count:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.embed.tail import joined
+from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.training.heads.fit import PENALTIES, Choice, Fitter, macro_auc, rankable
 from medloupe.training.tune.jobs import Inputs, Job, run
@@ -93,7 +93,7 @@ def _judged(ground: Ground, embeddings: Mapping[float, np.ndarray]) -> tuple[flo
     data, rows, own = ground.features.data, ground.rows, ground.own
     every, best = tuple(range(len(ground.levels))), (np.nan, 0.0, np.empty((0, 0), np.float32))
     for share, tuned in embeddings.items():
-        x = joined(tuned, ground.base)
+        x = join_outputs(tuned, ground.base)
         if not (np.isfinite(x[rows]).all() and np.isfinite(x[own]).all()):  # the training came apart
             continue
         fitter = Fitter(x[rows], data.targets[rows], data.task, ground.levels)

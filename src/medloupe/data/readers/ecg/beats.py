@@ -15,7 +15,7 @@ from medloupe.data.records import Dataset, Record, Split
 from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_of, typical
 from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 BEFORE, AFTER = 0.25, 166 / 360
 """Seconds of a beat's signal before and after its R peak, as de Chazal's beats are cut here."""
@@ -47,7 +47,7 @@ def pairs(windows: np.ndarray, beats: np.ndarray | None) -> np.ndarray:
 
 
 def _read(path: Path, file: Path, reader: str) -> Dataset:
-    arrays = load(file)
+    arrays = load_npz(file)
     name = file.name
     X, y = arrays["X"], arrays["y"]
     if X.ndim != 2 or X.dtype.kind not in "iuf" or not len(X):

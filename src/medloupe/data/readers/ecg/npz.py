@@ -10,7 +10,7 @@ import numpy as np
 from medloupe.data.readers.base import ReadOptions, existing, hidden, merged, scan
 from medloupe.data.readers.folders import UNUSED
 from medloupe.errors import DataError
-from medloupe.utils.arrays import names
+from medloupe.utils.arrays import list_npz
 
 NOT_AN_ECG = "not an ECG"
 OTHER_ECG = "another ECG file, not read"
@@ -23,7 +23,7 @@ def found(path: Path, holds: Callable[[frozenset[str]], bool]) -> list[Path]:
         files = [path] if path.suffix.lower() == ".npz" else []
     else:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not hidden(p.name))
-    return [file for file in files if holds(names(file))]
+    return [file for file in files if holds(list_npz(file))]
 
 
 def recognises(path: Path, options: ReadOptions, holds: Callable[[frozenset[str]], bool]) -> bool:

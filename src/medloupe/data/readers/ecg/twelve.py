@@ -15,7 +15,7 @@ from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.ecg.channels import MAX_LEADS
 from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 _TEST_FOLDS = (9, 10)
 _FOLDS = 10
@@ -27,7 +27,7 @@ def holds(names: frozenset[str]) -> bool:
 
 
 def _read(path: Path, file: Path, reader: str) -> Dataset:
-    arrays = load(file)
+    arrays = load_npz(file)
     name = file.name
     rate = npz.number(arrays, "fs", name)
     if rate is None:
