@@ -491,7 +491,7 @@ FUZZ = """
     import numpy as np
     from medloupe import modelfile
     from medloupe.errors import ModelFileError
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
@@ -512,7 +512,7 @@ FUZZ = """
         except ModelFileError as error:
             assert error.hint, error
             continue
-        assert all(np.isfinite(a).all() for a in run(session(path), OUTPUTS, images)), seed
+        assert all(np.isfinite(a).all() for a in run(open_session(path), OUTPUTS, images)), seed
         assert np.isfinite(model.head.weight).all() and len(model.labels) == len(model.head.bias)
         loaded += 1
     print("loaded", loaded)

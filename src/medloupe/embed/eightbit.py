@@ -1,4 +1,4 @@
-"""The 8-bit networks of a model: the one that is shipped, or one made for its own kind of picture.
+"""Find or make the 8-bit networks of a model: the one that is shipped, or one for its own kind of picture.
 
 The shipped one was calibrated on open pictures of several kinds (scripts/build_int8.py). All check-ups that keep their
 accuracy on it share it, so that many of them still cost one network.
@@ -29,7 +29,7 @@ SUFFIX = "-int8"
 
 
 def find_shipped_network(network: Backbone) -> Backbone | None:
-    """The shipped 8-bit network of a backbone, if it is the default one."""
+    """Find the shipped 8-bit network of a backbone, if it is the default one."""
     usual = backbone()
     if network.sha256 != usual.sha256 or not SHIPPED.is_file():
         return None
@@ -37,14 +37,26 @@ def find_shipped_network(network: Backbone) -> Backbone | None:
 
 
 def hash_shipped_network() -> str:
-    """Hash of the shipped 8-bit network's file."""
+    """Hash the shipped 8-bit network's file: sha256 in hex."""
     return _hash(SHIPPED.read_bytes())
 
 
 def quantise_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
-    """An 8-bit network of a backbone; images: uint8 (S, S, 3) that it is calibrated on. Kept in the cache.
+    """Write a backbone in 8 bits and keep it in the cache.
 
-    Raises ValueError where the network has nothing to write in 8 bits, OSError when the cache cannot be written.
+    Parameters
+    ----------
+    network : Backbone
+        The float network.
+    images : iterable of np.ndarray
+        uint8 (S, S, 3) that it is calibrated on.
+
+    Raises
+    ------
+    ValueError
+        Where the network has nothing to write in 8 bits.
+    OSError
+        When the cache cannot be written.
     """
     import onnx
 
@@ -55,9 +67,23 @@ def quantise_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbo
 
 
 def quantise_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
-    """An 8-bit tail, calibrated on what the 8-bit backbone gives it for images uint8 (S, S, 3).
+    """Write a tail in 8 bits, calibrated on what the 8-bit backbone gives it, and keep it in the cache.
 
-    Raises as of_backbone does.
+    Parameters
+    ----------
+    tail : Tail
+        The float tail.
+    eight : Backbone
+        The 8-bit backbone below it.
+    images : sequence of np.ndarray
+        uint8 (S, S, 3) that it is calibrated on.
+
+    Raises
+    ------
+    ValueError
+        Where the tail has nothing to write in 8 bits.
+    OSError
+        When the cache cannot be written.
     """
     import onnx
 
@@ -71,7 +97,7 @@ def quantise_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> 
 
 
 def compose_network(network: Backbone, tail: Tail) -> Backbone:
-    """Backbone and tail as one network, which gives the tuned `map` and `embedding`. Kept in the cache.
+    """Compose backbone and tail to one network, which gives the tuned `map` and `embedding`, and keep it in the cache.
 
     What the tail takes the place of is not computed any more.
     """
@@ -83,7 +109,13 @@ def compose_network(network: Backbone, tail: Tail) -> Backbone:
 
 
 def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
-    """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
+    """Join a backbone's graph and a tail's: its map begins with the tail's.
+
+    Raises
+    ------
+    ValueError
+        Where the map is not made of parts, or nothing makes `cut`.
+    """
     from onnx import ModelProto, helper
 
     from medloupe.embed.tail import find_upper_part
@@ -116,7 +148,7 @@ def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
 
 
 def _order_cut_first(model: ModelProto) -> None:
-    """`cut` may be made after what now reads it: put it right behind what it is made of."""
+    """Put `cut`, which may be made after what now reads it, right behind what it is made of."""
     nodes = list(model.graph.node)
     made = next(n for n in nodes if n.output[0] == "cut")
     nodes.remove(made)
@@ -131,7 +163,7 @@ def _name_network(network: Backbone, path: Path, sha256: str) -> Backbone:
 
 
 def _keep_in_cache(model: ModelProto) -> tuple[Path, str]:
-    """Where a network lies in the cache, and its hash."""
+    """Write a network into the cache, where it is not yet; its path and its hash."""
     data = model.SerializeToString(deterministic=True)
     sha256 = _hash(data)
     path = home() / "cache" / "networks" / f"{sha256[:32]}.onnx"

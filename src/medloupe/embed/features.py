@@ -1,4 +1,4 @@
-"""Data set → Features: every image embedded once, cached by content, resumable.
+"""Embed every image of a data set once, cached by content, resumable.
 
 Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
 network on another and no queue of pictures builds up: memory stays the same however large the set is.
@@ -33,10 +33,20 @@ Progress = Callable[[int, int], None]
 class Features:
     """The embeddings of a data set under one backbone.
 
-    data: the readable records, in the order of the rows. embeddings: float32 (N, D), possibly mapped from the cache.
-    facts: (N,) of featurecache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs. digests: sha256 of the
-    content of each. unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were
-    cached.
+    Attributes
+    ----------
+    data : Dataset
+        The readable records, in the order of the rows.
+    embeddings : np.ndarray
+        float32 (N, D), possibly mapped from the cache.
+    facts : np.ndarray
+        (N,) of embed.cache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs.
+    digests : tuple of bytes
+        sha256 of the content of each.
+    unreadable : tuple of (str, str)
+        (id, why) of records left out.
+    decoded : int
+        How many had to be decoded now; the others were cached.
     """
 
     data: Dataset
@@ -48,10 +58,27 @@ class Features:
 
 
 def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
-    """Embed every image of the data set that the cache does not hold yet; with a tail, by the network as tuned.
+    """Embed every image of the data set that the cache does not hold yet.
 
-    Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
-    the cache cannot be written.
+    Unreadable images are left out and listed, never replaced.
+
+    Parameters
+    ----------
+    scanned : Scan
+        The data set, and the digest of each record.
+    backbone : Backbone
+        The network.
+    progress : callable, optional
+        Called with how many are embedded, and of how many.
+    tail : Tail, optional
+        With it they are embedded by the network as tuned.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    StoreError
+        When the cache cannot be written.
     """
     if scanned.data.modality == "ecg":
         return _embed_ecgs(scanned, backbone, progress)
@@ -118,7 +145,13 @@ def _embed_ecgs(scanned: Scan, backbone: Backbone, progress: Progress | None) ->
 
 
 def fit_record(record: Record, backbone: Backbone) -> np.ndarray:
-    """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
+    """Fit a record to the network: uint8 (S, S, 3), or of an ECG a window float32 (L, T).
+
+    Raises
+    ------
+    ImageError
+        When it cannot be read.
+    """
     if record.signal is None:
         return load(record.picture, backbone.card.input_size)
     from medloupe.embed.windows import fit_window
@@ -127,7 +160,7 @@ def fit_record(record: Record, backbone: Backbone) -> np.ndarray:
 
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
-    """The cache of this network under the way of fitting in force."""
+    """Open the cache of this network under the way of fitting in force."""
     made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
     key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
@@ -210,5 +243,5 @@ def _length(raw: bytes | np.ndarray) -> int:
 
 
 def _thumb(fitted: np.ndarray) -> np.ndarray:
-    """uint8 (THUMB, THUMB, 3)."""
+    """Shrink a fitted image to uint8 (THUMB, THUMB, 3)."""
     return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))

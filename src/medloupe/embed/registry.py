@@ -1,4 +1,4 @@
-"""The registry of backbones: name → where the network comes from and what it takes and gives.
+"""Look up backbones by name: where the network comes from and what it takes and gives.
 
 A backbone is an ONNX file with the input `image` uint8 (N, S, S, 3) RGB (normalisation is in the graph) and the
 outputs `map` float32 (N, D, h, w), `embedding` float32 (N, D), which is the mean of `map` over its places, and `cut`
@@ -109,7 +109,7 @@ BACKBONES: dict[str, BackboneCard] = {
 
 
 def choose_backbone_name(data: Dataset) -> str:
-    """The name of the backbone for a data set where nobody asks for another."""
+    """Choose the name of the backbone for a data set where nobody asks for another."""
     if data.modality == "image":
         return DEFAULT
     first = data.records[0].signal if data.records else None
@@ -118,9 +118,17 @@ def choose_backbone_name(data: Dataset) -> str:
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
-    """The backbone of that name, the one in an ONNX file given by path, or one of `transformers` (hub.py).
+    """Return the backbone of that name, the one in an ONNX file given by path, or one of `transformers` (embed/hub).
 
-    Raises BackboneError when the name is unknown, the weights are not installed, or the file lacks the outputs.
+    Parameters
+    ----------
+    name : str or Path
+        A key of BACKBONES, the path of an .onnx file or of a folder, or hub:OWNER/NAME.
+
+    Raises
+    ------
+    BackboneError
+        When the name is unknown, the weights are not installed, or the file lacks the outputs.
     """
     text = str(name)
     if text in BACKBONES:
@@ -147,7 +155,7 @@ def _sha256(path: Path) -> str:
 
 
 def _convert_weights(card: BackboneCard) -> Path:
-    """Converts the weights that the extra brought, once, into the cache under home."""
+    """Convert the weights that the extra brought, once, into the cache under home."""
     out = home() / "cache" / "backbones" / f"{card.name}.onnx"
     if out.exists():
         return out
@@ -168,7 +176,7 @@ def _convert_weights(card: BackboneCard) -> Path:
 
 
 def _read_file(path: Path) -> Backbone:
-    """A backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
+    """Read a backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
     from medloupe.graphs.session import open_session
 
     if not path.is_file():
@@ -219,7 +227,7 @@ def _read_file(path: Path) -> Backbone:
 
 
 def _read_ecg_metadata(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
-    """What the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
+    """Read what the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
     try:
         said = json.loads(metadata.get(SIGNAL_KEY, ""))
         names, rate, before = tuple(said["leads"]), float(said["rate"]), float(said["before"])

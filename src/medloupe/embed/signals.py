@@ -1,4 +1,4 @@
-"""A data set of ECGs → Features: every ECG or beat brought into the backbone's window and embedded, cached as a whole.
+"""Embed a data set of ECGs: every ECG or beat brought into the backbone's window, cached as a whole.
 
 Beats are many and small, so that one file holds a data set's embeddings under the contents of all its records.
 """
@@ -67,7 +67,7 @@ def _cache(digests: list[bytes], backbone: Backbone) -> Path:
 def _embed_records(
     records: list[Record], backbone: Backbone, progress: Progress | None
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Embeddings (N, D), and by row why those of zeros could not be read."""
+    """Embed records: embeddings (N, D), and by row why those of zeros could not be read."""
     from medloupe.embed.network import Network
 
     network = Network(backbone, threads=1)

@@ -1,4 +1,4 @@
-"""The tail: the upper stages of a backbone, tuned for one task, above the cut that all models share.
+"""Split, join and keep tails: the upper stages of a backbone, tuned for one task, above the cut that all models share.
 
 A tail is an ONNX file with the input `cut` float32 (N, C, H, W), the backbone's output of that name, and the outputs
 `map` float32 (N, U, h, w) and `embedding` float32 (N, U). They take the place of the first U numbers of the backbone's
@@ -34,19 +34,28 @@ class Tail:
     width: int
 
     def as_json(self) -> dict[str, Any]:
-        """What the card of a model says of its tail."""
+        """Describe the tail for the card of a model."""
         return {"sha256": self.sha256, "width": self.width}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], path: Path) -> Tail:
-        """What as_json gave, with the file's present place."""
+        """Read back what `as_json` gave, with the file's present place."""
         return cls(path=path, sha256=str(entry["sha256"]), width=int(entry["width"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpperPart:
-    """Where a backbone divides. given: name of the value at the cut. levels: names of the parts of `map` above it,
-    in their order, each (N, c, h, w). width: U, the channels of these together."""
+    """Where a backbone divides.
+
+    Attributes
+    ----------
+    given : str
+        Name of the value at the cut.
+    levels : tuple of str
+        Names of the parts of `map` above it, in their order, each (N, c, h, w).
+    width : int
+        U, the channels of these together.
+    """
 
     given: str
     levels: tuple[str, ...]
@@ -54,7 +63,7 @@ class UpperPart:
 
 
 def list_lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
-    """How the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
+    """List how the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
     rest, left = [], width
     for level in card.levels:
         taken = min(left, level)
@@ -65,7 +74,13 @@ def list_lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
 
 
 def find_upper_part(model: ModelProto) -> UpperPart:
-    """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
+    """Find the part of a backbone's graph above its cut.
+
+    Raises
+    ------
+    FinetuneError
+        Where there is none that stands by itself.
+    """
     from medloupe.graphs.nodes import read_constants
 
     by_output = {o: n for n in model.graph.node for o in n.output}
@@ -85,7 +100,7 @@ def find_upper_part(model: ModelProto) -> UpperPart:
 
 
 def has_upper_part(model: ModelProto) -> bool:
-    """Whether `upper` finds a part that can be tuned by itself."""
+    """Tell whether `find_upper_part` finds a part that can be tuned by itself."""
     try:
         find_upper_part(model)
     except FinetuneError:
@@ -94,7 +109,7 @@ def has_upper_part(model: ModelProto) -> bool:
 
 
 def _is_trainable(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
-    """Whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
+    """Tell whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
     found, todo = False, [value]
     seen: set[str] = set()
     while todo:
@@ -119,7 +134,13 @@ def _channels(model: ModelProto) -> dict[str, int]:
 
 
 def extract_upper_part(model: ModelProto) -> ModelProto:
-    """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
+    """Extract the upper part of a backbone as a graph of its own, with the weights it has.
+
+    Raises
+    ------
+    FinetuneError
+        Where there is none that stands by itself.
+    """
     from onnx import ModelProto, TensorProto, helper
 
     from medloupe.graphs.nodes import select_nodes
@@ -147,7 +168,7 @@ def extract_upper_part(model: ModelProto) -> ModelProto:
 
 
 def merge_weights(backbone: ModelProto, tail: ModelProto) -> ModelProto:
-    """The backbone's graph with the tail's weights in it: what is one file computes what the two did."""
+    """Copy the backbone's graph with the tail's weights in it: what is one file computes what the two did."""
     from onnx import ModelProto
 
     out = ModelProto()
@@ -160,7 +181,7 @@ def merge_weights(backbone: ModelProto, tail: ModelProto) -> ModelProto:
 
 
 def write_tail(tail: ModelProto, folder: Path) -> Tail:
-    """Keep a tail in a folder, under its hash."""
+    """Write a tail into a folder, under its hash. Raises OSError."""
     from medloupe.utils.files import write_atomically
 
     data = tail.SerializeToString(deterministic=True)
@@ -173,12 +194,18 @@ def write_tail(tail: ModelProto, folder: Path) -> Tail:
 
 @lru_cache(maxsize=2)
 def load_graph(backbone: Backbone) -> ModelProto:
-    """The backbone's ONNX graph; not to be changed."""
+    """Load the backbone's ONNX graph; not to be changed."""
     import onnx
 
     return onnx.load(backbone.path, load_external_data=False)
 
 
 def join_outputs(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
-    """Embeddings (N, D) or maps (N, D, h, w): the tail's (N, U, …) in place of the first U of the backbone's."""
+    """Put a tail's outputs in place of the first U numbers of the backbone's.
+
+    Parameters
+    ----------
+    of_tail, of_backbone : np.ndarray
+        Embeddings (N, U) and (N, D), or maps (N, U, h, w) and (N, D, h, w).
+    """
     return np.concatenate([of_tail, of_backbone[:, of_tail.shape[1] :]], axis=1)

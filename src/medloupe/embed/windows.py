@@ -1,4 +1,4 @@
-"""An ECG → the window a backbone reads: the same for training, command line, server and report.
+"""Bring an ECG into the window a backbone reads: the same for training, command line, server and report.
 
 Two kinds of window. Of a backbone whose leads are BEAT, one beat and beside it the recording's typical beat, on one
 lead: what is unusual for this heart. Of one with the standard leads, the typical beat of the whole ECG on each lead;
@@ -24,9 +24,23 @@ FITTING = 1  # raise when the windows of the same ECG change
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatWindows:
-    """A recording taken apart. signal: cleaned, on the leads it came with. peaks: int (n,), R peaks in its samples.
-    rhythm: float32 (n, 6), see beats.rhythm. windows: float32 (n, 2, T), each beat and the typical one. lead: the one
-    they are cut from. notes: sentences about leads left out and what was guessed."""
+    """A recording taken apart.
+
+    Attributes
+    ----------
+    signal : Signal
+        Cleaned, on the leads it came with.
+    peaks : np.ndarray
+        int (n,), R peaks in its samples.
+    rhythm : np.ndarray
+        float32 (n, 6), see ecg.beats.rhythm.
+    windows : np.ndarray
+        float32 (n, 2, T) in mV, each beat and the typical one.
+    lead : str
+        The lead they are cut from.
+    notes : tuple of str
+        Sentences about leads left out and what was guessed.
+    """
 
     signal: Signal
     peaks: np.ndarray
@@ -37,13 +51,30 @@ class BeatWindows:
 
 
 def seconds_after_peak(card: BackboneCard) -> float:
-    """Seconds of the window after the R peak."""
+    """Tell how many seconds of the window lie after the R peak."""
     return card.input_size / card.rate - card.before
 
 
 def fit_window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
-    """float32 (L, T) of one example: a beat cut out already, or a whole ECG, of which a backbone of beats gets the one
-    nearest its middle. Raises SignalError."""
+    """Fit one example to a backbone's window.
+
+    Parameters
+    ----------
+    source : Signal, Path or None
+        A beat cut out already, or a whole ECG, of which a backbone of beats gets the one nearest its middle.
+    card : BackboneCard
+        Of the backbone.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (L, T), in mV.
+
+    Raises
+    ------
+    SignalError
+        When there is no ECG, or it has no beat or lead for the window.
+    """
     signal = read_ecg(source) if isinstance(source, Path) else source
     if signal is None:
         raise SignalError("There is no ECG.", "Give a file or a Signal.")
@@ -57,8 +88,13 @@ def fit_window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
 
 
 def cut_beats(signal: Signal, card: BackboneCard) -> BeatWindows:
-    """A recording as beats on one lead; one beat cut out before, beside its typical one, as it is. Raises SignalError
-    where there is none to be found."""
+    """Cut a recording into beats on one lead; one beat cut out before stays beside its typical one, as it is.
+
+    Raises
+    ------
+    SignalError
+        Where there is no beat to be found.
+    """
     good, notes = sound(signal)
     if signal.leads == BEAT:
         peak = np.array([round(card.before * signal.rate)])
@@ -94,8 +130,24 @@ def cut_beats(signal: Signal, card: BackboneCard) -> BeatWindows:
 def compute_typical_window(
     signal: Signal, card: BackboneCard
 ) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
-    """A whole ECG: its typical beat float32 (L, T) on the card's leads, R peaks, the cleaned signal on these leads, and
-    notes. Raises SignalError where there is no beat or no lead of the card."""
+    """Compute the typical beat of a whole ECG on the card's leads.
+
+    Returns
+    -------
+    window : np.ndarray
+        float32 (L, T), in mV; 0 on leads that are missing.
+    peaks : np.ndarray
+        int (n,), R peaks in the signal's samples.
+    signal : Signal
+        The cleaned signal on these leads.
+    notes : tuple of str
+        Sentences about leads left out, missing ones, and what was guessed.
+
+    Raises
+    ------
+    SignalError
+        Where there is no beat or no lead of the card.
+    """
     good, notes = sound(signal)
     there = arranged(cleaned(good), card.leads)
     absent = np.array([not np.isfinite(lead).any() for lead in there.samples])
@@ -116,7 +168,7 @@ def compute_typical_window(
 
 
 def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
-    """A beat that was cut out before, at another rate: its R peak stands where the card has it."""
+    """Recut a beat that was cut out before, at another rate: its R peak stands where the card has it."""
     peak = np.array([round(card.before * signal.rate)])
     return np.nan_to_num(cut(signal, peak, card.before, seconds_after_peak(card), card.rate)[0]).astype(np.float32)
 

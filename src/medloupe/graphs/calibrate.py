@@ -1,4 +1,4 @@
-"""What the activations of a float network look like on sample pictures: the range of each, and its mean per place.
+"""Observe the activations of a float network on sample pictures: the range of each, and its mean per place.
 
 Both are what writing the network in 8 bits needs (quantise.py). They come from pictures alone; no label is looked at.
 """
@@ -20,8 +20,17 @@ _SAMPLED = 4000  # values of one activation of one picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedRange:
-    """One activation on sample pictures. low, high: its range but for the rarest values. largest: of all values.
-    mean: float64 (C, H, W)."""
+    """One activation as seen on sample pictures.
+
+    Attributes
+    ----------
+    low, high : float
+        Its range but for the rarest values (OUTSIDE).
+    largest : float
+        The largest of all values.
+    mean : np.ndarray
+        Its mean over the pictures, float64 (C, H, W).
+    """
 
     low: float
     high: float
@@ -32,11 +41,31 @@ class ObservedRange:
 def observe_activations(
     model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str, np.ndarray]]
 ) -> dict[str, ObservedRange]:
-    """The activations `names` (N, C, H, W) of a float network, by name.
+    """Observe activations of a float network by running it on sample pictures.
 
-    feeds: the inputs of one picture each, N = 1. A range comes from a fixed sample of every picture's values: one
-    extreme value would make the steps of all others coarse. Raises ValueError without any feed, ModelFileError when the
-    network cannot run.
+    A range comes from a fixed sample of every picture's values: one extreme value would make the steps of all others
+    coarse.
+
+    Parameters
+    ----------
+    model : ModelProto
+        The network.
+    names : iterable of str
+        The activations to observe, each (N, C, H, W).
+    feeds : iterable of mapping
+        The inputs of one picture each by name, N = 1.
+
+    Returns
+    -------
+    dict
+        What was seen of each activation, by its name.
+
+    Raises
+    ------
+    ValueError
+        Without any feed.
+    ModelFileError
+        When the network cannot run.
     """
     from onnx import ModelProto, TensorProto, helper
 

@@ -1,4 +1,4 @@
-"""Constants, attributes and parts of an ONNX graph."""
+"""Read constants and attributes of an ONNX graph, and select parts of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_constants(model: ModelProto) -> dict[str, np.ndarray]:
-    """The tensors of a graph by name; those stored in half precision under the name of their cast, in single."""
+    """Read the tensors of a graph by name; those stored in half precision under the name of their cast, in single."""
     from onnx import TensorProto, numpy_helper
 
     found = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -23,7 +23,7 @@ def read_constants(model: ModelProto) -> dict[str, np.ndarray]:
 
 
 def select_nodes(model: ModelProto, outputs: Iterable[str], given: Iterable[str] = ()) -> list[NodeProto]:
-    """The nodes, in order, that lead from the values `given`, constants and inputs to outputs."""
+    """Select the nodes, in order, that lead from the values `given`, constants and inputs to outputs."""
     wanted, stop, kept = set(outputs) - set(given), set(given), []
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):
@@ -33,6 +33,7 @@ def select_nodes(model: ModelProto, outputs: Iterable[str], given: Iterable[str]
 
 
 def read_attributes(node: NodeProto) -> dict[str, Any]:
+    """Read the attributes of a node by name."""
     from onnx import helper
 
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
