@@ -157,10 +157,10 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[list[int], int]:
 def build_graph(state: dict[str, np.ndarray], size: int, name: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """Build the backbone as an ONNX model.
 
-    Its input is `image` uint8 (N, size, size, 3) RGB. Its outputs are `map` float32 (N, D, h, w), in this order the last
-    map, the output of every stage but the first, and the expanded activations of stages 5 to 2, each average-pooled to the
-    places of the last map (lesions differ in texture as much as in shape, and the last map alone has forgotten it);
-    `embedding` float32 (N, D), its mean over places; `cut` float32 (N, C, H, W) after stage 5.
+    Its input is `image` uint8 (N, size, size, 3) RGB. Its outputs are `map` float32 (N, D, h, w), in this order the
+    last map, the output of every stage but the first, and the expanded activations of stages 5 to 2, each
+    average-pooled to the places of the last map (lesions differ in texture as much as in shape, and the last map alone
+    has forgotten it); `embedding` float32 (N, D), its mean over places; `cut` float32 (N, C, H, W) after stage 5.
 
     Parameters
     ----------

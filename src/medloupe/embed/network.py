@@ -75,12 +75,13 @@ def combine_outputs(
     maps : bool
         Whether the map is wanted, too.
     """
-    wanted = ["embedding", *["cut"] * (tail is not None), *["map"] * maps]
+    own = ["embedding", "map"] if maps else ["embedding"]
+    wanted = own if tail is None else [*own, "cut"]
     found = dict(zip(wanted, backbone(wanted), strict=True))
     shared, feature_map = found["embedding"], found.get("map")
     if tail is None:
         return NetworkOutput(embedding=shared, map=feature_map, shared=shared)
-    upper = tail(["embedding", *["map"] * maps], found["cut"])
+    upper = tail(own, found["cut"])
     return NetworkOutput(
         embedding=join_outputs(upper[0], shared),
         map=join_outputs(upper[1], feature_map) if feature_map is not None else None,

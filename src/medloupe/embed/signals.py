@@ -30,8 +30,43 @@ Progress = Callable[[int, int], None]
 def embed_signals(
     data: Dataset, digest: dict[str, bytes], unreadable: dict[str, str], backbone: Backbone, progress: Progress | None
 ) -> tuple[Dataset, np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]:
-    """The readable part of the data, its embeddings float32 (N, D), facts, digests, why others are left out, and how
-    many were embedded now. Raises DataError when none can be read, StoreError when the cache cannot be written."""
+    """Embed the readable part of a data set of ECGs.
+
+    Parameters
+    ----------
+    data : Dataset
+        The records.
+    digest : dict
+        sha256 of each record's content by its id; empty where it cannot be read.
+    unreadable : dict
+        Why, by id, of those that could not be read before.
+    backbone : Backbone
+        The network.
+    progress : callable or None
+        Called with how many are embedded, and of how many.
+
+    Returns
+    -------
+    data : Dataset
+        The readable part.
+    embeddings : np.ndarray
+        float32 (N, D).
+    facts : np.ndarray
+        (N,) of NO_FACTS.
+    digests : tuple of bytes
+        sha256 of the content of each.
+    unreadable : dict
+        Why, by id, others are left out.
+    new : int
+        How many were embedded now; the others were cached.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    StoreError
+        When the cache cannot be written.
+    """
     kept = [i for i, r in enumerate(data.records) if digest[r.id]]
     digests = [digest[data.records[i].id] for i in kept]
     path = _cache(digests, backbone)

@@ -268,9 +268,11 @@ class _IntegerGraphWriter:
 
 
 def _weight_scale(weight: np.ndarray) -> np.ndarray:
-    """Choose the scale (O,) of each output channel of weight (O, C, h, w): its largest weight or pair of neighbours is 127.
+    """Choose the scale (O,) of each output channel of weight (O, C, h, w).
 
-    Depthwise convolutions multiply one channel at a time, in 32 bits; only sums over channels meet in pairs.
+    With it the channel's largest weight, or pair of neighbours, is 127. Depthwise convolutions multiply one channel
+    at a time, in 32 bits; only sums over channels meet in pairs.
+
     """
     single = np.abs(weight).reshape(len(weight), -1).max(1)
     if weight.shape[1] == 1:

@@ -45,7 +45,7 @@ def open_session(source: str | Path | bytes, threads: int | None = None) -> Infe
         )
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own
         raise ModelFileError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot open {_called(source)}: {_first_line(error)}",
+            f"ONNX Runtime {onnxruntime.__version__} cannot open {_called(source)}: {first_line(error)}",
             "The file is damaged, or made for a newer ONNX Runtime (pip install -U onnxruntime).",
         ) from error
 
@@ -110,7 +110,7 @@ def _run(opened: InferenceSession, names: Sequence[str], feed: dict[str, np.ndar
     except Exception as error:
         value = next(iter(feed.values()))
         raise ModelFileError(
-            f"The model failed on {value.dtype} input of shape {value.shape}: {_first_line(error)}",
+            f"The model failed on {value.dtype} input of shape {value.shape}: {first_line(error)}",
             "The file is damaged or was not exported by medloupe.",
         ) from error
 
@@ -119,6 +119,6 @@ def _called(source: str | Path | bytes) -> str:
     return f"a model of {len(source):,} bytes" if isinstance(source, bytes) else str(source)
 
 
-def _first_line(error: Exception) -> str:
-    """Take the start of ONNX Runtime's message, which may go on for pages."""
+def first_line(error: Exception) -> str:
+    """Take the start of a library's message, which may go on for pages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""The runtime for ECGs: file → signal → windows → network → calibrated probabilities → answer. Nothing here trains."""
+"""Answer ECGs: file → signal → windows → network → calibrated probabilities → answer. Nothing here trains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,17 @@ FOREIGN = "This signal is unlike the ECGs that {} was trained on (novelty {:.2f}
 
 
 class EcgPredictor:
-    """A model of ECGs ready to answer; safe to use from several threads. rate: in Hz, for files that do not tell it."""
+    """A model of ECGs ready to answer; safe to use from several threads.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    rate : float, optional
+        In Hz, for files that do not tell it.
+    """
 
     def __init__(self, model: Model, *, network_threads: int | None = None, rate: float | None = None):
         self.model = model
@@ -47,11 +57,29 @@ class EcgPredictor:
         heatmap: bool = False,
         rate: float | None = None,
     ) -> Prediction:
-        """The answer to one ECG: a file, the files of an upload by name, or a Signal.
+        """Answer one ECG.
 
-        given: what is known beside it, by the names of the model's inputs. rate: as above, for this one.
-        Raises SignalError when it cannot be read or is no usable ECG, ClinicalError, MedloupeError for an input that
-        it does not have.
+        Parameters
+        ----------
+        source : str, Path, mapping or Signal
+            A file, the files of an upload by name, or a Signal.
+        given : mapping, optional
+            What is known beside it, by the names of the model's inputs.
+        file : str
+            What to call it in the answer; its path by default.
+        heatmap : bool
+            Whether the evidence along the signal is wanted, too.
+        rate : float, optional
+            In Hz, where the file does not tell it; instead of the predictor's.
+
+        Raises
+        ------
+        SignalError
+            When it cannot be read or is no usable ECG.
+        ClinicalError
+            When a value beside it cannot be read.
+        MedloupeError
+            For an input that the model does not have.
         """
         if isinstance(source, np.ndarray | bytes):
             raise SignalError("An array or bytes do not tell the sampling rate.", "Give a file, or a medloupe Signal.")
@@ -62,9 +90,9 @@ class EcgPredictor:
         else:
             signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=rate or self._rate)
         name = file or (str(source) if isinstance(source, (str, Path)) else "")
-        return self.judged(signal, told, file=name, heatmap=heatmap, started=started)[0]
+        return self.predict_signal(signal, told, file=name, heatmap=heatmap, started=started)[0]
 
-    def judged(
+    def predict_signal(
         self,
         signal: Signal,
         given: Mapping[str, str],
@@ -73,8 +101,35 @@ class EcgPredictor:
         heatmap: bool = False,
         started: float | None = None,
     ) -> tuple[Prediction, float]:
-        """The answer to a Signal and how foreign it is, 0 where the model refuses nothing. started: by perf_counter,
-        when reading it began. Raises SignalError, ClinicalError."""
+        """Answer a Signal, and tell how foreign it is.
+
+        Parameters
+        ----------
+        signal : Signal
+            The ECG.
+        given : mapping
+            What is known beside it, by the model's names.
+        file : str
+            What to call it in the answer.
+        heatmap : bool
+            Whether the evidence along the signal is wanted, too.
+        started : float, optional
+            By perf_counter, when reading it began.
+
+        Returns
+        -------
+        prediction : Prediction
+            The answer.
+        novelty : float
+            Above 1 it is foreign; 0 where the model refuses nothing.
+
+        Raises
+        ------
+        SignalError
+            When it is no usable ECG.
+        ClinicalError
+            When a value beside it cannot be read.
+        """
         model = self.model
         decoded = time.perf_counter()
         found = answer_signal(
@@ -117,7 +172,7 @@ class EcgPredictor:
 
     def _see_some(self, windows: np.ndarray, heatmap: bool) -> WindowOutputs:
         if self._file is not None:
-            wanted = ["embedding", "logits", *["heatmap"] * heatmap]
+            wanted = ["embedding", "logits", "heatmap"] if heatmap else ["embedding", "logits"]
             made = run(self._file, wanted, {"signal": windows})
             return WindowOutputs(made[0], made[1], made[2] if heatmap else None)
         assert self._network is not None
@@ -127,5 +182,5 @@ class EcgPredictor:
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
     ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many."""
+        """Answer files as Predictor.predict_many does."""
         return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)

@@ -1,4 +1,4 @@
-"""The shipped head for everyday objects."""
+"""Load the shipped head for everyday objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from medloupe.model.router import Everyday
 
 @lru_cache(maxsize=2)
 def load_everyday(backbone_sha256: str) -> Everyday | None:
-    """The shipped head for everyday objects, if it belongs to the backbone of that hash, in 8 bits or not; 2.6 MB."""
+    """Load the shipped head for everyday objects, if it belongs to the backbone of that hash, in 8 bits or not.
+
+    It takes 2.6 MB.
+    """
     from medloupe.embed.eightbit import hash_shipped_network
     from medloupe.embed.registry import backbone
     from medloupe.starter import shipped

@@ -1,4 +1,4 @@
-"""From what a person types to a model: a name in the store, name@version, an .onnx file, or a shipped one."""
+"""Find the model that a person names: one in the store, name@version, an .onnx file, or a shipped one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ AUTO = "auto"
 
 
 def find_model(reference: str) -> Model:
-    """The model of that name (its version in production), name@version or file.
+    """Find the model of that name (its version in production), name@version or file.
 
     A model in the store goes before a shipped one of the same name.
-    Raises StoreError, ModelFileError or BackboneError.
+
+    Raises
+    ------
+    StoreError
+        When there is no such model, or it is damaged.
+    ModelFileError
+        When the file cannot be read.
+    BackboneError
+        When its backbone is not at hand.
     """
     if reference.endswith(".onnx") or Path(reference).is_file():
         from medloupe.modelfile.reader import load
@@ -39,10 +47,14 @@ def find_model(reference: str) -> Model:
 
 
 def list_choosable_models() -> list[Model]:
-    """The models among which an image can choose: in production or shipped, on the default backbone, knowing their own
-    kind.
+    """List the models among which an image can choose.
 
-    Raises StoreError when there is none.
+    They are in production or shipped, on the default backbone, and know their own kind.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
     """
     from medloupe.embed.registry import backbone
     from medloupe.starter import shipped
@@ -63,7 +75,10 @@ def list_choosable_models() -> list[Model]:
 
 
 def make_looks_like(backbone_sha256: str) -> LooksLike:
-    """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
+    """Make the function that says what else an image looks like that a model on this backbone refused.
+
+    The store is read when it is first asked.
+    """
     from medloupe.inference.everyday import load_everyday
     from medloupe.model.router import Router
 

@@ -1,4 +1,4 @@
-"""What people give beside a picture, on a command line, in a table or in a form, against what the model reads."""
+"""Match what people give beside a picture, on a command line, in a table or in a form, to what the model reads."""
 
 from __future__ import annotations
 
@@ -24,14 +24,28 @@ NOTES = "notes"
 
 @dataclass(frozen=True, slots=True)
 class WeighedInputs:
-    """What is given beside one picture. logits: float32 (K,), what it adds. influences: the same, input by input."""
+    """What is given beside one picture.
+
+    Attributes
+    ----------
+    logits : np.ndarray
+        float32 (K,), what it adds.
+    influences : tuple of Influence
+        The same, input by input.
+    """
 
     logits: np.ndarray
     influences: tuple[Influence, ...]
 
 
 def weigh_inputs(extras: Extras, labels: Sequence[str], given: Mapping[str, str]) -> WeighedInputs:
-    """What given inputs, by their names, add to the labels' logits. Raises ClinicalError for an unreadable value."""
+    """Compute what given inputs, by their names, add to the labels' logits.
+
+    Raises
+    ------
+    ClinicalError
+        For an unreadable value.
+    """
     effects = extras.effects(given) if given else ()
     total = np.zeros(len(labels), np.float32)
     for effect in effects:
@@ -44,9 +58,23 @@ def weigh_inputs(extras: Extras, labels: Sequence[str], given: Mapping[str, str]
 
 
 def match_inputs(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The inputs among named values, by the model's names for them, and the names that are none of its inputs.
+    """Match named values to a model's inputs.
 
     Case and blanks do not count, and `notes` means the notes. Empty values are left out.
+
+    Parameters
+    ----------
+    extras : Extras or None
+        What the model reads beside the picture.
+    fields : mapping
+        Values by the names that people gave them.
+
+    Returns
+    -------
+    given : dict
+        The inputs among them, by the model's names for them.
+    others : list of str
+        The names that are none of its inputs.
     """
     known = {} if extras is None else {_plain(name): name for name in reversed(extras.names)}
     if extras is not None and extras.notes is not None:
@@ -64,13 +92,19 @@ def match_inputs(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict
 
 
 def list_askable_inputs(model: Model) -> tuple[str, ...]:
-    """The inputs that people are asked for: of a model of ECGs all but the rhythm, which is measured."""
+    """List the inputs that people are asked for: of a model of ECGs all but the rhythm, which is measured."""
     names = model.extras.names if model.extras is not None else ()
     return tuple(n for n in names if model.backbone.card.modality != "ecg" or n not in RHYTHM)
 
 
 def require_inputs(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
-    """The same where all names must be inputs of the model. Raises MedloupeError for one that is not."""
+    """Match named values to a model's inputs where all must be inputs of it.
+
+    Raises
+    ------
+    MedloupeError
+        For a name that is no input, or an input that is measured.
+    """
     given, others = match_inputs(model.extras, fields)
     names = list_askable_inputs(model)
     if measured := [name for name in given if name not in names]:
@@ -86,10 +120,21 @@ def require_inputs(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_inputs_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]]:
-    """What the rows of a table say of the files they name, by file; files without a row are left out.
+    """Read what the rows of a table say of the files they name.
 
-    A row names a file by its name, with or without folders and suffix. Raises DataError when the table cannot be read,
-    names none of the files or says different things of one, MedloupeError when it has none of the model's inputs.
+    A row names a file by its name, with or without folders and suffix.
+
+    Returns
+    -------
+    dict
+        Inputs by the model's names, by file; files without a row are left out.
+
+    Raises
+    ------
+    DataError
+        When the table cannot be read, names none of the files or says different things of one.
+    MedloupeError
+        When it has none of the model's inputs.
     """
     from medloupe.data.readers.sheet import load
 
@@ -144,8 +189,14 @@ def _rows(cells: Sequence[str], files: Sequence[Path]) -> dict[Path, list[int]]:
 class StatedInputs:
     """What the records of a data set state of a model's inputs.
 
-    logits: float32 (N, K), what it adds. counts: how many records state each input. unreadable: in how many it cannot
-    be read, which counts as missing.
+    Attributes
+    ----------
+    logits : np.ndarray
+        float32 (N, K), what it adds.
+    counts : dict
+        How many records state each input.
+    unreadable : dict
+        In how many each cannot be read, which counts as missing.
     """
 
     logits: np.ndarray
@@ -154,7 +205,7 @@ class StatedInputs:
 
 
 def encode_stated_inputs(model: Model, records: Sequence[Record]) -> StatedInputs:
-    """Of columns that go by the inputs' names."""
+    """Encode what records state of a model's inputs, in columns that go by the inputs' names."""
     extras, k = model.extras, len(model.labels)
     if extras is None:
         return StatedInputs(np.zeros((len(records), k), np.float32), {}, {})
@@ -172,7 +223,7 @@ def encode_stated_inputs(model: Model, records: Sequence[Record]) -> StatedInput
 
 
 def scale_extras(extras: Extras | None, scale: np.ndarray) -> Extras | None:
-    """Extras of a model whose logits are multiplied by scale (K,)."""
+    """Scale the extras of a model whose logits are multiplied by scale (K,)."""
     if extras is None:
         return None
     return replace(extras, weight=np.ascontiguousarray(extras.weight * scale[:, None], np.float32))

@@ -1,4 +1,4 @@
-"""Which predictor answers: by what a model looks at, and with `auto` by what each file is."""
+"""Choose the predictor that answers: by what a model looks at, and with `auto` by what each file is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,19 @@ def predictor(
     looks_like: LooksLike | None = None,
     rate: float | None = None,
 ) -> Predictor | EcgPredictor:
-    """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
+    """Make a model ready to answer.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    looks_like : callable, optional
+        Of pictures, as Predictor has it.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
+    """
     if model.backbone.card.modality == "ecg":
         from medloupe.inference.ecgs import EcgPredictor
 
@@ -38,7 +50,14 @@ def predictor(
 class AnyPredictor:
     """Lets each file choose the model, pictures and ECGs alike; safe to use from several threads.
 
-    pictures, ecgs: called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    Parameters
+    ----------
+    pictures, ecgs : callable
+        Called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
     """
 
     def __init__(
@@ -53,7 +72,10 @@ class AnyPredictor:
         self._threads, self._rate = network_threads, rate
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many; what kind a file is of is told by its first bytes and its name."""
+        """Answer files as Predictor.predict_many does.
+
+        What kind a file is of is told by its first bytes and its name.
+        """
         pictures = cache(lambda: AutoPredictor(self._pictures(), network_threads=self._threads))
         ecgs = cache(self._of_ecgs)
 
@@ -81,20 +103,32 @@ class AutoEcgPredictor:
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
 
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
-        """The answer to one ECG. Raises SignalError."""
+        """Answer one ECG.
+
+        Raises
+        ------
+        SignalError
+            When it cannot be read or is no usable ECG.
+        """
         from medloupe.ecg.files import read_ecg
         from medloupe.inference.recordings import select_fitting_backbones
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
         able = select_fitting_backbones(signal, [p.model.backbone.card for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
-        answers = [self._predictors[k].judged(signal, {}, file=file, heatmap=heatmap) for k in able]
+        answers = [self._predictors[k].predict_signal(signal, {}, file=file, heatmap=heatmap) for k in able]
         answered = [a for a in answers if a[0].refused is None]
         return min(answered or answers, key=lambda a: a[1])[0]
 
 
 def list_ecg_models() -> list[Model]:
-    """The models of ECGs in production or shipped. Raises StoreError when there is none."""
+    """List the models of ECGs in production or shipped.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
     from medloupe.starter import shipped
     from medloupe.store.models import Store
 
@@ -111,7 +145,7 @@ def list_ecg_models() -> list[Model]:
 
 
 def is_ecg_file(path: Path) -> bool:
-    """Whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
+    """Tell whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
     from medloupe.ecg.files import is_ecg_bytes
 
     try:
@@ -125,7 +159,7 @@ def is_ecg_file(path: Path) -> bool:
 
 
 def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
+    """List the files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
     done: set[Path] = set()
     for path in paths:
         header = path.with_suffix(".hea")
@@ -137,7 +171,7 @@ def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def list_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
-    """What a folder holds of pictures and ECGs, as data sets are read."""
+    """List what a folder holds of pictures and ECGs, as data sets are read."""
     from medloupe.data.readers.base import scan
 
     seen = scan(folder)

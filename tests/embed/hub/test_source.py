@@ -23,7 +23,7 @@ import medloupe
 from live import running
 from medloupe.embed import tail
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.hub import source, vision
+from medloupe.embed.hub import pretrained, source, vision
 from medloupe.embed.hub.pixels import read_pixel_format
 from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, FinetuneError
@@ -268,7 +268,7 @@ def test_an_export_that_answers_otherwise_is_refused(networks: Path, tmp_path: P
     given = read_pixel_format({"size": SIDE, "image_mean": MEAN, "image_std": DEVIATION}, {}, "vit")
     data = backbone(networks / "vit").path.read_bytes()
     with torch.no_grad():
-        module = vision._module(torch, vision.load_network(tmp_path / "other", "vit"), given, "vit")
+        module = vision._module(torch, pretrained.load_network(tmp_path / "other", "vit"), given, "vit")
         with pytest.raises(BackboneError, match="answers differently as ONNX"):
             vision._check(torch, data, module, SIDE, "vit")
 

@@ -1,4 +1,4 @@
-"""Backbones from `transformers`: by name from the Hugging Face hub, or from a folder as `save_pretrained` leaves it.
+"""Find backbones of `transformers`: by name on the Hugging Face hub, or in a folder as `save_pretrained` leaves it.
 
 Weights are read from safetensors only, never from pickles, and no code of the folder is run. The network is written as
 ONNX once, into home/cache/backbones, and is a backbone like any other from then on: neither PyTorch nor transformers
@@ -41,15 +41,20 @@ class NetworkFiles:
 
 
 def is_reference(text: str) -> bool:
-    """Whether text names a network of this module: `hub:OWNER/NAME`, or an existing folder."""
+    """Tell whether text names a network of this module: `hub:OWNER/NAME`, or an existing folder."""
     return text.startswith(PREFIX) or Path(text).is_dir()
 
 
 def hub_backbone(reference: str) -> Backbone:
-    """The backbone of `hub:OWNER/NAME`, `hub:OWNER/NAME@REVISION` or a folder, written as ONNX when first asked for.
+    """Return the backbone of `hub:OWNER/NAME`, `hub:OWNER/NAME@REVISION` or a folder.
 
-    Raises BackboneError when the hub cannot be reached or does not have it, when the folder lacks what is needed, or
-    when the network is none that gives a feature map.
+    It is written as ONNX when first asked for.
+
+    Raises
+    ------
+    BackboneError
+        When the hub cannot be reached or does not have it, when the folder lacks what is needed, or when the network is
+        none that gives a feature map.
     """
     source = (
         fetch_source(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local_source(Path(reference))
@@ -72,7 +77,7 @@ def hub_backbone(reference: str) -> Backbone:
 
 
 def read_licence(folder: Path) -> str:
-    """The licence that the model card's header (README.md) states, or UNKNOWN."""
+    """Read the licence that the model card's header (README.md) states, or UNKNOWN."""
     try:
         text = (folder / _CARD).read_text("utf-8", errors="replace")
     except OSError:
@@ -117,7 +122,13 @@ def _write_backbone(
 
 
 def local_source(folder: Path) -> NetworkFiles:
-    """The files of a folder. Raises BackboneError where it is no network's."""
+    """Find the files of a network in a folder.
+
+    Raises
+    ------
+    BackboneError
+        Where the folder is no network's.
+    """
     if not (folder / _CONFIG).is_file():
         raise BackboneError(
             f"The folder {folder} holds no {_CONFIG}.",
@@ -128,9 +139,22 @@ def local_source(folder: Path) -> NetworkFiles:
 
 
 def fetch_source(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> NetworkFiles:
-    """The files of a repository of the hub, from its cache where they are there already; cached: from there alone.
+    """Fetch the files of a repository of the hub, from its cache where they are there already.
 
-    Raises BackboneError."""
+    Parameters
+    ----------
+    asked : str
+        OWNER/NAME, optionally with @REVISION.
+    wanted : sequence of str
+        Patterns of the files.
+    cached : bool
+        Whether to take them from the cache alone.
+
+    Raises
+    ------
+    BackboneError
+        When it cannot be fetched, is not shown to everyone, or is no network.
+    """
     repository, _, revision = asked.partition("@")
     if not _REPOSITORY.fullmatch(repository):
         raise BackboneError(
@@ -177,12 +201,18 @@ def fetch_source(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = 
 
 
 def _clean_name(name: str) -> str:
-    """A name as cards may have it: short, and never like a path or a file."""
+    """Make a name as cards may have it: short, and never like a path or a file."""
     return re.sub(r"[^\w.+-]", "-", name).strip(".-")[:80].removesuffix(".onnx") or "network"
 
 
 def find_weights(source: NetworkFiles) -> list[Path]:
-    """The files of its weights. Raises BackboneError where there are none in safetensors, or too many bytes."""
+    """Find the files of a network's weights.
+
+    Raises
+    ------
+    BackboneError
+        Where there are none in safetensors, or too many bytes.
+    """
     found = sorted(p for p in source.folder.glob(_WEIGHTS) if p.is_file())
     if not found:
         others = sorted(p.name for p in source.folder.iterdir() if p.suffix in (".bin", ".h5", ".pt", ".pth", ".ckpt"))
@@ -202,7 +232,7 @@ def find_weights(source: NetworkFiles) -> list[Path]:
 
 
 def _pixel_settings(source: NetworkFiles) -> dict[str, Any]:
-    """How it wants its pixels; empty where no file says so."""
+    """Read how a network wants its pixels; empty where no file says so."""
     for name in _PROCESSORS:
         path = source.folder / name
         if path.is_file():
@@ -213,7 +243,20 @@ def _pixel_settings(source: NetworkFiles) -> dict[str, Any]:
 
 
 def read_settings(path: Path, called: str) -> dict[str, Any]:
-    """A JSON object in a file. Raises BackboneError."""
+    """Read a JSON object from a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    called : str
+        The network's name for messages.
+
+    Raises
+    ------
+    BackboneError
+        When it cannot be read or is no object.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as e:
