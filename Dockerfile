@@ -5,10 +5,10 @@ ARG BASE=docker.io/library/python:3.13-slim
 FROM ${BASE} AS build
 WORKDIR /build
 RUN python -m venv /opt/medloupe
-# What medloupe needs comes first and by itself: this layer is made again only when the requirements change.
-COPY pyproject.toml ./
+# What medloupe needs comes first and by itself, in the tested versions: this layer is made again only when these change.
+COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib as t; p = t.load(open('pyproject.toml', 'rb'))['project']; e = p['optional-dependencies']; print(*p['dependencies'], *e['postgres'], *e['dicom'], sep='\n')" > requirements.txt \
-    && /opt/medloupe/bin/pip install --no-cache-dir --requirement requirements.txt
+    && /opt/medloupe/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE NOTICE ./
 COPY src src
 RUN /opt/medloupe/bin/pip wheel --no-cache-dir --no-deps --wheel-dir wheels . \

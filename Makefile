@@ -1,55 +1,85 @@
-# The two commands of a fresh machine: `make demo` and `make test`.
+# A fresh machine: `make serve`, `make demo` (light), `make test` (everything). CONTRIBUTING.md has a line for each target.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 DATA   ?=
 NAME   ?= demo
 # Not from the environment, where some shells keep the machine's name: make serve HOST=… PORT=…
 HOST   := 127.0.0.1
 PORT   := 8000
+# So many tests at a time: make test WORKERS=4. A worker that has none left takes half of those that another still has.
+WORKERS     ?= 2
+IN_PARALLEL := -n $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: demo serve starters ecg-backbone test check format clean
+.PHONY: demo serve starters ecg-backbone lint test check format docs pictures soak constraints release clean
 
-$(VENV)/installed: pyproject.toml
+# One environment in two steps: what answering and linear training need, ECGs included; then the tools of development.
+# Not compiled ahead: four fifths of the bytecode would never be used, and it is a quarter of the size.
+$(VENV)/light: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) --no-compile --constraint constraints.txt --editable '.[ecg]'
+	touch $@
+
+$(VENV)/dev: $(VENV)/light
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # Trains on DATA (without it: on pictures made up on the spot) and opens the report.
-demo: $(VENV)/installed
+demo: $(VENV)/light
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/python scripts/demo.py --name $(NAME) $(DATA)
 
 # The web page and the API on http://HOST:PORT/, with the shipped check-ups and the models that `make demo` made.
-serve: $(VENV)/installed
+serve: $(VENV)/light
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/medloupe serve --host $(HOST) --port $(PORT)
 
 # Every shipped check-up again, from the data folder; fails where a figure leaves its recorded interval.
-starters: $(VENV)/installed
+starters: $(VENV)/dev
 	$(BIN)/python scripts/build_starters.py --data $(or $(DATA),../shared/data)
 	$(BIN)/python scripts/checkups_page.py
 
 # The networks of the ECG check-ups again, in about ten minutes; then `make starters`, as check-ups belong to their network.
-ecg-backbone: $(VENV)/installed
+ecg-backbone: $(VENV)/dev
 	$(BIN)/python scripts/build_ecg_backbone.py --beats $(or $(DATA),../shared/data)/ecg_beats \
 		--twelve $(or $(DATA),../shared/data)/ecg_12lead
 
-test: $(VENV)/installed
+lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest
+	$(BIN)/lint-imports
 
-# Quick, while working: lint, types and the tests that take no pictures from ../shared.
-check: $(VENV)/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright
-	$(BIN)/python -m pytest -m "not realdata and not slow"
+test: lint
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
-format: $(VENV)/installed
+# Quick, while working: lint, types, imports and the tests that take no pictures from ../shared.
+check: lint
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not realdata and not slow"
+
+format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation as a site in site/, with the API reference from docstrings and pictures of the product as it is now.
+docs: $(VENV)/dev
+	$(BIN)/python scripts/build_docs.py --pictures new
+
+# The pictures that README shows on the code host, again: a model trained on made-up cells, its report, its page.
+pictures: $(VENV)/dev
+	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page
+
+# Kills and faults by the hundred, for about half an hour: nothing acknowledged may be lost.
+soak: $(VENV)/dev
+	$(BIN)/python benchmarks/faults.py store
+	$(BIN)/python benchmarks/faults_serving.py swaps sigterm sigkill overload
+
+# constraints.txt again, from the versions in this environment; run the tests in it first.
+constraints: $(VENV)/dev
+	$(BIN)/python scripts/constraints.py constraints.txt
+
+# sdist and wheel in dist/, checked, installed into an empty environment and tried there; what that holds as an SBOM.
+release: $(VENV)/dev
+	$(BIN)/python scripts/release.py
+
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist site .import_linter_cache .pytest_cache .ruff_cache .hypothesis

@@ -106,7 +106,7 @@ def a_minute(home: Path, file: Path, rounds: int) -> None:
 def sameness(home: Path, file: Path) -> None:
     """The largest difference of a probability between 360 Hz and the same minute at 250 and 500 Hz."""
     from medloupe.ecg.files import read_ecg
-    from medloupe.ecg.signal import Signal, resampled
+    from medloupe.ecg.signal import Signal, resample
     from medloupe.inference.ecgs import EcgPredictor
     from medloupe.store.models import Store
 
@@ -115,7 +115,7 @@ def sameness(home: Path, file: Path) -> None:
     predictor = EcgPredictor(Store(home).get("arrhythmia"), network_threads=1)
     first = predictor.predict(minute)
     for rate in (250.0, 500.0):
-        other = predictor.predict(resampled(minute, rate))
+        other = predictor.predict(resample(minute, rate))
         apart = max(abs(first.probabilities[n] - p) for n, p in other.probabilities.items())
         print(f"\n{file.stem} at {rate:.0f} Hz: differs by {apart:.4f} from {whole.rate:.0f} Hz")
 

@@ -24,7 +24,7 @@ import onnxruntime
 from PIL import Image
 
 import medloupe
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
@@ -44,7 +44,7 @@ def ours(data: medloupe.Dataset) -> float:
     os.environ["MEDLOUPE_HOME"] = home
     try:
         started = time.perf_counter()
-        features = embed(scan(data), backbone())
+        features = embed(scan_dataset(data), backbone())
         seconds = time.perf_counter() - started
         assert features.decoded
         return features.decoded / seconds

@@ -29,7 +29,7 @@ from medloupe.errors import StoreError
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
-from medloupe.store.database import writing
+from medloupe.store.database import writing_session
 from medloupe.store.models import Store
 from medloupe.store.tables import AuditRow, FeedbackRow, ModelRow, PredictionRow, now
 
@@ -101,7 +101,7 @@ def work(home: Path, scratch: Path, said: int, seed: int) -> None:
                 store.remove(NAME, version, actor="benchmark")
             elif kind == "predict":
                 key = secrets.token_hex(16)
-                with writing(store.engine) as session:
+                with writing_session(store.engine) as session:
                     session.add(
                         PredictionRow(id=key, at=now(), model=NAME, version=1, answer={"p": 0.5}, digest="0" * 64)
                     )
@@ -109,7 +109,7 @@ def work(home: Path, scratch: Path, said: int, seed: int) -> None:
                 asked.append(key)
                 acknowledged(predict=key)
             elif kind == "feedback" and asked:
-                with writing(store.engine) as session:
+                with writing_session(store.engine) as session:
                     session.add(FeedbackRow(prediction_id=asked[-1], at=now(), right=True))
                     session.commit()
                 acknowledged(feedback=asked[-1])
@@ -124,7 +124,7 @@ def look(home: Path, told: dict[str, set]) -> dict[str, int]:
     from sqlalchemy.orm import Session
 
     store = Store(home)
-    with writing(store.engine) as session:  # a server may still be committing what the killed one sent
+    with writing_session(store.engine) as session:  # a server may still be committing what the killed one sent
         session.execute(select(ModelRow).with_for_update()).all()
     versions = {v.version for v in store.list()}
     for version in versions:

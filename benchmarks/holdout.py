@@ -43,12 +43,12 @@ def grouped(data: Path, rows: Sequence[Row]) -> np.ndarray:
     if "patient_id" in rows[0]:
         return np.array([r["patient_id"] or f"file {i}" for i, r in enumerate(rows)])
     import medloupe
-    from medloupe.data.scan import scan
+    from medloupe.data.scan import scan_dataset
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone
     from medloupe.training.audit.findings import audit
 
-    features = embed(scan(medloupe.read(data)), backbone())
+    features = embed(scan_dataset(medloupe.read(data)), backbone())
     number = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))
     return np.array([str(number[r["file"]]) for r in rows])
 

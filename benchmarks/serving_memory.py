@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import os
 import random
 import sys
@@ -40,6 +39,7 @@ from medloupe.model.head import Head
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import build
 from medloupe.store.models import Store
+from medloupe.utils.files import sha256_of
 
 MIB = 2**20
 SHARED, WHOLE, MANY, SWAPS = 100, 30, 300, 1000
@@ -102,7 +102,7 @@ def link(store: Store) -> Callable[[Path, Model], None]:
     """The file for people is the blob itself, to spare the disk."""
 
     def write_files(folder: Path, made: Model) -> None:
-        sha256 = hashlib.sha256(made.backbone.path.read_bytes()).hexdigest()
+        sha256 = sha256_of(made.backbone.path)
         os.link(store.home / "blobs" / sha256[:2] / sha256[2:], folder / "model.onnx")
 
     return write_files

@@ -16,7 +16,7 @@ install -d -o medloupe -g medloupe -m 0700 /var/lib/medloupe /var/backups/medlou
 
 [ -x /opt/medloupe/bin/python ] || python3 -m venv /opt/medloupe
 pip() { /opt/medloupe/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
-pip "medloupe[postgres,dicom] @ file://$checkout"
+pip --constraint "$checkout/constraints.txt" "medloupe[postgres,dicom] @ file://$checkout"
 pip --force-reinstall --no-deps "$checkout" # what changed without a new version number counts too
 {
     echo '#!/opt/medloupe/bin/python'

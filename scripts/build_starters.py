@@ -28,7 +28,7 @@ import medloupe
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe.cli import console
 from medloupe.data.records import Dataset
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
 from medloupe.evaluation import stress
@@ -105,7 +105,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
 
     Raises SystemExit where packing moved a probability too far.
     """
-    found = scan(dataset)
+    found = scan_dataset(dataset)
     before = model.head.probabilities(embed(found, model.backbone, tail=model.tail).embeddings)
     for steps in pack.STEPS:
         made = pack.pack_checkup(model, folder, steps)

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import medloupe
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.graphs.session import open_session, run
 from medloupe.imaging import corruptions, rephotograph
-from medloupe.imaging.corruptions import CHANGES, workable
+from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import FITTING, decode, load
 from medloupe.model.contrast import Contrast
 from medloupe.model.novelty import Novelty, sketch
@@ -51,7 +51,7 @@ KINDS: Mapping[str, str] = {
 LABELS = {"chest_findings": "labels", "brain_boxes": "label"}
 COLOURLESS = "greyscale"  # no change that a picture of a coloured kind must survive
 USED = tuple(
-    c for c in CHANGES if c.name not in ("jpeg-60", "jpeg-30", "blur-mild", "noise-mild", "turned-5", "crop-5")
+    c for c in CORRUPTIONS if c.name not in ("jpeg-60", "jpeg-30", "blur-mild", "noise-mild", "turned-5", "crop-5")
 )
 """The stronger of the changes: who bears these bears the weaker."""
 MOST, CHANGED = 400, 80  # pictures of a data set; of these as changed
@@ -130,7 +130,7 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
     changed[""] = sketched(own.plain)
     apart = np.concatenate(sides)  # of its own pictures, each by a boundary drawn without its group
     drawn = boundary(own)
-    moved = drawn.moved(apart)
+    moved = drawn.shift(apart)
     return replace(
         novelty,
         contrast=moved.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed),
@@ -154,7 +154,7 @@ def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
     rank = {g: i for i, g in enumerate(np.random.default_rng(0).permutation(sorted(set(group))).tolist())}
     rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:MOST]
     part = replace(data, records=tuple(data.records[i] for i in rows))
-    features = embed(scan(part), backbone())
+    features = embed(scan_dataset(part), backbone())
     groups = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))
     readable = [r for r in part.records if r.id in groups]
     return [r.image for r in readable], [str(groups[r.id]) for r in readable]
@@ -200,7 +200,7 @@ def _chart(rng: np.random.Generator) -> np.ndarray:
 
 def _looked(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> Sights:
     """Every picture as it is, and some in every way."""
-    opened = [workable(decode(picture)) for picture in pictures]
+    opened = [limit_size(decode(picture)) for picture in pictures]
     step = max(1, len(opened) // CHANGED)
     rows = np.arange(0, len(opened), step)[:CHANGED]
     changed = {c.name: embedded([c(opened[i]) for i in rows]) for c in USED}

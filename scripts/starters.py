@@ -40,15 +40,15 @@ class Starter:
     @property
     def collection(self) -> str:
         """The data's name, as people know it."""
-        return known.find(self.original).title if self.original else self.source[0]
+        return known.find_original(self.original).title if self.original else self.source[0]
 
     @property
     def licence(self) -> str:
-        return known.find(self.original).licence if self.original else self.source[1]
+        return known.find_original(self.original).licence if self.original else self.source[1]
 
     @property
     def citation(self) -> str:
-        return known.find(self.original).citation if self.original else self.source[2]
+        return known.find_original(self.original).citation if self.original else self.source[2]
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""

@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from medloupe.settings import threads
 from places import DATA
 
 # The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
+
+# PyTorch's threads wait for each other asleep: spinning, they take the cores from whatever else a shared machine does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Workers of pytest-xdist share the cores: each computes on its part of them, so that they do not crowd each other.
+# Servers are let off (live.py), as what they do with several threads is what is tested.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    part = str(max(1, threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    for variable in ("MEDLOUPE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, part)
 
 # fixtures: a trained model, servers, databases
 pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets"]

@@ -19,7 +19,7 @@ from medloupe.accounts.log import AuditEntry, operator
 from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, ROLES, Person
 from medloupe.errors import MedloupeError, StorageError
-from medloupe.store.database import engine
+from medloupe.store.database import open_engine
 from medloupe.store.tables import AuditRow, LoginRow, PredictionRow, TokenRow, UserRow
 
 GOOD = "kettle orbit plaid"
@@ -29,7 +29,7 @@ OTHER = "velvet anchor moss"
 @pytest.fixture
 def lite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.delenv("MEDLOUPE_DATABASE", raising=False)
-    return engine(tmp_path)
+    return open_engine(tmp_path)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def at_once(*work: Callable[[], Any]) -> list[Exception | None]:
 
 
 def test_the_life_of_an_account(database: str, tmp_path: Path) -> None:
-    folk = People(engine(tmp_path))
+    folk = People(open_engine(tmp_path))
     assert not folk.any() and not folk.has_admin() and folk.all() == []
     ada = folk.add("ada", GOOD, "admin")
     assert folk.any() and folk.has_admin()
@@ -129,7 +129,7 @@ def test_the_life_of_an_account(database: str, tmp_path: Path) -> None:
 
 
 def test_two_admins_cannot_shut_each_other_out(database: str, tmp_path: Path) -> None:
-    folk = People(engine(tmp_path))
+    folk = People(open_engine(tmp_path))
     folk.add("ada", GOOD, "admin")
     folk.add("eve", GOOD, "admin")
     ways: list[Callable[[str], None]] = [
@@ -149,7 +149,7 @@ def test_two_admins_cannot_shut_each_other_out(database: str, tmp_path: Path) ->
 
 
 def test_a_name_is_given_once(database: str, tmp_path: Path) -> None:
-    folk = People(engine(tmp_path))
+    folk = People(open_engine(tmp_path))
     raised = at_once(*[lambda: folk.add("ada", GOOD, "admin")] * 4)
     assert sorted(type(e).__name__ for e in raised) == ["MedloupeError"] * 3 + ["NoneType"]
     assert [a.name for a in folk.all()] == ["ada"]
@@ -266,7 +266,7 @@ def test_a_password_that_changes_while_it_is_checked(folk: People, monkeypatch: 
 
 def test_waiting_log_ins_hold_no_connections(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More people who log in than the pool has connections, while a password takes its time."""
-    opened = engine(tmp_path)
+    opened = open_engine(tmp_path)
     folk = People(opened)
     folk.add("ada", GOOD, "admin")
     checking, go_on = threading.Semaphore(0), threading.Event()

@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from medloupe.data.dates import date, date_columns, is_dates, with_ages
+from medloupe.data.dates import add_ages, date_columns, holds_dates, parse_date
 from medloupe.data.records import Dataset, Record
 from synthetic import of_records
 
@@ -15,12 +15,12 @@ from synthetic import of_records
     "text", ["2020-01-31", "20200131", "31.01.2020", "01/31/2020", "2020-01-31T08:30:00", "2020/1/31"]
 )
 def test_dates_as_people_write_them(text: str) -> None:
-    assert date(text) == datetime.date(2020, 1, 31)
+    assert parse_date(text) == datetime.date(2020, 1, 31)
 
 
 @pytest.mark.parametrize("text", ["", "2020", "99999999", "31.31.2020", "55", "1700-01-01"])
 def test_what_is_no_date(text: str) -> None:
-    assert date(text) is None
+    assert parse_date(text) is None
 
 
 def data(**columns: list[str]) -> Dataset:
@@ -30,28 +30,28 @@ def data(**columns: list[str]) -> Dataset:
 
 
 def test_a_birth_date_and_an_examination_make_an_age() -> None:
-    made = with_ages(data(dob=["1960-01-31", "1990-06-01", ""], study_date=["2020-01-31", "2020-06-01", "2020-01-01"]))
+    made = add_ages(data(dob=["1960-01-31", "1990-06-01", ""], study_date=["2020-01-31", "2020-06-01", "2020-01-01"]))
     assert [r.columns.get("age") for r in made.records] == ["60.00", "30.00", None]
     assert made.notes == ("Ages are those at 'study_date', from 'dob'.",)
 
 
 def test_impossible_ages_are_missing() -> None:
-    made = with_ages(data(birth=["2030-01-01", "1850-01-01"], exam_date=["2020-01-01", "2020-01-01"]))
+    made = add_ages(data(birth=["2030-01-01", "1850-01-01"], exam_date=["2020-01-01", "2020-01-01"]))
     assert not any("age" in r.columns for r in made.records)
 
 
 @pytest.mark.parametrize("columns", [{"exam_date": ["2020-01-01"]}, {"dob": ["1990-01-01"], "exam": ["soon"]}])
 def test_a_lone_date_changes_nothing(columns: dict[str, list[str]]) -> None:
     found = data(**columns)
-    assert with_ages(found) is found
+    assert add_ages(found) is found
 
 
 def test_an_age_that_is_there_stays() -> None:
     found = data(dob=["1990-01-01"], exam_date=["2020-01-01"], Age=["7"])
-    assert with_ages(found) is found
+    assert add_ages(found) is found
 
 
 def test_columns_of_dates() -> None:
     found = data(day=["2020-01-01", "2021-01-01"], n=["1", "2"])
     assert date_columns(found.records) == ("day",)
-    assert not is_dates([]) and not is_dates(["2020-01-01", "x"])
+    assert not holds_dates([]) and not holds_dates(["2020-01-01", "x"])

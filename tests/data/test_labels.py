@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medloupe.data.labels import positive
+from medloupe.data.labels import positive_label
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ from medloupe.data.labels import positive
     ],
 )
 def test_of_two(labels: tuple[str, str], expected: str):
-    assert positive(labels, "multiclass") == expected
+    assert positive_label(labels, "multiclass") == expected
 
 
 def test_only_of_two_exclusive_classes():
-    assert positive(("a", "b", "normal"), "multiclass") is None
-    assert positive(("effusion", "normal"), "multilabel") is None
-    assert positive(("a",), "multiclass") is None
-    assert positive((), "multiclass") is None
+    assert positive_label(("a", "b", "normal"), "multiclass") is None
+    assert positive_label(("effusion", "normal"), "multilabel") is None
+    assert positive_label(("a",), "multiclass") is None
+    assert positive_label((), "multiclass") is None

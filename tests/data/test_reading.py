@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fresh import SAY, loaded
-from medloupe.data.readers.base import split_of
+from medloupe.data.readers.base import parse_split
 from medloupe.data.reading import READERS, read
 from medloupe.data.records import Box, Dataset, Record
 from medloupe.ecg.signal import Signal
@@ -118,11 +118,11 @@ class TestContract:
 
 def test_split_names():
     for word in ("Train", "Training", "train_val", "TRAIN"):
-        assert split_of(word) == "train"
+        assert parse_split(word) == "train"
     for word in ("valid", "validation", "val", "dev"):
-        assert split_of(word) == "val"
-    assert split_of("Testing") == "test"
-    assert split_of("tests_of_blood") is None
+        assert parse_split(word) == "val"
+    assert parse_split("Testing") == "test"
+    assert parse_split("tests_of_blood") is None
 
 
 def test_folders_with_splits_above(tmp_path: Path):
@@ -948,7 +948,7 @@ REAL = {
         1544,
         {"": 2002},
     ),
-    "malaria": ("multiclass", {"Parasitized": 1600, "Uninfected": 1566}, 158, {"train": 2550, "val": 616}),
+    "malaria": ("multiclass", {"Parasitized": 1533, "Uninfected": 1566}, 158, {"train": 2550, "val": 549}),
     "malaria_colour_tiny": ("multiclass", {"Parasitized": 17, "Uninfected": 15}, 25, {"": 32}),
     "monkeypox": ("multiclass", {"Monkey_Pox": 81, "Others": 100}, 126, {"test": 13, "train": 168}),
     "oct_tiny": ("multiclass", {"CNV": 8, "DME": 8, "DRUSEN": 8, "NORMAL": 8}, 25, {"": 32}),

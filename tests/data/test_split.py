@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medloupe.data.split import FEWEST_CASES, SMALLEST_TEST, fold_count, folds, joined, plan, same, thinned
+from medloupe.data.split import (
+    FEWEST_CASES,
+    SMALLEST_TEST,
+    assign_folds,
+    count_folds,
+    join_groups,
+    plan_split,
+    rows_with_same_value,
+    sample_rows,
+)
 from synthetic import of_records, of_targets, one_hot
 
 quick = settings(deadline=None, max_examples=60)
@@ -29,19 +38,19 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @given(cases(), st.integers(2, 6), st.integers(0, 99))
 def test_no_group_lies_in_two_folds(case: tuple[np.ndarray, np.ndarray], count: int, seed: int):
     targets, groups = case
-    fold = folds(targets, groups, count, seed)
+    fold = assign_folds(targets, groups, count, seed)
     assert fold.shape == groups.shape
     assert ((fold >= 0) & (fold < count)).all()
     for g in np.unique(groups):
         assert len(np.unique(fold[groups == g])) == 1
-    np.testing.assert_array_equal(fold, folds(targets, groups, count, seed))
+    np.testing.assert_array_equal(fold, assign_folds(targets, groups, count, seed))
 
 
 @quick
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=4), st.integers(2, 5), st.integers(0, 99))
 def test_labels_are_spread_evenly(sizes: list[int], count: int, seed: int):
     classes = np.repeat(np.arange(len(sizes)), sizes)
-    fold = folds(one_hot(classes, len(sizes)), np.arange(len(classes)), count, seed)
+    fold = assign_folds(one_hot(classes, len(sizes)), np.arange(len(classes)), count, seed)
     for k in range(len(sizes)):
         each = np.bincount(fold[classes == k], minlength=count)
         assert np.ptp(each) <= 1 or np.ptp(each) <= 2 < sizes[k] / count, each
@@ -53,7 +62,7 @@ def test_with_groups_labels_are_spread_within_the_size_of_a_group(seed: int, cou
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(60), rng.integers(1, 5, 60))
     classes = rng.integers(0, 2, 60)[groups]  # a patient has one diagnosis
-    fold = folds(one_hot(classes, 2), groups, count, seed)
+    fold = assign_folds(one_hot(classes, 2), groups, count, seed)
     for k in range(2):
         assert np.ptp(np.bincount(fold[classes == k], minlength=count)) <= 2 * 4
 
@@ -61,13 +70,13 @@ def test_with_groups_labels_are_spread_within_the_size_of_a_group(seed: int, cou
 def test_a_rare_label_reaches_as_many_folds_as_it_has_groups():
     classes = np.r_[np.zeros(200, int), np.ones(5, int)]
     for seed in range(10):
-        fold = folds(one_hot(classes, 2), np.arange(205), 5, seed)
+        fold = assign_folds(one_hot(classes, 2), np.arange(205), 5, seed)
         assert sorted(fold[200:]) == [0, 1, 2, 3, 4]
 
 
 def test_another_seed_deals_otherwise():
     y, groups = one_hot(np.arange(50) % 2, 2), np.arange(50)
-    assert (folds(y, groups, 5, 0) != folds(y, groups, 5, 1)).any()
+    assert (assign_folds(y, groups, 5, 0) != assign_folds(y, groups, 5, 1)).any()
 
 
 # Groups
@@ -96,7 +105,7 @@ def test_joining_is_the_closure(data: st.DataObject):
     n = data.draw(st.integers(1, 12))
     rows = st.lists(st.integers(0, n - 1), min_size=1, max_size=4)
     parts = data.draw(st.lists(st.lists(rows, max_size=4), max_size=3))
-    groups = joined(n, *parts)
+    groups = join_groups(n, *parts)
     found = {frozenset(np.flatnonzero(groups == g).tolist()) for g in np.unique(groups)}
     assert found == {frozenset(s) for s in closure(n, parts)}
     assert sorted(set(groups.tolist())) == list(range(len(found)))
@@ -105,12 +114,12 @@ def test_joining_is_the_closure(data: st.DataObject):
 def test_joining_long_chains_is_quick():
     n = 100_000
     chain = [(i, i + 1) for i in reversed(range(n - 1))]
-    assert (joined(n, chain) == 0).all()
+    assert (join_groups(n, chain) == 0).all()
 
 
 def test_rows_of_a_shared_value():
-    assert same(["a", None, "b", "a", None, "c", "b", "a"]) == [[0, 3, 7], [2, 6]]
-    assert same([]) == []
+    assert rows_with_same_value(["a", None, "b", "a", None, "c", "b", "a"]) == [[0, 3, 7], [2, 6]]
+    assert rows_with_same_value([]) == []
 
 
 # How many folds
@@ -129,23 +138,23 @@ def test_rows_of_a_shared_value():
     ],
 )
 def test_fold_count(classes: list[int], groups: list[int], count: int):
-    assert fold_count(one_hot(np.array(classes), max(classes) + 1), np.array(groups)) == count
+    assert count_folds(one_hot(np.array(classes), max(classes) + 1), np.array(groups)) == count
 
 
 def test_fold_count_of_missing_labels():
     y = np.full((20, 2), np.nan, np.float32)
-    assert fold_count(y, np.arange(20)) == 0
-    assert fold_count(np.empty((0, 2), np.float32), np.empty(0, int)) == 0
+    assert count_folds(y, np.arange(20)) == 0
+    assert count_folds(np.empty((0, 2), np.float32), np.empty(0, int)) == 0
     y[:4, 0] = [1, 1, 0, 0]
-    assert fold_count(y, np.arange(20)) == 2
-    assert fold_count(y, np.arange(20), most=1) == 0
+    assert count_folds(y, np.arange(20)) == 2
+    assert count_folds(y, np.arange(20), most=1) == 0
 
 
 @quick
 @given(cases())
 def test_the_counted_folds_can_all_be_judged(case: tuple[np.ndarray, np.ndarray]):
     targets, groups = case
-    count = fold_count(targets, groups)
+    count = count_folds(targets, groups)
     assert count <= 5
     if count:
         assert len(np.unique(groups)) >= count
@@ -163,7 +172,7 @@ def splits_of(**sizes: int) -> list[str | None]:
 
 
 def test_the_official_test_split_is_kept():
-    made = plan(of_targets(classes_of(140), split=splits_of(train=80, test=60)), np.arange(140))
+    made = plan_split(of_targets(classes_of(140), split=splits_of(train=80, test=60)), np.arange(140))
     assert made.test is not None
     np.testing.assert_array_equal(made.test, np.arange(80, 140))
     np.testing.assert_array_equal(made.fitting, np.arange(80))
@@ -174,7 +183,7 @@ def test_the_official_test_split_is_kept():
 def test_what_leaks_into_the_test_split_is_left_out():
     groups = np.arange(140)
     groups[:10] = groups[100:110]
-    made = plan(of_targets(classes_of(140), split=splits_of(train=80, test=60)), groups)
+    made = plan_split(of_targets(classes_of(140), split=splits_of(train=80, test=60)), groups)
     assert made.test is not None
     np.testing.assert_array_equal(made.leaking, np.arange(10))
     np.testing.assert_array_equal(made.fitting, np.arange(10, 80))
@@ -182,14 +191,14 @@ def test_what_leaks_into_the_test_split_is_left_out():
 
 
 def test_a_validation_split_and_rows_without_one_are_training_data():
-    made = plan(of_targets(classes_of(160), split=splits_of(train=40, val=40, none=20, test=60)), np.arange(160))
+    made = plan_split(of_targets(classes_of(160), split=splits_of(train=40, val=40, none=20, test=60)), np.arange(160))
     np.testing.assert_array_equal(made.fitting, np.arange(100))
 
 
 def test_unlabelled_rows_take_no_part():
     y = classes_of(160)
     y[[3, 120]] = np.nan
-    made = plan(of_targets(y, split=splits_of(train=80, test=80)), np.arange(160))
+    made = plan_split(of_targets(y, split=splits_of(train=80, test=80)), np.arange(160))
     assert made.test is not None
     assert 3 not in made.fitting
     assert 120 not in made.test
@@ -197,7 +206,7 @@ def test_unlabelled_rows_take_no_part():
 
 
 def test_without_a_test_split_all_labelled_rows_are_fitted():
-    made = plan(of_targets(classes_of(40)), np.arange(40))
+    made = plan_split(of_targets(classes_of(40)), np.arange(40))
     assert made.test is None
     assert len(made.fitting) == 40
     assert made.notes == ()
@@ -206,7 +215,7 @@ def test_without_a_test_split_all_labelled_rows_are_fitted():
 def test_a_small_test_split_is_rejected_by_its_groups():
     groups = np.arange(200)
     groups[100:] = 100 + np.arange(100) % (SMALLEST_TEST - 1)
-    made = plan(of_targets(classes_of(200), split=splits_of(train=100, test=100)), groups)
+    made = plan_split(of_targets(classes_of(200), split=splits_of(train=100, test=100)), groups)
     assert made.test is None
     assert len(made.fitting) == 200
     assert f"only {SMALLEST_TEST - 1} independent cases" in made.notes[0]
@@ -218,7 +227,7 @@ def test_a_small_test_split_is_rejected_by_its_groups():
 def test_a_one_sided_test_split_is_rejected(side: str, cases: int):
     ill = {"train": 30, "test": 30, side: cases}
     y = one_hot(np.r_[np.arange(80) < ill["train"], np.arange(80) < ill["test"]].astype(int), 2)
-    made = plan(of_targets(y, split=splits_of(train=80, test=80)), np.arange(160))
+    made = plan_split(of_targets(y, split=splits_of(train=80, test=80)), np.arange(160))
     assert made.test is None
     where = "it" if side == "test" else "the rest"
     assert f"{where} holds {cases or 'no'} case{'s' if cases != 1 else ''}" in made.notes[0]
@@ -228,7 +237,7 @@ def test_a_test_split_that_shares_all_cases_with_the_training_part_is_rejected()
     classes = np.r_[np.arange(80) < 20, np.arange(80) < 20].astype(int)
     groups = np.arange(160)
     groups[:20] = groups[80:100]  # every case of the training part is a copy of one in the test part
-    made = plan(of_targets(one_hot(classes, 2), split=splits_of(train=80, test=80)), groups)
+    made = plan_split(of_targets(one_hot(classes, 2), split=splits_of(train=80, test=80)), groups)
     assert made.test is None
     assert "less what it shares with the test, holds no cases" in made.notes[0]
     assert len(made.leaking) == 0
@@ -237,12 +246,12 @@ def test_a_test_split_that_shares_all_cases_with_the_training_part_is_rejected()
 def test_a_label_that_is_rare_everywhere_does_not_forbid_the_test_split():
     classes = np.arange(160) % 2
     classes[[0, 1, 80, 81]] = 2  # two on either side, of four
-    made = plan(of_targets(one_hot(classes, 3), split=splits_of(train=80, test=80)), np.arange(160))
+    made = plan_split(of_targets(one_hot(classes, 3), split=splits_of(train=80, test=80)), np.arange(160))
     assert made.test is not None
 
 
 def test_no_records():
-    made = plan(of_records([], "ab"), np.empty(0, int))
+    made = plan_split(of_records([], "ab"), np.empty(0, int))
     assert made.test is None
     assert len(made.fitting) == 0
 
@@ -256,7 +265,7 @@ def test_plans_never_let_a_group_straddle(seed: int):
     y = one_hot(rng.integers(0, 2, n), 2)
     y[rng.random(n) < 0.1] = np.nan
     groups = rng.integers(0, int(rng.integers(60, 400)), n)
-    made = plan(of_targets(y, split=splits), groups)
+    made = plan_split(of_targets(y, split=splits), groups)
     labelled = set(np.flatnonzero(~np.isnan(y).all(1)))
     if made.test is None:
         assert set(made.fitting) == labelled
@@ -272,12 +281,12 @@ def test_thinned_rows_keep_groups_whole_and_labels_in_proportion():
     groups = np.repeat(np.arange(300), 2)
     y = np.eye(2, dtype=np.float32)[(groups % 5 == 0).astype(int)]
     rows = np.sort(rng.permutation(600)[:500])
-    few = thinned(rows, y, groups, 100, 0)
+    few = sample_rows(rows, y, groups, 100, 0)
     assert 80 <= len(few) <= 120
     assert set(few) <= set(rows)
     np.testing.assert_array_equal(few, rows[np.isin(groups[rows], groups[few])])
     assert abs(y[few, 1].mean() - y[rows, 1].mean()) < 0.06
-    np.testing.assert_array_equal(thinned(rows[::-1], y, groups, 500, 0), rows)
+    np.testing.assert_array_equal(sample_rows(rows[::-1], y, groups, 500, 0), rows)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +298,7 @@ def test_few_groups_of_very_many_records_can_judge(groups: int, each: int, keeps
     group = np.arange(n) // each
     split = np.where(group < groups, "train", "test")
     data = of_targets(one_hot(np.arange(n) % 2, 2), split=split.tolist())
-    found = plan(data, group)
+    found = plan_split(data, group)
     assert (found.test is not None) == keeps
     if keeps:
         assert found.test is not None

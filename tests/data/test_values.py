@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medloupe.data.values import alike, is_age, number, numbers, stated
+from medloupe.data.values import is_age_column, is_stated, normalise_answer, parse_number, parse_numbers
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ from medloupe.data.values import alike, is_age, number, numbers, stated
     ],
 )
 def test_numbers_as_people_write_them(text: str, value: float | None) -> None:
-    assert number(text) == value
+    assert parse_number(text) == value
 
 
 def test_three_digits_behind_a_comma_are_thousands_unless_far_beyond_the_column() -> None:
-    assert number("1,234") == 1234
-    assert number("1,234", usual=936) == 1234
-    assert number("38,125", usual=41) == 38.125
-    assert number("-1,234", usual=3) == -1.234
+    assert parse_number("1,234") == 1234
+    assert parse_number("1,234", usual=936) == 1234
+    assert parse_number("38,125", usual=41) == 38.125
+    assert parse_number("-1,234", usual=3) == -1.234
 
 
 @pytest.mark.parametrize(
@@ -75,27 +75,27 @@ def test_three_digits_behind_a_comma_are_thousands_unless_far_beyond_the_column(
     ],
 )
 def test_a_column_tells_what_its_commas_are(texts: list[str], values: list[float]) -> None:
-    assert numbers(texts) == values
+    assert parse_numbers(texts) == values
 
 
 @pytest.mark.parametrize(("text", "years"), [("055Y", 55.0), ("006M", 0.5), ("026W", 0.5), ("55", 55.0)])
 def test_dicom_ages_are_years(text: str, years: float) -> None:
-    assert number(text, "PatientAge") == years
-    assert number("55 years", "age", "years") == 55.0
+    assert parse_number(text, "PatientAge") == years
+    assert parse_number("55 years", "age", "years") == 55.0
 
 
 def test_ages_are_known_by_name() -> None:
-    assert is_age("age") and is_age("Patient Age") and is_age("age_at_scan")
-    assert not is_age("stage") and not is_age("image") and not is_age("dosage")
+    assert is_age_column("age") and is_age_column("Patient Age") and is_age_column("age_at_scan")
+    assert not is_age_column("stage") and not is_age_column("image") and not is_age_column("dosage")
 
 
 def test_spellings_of_one_answer() -> None:
-    assert alike("M") == alike(" male ") == alike("MALE")
-    assert alike("1.0") == alike("1") == alike("yes")
-    assert alike("M") != alike("F")
-    assert alike("upper  Extremity") == alike("upper extremity")
+    assert normalise_answer("M") == normalise_answer(" male ") == normalise_answer("MALE")
+    assert normalise_answer("1.0") == normalise_answer("1") == normalise_answer("yes")
+    assert normalise_answer("M") != normalise_answer("F")
+    assert normalise_answer("upper  Extremity") == normalise_answer("upper extremity")
 
 
 def test_words_that_state_nothing() -> None:
-    assert not any(stated(v) for v in ("", "?", " NA ", "unknown", "-"))
-    assert stated("none") and stated("0")
+    assert not any(is_stated(v) for v in ("", "?", " NA ", "unknown", "-"))
+    assert is_stated("none") and is_stated("0")

@@ -9,7 +9,7 @@ import pytest
 
 from ecgmaker import ecg, even
 from ecgwriters import text
-from medloupe.ecg.csv import looks_like, read
+from medloupe.ecg.csv import looks_like_ecg, read
 from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import SignalError
 
@@ -153,8 +153,8 @@ def test_what_is_wrong_is_said(data: bytes, match: str):
 
 
 def test_tables_are_told_from_ecgs():
-    assert looks_like(text(SIGNAL))
-    assert looks_like(text(SIGNAL, "", before="# fs=360\n"))
-    assert not looks_like(b"file,label\na.hea,N\nb.hea,S\n")
-    assert not looks_like(b"age,weight\n50,80\n51,70\n52,60\n")
-    assert not looks_like(b"")
+    assert looks_like_ecg(text(SIGNAL))
+    assert looks_like_ecg(text(SIGNAL, "", before="# fs=360\n"))
+    assert not looks_like_ecg(b"file,label\na.hea,N\nb.hea,S\n")
+    assert not looks_like_ecg(b"age,weight\n50,80\n51,70\n52,60\n")
+    assert not looks_like_ecg(b"")

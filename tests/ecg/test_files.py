@@ -13,7 +13,7 @@ import pytest
 from ecgmaker import ecg, even
 from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
 from medloupe.ecg.files import MAX_FILE_BYTES, is_ecg_bytes, is_ecg_name, read_ecg
-from medloupe.ecg.quality import fault
+from medloupe.ecg.quality import describe_fault
 from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import ExtraError, ImageError, SignalError
 from medloupe.utils import arrays
@@ -71,7 +71,7 @@ def test_every_format_there_and_back(source: str, rate: int, tmp_path: Path):
         assert got.samples.dtype == np.float32
         assert got.samples.shape == signal.samples.shape
         assert np.abs(got.samples - signal.samples).max() < 0.002
-        assert fault(got) == ""
+        assert describe_fault(got) == ""
 
 
 @pytest.mark.parametrize("source", FORMATS)

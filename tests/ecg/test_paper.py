@@ -11,7 +11,7 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe.ecg.paper import COLOURS, GAIN, SPEED, Mark, has_sheet, paper, sheet
+from medloupe.ecg.paper import COLOURS, GAIN, SPEED, Mark, draw_sheet, draw_strip, has_sheet
 from medloupe.ecg.signal import Signal
 
 TWO = ecgmaker.ecg(ecgmaker.even(4), 4, 250, ("MLII", "V1"))
@@ -41,7 +41,7 @@ def test_a_second_is_25_mm_and_a_millivolt_10() -> None:
     """A step of 1 mV after one second; measured in the drawing."""
     step = np.zeros((1, 500), np.float32)
     step[0, 250:] = 1
-    svg = paper(Signal(samples=step, rate=250.0, leads=("I",)))
+    svg = draw_strip(Signal(samples=step, rate=250.0, leads=("I",)))
     (line,) = traces(svg)
     assert np.ptp(line[:, 1]) == pytest.approx(GAIN, abs=0.02)
     rise = line[np.argmax(np.abs(np.diff(line[:, 1])))]
@@ -51,19 +51,19 @@ def test_a_second_is_25_mm_and_a_millivolt_10() -> None:
 
 
 def test_a_pulse_before_each_lead_and_the_scale_below() -> None:
-    svg = paper(TWO)
+    svg = draw_strip(TWO)
     assert svg.count(f"v-{GAIN:g}h{0.2 * SPEED:g}v{GAIN:g}") == 2
     assert "25 mm/s, 10 mm/mV" in svg and ">3 s<" in svg
 
 
 def test_ten_seconds_fit_on_a_sheet_of_paper() -> None:
-    width, height = millimetres(sheet(ecgmodels.standard(1)))
+    width, height = millimetres(draw_sheet(ecgmodels.standard(1)))
     assert width <= 297 - 2 * 14 and height <= 210 - 2 * 14, "A4, landscape"
 
 
 def test_beats_have_the_colour_and_letter_of_their_class() -> None:
     marks = [Mark(0.4, "N", COLOURS[0], "normal"), Mark(1.2, "<V>", COLOURS[1], 'a "b" & c')]
-    svg = paper(TWO, marks=marks)
+    svg = draw_strip(TWO, marks=marks)
     letters = [e for e in parsed(svg).iter() if e.tag.endswith("text") and e.attrib.get("font-weight") == "700"]
     assert [e.text or e[0].tail for e in letters] == ["N", "<V>"]
     assert [e.attrib["fill"] for e in letters] == list(COLOURS[:2])
@@ -75,9 +75,9 @@ def test_beats_have_the_colour_and_letter_of_their_class() -> None:
 
 def test_only_the_seconds_asked_for_are_drawn() -> None:
     marks = [Mark(s, "N", COLOURS[0]) for s in (0.4, 2.1, 3.4)]
-    svg = paper(TWO, marks=marks, start=2, seconds=1)
+    svg = draw_strip(TWO, marks=marks, start=2, seconds=1)
     assert svg.count(">N<") == 1
-    assert millimetres(svg)[0] < millimetres(paper(TWO))[0] - 2 * SPEED
+    assert millimetres(svg)[0] < millimetres(draw_strip(TWO))[0] - 2 * SPEED
 
     whole = np.concatenate([line[:, 0] for line in (*traces(svg), *traces(svg, COLOURS[0]))])
     assert np.ptp(whole) == pytest.approx(SPEED, abs=0.2)
@@ -86,19 +86,19 @@ def test_only_the_seconds_asked_for_are_drawn() -> None:
 def test_where_the_network_looked_is_a_group_of_its_own() -> None:
     attention = np.zeros(1000, np.float32)
     attention[250:300] = 1
-    (group,) = [e for e in parsed(paper(TWO, attention=attention)).iter() if e.attrib.get("class") == "shade"]
+    (group,) = [e for e in parsed(draw_strip(TWO, attention=attention)).iter() if e.attrib.get("class") == "shade"]
     places = [float(e.attrib["x"]) for e in group]
-    line = traces(paper(TWO))[0]
+    line = traces(draw_strip(TWO))[0]
     assert min(places) == pytest.approx(line[0, 0] + SPEED, abs=0.1)
     assert max(places) < line[0, 0] + 1.25 * SPEED
-    assert 'class="shade"' not in paper(TWO)
+    assert 'class="shade"' not in draw_strip(TWO)
 
 
 def test_missing_leads_and_gaps_are_left_open() -> None:
     samples = TWO.samples.copy()
     samples[1] = np.nan
     samples[0, 400:500] = np.nan
-    svg = paper(replace(TWO, samples=samples))
+    svg = draw_strip(replace(TWO, samples=samples))
     assert ">V1 –<" in svg and "nan" not in svg.lower()
     d = re.search(r'<path d="(M[^"]+)" stroke="#1a1a1a" stroke-width="\.35"', svg)
     assert d and d[1].count("M") == 2
@@ -107,7 +107,7 @@ def test_missing_leads_and_gaps_are_left_open() -> None:
 def test_the_usual_sheet_runs_on_in_time() -> None:
     signal = ecgmodels.standard(3)
     assert has_sheet(signal)
-    svg = sheet(signal)
+    svg = draw_sheet(signal)
     names = [e.text for e in parsed(svg).iter() if e.tag.endswith("text") and e.attrib.get("font-weight") == "600"]
     assert names == ["I", "aVR", "V1", "V4", "II", "aVL", "V2", "V5", "III", "aVF", "V3", "V6", "II"]
     lines = traces(svg)
@@ -121,11 +121,11 @@ def test_no_sheet_without_its_leads_or_ten_seconds() -> None:
     short = ecgmodels.standard(3, seconds=5)
     assert not has_sheet(TWO) and not has_sheet(short)
     with pytest.raises(ValueError, match="no sheet"):
-        sheet(TWO)
+        draw_sheet(TWO)
 
 
 def test_texts_are_escaped() -> None:
     hostile = "<script>alert(1)</script>"
-    svg = paper(replace(TWO, leads=(hostile, '"')), title=hostile, marks=[Mark(1, hostile, COLOURS[0], hostile)])
+    svg = draw_strip(replace(TWO, leads=(hostile, '"')), title=hostile, marks=[Mark(1, hostile, COLOURS[0], hostile)])
     parsed(svg)
     assert "<script" not in svg

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ecgmaker import ecg, even, with_ectopics
-from medloupe.ecg.quality import fault, usable
-from medloupe.ecg.signal import LIMB, TWELVE, Signal, arranged, cleaned, lead_name, resampled
+from medloupe.ecg.quality import describe_fault, drop_bad_leads
+from medloupe.ecg.signal import LIMB, TWELVE, Signal, arrange_leads, lead_name, remove_noise, resample
 
 SECONDS = 12
 
@@ -35,7 +35,7 @@ def test_lead_names(text: str, name: str):
 @pytest.mark.parametrize(("old", "new"), [(500, 250), (360, 250), (250, 360), (257.5, 125), (128, 500)])
 def test_resampling_keeps_time_and_shape(old: float, new: float):
     beats = even(SECONDS, 70)
-    changed = resampled(ecg(beats, SECONDS, old), new)
+    changed = resample(ecg(beats, SECONDS, old), new)
     wanted = ecg(beats, SECONDS, new)
     assert changed.samples.shape == (12, round(round(SECONDS * old) * new / old))
     assert (changed.rate, changed.leads) == (new, TWELVE)
@@ -47,20 +47,20 @@ def test_resampling_keeps_time_and_shape(old: float, new: float):
 
 def test_resampling_to_the_same_rate_is_free():
     signal = made()
-    assert resampled(signal, 360) is signal
+    assert resample(signal, 360) is signal
 
 
 def test_resampling_lets_no_high_frequency_through():
     times = np.arange(5000) / 500
     high = Signal(samples=np.sin(2 * np.pi * 180 * times)[None].astype(np.float32), rate=500, leads=("II",))
-    assert np.abs(resampled(high, 200).samples[:, 20:-20]).max() < 0.01
+    assert np.abs(resample(high, 200).samples[:, 20:-20]).max() < 0.01
 
 
 def test_resampling_keeps_gaps_where_they_are():
     signal = made(500)
     signal.samples[0, 1000:1500] = np.nan
     signal.samples[1] = np.nan
-    changed = resampled(signal, 250)
+    changed = resample(signal, 250)
     absent = np.isnan(changed.samples)
     assert absent[1].all()
     assert not absent[2].any()
@@ -69,10 +69,10 @@ def test_resampling_keeps_gaps_where_they_are():
 
 def test_cleaning_removes_wander_and_hum_and_moves_nothing():
     beats = even(30, 70)
-    plain = cleaned(ecg(beats, 30, 500, ("II", "V2")))
+    plain = remove_noise(ecg(beats, 30, 500, ("II", "V2")))
     for mains in (50.0, 60.0):
         dirty = ecg(beats, 30, 500, ("II", "V2"), hum=0.2, mains=mains, wander=0.6)
-        left = cleaned(dirty).samples - plain.samples
+        left = remove_noise(dirty).samples - plain.samples
         assert np.sqrt((dirty.samples - plain.samples) ** 2).mean() > 0.3
         assert np.abs(left[:, 1000:-1000]).max() < 0.02
     peak = round(beats[10].at * 500)
@@ -81,7 +81,7 @@ def test_cleaning_removes_wander_and_hum_and_moves_nothing():
 
 def test_cleaning_leaves_a_clean_ecg_nearly_as_it_is():
     signal = ecg(even(30, 70), 30, 500, ("II",))
-    clean = cleaned(signal).samples
+    clean = remove_noise(signal).samples
     assert np.corrcoef(clean[0], signal.samples[0])[0, 1] > 0.98
     assert clean.max() == pytest.approx(signal.samples.max(), abs=0.15)
 
@@ -89,14 +89,14 @@ def test_cleaning_leaves_a_clean_ecg_nearly_as_it_is():
 def test_cleaning_an_excerpt_subtracts_the_median():
     signal = ecg(even(1.2, 70), 1.2, 360, ("II",))
     shifted = replace(signal, samples=signal.samples + 3)
-    np.testing.assert_allclose(cleaned(shifted).samples, signal.samples - np.median(signal.samples), atol=1e-5)
+    np.testing.assert_allclose(remove_noise(shifted).samples, signal.samples - np.median(signal.samples), atol=1e-5)
 
 
 def test_cleaning_keeps_what_is_missing():
     signal = made()
     signal.samples[0] = np.nan
     signal.samples[1, 700:720] = np.nan
-    clean = cleaned(signal).samples
+    clean = remove_noise(signal).samples
     assert np.isnan(clean[0]).all()
     assert set(np.flatnonzero(np.isnan(clean[1]))) == set(range(700, 720))
     assert not np.isnan(clean[2]).any()
@@ -108,7 +108,7 @@ def test_cleaning_keeps_what_is_missing():
 def test_limb_leads_follow_from_any_two(there: tuple[str, str]):
     whole = ecg(even(4), 4, 250)
     two = ecg(even(4), 4, 250, (*there, "V3"))
-    got = arranged(two, TWELVE)
+    got = arrange_leads(two, TWELVE)
     assert got.leads == TWELVE
     np.testing.assert_allclose(got.samples[:6], whole.samples[:6], atol=1e-5)
     np.testing.assert_array_equal(got.samples[8], two.samples[2])
@@ -117,7 +117,7 @@ def test_limb_leads_follow_from_any_two(there: tuple[str, str]):
 
 def test_arranging_takes_leads_by_name_and_guesses_none():
     signal = made(leads=("V5", "II"))
-    got = arranged(signal, ("II", "I", "V5", "MLII"))
+    got = arrange_leads(signal, ("II", "I", "V5", "MLII"))
     np.testing.assert_array_equal(got.samples[[0, 2, 3]], signal.samples[[1, 0, 1]])
     assert np.isnan(got.samples[1]).all()
 
@@ -125,14 +125,14 @@ def test_arranging_takes_leads_by_name_and_guesses_none():
 def test_a_lead_without_numbers_is_computed_anew():
     signal = ecg(even(4), 4, 250)
     signal.samples[LIMB.index("III")] = np.nan
-    got = arranged(signal, TWELVE).samples
+    got = arrange_leads(signal, TWELVE).samples
     np.testing.assert_allclose(got[2], got[1] - got[0], atol=1e-6)
 
 
 def test_leads_without_names_are_taken_in_order_only_if_as_many():
     signal = replace(made(), leads=("", "", ""))
-    assert arranged(signal, ("I", "II", "V1")).leads == ("I", "II", "V1")
-    assert np.isnan(arranged(signal, ("I", "II")).samples).all()
+    assert arrange_leads(signal, ("I", "II", "V1")).leads == ("I", "II", "V1")
+    assert np.isnan(arrange_leads(signal, ("I", "II")).samples).all()
 
 
 def test_a_signal_names_each_lead():
@@ -165,20 +165,20 @@ def clipped(signal: Signal) -> Signal:
 )
 def test_faults_are_named(bad, says: str):
     signal = made()
-    assert fault(signal) == ""
-    assert np.array_equal(usable(signal)[0].samples, signal.samples)
+    assert describe_fault(signal) == ""
+    assert np.array_equal(drop_bad_leads(signal)[0].samples, signal.samples)
     with np.errstate(invalid="ignore"):
         import re
 
-        assert re.search(says, fault(bad(signal))), fault(bad(signal))
+        assert re.search(says, describe_fault(bad(signal))), describe_fault(bad(signal))
 
 
 @pytest.mark.parametrize(("bpm", "factor"), [(60, 0.2), (75, 5), (110, 4), (180, 2), (60, 0.25)])
 def test_a_wrong_rate_is_suspected(bpm: float, factor: float):
     for rate in (250.0, 360.0):
         signal = made(rate, bpm=bpm)
-        assert fault(signal) == ""
-        said = fault(replace(signal, rate=rate * factor))
+        assert describe_fault(signal) == ""
+        said = describe_fault(replace(signal, rate=rate * factor))
         assert "the sampling rate may be wrong" in said
         times = float(said.split(" times a minute")[0].rsplit(" ", 1)[1])
         assert times == pytest.approx(bpm * factor, rel=0.05)
@@ -187,15 +187,15 @@ def test_a_wrong_rate_is_suspected(bpm: float, factor: float):
 @pytest.mark.parametrize("bpm", [32, 45, 72, 120, 200, 260])
 def test_no_heart_is_suspected(bpm: float):
     beats = even(20, bpm, spread=0.1)
-    assert fault(ecg(beats, 20, 250, ("II", "V2"), noise=0.02, wander=0.5)) == ""
-    assert fault(ecg(with_ectopics(beats, early=15 / bpm), 20, 500, ("II",), noise=0.02)) == ""
+    assert describe_fault(ecg(beats, 20, 250, ("II", "V2"), noise=0.02, wander=0.5)) == ""
+    assert describe_fault(ecg(with_ectopics(beats, early=15 / bpm), 20, 500, ("II",), noise=0.02)) == ""
 
 
 def test_one_bad_lead_among_good_ones_is_left_out():
     signal = made()
     signal.samples[1] *= 0.001
-    assert fault(signal) == ""
-    good, notes = usable(signal)
+    assert describe_fault(signal) == ""
+    good, notes = drop_bad_leads(signal)
     assert np.isnan(good.samples[1]).all()
     assert np.isfinite(good.samples[[0, 2]]).all()
     assert np.isfinite(signal.samples).all()

@@ -11,7 +11,7 @@ import pytest
 from ecgmaker import ecg, even
 from ecgwriters import wfdb_record
 from medloupe.ecg.files import read_ecg
-from medloupe.ecg.wfdb import aami, header, read_annotations
+from medloupe.ecg.wfdb import aami_class, read_annotations, read_header
 from medloupe.errors import SignalError
 
 SIGNAL = ecg(even(5), 5, 360, ("MLII", "V1"), noise=0.005)
@@ -104,7 +104,7 @@ def test_a_header_cannot_reach_a_file_beside_it_by_another_name(tmp_path: Path):
 
 
 def test_the_header_read(tmp_path: Path):
-    told = header(wfdb_record(SIGNAL, tmp_path).read_bytes(), "r1.hea")
+    told = read_header(wfdb_record(SIGNAL, tmp_path).read_bytes(), "r1.hea")
     assert (told.rate, told.length, told.files) == (360, 1800, ("r1.dat",))
     assert len(told.lines) == 2
 
@@ -115,9 +115,9 @@ def test_annotations(tmp_path: Path):
     at, symbols = read_annotations(path.with_suffix(".atr"))
     assert at.dtype == np.int64
     assert dict(zip(at.tolist(), symbols, strict=True)) == beats
-    assert [aami(symbol) for symbol in symbols] == ["N", "V", "", "S", "Q"]
-    assert {aami(symbol) for symbol in "NLRej"} == {"N"}
-    assert aami("F") == "F"
+    assert [aami_class(symbol) for symbol in symbols] == ["N", "V", "", "S", "Q"]
+    assert {aami_class(symbol) for symbol in "NLRej"} == {"N"}
+    assert aami_class("F") == "F"
     for bad in (b"", b"\x00"):
         path.with_suffix(".atr").write_bytes(bad)
         with pytest.raises(SignalError, match="annotation"):
@@ -135,4 +135,4 @@ def test_gaps_are_missing(tmp_path: Path):
 
 def test_a_count_of_thousands_of_digits_is_no_header():
     with pytest.raises(SignalError, match="no WFDB header"):
-        header(b"a " + b"1" * 5000 + b" 360", "a.hea")
+        read_header(b"a " + b"1" * 5000 + b" 360", "a.hea")

@@ -14,7 +14,7 @@ import ecgmaker
 import ecgwriters
 import tinyecg
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import digest_of_ecg, scan
+from medloupe.data.scan import digest_ecg, scan_dataset
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed, fit_record
@@ -70,7 +70,7 @@ def caches(home: Path) -> list[Path]:
 def test_each_row_is_what_the_network_makes_of_its_window(home: Path, small: Backbone):
     data = of_signals()
     said: list[tuple[int, int]] = []
-    found = embed(scan(data), small, lambda done, total: said.append((done, total)))
+    found = embed(scan_dataset(data), small, lambda done, total: said.append((done, total)))
     assert found.embeddings.shape == (6, small.card.dimension)
     assert found.decoded == 6
     assert said == [(6, 6)]
@@ -82,21 +82,21 @@ def test_each_row_is_what_the_network_makes_of_its_window(home: Path, small: Bac
 
 
 def test_nothing_is_embedded_a_second_time(home: Path, small: Backbone):
-    first = embed(scan(of_signals()), small)
+    first = embed(scan_dataset(of_signals()), small)
     (stored,) = caches(home)
     written = stored.stat().st_mtime_ns
-    again = embed(scan(of_signals()), small)
+    again = embed(scan_dataset(of_signals()), small)
     assert again.decoded == 0
     assert stored.stat().st_mtime_ns == written
     assert_same(first, again)
-    other = embed(scan(of_signals(5)), small)
+    other = embed(scan_dataset(of_signals(5)), small)
     assert other.decoded == 5
     np.testing.assert_allclose(other.embeddings, first.embeddings[:5], atol=1e-6)
 
 
 def test_another_backbone_has_another_cache(home: Path, small: Backbone):
-    embed(scan(of_signals()), small)
-    assert embed(scan(of_signals()), replace(small, sha256="0" * 64)).decoded == 6
+    embed(scan_dataset(of_signals()), small)
+    assert embed(scan_dataset(of_signals()), replace(small, sha256="0" * 64)).decoded == 6
     assert len(caches(home)) == 2
 
 
@@ -115,13 +115,13 @@ def test_another_backbone_has_another_cache(home: Path, small: Backbone):
     ids=["empty", "start", "cut", "overwritten", "npy", "narrow", "uneven", "objects"],
 )
 def test_a_corrupt_cache_is_made_anew(spoil, home: Path, small: Backbone):
-    first = embed(scan(of_signals()), small)
+    first = embed(scan_dataset(of_signals()), small)
     (stored,) = caches(home)
     spoil(stored)
-    again = embed(scan(of_signals()), small)
+    again = embed(scan_dataset(of_signals()), small)
     assert again.decoded == 6
     assert_same(first, again)
-    assert embed(scan(of_signals()), small).decoded == 0
+    assert embed(scan_dataset(of_signals()), small).decoded == 0
 
 
 def test_unreadable_ecgs_are_named_and_never_replaced(home: Path, tmp_path: Path, small: Backbone):
@@ -138,7 +138,7 @@ def test_unreadable_ecgs_are_named_and_never_replaced(home: Path, tmp_path: Path
             Record(id="picture", image=np.zeros((4, 4), np.uint8)),
         ]
     )
-    found = embed(scan(data), small)
+    found = embed(scan_dataset(data), small)
     assert [r.id for r in found.data.records] == ["good", "kept"]
     assert found.embeddings.shape == (2, small.card.dimension)
     assert found.embeddings.any(1).all()
@@ -148,7 +148,7 @@ def test_unreadable_ecgs_are_named_and_never_replaced(home: Path, tmp_path: Path
     assert "gone.hea cannot be read" in why["gone"]
     assert "flat" in why["flat"]
     assert "has no ECG" in why["picture"]
-    again = embed(scan(data), small)  # that they cannot be read is kept, too
+    again = embed(scan_dataset(data), small)  # that they cannot be read is kept, too
     assert again.decoded == 0
     assert_same(found, again)
 
@@ -156,10 +156,10 @@ def test_unreadable_ecgs_are_named_and_never_replaced(home: Path, tmp_path: Path
 def test_nothing_readable_at_all(home: Path, small: Backbone):
     flat = Signal(samples=np.zeros((2, 800), np.float32), rate=200, leads=LEADS)
     with pytest.raises(DataError, match=r"None of the 1 ECGs of ecgs can be read; the first, flat: .*flat") as error:
-        embed(scan(dataset([Record(id="flat", signal=flat)])), small)
+        embed(scan_dataset(dataset([Record(id="flat", signal=flat)])), small)
     assert "WFDB" in error.value.hint
     with pytest.raises(DataError, match=r"None of the 1 ECGs .*nowhere"):
-        embed(scan(dataset([Record(id="x", signal=Path("nowhere.hea"))])), small)
+        embed(scan_dataset(dataset([Record(id="x", signal=Path("nowhere.hea"))])), small)
 
 
 def test_a_digest_tells_samples_rate_and_leads():
@@ -171,35 +171,35 @@ def test_a_digest_tells_samples_rate_and_leads():
         replace(one, samples=one.samples.astype(np.float64)),
         replace(one, samples=np.ascontiguousarray(one.samples.T), leads=("",) * one.samples.shape[1]),
     ]
-    digests = {digest_of_ecg(Record(id="x", signal=s)) for s in (one, *others)}
+    digests = {digest_ecg(Record(id="x", signal=s)) for s in (one, *others)}
     assert len(digests) == 6
-    assert digest_of_ecg(Record(id="y", signal=replace(one, source="elsewhere"))) in digests
+    assert digest_ecg(Record(id="y", signal=replace(one, source="elsewhere"))) in digests
     strided = replace(one, samples=np.repeat(one.samples, 2, 1)[:, ::2])
-    assert digest_of_ecg(Record(id="z", signal=strided)) == digest_of_ecg(Record(id="z", signal=one))
+    assert digest_ecg(Record(id="z", signal=strided)) == digest_ecg(Record(id="z", signal=one))
 
 
 def test_a_digest_of_a_recording_is_of_all_its_files(tmp_path: Path):
     path = ecgwriters.wfdb_record(signal(1), tmp_path, "r1").rename(tmp_path / "r[1].hea")
-    before = digest_of_ecg(Record(id="r", signal=path))
+    before = digest_ecg(Record(id="r", signal=path))
     renamed = tmp_path / "copy"
     renamed.mkdir()
     for part in tmp_path.glob("r*.*"):
         (renamed / part.name).write_bytes(part.read_bytes())
-    assert digest_of_ecg(Record(id="r", signal=renamed / path.name)) == before
+    assert digest_ecg(Record(id="r", signal=renamed / path.name)) == before
     (tmp_path / "r[1].txt").write_text("a note that is no part of it")
-    assert digest_of_ecg(Record(id="r", signal=path)) == before
+    assert digest_ecg(Record(id="r", signal=path)) == before
     samples = tmp_path / "r1.dat"
     samples.write_bytes(samples.read_bytes()[:-2] + b"\1\1")
-    assert digest_of_ecg(Record(id="r", signal=path)) != before
+    assert digest_ecg(Record(id="r", signal=path)) != before
     with pytest.raises(UnreadableImageError, match="r has no ECG"):
-        digest_of_ecg(Record(id="r"))
+        digest_ecg(Record(id="r"))
 
 
 def test_a_home_that_cannot_be_written(home: Path, small: Backbone):
     (home / "cache").mkdir(parents=True)
     (home / "cache" / "signals").write_text("in the way")
     with pytest.raises(StoreError, match="signals cannot be written"):
-        embed(scan(of_signals()), small)
+        embed(scan_dataset(of_signals()), small)
 
 
 def test_beats_by_the_shipped_backbone(home: Path):
@@ -210,7 +210,7 @@ def test_beats_by_the_shipped_backbone(home: Path):
     rows = []
     for rate in (250, 360):
         data = ecgsets.part(read(ecgsets.beats(home.parent / f"beats{rate}", recordings=1, rate=rate)), 30)
-        found = embed(scan(data), backbone(ECG_BEATS))
+        found = embed(scan_dataset(data), backbone(ECG_BEATS))
         assert found.decoded == 30
         rows.append(found.embeddings)
     kinds = np.array(["V" in r.labels for r in data.records])
@@ -219,6 +219,6 @@ def test_beats_by_the_shipped_backbone(home: Path):
 
 
 def test_the_cache_is_a_plain_archive_of_numbers_and_texts(home: Path, small: Backbone):
-    embed(scan(of_signals()), small)
+    embed(scan_dataset(of_signals()), small)
     with zipfile.ZipFile(caches(home)[0]) as archive:
         assert sorted(archive.namelist()) == ["at.npy", "embeddings.npy", "why.npy"]

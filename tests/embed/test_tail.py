@@ -18,7 +18,7 @@ from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import FinetuneError
 from medloupe.graphs.session import open_session, run
-from medloupe.training.tune.loop import trainable
+from medloupe.training.tune.network import extract_trainable
 from medloupe.training.tune.recipe import Recipe
 from othertails import lower_first, tuned
 
@@ -134,10 +134,13 @@ def test_a_cut_that_is_made_by_a_layer_itself() -> None:
 def test_what_each_recipe_trains() -> None:
     pytest.importorskip("torch")
     model = tunable.graph()
-    named = {kind: {n for n, _ in trainable(model, Recipe(kind=kind)).named_parameters()} for kind in ("tail", "full")}
+    named = {
+        kind: {n for n, _ in extract_trainable(model, Recipe(kind=kind)).named_parameters()}
+        for kind in ("tail", "full")
+    }
     assert named["full"] - named["tail"] == {"weights.stem_w", "weights.stem_b"}
     assert named["tail"] < named["full"]
     with pytest.raises(FinetuneError):
-        trainable(tunable.graph(lower_first), Recipe(kind="tail"))
-    whole = trainable(tunable.graph(lower_first), Recipe(kind="full"))
+        extract_trainable(tunable.graph(lower_first), Recipe(kind="tail"))
+    whole = extract_trainable(tunable.graph(lower_first), Recipe(kind="full"))
     assert len(list(whole.parameters())) == 8

@@ -10,13 +10,13 @@ import pytest
 
 import ecgmaker
 import ecgwriters
-from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pairs
-from medloupe.ecg.beats import BEAT, PREFERRED, cut
-from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import TWELVE, Signal, resampled
+from medloupe.data.readers.ecg.beats import AFTER, BEFORE, pair_with_typical
+from medloupe.ecg.beats import BEAT, PREFERRED, cut_beats
+from medloupe.ecg.quality import require_usable
+from medloupe.ecg.signal import TWELVE, Signal, resample
 from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE, backbone
-from medloupe.embed.windows import compute_typical_window, cut_beats, fit_window, seconds_after_peak
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows, fit_window, seconds_after_peak
 from medloupe.errors import SignalError
 
 BEATS, LEADS = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
@@ -32,7 +32,7 @@ def precut(rate: float, number: int) -> Signal:
     """One beat of the strip as data sets have them: cut at its own rate, beside the recording's usual one."""
     strip = rhythm_strip(rate)
     at = np.rint([b.at * rate for b in ecgmaker.with_ectopics(ecgmaker.even(20, spread=0.03, seed=1))]).astype(int)
-    both = pairs(cut(strip, at, BEFORE, AFTER, rate)[:, 0], None)
+    both = pair_with_typical(cut_beats(strip, at, BEFORE, AFTER, rate)[:, 0], None)
     return Signal(samples=both[number], rate=rate, leads=BEAT)
 
 
@@ -42,7 +42,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize("number", [5, 9])  # of the sinus node, and from the ventricles
 def test_a_beat_cut_before_is_the_same_at_every_rate(number: int):
-    whole = cut_beats(rhythm_strip(360), BEATS)
+    whole = cut_beat_windows(rhythm_strip(360), BEATS)
     for rate in RATES:
         found = fit_window(precut(rate, number), BEATS)
         assert found.shape == BEATS.input_shape
@@ -54,10 +54,10 @@ def test_a_beat_cut_before_is_the_same_at_every_rate(number: int):
 
 
 def test_recordings_are_taken_apart_alike_at_every_rate():
-    reference = cut_beats(rhythm_strip(360, noise=0.005), BEATS)
+    reference = cut_beat_windows(rhythm_strip(360, noise=0.005), BEATS)
     assert len(reference.peaks) == len(ecgmaker.even(20, spread=0.03, seed=1)) == len(reference.windows)
     for rate in (250, 500):
-        found = cut_beats(resampled(rhythm_strip(360, noise=0.005), rate), BEATS)
+        found = cut_beat_windows(resample(rhythm_strip(360, noise=0.005), rate), BEATS)
         assert np.abs(found.peaks / rate - reference.peaks / 360).max() < 0.005
         assert np.abs(found.windows - reference.windows).max() < 0.05 * np.abs(reference.windows).max()
         np.testing.assert_allclose(found.rhythm[:, 0], reference.rhythm[:, 0], atol=0.01)
@@ -66,29 +66,29 @@ def test_recordings_are_taken_apart_alike_at_every_rate():
 
 def test_of_a_whole_recording_the_middle_beat_is_taken():
     strip = rhythm_strip(360)
-    taken = cut_beats(strip, BEATS)
+    taken = cut_beat_windows(strip, BEATS)
     nearest = np.abs(taken.peaks / 360 - 10).argmin()
     np.testing.assert_array_equal(fit_window(strip, BEATS), taken.windows[nearest])
 
 
 def test_beats_are_looked_at_in_the_lead_that_was_learned_from():
     leads = ("V5", "II", "V1")
-    taken = cut_beats(rhythm_strip(360, leads), BEATS)
+    taken = cut_beat_windows(rhythm_strip(360, leads), BEATS)
     assert taken.lead == "II" == min(leads, key=PREFERRED.index)
     flat = rhythm_strip(360, leads)
     flat.samples[1] = 0
-    other = cut_beats(flat, BEATS)
+    other = cut_beat_windows(flat, BEATS)
     assert other.lead == "V5"
     assert any("Lead II is flat" in note for note in other.notes)
-    unnamed = cut_beats(replace(rhythm_strip(360), leads=("",)), BEATS)
-    np.testing.assert_array_equal(unnamed.windows, cut_beats(rhythm_strip(360), BEATS).windows)
+    unnamed = cut_beat_windows(replace(rhythm_strip(360), leads=("",)), BEATS)
+    np.testing.assert_array_equal(unnamed.windows, cut_beat_windows(rhythm_strip(360), BEATS).windows)
 
 
 def test_single_beats_of_less_than_a_second():
     strip = rhythm_strip(360)
     start = round((ecgmaker.even(20, spread=0.03, seed=1)[5].at - 0.25) * 360)
     excerpt = replace(strip, samples=strip.samples[:, start : start + 256])
-    taken = cut_beats(excerpt, BEATS)
+    taken = cut_beat_windows(excerpt, BEATS)
     assert taken.windows.shape == (1, *BEATS.input_shape)
     np.testing.assert_array_equal(taken.windows[0, 0], taken.windows[0, 1])
     assert apart(taken.windows[0, 0], fit_window(precut(360, 5), BEATS)[0]) < 0.05
@@ -174,7 +174,7 @@ def test_where_no_lead_is_known_those_that_are_there_are_named():
 def test_sound_leaves_out_what_is_bad_and_keeps_what_was_guessed():
     strip = replace(rhythm_strip(360, ("MLII", "V1")), notes=("The unit was guessed.",))
     strip.samples[1] = 0
-    good, notes = sound(strip)
+    good, notes = require_usable(strip)
     assert np.isnan(good.samples[1]).all()
     assert notes[0] == "The unit was guessed."
     assert "Lead V1 is flat" in notes[1]
@@ -190,9 +190,9 @@ def test_a_window_is_as_long_as_its_card_says():
 def test_a_beat_cut_before_is_taken_as_it_is():
     for rate in RATES:
         signal = precut(rate, 9)
-        taken = cut_beats(signal, BEATS)
+        taken = cut_beat_windows(signal, BEATS)
         np.testing.assert_array_equal(taken.windows[0], fit_window(signal, BEATS))
         assert taken.peaks.tolist() == [round(0.25 * rate)]
         assert np.isnan(taken.rhythm).all()
     with pytest.raises(SignalError, match="flat"):
-        cut_beats(replace(precut(250, 9), samples=np.zeros((2, 178), np.float32)), BEATS)
+        cut_beat_windows(replace(precut(250, 9), samples=np.zeros((2, 178), np.float32)), BEATS)

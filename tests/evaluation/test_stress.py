@@ -17,13 +17,13 @@ import generated
 import medloupe
 from generated import run
 from live import running
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
 from medloupe.evaluation import heldout, robustness
 from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
 from medloupe.evaluation.stress import Stressed, as_card, stress
-from medloupe.imaging.corruptions import CHANGES, Change
+from medloupe.imaging.corruptions import CORRUPTIONS, Corruption
 from medloupe.imaging.decode import load
 from medloupe.metrics import weighted
 from medloupe.model.bundle import Model
@@ -39,7 +39,7 @@ from parsing import parsed, visible
 
 Capture = pytest.CaptureFixture[str]
 EACH = 36
-BY_NAME = {c.name: c for c in CHANGES}
+BY_NAME = {c.name: c for c in CORRUPTIONS}
 SOME = [BY_NAME[name] for name in ("blur-strong", "darker", "greyscale")]
 
 
@@ -139,7 +139,7 @@ def test_images_it_learned_from_are_judged_by_heads_that_did_not(lab: Lab, tmp_p
         shutil.copy(path, target)
     data = medloupe.read(tmp_path / "lots")
     model = medloupe.train(data, name="lots")
-    features = embed(scan(data), model.backbone)
+    features = embed(scan_dataset(data), model.backbone)
     knows = model.head.probabilities(features.embeddings).argmax(1) == features.data.targets.argmax(1)
     assert knows.mean() > 0.9
     found = stress(model, data, changes=[BY_NAME["darker"]])
@@ -150,7 +150,7 @@ def test_images_it_learned_from_are_judged_by_heads_that_did_not(lab: Lab, tmp_p
 
 def test_stand_ins_share_the_images_out_and_keep_groups_apart(lab: Lab) -> None:
     data = medloupe.read(lab.data)
-    features = embed(scan(data), lab.model.backbone)
+    features = embed(scan_dataset(data), lab.model.backbone)
     groups = np.arange(len(data)) // 2
     judges = heldout.fold_by_fold(lab.model, features, features.embeddings, data.targets, groups, 0)
     rows = np.concatenate([j.rows for j in judges])
@@ -290,7 +290,7 @@ def answered(of: Asked, skill: float, seed: int = 0, noise: float = 1.0, refused
     return Answered(scores=probabilities, probabilities=probabilities, called=called, flags=called, refused=away)
 
 
-def change(name: str) -> Change:
+def change(name: str) -> Corruption:
     return replace(BY_NAME["darker"], name=name, kind=name)
 
 
@@ -439,7 +439,7 @@ def test_the_check_up_page_shows_it_in_both_languages(stressed: Stressed, lab: L
     assert english.hardships[0].auc.startswith("−0.")
     plain = cards.card(CheckUp.of(lab.model), language("en"))
     assert (plain.weakest, plain.hardships) == ("", ())
-    for c in CHANGES:
+    for c in CORRUPTIONS:
         assert all(language(code).has(f"stress.{c.name}") for code in ("en", "fr"))
 
 
@@ -490,12 +490,12 @@ def test_the_command(lab: Lab, tmp_path: Path, capsys: Capture) -> None:
     assert done.code == 0, done.err
     (line,) = done.lines
     assert (line["name"], line["version"], line["judged"]) == ("skin", 1, "out of fold")
-    assert [c["change"] for c in line["changes"]] == [c.name for c in CHANGES]
+    assert [c["change"] for c in line["changes"]] == [c.name for c in CORRUPTIONS]
     assert set(line["changes"][0]["auc"]) == {"value", "low", "high", "difference"}
     html = page.read_text("utf-8")
     parsed(html)
     assert line["words"][0] in visible(html)
-    assert html.count("data:image/jpeg") == 1 + len(CHANGES)
+    assert html.count("data:image/jpeg") == 1 + len(CORRUPTIONS)
 
     shown = run(capsys, "stress", "skin", lab.data, "--images", 10)
     assert shown.code == 0 and "calibration" in shown.out and "photograph of a screen" in shown.out

@@ -12,11 +12,11 @@ from PIL import Image
 import synthetic
 from medloupe.errors import UnreadableImageError
 from medloupe.imaging import corruptions, decode
-from medloupe.imaging.corruptions import CHANGES, Change
+from medloupe.imaging.corruptions import CORRUPTIONS, Corruption
 from places import ROOT
 
-every = pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.name)
-BY_NAME = {c.name: c for c in CHANGES}
+every = pytest.mark.parametrize("change", CORRUPTIONS, ids=lambda c: c.name)
+BY_NAME = {c.name: c for c in CORRUPTIONS}
 
 
 def picture(h: int = 120, w: int = 160, seed: int = 0) -> np.ndarray:
@@ -38,7 +38,7 @@ def error(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @every
-def test_pixels_in_pixels_out_the_same_each_time(change: Change) -> None:
+def test_pixels_in_pixels_out_the_same_each_time(change: Corruption) -> None:
     before = picture()
     kept = before.copy()
     made = change(before, seed=3)
@@ -52,14 +52,14 @@ def test_pixels_in_pixels_out_the_same_each_time(change: Change) -> None:
 
 @every
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (900, 2), (3, 3)])
-def test_odd_shapes(change: Change, shape: tuple[int, int]) -> None:
+def test_odd_shapes(change: Corruption, shape: tuple[int, int]) -> None:
     made = change(picture(*shape))
     assert made.dtype == np.uint8 and made.ndim == 3 and made.shape[2] == 3 and made.size
     assert decode.fit(made, 32).shape == (32, 32, 3)
 
 
 @every
-def test_pictures_of_sixteen_bits(change: Change) -> None:
+def test_pictures_of_sixteen_bits(change: Corruption) -> None:
     file = io.BytesIO()
     Image.fromarray(np.linspace(0, 60_000, 80 * 90).reshape(80, 90).astype(np.uint16)).save(file, "PNG")
     decoded = decode.decode(file.getvalue())
@@ -69,9 +69,9 @@ def test_pictures_of_sixteen_bits(change: Change) -> None:
 
 
 @every
-def test_names_and_words(change: Change) -> None:
+def test_names_and_words(change: Corruption) -> None:
     assert change.words.endswith(".") and change.title and change.name == change.name.lower()
-    assert [c.name for c in CHANGES].count(change.name) == 1
+    assert [c.name for c in CORRUPTIONS].count(change.name) == 1
     documented = ROOT / "docs" / "stress.md"
     assert f"`{change.name}`" in documented.read_text("utf-8")
 
@@ -89,7 +89,7 @@ def test_chance_comes_from_seed_and_picture(name: str) -> None:
 def test_only_plain_pixels_are_taken() -> None:
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), float), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(UnreadableImageError, match=r"uint8 \(h, w, 3\)"):
-            CHANGES[0](wrong)
+            CORRUPTIONS[0](wrong)
 
 
 def test_jpeg_loses_more_the_lower_its_quality() -> None:
@@ -153,10 +153,10 @@ def test_noise_is_as_strong_as_it_says_and_grey_on_grey() -> None:
     for name, wanted in (("noise-mild", 8), ("noise-strong", 24)):
         made = BY_NAME[name](grey)
         assert made.std() == pytest.approx(wanted, rel=0.1) and abs(made.mean() - 128) < 1
-        assert corruptions.grey(made)
+        assert corruptions.is_grey(made)
     colour = grey.copy()
     colour[..., 0] = 160
-    assert not corruptions.grey(BY_NAME["noise-mild"](colour))
+    assert not corruptions.is_grey(BY_NAME["noise-mild"](colour))
     dark = np.full((200, 200, 3), 40, np.uint8)
     assert BY_NAME["noise-mild"](dark).std() < BY_NAME["noise-mild"](grey).std()  # counted light
 
@@ -184,7 +184,7 @@ def test_photographs_have_surroundings_askew_edges_and_beats() -> None:
 
 def test_colour_goes_and_margins_go() -> None:
     before = picture(100, 200)
-    assert corruptions.grey(BY_NAME["greyscale"](before)) and not corruptions.grey(before)
+    assert corruptions.is_grey(BY_NAME["greyscale"](before)) and not corruptions.is_grey(before)
     grey = np.repeat(before[..., :1], 3, 2)
     assert np.array_equal(BY_NAME["greyscale"](grey), grey)
     assert np.array_equal(BY_NAME["crop-5"](before), before[5:-5, 10:-10])
@@ -195,11 +195,11 @@ def test_colour_goes_and_margins_go() -> None:
     ("shape", "wanted"), [((10, 20), (10, 20)), ((3000, 1000), (1536, 512)), ((1, 60_000), (1, 1536))]
 )
 def test_large_pictures_are_brought_to_a_workable_size(shape: tuple[int, int], wanted: tuple[int, int]) -> None:
-    assert corruptions.workable(np.zeros((*shape, 3), np.uint8)).shape == (*wanted, 3)
+    assert corruptions.limit_size(np.zeros((*shape, 3), np.uint8)).shape == (*wanted, 3)
 
 
 def test_changes_can_be_made_by_anyone() -> None:
     act: Callable[[np.ndarray, np.random.Generator], np.ndarray] = lambda im, rng: im[::-1]  # noqa: E731
-    upside = Change(name="upside", kind="upside down", strength="", words="Upside down.", act=act)
+    upside = Corruption(name="upside", kind="upside down", strength="", words="Upside down.", act=act)
     before = picture()
     assert np.array_equal(upside(before), before[::-1]) and upside.title == "upside down"

@@ -365,8 +365,8 @@ def test_deep_sequences_are_an_error_or_an_image() -> None:
     data = dicom(RAMP)
     at = data.index(b"\x28\x00\x02\x00")
     code = (
-        "import sys; from pathlib import Path; from medloupe import images, errors\n"
-        "try: images.load(Path(sys.argv[1]), 32)\nexcept errors.ImageError: pass\n"
+        "import sys; from pathlib import Path; from medloupe import errors; from medloupe.imaging import decode\n"
+        "try: decode.load(Path(sys.argv[1]), 32)\nexcept errors.ImageError: pass\n"
     )
     from tempfile import NamedTemporaryFile
 

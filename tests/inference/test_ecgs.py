@@ -76,13 +76,13 @@ def test_whole_ecgs_at_any_rate_give_the_same_answer() -> None:
 
 
 def test_a_minute_of_two_leads_is_answered_at_once() -> None:
-    """Well under a second on one core; the limit is loose, as machines are shared."""
+    """Well under a second of one core; the limit is loose, as machines differ."""
     predictor = EcgPredictor(ecgmodels.beats_model(), network_threads=1)
     signal = ecgmodels.recording(93, seconds=60)
     predictor.predict(signal)
-    started = time.perf_counter()
+    started = time.process_time()
     answer = predictor.predict(signal, heatmap=True)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert answer.ecg is not None and len(answer.ecg.beats) > 50
 
 

@@ -19,8 +19,8 @@ import medloupe
 import several
 import tunable
 from generated import run
-from medloupe.data.readers.base import scan
-from medloupe.data.scan import digest_of
+from medloupe.data.readers.base import walk
+from medloupe.data.scan import digest_image
 from medloupe.embed import tail as tails
 from medloupe.embed.features import open_cache
 from medloupe.embed.network import Network
@@ -74,7 +74,7 @@ def test_all_paths_agree(name: str, trained: Trained, capsys: pytest.CaptureFixt
 
     model = Store(trained.home).get("spots")
     cache = open_cache(model.backbone)
-    rows, _, damaged = cache.read([digest_of(image.read_bytes())])
+    rows, _, damaged = cache.read([digest_image(image.read_bytes())])
     assert not damaged
     by_training = dict(zip(labels, model.head.probabilities(rows)[0].tolist(), strict=True))
 
@@ -165,8 +165,8 @@ def test_the_announced_class_follows_the_card(trained: Trained) -> None:
     assert said.prediction == "sick"
     assert said.probabilities == model.predict(image).probabilities
     bare = {"labels": ["normal", "sick"], "task": "multiclass"}
-    assert Rules.of(bare).limits.tolist() == [0.5, 0.5]
-    assert Rules.of(bare).weights.tolist() == [1, 1]
+    assert Rules.from_card(bare).limits.tolist() == [0.5, 0.5]
+    assert Rules.from_card(bare).weights.tolist() == [1, 1]
 
 
 def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(root / "deep")
     names = {str(p.relative_to(root)) for p in expand_paths([str(root)])}
     assert names == {"deep/b.png", "a[1].png", "IM000001"}
-    assert names == set(scan(root).images)
+    assert names == set(walk(root).images)
     assert [p.name for p in expand_paths([str(root / "a[1].png")])] == [
         "a[1].png"
     ]  # a file, though it looks like a glob

@@ -9,12 +9,12 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe.ecg.beats import RHYTHM, r_peaks
-from medloupe.ecg.reading import again, regularity, words
+from medloupe.ecg.beats import RHYTHM, find_r_peaks
+from medloupe.ecg.reading import describe_reading, describe_regularity, restore_reading
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE
-from medloupe.embed.windows import compute_typical_window, cut_beats
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.errors import ClinicalError, SignalError
 from medloupe.inference.recordings import (
     SignalAnswer,
@@ -38,7 +38,7 @@ def seen(model: Model, windows: np.ndarray) -> WindowOutputs:
     found = Network(model.backbone, threads=1).see(windows, maps=True)
     assert found.map is not None
     return WindowOutputs(
-        found.embedding, model.head.logits(found.embedding), heatmaps.contributions(model.head, found.map)
+        found.embedding, model.head.logits(found.embedding), heatmaps.map_contributions(model.head, found.map)
     )
 
 
@@ -46,7 +46,7 @@ def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) 
     return answer_signal(
         signal,
         model.backbone.card,
-        Rules.of(model.card),
+        Rules.from_card(model.card),
         lambda windows: seen(model, windows),
         extras=model.extras,
         novelty=model.novelty,
@@ -66,7 +66,7 @@ def test_each_beat_is_judged_and_the_share_is_their_mean() -> None:
     assert found.reading.counts == {"N": wanted.count("N"), "V": wanted.count("V")}
     assert found.novelty is not None and found.novelty < 1
     assert found.parts is None, "each beat has its own"
-    taken = cut_beats(signal, BEATS)
+    taken = cut_beat_windows(signal, BEATS)
     rows = [format_rhythm_columns(row) for row in taken.rhythm]
     p = probabilities(seen(model, taken.windows).logits + model.extras.logits(*model.extras.encode(rows)), "multiclass")
     np.testing.assert_allclose(found.probabilities, p.mean(0), atol=1e-6)
@@ -88,9 +88,9 @@ def test_what_people_tell_counts_together_with_the_rhythm() -> None:
     assert list_askable_ecg_inputs(model.extras) == ("age",)
     signal = ecgmodels.recording(72)
     alone, told = found_in(signal, model), found_in(signal, model, {"age": "80"})
-    rows = [{**format_rhythm_columns(row), "age": "80"} for row in cut_beats(signal, BEATS).rhythm]
+    rows = [{**format_rhythm_columns(row), "age": "80"} for row in cut_beat_windows(signal, BEATS).rhythm]
     added = model.extras.logits(*model.extras.encode(rows))
-    logits = seen(model, cut_beats(signal, BEATS).windows).logits
+    logits = seen(model, cut_beat_windows(signal, BEATS).windows).logits
     np.testing.assert_allclose(told.probabilities, probabilities(logits + added, "multiclass").mean(0), atol=1e-6)
     assert not np.allclose(alone.probabilities, told.probabilities, atol=1e-3)
     (age,) = list(list_influences(model.extras, model.labels, {"age": "80"}) or ())
@@ -181,7 +181,7 @@ def test_which_backbone_suits_the_leads() -> None:
     ],
 )
 def test_rhythm_in_words(intervals: list[float], said: str) -> None:
-    assert regularity(np.cumsum([0.3, *intervals])) == said
+    assert describe_regularity(np.cumsum([0.3, *intervals])) == said
 
 
 def test_a_reading_goes_through_json() -> None:
@@ -189,17 +189,17 @@ def test_a_reading_goes_through_json() -> None:
     found = found_in(signal, ecgmodels.beats_model()).reading
     said = found.as_json()
     assert set(said["counts"]) == {"N", "V"}
-    back = again(signal, said)
+    back = restore_reading(signal, said)
     np.testing.assert_array_equal(back.signal.samples, found.signal.samples)
     assert replace(back, signal=signal).as_json() == replace(found, signal=signal).as_json()
-    line = words(found, {"N": "normal"})
+    line = describe_reading(found, {"N": "normal"})
     assert line.startswith(f"{found.heart_rate:.0f} beats a minute, ")
     assert f"normal {said['counts']['N']}, V {said['counts']['V']}" in line
 
 
 def test_a_single_beat_has_no_rhythm() -> None:
     signal = ecgmaker.ecg([ecgmaker.Beat(0.35)], 0.9, 360, ("MLII",))
-    assert len(r_peaks(signal)) == 1
+    assert len(find_r_peaks(signal)) == 1
     found = found_in(signal, ecgmodels.beats_model()).reading
     assert (found.heart_rate, found.regularity, len(found.beats)) == (None, "", 1)
     assert format_rhythm_columns(np.full(6, np.nan)) == {}

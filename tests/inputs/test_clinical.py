@@ -45,19 +45,19 @@ def test_a_number_is_standardised_with_bends_at_its_quantiles() -> None:
 def test_thousands_are_read_as_the_rest_of_their_column() -> None:
     counts = [f"{v:,}" if v % 2 else str(v) for v in range(90_000, 400_000, 777)]
     platelets, fever = fitted("platelets", counts), fitted("temperature", [f"{v / 10:.1f}" for v in range(350, 410)])
-    assert platelets.low >= 90_000 and platelets.understood("250,000") == platelets.understood("250 000") == "250000"
-    assert fever.understood("38,125") == "38.125"
+    assert platelets.low >= 90_000 and platelets.describe("250,000") == platelets.describe("250 000") == "250000"
+    assert fever.describe("38,125") == "38.125"
     ferritin = fitted("ferritin", [f"{20 + 4.6 * i:.1f}" for i in range(200)])  # up to 935
-    assert ferritin.understood("1,234").startswith("1234 (taken as 93")
+    assert ferritin.describe("1,234").startswith("1234 (taken as 93")
     large = fitted("copies", [str(v) for v in range(0, 5_000_000, 9_999)])
-    assert large.understood("2,500,000") == "2500000"
+    assert large.describe("2,500,000") == "2500000"
 
 
 def test_extreme_values_are_held_to_what_was_seen() -> None:
     column = fitted("age", ages())
     np.testing.assert_array_equal(column.encode(["500"])[0], column.encode([str(column.high)])[0])
-    assert column.understood("500").startswith("500 years (taken as ")
-    assert column.understood("40.0") == "40 years"
+    assert column.describe("500").startswith("500 years (taken as ")
+    assert column.describe("40.0") == "40 years"
 
 
 def test_a_category_is_centred_by_its_shares() -> None:
@@ -77,7 +77,7 @@ def test_rare_values_share_a_number_and_unseen_ones_count_as_missing() -> None:
     np.testing.assert_array_equal(column.encode(["ear"])[0], column.encode(["LIP"])[0])
     x, known = column.encode(["elbow"])
     assert not x.any() and not known.any()
-    assert "not seen in training" in column.understood("elbow")
+    assert "not seen in training" in column.describe("elbow")
 
 
 def test_missing_counts_only_where_it_was_usual() -> None:
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_is_said_with_what_was_expected() -> None:
         column.encode(["heavy"])
     assert (caught.value.column, caught.value.value) == ("weight (kg)", "heavy")
     assert "'heavy'" in str(caught.value) and "a number in kg, usually 41 to 118" in str(caught.value)
-    assert column.readable(["heavy", "60", None]) == [None, "60", None]
+    assert column.drop_unreadable(["heavy", "60", None]) == [None, "60", None]
 
 
 COLUMNS = {
@@ -173,7 +173,7 @@ def test_any_column_encodes_finitely(values: list[str | None]) -> None:
     column = Column.fit("x", values)
     if column is None:
         return
-    x, known = column.encode(column.readable(values))
+    x, known = column.encode(column.drop_unreadable(values))
     assert x.shape == (len(values), column.width) and np.isfinite(x).all()
     assert not x[~known, : column.width - column.missing].any()
     assert Column.from_json(json.loads(json.dumps(column.as_json()))) == column

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medloupe.inputs.notes import BUCKETS, Masks, Notes, folded, words
-from medloupe.inputs.projection import leading
+from medloupe.inputs.notes import BUCKETS, Masks, Notes, fold_text, split_words
+from medloupe.inputs.projection import leading_singular_vectors
 
 ILL = ("fever and dry cough since monday", "fièvre et toux sèche", "high fever, coughing at night", "咳嗽 发烧 三天")
 WELL = ("routine control before surgery", "contrôle de routine", "knee pain, no complaints", "常规 检查")
@@ -34,29 +34,29 @@ def fitted(texts: list[str | None] | None = None, **options: Any) -> Notes:
 def test_like_notes_lie_together() -> None:
     notes = fitted()
     one, other, far = (
-        notes.vector("dry coughs and fever"),
-        notes.vector("fever, cough"),
-        notes.vector("routine surgery"),
+        notes.vectors(["dry coughs and fever"])[0],
+        notes.vectors(["fever, cough"])[0],
+        notes.vectors(["routine surgery"])[0],
     )
 
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
     assert cosine(one, other) > 0.3 > 0 > cosine(one, far)
-    assert cosine(notes.vector("咳嗽"), one) > cosine(notes.vector("常规"), one)
+    assert cosine(notes.vectors(["咳嗽"])[0], one) > cosine(notes.vectors(["常规"])[0], one)
 
 
 def test_nothing_said_is_zero() -> None:
     notes = fitted()
     for text in (None, "", "  \n", "!!! ...", "ωψξ"):
-        assert not notes.vector(text).any()
-    assert notes.vector("fever").dtype == np.float32 and notes.vector("fever").shape == (notes.width,)
-    np.testing.assert_array_equal(notes.vectors(["fever", ""])[0], notes.vector("FEVER"))
+        assert not notes.vectors([text])[0].any()
+    assert notes.vectors(["fever"])[0].dtype == np.float32 and notes.vectors(["fever"])[0].shape == (notes.width,)
+    np.testing.assert_array_equal(notes.vectors(["fever", ""])[0], notes.vectors(["FEVER"])[0])
 
 
 def test_a_short_note_says_less() -> None:
     notes = fitted()
-    assert np.linalg.norm(notes.vector("fever")) < 0.5 * np.linalg.norm(notes.vector("fever " * 20))
+    assert np.linalg.norm(notes.vectors(["fever"])[0]) < 0.5 * np.linalg.norm(notes.vectors(["fever " * 20])[0])
 
 
 def test_training_notes_are_centred_and_of_unit_size() -> None:
@@ -67,7 +67,7 @@ def test_training_notes_are_centred_and_of_unit_size() -> None:
 
 
 def test_the_same_notes_give_the_same_numbers() -> None:
-    np.testing.assert_array_equal(fitted().vector("fever"), fitted().vector("fever"))
+    np.testing.assert_array_equal(fitted().vectors(["fever"])[0], fitted().vectors(["fever"])[0])
     assert Notes.fit(["fever"] * 3) is None
 
 
@@ -85,31 +85,31 @@ def test_the_same_notes_give_the_same_numbers() -> None:
     ],
 )
 def test_masked_words_are_blanks(mask: str, text: str, left: str) -> None:
-    assert " ".join(Masks((mask,)).applied(text).split()) == left
+    assert " ".join(Masks((mask,)).apply(text).split()) == left
 
 
 def test_masked_words_change_nothing() -> None:
     notes = fitted(mask=("*covid*",))
-    np.testing.assert_array_equal(notes.vector("fever COVID-19 cough"), notes.vector("fever cough"))
-    assert (fitted().vector("fever COVID-19 cough") != fitted().vector("fever cough")).any()
+    np.testing.assert_array_equal(notes.vectors(["fever COVID-19 cough"])[0], notes.vectors(["fever cough"])[0])
+    assert (fitted().vectors(["fever COVID-19 cough"])[0] != fitted().vectors(["fever cough"])[0]).any()
 
 
 def test_masks_of_a_hostile_file_keep_nobody_busy() -> None:
-    started = time.perf_counter()
-    Masks(("*a" * 49 + "*b", "x " * 40)).applied("a" * 20_000 + " " + "x " * 5_000)
-    assert time.perf_counter() - started < 2
+    started = time.process_time()
+    Masks(("*a" * 49 + "*b", "x " * 40)).apply("a" * 20_000 + " " + "x " * 5_000)
+    assert time.process_time() - started < 2
 
 
 def test_words_keep_what_hyphens_join() -> None:
-    assert words("SARS-CoV-2, don't 38.5") == ["sars-cov-2", "don't", "38.5"]
-    assert folded("Ｆｅｖｅｒ") == "fever"
+    assert split_words("SARS-CoV-2, don't 38.5") == ["sars-cov-2", "don't", "38.5"]
+    assert fold_text("Ｆｅｖｅｒ") == "fever"
 
 
 def test_it_comes_back_from_json() -> None:
     notes = fitted(mask=("*covid*", "pcr"), column="report")
     back = Notes.from_json(json.loads(json.dumps(notes.as_json())))
     assert (back.column, back.mask, back.width) == ("report", ("*covid*", "pcr"), notes.width)
-    np.testing.assert_array_equal(back.vector("fever and cough"), notes.vector("fever and cough"))
+    np.testing.assert_array_equal(back.vectors(["fever and cough"])[0], notes.vectors(["fever and cough"])[0])
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_axes_are_the_leading_singular_vectors() -> None:
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(90, 6)) * [9, 8, 7, 6, 5, 4] @ rng.normal(size=(6, 400))).astype(np.float32)
     x += rng.normal(size=x.shape).astype(np.float32)
-    axes = leading(x, 6, 0)
+    axes = leading_singular_vectors(x, 6, 0)
     np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-4)
     wanted = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:6]
     np.testing.assert_allclose(np.abs(np.diag(wanted @ axes)), 1, atol=1e-3)
@@ -157,6 +157,6 @@ def test_a_long_note_and_many_masks_take_no_time() -> None:
     masks = Masks([f"word{i} *other{i}*" for i in range(200)])
     started = time.process_time()
     for text in ("a " * 10_000, "\ufdfa " * 10_000):
-        masks.applied(text)
-        words(text)
+        masks.apply(text)
+        split_words(text)
     assert time.process_time() - started < 5

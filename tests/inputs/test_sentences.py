@@ -24,7 +24,7 @@ from generated import run
 from live import running
 from medloupe.embed.hub.text import TextNetwork, find_text_network, remember_network
 from medloupe.errors import NotesError
-from medloupe.inputs.encoder import from_json
+from medloupe.inputs.encoder import read_text_encoder
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.sentences import Sentences
 from medloupe.model.bundle import Model
@@ -70,31 +70,34 @@ def test_like_notes_lie_together(network: TextNetwork) -> None:
 
 
 def test_nothing_said_is_zero_and_needs_no_network(network: TextNetwork, home: Path) -> None:
-    notes = from_json(fitted(network).as_json())
+    notes = read_text_encoder(fitted(network).as_json())
     for text in (None, "", " \n", "!!! ..."):
-        assert not notes.vector(text).any()
+        assert not notes.vectors([text])[0].any()
     with pytest.raises(NotesError):
-        notes.vector("fever")
+        notes.vectors(["fever"])[0]
 
 
 def test_masked_words_change_nothing(network: TextNetwork) -> None:
     notes = fitted(network, mask=("*covid*",))
-    np.testing.assert_allclose(notes.vector("fever COVID-19 cough"), notes.vector("Fever cough"), atol=1e-6)
-    assert not notes.vector("covid").any()
-    assert np.abs(fitted(network).vector("fever COVID-19 cough") - fitted(network).vector("fever cough")).max() > 1e-3
+    np.testing.assert_allclose(notes.vectors(["fever COVID-19 cough"])[0], notes.vectors(["Fever cough"])[0], atol=1e-6)
+    assert not notes.vectors(["covid"])[0].any()
+    assert (
+        np.abs(fitted(network).vectors(["fever COVID-19 cough"])[0] - fitted(network).vectors(["fever cough"])[0]).max()
+        > 1e-3
+    )
 
 
 def test_it_comes_back_from_json(network: TextNetwork, home: Path) -> None:
     notes = fitted(network, mask=("pcr",), column="report")
     text = json.dumps(notes.as_json())
     assert "networks" not in text, "where the network lies is nobody's business"
-    back = from_json(json.loads(text))
+    back = read_text_encoder(json.loads(text))
     assert isinstance(back, Sentences) and back.source is None
     assert (back.column, back.mask, back.width, back.method) == ("report", ("pcr",), notes.width, network.words)
     assert back.field() == {"name": "report", "kind": "notes", "label": "report"} and back.nbytes == notes.nbytes
     remember_network(network)
     for given in ("fever and cough", "came by bus"):
-        np.testing.assert_allclose(back.vector(given), notes.vector(given), atol=1e-5)
+        np.testing.assert_allclose(back.vectors([given])[0], notes.vectors([given])[0], atol=1e-5)
 
 
 # ------------------------------------------------------------ files from elsewhere
@@ -125,7 +128,7 @@ def test_it_comes_back_from_json(network: TextNetwork, home: Path) -> None:
 )
 def test_hostile_json_is_refused(change: dict[str, Any], network: TextNetwork) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        from_json({**fitted(network).as_json(), **change})
+        read_text_encoder({**fitted(network).as_json(), **change})
 
 
 HEAVY = named(("torch", "transformers", "huggingface_hub", "medloupe.embed.hub.text"))
@@ -162,7 +165,7 @@ def test_a_file_opens_no_network_that_nobody_here_named(
     """The very network lies there, in the working folder, too."""
     shutil.copytree(folder, tmp_path / "trap")
     notes = {**fitted(network).as_json(), "network": str(tmp_path / "trap") if named == "trap" else named}
-    extras = Extras(columns=(), notes=from_json(notes), weight=np.ones((2, 15), np.float32))
+    extras = Extras(columns=(), notes=read_text_encoder(notes), weight=np.ones((2, 15), np.float32))
     environment = {**os.environ, "MEDLOUPE_HOME": str(home), "MEDLOUPE_NOTES_MODELS": ""}
     done = subprocess.run(
         [sys.executable, "-c", WATCHED],

@@ -15,7 +15,7 @@ import medloupe
 from generated import table, tissue
 from medloupe import settings
 from medloupe.data.reading import READERS
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.backbone import BackboneCard
 from medloupe.embed.features import embed
 from medloupe.embed.registry import BACKBONES, backbone, choose_backbone_name
@@ -109,7 +109,7 @@ def test_every_reader_of_ecgs_and_its_usual_backbone(reader: str, home: Path, tm
     assert model.card["data"]["things"] == data.things
     assert model.card["data"]["unreadable"] == []
     assert model.card["backbone"]["name"] == network
-    embeddings = embed(scan(data), model.backbone).embeddings  # as training saw them
+    embeddings = embed(scan_dataset(data), model.backbone).embeddings  # as training saw them
     if model.extras is None or data.things == "beats":
         logits = model.head.logits(embeddings[:3])
         for record, p in zip(data.records, probabilities(logits, data.task), strict=False):
@@ -167,7 +167,7 @@ def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
     model = round_trip(data, "findings", tmp_path)
     assert model.card["confusion"] is None
     assert model.card["decision"] is None
-    limits = dict(zip(model.labels, Rules.of(model.card).limits, strict=True))
+    limits = dict(zip(model.labels, Rules.from_card(model.card).limits, strict=True))
     predictor, seen = Predictor(model), set()
     for record in data.records:
         said = predictor.predict(record.image)

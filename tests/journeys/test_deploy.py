@@ -216,7 +216,7 @@ class Live:
 @contextmanager
 def serving(home: Path, *flags: str) -> Iterator[Live]:
     command = [sys.executable, "-m", "medloupe", "serve", *flags, "--port", "0"]
-    environment = {**os.environ, "MEDLOUPE_HOME": str(home)}
+    environment = {**os.environ, "MEDLOUPE_THREADS": "", "MEDLOUPE_HOME": str(home)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Live(process)

@@ -25,6 +25,7 @@ KILLS = 8
 Limit = Callable[[Live, Path], Callable[[], None]]
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_that_was_acknowledged(_trained: Trained, tmp_path: Path) -> None:
     """In the middle of predictions with kept images, feedback and promotions. Each next server starts on what the one
     before left, and answers with a version that was promoted before the kill."""

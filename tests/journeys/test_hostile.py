@@ -67,6 +67,7 @@ def test_the_name_of_a_file_means_nothing(server: Live, name: str) -> None:
     unharmed(server)
 
 
+@pytest.mark.slow
 def test_damaged_files_by_the_thousand(server: Live) -> None:
     """2,000 of them from 4 clients: never a 5xx, and the server is none the worse for it."""
     before = settled(server.process.pid)
@@ -146,6 +147,7 @@ def _uploads(valid: bytes) -> Iterator[tuple[str, bytes]]:
     yield "empty", b""
 
 
+@pytest.mark.slow
 def test_hostile_model_files(server: Live, valid: bytes) -> None:
     """Refused with a reason; nothing of them is kept."""
     wrong = []

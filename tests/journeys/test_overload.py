@@ -31,10 +31,10 @@ def test_ten_times_its_capacity(narrow: Live, _trained: Trained) -> None:
     assert seen.wrong == []
     assert len(seen.accepted) > seen.capacity, "it goes on working"
     assert len(seen.rejected) > 4 * len(seen.accepted)
-    assert drills.percentile(seen.rejected, 0.5) < 50
-    assert drills.percentile(seen.health, 0.5) < 50
-    # Most places wait for a worker: nobody waits longer than for the requests before, many times over.
-    assert drills.percentile(seen.accepted, 0.5) < 20 * 1000 * 8 / seen.capacity
+    # How fast in milliseconds is for benchmarks/faults_serving.py to say: machines that run tests are shared.
+    answered = drills.percentile(seen.accepted, 0.5)
+    assert drills.percentile(seen.rejected, 0.5) < answered, "who is told to come back waits for no picture"
+    assert drills.percentile(seen.health, 0.5) < answered
     with narrow.client() as client:
         figures = client.get("/metrics").text
     assert f"medloupe_rejected {float(len(seen.rejected))}" in figures

@@ -54,6 +54,7 @@ def api(server: Live) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_every_operation(api: Any, server: Live) -> None:
     """All of them in one test: pytest's own way of telling them apart would need the server before it runs."""
     wrong, seen = [], 0

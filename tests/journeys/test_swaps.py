@@ -28,6 +28,7 @@ def three(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return folder / "home", drills.add_versions(folder / "home", folder)
 
 
+@pytest.mark.slow
 def test_swaps_under_load_fail_no_request_and_mix_no_answer(three: Home) -> None:
     """Over HTTP, by the store in another process, and by the command line."""
     home, models = three
@@ -41,8 +42,9 @@ def test_swaps_under_load_fail_no_request_and_mix_no_answer(three: Home) -> None
     assert set(seen.by) == {"http", "store", "command"}
     assert (seen.failed, seen.mixed, seen.stale) == (0, 0, 0)
     assert seen.answers > COUNT
-    assert drills.percentile(seen.delays, 0.9) < 1, seen.delays
-    assert max(seen.delays) < 3, "one second on a machine of its own"
+    # Never a second on a machine of its own, says benchmarks/faults_serving.py; here, in terms of what an answer takes.
+    answer = drills.percentile(seen.busy, 0.5) / 1000
+    assert len(seen.delays) == COUNT and drills.percentile(seen.delays, 0.9) < 1 + 10 * answer, seen.delays
     assert not [line for line in log if line["level"] == "error"]
 
 

@@ -124,6 +124,7 @@ def test_the_loop_starts_from_the_weights_of_medloupe() -> None:
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)  # ours are kept in half precision
 
 
+@pytest.mark.slow
 @torch_needed
 @pytest.mark.parametrize("options", [(), ("--all",)])
 def test_the_loop_learns_and_answers(data: Path, tmp_path: Path, options: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import medloupe
 from evident import LABELS, changed, evidence
 from medloupe.metrics.evidence import FILE, Evidence
-from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, joined
+from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, join_groups
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
 from trained import Trained
@@ -187,7 +187,7 @@ def test_what_cannot_be_compared_does_not_pass(
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
 def test_joined_groups_keep_together_what_either_does(pairs: list[tuple[int, int]]) -> None:
     one, other = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
-    label = joined(one, other)
+    label = join_groups(one, other)
     reached = [{i} for i in range(len(pairs))]
     for _ in pairs:  # by hand: whoever is reached through a common group, step by step
         for mine in reached:

@@ -17,7 +17,7 @@ from medloupe.errors import StoreError
 from medloupe.evaluation.compare import compare_runs
 from medloupe.metrics.evidence import Evidence
 from medloupe.metrics.gate import compare
-from medloupe.metrics.paired import Contrast, contrast
+from medloupe.metrics.paired import RunComparison, compare_evidence
 from medloupe.report.comparison import differences
 from medloupe.report.pages import render_comparison
 from medloupe.store.models import Store
@@ -28,8 +28,8 @@ from storing import made, write_files
 RUNS = ("lungs@1", "lungs@2")
 
 
-def held(a: Evidence, b: Evidence, **more: Any) -> Contrast:
-    return contrast(a, b, runs=RUNS, **more)
+def held(a: Evidence, b: Evidence, **more: Any) -> RunComparison:
+    return compare_evidence(a, b, runs=RUNS, **more)
 
 
 def several(skill: float, noise: int, n: int = 300, labels: tuple[str, ...] = ("a", "b", "c"), **more: Any) -> Evidence:
@@ -93,7 +93,7 @@ def test_it_agrees_with_the_gate(task: str) -> None:
 
 def test_turned_round_it_says_the_opposite() -> None:
     a, b = several(1.0, 1), several(1.4, 2)
-    one, other = held(a, b), contrast(b, a, runs=RUNS[::-1])
+    one, other = held(a, b), compare_evidence(b, a, runs=RUNS[::-1])
     assert one.auc.difference == pytest.approx(-other.auc.difference)
     assert one.auc.low is not None and other.auc.high is not None
     assert one.auc.low == pytest.approx(-other.auc.high, abs=1e-9)

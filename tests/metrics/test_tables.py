@@ -12,16 +12,16 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score,
 from medloupe.data.records import Record
 from medloupe.metrics import weighted
 from medloupe.metrics.curves import curves
-from medloupe.metrics.subgroups import _band, subgroups
+from medloupe.metrics.subgroups import _age_band, subgroups
 from medloupe.metrics.tables import (
     STRENGTHS,
     best_strength,
     class_weights,
     confusion,
-    crossfitted_answers,
-    crossfitted_flags,
+    cross_fit_answers,
+    cross_fit_flags,
+    describe_point,
     headline,
-    in_words,
     per_label,
     thresholds,
 )
@@ -70,11 +70,11 @@ def test_nine_of_ten_are_found_at_ninety_percent():
 def test_flags_do_not_depend_on_their_own_fold():
     p, y = noisy()
     folds = np.arange(N)[None] % 4
-    before = crossfitted_flags(p[None], y, folds, 0.9)
+    before = cross_fit_flags(p[None], y, folds, 0.9)
     own = folds[0] == 1
     y2 = y.copy()
     y2[own] = 1 - y2[own]
-    after = crossfitted_flags(p[None], y2, folds, 0.9)
+    after = cross_fit_flags(p[None], y2, folds, 0.9)
     np.testing.assert_array_equal(before[0, own], after[0, own])
     assert (before[0, ~own] != after[0, ~own]).any()
     limit = thresholds(p[~own], y[~own], 0.9)
@@ -84,7 +84,7 @@ def test_flags_do_not_depend_on_their_own_fold():
 def test_a_label_without_cases_is_never_flagged():
     p, y = noisy()
     y[:, 1] = 0
-    assert not crossfitted_flags(p[None], y, np.arange(N)[None] % 4, 0.9)[..., 1].any()
+    assert not cross_fit_flags(p[None], y, np.arange(N)[None] % 4, 0.9)[..., 1].any()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_label_without_cases_is_never_flagged():
     ],
 )
 def test_in_words(sensitivity: float | None, specificity: float | None, words: str):
-    assert in_words(sensitivity, specificity) == words
+    assert describe_point(sensitivity, specificity) == words
 
 
 # Common and rare classes
@@ -150,11 +150,11 @@ def test_a_class_without_cases_is_not_announced_for_its_rarity():
 def test_answers_do_not_depend_on_their_own_fold():
     p, y = skewed()
     folds = np.arange(len(y))[None] % 5
-    before = crossfitted_answers(p[None], y, folds)
+    before = cross_fit_answers(p[None], y, folds)
     own = folds[0] == 2
     y2 = y.copy()
     y2[own] = 1 - y2[own]
-    np.testing.assert_array_equal(before[0, own], crossfitted_answers(p[None], y2, folds)[0, own])
+    np.testing.assert_array_equal(before[0, own], cross_fit_answers(p[None], y2, folds)[0, own])
 
 
 # Headline
@@ -329,8 +329,8 @@ def records(**columns: list[str]) -> list[Record]:
     ],
 )
 def test_age_bands(text: str, band: str):
-    assert _band("Age", text) == band
-    assert _band("sex", text) == text
+    assert _age_band("Age", text) == band
+    assert _age_band("sex", text) == text
 
 
 def test_subgroups_are_judged_apart():

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
 
 from medloupe.metrics import weighted
-from medloupe.metrics.weighted import Metric, Ranking, intervals, widened_auc, widened_share, wilson
+from medloupe.metrics.weighted import (
+    Metric,
+    Ranking,
+    bootstrap_intervals,
+    widen_auc_interval,
+    widen_share_interval,
+    wilson,
+)
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -149,7 +156,7 @@ def example(groups: int, copies: int = 1, seed: int = 0) -> tuple[Ranking, np.nd
 
 def test_replicates_draw_whole_groups():
     groups = np.array([4, 4, 9, 2, 9, 4])
-    chunks = list(weighted.replicates(groups, 0, count=50))
+    chunks = list(weighted.bootstrap_weights(groups, 0, count=50))
     weights = np.concatenate(chunks)
     assert weights.shape == (51, 6)
     assert (weights[0] == 1).all()
@@ -162,39 +169,39 @@ def test_replicates_draw_whole_groups():
 
 def test_intervals_bracket_the_point_and_are_deterministic():
     ranking, groups = example(60)
-    first = intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups)
-    assert first == intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups)
-    assert first != intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups, seed=1)
+    first = bootstrap_intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups)
+    assert first == bootstrap_intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups)
+    assert first != bootstrap_intervals({"auc": ranking.auc, "ap": ranking.average_precision}, groups, seed=1)
     for m in first.values():
         assert m["low"] < m["value"] < m["high"]  # type: ignore[operator]
 
 
 def test_chunks_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch):
     ranking, groups = example(60)
-    whole = intervals({"auc": ranking.auc}, groups)["auc"]
+    whole = bootstrap_intervals({"auc": ranking.auc}, groups)["auc"]
     monkeypatch.setattr(weighted, "_CHUNK_BYTES", 4 * 60 * 7)
-    parts = intervals({"auc": ranking.auc}, groups)["auc"]
+    parts = bootstrap_intervals({"auc": ranking.auc}, groups)["auc"]
     assert parts["value"] == whole["value"]
     assert width(parts) == pytest.approx(width(whole), rel=0.15)
 
 
 def test_copies_in_a_group_do_not_narrow_the_interval():
     ranking, groups = example(60)
-    honest = width(intervals({"auc": ranking.auc}, groups)["auc"])
+    honest = width(bootstrap_intervals({"auc": ranking.auc}, groups)["auc"])
     ranking, groups = example(60, copies=10)
-    assert width(intervals({"auc": ranking.auc}, groups)["auc"]) == pytest.approx(honest, rel=0.1)
-    naive = width(intervals({"auc": ranking.auc}, np.arange(600))["auc"])
+    assert width(bootstrap_intervals({"auc": ranking.auc}, groups)["auc"]) == pytest.approx(honest, rel=0.1)
+    naive = width(bootstrap_intervals({"auc": ranking.auc}, np.arange(600))["auc"])
     assert naive < 0.5 * honest  # what resampling images instead of patients would claim
 
 
 def test_what_cannot_be_computed_is_none():
     nothing = Ranking(np.zeros(5), np.zeros(5))
-    assert intervals({"auc": nothing.auc}, np.arange(5))["auc"] == {"value": None, "low": None, "high": None}
+    assert bootstrap_intervals({"auc": nothing.auc}, np.arange(5))["auc"] == {"value": None, "low": None, "high": None}
     truth = np.r_[1.0, np.zeros(9)]
     lonely = Ranking(np.arange(10.0), truth)  # 35 % of the replicates lack the one case
-    assert intervals({"auc": lonely.auc}, np.arange(10))["auc"]["low"] is not None
+    assert bootstrap_intervals({"auc": lonely.auc}, np.arange(10))["auc"]["low"] is not None
     two = Ranking(np.array([1.0, 0.0]), np.array([1.0, 0.0]))  # half lack one side
-    m = intervals({"auc": two.auc}, np.array([0, 1]), seed=3)["auc"]
+    m = bootstrap_intervals({"auc": two.auc}, np.array([0, 1]), seed=3)["auc"]
     assert m["value"] == 1
 
 
@@ -208,7 +215,9 @@ def test_intervals_cover_the_truth_nearly_as_often_as_they_say(shift: float, n: 
     for trial in range(150):
         truth = (np.arange(n) % 2).astype(np.float32)
         ranking = Ranking(rng.normal(size=n) + shift * truth, truth)
-        m = widened_auc(intervals({"auc": ranking.auc}, np.arange(n), seed=trial)["auc"], n // 2, n // 2)
+        m = widen_auc_interval(
+            bootstrap_intervals({"auc": ranking.auc}, np.arange(n), seed=trial)["auc"], n // 2, n // 2
+        )
         covered += m["low"] <= true_auc <= m["high"]  # type: ignore[operator]
     assert covered / 150 >= 0.9
 
@@ -219,7 +228,9 @@ def test_intervals_of_clustered_data_cover_the_truth():
     for trial in range(150):
         patient = rng.random(40) < 0.5 + rng.normal(0, 0.3, 40)  # a patient's five images succeed or fail together
         hit = np.repeat(patient, 5)
-        m = intervals({"s": weighted.share(hit, np.ones(200, bool))}, np.repeat(np.arange(40), 5), seed=trial)["s"]
+        m = bootstrap_intervals(
+            {"s": weighted.share(hit, np.ones(200, bool))}, np.repeat(np.arange(40), 5), seed=trial
+        )["s"]
         covered += m["low"] <= 0.5 <= m["high"]  # type: ignore[operator]
     assert covered / 150 >= 0.88
 
@@ -259,17 +270,17 @@ def metric(value: Any, low: Any = None, high: Any = None) -> Metric:
 
 
 def test_a_perfect_auc_of_few_cases_is_not_certain():
-    m = widened_auc(metric(1.0, 1.0, 1.0), 15, 15)
+    m = widen_auc_interval(metric(1.0, 1.0, 1.0), 15, 15)
     assert m["value"] == 1.0
     assert 0.85 < m["low"] < 0.98  # type: ignore[operator]
     assert m["high"] == pytest.approx(1.0, abs=1e-3)
-    fewer, more = (widened_auc(metric(1.0, 1.0, 1.0), n, n)["low"] for n in (5, 500))
+    fewer, more = (widen_auc_interval(metric(1.0, 1.0, 1.0), n, n)["low"] for n in (5, 500))
     assert fewer < m["low"] < more  # type: ignore[operator]
     assert more > 0.995  # type: ignore[operator]
 
 
 def test_a_worst_auc_of_few_cases_is_not_certain_either():
-    m = widened_auc(metric(0.0, 0.0, 0.0), 15, 15)
+    m = widen_auc_interval(metric(0.0, 0.0, 0.0), 15, 15)
     assert 0.02 < m["high"] < 0.15  # type: ignore[operator]
 
 
@@ -278,8 +289,8 @@ def test_a_worst_auc_of_few_cases_is_not_certain_either():
 def test_widening_only_widens(value: float, positives: int, negatives: int):
     low, high = max(0.0, value - 0.05), min(1.0, value + 0.05)
     for m in (
-        widened_auc(metric(value, low, high), positives, negatives),
-        widened_share(metric(value, low, high), positives),
+        widen_auc_interval(metric(value, low, high), positives, negatives),
+        widen_share_interval(metric(value, low, high), positives),
     ):
         assert m["value"] == value
         assert 0 <= m["low"] <= low  # type: ignore[operator]
@@ -288,37 +299,37 @@ def test_widening_only_widens(value: float, positives: int, negatives: int):
 
 def test_hanley_and_mcneil_stays_close_to_the_bootstrap_where_there_is_much_data():
     ranking, groups = example(2000)
-    plain = intervals({"auc": ranking.auc}, groups)["auc"]
-    assert width(widened_auc(plain, 1000, 1000)) == pytest.approx(width(plain), rel=0.2)
+    plain = bootstrap_intervals({"auc": ranking.auc}, groups)["auc"]
+    assert width(widen_auc_interval(plain, 1000, 1000)) == pytest.approx(width(plain), rel=0.2)
 
 
 def test_nothing_to_widen():
-    assert widened_auc(metric(None), 5, 5) == metric(None)
-    assert widened_auc(metric(0.5), 0, 5) == metric(0.5)
-    assert widened_share(metric(None), 5) == metric(None)
-    assert widened_share(metric(0.5), 10)["low"] == pytest.approx(wilson(5, 10)[0])
+    assert widen_auc_interval(metric(None), 5, 5) == metric(None)
+    assert widen_auc_interval(metric(0.5), 0, 5) == metric(0.5)
+    assert widen_share_interval(metric(None), 5) == metric(None)
+    assert widen_share_interval(metric(0.5), 10)["low"] == pytest.approx(wilson(5, 10)[0])
 
 
 def test_very_many_rows_are_drawn_less_often():
     rng = np.random.default_rng(0)
     n = weighted.MANY + 1
     groups = np.arange(n) % 40
-    drawn = np.concatenate([w[:, :1] for w in weighted.replicates(groups, 0)])
+    drawn = np.concatenate([w[:, :1] for w in weighted.bootstrap_weights(groups, 0)])
     assert len(drawn) == 1 + weighted.FEWER
-    assert sum(len(w) for w in weighted.replicates(groups[:-1], 0)) == 1 + weighted.REPLICATES
+    assert sum(len(w) for w in weighted.bootstrap_weights(groups[:-1], 0)) == 1 + weighted.REPLICATES
     truth = (rng.random(n) < 0.3).astype(np.float32)
     ranked = Ranking(truth + rng.normal(0, 1, n), truth)
-    few, many = weighted.intervals({"auc": ranked.auc}, groups)["auc"], None
-    values = np.concatenate([ranked.auc(w) for w in weighted.replicates(groups, 1, weighted.REPLICATES)])
-    many = weighted.summary(values)
+    few, many = weighted.bootstrap_intervals({"auc": ranked.auc}, groups)["auc"], None
+    values = np.concatenate([ranked.auc(w) for w in weighted.bootstrap_weights(groups, 1, weighted.REPLICATES)])
+    many = weighted.summarise(values)
     assert few["value"] == pytest.approx(many["value"])
     assert width(few) == pytest.approx(width(many), rel=0.25)
 
 
 def test_a_summary_needs_half_of_its_replicates():
     values = np.full(1 + weighted.FEWER, 0.7)
-    assert weighted.summary(values)["low"] == pytest.approx(0.7)
+    assert weighted.summarise(values)["low"] == pytest.approx(0.7)
     values[1 : 1 + weighted.FEWER // 2] = np.nan
-    assert weighted.summary(values)["low"] == pytest.approx(0.7)
+    assert weighted.summarise(values)["low"] == pytest.approx(0.7)
     values[1 + weighted.FEWER // 2] = np.nan
-    assert weighted.summary(values) == {"value": pytest.approx(0.7), "low": None, "high": None}
+    assert weighted.summarise(values) == {"value": pytest.approx(0.7), "low": None, "high": None}

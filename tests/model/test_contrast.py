@@ -69,8 +69,8 @@ def test_room_is_bounded(plain: Novelty) -> None:
 def test_it_is_moved_off_its_own_kind() -> None:
     own, others = sketch(embeddings(100, 0), LEVELS), sketch(embeddings(100, 3, 2), LEVELS)
     boundary = fit_contrast(own, others)
-    assert boundary.moved(np.linspace(1, 9, 101)).bias == boundary.bias
-    assert boundary.moved(np.linspace(-5, 5, 101)).bias == pytest.approx(boundary.bias + 4.8)
+    assert boundary.shift(np.linspace(1, 9, 101)).bias == boundary.bias
+    assert boundary.shift(np.linspace(-5, 5, 101)).bias == pytest.approx(boundary.bias + 4.8)
 
 
 def test_it_is_kept_with_the_novelty(fitted: Novelty) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from medloupe.embed.registry import backbone
 from medloupe.graphs.session import open_session
 from medloupe.model.head import Head
-from medloupe.model.heatmaps import _COLOUR, _MOST, contributions, evidence, overlay
+from medloupe.model.heatmaps import _COLOUR, _MOST, draw_overlay, label_evidence, map_contributions
 from synthetic import radiograph
 
 
@@ -38,7 +38,7 @@ def test_the_parts_add_up_to_the_logits_of_the_real_backbone():
     images = np.stack([radiograph(0), radiograph(1)])
     feature_map, embedding = network.run(["map", "embedding"], {"image": images})
     h = head(3, embedding.shape[1])
-    parts = contributions(h, feature_map)
+    parts = map_contributions(h, feature_map)
     assert parts.shape == (2, 3, 7, 7)
     np.testing.assert_allclose(parts.mean((2, 3)) + h.bias, h.logits(embedding), atol=1e-4)
 
@@ -48,7 +48,7 @@ def test_the_parts_add_up_to_the_logits_of_the_real_backbone():
 def test_the_parts_add_up_to_the_logits(seed: int, k: int, d: int, height: int, width: int):
     maps = np.random.default_rng(seed).normal(size=(2, d, height, width)).astype(np.float32)
     h = head(k, d, seed)
-    parts = contributions(h, maps)
+    parts = map_contributions(h, maps)
     assert parts.shape == (2, k, height, width)
     np.testing.assert_allclose(parts.mean((2, 3)) + h.bias, h.logits(maps.mean((2, 3))), atol=1e-4)
 
@@ -56,8 +56,10 @@ def test_the_parts_add_up_to_the_logits(seed: int, k: int, d: int, height: int, 
 def test_among_classes_only_the_difference_counts():
     parts = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
     common = np.random.default_rng(1).normal(size=(4, 4)).astype(np.float32)
-    np.testing.assert_allclose(evidence(parts, 1, "multiclass"), evidence(parts + common, 1, "multiclass"), atol=1e-5)
-    one, other = (evidence(parts[:2], k, "multiclass") for k in (0, 1))
+    np.testing.assert_allclose(
+        label_evidence(parts, 1, "multiclass"), label_evidence(parts + common, 1, "multiclass"), atol=1e-5
+    )
+    one, other = (label_evidence(parts[:2], k, "multiclass") for k in (0, 1))
     difference = parts[0] - parts[1]
     np.testing.assert_allclose(one, difference - difference.mean(), atol=1e-6)
     np.testing.assert_allclose(other, -one, atol=1e-6)
@@ -67,7 +69,7 @@ def test_of_the_others_the_strongest_is_compared_with():
     parts = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
     parts[1] += 5
     difference = parts[2] - parts[1]
-    np.testing.assert_allclose(evidence(parts, 2, "multiclass"), difference - difference.mean(), atol=1e-5)
+    np.testing.assert_allclose(label_evidence(parts, 2, "multiclass"), difference - difference.mean(), atol=1e-5)
 
 
 @settings(deadline=None, max_examples=30)
@@ -75,22 +77,22 @@ def test_of_the_others_the_strongest_is_compared_with():
 def test_some_places_always_speak_for_it_more_than_others(seed: int, k: int, task: str):
     parts = np.random.default_rng(seed).normal(size=(k, 4, 4)).astype(np.float32)
     for label in range(k):
-        values = evidence(parts, label, task)
+        values = label_evidence(parts, label, task)
         assert values.mean() == pytest.approx(0, abs=1e-5)
         assert values.max() > 0
 
 
 def test_with_several_labels_each_stands_alone():
     parts = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
-    values = evidence(parts, 1, "multilabel")
+    values = label_evidence(parts, 1, "multilabel")
     np.testing.assert_allclose(values, parts[1] - parts[1].mean())
-    np.testing.assert_allclose(evidence(parts[1:2], 0, "multiclass"), values)
+    np.testing.assert_allclose(label_evidence(parts[1:2], 0, "multiclass"), values)
 
 
 def test_the_overlay_shows_where():
     values = np.full((7, 7), -1.0)
     values[1, 5] = 2.0
-    image = opened(overlay(values, 224))
+    image = opened(draw_overlay(values, 224))
     assert image.size == (224, 224)
     alpha = np.asarray(image)[..., 3]
     top, left = np.unravel_index(alpha.argmax(), alpha.shape)
@@ -102,21 +104,21 @@ def test_the_overlay_shows_where():
 
 def test_stronger_evidence_more_colour():
     values = np.array([[0.0, 1.0], [2.0, 4.0]])
-    alpha = np.asarray(opened(overlay(values, 64)))[..., 3].astype(int)
+    alpha = np.asarray(opened(draw_overlay(values, 64)))[..., 3].astype(int)
     corners = alpha[0, 0], alpha[0, -1], alpha[-1, 0], alpha[-1, -1]
     assert corners[0] < corners[1] < corners[2] < corners[3]
 
 
 @pytest.mark.parametrize("values", [np.zeros((7, 7)), np.full((7, 7), -3.0)])
 def test_no_evidence_is_no_colour(values: np.ndarray):
-    assert (np.asarray(opened(overlay(values, 224)))[..., 3] == 0).all()
+    assert (np.asarray(opened(draw_overlay(values, 224)))[..., 3] == 0).all()
 
 
 def test_the_overlay_is_cut_to_the_picture():
     values = np.ones((7, 7))
-    assert opened(overlay(values, 224, (0, 28, 224, 196))).size == (224, 168)
+    assert opened(draw_overlay(values, 224, (0, 28, 224, 196))).size == (224, 168)
 
 
 def test_the_scale_of_the_evidence_does_not_show():
     values = np.random.default_rng(0).normal(size=(7, 7))
-    assert overlay(values, 64) == overlay(values * 8, 64)
+    assert draw_overlay(values, 64) == draw_overlay(values * 8, 64)

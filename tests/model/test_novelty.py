@@ -22,7 +22,7 @@ from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.inference.pictures import Predictor
-from medloupe.model.novelty import FEWEST, METHOD, Novelty, of_levels, sketch
+from medloupe.model.novelty import FEWEST, METHOD, Novelty, match_levels, sketch
 from medloupe.modelfile.card import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load
@@ -273,7 +273,7 @@ def test_the_last_levels_alone_do_and_what_lies_before_them_is_not_felt() -> Non
     ],
 )
 def test_whose_levels_they_are(own: tuple[int, ...], of: bool) -> None:
-    assert of_levels(own, LEVELS) is of
+    assert match_levels(own, LEVELS) is of
 
 
 def test_a_file_whose_tail_left_only_some_levels_alone(tmp_path: Path) -> None:
@@ -384,14 +384,16 @@ def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pyte
 @pytest.mark.slow
 def test_on_real_pictures(home: Path, real_sets: Path) -> None:
     """Fundus photographs know one another, and neither chest X-rays nor cats."""
-    from medloupe.data.scan import scan
+    from medloupe.data.scan import scan_dataset
     from medloupe.embed.features import embed
 
     def some(folder: str, n: int) -> medloupe.Dataset:
         data = medloupe.read(real_sets / folder)
         return replace(data, records=data.records[:: len(data) // n][:n])
 
-    own, xray, cats = (embed(scan(some(f, 120)), backbone()) for f in ("fundus", "chest_pneumonia", "cats_dogs"))
+    own, xray, cats = (
+        embed(scan_dataset(some(f, 120)), backbone()) for f in ("fundus", "chest_pneumonia", "cats_dogs")
+    )
     patients = np.unique([r.patient or r.id for r in own.data.records], return_inverse=True)[1]
     aside = patients % 3 == 0
     novelty = Novelty.fit(own.embeddings[~aside], patients[~aside], backbone().card.levels, 0)

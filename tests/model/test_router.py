@@ -20,7 +20,7 @@ from medloupe.inference.everyday import load_everyday
 from medloupe.inference.find import list_choosable_models, make_looks_like
 from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.model.novelty import Novelty, sketch
-from medloupe.model.router import EVOKED, NOBODY, Everyday, Router, reason
+from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, refusal_reason
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 from medloupe.training.heads.contrast import fit_contrast
@@ -81,7 +81,7 @@ def test_what_is_forgiven_makes_nothing_fit_better() -> None:
     row = embeddings(1, 54)[0]
     scores = router.scores(row)
     assert scores["far"] < scores["near"] <= 1
-    assert list(router.fitting(row)) == ["near", "far"]
+    assert list(router.rank(row)) == ["near", "far"]
     assert router.choose(row).name == "near"
 
 
@@ -123,7 +123,7 @@ def test_the_everyday_head_is_that_of_the_shipped_model() -> None:
 
 def test_the_reason_is_a_sentence() -> None:
     said = "This picture is unlike everything 'pneumonia' was trained on (1.8 times the limit)."
-    assert reason("pneumonia", 1.8) == said
+    assert refusal_reason("pneumonia", 1.8) == said
 
 
 # ------------------------------------------------------------------ with real networks
@@ -190,12 +190,12 @@ def test_auto_on_the_command_line(
         "version": None,
         "prediction": "",
         "probabilities": {},
-        "refused": {"reason": NOBODY, "looks_like": ""},
+        "refused": {"reason": UNKNOWN_TO_ALL, "looks_like": ""},
     }
     assert set(fourth) == {"file", "error"}
     words = run(capsys, "predict", "auto", *files).out
     assert "a.png: normal  (by spots@1)" in words
-    assert f"c.png: not judged. {NOBODY}\n" in words
+    assert f"c.png: not judged. {UNKNOWN_TO_ALL}\n" in words
 
 
 def test_a_refusal_names_the_check_up_it_belongs_to(

@@ -102,7 +102,7 @@ def test_two_heads_on_one_backbone_share_its_hash(tmp_path: Path) -> None:
 def test_card_alone_needs_neither_onnx_nor_onnxruntime() -> None:
     script = f"""
         import sys
-        from medloupe.modelfile.reader import read_card
+        from medloupe.modelfile.card import read_card
         assert read_card({str(GOLDEN_FILE)!r})["name"] == "tiny"
         assert not {{"onnx", "onnxruntime"}} & set(sys.modules)
     """
@@ -275,9 +275,9 @@ def depends_on_values(graph: onnx.ModelProto) -> None:
 )
 def test_harmful_graphs_are_refused_quickly(tmp_path: Path, valid: bytes, change: Change, said: str) -> None:
     path = written(tmp_path / "m.onnx", changed(valid, change))
-    started = time.perf_counter()
+    started = time.process_time()
     refused(path, UnsafeModelError, said)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def unsorted(graph: onnx.ModelProto) -> None:
@@ -490,8 +490,10 @@ FUZZ = """
     from pathlib import Path
     import numpy as np
     from medloupe import modelfile
+    from medloupe.embed.samples import generated_images
     from medloupe.errors import ModelFileError
     from medloupe.graphs.session import open_session, run
+    from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
@@ -508,7 +510,7 @@ FUZZ = """
                 bad[at] = int(rng.integers(256))
         path.write_bytes(bad)
         try:
-            model = modelfile.load(path)
+            model = reader.load(path)
         except ModelFileError as error:
             assert error.hint, error
             continue

@@ -17,7 +17,7 @@ from generated import run
 from medloupe.embed.network import Network
 from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE
 from medloupe.errors import MedloupeError, NotAnImageError, StoreError
-from medloupe.imaging.corruptions import CHANGES, workable
+from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
 from medloupe.inference.find import find_model, list_choosable_models
@@ -180,9 +180,9 @@ def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
     """Of pictures that took part in the contrast: that it holds for others is for benchmarks/refusal.py to say."""
     (one,) = (s for s in STARTERS if s.name == "pneumonia")
     predictor = Predictor(shipped.load_shipped("pneumonia"))
-    screen = next(c for c in CHANGES if c.name == "screen")
+    screen = next(c for c in CORRUPTIONS if c.name == "screen")
     records = one.read(real_sets).records[::60][:30]
-    refused = [predictor.predict(screen(workable(decode(r.picture)))).refused is not None for r in records]
+    refused = [predictor.predict(screen(limit_size(decode(r.picture)))).refused is not None for r in records]
     assert np.mean(refused) <= 0.2
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError
-from medloupe.store.database import REVISION, engine, unusable, url, writing
+from medloupe.store.database import REVISION, database_url, explain_failure, open_engine, writing_session
 from medloupe.store.models import Store
 from medloupe.store.tables import AuditRow, Base, ModelRow, PredictionRow, UserRow, VersionRow, now
 from postgres import PASSWORD, Server
@@ -22,7 +22,7 @@ def test_the_migrations_make_what_the_tables_say(database: str, tmp_path: Path) 
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    opened = engine(tmp_path)
+    opened = open_engine(tmp_path)
     assert opened.dialect.name == database
     with opened.connect() as connection:
         context = MigrationContext.configure(connection)
@@ -39,7 +39,7 @@ def test_rows_of_the_first_release_live_on(database: str, tmp_path: Path, monkey
     home.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(alembic.command, "upgrade", lambda config, revision: upgrade(config, "0001"))
-        old = engine(home)
+        old = open_engine(home)
     with old.begin() as connection:
         # Written by hand: the tables of today have columns that were not there.
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
@@ -107,14 +107,14 @@ def test_several_processes_begin_at_once(times: int, database: str, tmp_path: Pa
 
 
 def test_a_transaction_that_reads_first_still_writes(database: str, tmp_path: Path) -> None:
-    opened = engine(tmp_path)
+    opened = open_engine(tmp_path)
     with Session(opened) as session:
         session.add(ModelRow(name="lungs", last=0))
         session.commit()
 
     def count() -> None:
         for _ in range(25):
-            with writing(opened) as session:
+            with writing_session(opened) as session:
                 row = session.scalar(select(ModelRow).with_for_update())
                 assert row is not None
                 row.last += 1
@@ -139,7 +139,7 @@ def test_a_transaction_that_reads_first_still_writes(database: str, tmp_path: Pa
 
 
 def test_both_keep_the_rules_between_tables(database: str, tmp_path: Path) -> None:
-    with Session(engine(tmp_path)) as session:
+    with Session(open_engine(tmp_path)) as session:
         person = UserRow(name="ada", password="x", role="admin", created=now())
         session.add(person)
         session.flush()
@@ -226,5 +226,5 @@ def test_the_password_is_never_in_a_message(monkeypatch: pytest.MonkeyPatch, tmp
     from sqlalchemy.exc import OperationalError
 
     monkeypatch.setenv("MEDLOUPE_DATABASE", "postgres://me:hunter2@db.example/medloupe")
-    said = unusable(url(tmp_path), OperationalError("SELECT 1", None, Exception("gone\nand more")))
+    said = explain_failure(database_url(tmp_path), OperationalError("SELECT 1", None, Exception("gone\nand more")))
     assert "hunter2" not in str(said) and "db.example" in said.message and "gone." in said.message

@@ -288,11 +288,11 @@ def test_the_database_is_durable_and_as_the_tables_say(lite_store: Store, tmp_pa
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from medloupe.store.database import engine
+    from medloupe.store.database import open_engine
     from medloupe.store.tables import Base
 
     lite_store.add(made(tmp_path), write_files=write_files)
-    opened = engine(lite_store.home)
+    opened = open_engine(lite_store.home)
     with opened.connect() as connection:
         pragma = lambda name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # noqa: E731
         assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == ("wal", 2, 1)

@@ -18,9 +18,9 @@ from sqlalchemy import text
 from evident import audited, judged
 from medloupe.errors import PromotionRefusedError, StoreError
 from medloupe.metrics.evidence import FILE
-from medloupe.store.database import writing
+from medloupe.store.database import writing_session
 from medloupe.store.models import Store
-from medloupe.store.production import Change, before, note
+from medloupe.store.production import ProductionChange, log_action, previous_version
 from storing import assert_nothing_else, assert_whole, files, made, run, write_files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs fork and signals")
@@ -197,17 +197,17 @@ def test_rolling_back_leaps_over_what_was_removed(store: Store, tmp_path: Path) 
 @given(st.lists(st.sampled_from(["back", 1, 2, 3, 4]), max_size=30), st.sets(st.integers(1, 4)))
 def test_history_is_undone_in_order(steps: list[Any], removed: set[int]) -> None:
     """Against a plain stack: promoting puts on top, rolling back takes off."""
-    changes: list[Change] = []
+    changes: list[ProductionChange] = []
     stack = [1]
 
     def change(kind: str, version: int, previous: int | None) -> None:
         common = {"at": "", "actor": "", "forced": False, "reason": "", "comparison": None}
-        changes.append(Change(kind=kind, version=version, previous=previous, **common))  # pyright: ignore
+        changes.append(ProductionChange(kind=kind, version=version, previous=previous, **common))  # pyright: ignore
 
     change("first", 1, None)
     for step in steps:
         if step == "back":
-            target = before(changes, stack[-1], {1, 2, 3, 4})
+            target = previous_version(changes, stack[-1], {1, 2, 3, 4})
             assert target == (stack[-2] if len(stack) > 1 else None)
             if target is not None:
                 change("rollback", target, stack.pop())
@@ -216,7 +216,7 @@ def test_history_is_undone_in_order(steps: list[Any], removed: set[int]) -> None
             stack.append(step)
     there = {1, 2, 3, 4} - removed
     wanted = [v for v in stack[:-1] if v in there and v != stack[-1]]
-    assert before(changes, stack[-1], there) == (wanted[-1] if wanted else None)
+    assert previous_version(changes, stack[-1], there) == (wanted[-1] if wanted else None)
 
 
 # ---------------------------------------------------------------- several at once
@@ -241,8 +241,8 @@ def test_promotions_at_the_same_time_take_their_turns(store: Store, tmp_path: Pa
     def busy() -> None:
         try:
             for i in range(60):
-                with writing(store.engine) as session:
-                    note(session, "asked", str(i), actor="busy")
+                with writing_session(store.engine) as session:
+                    log_action(session, "asked", str(i), actor="busy")
                     session.commit()
         except BaseException as e:
             failed.append(e)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import medloupe
 from ecgmaker import SINUS, VENTRICULAR, Beat
 from medloupe.data.records import Dataset
 from medloupe.model.bundle import Model
+from once import once
 from readers_cases import twelve_arrays
 
 
@@ -75,21 +77,27 @@ class Learned:
 
 
 @pytest.fixture(scope="session")
-def of_beats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
+def of_beats(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """`rhythm`, trained on `beats`. For reading only."""
-    yield from _learned("rhythm", beats(tmp_path_factory.mktemp("ecgs") / "beats"))
+    return _learned(tmp_path_factory, "rhythm", lambda root: beats(root / "beats"))
 
 
 @pytest.fixture(scope="session")
-def of_twelve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
+def of_twelve(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """`rest`, trained on `twelve`. For reading only."""
-    yield from _learned("rest", twelve(tmp_path_factory.mktemp("ecgs") / "twelve"), clinical=())
+    return _learned(tmp_path_factory, "rest", lambda root: twelve(root / "twelve"), clinical=())
 
 
-def _learned(name: str, root: Path, **options: Any) -> Iterator[Learned]:
-    home = root.parent / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDLOUPE_HOME", str(home))
-        data = medloupe.read(root)
-        model = medloupe.train(data, name=name, **options)
-    yield Learned(home, data, model)
+def _learned(factory: pytest.TempPathFactory, name: str, data_in: Callable[[Path], Path], **options: Any) -> Learned:
+    """Trained once a run; every worker has a copy of the home."""
+
+    def train(root: Path) -> tuple[Dataset, Model]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MEDLOUPE_HOME", str(root / "home"))
+            data = medloupe.read(data_in(root))
+            return data, medloupe.train(data, name=name, **options)
+
+    folder, (data, model) = once(factory, name, train)
+    home = factory.mktemp(name) / "home"
+    shutil.copytree(folder / "home", home)
+    return Learned(home, data, model)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
-from medloupe.store.database import writing
+from medloupe.store.database import writing_session
 from medloupe.store.models import Store
 from medloupe.store.tables import AuditRow, ModelRow
 from storing import write_files
@@ -74,7 +74,7 @@ def audited(store: Store) -> list[dict[str, Any]]:
 
 def assert_consistent(store: Store, acknowledged: int) -> None:
     """Rows, history and audit log tell one story, with all that was acknowledged in it, and production answers."""
-    with writing(store.engine) as session:  # a server may still be committing what the killed one sent
+    with writing_session(store.engine) as session:  # a server may still be committing what the killed one sent
         session.execute(select(ModelRow).with_for_update()).all()
     history = store.history("lungs")
     assert len(history) >= acknowledged

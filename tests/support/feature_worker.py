@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import tiny
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed import features
 from medloupe.errors import MedloupeError
 from synthetic import of_files
@@ -43,7 +43,7 @@ def peak() -> int:
 
 
 try:
-    found = features.embed(scan(of_files(told.folder)), backbone, progress)
+    found = features.embed(scan_dataset(of_files(told.folder)), backbone, progress)
 except MedloupeError as e:
     print(f"{type(e).__name__}: {e}", flush=True)
 except KeyboardInterrupt:

@@ -64,7 +64,7 @@ def start(home: Path, *options: str, **environment: str) -> Live:
     with log.open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "medloupe", "serve", "--port", "0", *options],
-            env={**os.environ, "MEDLOUPE_HOME": str(home), **environment},
+            env={**os.environ, "MEDLOUPE_THREADS": "", "MEDLOUPE_HOME": str(home), **environment},
             stdout=subprocess.DEVNULL,
             stderr=err,
         )

@@ -18,14 +18,14 @@ from medloupe.imaging import decode
 RESOURCES = """
 import resource, sys, time
 from pathlib import Path
-from medloupe import images
 from medloupe.errors import ImageError
+from medloupe.imaging import decode
 source = Path(sys.argv[1])
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
-images.load(Path(sys.argv[2]), 224)  # imports and pools are no part of one image's cost
+decode.load(Path(sys.argv[2]), 224)  # imports and pools are no part of one image's cost
 before, start = peak(), time.process_time()
 try:
-    images.load(source, 224)
+    decode.load(source, 224)
     outcome = "array"
 except ImageError as e:
     outcome = type(e).__name__

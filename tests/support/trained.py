@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import generated
+from once import once
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,20 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    root = tmp_path_factory.mktemp("trained")
+    """Trained once a run; every worker has a copy."""
+    folder, ran = once(tmp_path_factory, "trained", _train)
+    own = tmp_path_factory.mktemp("trained") / "copy"
+    shutil.copytree(folder, own)
+    said = (text.replace(str(folder), str(own)) for text in (ran.out, ran.err))
+    return Trained(own / "home", own / "data", generated.Ran(ran.code, *said))
+
+
+def _train(root: Path) -> generated.Ran:
     data = generated.folders(root / "data", 16)
     command = [sys.executable, "-m", "medloupe", "train", str(data), "--name", "spots", "--json"]
     environment = {**os.environ, "MEDLOUPE_HOME": str(root / "home")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    return Trained(root / "home", data, generated.Ran(done.returncode, done.stdout, done.stderr))
+    return generated.Ran(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.embed.features import Features, embed
 
@@ -121,4 +121,4 @@ def data(n: int = 24, *, first: int = 0, task: Any = "multiclass", patients: int
 
 def features(network: Backbone, n: int = 24, **options: Any) -> Features:
     """The data set embedded; a home must be in force."""
-    return embed(scan(data(n, **options)), network)
+    return embed(scan_dataset(data(n, **options)), network)

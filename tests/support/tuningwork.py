@@ -10,8 +10,10 @@ import numpy as np
 
 import tunable
 from medloupe.embed.tail import find_upper_part
-from medloupe.training.tune.activations import cuts
-from medloupe.training.tune.jobs import Inputs, Job
+from medloupe.graphs.session import open_session, run
+from medloupe.training.tune.activations import Activations, cache_activations
+from medloupe.training.tune.jobs import Job, TrainingInputs
+from medloupe.training.tune.loader import ActivationSource
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 
@@ -33,13 +35,22 @@ LONG = Recipe(epochs=40, batch=8, views=2, patience=999)
 LONGER = replace(LONG, epochs=150)  # one must not have ended when the other begins
 
 
+def activation_source(folder: Path, sick: np.ndarray) -> ActivationSource:
+    """Activations of one picture for each entry, bool, of which some are sick."""
+    network = tunable.backbone(folder)
+    images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(sick)])
+    cut, embedding = run(open_session(network.path), ["cut", "embedding"], images)
+    maps = cut.transpose(0, 2, 3, 1).astype(np.float16)
+    return ActivationSource(Activations(maps=(maps,)), embedding[:, : tunable.UPPER], 1)
+
+
 def prepared(folder: Path) -> dict[str, Any]:
     """Arguments of `run` but the jobs; a home must be in force."""
     network = tunable.backbone(folder / "backbone")
     features = tunable.features(network, N)
-    cached = cuts(features, network, STILL, 2)
+    cached = cache_activations(features, network, STILL, 2)
     assert find_upper_part(tunable.graph()).width == tunable.UPPER
-    inputs = Inputs(
+    inputs = TrainingInputs(
         backbone=network.path,
         start=None,
         files=cached.files,

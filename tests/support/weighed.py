@@ -11,7 +11,7 @@ from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.notes import Notes
 from medloupe.training.fusion.encoded import Encoded
-from medloupe.training.heads.fit import Fitted, fit
+from medloupe.training.heads.fit import FittedHead, fit
 from medloupe.training.options import Options
 from synthetic import features, of_targets, one_hot
 
@@ -29,7 +29,7 @@ class Patients:
     rows: tuple[dict[str, str], ...]
     task: str
 
-    def fitted(self, repeats: int = 2) -> Fitted:
+    def fitted(self, repeats: int = 2) -> FittedHead:
         """The head on the picture alone."""
         return fit(self.embeddings, self.targets, self.groups, task=self.task, levels=(D,), repeats=repeats)
 

@@ -11,7 +11,7 @@ import pytest
 from medloupe.embed.hub.text import TextNetwork
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
-from medloupe.training.options import HOW, Options
+from medloupe.training.options import FINETUNE_MODES, Options
 
 NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
 
@@ -42,7 +42,7 @@ def test_what_makes_no_sense_is_said(wrong: dict[str, Any], said: str, hint: str
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("how", FINETUNE_MODES)
 def test_every_way_of_fine_tuning(how: str) -> None:
     assert Options(finetune=how, minutes=0.01).finetune == how
 

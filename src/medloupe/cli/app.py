@@ -85,7 +85,7 @@ def check(
     """What is wrong with this data, before any training."""
     from medloupe.cli import console
     from medloupe.data.reading import read
-    from medloupe.data.scan import scan
+    from medloupe.data.scan import scan_dataset
     from medloupe.embed.features import embed
     from medloupe.embed.registry import backbone as find_backbone
     from medloupe.embed.registry import choose_backbone_name
@@ -95,7 +95,9 @@ def check(
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
         features = embed(
-            scan(dataset), find_backbone(backbone or choose_backbone_name(dataset)), lambda d, t: say("embedding", d, t)
+            scan_dataset(dataset),
+            find_backbone(backbone or choose_backbone_name(dataset)),
+            lambda d, t: say("embedding", d, t),
         )
         audited = with_columns(audit(features, seed), features.data, seed)
     if json:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from medloupe.evaluation.external import Validation
     from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
-    from medloupe.store.production import Change
-    from medloupe.training.audit.findings import Audit
-    from medloupe.training.pipeline.run import Progress
+    from medloupe.store.production import ProductionChange
+    from medloupe.training.audit.finding import Audit
+    from medloupe.utils.progress import StageProgress
 
 DISCLAIMER = "Research software, not a medical device."
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
@@ -58,7 +58,7 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[StageProgress]:
     """A progress bar on stderr, one line a stage; plain lines where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
@@ -237,9 +237,9 @@ def print_prediction(
         bar = "█" * round(p * 20)
         typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
     if answer.ecg is not None:
-        from medloupe.ecg.reading import words
+        from medloupe.ecg.reading import describe_reading
 
-        typer.echo(f"  {words(answer.ecg, {})}")
+        typer.echo(f"  {describe_reading(answer.ecg, {})}")
         for note in answer.ecg.notes:
             typer.echo(f"  {note}")
     for moved in answer.inputs or ():
@@ -275,7 +275,7 @@ def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
         typer.echo("→ in production: answers under the bare name", err=True)
 
 
-def print_history(changes: Sequence[Change], *, json: bool) -> None:
+def print_history(changes: Sequence[ProductionChange], *, json: bool) -> None:
     """How a model's production version changed, a line a change."""
     for change in changes:
         if json:

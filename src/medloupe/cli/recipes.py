@@ -32,9 +32,9 @@ def recipes_show(
 ) -> None:
     """All about one: where to get it, the expected tree, patients, leaks, licence, citation, what to type."""
     from medloupe.cli import console
-    from medloupe.data.originals.known import find
+    from medloupe.data.originals.known import find_original
 
-    original = find(name)
+    original = find_original(name)
     if json:
         console.print_json(original.as_json())
         return

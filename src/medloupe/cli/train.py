@@ -73,12 +73,12 @@ def train(
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
-    from medloupe.training.options import HOW
+    from medloupe.training.options import FINETUNE_MODES
     from medloupe.training.pipeline.run import summary
     from medloupe.training.pipeline.run import train as run
 
-    if finetune not in HOW:
-        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(HOW)}.", param_hint="--finetune")
+    if finetune not in FINETUNE_MODES:
+        raise typer.BadParameter(f"{finetune!r} is none of {', '.join(FINETUNE_MODES)}.", param_hint="--finetune")
     if compare not in (None, "scratch"):
         raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
     if start is not None and backbone is not None:

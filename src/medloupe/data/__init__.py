@@ -1,4 +1,4 @@
-"""From a path to a Dataset, its groups and its splits."""
+"""Read a path as a Dataset, and find its groups and splits."""
 
 import lazy_loader
 

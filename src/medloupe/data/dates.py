@@ -1,4 +1,4 @@
-"""Dates in a table: a birth date and the date of the examination become an age; a date alone is no input."""
+"""Turn dates of a table into ages: a birth date and the date of the examination; a date alone is no input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from medloupe.data.records import Dataset, Record
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 
 AGE = "age"
 _BIRTH = re.compile(r"birth|(?<![a-z])dob(?![a-z])|naissance|geburt", re.IGNORECASE)
@@ -20,8 +20,8 @@ _MOST = 0.9  # share of stated values that must be dates
 _OLDEST = 120
 
 
-def date(text: str) -> datetime.date | None:
-    """A day written 2020-01-31, 20200131, 31.01.2020 or 01/31/2020; None where it is none.
+def parse_date(text: str) -> datetime.date | None:
+    """Read a day written 2020-01-31, 20200131, 31.01.2020 or 01/31/2020; None where it is none.
 
     Of 03/04/2020 the day is read first, which moves an age by less than a year.
     """
@@ -42,22 +42,25 @@ def date(text: str) -> datetime.date | None:
         return None
 
 
-def is_dates(values: Iterable[str]) -> bool:
-    """Whether a column holds dates."""
-    said = [v for v in values if stated(v)]
-    return bool(said) and sum(date(v) is not None for v in said) >= _MOST * len(said)
+def holds_dates(values: Iterable[str]) -> bool:
+    """Tell whether a column holds dates."""
+    said = [v for v in values if is_stated(v)]
+    return bool(said) and sum(parse_date(v) is not None for v in said) >= _MOST * len(said)
 
 
 def date_columns(records: Sequence[Record]) -> tuple[str, ...]:
-    """The columns of a table that hold dates, in its order."""
+    """List the columns of a table that hold dates, in its order."""
     columns = dict.fromkeys(c for r in records for c in r.columns)
-    return tuple(c for c in columns if is_dates([r.columns[c] for r in records if c in r.columns]))
+    return tuple(c for c in columns if holds_dates([r.columns[c] for r in records if c in r.columns]))
 
 
-def with_ages(data: Dataset) -> Dataset:
-    """The same with a column `age`, in years, where the table has a birth date and a date of the examination.
+def add_ages(data: Dataset) -> Dataset:
+    """Add a column `age`, in years, where the table has a birth date and a date of the examination.
 
-    Unchanged where it has an age already, or no such pair.
+    Returns
+    -------
+    Dataset
+        With the column and a note; unchanged where it has an age already, or no such pair.
     """
     if any(c.lower() == AGE for r in data.records for c in r.columns):
         return data
@@ -67,13 +70,13 @@ def with_ages(data: Dataset) -> Dataset:
     if not births or not others:
         return data
     examined = min(others, key=lambda c: next((i for i, w in enumerate(_EXAMINED) if w in c.lower()), len(_EXAMINED)))
-    records = tuple(_aged(r, births[0], examined) for r in data.records)
+    records = tuple(_add_age(r, births[0], examined) for r in data.records)
     note = f"Ages are those at {examined!r}, from {births[0]!r}."
     return replace(data, records=records, notes=(*data.notes, note))
 
 
-def _aged(record: Record, birth: str, examined: str) -> Record:
-    born, seen = (date(record.columns.get(c, "")) for c in (birth, examined))
+def _add_age(record: Record, birth: str, examined: str) -> Record:
+    born, seen = (parse_date(record.columns.get(c, "")) for c in (birth, examined))
     if born is None or seen is None or not 0 <= (seen - born).days <= _OLDEST * 366:
         return record
     return replace(record, columns={**record.columns, AGE: f"{(seen - born).days / 365.25:.2f}"})

@@ -6,18 +6,16 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, existing, scan
+from medloupe.data.readers.base import IMAGE_SUFFIXES, LAYOUTS, Reader, ReadOptions, require_path, walk
 from medloupe.data.readers.dicom import DICOM
 from medloupe.data.readers.ecg.beats import ECG_BEATS
 from medloupe.data.readers.ecg.folder import ECG_FILES
-from medloupe.data.readers.ecg.twelve import ECG_12LEAD
+from medloupe.data.readers.ecg.twelve_lead import ECG_12LEAD
 from medloupe.data.readers.folders import FOLDERS
 from medloupe.data.readers.medmnist import MEDMNIST
 from medloupe.data.readers.table import TABLE, is_table
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError, UnknownLayoutError
-
-__all__ = ["READERS", "ReadOptions", "Reader", "read"]
 
 # The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
 # both, since it reads them too and adds what the tags know. Those of ECGs leave alone what holds pictures.
@@ -33,41 +31,59 @@ def read(
     image: str | None = None,
     table: str | Path | None = None,
 ) -> Dataset:
-    """Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
+    r"""Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
 
-    labels: the label column, several 1/0 columns joined by commas, or a DICOM keyword. patient: the column of what
-    must not be split, or a regular expression for file names (`C\\d+P\\d+`). split, image: the columns that say
-    train/val/test and name the file. table: the table, when it lies apart from the images.
     A well-known public data set is read as its recipe says (originals/); what is told goes before the recipe.
-    Errors: DataError; ColumnError for a told column that is not there; UnknownLayoutError when no reader fits.
-    """
-    from medloupe.data.originals.known import recognised  # here, as it builds on the readers
 
-    place = existing(Path(path).expanduser())
+    Parameters
+    ----------
+    path : str or Path
+        The folder, table or .npz.
+    labels : str, optional
+        The label column, several 1/0 columns joined by commas, or a DICOM keyword.
+    patient : str, optional
+        The column of what must not be split, or a regular expression for file names (`C\d+P\d+`).
+    split, image : str, optional
+        The columns that say train/val/test and name the file.
+    table : str or Path, optional
+        The table, when it lies apart from the images.
+
+    Raises
+    ------
+    DataError
+        Where the data cannot be read as asked.
+    ColumnError
+        For a told column that is not there.
+    UnknownLayoutError
+        When no reader fits.
+    """
+    from medloupe.data.originals.known import recognise_original  # here, as it builds on the readers
+
+    place = require_path(Path(path).expanduser())
     options = ReadOptions(
-        labels=labels, patient=patient, split=split, image=image, table=_table(place, table) if table else None
+        labels=labels, patient=patient, split=split, image=image, table=_find_table(place, table) if table else None
     )
     told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
     asked = {name: str(value) for name, value in told.items() if value}
-    reader = recognised(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
+    reader = recognise_original(place, options) or next((r for r in READERS if r.recognises(place, options)), None)
     if reader is None:
-        raise _unknown(place)
+        raise _unknown_layout(place)
     return replace(reader.read(place, options), asked=asked)
 
 
-def _table(place: Path, told: str | Path) -> Path:
-    """The table told: as written, or inside the data folder."""
+def _find_table(place: Path, told: str | Path) -> Path:
+    """Find the table told: as written, or inside the data folder."""
     if not place.is_dir():
         raise DataError(f"--table goes with the folder of the images, but {place} is a file.", "Give the folder.")
     table = Path(told).expanduser()
     inside = place / table
-    table = inside if inside.is_file() and not table.is_file() else existing(table)
+    table = inside if inside.is_file() and not table.is_file() else require_path(table)
     if not is_table(table):
         raise DataError(f"{table} is no table.", "Expected a .csv, .tsv or .parquet file.")
     return table
 
 
-def _unknown(path: Path) -> UnknownLayoutError:
+def _unknown_layout(path: Path) -> UnknownLayoutError:
     suffix = path.suffix.lower()
     if path.is_file():
         if suffix in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
@@ -75,7 +91,7 @@ def _unknown(path: Path) -> UnknownLayoutError:
         if suffix in IMAGE_SUFFIXES:
             return UnknownLayoutError(f"{path} is one image; a data set was expected.", f"Give its folder. {LAYOUTS}")
         return UnknownLayoutError(f"{path} is no data set that is known.", LAYOUTS)
-    files = scan(path)
+    files = walk(path)
     others = [*files.tables, *(file for reason, found in files.skipped.items() if reason != "hidden" for file in found)]
     kinds = Counter(Path(file).suffix.lower() or "without an extension" for file in others)
     holds = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

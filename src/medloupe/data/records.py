@@ -1,4 +1,4 @@
-"""The nouns of the data: Record, Dataset, Prediction.
+"""Define the nouns of the data: Box, Record, Dataset.
 
 Labels are 1 (present), 0 (absent) or missing (not stated); missing is never read as absent.
 """
@@ -38,12 +38,24 @@ class Box:
 class Record:
     """One example.
 
-    id: unique within the data set; for files the path relative to its root, with forward slashes.
-    image: the file, or an array of pixels: uint8 (h, w) or (h, w, 3); None in a set of signals.
-    signal: an ECG, or the file that holds it (ecgfiles.read_ecg reads it); None in a set of images.
-    labels: 1 or 0 by label name. In a multi-class set only the true label stands here; empty is unlabelled.
-    patient: what must not be split (patient, lesion, study), or None where it is not known.
-    columns: every other column of the table, as text; blank cells are left out.
+    Attributes
+    ----------
+    id : str
+        Unique within the data set; for files the path relative to its root, with forward slashes.
+    image : Path, ndarray of uint8, shape (h, w) or (h, w, 3), or None
+        The file, or its pixels; None in a set of signals.
+    signal : Signal, Path or None
+        An ECG, or the file that holds it (`ecg.files.read_ecg` reads it); None in a set of images.
+    labels : Mapping
+        1 or 0 by label name. In a multi-class set only the true label stands here; empty is unlabelled.
+    patient : str or None
+        What must not be split (patient, lesion, study); None where it is not known.
+    split : "train", "val", "test" or None
+        The part of the data it belongs to, where the data says so.
+    boxes : tuple of Box
+        Rectangles drawn on the image.
+    columns : Mapping
+        Every other column of the table, as text; blank cells are left out.
     """
 
     id: str
@@ -57,7 +69,13 @@ class Record:
 
     @property
     def picture(self) -> Path | np.ndarray:
-        """The image. DataError where the record has none."""
+        """The image.
+
+        Raises
+        ------
+        DataError
+            Where the record has none.
+        """
         if self.image is None:
             raise DataError(f"{self.id} has no image.", "This step works on images; the data set holds signals.")
         return self.image
@@ -67,13 +85,34 @@ class Record:
 class Dataset:
     """Records, the names of their labels in a fixed order, and the task.
 
-    name: short name (the folder's). root: the folder or file read. reader: the reader's name.
-    skipped: files left out, by reason ("hidden", "not an image", ...), each a list of paths relative to the root.
-    notes: what the reader decided, one sentence each, for the person who brought the data.
-    origin: what a SOURCE, LICENCE or CITATION file beside the data says: keys "licence", "citation", "source".
-    asked: the options with which it was read, as readers.read takes them.
-    modality: what its records hold, images or ECG signals. things: what one record is, in the plural, in words.
-    clinical: the columns that the reader proposes as inputs beside the image or signal.
+    Attributes
+    ----------
+    name : str
+        Short name (the folder's).
+    root : Path
+        The folder or file read.
+    records : tuple of Record
+        The examples.
+    labels : tuple of str
+        Names of the labels.
+    task : "multiclass", "multilabel" or "detection"
+        What is asked of a model.
+    reader : str
+        The reader's name.
+    skipped : Mapping
+        Files left out, by reason ("hidden", "not an image", ...), each a list of paths relative to the root.
+    notes : tuple of str
+        What the reader decided, one sentence each, for the person who brought the data.
+    origin : Mapping
+        What a SOURCE, LICENCE or CITATION file beside the data says: keys "licence", "citation", "source".
+    asked : Mapping
+        The options with which it was read, as `data.reading.read` takes them.
+    modality : "image" or "ecg"
+        What its records hold, images or ECG signals.
+    things : str
+        What one record is, in the plural, in words.
+    clinical : tuple of str
+        The columns that the reader proposes as inputs beside the image or signal.
     """
 
     name: str
@@ -95,7 +134,7 @@ class Dataset:
 
     @property
     def targets(self) -> np.ndarray:
-        """float32 (N, K): 1 present, 0 absent, NaN missing."""
+        """The labels as numbers, float32 (N, K): 1 present, 0 absent, NaN missing."""
         y = np.full((len(self.records), len(self.labels)), np.nan, np.float32)
         position = {name: k for k, name in enumerate(self.labels)}
         for i, record in enumerate(self.records):
@@ -111,5 +150,5 @@ class Dataset:
         return Counter(r.split or "" for r in self.records)
 
     def counts(self) -> dict[str, int]:
-        """How many records carry each label."""
+        """Count the records that carry each label."""
         return {name: sum(r.labels.get(name) == 1 for r in self.records) for name in self.labels}

@@ -1,4 +1,4 @@
-"""Groups, splits and folds: what belongs together never straddles."""
+"""Keep groups whole in splits and folds: what belongs together never straddles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,18 @@ from medloupe.data.records import Dataset
 class Plan:
     """How a data set will be judged.
 
-    groups: int (N,), equal for records that must stay together. fitting: rows for cross-validation and, with a test
-    split, for the head that is judged on it. test: rows of the official test split, or None. leaking: rows of the
-    training part left out of fitting because their group is also in the test split.
+    Attributes
+    ----------
+    groups : ndarray of int, shape (N,)
+        Equal for records that must stay together.
+    fitting : ndarray of int
+        Rows for cross-validation and, with a test split, for the head that is judged on it.
+    test : ndarray of int or None
+        Rows of the official test split.
+    leaking : ndarray of int
+        Rows of the training part left out of fitting because their group is also in the test split.
+    notes : tuple of str
+        What was decided, one sentence each.
     """
 
     groups: np.ndarray
@@ -26,8 +35,21 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def joined(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
-    """Group numbers int (n,) after joining the members of every set of rows, over all parts (union-find)."""
+def join_groups(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
+    """Join the members of every set of rows, over all parts (union-find).
+
+    Parameters
+    ----------
+    n : int
+        How many rows there are.
+    parts : Iterable of sequences of int
+        Sets of rows that belong together.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The group of each row, numbered from 0.
+    """
     parent = np.arange(n)
 
     def root(i: int) -> int:
@@ -47,8 +69,8 @@ def joined(n: int, *parts: Iterable[Sequence[int]]) -> np.ndarray:
     return np.unique(roots, return_inverse=True)[1]
 
 
-def same(values: Iterable[Hashable | None]) -> list[list[int]]:
-    """Rows that share a value, for every value that occurs more than once; None is shared with nobody."""
+def rows_with_same_value(values: Iterable[Hashable | None]) -> list[list[int]]:
+    """List the rows that share a value, for every value that occurs more than once; None is shared with nobody."""
     rows: dict[Hashable, list[int]] = {}
     for i, value in enumerate(values):
         if value is not None:
@@ -62,18 +84,25 @@ MANY = 100  # records a group
 FEWEST_CASES = 5  # groups with, and without, each label that the whole data has enough of
 
 
-def plan(data: Dataset, groups: np.ndarray) -> Plan:
+def plan_split(data: Dataset, groups: np.ndarray) -> Plan:
     """Keep the official test split where it can judge: large enough, with cases for and against every label.
 
     Records of the training part whose group is in the test split are left out of fitting. A validation split is
     training data here: penalties are chosen by cross-validation. Unlabelled records take no part.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data set.
+    groups : ndarray of int, shape (N,)
+        Equal for records that must stay together.
     """
     y = data.targets
     labelled = ~np.isnan(y).all(1)
     is_test = np.array([r.split == "test" for r in data.records], bool) & labelled
     leaks = labelled & ~is_test & np.isin(groups, groups[is_test])
     notes: list[str] = []
-    if is_test.any() and (why := _unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
+    if is_test.any() and (why := _why_unfit(data, y, groups, is_test, labelled & ~is_test & ~leaks)):
         notes.append(f"The test split that the data brings cannot judge: {why}. Cross-validation is used instead.")
         is_test[:] = False
     if not is_test.any():
@@ -93,8 +122,8 @@ def plan(data: Dataset, groups: np.ndarray) -> Plan:
     )
 
 
-def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
-    """Why a test split cannot carry the headline, or ""."""
+def _why_unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray, is_fitting: np.ndarray) -> str:
+    """Say why a test split cannot carry the headline; "" where it can."""
     labelled = ~np.isnan(y).all(1)
     n = len(np.unique(groups[is_test]))
     if n < (SMALLEST_OF_MANY if is_test.sum() >= MANY * n else SMALLEST_TEST):
@@ -110,11 +139,30 @@ def _unfit(data: Dataset, y: np.ndarray, groups: np.ndarray, is_test: np.ndarray
     return ""
 
 
-def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Fold number int (N,) of every row: groups stay whole, labels are spread evenly.
+def assign_folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Deal rows into folds: groups stay whole, labels are spread evenly.
 
-    targets: (N, K) of 1/0/NaN. Groups are dealt out rarest label first, each to the fold that lacks its labels most.
-    Source: iterative stratification, Sechidis et al. (ECML PKDD 2011), on groups instead of rows.
+    Groups are dealt out rarest label first, each to the fold that lacks its labels most.
+
+    Parameters
+    ----------
+    targets : ndarray, shape (N, K)
+        1, 0 or NaN.
+    groups : ndarray of int, shape (N,)
+        Equal for rows that must stay together.
+    count : int
+        How many folds.
+    seed : int
+        Of the order of groups that are alike.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        The fold of each row.
+
+    References
+    ----------
+    Iterative stratification, Sechidis et al. (ECML PKDD 2011), on groups instead of rows.
     """
     rng = np.random.default_rng(seed)
     numbers, group = np.unique(groups, return_inverse=True)
@@ -132,20 +180,51 @@ def folds(targets: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.
     return fold_of[group]
 
 
-def fold_count(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
-    """How many folds the best represented label allows: each needs a group with it and one without. 0 when not two."""
+def count_folds(targets: np.ndarray, groups: np.ndarray, most: int = 5) -> int:
+    """Return how many folds the best represented label allows: each needs a group with it and one without.
+
+    Parameters
+    ----------
+    targets : ndarray, shape (N, K)
+        1, 0 or NaN.
+    groups : ndarray of int, shape (N,)
+        Equal for rows that must stay together.
+    most : int
+        More are not wanted.
+
+    Returns
+    -------
+    int
+        2 to `most`; 0 when not even two.
+    """
     allowed = [min(len(np.unique(groups[column == 1])), len(np.unique(groups[column == 0]))) for column in targets.T]
     count = min(most, max(allowed, default=0))
     return count if count >= 2 else 0
 
 
-def thinned(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """About `most` of the rows, never much more: whole groups, labels in their proportions. Sorted.
+def sample_rows(rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Choose about `most` of the rows, never much more: whole groups, labels in their proportions.
 
-    rows: int (n,), of targets (N, K) and groups (N,). All of them where they are few enough.
+    Parameters
+    ----------
+    rows : ndarray of int, shape (n,)
+        Rows of targets and groups.
+    targets : ndarray, shape (N, K)
+        1, 0 or NaN.
+    groups : ndarray of int, shape (N,)
+        Equal for rows that must stay together.
+    most : int
+        How many are wanted.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    ndarray of int
+        Sorted; all of the rows where they are few enough.
     """
     if len(rows) <= most:
         return np.sort(rows)
     parts = int(np.ceil(10 * len(rows) / max(1, most)))
-    part = folds(targets[rows], groups[rows], parts, seed)
+    part = assign_folds(targets[rows], groups[rows], parts, seed)
     return np.sort(rows[part < 10])

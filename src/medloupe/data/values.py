@@ -1,4 +1,4 @@
-"""What a cell of a clinical table says: nothing, a number, or one of a few answers."""
+"""Read the cells of a clinical table: nothing, a number, or one of a few answers."""
 
 from __future__ import annotations
 
@@ -30,33 +30,48 @@ _HIGH = 0.95
 _AGE = re.compile(r"(?<![a-z])(patient_?)?age(?![a-z])", re.IGNORECASE)
 
 
-def stated(value: str) -> bool:
-    """Whether a cell says anything."""
+def is_stated(value: str) -> bool:
+    """Tell whether a cell says anything."""
     return value.strip().casefold() not in _UNSTATED
 
 
-def number(text: str, column: str = "", unit: str = "", usual: float = 0) -> float | None:
-    """A number as people write it: 55, 38,5, 1,234.5, 1.234,5, 250 000, 97 %, >89, ages as 055Y; None where it is none.
+def parse_number(text: str, column: str = "", unit: str = "", usual: float = 0) -> float | None:
+    """Read a number as people write it; None where it is none.
 
-    1,234 is read as 1234, unless that is many times `usual`, a high value of its column; then it is 1.234.
+    Understood are 55, 38,5, 1,234.5, 1.234,5, 250 000, 97 %, >89, and ages as 055Y. 1,234 is read as 1234, unless that
+    is many times `usual`; then it is 1.234.
+
+    Parameters
+    ----------
+    text : str
+        The cell.
+    column : str
+        Its column's name, which tells ages.
+    unit : str
+        The unit that may follow the number.
+    usual : float
+        A high value of its column; 0 unknown.
     """
-    return _chosen(*_readings(text, column, unit), usual)
+    return _choose_value(*_possible_values(text, column, unit), usual)
 
 
-def numbers(texts: Sequence[str], column: str = "") -> list[float]:
-    """Those of a column's texts that are numbers, in their order. What `usual` is, those tell that have no 1,234."""
-    read = [(x, other) for x, other in (_readings(t, column, "") for t in texts) if x is not None]
+def parse_numbers(texts: Sequence[str], column: str = "") -> list[float]:
+    """Read those of a column's texts that are numbers, in their order.
+
+    What `usual` is, those tell that have no 1,234.
+    """
+    read = [(x, other) for x, other in (_possible_values(t, column, "") for t in texts) if x is not None]
     sure = sorted(x for x, other in read if other is None)
     usual = sure[int(_HIGH * len(sure))] if sure else 0
-    return [x for pair in read if (x := _chosen(*pair, usual)) is not None]
+    return [x for pair in read if (x := _choose_value(*pair, usual)) is not None]
 
 
-def _chosen(x: float | None, other: float | None, usual: float) -> float | None:
+def _choose_value(x: float | None, other: float | None, usual: float) -> float | None:
     return other if x is not None and other is not None and 0 < usual * _FAR < abs(x) else x
 
 
-def _readings(text: str, column: str, unit: str) -> tuple[float | None, float | None]:
-    """What a text is as a number; and what else it may be, of 1,234."""
+def _possible_values(text: str, column: str, unit: str) -> tuple[float | None, float | None]:
+    """Return what a text is as a number; and what else it may be, of 1,234."""
     said = unicodedata.normalize("NFKC", text[:LONGEST])
     if not said.isascii():
         said = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else _SIGNS.get(c, c) for c in said)
@@ -64,7 +79,7 @@ def _readings(text: str, column: str, unit: str) -> tuple[float | None, float | 
     years = 1
     if unit and said.endswith(unit.casefold()):
         said = said.removesuffix(unit.casefold()).rstrip()
-    elif is_age(column) and said[-1:] in _PER_YEAR and said[:1].isdigit():
+    elif is_age_column(column) and said[-1:] in _PER_YEAR and said[:1].isdigit():
         years, said = _PER_YEAR[said[-1]], said[:-1].rstrip()
     if _EITHER.fullmatch(said):
         return float(said.replace(",", "")) / years, float(said.replace(",", ".")) / years
@@ -82,13 +97,13 @@ def _readings(text: str, column: str, unit: str) -> tuple[float | None, float | 
     return (value if math.isfinite(value) else None), None
 
 
-def is_age(name: str) -> bool:
-    """Whether a column of this name holds ages."""
+def is_age_column(name: str) -> bool:
+    """Tell whether a column of this name holds ages."""
     return bool(_AGE.search(name.replace(" ", "_")))
 
 
-def alike(value: str) -> str:
-    """One spelling for the values of a category that mean the same: case, 1.0 for 1, M for male, Y for yes."""
+def normalise_answer(value: str) -> str:
+    """Return one spelling for the values of a category that mean the same: case, 1.0 for 1, M for male, Y for yes."""
     said = " ".join(unicodedata.normalize("NFKC", value[: 2 * LONGEST]).casefold().split())
     if re.fullmatch(r"-?\d+\.0+", said):
         said = said.split(".")[0]

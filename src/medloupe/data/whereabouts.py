@@ -1,6 +1,7 @@
-"""Where the images of a version lie on this machine, so that they can be read again: `data.json` beside its model file.
+"""Note where the images of a version lie on this machine, so that they can be read again.
 
-It never leaves the machine: no exported file holds it, and no page or route shows it.
+The note is `data.json` beside its model file. It never leaves the machine: no exported file holds it, and no page or
+route shows it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medloupe.data.digests import most, seen, thinned
+from medloupe.data.digests import most_digests, sample_digests, seen_in_training
 from medloupe.data.records import Dataset
-from medloupe.data.scan import Scan, scan
+from medloupe.data.scan import Scan, scan_dataset
 from medloupe.errors import DataError
 from medloupe.utils.files import write_atomically
 
@@ -20,10 +21,24 @@ FILE = "data.json"
 OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read takes besides the path
 
 
-def write(folder: Path, root: str | Path, **options: Any) -> None:
-    """Note with what readers.read was called. folder: of the version. options: those of OPTIONS.
+def write_location(folder: Path, root: str | Path, **options: Any) -> None:
+    """Note with what `data.reading.read` was called.
 
-    Raises TypeError for any other, OSError when the folder cannot be written.
+    Parameters
+    ----------
+    folder : Path
+        Of the version.
+    root : str or Path
+        Of the data.
+    options : Any
+        Those of OPTIONS.
+
+    Raises
+    ------
+    TypeError
+        For any other option.
+    OSError
+        When the folder cannot be written.
     """
     if unknown := options.keys() - set(OPTIONS):
         raise TypeError(f"readers.read takes no {', '.join(sorted(unknown))}.")
@@ -34,8 +49,8 @@ def write(folder: Path, root: str | Path, **options: Any) -> None:
     write_atomically(folder / FILE, json.dumps(said, ensure_ascii=False, indent=1).encode())
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """What `write` noted, or None where nothing (readable) is noted."""
+def read_location(folder: Path) -> dict[str, Any] | None:
+    """Return what `write_location` noted, or None where nothing (readable) is noted."""
     try:
         said = json.loads((folder / FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -43,38 +58,64 @@ def read(folder: Path) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and isinstance(said.get("root"), str) else None
 
 
-def again(folder: Path, called: str) -> Dataset:
-    """The data set of a version, read as it was for training. called: the model, for messages. Raises DataError."""
-    from medloupe.data.reading import read as read_data
+def read_again(folder: Path, called: str) -> Dataset:
+    """Read the data set of a version as it was read for training.
 
-    said = read(folder)
+    Parameters
+    ----------
+    folder : Path
+        Of the version.
+    called : str
+        The model, for messages.
+
+    Raises
+    ------
+    DataError
+        Where its place was not noted, or it is no longer there.
+    """
+    from medloupe.data.reading import read
+
+    said = read_location(folder)
     if said is None:
         raise DataError(f"Where the images of {called} lie was not noted.", _GIVE)
     root = Path(said["root"])
     if not root.exists():
         raise DataError(f"The images of {called} are no longer at {root}.", _GIVE)
-    return read_data(root, **{k: v for k, v in said.items() if k in OPTIONS})
+    return read(root, **{k: v for k, v in said.items() if k in OPTIONS})
 
 
-def scanned(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:
-    """The data set with its files read once, if it is the one that a model was trained on.
+def scan_training_data(data: Dataset, card: Mapping[str, Any], called: str) -> Scan:
+    """Read the files of the data set once, if it is the one that a model was trained on.
 
-    Raises DataError, saying how far it is not: other labels, or images that the card does not know.
+    Parameters
+    ----------
+    data : Dataset
+        The data set.
+    card : Mapping
+        The model's card.
+    called : str
+        The model, for messages.
+
+    Raises
+    ------
+    DataError
+        Saying how far it is not: other labels, or images that the card does not know.
     """
     if list(data.labels) != list(card["labels"]):
         raise DataError(
             f"{data.root} has the labels {', '.join(data.labels)}; {called} knows {', '.join(card['labels'])}.",
             _GIVE,
         )
-    found = scan(data)
+    found = scan_dataset(data)
     broken = {entry["file"] for entry in card["data"].get("unreadable") or ()}
     digests = [found.digest[r.id] for r in data.records if r.labels and r.id not in broken and found.digest[r.id]]
-    kept = thinned(digests, data.things)  # as many as a card remembers
-    known, wanted = int(seen(card, kept).sum()), card["data"].get("labelled") or 0
+    kept = sample_digests(digests, data.things)  # as many as a card remembers
+    known, wanted = int(seen_in_training(card, kept).sum()), card["data"].get("labelled") or 0
     if not wanted or len(digests) != wanted or known < len(kept):
         raise DataError(
             f"{data.root} is not what {called} was trained on: {known:,} of its"
-            f" {min(wanted, most(data.things)):,} {data.things} are there unchanged, and {len(kept) - known:,} others.",
+            f" {min(wanted, most_digests(data.things)):,} {data.things} are"
+            f" there unchanged, and {len(kept) - known:,} others.",
             _GIVE,
         )
     return found

@@ -1,4 +1,4 @@
-"""From files to an ECG in millivolts, and from it to heartbeats."""
+"""Read files as an ECG in millivolts, and find its heartbeats."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Where the heart beats in an ECG, how evenly, and the beats cut out.
+"""Find where the heart beats in an ECG, how evenly, and cut the beats out.
 
 RR intervals: from one R peak to the next.
 """
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from medloupe.ecg.signal import Signal, cleaned, missing, recorded, resampled
+from medloupe.ecg.signal import Signal, missing_package, recorded_leads, remove_noise, resample
 
 RHYTHM = (
     *("rr_previous_ratio", "rr_next_ratio", "rr_previous_deviation", "rr_next_deviation"),
@@ -42,29 +42,34 @@ _STEPS = 16  # apexes are placed to a sixteenth of a sample
 _CHUNK = 1024
 
 
-def r_peaks(signal: Signal) -> np.ndarray:
-    """Positions of the R peaks, int64 and ascending, in samples at the signal's rate; empty where there is no lead.
+def find_r_peaks(signal: Signal) -> np.ndarray:
+    """Find the R peaks.
 
     Beats are found on all leads together (root mean square; those that are mostly noise left out), and lie on the
     largest deflection of the clearest lead. Excerpts under 2 s: the largest deflection.
+
+    Returns
+    -------
+    ndarray of int64
+        Positions in samples at the signal's rate, ascending; empty where there is no lead.
     """
-    clean = cleaned(signal)
-    leads = [lead for _, lead, _ in recorded(clean)]
+    clean = remove_noise(signal)
+    leads = [lead for _, lead, _ in recorded_leads(clean)]
     # which leads are clear must not depend on the rate
-    coarse = [lead for _, lead, _ in recorded(resampled(clean, _DETECTION_RATE))]
-    clear = np.array([_stands_out(lead) for lead in coarse])
+    coarse = [lead for _, lead, _ in recorded_leads(resample(clean, _DETECTION_RATE))]
+    clear = np.array([_prominence(lead) for lead in coarse])
     if not clear.size or not clear.max() > 0:
         return np.zeros(0, np.int64)
     lead = leads[int(np.argmax(clear))]
     if lead.size < _SHORT_SECONDS * signal.rate:
         return np.array([int(np.argmax(np.abs(lead)))])
 
-    def joined(of: list[np.ndarray]) -> np.ndarray:
+    def combine(of: list[np.ndarray]) -> np.ndarray:
         good = [one for one, c in zip(of, clear, strict=True) if c > _CLEAR_ENOUGH * clear.max()]
         return np.sqrt(np.mean([one**2 for one in good], axis=0)) if len(good) > 1 else of[int(np.argmax(clear))]
 
-    together = joined(leads)
-    found = np.rint(_detected(joined(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
+    together = combine(leads)
+    found = np.rint(_detect_beats(combine(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
     reach = round(_REFINE_SECONDS * signal.rate)
     near = np.clip(found[:, None] + np.arange(-reach, reach + 1), 0, lead.size - 1)
     # Where R and S are alike, R counts: annotated recordings do so, and a beat must not flip between the two.
@@ -78,40 +83,76 @@ def r_peaks(signal: Signal) -> np.ndarray:
     return peaks[~(soon & (steepness[first] < 0.25 * np.percentile(steepness, 75)))]
 
 
-def _detected(lead: np.ndarray) -> np.ndarray:
-    """Beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
+def _detect_beats(lead: np.ndarray) -> np.ndarray:
+    """Find the beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
     try:
         from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
-        raise missing("sleepecg") from None
+        raise missing_package("sleepecg") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short or quiet excerpts divide by zero inside, and give no beats
         return np.asarray(detect_heartbeats(lead.astype(np.float64), _DETECTION_RATE), np.float64)
 
 
-def preferred(leads: Sequence[str], among: Iterable[int]) -> int:
-    """Of the positions `among` that of the lead to look at single beats in; the first where none is PREFERRED."""
+def preferred_lead(leads: Sequence[str], among: Iterable[int]) -> int:
+    """Choose the lead to look at single beats in.
+
+    Parameters
+    ----------
+    leads : Sequence of str
+        Names of all leads.
+    among : Iterable of int
+        Positions to choose from.
+
+    Returns
+    -------
+    int
+        The position of the first of PREFERRED that is there; the first position where none is.
+    """
     return min(among, key=lambda k: PREFERRED.index(leads[k]) if leads[k] in PREFERRED else len(PREFERRED))
 
 
-def _stands_out(lead: np.ndarray) -> float:
-    """How far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
+def _prominence(lead: np.ndarray) -> float:
+    """Measure how far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
     if lead.size < 3:
         return 0.0
     usual, high = np.percentile(np.abs(lead[2:] - lead[:-2]), (50, 99))
     return float(high / (usual + 1e-3))
 
 
-def rhythm(peaks: np.ndarray, rate: float) -> np.ndarray:
-    """float32 (n, 6), the columns RHYTHM of each of n ascending peaks (in samples); NaN where there is no neighbour."""
+def rhythm_features(peaks: np.ndarray, rate: float) -> np.ndarray:
+    """Compute the columns RHYTHM of each beat.
+
+    Parameters
+    ----------
+    peaks : ndarray, shape (n,)
+        R peaks, ascending, in samples.
+    rate : float
+        Hz.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 6)
+        NaN where there is no neighbour.
+    """
     intervals = np.diff(np.asarray(peaks, np.float64)) / rate
-    return rhythm_of(np.concatenate([[np.nan], intervals])[: len(peaks)], np.append(intervals, np.nan)[: len(peaks)])
+    return rhythm_from_intervals(
+        np.concatenate([[np.nan], intervals])[: len(peaks)], np.append(intervals, np.nan)[: len(peaks)]
+    )
 
 
-def rhythm_of(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
-    """The same from the RRs before and after each beat of one recording, seconds (n,), in order; NaN unknown.
+def rhythm_from_intervals(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """Compute the columns RHYTHM from the RRs before and after each beat of one recording, in order.
 
-    With fewer than two RRs all ratios are unknown; with none the heart rate too.
+    Parameters
+    ----------
+    previous, following : ndarray, shape (n,)
+        Seconds; NaN unknown.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 6)
+        With fewer than two RRs all ratios are unknown; with none the heart rate too.
     """
     n = len(previous)
     table = np.full((n, len(RHYTHM)), np.nan, np.float32)
@@ -127,28 +168,44 @@ def rhythm_of(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
         return table
     table[:, 0] = previous / median
     table[:, 1] = following / median
-    middle = _around(previous)
-    spread = _around(np.abs(previous - middle)) + _LEAST_SPREAD * middle
+    middle = _local_median(previous)
+    spread = _local_median(np.abs(previous - middle)) + _LEAST_SPREAD * middle
     for column, values in ((2, previous), (3, following)):
         table[:, column] = np.clip((values - middle) / spread, -_FARTHEST, _FARTHEST)
-    table[:, 4] = _around(np.abs(np.diff(previous, prepend=np.nan))) / middle
+    table[:, 4] = _local_median(np.abs(np.diff(previous, prepend=np.nan))) / middle
     return table
 
 
-def _around(values: np.ndarray) -> np.ndarray:
-    """Medians (n,) of the values of the beats around each, itself included, unknown ones left out."""
+def _local_median(values: np.ndarray) -> np.ndarray:
+    """Compute medians (n,) of the values of the beats around each, itself included, unknown ones left out."""
     padded = np.concatenate([np.full(_AROUND, np.nan), values, np.full(_AROUND, np.nan)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of beats around which nothing is known
         return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1), axis=1)
 
 
-def cut(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: float) -> np.ndarray:
-    """Windows around beats: float32 (n, L, T) at `rate`, T = round((before + after) × rate). before, after: seconds.
+def cut_beats(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: float) -> np.ndarray:
+    """Cut windows around beats.
 
-    The beat is at index round(before × rate). A whole-numbered peak is moved to the apex next to it, between the
-    samples, so that windows of the same beat at different rates agree. From each lead of each window its median is
-    subtracted. Beyond the ends of the recording the nearest value stands; a lead without numbers stays NaN.
+    A whole-numbered peak is moved to the apex next to it, between the samples, so that windows of the same beat at
+    different rates agree. From each lead of each window its median is subtracted. Beyond the ends of the recording the
+    nearest value stands; a lead without numbers stays NaN.
+
+    Parameters
+    ----------
+    signal : Signal
+        The recording.
+    peaks : ndarray, shape (n,)
+        R peaks, in samples at the signal's rate.
+    before, after : float
+        Seconds before and after each peak.
+    rate : float
+        Hz of the windows.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, L, T)
+        T = round((before + after) × rate); the beat is at index round(before × rate).
     """
     size, index = round((before + after) * rate), round(before * rate)
     peaks = np.asarray(peaks)
@@ -158,8 +215,8 @@ def cut(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: fl
     reach = int(np.ceil(_KERNEL * lower))
     start, end = int(np.floor(-index * step)) - reach - 1, int(np.ceil((size - index) * step)) + reach + 2
     offsets = np.arange(start, end)
-    leads = list(recorded(signal))
-    centres = np.rint((np.floor(peaks) + _apex(signal, [lead for _, lead, _ in leads], peaks)) * _STEPS).astype(
+    leads = list(recorded_leads(signal))
+    centres = np.rint((np.floor(peaks) + _find_apex(signal, [lead for _, lead, _ in leads], peaks)) * _STEPS).astype(
         np.int64
     )
     whole, part = np.divmod(centres, _STEPS)
@@ -182,8 +239,11 @@ def cut(signal: Signal, peaks: np.ndarray, before: float, after: float, rate: fl
 
 @lru_cache(maxsize=64)
 def _kernel(start: int, end: int, size: int, index: int, step: float, sixteenth: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the window's samples lie, in source samples from the beat (T,); and the low-pass interpolation weights from
-    source sample `start` to `end`, float32 (end - start, T): a sinc under a Kaiser window, each column of sum 1."""
+    """Return where the window's samples lie, in source samples from the beat (T,), and the interpolation weights.
+
+    The weights are low-pass, from source sample `start` to `end`, float32 (end - start, T): a sinc under a Kaiser
+    window, each column of sum 1.
+    """
     wanted = (np.arange(size) - index) * step + sixteenth / _STEPS
     x = (np.arange(start, end)[:, None] - wanted) / max(1.0, step)
     inside = np.clip(1 - (x / _KERNEL) ** 2, 0, None)
@@ -191,11 +251,11 @@ def _kernel(start: int, end: int, size: int, index: int, step: float, sixteenth:
     return wanted, (weights / weights.sum(axis=0)).astype(np.float32)
 
 
-def _apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndarray:
-    """How far, in samples, the apex lies after each peak rounded down: by a parabola on the lead that deflects most.
+def _find_apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndarray:
+    """Find how far, in samples, the apex lies after each peak rounded down.
 
-    Looked for within 4 ms, which is how exact annotations are; where there is no apex, and for a peak that lies between
-    samples, the peak itself.
+    By a parabola on the lead that deflects most. Looked for within 4 ms, which is how exact annotations are; where
+    there is no apex, and for a peak that lies between samples, the peak itself.
     """
     fraction = np.asarray(peaks, np.float64) - np.floor(peaks)
     reach = max(1, round(_APEX_SECONDS * signal.rate))
@@ -217,11 +277,20 @@ def _apex(signal: Signal, leads: list[np.ndarray], peaks: np.ndarray) -> np.ndar
     return np.where(sound, top - 1 - reach + 0.5 * (left - right) / np.where(sound, bend, 1), fraction)
 
 
-def typical(windows: np.ndarray, beats: np.ndarray | None = None) -> np.ndarray:
-    """The recording's usual beat, float32 (L, T): the median of its windows (n, L, T).
+def typical_beat(windows: np.ndarray, beats: np.ndarray | None = None) -> np.ndarray:
+    """Compute the recording's usual beat: the median of its windows.
 
-    beats: their `rhythm`; where at least 5 and a quarter of them come in time (both RR ratios within 0.15 of 1),
-    those alone count.
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (n, L, T)
+        Its beats.
+    beats : ndarray of float32, shape (n, 6), optional
+        Their `rhythm_features`; where at least 5 and a quarter of them come in time (both RR ratios within 0.15 of 1),
+        those alone count.
+
+    Returns
+    -------
+    ndarray of float32, shape (L, T)
     """
     if not len(windows):
         raise ValueError("no beats")

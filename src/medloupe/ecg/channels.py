@@ -1,4 +1,4 @@
-"""What every format of ECG file has in common: channels with names and units, made a Signal in millivolts."""
+"""Make a Signal in millivolts of channels with names and units, which every format of ECG file has."""
 
 from __future__ import annotations
 
@@ -31,20 +31,45 @@ _IN_VOLTS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One channel as the file has it. unit: "" where the file does not say. samples: (n,), NaN not recorded."""
+    """One channel as the file has it.
+
+    Attributes
+    ----------
+    name : str
+        As written.
+    unit : str
+        "" where the file does not say.
+    samples : ndarray, shape (n,)
+        In that unit; NaN not recorded.
+    """
 
     name: str
     unit: str
     samples: np.ndarray
 
 
-def millivolts(unit: str) -> float | None:
-    """What one unit is in mV; None where it is no voltage, or none that is known."""
+def unit_in_millivolts(unit: str) -> float | None:
+    """Return what one unit is in mV; None where it is no voltage, or none that is known."""
     return _UNITS.get(unit.strip().strip("[]()").lower().replace(" ", ""))
 
 
 def check_size(name: str, channels: int, samples: int, rate: float) -> None:
-    """SignalError where a header claims more than is read: before memory is taken for it."""
+    """Refuse a header that claims more than is read, before memory is taken for it.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    channels, samples : int
+        How many channels, and samples in each.
+    rate : float
+        Hz.
+
+    Raises
+    ------
+    SignalError
+        Where it claims too much, or nothing.
+    """
     if not 1 <= channels <= MAX_LEADS:
         raise SignalError(
             f"{name} says it has {channels} channels; 1 to {MAX_LEADS} are read.", "Export the ECG alone."
@@ -64,19 +89,39 @@ def check_size(name: str, channels: int, samples: int, rate: float) -> None:
         )
 
 
-def assembled(channels: Sequence[Channel], rate: float, source: str, name: str, notes: Sequence[str] = ()) -> Signal:
-    """The ECG among the channels, in mV. Channels with other units or of other organs are left out and noted.
+def assemble_signal(
+    channels: Sequence[Channel], rate: float, source: str, name: str, notes: Sequence[str] = ()
+) -> Signal:
+    """Assemble the ECG among the channels, in mV.
 
-    Where a file tells no unit, the amplitude does: over 20 it is µV, under 0.02 V. Twelve channels without names are
-    taken in the standard order. SignalError where no channel can be an ECG.
+    Channels with other units or of other organs are left out and noted. Where a file tells no unit, the amplitude does:
+    over 20 it is µV, under 0.02 V. Twelve channels without names are taken in the standard order.
+
+    Parameters
+    ----------
+    channels : Sequence of Channel
+        All of the file's.
+    rate : float
+        Hz.
+    source : str
+        The format.
+    name : str
+        The file.
+    notes : Sequence of str
+        What was noticed before.
+
+    Raises
+    ------
+    SignalError
+        Where no channel can be an ECG.
     """
     notes = list(notes)
-    ecg = [c for c in channels if not _other(c)]
+    ecg = [c for c in channels if not _is_no_ecg(c)]
     if not ecg:
         kinds = ", ".join(f"{c.name or 'unnamed'} ({c.unit})" if c.unit else c.name or "unnamed" for c in channels[:8])
         raise SignalError(f"{name} holds no ECG channel; it has: {kinds or 'none'}.", "Export the ECG leads in mV.")
     if len(ecg) < len(channels):
-        left = [c.name or "one without a name" for c in channels if _other(c)]
+        left = [c.name or "one without a name" for c in channels if _is_no_ecg(c)]
         notes.append(f"Channels that are no ECG are left out: {', '.join(left)}.")
     check_size(name, len(ecg), max(c.samples.size for c in ecg), rate)
     leads = tuple(lead_name(c.name) for c in ecg)
@@ -88,8 +133,8 @@ def assembled(channels: Sequence[Channel], rate: float, source: str, name: str, 
         notes.append(f"Several channels are called {', '.join(twice)}; the first of each counts.")
         leads = tuple("" if lead in leads[:k] else lead for k, lead in enumerate(leads))
     samples = np.empty((len(ecg), max(c.samples.size for c in ecg)), np.float32)
-    factors = [millivolts(c.unit) for c in ecg]
-    guessed, note = _guess([c.samples for c, factor in zip(ecg, factors, strict=True) if factor is None])
+    factors = [unit_in_millivolts(c.unit) for c in ecg]
+    guessed, note = _guess_unit([c.samples for c, factor in zip(ecg, factors, strict=True) if factor is None])
     notes += [note] if note else []
     for row, channel, factor in zip(samples, ecg, factors, strict=True):
         row[:] = np.nan
@@ -98,15 +143,15 @@ def assembled(channels: Sequence[Channel], rate: float, source: str, name: str, 
     return Signal(samples=samples, rate=float(rate), leads=leads, source=source, notes=tuple(notes))
 
 
-def _other(channel: Channel) -> bool:
-    """Whether a channel is no ECG: by its unit, or by a name that says so and is no lead's."""
-    if channel.unit.strip() and millivolts(channel.unit) is None:
+def _is_no_ecg(channel: Channel) -> bool:
+    """Tell whether a channel is no ECG: by its unit, or by a name that says so and is no lead's."""
+    if channel.unit.strip() and unit_in_millivolts(channel.unit) is None:
         return True
     return not lead_name(channel.name) and _OTHERS.search(channel.name) is not None
 
 
-def _guess(leads: Sequence[np.ndarray]) -> tuple[float, str]:
-    """The unit of leads that do not tell it, as mV, and a sentence where it is not mV."""
+def _guess_unit(leads: Sequence[np.ndarray]) -> tuple[float, str]:
+    """Guess the unit of leads that do not tell it, as mV, with a sentence where it is not mV."""
     heights = []
     for lead in leads:
         known = lead[np.isfinite(lead)]

@@ -1,4 +1,4 @@
-"""ECGs as text: a column a lead, with or without a header, a time column and a sampling rate."""
+"""Read ECGs as text: a column a lead, with or without a header, a time column and a sampling rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.ecg.channels import Channel, assembled, check_size, millivolts
+from medloupe.ecg.channels import Channel, assemble_signal, check_size, unit_in_millivolts
 from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import SignalError
 
@@ -44,10 +44,22 @@ class _Layout:
 
 
 def read(data: bytes, name: str, rate: float | None = None) -> Signal:
-    """The ECG in a CSV, TSV or text file.
+    """Read the ECG in a CSV, TSV or text file.
 
-    rate: Hz, when the person tells it; else it is taken from a line before the numbers ("# fs=360", "250 Hz") or from
-    the time column. SignalError where there are no numbers, no rate or no lead.
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        What to call it in errors.
+    rate : float, optional
+        Hz, when the person tells it; else it is taken from a line before the numbers ("# fs=360", "250 Hz") or from the
+        time column.
+
+    Raises
+    ------
+    SignalError
+        Where there are no numbers, no rate or no lead.
     """
     lines = _text(data).splitlines()
     layout = _layout(lines, name)
@@ -75,11 +87,11 @@ def read(data: bytes, name: str, rate: float | None = None) -> Signal:
         for k in leads
         if np.isfinite(table[:, k]).any()
     ]
-    return assembled(channels, hertz, "CSV", name, notes)
+    return assemble_signal(channels, hertz, "CSV", name, notes)
 
 
-def looks_like(start: bytes) -> bool:
-    """Whether text begins as an ECG does: numbers under the names of leads, or with a rate told before them."""
+def looks_like_ecg(start: bytes) -> bool:
+    """Tell whether text begins as an ECG does: numbers under the names of leads, or with a rate told before them."""
     try:
         layout = _layout(_text(start).splitlines()[:-1], "")
     except SignalError:
@@ -122,7 +134,7 @@ def _layout(lines: list[str], name: str) -> _Layout:
 
 
 def _one_name(before: list[str]) -> bool:
-    """Whether the line above is one column's name: then commas below it mark decimals."""
+    """Tell whether the line above is one column's name: then commas below it mark decimals."""
     return bool(before) and re.fullmatch(r"\s*[A-Za-z][\w ()\[\]µμ]*", before[-1]) is not None
 
 
@@ -133,13 +145,13 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
 
 
 def _numeric(cells: list[str]) -> bool:
-    """Whether cells are numbers (time stamps of the first column aside), and not all blank."""
+    """Tell whether cells are numbers (time stamps of the first column aside), and not all blank."""
     rest = cells[1:] if len(cells) > 1 and re.fullmatch(r"\W*[\d:.\s-]+\W*", cells[0]) else cells
     return all(_NUMBER.fullmatch(cell) for cell in rest) and any(re.search(r"\d", cell) for cell in rest)
 
 
 def _header(before: list[str], delimiter: str | None, width: int) -> tuple[str, ...]:
-    """Column names from the last lines before the numbers (names, and below them units, as PhysioNet writes)."""
+    """Read column names from the last lines before the numbers (names, and below them units, as PhysioNet writes)."""
     rows: list[list[str]] = []
     for line in before[-3:]:
         cells = [cell.strip(" '\"#%") for cell in _cells(line.lstrip("#% "), delimiter)]
@@ -148,13 +160,13 @@ def _header(before: list[str], delimiter: str | None, width: int) -> tuple[str, 
     if not rows:
         return ()
     units = [cell.strip("()[]") for cell in rows[-1]]
-    if len(rows) > 1 and all(millivolts(unit) is not None or _CLOCK.fullmatch(unit) for unit in units):
+    if len(rows) > 1 and all(unit_in_millivolts(unit) is not None or _CLOCK.fullmatch(unit) for unit in units):
         return tuple(f"{one} ({unit})" for one, unit in zip(rows[-2], units, strict=True))
     return tuple(rows[-1])
 
 
 def _numbers(lines: list[str], layout: _Layout, name: str) -> np.ndarray:
-    """(rows, columns), NaN where a cell is blank or no number."""
+    """Parse the numbers, (rows, columns); NaN where a cell is blank or no number."""
     body = [line for line in lines if line.strip() and not _COMMENT.match(line)]
     if layout.decimal_comma:
         body = [line.replace(",", ".") for line in body]
@@ -175,7 +187,7 @@ def _numbers(lines: list[str], layout: _Layout, name: str) -> np.ndarray:
 
 
 def _split_off_time(table: np.ndarray, header: tuple[str, ...]) -> tuple[list[int], float | None]:
-    """The columns that are leads, and the rate that a time column tells."""
+    """Find the columns that are leads, and the rate that a time column tells."""
     leads = list(range(table.shape[1]))
     timed = None
     for k in range(min(2, table.shape[1])):
@@ -193,7 +205,7 @@ def _split_off_time(table: np.ndarray, header: tuple[str, ...]) -> tuple[list[in
 
 
 def _rate_of(times: np.ndarray, header: str, named: bool) -> float | None:
-    """Hz from a column of times: in the unit it names; else whatever puts the rate between 50 and 20,000 Hz."""
+    """Compute Hz from a column of times: in the unit it names; else whatever puts the rate between 50 and 20,000 Hz."""
     step = float(times[-1] - times[0]) / (times.size - 1)
     unit = re.search(r"\b(ms|msec|milliseconds?|us|µs)\b", header.lower().replace("_", " "))
     if unit:
@@ -211,17 +223,17 @@ def _told_rate(told: str) -> float | None:
 
 
 def _mentioned_rate(told: str) -> float | None:
-    """The one number of hertz in the lines before, those on filters aside."""
+    """Find the one number of hertz in the lines before, those on filters aside."""
     clauses = [part for line in told.splitlines() for part in re.split(r"[,;]\s", line[:500])]
     found = {match[1] for part in clauses if not _FILTER.search(part) for match in _HERTZ.finditer(part)}
     return float(found.pop().replace(",", ".")) or None if len(found) == 1 else None
 
 
 def _unit(column: str) -> str:
-    """The voltage a column's name tells in brackets or at its end."""
+    """Find the voltage a column's name tells in brackets or at its end."""
     match = re.search(r"[(\[]\s*([^)\]]+)\s*[)\]]|[\s_]((?:m|u|µ|μ)v)$", column.strip(), re.I)
     unit = (match[1] or match[2]).strip() if match else ""
-    return unit if millivolts(unit) is not None else ""
+    return unit if unit_in_millivolts(unit) is not None else ""
 
 
 def _bare(column: str) -> str:

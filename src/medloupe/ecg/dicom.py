@@ -1,4 +1,4 @@
-"""ECGs in DICOM: the waveform objects of PS3.3 A.34, read by pydicom."""
+"""Read ECGs in DICOM: the waveform objects of PS3.3 A.34, by pydicom."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from medloupe.ecg.channels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.channels import MAX_LEADS, Channel, assemble_signal, check_size
 from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import SignalError
 from medloupe.imaging import dicom
@@ -21,11 +21,21 @@ _MOST_GROUPS = 64
 
 
 def read(data: bytes, name: str) -> Signal:
-    """The ECG in a DICOM waveform file: of several multiplex groups the one with most leads and samples.
+    """Read the ECG in a DICOM waveform file: of several multiplex groups the one with most leads and samples.
 
-    SignalError where there is no waveform, or less of it than claimed.
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SignalError
+        Where there is no waveform, or less of it than claimed.
     """
-    ds, syntax = dicom.parse(data, name, _TAGS)
+    ds, syntax = dicom.parse_elements(data, name, _TAGS)
     groups = list(ds.get("WaveformSequence") or [])[:_MOST_GROUPS]
     if not groups:
         what = "an image" if ds.get("Rows") else "without a waveform"
@@ -55,20 +65,20 @@ def read(data: bytes, name: str) -> Signal:
             samples[raw[:, k] == padding] = np.nan
         units = channel.get("ChannelSensitivityUnitsSequence")
         unit = str(units[0].get("CodeValue", "")) if units else ""
-        channels.append(Channel(_name(channel), unit, samples))
-    return assembled(channels, rate, "DICOM", name, notes)
+        channels.append(Channel(_channel_name(channel), unit, samples))
+    return assemble_signal(channels, rate, "DICOM", name, notes)
 
 
 def is_waveform(data: bytes) -> bool:
-    """Whether a DICOM file holds waveforms. False for anything that is broken."""
+    """Tell whether a DICOM file holds waveforms. False for anything that is broken."""
     try:
-        ds, _ = dicom.parse(data, "", [Tag(0x0008, 0x0016), _WAVEFORMS])
+        ds, _ = dicom.parse_elements(data, "", [Tag(0x0008, 0x0016), _WAVEFORMS])
         return "WaveformSequence" in ds
     except Exception:  # whatever is wrong with it is told where it is read
         return False
 
 
-def _name(channel: Dataset) -> str:
+def _channel_name(channel: Dataset) -> str:
     sources = channel.get("ChannelSourceSequence")
     said = [str(channel.get("ChannelLabel") or "")]
     if sources:
@@ -80,7 +90,7 @@ def _name(channel: Dataset) -> str:
 
 
 def _padding(group: Dataset, kind: np.dtype) -> int | None:
-    """The stored value that stands for no sample."""
+    """Return the stored value that stands for no sample."""
     value = group.get("WaveformPaddingValue")
     if isinstance(value, bytes) and len(value) >= kind.itemsize:
         return int(np.frombuffer(value, kind, 1)[0])

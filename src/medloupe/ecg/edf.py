@@ -1,12 +1,12 @@
-"""EDF, EDF+ and BDF recordings, decoded by the edfio package once their header agrees with their size."""
+"""Read EDF, EDF+ and BDF recordings, by the edfio package once their header agrees with their size."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
 
-from medloupe.ecg.channels import Channel, assembled, check_size, millivolts
-from medloupe.ecg.signal import Signal, lead_name, missing
+from medloupe.ecg.channels import Channel, assemble_signal, check_size, unit_in_millivolts
+from medloupe.ecg.signal import Signal, lead_name, missing_package
 from medloupe.errors import SignalError
 
 _FIELDS = 256  # bytes of header, of the file and of each channel
@@ -14,25 +14,38 @@ _MOST_CHANNELS = 512
 
 
 def is_edf(start: bytes) -> bool:
-    """Whether the first bytes are those of an EDF or a BDF file."""
+    """Tell whether the first bytes are those of an EDF or a BDF file."""
     return start.startswith((b"0       ", b"\xffBIOSEMI")) and len(start) >= 192
 
 
 def read(data: bytes, name: str) -> Signal:
-    """The ECG channels of a recording, those of the commonest rate among them. SignalError where there is none."""
+    """Read the ECG channels of a recording, those of the commonest rate among them.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    SignalError
+        Where there is none.
+    """
     biosemi = data.startswith(b"\xff")
     _check(data, name, 3 if biosemi else 2)
     try:
         import edfio
     except ImportError:
-        raise missing("edfio") from None
+        raise missing_package("edfio") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on fields that the ECG does not depend on
         recording = (edfio.read_bdf if biosemi else edfio.read_edf)(data, header_encoding="latin-1")
         signals = [s for s in recording.signals if "annotation" not in s.label.lower()]
         # Polysomnograms hold many channels; those of the heart say so, or are called as leads are.
         heart = [s for s in signals if "ecg" in s.label.lower() or "ekg" in s.label.lower() or lead_name(s.label)]
-        heart = [s for s in heart if not s.physical_dimension.strip() or millivolts(s.physical_dimension)]
+        heart = [s for s in heart if not s.physical_dimension.strip() or unit_in_millivolts(s.physical_dimension)]
         if not heart and len(signals) == 1:
             heart = signals
         if not heart:
@@ -46,7 +59,7 @@ def read(data: bytes, name: str) -> Signal:
         taken = [s for s in heart if s.sampling_frequency == rate]
         check_size(name, len(taken), len(taken[0].digital), rate)
         channels = [Channel(s.label, s.physical_dimension.strip(), s.data) for s in taken]
-    return assembled(channels, rate, "BDF" if biosemi else "EDF", name, notes)
+    return assemble_signal(channels, rate, "BDF" if biosemi else "EDF", name, notes)
 
 
 def _check(data: bytes, name: str, width: int) -> None:

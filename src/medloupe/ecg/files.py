@@ -1,4 +1,4 @@
-"""Files → an ECG: WFDB, CSV and other text, NumPy .npz, DICOM waveforms, EDF and BDF.
+"""Read files as an ECG: WFDB, CSV and other text, NumPy .npz, DICOM waveforms, EDF and BDF.
 
 Files are untrusted: what a header claims is compared with the bytes that are there before memory is taken for it,
 nothing is unpickled, and no file leads to another outside those given (or, for a path, its own folder).
@@ -13,23 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from medloupe.ecg import csv, edf, wfdb
-from medloupe.ecg.channels import MAX_LEADS, Channel, assembled, check_size
+from medloupe.ecg.channels import MAX_LEADS, Channel, assemble_signal, check_size
 from medloupe.ecg.signal import Signal
-from medloupe.ecg.wfdb import aami, read_annotations
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
 from medloupe.utils.arrays import load_npz
-
-__all__ = [
-    "MAX_FILE_BYTES",
-    "SUFFIXES",
-    "aami",
-    "gathered",
-    "is_ecg_bytes",
-    "is_ecg_name",
-    "read_annotations",
-    "read_ecg",
-]
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file of an ECG that is read."""
@@ -44,12 +32,20 @@ _FORMATS = "WFDB (.hea with its .dat), CSV or text, .npz, DICOM waveform, EDF an
 
 
 def is_ecg_name(name: str) -> bool:
-    """Whether a file's name is one that ECGs have; DICOM files, tables and text have it too."""
+    """Tell whether a file's name is one that ECGs have; DICOM files, tables and text have it too."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def is_ecg_bytes(start: bytes, name: str = "") -> bool:
-    """Whether a file is an ECG rather than a picture, by its content (for DICOM all of it is needed) and its name."""
+    """Tell whether a file is an ECG rather than a picture, by its content and its name.
+
+    Parameters
+    ----------
+    start : bytes
+        Its first bytes; for DICOM all of them are needed.
+    name : str
+        Its name.
+    """
     kind = headers.sniff(start[: headers.SNIFF_BYTES])
     if kind == "DICOM":
         from medloupe.ecg import dicom  # here, as pydicom is slow to import
@@ -68,15 +64,26 @@ def is_ecg_bytes(start: bytes, name: str = "") -> bool:
 
 
 def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -> Signal:
-    """The ECG in a file, or in the files of one upload (bytes by name).
+    """Read the ECG in a file, or in the files of one upload.
 
-    rate: the sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
-    Raises SignalError naming the file and what is wrong; ExtraError where the package for its format is missing.
+    Parameters
+    ----------
+    source : Path or Mapping
+        The file, or bytes by name.
+    rate : float, optional
+        The sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
+
+    Raises
+    ------
+    SignalError
+        Naming the file and what is wrong.
+    ExtraError
+        Where the package for its format is missing.
     """
-    files = gathered(source) if isinstance(source, (str, os.PathLike)) else _checked(source)
-    name = _main(files)
+    files = gather_files(source) if isinstance(source, (str, os.PathLike)) else _check_upload(source)
+    name = _main_file(files)
     try:
-        return _read(files, name, rate)
+        return _read_files(files, name, rate)
     except DataError as error:
         raise SignalError(error.message, error.hint) from None
     except MedloupeError:
@@ -88,7 +95,7 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
         raise SignalError(f"{name} is damaged or no ECG file that is read ({what}).", f"Expected {_FORMATS}.") from None
 
 
-def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
+def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     data, suffix = files[name], PurePosixPath(name).suffix.lower()
     if not data:
         raise SignalError(f"{name} is empty.", "Copy it again.")
@@ -102,7 +109,7 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     if edf.is_edf(data[:256]):
         return edf.read(data, name)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return from_arrays(load_npz(data, name), name, rate)
+        return signal_from_arrays(load_npz(data, name), name, rate)
     if suffix == ".hea":
         return wfdb.read(files, name)
     if suffix == ".dat":
@@ -117,8 +124,23 @@ def _read(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
     return csv.read(data, name, rate)
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
-    """The ECG among the arrays of an .npz: samples (L, n), (n, L) or (n,), with rate, lead names and unit beside it."""
+def signal_from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
+    """Find the ECG among the arrays of an .npz.
+
+    Parameters
+    ----------
+    arrays : Mapping
+        Samples (L, n), (n, L) or (n,), with rate, lead names and unit beside them.
+    name : str
+        The file.
+    rate : float, optional
+        Hz, when the person tells it.
+
+    Raises
+    ------
+    SignalError
+        Where there is no ECG, or no rate.
+    """
     key = next((key for key in _SAMPLES if key in arrays and arrays[key].ndim), None)
     key = key or next((key for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "iuf"), None)
     if key is None:
@@ -144,29 +166,35 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None 
         samples, unit = samples / per_mv.reshape(-1, 1), "mV"
     names = names if len(names) == len(samples) else [""] * len(samples)
     channels = [Channel(lead, unit, row.astype(np.float32)) for lead, row in zip(names, samples, strict=True)]
-    return assembled(channels, hertz, "npz", name)
+    return assemble_signal(channels, hertz, "npz", name)
 
 
 _NPZ = "Expected an array signal (leads, samples) in mV, and beside it fs and lead_names."
 
 
-def gathered(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
-    """A file's bytes, and for WFDB those of its partners in the same folder, by name. Raises SignalError."""
+def gather_files(path: Path | str | os.PathLike[str]) -> dict[str, bytes]:
+    """Read a file's bytes, and for WFDB those of its partners in the same folder, by name.
+
+    Raises
+    ------
+    SignalError
+        Where a file cannot be read, or is too large.
+    """
     path = Path(path)
     if path.suffix.lower() == ".dat" and path.with_suffix(".hea").is_file():
         path = path.with_suffix(".hea")
     elif not path.suffix and not path.exists() and path.with_name(path.name + ".hea").is_file():
         path = path.with_name(path.name + ".hea")  # as WFDB's own tools name records
-    files = {path.name: _bytes(path)}
+    files = {path.name: _read_bytes(path)}
     if path.suffix.lower() == ".hea":
-        for partner in wfdb.header(files[path.name], path.name).files:
+        for partner in wfdb.read_header(files[path.name], path.name).files:
             beside = path.with_name(partner)
             if beside.is_file():
-                files[partner] = _bytes(beside)
+                files[partner] = _read_bytes(beside)
     return files
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _too_large(path.name, path.stat().st_size)
@@ -175,8 +203,8 @@ def _bytes(path: Path) -> bytes:
         raise SignalError(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from None
 
 
-def _checked(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of an upload under their bare names."""
+def _check_upload(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Check the files of an upload, and put them under their bare names."""
     if not files:
         raise SignalError("No file was given.", f"Expected {_FORMATS}.")
     for name, data in files.items():
@@ -192,8 +220,8 @@ def _too_large(name: str, size: int) -> SignalError:
     )
 
 
-def _main(files: Mapping[str, bytes]) -> str:
-    """The file that names the others, or the only one."""
+def _main_file(files: Mapping[str, bytes]) -> str:
+    """Find the file that names the others, or the only one."""
     told = [name for name in files if name.lower().endswith(".hea")]
     if len(told) > 1:
         raise SignalError(f"Several recordings at once: {', '.join(sorted(told)[:5])}.", "Give them one by one.")

@@ -1,4 +1,4 @@
-"""An ECG drawn on paper as SVG: 25 mm a second, 10 mm a millivolt, each lead under its name, beats in colours.
+"""Draw an ECG on paper as SVG: 25 mm a second, 10 mm a millivolt, each lead under its name, beats in colours.
 
 The drawing's unit is the millimetre, so that printed at its own size it can be measured with a ruler.
 """
@@ -39,7 +39,19 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A beat to be coloured. second: of its R peak. label: its class. colour: of that class. words: for the pointer."""
+    """A beat to be coloured.
+
+    Attributes
+    ----------
+    second : float
+        Of its R peak.
+    label : str
+        Its class.
+    colour : str
+        Of that class.
+    words : str
+        For the pointer.
+    """
 
     second: float
     label: str
@@ -47,7 +59,7 @@ class Mark:
     words: str = ""
 
 
-def paper(
+def draw_strip(
     signal: Signal,
     *,
     marks: Sequence[Mark] = (),
@@ -56,57 +68,83 @@ def paper(
     seconds: float | None = None,
     title: str = "ECG",
 ) -> str:
-    """An <svg> of the leads, one below the other, of at most `seconds` from `start`.
+    """Draw the leads, one below the other.
 
-    marks: beats whose stretch is drawn in the colour of their class, with its letter above. attention: float (n,) at
-    the signal's samples, 0 to 1, shaded behind the trace (class "shade") where the network looked. A lead without
-    numbers is named, and said to be missing. Before each lead stands the pulse of 1 mV and 200 ms, below the scale.
-    Needs no script and no style sheet.
+    A lead without numbers is named, and said to be missing. Before each lead stands the pulse of 1 mV and 200 ms, below
+    the scale. Needs no script and no style sheet.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    marks : Sequence of Mark
+        Beats whose stretch is drawn in the colour of their class, with its letter above.
+    attention : ndarray of float, shape (n,), optional
+        At the signal's samples, 0 to 1, shaded behind the trace (class "shade") where the network looked.
+    start : float
+        Second from which on.
+    seconds : float, optional
+        How many at most; else all of them.
+    title : str
+        For those who do not see it.
+
+    Returns
+    -------
+    str
+        An <svg>.
     """
-    shown = _part(signal, start, seconds)
+    shown = _cut_time(signal, start, seconds)
     length = shown.samples.shape[1] / signal.rate
     rows = [[_Piece(k, 0, length)] for k in range(len(shown.leads))]
-    return _drawn(shown, rows, marks, attention, start, title)
+    return _draw(shown, rows, marks, attention, start, title)
 
 
 def has_sheet(signal: Signal) -> bool:
-    """Whether there is enough of it for `sheet`."""
+    """Tell whether there is enough of it for `draw_sheet`."""
     named = {name for row in _SHEET for name in row} <= set(signal.leads)
     return named and signal.seconds >= 0.9 * SHEET_SECONDS
 
 
-def sheet(signal: Signal, *, attention: np.ndarray | None = None, start: float = 0.0, title: str = "ECG") -> str:
-    """An <svg> of twelve leads as usual: three rows of four leads, 2.5 s each, and lead II all along below.
+def draw_sheet(signal: Signal, *, attention: np.ndarray | None = None, start: float = 0.0, title: str = "ECG") -> str:
+    """Draw twelve leads as usual: three rows of four leads, 2.5 s each, and lead II all along below.
 
-    Time runs on from column to column, so that what stands below each other happened at once. ValueError without the
-    leads. Arguments as of `paper`.
+    Time runs on from column to column, so that what stands below each other happened at once. Parameters as of
+    `draw_strip`.
+
+    Raises
+    ------
+    ValueError
+        Without the leads.
     """
     if not has_sheet(signal):
         raise ValueError(f"no sheet of {signal.leads}, {signal.seconds:.1f} s")
-    shown = _part(signal, start, SHEET_SECONDS)
+    shown = _cut_time(signal, start, SHEET_SECONDS)
     length = shown.samples.shape[1] / signal.rate
     step = length / 4
     rows = [
         [_Piece(shown.leads.index(name), i * step, (i + 1) * step) for i, name in enumerate(names)] for names in _SHEET
     ]
-    return _drawn(shown, [*rows, [_Piece(shown.leads.index("II"), 0, length)]], (), attention, start, title)
+    return _draw(shown, [*rows, [_Piece(shown.leads.index("II"), 0, length)]], (), attention, start, title)
 
 
-def beat(signal: Signal, *, attention: np.ndarray | None = None, title: str = "ECG") -> str:
-    """An <svg> of one beat: of twelve leads in three rows of four, as on the usual sheet, but each lead all of it; of
-    others below each other. Arguments as of `paper`."""
+def draw_beat(signal: Signal, *, attention: np.ndarray | None = None, title: str = "ECG") -> str:
+    """Draw one beat, all of each lead.
+
+    Twelve leads stand in three rows of four, as on the usual sheet; others below each other. Parameters as of
+    `draw_strip`.
+    """
     if not {name for row in _SHEET for name in row} <= set(signal.leads):
-        return paper(signal, attention=attention, title=title)
+        return draw_strip(signal, attention=attention, title=title)
     times = len(_SHEET[0])
     again = Signal(samples=np.tile(signal.samples, times), rate=signal.rate, leads=signal.leads)
     step = signal.samples.shape[1] / signal.rate
     rows = [
         [_Piece(signal.leads.index(name), i * step, (i + 1) * step) for i, name in enumerate(names)] for names in _SHEET
     ]
-    return _drawn(again, rows, (), None if attention is None else np.tile(attention, times), 0.0, title)
+    return _draw(again, rows, (), None if attention is None else np.tile(attention, times), 0.0, title)
 
 
-def _drawn(
+def _draw(
     shown: Signal,
     rows: Sequence[Sequence[_Piece]],
     marks: Sequence[Mark],
@@ -115,7 +153,7 @@ def _drawn(
     title: str,
 ) -> str:
     length = shown.samples.shape[1] / shown.rate
-    heights = [_height(shown, row) for row in rows]
+    heights = [_row_height(shown, row) for row in rows]
     above = _MARGIN + (_ABOVE if marks else 0)
     bottom = above + sum(tall for _, tall in heights)
     width, height = _MARGIN + _PULSE + length * SPEED + _MARGIN, bottom + _BELOW
@@ -147,18 +185,18 @@ def _drawn(
 
 
 def _x(second: float) -> float:
-    """Where a second of the drawing lies, in mm."""
+    """Return where a second of the drawing lies, in mm."""
     return _MARGIN + _PULSE + second * SPEED
 
 
-def _part(signal: Signal, start: float, seconds: float | None) -> Signal:
+def _cut_time(signal: Signal, start: float, seconds: float | None) -> Signal:
     first = round(start * signal.rate)
     last = signal.samples.shape[1] if seconds is None else round((start + seconds) * signal.rate)
     return Signal(samples=signal.samples[:, first:last], rate=signal.rate, leads=signal.leads)
 
 
-def _height(signal: Signal, row: Sequence[_Piece]) -> tuple[float, float]:
-    """Where a row's zero lies below its top, and the row's height, in mm."""
+def _row_height(signal: Signal, row: Sequence[_Piece]) -> tuple[float, float]:
+    """Return where a row's zero lies below its top, and the row's height, in mm."""
     highest, lowest = 0.0, 0.0
     for piece in row:
         lead = signal.samples[piece.lead, round(piece.begin * signal.rate) : round(piece.end * signal.rate)]
@@ -172,7 +210,7 @@ def _height(signal: Signal, row: Sequence[_Piece]) -> tuple[float, float]:
 
 
 def _pulse(zero: float) -> str:
-    """1 mV high, 200 ms long: by it a drawing of any size can be measured."""
+    """Draw a pulse, 1 mV high and 200 ms long: by it a drawing of any size can be measured."""
     return (
         f'<path d="M{_MARGIN} {zero:.1f}h1.5v{-GAIN:g}h{0.2 * SPEED:g}v{GAIN:g}h1.5" stroke="{_INK}"'
         ' stroke-width=".3" fill="none"/>'
@@ -180,7 +218,7 @@ def _pulse(zero: float) -> str:
 
 
 def _scale(start: float, length: float, bottom: float) -> str:
-    """The seconds, and what the squares are."""
+    """Write the seconds, and what the squares are."""
     out = [_text(f"{SPEED:g} mm/s, {GAIN:g} mm/mV", _MARGIN, bottom + 4, 2.8, "#555")]
     first = int(np.ceil(start + 40 / SPEED)) if length > 40 / SPEED else int(np.floor(start + length)) + 1
     for second in range(first, int(np.floor(start + length)) + 1):
@@ -200,7 +238,7 @@ def _text(words: str, x: float, y: float, size: float, colour: str, more: str = 
 
 
 def _grid(width: float, height: float) -> str:
-    """Small squares of 1 mm (40 ms, 0.1 mV), large ones of 5 mm (200 ms, 0.5 mV)."""
+    """Draw small squares of 1 mm (40 ms, 0.1 mV), large ones of 5 mm (200 ms, 0.5 mV)."""
 
     def lines(step: float) -> str:
         down = "".join(f"M{x:.0f} 0V{height:.1f}" for x in np.arange(_x(0) % step, width, step))
@@ -215,7 +253,10 @@ def _grid(width: float, height: float) -> str:
 
 
 def _stretches(marks: Sequence[Mark], start: float, length: float) -> list[tuple[float, float, str]]:
-    """(from, to, colour) in seconds of the drawing: from half way after the beat before to half way before the next."""
+    """List (from, to, colour) in seconds of the drawing.
+
+    A beat reaches from half way after the beat before to half way before the next.
+    """
     inside = [m for m in marks if start - 1 <= m.second < start + length + 1]
     found = []
     for i, mark in enumerate(inside):
@@ -260,7 +301,7 @@ def _path(xs: np.ndarray, ys: np.ndarray) -> str:
 
 
 def _shade(attention: np.ndarray, rate: float, start: float, length: float, top: float, bottom: float) -> str:
-    """Bands behind the traces, the darker the more the network found there."""
+    """Draw bands behind the traces, the darker the more the network found there."""
     first, last = round(start * rate), round((start + length) * rate)
     part = np.clip(attention[first:last], 0, 1)
     width = max(1, round(0.02 * rate))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from medloupe.ecg.signal import RATES, Signal, resampled
+from medloupe.ecg.signal import RATES, Signal, resample
 from medloupe.errors import SignalError
 
 MIN_SECONDS = 0.6
@@ -19,19 +19,19 @@ _FLAT_MV = 0.05
 _IMPOSSIBLE_MV = 20.0
 
 
-def usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal with its bad leads made NaN, and a sentence about each; `fault` says when nothing is left."""
+def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
+    """Make bad leads NaN, with a sentence about each; `describe_fault` says when nothing is left."""
     faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
     if not any(faults):
         return signal, ()
     samples = signal.samples.copy()
     samples[[bool(fault) for fault in faults]] = np.nan
-    notes = [f"{_called(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
+    notes = [f"{_lead_title(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
     return replace(signal, samples=samples), tuple(notes)
 
 
-def fault(signal: Signal) -> str:
-    """Why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
+def describe_fault(signal: Signal) -> str:
+    """Say why this is no usable ECG, as a sentence; "" where at least one lead is sound."""
     if not RATES[0] <= signal.rate <= RATES[1]:
         return f"It is sampled at {signal.rate:g} Hz; ECGs are read from {RATES[0]:g} to {RATES[1]:,.0f} Hz."
     if signal.seconds < MIN_SECONDS:
@@ -44,7 +44,7 @@ def fault(signal: Signal) -> str:
         more = "" if len(faults) == 1 else f" The other {len(faults) - 1} leads cannot be used either."
         if len(faults) > 1 and not others:
             return f"Each of its {len(faults)} leads {faults[0]}."
-        return f"{_called(signal, 0)} {faults[0]}.{more}"
+        return f"{_lead_title(signal, 0)} {faults[0]}.{more}"
     lead = next(lead for lead, bad in zip(signal.samples, faults, strict=True) if not bad)
     beats = _regular_rate(lead, signal.rate)
     if beats and not 20 <= beats <= 300:
@@ -55,13 +55,13 @@ def fault(signal: Signal) -> str:
     return ""
 
 
-def _called(signal: Signal, k: int) -> str:
+def _lead_title(signal: Signal, k: int) -> str:
     name = signal.leads[k]
     return f"Lead {name}" if name else f"Lead number {k + 1}"
 
 
 def _lead_fault(lead: np.ndarray, rate: float) -> str:
-    """What is wrong with one lead, as the end of a sentence about it."""
+    """Say what is wrong with one lead, as the end of a sentence about it."""
     known = lead[np.isfinite(lead)]
     if not known.size:
         return "holds no numbers"
@@ -72,14 +72,14 @@ def _lead_fault(lead: np.ndarray, rate: float) -> str:
         return f"is flat: it moves by {highest - lowest:.3f} mV"
     if high - low > 2 * _IMPOSSIBLE_MV:
         return f"moves by {high - low:,.0f} mV, which no heart does: are these microvolts?"
-    clipped = _clipped(known, rate)
+    clipped = _clipped_share(known, rate)
     if clipped > 0.03:
         return f"is clipped: {clipped:.0%} of its samples stay at its highest or lowest value"
     return ""
 
 
-def _clipped(lead: np.ndarray, rate: float) -> float:
-    """Share of samples in runs of at least 12 ms at the highest or at the lowest value."""
+def _clipped_share(lead: np.ndarray, rate: float) -> float:
+    """Compute the share of samples in runs of at least 12 ms at the highest or at the lowest value."""
     shortest = max(4, math.ceil(0.012 * rate))
     share = 0
     for extreme in (lead.max(), lead.min()):
@@ -90,9 +90,10 @@ def _clipped(lead: np.ndarray, rate: float) -> float:
 
 
 def _regular_rate(lead: np.ndarray, rate: float) -> float:
-    """Beats a minute where the lead's steep parts recur evenly, told without knowing how fast a heart is; else 0.
+    """Estimate beats a minute where the lead's steep parts recur evenly; else 0.
 
-    By the autocorrelation of how steep the lead is: of its highest peaks the one of the shortest period.
+    Told without knowing how fast a heart is: by the autocorrelation of how steep the lead is, of its highest peaks the
+    one of the shortest period.
     """
     lead = np.nan_to_num(lead[: int(60 * max(rate, 250))].astype(np.float64))
     steep = np.abs(lead[4:] - lead[:-4]) if lead.size > 4 else np.zeros(1)  # over four samples, as noise is fast
@@ -118,12 +119,18 @@ MOST_RATE = 1000.0
 """Hz; more is of no use here, and dear."""
 
 
-def sound(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
-    """The signal without its bad leads, and what was noticed. Raises SignalError naming what is wrong."""
-    if why := fault(signal):
+def require_usable(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
+    """Return the signal without its bad leads, and what was noticed.
+
+    Raises
+    ------
+    SignalError
+        Where it is no usable ECG, naming what is wrong.
+    """
+    if why := describe_fault(signal):
         raise SignalError(f"This is no usable ECG. {why}", "Record it again, or check rate and unit.")
     if signal.rate > MOST_RATE:
         said = f"It was sampled at {signal.rate:,.0f} Hz and is read at {MOST_RATE:,.0f}."
-        signal = replace(resampled(signal, MOST_RATE), notes=(*signal.notes, said))
-    good, notes = usable(signal)
+        signal = replace(resample(signal, MOST_RATE), notes=(*signal.notes, said))
+    good, notes = drop_bad_leads(signal)
     return good, (*signal.notes, *notes)

@@ -1,4 +1,4 @@
-"""What there is to say of an ECG beside a model's labels: its beats, how fast and how evenly they come."""
+"""Describe an ECG beside a model's labels: its beats, how fast and how evenly they come."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import Signal, arranged, cleaned
+from medloupe.ecg.quality import require_usable
+from medloupe.ecg.signal import Signal, arrange_leads, remove_noise
 
 _EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
 _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
@@ -18,7 +18,17 @@ _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """One beat. second: of its R peak. label: the class announced. probability: of that class."""
+    """One beat.
+
+    Attributes
+    ----------
+    second : float
+        Of its R peak.
+    label : str
+        The class announced.
+    probability : float
+        Of that class.
+    """
 
     second: float
     label: str
@@ -29,10 +39,22 @@ class Beat:
 class Reading:
     """What else there is to say of an ECG.
 
-    signal: cleaned, on the leads shown. heart_rate: beats a minute, None with fewer than three beats. regularity: in
-    words. peaks: R peaks in seconds. beats: one by one, of a model of beats. attention: float32 (n,), 0 to 1 at the
-    signal's samples, where the network looked for the label announced; None where it was not asked for. notes: of the
-    signal.
+    Attributes
+    ----------
+    signal : Signal
+        Without wander and hum, on the leads shown.
+    heart_rate : float or None
+        Beats a minute; None with fewer than three beats.
+    regularity : str
+        In words, as `describe_regularity` has them.
+    peaks : tuple of float
+        R peaks, in seconds.
+    beats : tuple of Beat
+        One by one, of a model of beats.
+    attention : ndarray of float32, shape (n,), or None
+        0 to 1 at the signal's samples, where the network looked for the label announced; None where it was not asked.
+    notes : tuple of str
+        Of the signal.
     """
 
     signal: Signal
@@ -49,7 +71,7 @@ class Reading:
         return dict(Counter(beat.label for beat in self.beats).most_common())
 
     def as_json(self) -> dict[str, Any]:
-        """Without the signal itself."""
+        """Return all of it without the signal itself."""
         said: dict[str, Any] = {
             "seconds": round(self.signal.seconds, 3),
             "rate": self.signal.rate,
@@ -68,13 +90,20 @@ class Reading:
         return said
 
 
-def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
-    """A Reading from its as_json and the signal it was of. Raises SignalError, or KeyError and the like for another
-    entry."""
-    clean = cleaned(sound(signal)[0])
+def restore_reading(signal: Signal, said: Mapping[str, Any]) -> Reading:
+    """Restore a Reading from its as_json and the signal it was of.
+
+    Raises
+    ------
+    SignalError
+        Where the signal cannot be used.
+    KeyError
+        And the like, for another entry.
+    """
+    clean = remove_noise(require_usable(signal)[0])
     names = tuple(str(name) for name in said["leads"])
     return Reading(
-        signal=clean if names == clean.leads else arranged(clean, names),
+        signal=clean if names == clean.leads else arrange_leads(clean, names),
         heart_rate=said["heart_rate"],
         regularity=said["rhythm"],
         peaks=tuple(map(float, said["r_peaks"])),
@@ -86,8 +115,8 @@ def again(signal: Signal, said: Mapping[str, Any]) -> Reading:
     )
 
 
-def regularity(seconds: np.ndarray) -> str:
-    """How even R peaks at these seconds come, and how fast; it names no disease.
+def describe_regularity(seconds: np.ndarray) -> str:
+    """Say how even R peaks at these seconds come, and how fast; it names no disease.
 
     "even", "slightly uneven" or "uneven", with "slow" (below 60 a minute) or "fast" (above 100).
     """
@@ -100,8 +129,16 @@ def regularity(seconds: np.ndarray) -> str:
     return words + (", slow" if pace < _SLOW else ", fast" if pace > _FAST else "")
 
 
-def words(reading: Reading, titles: Mapping[str, str]) -> str:
-    """One line for people: heart rate, rhythm, and how many beats of each class. titles: of labels."""
+def describe_reading(reading: Reading, titles: Mapping[str, str]) -> str:
+    """Write one line for people: heart rate, rhythm, and how many beats of each class.
+
+    Parameters
+    ----------
+    reading : Reading
+        Of the ECG.
+    titles : Mapping
+        Of labels.
+    """
     parts = []
     if reading.heart_rate is not None:
         parts.append(f"{reading.heart_rate:.0f} beats a minute, {reading.regularity}")

@@ -1,4 +1,4 @@
-"""An electrocardiogram as numbers in millivolts, and what is done to it before any model reads it."""
+"""Hold an electrocardiogram as numbers in millivolts, and prepare it before any model reads it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,18 @@ _STANDARD = {spelt.upper(): name for name, others in _ALIASES.items() for spelt 
 class Signal:
     """An ECG.
 
-    samples: float32 (L, n) in mV, NaN where not recorded. rate: Hz. leads: L names in the standard spelling
-    (I II III aVR aVL aVF V1 ... V6, MLII ...), "" unknown. source: the format it came from. notes: what was guessed
-    while reading it, one sentence each.
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (L, n)
+        mV; NaN where not recorded.
+    rate : float
+        Hz.
+    leads : tuple of str
+        L names in the standard spelling (I II III aVR aVL aVF V1 ... V6, MLII ...), "" unknown.
+    source : str
+        The format it came from.
+    notes : tuple of str
+        What was guessed while reading it, one sentence each.
     """
 
     samples: np.ndarray
@@ -62,7 +71,10 @@ class Signal:
 
 
 def lead_name(text: str) -> str:
-    """The standard spelling of a lead's name ("AVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "ECG II"), "" unknown."""
+    """Return the standard spelling of a lead's name; "" unknown.
+
+    Read are "AVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "ECG II" and the like.
+    """
     word = re.split(r"[(\[,;:]", text.strip())[0].upper()
     word = re.sub(r"^(MDC_)?(ECG|EKG|EKC)[\s_.-]*(?=.)", "", word.strip())
     if not re.fullmatch(r"LEAD[\s_.-]*[123]", word):
@@ -73,17 +85,30 @@ def lead_name(text: str) -> str:
     return _STANDARD.get(re.sub(r"[\s_.-]", "", word), "")
 
 
-def resampled(signal: Signal, rate: float) -> Signal:
-    """The signal at another rate, anti-aliased, without delay: round(n × rate / old rate) samples, time 0 at time 0."""
+def resample(signal: Signal, rate: float) -> Signal:
+    """Bring the signal to another rate, anti-aliased, without delay.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    rate : float
+        Hz.
+
+    Returns
+    -------
+    Signal
+        round(n × rate / old rate) samples, time 0 at time 0.
+    """
     if rate == signal.rate:
         return signal
-    resample_poly = scipy_signal().resample_poly
+    resample_poly = import_scipy_signal().resample_poly
     ratio = Fraction(rate / signal.rate).limit_denominator(20_000)
     n = signal.samples.shape[1]
     length = round(n * rate / signal.rate)
     out = np.full((len(signal.leads), length), np.nan, np.float32)
     nearest = np.minimum(np.rint(np.arange(length) * (signal.rate / rate)).astype(np.int64), n - 1)
-    for k, lead, absent in recorded(signal):
+    for k, lead, absent in recorded_leads(signal):
         made = resample_poly(lead, ratio.numerator, ratio.denominator, padtype="line")[:length]
         out[k, : len(made)] = made
         out[k, len(made) :] = made[-1:]
@@ -91,35 +116,41 @@ def resampled(signal: Signal, rate: float) -> Signal:
     return replace(signal, samples=out, rate=rate)
 
 
-def cleaned(signal: Signal, *, wander: bool = True) -> Signal:
-    """Without baseline wander (below 0.5 Hz; for excerpts under 3 s the median) and, where there is any, mains hum.
+def remove_noise(signal: Signal, *, wander: bool = True) -> Signal:
+    """Remove baseline wander (below 0.5 Hz; for excerpts under 3 s the median) and, where there is any, mains hum.
 
-    wander: whether to take out the wander, too. Zero phase: nothing moves in time. Hum is looked for at 50 and 60 Hz,
-    lead by lead.
+    Zero phase: nothing moves in time. Hum is looked for at 50 and 60 Hz, lead by lead.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    wander : bool
+        Whether to take out the wander, too.
     """
-    tools = scipy_signal()
+    tools = import_scipy_signal()
     out = np.full(signal.samples.shape, np.nan, np.float32)
     short = signal.seconds < _SHORT_SECONDS
     high = tools.butter(2, 0.5, "highpass", fs=signal.rate, output="sos")
-    for k, lead, absent in recorded(signal):
+    for k, lead, absent in recorded_leads(signal):
         if short:
             lead = lead - np.median(lead)
         elif wander:
             lead = tools.sosfiltfilt(high, lead, padlen=min(lead.size - 1, int(2 * signal.rate)))
         for mains in (50.0, 60.0):
-            if _hums(lead, signal.rate, mains):
+            if _has_hum(lead, signal.rate, mains):
                 b, a = tools.iirnotch(mains, 30, fs=signal.rate)
                 lead = tools.filtfilt(b, a, lead, padlen=min(lead.size - 1, int(signal.rate)))
         out[k] = np.where(absent, np.nan, lead)
     return replace(signal, samples=out)
 
 
-def _hums(lead: np.ndarray, rate: float, mains: float) -> bool:
-    """Whether the spectrum stands out at the mains frequency: a line of over 5 µV, far above what lies around it."""
+def _has_hum(lead: np.ndarray, rate: float, mains: float) -> bool:
+    """Tell whether the spectrum stands out at the mains frequency: a line of over 5 µV, far above what lies around."""
     if rate < 2.2 * mains or lead.size < rate:
         return False
     size = min(lead.size, int(4 * rate))
-    frequencies, power = scipy_signal().welch(lead, rate, nperseg=size)
+    frequencies, power = import_scipy_signal().welch(lead, rate, nperseg=size)
     step = frequencies[1]
     away = np.abs(frequencies - mains)
     line = power[away <= max(0.6, step)].sum() * step
@@ -130,8 +161,18 @@ def _hums(lead: np.ndarray, rate: float, mains: float) -> bool:
     return bool(line > 5 * floor and 2 * line > 0.005**2)
 
 
-def recorded(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(position, lead float64 (n,) with gaps bridged by straight lines, where they are) of leads that hold anything."""
+def recorded_leads(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Iterate over the leads that hold anything.
+
+    Yields
+    ------
+    position : int
+        Of the lead.
+    lead : ndarray of float64, shape (n,)
+        mV, with gaps bridged by straight lines.
+    absent : ndarray of bool, shape (n,)
+        Where the gaps are.
+    """
     for k, lead in enumerate(signal.samples):
         absent = ~np.isfinite(lead)
         if absent.all():
@@ -143,15 +184,15 @@ def recorded(signal: Signal) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         yield k, whole, absent
 
 
-def arranged(signal: Signal, leads: Sequence[str]) -> Signal:
-    """The leads wanted, in that order; those that are not there and cannot be computed are NaN.
+def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
+    """Arrange the leads wanted, in that order; those that are not there and cannot be computed are NaN.
 
     Limb leads follow exactly from any two of them (Einthoven, Goldberger). II and MLII stand in for each other. Where
     no lead has a name and there are as many as wanted, they are taken in the order given.
     """
     if not any(signal.leads) and len(signal.leads) == len(leads):
         return replace(signal, leads=tuple(leads))
-    alive = {name: k for k, name in reversed([*enumerate(signal.leads)]) if name and _alive(signal.samples[k])}
+    alive = {name: k for k, name in reversed([*enumerate(signal.leads)]) if name and _has_numbers(signal.samples[k])}
     for name, other in (("II", "MLII"), ("MLII", "II")):
         if name not in alive and other in alive:
             alive[name] = alive[other]
@@ -166,21 +207,27 @@ def arranged(signal: Signal, leads: Sequence[str]) -> Signal:
     return replace(signal, samples=out, leads=tuple(leads))
 
 
-def _alive(lead: np.ndarray) -> bool:
+def _has_numbers(lead: np.ndarray) -> bool:
     return bool(np.isfinite(lead).any())
 
 
-def scipy_signal():
-    """scipy.signal. ExtraError where it is not installed."""
+def import_scipy_signal():
+    """Import scipy.signal.
+
+    Raises
+    ------
+    ExtraError
+        Where it is not installed.
+    """
     try:
         from scipy import signal
     except ImportError:
-        raise missing("scipy") from None
+        raise missing_package("scipy") from None
     return signal
 
 
-def missing(package: str) -> ExtraError:
-    """The error for a package of the `ecg` extra that is not there."""
+def missing_package(package: str) -> ExtraError:
+    """Return the error for a package of the `ecg` extra that is not there."""
     return ExtraError(
         f"Reading ECGs needs the package {package}, which is not installed.", "pip install 'medloupe[ecg]'"
     )

@@ -1,4 +1,4 @@
-"""WFDB records (PhysioNet): a .hea header with its .dat samples, and .atr annotations. Decoded by the wfdb package.
+"""Read WFDB records (PhysioNet) by the wfdb package: a .hea header with its .dat samples, and .atr annotations.
 
 The header is untrusted: it is read here first and written anew, so that wfdb sees only file names of our own, in a
 private folder, and sizes that the bytes bear out.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.ecg.channels import Channel, assembled, check_size
-from medloupe.ecg.signal import Signal, missing
+from medloupe.ecg.channels import Channel, assemble_signal, check_size
+from medloupe.ecg.signal import Signal, missing_package
 from medloupe.errors import SignalError
 
 # Bits a sample takes at least; the compressed formats (FLAC) and multi-segment records are not read.
@@ -38,8 +38,19 @@ _AAMI = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a .hea says, checked. rate: Hz. length: samples a channel, 0 where it does not say.
-    files: the .dat names in order. lines: one for each channel: file, format, and the rest as written."""
+    """What a .hea says, checked.
+
+    Attributes
+    ----------
+    rate : float
+        Hz.
+    length : int
+        Samples a channel, 0 where it does not say.
+    files : tuple of str
+        The .dat names in order.
+    lines : tuple of (str, str, str)
+        One for each channel: file, format, and the rest as written.
+    """
 
     rate: float
     length: int
@@ -47,8 +58,14 @@ class Header:
     lines: tuple[tuple[str, str, str], ...]
 
 
-def header(data: bytes, name: str) -> Header:
-    """Read and check a .hea. SignalError naming what is wrong with it."""
+def read_header(data: bytes, name: str) -> Header:
+    """Read and check a .hea.
+
+    Raises
+    ------
+    SignalError
+        Naming what is wrong with it.
+    """
     if len(data) > _MOST_HEADER_BYTES:
         raise SignalError(f"{name} has {len(data):,} bytes, which no WFDB header has.", "Is this the .hea file?")
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
@@ -69,11 +86,11 @@ def header(data: bytes, name: str) -> Header:
     check_size(name, count, max(1, length), hertz)
     if len(lines) < 1 + count:
         raise SignalError(f"{name} says it has {count} channels and describes {len(lines) - 1}.", "Copy it again.")
-    found = tuple(_line(line, name) for line in lines[1 : 1 + count])
+    found = tuple(_parse_channel(line, name) for line in lines[1 : 1 + count])
     return Header(hertz, length, tuple(dict.fromkeys(file for file, _, _ in found)), found)
 
 
-def _line(line: str, name: str) -> tuple[str, str, str]:
+def _parse_channel(line: str, name: str) -> tuple[str, str, str]:
     file, _, rest = line.partition(" ") if " " in line else line.partition("\t")
     form, _, rest = rest.strip().partition(" ")
     if not _FILE.fullmatch(file):
@@ -91,15 +108,30 @@ def _line(line: str, name: str) -> tuple[str, str, str]:
 
 
 def read(files: Mapping[str, bytes], name: str, source: str = "WFDB") -> Signal:
-    """The ECG of one record. files: by name without folders; name: its .hea. SignalError naming what is missing."""
-    told = header(files[name], name)
+    """Read the ECG of one record.
+
+    Parameters
+    ----------
+    files : Mapping
+        Bytes by name without folders.
+    name : str
+        Its .hea.
+    source : str
+        What to call the format.
+
+    Raises
+    ------
+    SignalError
+        Naming what is missing.
+    """
+    told = read_header(files[name], name)
     for file in told.files:
         if file not in files:
             raise SignalError(
                 f"{name} needs {file}, which is not there.", "Give both files, the .hea and the .dat, together."
             )
     _check_bytes(told, files, name)
-    wfdb = _wfdb()
+    wfdb = _import_wfdb()
     safe = {file: f"s{k}.dat" for k, file in enumerate(told.files)}
     rows = [f"record {len(told.lines)} {told.rate!r}" + (f" {told.length}" if told.length else "")]
     rows += [f"{safe[file]} {form} {rest}".rstrip() for file, form, rest in told.lines]
@@ -117,17 +149,17 @@ def read(files: Mapping[str, bytes], name: str, source: str = "WFDB") -> Signal:
     channels = [
         Channel(names[k] or "", units[k] or "", samples[:, k]) for k in range(samples.shape[1])
     ]  # wfdb has filled in mV where the header names no unit, as the standard says
-    return assembled(channels, told.rate, source, name)
+    return assemble_signal(channels, told.rate, source, name)
 
 
-def _wfdb():
-    """The wfdb package. ExtraError where it is not installed."""
+def _import_wfdb():
+    """Import the wfdb package. ExtraError where it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on its use of pandas
             import wfdb
     except ImportError:
-        raise missing("wfdb") from None
+        raise missing_package("wfdb") from None
     return wfdb
 
 
@@ -149,8 +181,21 @@ def _check_bytes(told: Header, files: Mapping[str, bytes], name: str) -> None:
 
 
 def read_annotations(path: Path) -> tuple[np.ndarray, Sequence[str]]:
-    """Positions in samples, int64 (n,), and the MIT code's symbol of each annotation in a .atr file. SignalError."""
-    wfdb = _wfdb()
+    """Read the annotations in a .atr file.
+
+    Returns
+    -------
+    positions : ndarray of int64, shape (n,)
+        In samples.
+    symbols : Sequence of str
+        The MIT code's symbol of each.
+
+    Raises
+    ------
+    SignalError
+        Where it is damaged, or holds none.
+    """
+    wfdb = _import_wfdb()
     try:
         data = path.read_bytes()
         with tempfile.TemporaryDirectory(prefix="medloupe-") as folder:
@@ -166,6 +211,6 @@ def read_annotations(path: Path) -> tuple[np.ndarray, Sequence[str]]:
     return np.asarray(found.sample, np.int64), symbols
 
 
-def aami(symbol: str) -> str:
-    """The class of a beat annotation by ANSI/AAMI EC57: N, S, V, F or Q; "" for what is no beat."""
+def aami_class(symbol: str) -> str:
+    """Return the class of a beat annotation by ANSI/AAMI EC57: N, S, V, F or Q; "" for what is no beat."""
     return _AAMI.get(symbol, "")

@@ -117,6 +117,7 @@ def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
         Where the map is not made of parts, or nothing makes `cut`.
     """
     from onnx import ModelProto, helper
+    from onnx.compose import add_prefix
 
     from medloupe.embed.tail import find_upper_part
 
@@ -124,15 +125,7 @@ def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
     out = ModelProto()
     out.CopyFrom(whole)
     del out.graph.node[:]
-    own = {v.name for v in tail.graph.input}
-    added = ModelProto()
-    added.CopyFrom(tail)
-    for node in added.graph.node:
-        node.name = f"tail.{node.name}" if node.name else ""
-        node.input[:] = [i if i in own or not i else f"tail.{i}" for i in node.input]
-        node.output[:] = [f"tail.{o}" for o in node.output]
-    for tensor in added.graph.initializer:
-        tensor.name = f"tail.{tensor.name}"
+    added = add_prefix(tail, "tail.", rename_inputs=False)  # merge_models would only put one graph behind the other
     for node in whole.graph.node:
         if node.output[0] == "map":
             below = [i for i in node.input if i not in parts]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, content, digest_of
+from medloupe.data.scan import Scan, digest_image, read_content
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.cache import FACTS, THUMB, FeatureCache
 from medloupe.embed.network import Network
@@ -23,10 +23,10 @@ from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageEr
 from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.settings import home
 from medloupe.utils.batches import map_batches
+from medloupe.utils.progress import Progress
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +214,8 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
     broken: dict[bytes, str] = {}
     for digest, record in taken:
         try:
-            raw = content(record.picture)
-            if digest_of(raw) != digest:
+            raw = read_content(record.picture)
+            if digest_image(raw) != digest:
                 raise UnreadableImageError(f"{record.id} changed while it was being read.")
             i = len(digests)
             pixels[i], (width, height) = load_measured(raw, pixels.shape[1])

@@ -10,7 +10,6 @@ says {"leads": [L names], "rate": Hz, "before": seconds of the window before the
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import math
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from medloupe.embed.backbone import NO_CUT, Backbone, BackboneCard
 from medloupe.errors import BackboneError, did_you_mean
 from medloupe.settings import home
+from medloupe.utils.files import sha256_of
 
 if TYPE_CHECKING:
     from medloupe.data.records import Dataset
@@ -148,10 +148,7 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
     )
 
 
-@cache
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+_sha256 = cache(sha256_of)  # of files that stay as they are
 
 
 def _convert_weights(card: BackboneCard) -> Path:

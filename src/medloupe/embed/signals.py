@@ -9,7 +9,6 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,10 @@ from medloupe.embed.windows import FITTING, fit_window
 from medloupe.errors import DataError, ImageError
 from medloupe.settings import home
 from medloupe.utils.files import write_cache
+from medloupe.utils.progress import Progress
 
 NO_FACTS = np.dtype([("seconds", "<f4")])
 _BATCH = 512
-Progress = Callable[[int, int], None]
 
 
 def embed_signals(

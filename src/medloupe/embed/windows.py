@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.ecg.beats import BEAT, cut, preferred, r_peaks, rhythm, typical
+from medloupe.ecg.beats import BEAT, cut_beats, find_r_peaks, preferred_lead, rhythm_features, typical_beat
 from medloupe.ecg.files import read_ecg
-from medloupe.ecg.quality import sound
-from medloupe.ecg.signal import Signal, arranged, cleaned
+from medloupe.ecg.quality import require_usable
+from medloupe.ecg.signal import Signal, arrange_leads, remove_noise
 from medloupe.embed.backbone import BackboneCard
 from medloupe.errors import SignalError
 
@@ -81,13 +81,13 @@ def fit_window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
     if card.leads == BEAT:
         if signal.leads == BEAT:
             return _recut(signal, card)
-        taken = cut_beats(signal, card)
+        taken = cut_beat_windows(signal, card)
         middle = int(np.argmin(np.abs(taken.peaks - signal.samples.shape[1] / 2)))
         return taken.windows[middle]
     return compute_typical_window(signal, card)[0]
 
 
-def cut_beats(signal: Signal, card: BackboneCard) -> BeatWindows:
+def cut_beat_windows(signal: Signal, card: BackboneCard) -> BeatWindows:
     """Cut a recording into beats on one lead; one beat cut out before stays beside its typical one, as it is.
 
     Raises
@@ -95,28 +95,28 @@ def cut_beats(signal: Signal, card: BackboneCard) -> BeatWindows:
     SignalError
         Where there is no beat to be found.
     """
-    good, notes = sound(signal)
+    good, notes = require_usable(signal)
     if signal.leads == BEAT:
         peak = np.array([round(card.before * signal.rate)])
         return BeatWindows(
-            signal=cleaned(good),
+            signal=remove_noise(good),
             peaks=peak,
-            rhythm=rhythm(peak, signal.rate),
+            rhythm=rhythm_features(peak, signal.rate),
             windows=_recut(signal, card)[None],
             lead=BEAT[0],
             notes=notes,
         )
-    clean = cleaned(good)
-    peaks = r_peaks(clean)
+    clean = remove_noise(good)
+    peaks = find_r_peaks(clean)
     if not len(peaks):
         raise SignalError("No heartbeat was found in this ECG.", "Record it again, with better contact.")
     lead = _lead(clean)
     # beats that were cut out before they came here have their wander, which a window's median takes away for the most
     one = slice(lead, lead + 1)
-    single = cleaned(replace(good, samples=good.samples[one], leads=good.leads[one]), wander=False)
-    cuts = cut(single, peaks, card.before, seconds_after_peak(card), card.rate)
-    timing = rhythm(peaks, clean.rate)
-    whole = np.concatenate([cuts, np.broadcast_to(typical(cuts, timing), cuts.shape)], axis=1)
+    single = remove_noise(replace(good, samples=good.samples[one], leads=good.leads[one]), wander=False)
+    cuts = cut_beats(single, peaks, card.before, seconds_after_peak(card), card.rate)
+    timing = rhythm_features(peaks, clean.rate)
+    whole = np.concatenate([cuts, np.broadcast_to(typical_beat(cuts, timing), cuts.shape)], axis=1)
     return BeatWindows(
         signal=clean,
         peaks=peaks,
@@ -148,8 +148,8 @@ def compute_typical_window(
     SignalError
         Where there is no beat or no lead of the card.
     """
-    good, notes = sound(signal)
-    there = arranged(cleaned(good), card.leads)
+    good, notes = require_usable(signal)
+    there = arrange_leads(remove_noise(good), card.leads)
     absent = np.array([not np.isfinite(lead).any() for lead in there.samples])
     if absent.all():
         raise SignalError(
@@ -157,22 +157,26 @@ def compute_typical_window(
             f" {', '.join(name or 'one without a name' for name in signal.leads)}.",
             "Name the leads in the file as usual: I, II, III, aVR, aVL, aVF, V1 to V6.",
         )
-    peaks = r_peaks(there)
+    peaks = find_r_peaks(there)
     if not len(peaks):
         raise SignalError("No heartbeat was found in this ECG.", "Record it again, with better contact.")
     if absent.any():
         names = ", ".join(name for name, gone in zip(card.leads, absent, strict=True) if gone)
         notes = (*notes, f"Missing: {names}.")
-    made = typical(cut(there, peaks, card.before, seconds_after_peak(card), card.rate), rhythm(peaks, there.rate))
+    made = typical_beat(
+        cut_beats(there, peaks, card.before, seconds_after_peak(card), card.rate), rhythm_features(peaks, there.rate)
+    )
     return np.nan_to_num(made).astype(np.float32), peaks, there, notes
 
 
 def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
     """Recut a beat that was cut out before, at another rate: its R peak stands where the card has it."""
     peak = np.array([round(card.before * signal.rate)])
-    return np.nan_to_num(cut(signal, peak, card.before, seconds_after_peak(card), card.rate)[0]).astype(np.float32)
+    return np.nan_to_num(cut_beats(signal, peak, card.before, seconds_after_peak(card), card.rate)[0]).astype(
+        np.float32
+    )
 
 
 def _lead(signal: Signal) -> int:
     alive = [k for k, lead in enumerate(signal.samples) if np.isfinite(lead).any()]
-    return preferred(signal.leads, alive)
+    return preferred_lead(signal.leads, alive)

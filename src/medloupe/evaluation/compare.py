@@ -8,12 +8,12 @@ from typing import Any
 from medloupe.errors import StoreError
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.metrics.gate import DRAWS
-from medloupe.metrics.paired import Contrast, contrast
+from medloupe.metrics.paired import RunComparison, compare_evidence
 from medloupe.store.models import Store
 from medloupe.store.names import parse_reference
 
 
-def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contrast:
+def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> RunComparison:
     """Hold two runs of the store against each other, each a name or name@version.
 
     The same runs and seed give the same figures. Raises StoreError when there is no such run, it keeps no predictions,
@@ -26,7 +26,7 @@ def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> Contra
             f"{a} and {b} are the same run, {one}.",
             "Name two: two versions (NAME@1 NAME@2), or two names trained on the same data; `medloupe models list`.",
         )
-    return contrast(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
+    return compare_evidence(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
 
 
 def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:

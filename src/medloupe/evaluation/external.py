@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import with_ages
-from medloupe.data.digests import remembers_part, seen
+from medloupe.data.dates import add_ages
+from medloupe.data.digests import remembers_part, seen_in_training
 from medloupe.data.records import Dataset
-from medloupe.data.scan import scan
-from medloupe.embed.features import Features, Progress, embed
+from medloupe.data.scan import scan_dataset
+from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.inference.inputs import StatedInputs, encode_stated_inputs
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
 from medloupe.metrics.tables import Judged
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
 from medloupe.training.audit.findings import audit
+from medloupe.utils.progress import Progress
 from medloupe.version import __version__
 
 
@@ -60,14 +61,14 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
 
     Raises DataError when the labels do not fit the model's or nothing remains to judge on.
     """
-    data = with_ages(data)
-    targets = aligned(model, data)
-    features = embed(scan(data), model.backbone, progress, tail=model.tail)
+    data = add_ages(data)
+    targets = align_targets(model, data)
+    features = embed(scan_dataset(data), model.backbone, progress, tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
     known = ~np.isnan(targets).all(1)
     audited = audit(features, seed)
-    learned = seen(model.card, features.digests)
+    learned = seen_in_training(model.card, features.digests)
     if remembers_part(model.card):  # then a patient some of whose examples it was trained on is known altogether
         learned = np.isin(audited.groups, audited.groups[learned])
     rows = np.flatnonzero(known & ~learned)
@@ -80,7 +81,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
     p = probabilities(logits, model.card["task"])[None]
-    rules = Rules.of(model.card)
+    rules = Rules.from_card(model.card)
     limits = rules.limits.astype(np.float64)
     judged = Judged(
         probabilities=p,
@@ -112,7 +113,7 @@ def _report(
     from medloupe.training.pipeline.examples import examples
 
     data, old = features.data, model.card
-    sensitivity = tables.aimed_at(old)
+    sensitivity = tables.target_sensitivity(old)
     figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))

@@ -7,29 +7,36 @@ head fitted without that split does. Temperature, thresholds and what is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.data.digests import among, recalled, seen
+from medloupe.data.digests import decode_digests, find_known, seen_in_training
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan, scan
-from medloupe.data.split import Plan, fold_count, folds, joined, plan, same, thinned
+from medloupe.data.scan import Scan, scan_dataset
+from medloupe.data.split import (
+    Plan,
+    assign_folds,
+    count_folds,
+    join_groups,
+    plan_split,
+    rows_with_same_value,
+    sample_rows,
+)
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
 from medloupe.metrics import tables
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.model.rules import Rules
 from medloupe.training.audit import duplicates
-from medloupe.training.heads.fit import FOLDS, Choice, Fitter, folded
+from medloupe.training.heads.fit import FOLDS, Fitter, HeadChoice, build_head
 from medloupe.training.heads.solver import Solution
-from medloupe.training.heads.temperature import calibrated, fit_temperature
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
+from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
+from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +73,18 @@ class Panel:
     left_out: Mapping[str, int]
 
 
-def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> Panel:
+def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
     """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
-    targets, found = aligned(model, data), scan(data)
+    targets, found = align_targets(model, data), scan_dataset(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
     learned = usable.copy()
     if (model.card.get("data") or {}).get("digests"):
-        learned &= seen(model.card, digests)
+        learned &= seen_in_training(model.card, digests)
         adapted = (model.card.get("adapted") or {}).get("digests")
         if adapted:  # they moved its lines, but taught it nothing
-            learned &= ~among(recalled(adapted), digests)
+            learned &= ~find_known(decode_digests(adapted), digests)
     else:
         learned[:] = False
     new = usable & ~learned
@@ -101,8 +108,12 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: Progress) -> P
         )
     rows = np.flatnonzero(new)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
-    together = joined(len(rows), same(data.records[i].patient for i in rows), same(digests[i] for i in rows))
-    rows = rows[thinned(np.arange(len(rows)), targets[rows], together, most, seed)]
+    together = join_groups(
+        len(rows),
+        rows_with_same_value(data.records[i].patient for i in rows),
+        rows_with_same_value(digests[i] for i in rows),
+    )
+    rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
     features = embed(_part(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     kept = _rows_of(features, data)
     return Panel(
@@ -124,7 +135,7 @@ def _unseen_by_others(
     rows: np.ndarray,
     most: int,
     seed: int,
-    say: Progress,
+    say: StageProgress,
     left_out: Mapping[str, int],
 ) -> Panel:
     """Images that the model was trained on, each for a judge that has not seen its group."""
@@ -142,7 +153,7 @@ def _unseen_by_others(
         judges, judged = fold_by_fold(model, features, shared.embeddings, y, groups, seed), "out of fold"
     say("fitting", 1, 1)
     pool = np.sort(np.concatenate([j.rows for j in judges]))
-    chosen = thinned(pool, y, groups, most, seed)
+    chosen = sample_rows(pool, y, groups, most, seed)
     return Panel(
         records=tuple(features.data.records[i] for i in chosen),
         targets=y[chosen],
@@ -159,7 +170,7 @@ def _plan(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
     """The plan of the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
-    return plan(features.data, groups)
+    return plan_split(features.data, groups)
 
 
 def _part(found: Scan, rows: np.ndarray) -> Scan:
@@ -174,13 +185,13 @@ def _rows_of(features: Features, data: Dataset) -> np.ndarray:
 def _groups(features: Features) -> np.ndarray:
     """Patients, copies and near copies together, as the audit has them."""
     found = duplicates.find(features)
-    patients = same(r.patient for r in features.data.records)
-    return joined(len(features.data), patients, found.exact.tolist(), found.near.tolist())
+    patients = rows_with_same_value(r.patient for r in features.data.records)
+    return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
 def own(model: Model, rows: np.ndarray) -> Judge:
     """The model itself, for images (rows) that it was not trained on."""
-    rules = Rules.of(model.card)
+    rules = Rules.from_card(model.card)
     return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
@@ -193,17 +204,17 @@ def fold_by_fold(
     the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
     """
     choice = _choice(model)
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise _too_few(model)
     task = str(model.card["task"])
-    fold = folds(targets, groups, count, seed)
+    fold = assign_folds(targets, groups, count, seed)
     fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
     solutions = fitter.solve([(fold != f, choice) for f in range(count)])
     logits = np.empty(targets.shape, np.float32)
     for f, solution in enumerate(solutions):
         logits[fold == f] = features.embeddings[fold == f] @ solution.weight + solution.bias
-    p = calibrated(logits, targets, fold, task)
+    p = calibrate_across_folds(logits, targets, fold, task)
     judges = []
     for f, solution in enumerate(solutions):
         others = fold != f
@@ -221,14 +232,14 @@ def for_test(
     choice = _choice(model)
     rows, task = planned.fitting, str(model.card["task"])
     y, groups = targets[rows], planned.groups[rows]
-    count = fold_count(y, groups, FOLDS)
+    count = count_folds(y, groups, FOLDS)
     if not count:
         raise _too_few(model)
-    fold = folds(y, groups, count, seed)
+    fold = assign_folds(y, groups, count, seed)
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _rules(model, solution, logits, calibrated(logits, y, fold, task), y)
+    head, limits, weights = _rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
     novelty = _novelty(model, shared[rows], groups, seed)
     return Judge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
 
@@ -241,15 +252,15 @@ def _rules(
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
     task = str(model.card["task"])
-    said = Rules.of(model.card)
+    said = Rules.from_card(model.card)
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
-        return folded(solution, temperature, task), said.limits, said.weights
-    limits = tables.thresholds(p, y, tables.aimed_at(model.card))
+        return build_head(solution, temperature, task), said.limits, said.weights
+    limits = tables.thresholds(p, y, tables.target_sensitivity(model.card))
     weights = np.ones(y.shape[1])
     if task == "multiclass":
         weights = tables.class_weights(y, tables.best_strength(p, y))
-    head = folded(solution, fit_temperature(logits, y, task), task)
+    head = build_head(solution, fit_temperature(logits, y, task), task)
     return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
 
 
@@ -264,7 +275,7 @@ def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) ->
     return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
 
 
-def _choice(model: Model) -> Choice:
+def _choice(model: Model) -> HeadChoice:
     said = model.card.get("head") or {}
     if said.get("regularisation") is None or not said.get("levels"):
         raise DataError(
@@ -272,7 +283,7 @@ def _choice(model: Model) -> Choice:
             " that it was trained on.",
             "Bring labelled images that the model has not seen.",
         )
-    return Choice(penalty=float(said["regularisation"]), levels=tuple(said["levels"]))
+    return HeadChoice(c=float(said["regularisation"]), levels=tuple(said["levels"]))
 
 
 def _too_few(model: Model) -> DataError:

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from medloupe.imaging.corruptions import Change
+from medloupe.imaging.corruptions import Corruption
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
@@ -63,7 +63,7 @@ class Row:
     """What one change does. figures: by name, of FIGURES those that can be computed. same: share of the images of which
     the same is announced. altered: share of the images that the change alters at all (grey ones lose no colour)."""
 
-    change: Change
+    change: Corruption
     figures: Mapping[str, Moved]
     same: Metric
     altered: float
@@ -76,7 +76,7 @@ class Row:
 
 
 def table(
-    asked: Asked, before: Answered, after: Sequence[tuple[Change, Answered, float]], seed: int = 0
+    asked: Asked, before: Answered, after: Sequence[tuple[Corruption, Answered, float]], seed: int = 0
 ) -> tuple[dict[str, Metric], tuple[Row, ...]]:
     """The figures of the unchanged pictures, and a row for each change with what was answered and its share altered."""
     arms = [_weighted(asked, before), *(_weighted(asked, said) for _, said, _ in after)]
@@ -84,7 +84,7 @@ def table(
     drawn: list[dict[str, list[np.ndarray]]] = [{name: [] for name in arm} for arm in arms]
     same: list[list[np.ndarray]] = [[] for _ in agreed]
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in weighted.replicates(asked.groups, seed):
+        for weights in weighted.bootstrap_weights(asked.groups, seed):
             for arm, values in zip(arms, drawn, strict=True):
                 for name, figure in arm.items():
                     values[name].append(np.asarray(figure(weights), np.float64))
@@ -101,7 +101,7 @@ def table(
             if altered and name in _SHARES:
                 difference = _no_narrower(difference, size[name])
             figures[name] = Moved(**_widened(_summary(v), name, asked, size), difference=difference)
-        shown = weighted.widened_share(_summary(np.concatenate(agreement)), size["refused"])
+        shown = weighted.widen_share_interval(_summary(np.concatenate(agreement)), size["refused"])
         rows.append(Row(change=change, figures=figures, same=shown, altered=altered))
     return unchanged, tuple(rows)
 
@@ -212,11 +212,11 @@ def _sizes(asked: Asked) -> dict[str, int]:
 def _widened(metric: Metric, name: str, asked: Asked, size: Mapping[str, int]) -> Metric:
     """As in the headline of a report: intervals that a bootstrap cannot see are joined in."""
     if name in _SHARES:
-        return weighted.widened_share(metric, size[name])
+        return weighted.widen_share_interval(metric, size[name])
     if name == "auc" and asked.positive is not None:
         column = asked.targets[:, asked.labels.index(asked.positive)]
         with_it, without = (len(np.unique(asked.groups[column == v])) for v in (1, 0))
-        return weighted.widened_auc(metric, with_it, without)
+        return weighted.widen_auc_interval(metric, with_it, without)
     return metric
 
 

@@ -10,31 +10,31 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from medloupe.data.labels import healthy, positive
+from medloupe.data.labels import is_healthy, positive_label
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import content
+from medloupe.data.scan import read_content
 from medloupe.embed.network import Network
 from medloupe.evaluation.heldout import Judge, Panel, panel
 from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
 from medloupe.imaging import decode as pictures
-from medloupe.imaging.corruptions import CHANGES, Change, workable
+from medloupe.imaging.corruptions import CORRUPTIONS, Corruption, limit_size
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
-from medloupe.training.heads.fit import rankable
+from medloupe.training.heads.ranking import ranking_scores
 from medloupe.utils.batches import map_batches
+from medloupe.utils.progress import StageProgress
 
 IMAGES = 300
 _BATCH = 8  # pictures a network call
 _MOST_OF_IT = 0.8  # share of the training images below which stand-in heads are said to be weaker
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,10 @@ def stress(
     model: Model,
     data: Dataset,
     *,
-    changes: Sequence[Change] = CHANGES,
+    changes: Sequence[Corruption] = CORRUPTIONS,
     images: int = IMAGES,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Stressed:
     """Judge a model on pictures as they were brought and under every change.
 
@@ -144,7 +144,7 @@ def stress(
 
 def _positive(model: Model, targets: np.ndarray) -> str | None:
     """Of two classes the one looked for, if there are cases with and without it."""
-    name = model.card.get("positive") or positive(model.labels, str(model.card["task"]))
+    name = model.card.get("positive") or positive_label(model.labels, str(model.card["task"]))
     if name not in model.labels:
         return None
     column = targets[:, model.labels.index(name)]
@@ -155,7 +155,7 @@ def _positive(model: Model, targets: np.ndarray) -> str | None:
 
 
 def _looked(
-    model: Model, chosen: Panel, changes: Sequence[Change], seed: int, say: Progress
+    model: Model, chosen: Panel, changes: Sequence[Corruption], seed: int, say: StageProgress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits (n, 1 + C, K) of every picture, unchanged first; novelty scores (n, 1 + C), NaN where nothing is refused;
     and whether each change altered it (n, C)."""
@@ -185,10 +185,10 @@ def _looked(
     return logits, scores, altered
 
 
-def _changed(record: Record, changes: Sequence[Change], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _changed(record: Record, changes: Sequence[Corruption], size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures as the network gets them, uint8 (1 + C, S, S, 3), unchanged first; which changes altered it (C,)."""
-    raw = content(record.picture)
-    whole = workable(pictures.decode(raw))
+    raw = read_content(record.picture)
+    whole = limit_size(pictures.decode(raw))
     fitted = np.empty((1 + len(changes), size, size, 3), np.uint8)
     fitted[0] = pictures.load(raw, size)
     altered = np.zeros(len(changes), bool)
@@ -209,7 +209,7 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
         flags[rows] = p[rows] >= judge.limits
         called[rows, (p[rows] * judge.weights).argmax(1)] = True
     return Answered(
-        scores=rankable(logits, task),
+        scores=ranking_scores(logits, task),
         probabilities=p,
         called=flags if task == "multilabel" else called,
         flags=flags,
@@ -218,12 +218,12 @@ def _answered(model: Model, judges: Sequence[Judge], logits: np.ndarray, scores:
 
 
 def _strip(
-    model: Model, chosen: Panel, changes: Sequence[Change], said: Sequence[Answered], asked: Asked, seed: int
+    model: Model, chosen: Panel, changes: Sequence[Corruption], said: Sequence[Answered], asked: Asked, seed: int
 ) -> tuple[Picture, ...]:
     """One image under every change: a case of something ill that is rightly called unchanged, if there is one."""
     y = asked.targets
     ill = [
-        k for k, name in enumerate(model.labels) if (name == asked.positive if asked.positive else not healthy(name))
+        k for k, name in enumerate(model.labels) if (name == asked.positive if asked.positive else not is_healthy(name))
     ]
     wanted = (y[:, ill] == 1).any(1)
     right = (said[0].called == (y == 1)).all(1)

@@ -24,6 +24,7 @@ def read_constants(model: ModelProto) -> dict[str, np.ndarray]:
 
 def select_nodes(model: ModelProto, outputs: Iterable[str], given: Iterable[str] = ()) -> list[NodeProto]:
     """Select the nodes, in order, that lead from the values `given`, constants and inputs to outputs."""
+    # onnx.utils.Extractor finds the same nodes, but cuts at declared values only, which backbones hardly have
     wanted, stop, kept = set(outputs) - set(given), set(given), []
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):

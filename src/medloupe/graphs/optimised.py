@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, StorageError
 from medloupe.graphs.session import session_options
-from medloupe.utils.files import exclusive_lock, sync_folder
+from medloupe.utils.files import exclusive_lock, sha256_of, sync_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -164,8 +164,7 @@ def _find_intact(folder: Path, stem: str) -> Path | None:
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()[:32]
+    return sha256_of(path)[:32]
 
 
 def _make(path: Path, folder: Path, stem: str) -> Path:

@@ -1,4 +1,4 @@
-"""From the bytes of a picture to uint8 RGB at the size a network reads."""
+"""Decode the bytes of a picture to uint8 RGB at the size a network reads."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""What happens to pictures in the field, done to them on purpose: saved again, blurred, badly lit, photographed.
+"""Do to pictures on purpose what happens to them in the field: saved again, blurred, badly lit, photographed.
 
-Every change is a function of pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3), and acts on the picture as it
-was brought, before the ordinary fitting. Lengths are shares of the picture's longer side, so that large and small
+Every corruption is a function of pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3), and acts on the picture
+as it was brought, before the ordinary fitting. Lengths are shares of the picture's longer side, so that large and small
 pictures suffer alike; only JPEG, noise and resolution act on its own pixels, as they do in the field. Photographs of
 screens and films are in rephotograph.py.
 
@@ -30,11 +30,21 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Corruption:
     """One thing that happens to a picture.
 
-    name: for programs. kind: what it is, for people; strength: how much of it. words: what is done, in a sentence. act:
-    the change itself.
+    Attributes
+    ----------
+    name : str
+        For programs.
+    kind : str
+        What it is, for people.
+    strength : str
+        How much of it, for people; "" where there is but one.
+    words : str
+        What is done, in a sentence.
+    act : Callable
+        Does it: pixels uint8 (h, w, 3) and a generator to uint8 (h', w', 3).
     """
 
     name: str
@@ -45,68 +55,84 @@ class Change:
 
     @property
     def title(self) -> str:
-        """ "JPEG (quality 60)"."""
+        """Kind and strength, as "JPEG (quality 60)"."""
         return f"{self.kind} ({self.strength})" if self.strength else self.kind
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
-        """The picture changed: uint8 (h, w, 3) to uint8 (h', w', 3). Same picture, seed and change, same result.
+        """Corrupt a picture. Same picture, seed and corruption, same result.
 
-        Raises UnreadableImageError for anything but uint8 (h, w, 3).
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (h, w, 3)
+            The picture.
+        seed : int
+            Of what is drawn by chance.
+
+        Returns
+        -------
+        ndarray of uint8, shape (h', w', 3)
+
+        Raises
+        ------
+        UnreadableImageError
+            For anything but uint8 (h, w, 3).
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UnreadableImageError(
                 f"The pixels are {image.dtype} of shape {image.shape}; expected uint8 (h, w, 3).",
-                "Decode the file with medloupe.images.decode.",
+                "Decode the file with medloupe.imaging.decode.decode.",
             )
         content = zlib.crc32(np.ascontiguousarray(image).data)
         rng = np.random.default_rng([seed, zlib.crc32(self.name.encode()), content])
         return np.ascontiguousarray(self.act(image, rng), np.uint8)
 
 
-def workable(image: np.ndarray) -> np.ndarray:
-    """The picture with a longer side of at most MOST pixels: no network here sees more than a fraction of that, and a
-    change of 50 megapixels takes a minute."""
+def limit_size(image: np.ndarray) -> np.ndarray:
+    """Bring the picture to a longer side of at most MOST pixels.
+
+    No network here sees more than a fraction of that, and a corruption of 50 megapixels takes a minute.
+    """
     h, w = image.shape[:2]
     if max(h, w) <= MOST:
         return image
-    return _resized(image, MOST / max(h, w))
+    return _resize(image, MOST / max(h, w))
 
 
-def grey(image: np.ndarray) -> bool:
-    """Whether all three channels are the same."""
+def is_grey(image: np.ndarray) -> bool:
+    """Tell whether all three channels are the same."""
     return bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
 
 
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Saved as JPEG of this quality and read again."""
+def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Save as JPEG of this quality and read again."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
 
 
 def blur(image: np.ndarray, share: float) -> np.ndarray:
-    """Gaussian blur; share: its standard deviation as a share of the longer side."""
+    """Blur by a Gaussian; share: its standard deviation as a share of the longer side."""
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(share * max(image.shape[:2]))))
 
 
-def exposed(image: np.ndarray, factor: float) -> np.ndarray:
-    """Every value times a factor; what exceeds white is lost."""
-    return _looked_up(image, np.arange(256) * factor)
+def change_exposure(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply every value by a factor; what exceeds white is lost."""
+    return _apply_curve(image, np.arange(256) * factor)
 
 
-def flattened(image: np.ndarray, share: float) -> np.ndarray:
-    """Lower contrast: only this share of each value's distance from the picture's mean is left."""
+def lower_contrast(image: np.ndarray, share: float) -> np.ndarray:
+    """Leave only this share of each value's distance from the picture's mean."""
     mean = float(image.mean())
-    return _looked_up(image, mean + share * (np.arange(256) - mean))
+    return _apply_curve(image, mean + share * (np.arange(256) - mean))
 
 
-def bent(image: np.ndarray, gamma: float) -> np.ndarray:
-    """Another gamma: above 1 the middle tones become darker, black and white stay."""
-    return _looked_up(image, 255 * (np.arange(256) / 255) ** gamma)
+def change_gamma(image: np.ndarray, gamma: float) -> np.ndarray:
+    """Change the gamma: above 1 the middle tones become darker, black and white stay."""
+    return _apply_curve(image, 255 * (np.arange(256) / 255) ** gamma)
 
 
-def turned(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turned about its middle in a frame of the same size; the corners continue what lies beside them."""
+def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
+    """Rotate about the middle in a frame of the same size; the corners continue what lies beside them."""
     h, w = image.shape[:2]
     pad = math.ceil(abs(math.sin(math.radians(degrees))) * max(h, w) / 2) + 2
     wide = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
@@ -114,141 +140,164 @@ def turned(image: np.ndarray, degrees: float) -> np.ndarray:
     return np.asarray(rotated)[pad : pad + h, pad : pad + w]
 
 
-def coarsened(image: np.ndarray, share: float) -> np.ndarray:
-    """This share of the pixels a side."""
-    return _resized(image, share)
+def lower_resolution(image: np.ndarray, share: float) -> np.ndarray:
+    """Keep this share of the pixels a side."""
+    return _resize(image, share)
 
 
-def noisy(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Sensor noise: its variance is that of read-out and of counted light, which grows with brightness.
+def add_noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Add a sensor's noise: its variance is that of read-out and of counted light, which grows with brightness.
 
-    strength: standard deviation, in grey levels, at middle grey. A grey picture gets grey noise.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3)
+        The picture; a grey one gets grey noise.
+    strength : float
+        Standard deviation, in grey levels, at middle grey.
+    rng : Generator
+        Of the noise.
     """
-    shape = (*image.shape[:2], 1 if grey(image) else 3)
+    shape = (*image.shape[:2], 1 if is_grey(image) else 3)
     deviation = strength * np.sqrt(0.2 + 0.8 * image[..., : shape[2]].astype(np.float32) / 127.5)
-    return _rounded(image + deviation * rng.standard_normal(shape, np.float32))
+    return _to_uint8(image + deviation * rng.standard_normal(shape, np.float32))
 
 
-def colourless(image: np.ndarray) -> np.ndarray:
-    """The brightness alone (ITU-R BT.601)."""
+def remove_colour(image: np.ndarray) -> np.ndarray:
+    """Keep the brightness alone (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
 
 
-def cropped(image: np.ndarray, share: float) -> np.ndarray:
-    """Without this share of the height and width on each side."""
+def crop_margins(image: np.ndarray, share: float) -> np.ndarray:
+    """Cut this share of the height and width off on each side."""
     h, w = image.shape[:2]
     y, x = min(round(share * h), (h - 1) // 2), min(round(share * w), (w - 1) // 2)
     return image[y : h - y, x : w - x]
 
 
-def _either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    return turned(image, degrees if rng.random() < 0.5 else -degrees)
+def _rotate_either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+    return rotate(image, degrees if rng.random() < 0.5 else -degrees)
 
 
-def _looked_up(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _apply_curve(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)[image]
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _resized(image: np.ndarray, share: float) -> np.ndarray:
+def _resize(image: np.ndarray, share: float) -> np.ndarray:
     size = [max(1, round(side * share)) for side in (image.shape[1], image.shape[0])]
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def _change(name: str, kind: str, strength: str, words: str, act: Act) -> Change:
-    return Change(name=name, kind=kind, strength=strength, words=words, act=act)
+def _corruption(name: str, kind: str, strength: str, words: str, act: Act) -> Corruption:
+    return Corruption(name=name, kind=kind, strength=strength, words=words, act=act)
 
 
-CHANGES: tuple[Change, ...] = (
+CORRUPTIONS: tuple[Corruption, ...] = (
     *(
-        _change(
+        _corruption(
             f"jpeg-{q}",
             "JPEG",
             f"quality {q}",
             f"Saved again as JPEG of quality {q}, as messengers and old archives do.",
-            lambda im, rng, q=q: jpeg(im, q),
+            lambda im, rng, q=q: compress_jpeg(im, q),
         )
         for q in (60, 30, 10)
     ),
-    _change(
+    _corruption(
         "blur-mild",
         "blur",
         "mild",
         "Slightly out of focus: blurred by 0.4% of the longer side.",
         lambda im, rng: blur(im, 0.004),
     ),
-    _change(
+    _corruption(
         "blur-strong",
         "blur",
         "strong",
         "Clearly out of focus: blurred by 1.2% of the longer side.",
         lambda im, rng: blur(im, 0.012),
     ),
-    _change(
-        "darker", "darker", "", "All values times 0.55, as in too short an exposure.", lambda im, rng: exposed(im, 0.55)
+    _corruption(
+        "darker",
+        "darker",
+        "",
+        "All values times 0.55, as in too short an exposure.",
+        lambda im, rng: change_exposure(im, 0.55),
     ),
-    _change(
+    _corruption(
         "brighter",
         "brighter",
         "",
         "All values times 1.4, as in too long an exposure; the brightest parts are lost.",
-        lambda im, rng: exposed(im, 1.4),
+        lambda im, rng: change_exposure(im, 1.4),
     ),
-    _change(
+    _corruption(
         "contrast",
         "lower contrast",
         "",
         "Half the contrast, as behind a veil of light.",
-        lambda im, rng: flattened(im, 0.5),
+        lambda im, rng: lower_contrast(im, 0.5),
     ),
-    _change(
+    _corruption(
         "gamma",
         "other gamma",
         "",
         "Middle tones darkened (gamma 1.7), as another viewer shows them.",
-        lambda im, rng: bent(im, 1.7),
+        lambda im, rng: change_gamma(im, 1.7),
     ),
     *(
-        _change(
+        _corruption(
             f"turned-{d}",
             "turned",
             f"{d}°",
             f"Turned by {d} degrees, some pictures to the left and some to the right.",
-            lambda im, rng, d=d: _either_way(im, d, rng),
+            lambda im, rng, d=d: _rotate_either_way(im, d, rng),
         )
         for d in (5, 10)
     ),
-    _change("half", "resolution", "half", "Half the pixels a side.", lambda im, rng: coarsened(im, 0.5)),
-    _change("quarter", "resolution", "quarter", "A quarter of the pixels a side.", lambda im, rng: coarsened(im, 0.25)),
-    _change("noise-mild", "noise", "mild", "Noise of a good sensor in poor light.", lambda im, rng: noisy(im, 8, rng)),
-    _change(
-        "noise-strong", "noise", "strong", "Noise of a small sensor in poor light.", lambda im, rng: noisy(im, 24, rng)
+    _corruption("half", "resolution", "half", "Half the pixels a side.", lambda im, rng: lower_resolution(im, 0.5)),
+    _corruption(
+        "quarter",
+        "resolution",
+        "quarter",
+        "A quarter of the pixels a side.",
+        lambda im, rng: lower_resolution(im, 0.25),
     ),
-    _change(
+    _corruption(
+        "noise-mild", "noise", "mild", "Noise of a good sensor in poor light.", lambda im, rng: add_noise(im, 8, rng)
+    ),
+    _corruption(
+        "noise-strong",
+        "noise",
+        "strong",
+        "Noise of a small sensor in poor light.",
+        lambda im, rng: add_noise(im, 24, rng),
+    ),
+    _corruption(
         "screen",
         "photograph of a screen",
         "",
         "Photographed from a monitor: tilted view, moiré, a reflection, a colour cast, surroundings, JPEG 70.",
-        rephotograph.screen,
+        rephotograph.photograph_screen,
     ),
-    _change(
+    _corruption(
         "lightbox",
         "photograph on a light box",
         "",
         "Photographed as a film on a light box: tilted view, bright uneven surroundings, a veil, JPEG 70.",
-        rephotograph.lightbox,
+        rephotograph.photograph_light_box,
     ),
-    _change("greyscale", "without colour", "", "Brightness alone.", lambda im, rng: colourless(im)),
+    _corruption("greyscale", "without colour", "", "Brightness alone.", lambda im, rng: remove_colour(im)),
     *(
-        _change(
+        _corruption(
             f"crop-{p}",
             "margins cut",
             f"{p}%",
             f"{p}% of the height and width cut off on each side.",
-            lambda im, rng, p=p: cropped(im, p / 100),
+            lambda im, rng, p=p: crop_margins(im, p / 100),
         )
         for p in (5, 10)
     ),

@@ -1,5 +1,6 @@
-"""Any image file to uint8 RGB at the model's input size: decode, then fit. Training, command line, server and report
-all come through here, so that a model sees in use what it saw in training.
+"""Decode any image file to uint8 RGB at the model's input size: decode, then fit.
+
+Training, command line, server and report all come through here, so that a model sees in use what it saw in training.
 
 The fitting, for anyone who runs the ONNX file without medloupe:
 
@@ -29,64 +30,110 @@ from PIL import Image
 
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 from medloupe.imaging import headers, limits, pillow
-from medloupe.imaging.picture import Picture, checked, from_array, rgb, whole
+from medloupe.imaging.picture import Picture, check_pixels, image_from_array, to_rgb, whole_picture
 
 FITTING = "contain-black-bicubic-1"
 """Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
 
 
 def preview_min_side(side: int) -> int:
-    """Of a large JPEG's half, quarter and eighth, the smallest that has three quarters of `side`: what `picture` shall
-    be told, so that a preview costs a fraction of decoding the whole."""
+    """Return what `decode_picture` shall be told, so that a preview costs a fraction of decoding the whole.
+
+    Of a large JPEG's half, quarter and eighth it is the smallest that has three quarters of `side`.
+    """
     return math.ceil(0.75 * side / pillow.DRAFT_FACTOR)
 
 
-def picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
-    """The image decoded as by `decode`, with its own size, for those who fit it more than once."""
+def decode_picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
+    """Decode the image as by `decode`, with its own size, for those who fit it more than once."""
     return _decode(source, min_side)
 
 
 def load(source: bytes | Path | np.ndarray, size: int) -> np.ndarray:
-    """Decode and fit: uint8 RGB (size, size, 3), the one way from a file to a model.
+    """Decode and fit an image, the one way from a file to a model.
 
-    source: the file's bytes, its path, or pixels (see `decode`). The result is the same for bytes and path.
-    Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
+    Parameters
+    ----------
+    source : bytes, Path or ndarray
+        The file's bytes, its path, or pixels (see `decode`). The result is the same for bytes and path.
+    size : int
+        Pixels a side.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+        RGB.
+
+    Raises
+    ------
+    NotAnImageError, UnreadableImageError, ImageTooLargeError
+        Naming the file where a path was given.
     """
     return _decode(source, size).fit(size)
 
 
 def load_measured(source: bytes | np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """As `load`, and the image's own width and height in pixels, upright, before any scaling."""
+    """Decode and fit as `load`, and return the image's own width and height in pixels, upright, before any scaling."""
     picture = _decode(source, size)
     return picture.fit(size), (picture.width, picture.height)
 
 
 def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> np.ndarray:
-    """The image as uint8 RGB (h, w, 3), upright.
+    """Decode an image at its own size, upright.
 
-    source: the file's bytes, its path, or pixels: uint8 (h, w) or (h, w, 3) as they are, other integers and floats
-    stretched to 8 bits. min_side: what the longer side will be fitted to; a JPEG much larger than that is decoded at
-    a half, a quarter or an eighth of its size (never below twice min_side).
-    Raises NotAnImageError, UnreadableImageError or ImageTooLargeError, naming the file where a path was given.
+    Parameters
+    ----------
+    source : bytes, Path or ndarray
+        The file's bytes, its path, or pixels: uint8 (h, w) or (h, w, 3) as they are, other integers and floats
+        stretched to 8 bits.
+    min_side : int, optional
+        What the longer side will be fitted to; a JPEG much larger than that is decoded at a half, a quarter or an
+        eighth of its size (never below twice min_side).
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB.
+
+    Raises
+    ------
+    NotAnImageError, UnreadableImageError, ImageTooLargeError
+        Naming the file where a path was given.
     """
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
-        return checked(source)
-    return np.asarray(rgb(_decode(source, min_side).image))
+        return check_pixels(source)
+    return np.asarray(to_rgb(_decode(source, min_side).image))
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:
-    """Resized to (size, size, 3) uint8 RGB: bicubic with antialiasing, aspect kept, centred on black.
+    """Resize pixels for a model: bicubic with antialiasing, aspect kept, centred on black.
 
-    image: uint8 (h, w, 3) or (h, w). The recipe is spelt out at the top of this module.
-    Raises UnreadableImageError for other arrays.
+    The recipe is spelt out at the top of this module.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3) or (h, w)
+        The picture.
+    size : int
+        Pixels a side.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+        RGB.
+
+    Raises
+    ------
+    UnreadableImageError
+        For other arrays.
     """
-    return whole(from_array(image)).fit(size)
+    return whole_picture(image_from_array(image)).fit(size)
 
 
 def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
-    """As `decode`."""
+    """Decode as `decode`."""
     if isinstance(source, np.ndarray):
-        return whole(from_array(source))
+        return whole_picture(image_from_array(source))
     if isinstance(source, Path):
         name, data = str(source), _read(source)
     else:
@@ -98,8 +145,8 @@ def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
         if kind == "DICOM":
             from medloupe.imaging import dicom  # pydicom takes 0.2 s to import, and most data sets have none
 
-            return whole(from_array(dicom.decode(data, name)), kind)
-        return pillow.decoded(data, kind, name, min_side)
+            return whole_picture(image_from_array(dicom.decode(data, name)), kind)
+        return pillow.decode_file(data, kind, name, min_side)
     except ImageError:
         raise
     except MemoryError as e:

@@ -1,8 +1,9 @@
-"""DICOM files to uint8 pixels: what is read, and what it may cost; dicomdisplay.py says how the pixels look.
+"""Decode DICOM files to uint8 pixels: what is read, and what it may cost.
 
-Only the first frame of cines and volumes is decoded, so the size limits apply to one frame, however many there are.
-Only the elements that pixels depend on are read; what stands in the others can neither fail nor leak. The transfer
-syntax is read here and pydicom is given an open data set, because its own reader inflates deflated files without limit.
+dicom_display.py says how the pixels look. Only the first frame of cines and volumes is decoded, so the size limits
+apply to one frame, however many there are. Only the elements that pixels depend on are read; what stands in the others
+can neither fail nor leak. The transfer syntax is read here and pydicom is given an open data set, because its own
+reader inflates deflated files without limit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pydicom.uid import UID
 
 from medloupe.errors import ImageTooLargeError, UnreadableImageError
 from medloupe.imaging import headers
-from medloupe.imaging.display import shown
+from medloupe.imaging.dicom_display import render_pixels
 from medloupe.imaging.limits import check_jpeg_effort, check_size
 
 MAX_INFLATED_BYTES = 48 * 2**20
@@ -52,13 +53,30 @@ _TAGS = [BaseTag(tag) for tag in map(tag_for_keyword, _KEYWORDS) if tag is not N
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """The first frame as uint8 (h, w) grey or (h, w, 3) RGB.
+    """Decode the first frame.
 
-    data: the file, with or without the 128-byte preamble. name: what to call it in errors.
-    Raises UnreadableImageError where there are no pixels or none this installation can decode, ImageTooLargeError
-    from the header alone; a damaged file may raise anything else, which `images.decode` turns into the former.
+    Parameters
+    ----------
+    data : bytes
+        The file, with or without the 128-byte preamble.
+    name : str
+        What to call it in errors.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w) or (h, w, 3)
+        Grey, or RGB.
+
+    Raises
+    ------
+    UnreadableImageError
+        Where there are no pixels or none this installation can decode.
+    ImageTooLargeError
+        From the header alone.
+    Exception
+        A damaged file may raise anything else, which `decode.decode` turns into the first.
     """
-    ds, syntax = parse(data, name, _TAGS)
+    ds, syntax = parse_elements(data, name, _TAGS)
     keyword = next((k for k in _PIXEL_KEYWORDS if k in ds), None)
     if keyword is None or not ds.get("Rows") or not ds.get("Columns"):
         raise UnreadableImageError(
@@ -81,12 +99,27 @@ def decode(data: bytes, name: str) -> np.ndarray:
         if type(e).__name__ != "PanicException":
             raise
         raise ValueError(str(e)) from e  # decoders written in Rust panic on damage, which is no Exception
-    return shown(pixels, ds, str(properties["photometric_interpretation"]), int(properties["bits_stored"]))
+    return render_pixels(pixels, ds, str(properties["photometric_interpretation"]), int(properties["bits_stored"]))
 
 
-def parse(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
-    """The elements wanted, and the transfer syntax. A deflated file is inflated to MAX_INFLATED_BYTES at most."""
-    at, syntax = _meta(data)
+def parse_elements(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
+    """Parse the elements wanted; a deflated file is inflated to MAX_INFLATED_BYTES at most.
+
+    Returns
+    -------
+    ds : Dataset
+        The elements.
+    syntax : str
+        The UID of the transfer syntax.
+
+    Raises
+    ------
+    UnreadableImageError
+        Where the transfer syntax is none that is known.
+    ImageTooLargeError
+        Where it inflates to more.
+    """
+    at, syntax = _read_meta(data)
     if not syntax:  # no file meta information: the first element shows how it is written
         big = data[at : at + 2] == b"\x00\x08"
         syntax = (_BIG_ENDIAN if big else _EXPLICIT) if _has_vr(data, at) else _IMPLICIT
@@ -108,12 +141,12 @@ def parse(data: bytes, name: str, tags: list[BaseTag]) -> tuple[Dataset, str]:
 
 
 def _has_vr(data: bytes, at: int) -> bool:
-    """Whether the element at `at` carries its value representation, two capital letters."""
+    """Tell whether the element at `at` carries its value representation, two capital letters."""
     return data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
 
 
-def _meta(data: bytes) -> tuple[int, str]:
-    """(where the data set starts, transfer syntax UID or ""): PS3.10 section 7.1."""
+def _read_meta(data: bytes) -> tuple[int, str]:
+    """Return where the data set starts, and the transfer syntax UID or "": PS3.10 section 7.1."""
     at = 132 if data[128:132] == b"DICM" else 0
     syntax = ""
     while data[at : at + 2] == b"\x02\x00":
@@ -139,7 +172,9 @@ def _unsupported(syntax: str, name: str) -> UnreadableImageError:
 
 
 def _check_cost(ds: Dataset, syntax: str, name: str, frame_bytes: int = 0) -> None:
-    """Bytes a pixel, as measured: the stored frame and the 8-bit one, colour a few times over; what the decompressor
+    """Refuse a frame that costs too much to decode.
+
+    Bytes a pixel, as measured: the stored frame and the 8-bit one, colour a few times over; what the decompressor
     holds, and the compressed frame (frame_bytes, where known) twice beside the file.
     """
     samples = max(1, ds.get("SamplesPerPixel") or 1)

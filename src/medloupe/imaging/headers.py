@@ -1,4 +1,4 @@
-"""What an image file claims in its header, read from the bytes without decoding anything.
+"""Read what an image file claims in its header, from the bytes without decoding anything.
 
 Pillow and pydicom read these headers too, but some of what keeps a decoder cheap (how often a JPEG rewrites the
 same pixels, how large the tiles of a TIFF are) they tell only after the memory or the time is spent. All
@@ -49,12 +49,12 @@ _FOREIGN = (
 
 
 def sniff(head: bytes) -> str | None:
-    """The format that the first SNIFF_BYTES bytes show: a Pillow format name, "DICOM", or None."""
+    """Return the format that the first SNIFF_BYTES bytes show: a Pillow format name, "DICOM", or None."""
     return next((name for name, magic in _MAGIC if magic.match(head)), None)
 
 
 def describe_foreign(head: bytes) -> tuple[str, str]:
-    """What a file that is no image seems to be, and what to do about it: ("a PDF document", "Export ...")."""
+    """Say what a file that is no image seems to be, and what to do about it: ("a PDF document", "Export ...")."""
     for magic, what, hint in _FOREIGN:
         if magic.match(head):
             return what, hint
@@ -66,10 +66,19 @@ def describe_foreign(head: bytes) -> tuple[str, str]:
 class JpegHeader:
     """A JPEG or JPEG-LS codestream before its first scan.
 
-    width, height: pixels. components: samples a pixel. scans: how often the pixels are passed over, 1 unless
-    progressive or by component. buffer: bytes of coefficients the decoder must hold at once, 0 for one full scan.
-    complete: False where there are fewer bytes than Huffman codes can do with, two bits a block (one if progressive):
-    libjpeg would paint what is missing grey without a word.
+    Attributes
+    ----------
+    width, height : int
+        Pixels.
+    components : int
+        Samples a pixel.
+    scans : int
+        How often the pixels are passed over, 1 unless progressive or by component.
+    buffer : int
+        Bytes of coefficients the decoder must hold at once, 0 for one full scan.
+    complete : bool
+        False where there are fewer bytes than Huffman codes can do with, two bits a block (one if progressive): libjpeg
+        would paint what is missing grey without a word.
     """
 
     width: int
@@ -85,9 +94,12 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
 def jpeg_header(data: bytes) -> JpegHeader:
-    """Width, height and decoding effort of a JPEG (ITU T.81 annex B), without decoding.
+    """Read width, height and decoding effort of a JPEG (ITU T.81 annex B), without decoding.
 
-    Raises ValueError where there is no frame or no scan, or more than 4,000 segments.
+    Raises
+    ------
+    ValueError
+        Where there is no frame or no scan, or more than 4,000 segments.
     """
     width = height = scans = buffer = components = 0
     fewest = 0.0
@@ -129,7 +141,7 @@ def jpeg_header(data: bytes) -> JpegHeader:
 
 
 def jpeg2000_size(data: bytes) -> tuple[int, int, int]:
-    """(width, height, components) of a JPEG 2000 codestream (ISO 15444-1 A.5.1), bare or in a JP2 box."""
+    """Read (width, height, components) of a JPEG 2000 codestream (ISO 15444-1 A.5.1), bare or in a JP2 box."""
     at = data.find(b"\xff\x4f\xff\x51")
     if at < 0:
         raise ValueError("no JPEG 2000 codestream")
@@ -139,7 +151,7 @@ def jpeg2000_size(data: bytes) -> tuple[int, int, int]:
 
 
 def png_chunk_count(data: bytes, most: int) -> int:
-    """How many chunks a PNG has; stops counting after `most`. Each costs the decoder a step, however small."""
+    """Count the chunks of a PNG, up to one over `most`. Each costs the decoder a step, however small."""
     at, count = 8, 0
     while at + 8 <= len(data) and count <= most:
         at += 12 + int.from_bytes(data[at : at + 4], "big")
@@ -151,7 +163,7 @@ _TIFF_TYPES = {1: "B", 3: "H", 4: "I"}
 
 
 def tiff_tags(data: bytes) -> dict[int, tuple[int, int | None]]:
-    """The first directory of a TIFF or EXIF block: {tag: (count, value)}; value is None unless a lone integer."""
+    """Read the first directory of a TIFF or EXIF block: {tag: (count, value)}; value is None unless a lone integer."""
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(data[:4])
     if order is None:
         raise ValueError("no TIFF header")
@@ -167,7 +179,7 @@ def tiff_tags(data: bytes) -> dict[int, tuple[int, int | None]]:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation (1 to 8) of an EXIF block; 1 where absent or broken, since the pixels themselves are sound.
+    """Read the orientation (1 to 8) of an EXIF block; 1 where absent or broken, since the pixels themselves are sound.
 
     Read here rather than by Pillow's Exif, which reports other damaged tags through Python's warnings.
     """

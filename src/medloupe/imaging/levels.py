@@ -1,4 +1,4 @@
-"""Values of any depth to the 256 grey levels that a model and a reader see.
+"""Bring values of any depth to the 256 grey levels that a model and a reader see.
 
 Pixels of more than 8 bits that exceed 255, and floats outside (1, 255], are stretched from their 0.5th to their 99.5th
 percentile; an image of one value becomes black.
@@ -16,7 +16,7 @@ STRIP_PIXELS = 1_000_000
 
 
 def to_8bit(values: np.ndarray) -> np.ndarray:
-    """Grey or colour values of any real type to uint8 of the same shape, by the rule at the top of this module.
+    """Turn grey or colour values of any real type into uint8 of the same shape, by the rule at the top of this module.
 
     The percentiles are values that occur (numpy's "inverted_cdf") in `sample_pixels`, infinities and NaN left out;
     NaN becomes black.
@@ -27,13 +27,24 @@ def to_8bit(values: np.ndarray) -> np.ndarray:
 
 
 def sample_pixels(values: np.ndarray) -> np.ndarray:
-    """At most about a million of them, flat: every second, third, ... row and column where there are more."""
+    """Sample at most about a million of them, flat: every second, third, ... row and column where there are more."""
     step = math.ceil(math.sqrt(values.shape[0] * values.shape[1] / 1e6))
     return values[::step, ::step].ravel()
 
 
 def display_range(values: np.ndarray) -> tuple[float, float]:
-    """(low, high): which values are shown black and white. Flat values in, by the rule at the top of this module."""
+    """Choose which of these values are shown black and white, by the rule at the top of this module.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Flat.
+
+    Returns
+    -------
+    low, high : float
+        Black at low or less, white at high or more.
+    """
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 0.0
@@ -46,13 +57,13 @@ def display_range(values: np.ndarray) -> tuple[float, float]:
 
 
 def row_strips(pixels: np.ndarray) -> Iterator[slice]:
-    """Slices of rows, a million values each: work by strips keeps float copies small."""
+    """Cut rows into slices, a million values each: work by strips keeps float copies small."""
     rows = max(1, STRIP_PIXELS // max(1, pixels[:1].size))
     return (slice(y, y + rows) for y in range(0, len(pixels), rows))
 
 
 def scale_to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """uint8 of the same shape, 0 at `low` or less and 255 at `high` or more; all 0 where they are equal."""
+    """Scale to uint8 of the same shape, 0 at `low` or less and 255 at `high` or more; all 0 where they are equal."""
     out = np.zeros(values.shape, np.uint8)
     if not high > low:
         return out

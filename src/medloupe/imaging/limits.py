@@ -1,4 +1,4 @@
-"""How much decoding an image may cost, told from its header before a pixel is decoded.
+"""Limit how much decoding an image may cost, told from its header before a pixel is decoded.
 
 Together these keep any file, whatever it claims, within about 150 MiB and two seconds of a processor.
 """
@@ -42,8 +42,15 @@ def check_size(name: str, width: int, height: int, bytes_per_pixel: float = 1) -
 
 
 def check_jpeg_effort(header: headers.JpegHeader, name: str) -> None:
-    """Raise ImageTooLargeError where a JPEG passes over too many pixels too often, or must hold too many at once,
-    and UnreadableImageError where its bytes cannot be all of it."""
+    """Refuse a JPEG that costs too much, or is cut short.
+
+    Raises
+    ------
+    ImageTooLargeError
+        Where it passes over too many pixels too often, or must hold too many at once.
+    UnreadableImageError
+        Where its bytes cannot be all of it.
+    """
     if header.scans * header.width * header.height > _MAX_SCANNED_PIXELS or header.buffer > MAX_DECODED_BYTES:
         raise ImageTooLargeError(
             f"{name} is a progressive JPEG of {header.width} × {header.height} pixels in {header.scans} scans: "
@@ -64,8 +71,13 @@ def check_chunks(data: bytes, name: str) -> None:
 
 
 def check_tiles(data: bytes, name: str) -> None:
-    """Raise ImageTooLargeError where a TIFF claims tiles far larger than itself (they are allocated whole), or millions
-    of tiny ones."""
+    """Refuse a TIFF whose tiles cost too much.
+
+    Raises
+    ------
+    ImageTooLargeError
+        Where it claims tiles far larger than itself (they are allocated whole), or millions of tiny ones.
+    """
     tags = headers.tiff_tags(data)
     tile = [tags.get(tag, (0, None))[1] or 0 for tag in (322, 323)]
     check_size(name, *tile, bytes_per_pixel=4)

@@ -1,4 +1,4 @@
-"""Image files by Pillow, which are not trusted: a plugin for each format, and every size checked before decoding.
+"""Decode image files by Pillow, which are not trusted: a plugin for each format, and every size checked before.
 
 Only these seven plugins are ever called, directly rather than by Image.open: that needs no global
 (Image.MAX_IMAGE_PIXELS) and no warnings filter, which threads would share.
@@ -24,10 +24,10 @@ from PIL import (
 
 from medloupe.errors import ImageTooLargeError
 from medloupe.imaging import headers, levels, limits
-from medloupe.imaging.picture import Picture, from_array, rgb, whole
+from medloupe.imaging.picture import Picture, image_from_array, to_rgb, whole_picture
 
 # A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
-# of half a grey level (99 % of pixels by 2 at most), which tests/test_images.py pins.
+# of half a grey level (99 % of pixels by 2 at most), which tests/imaging/test_decode.py pins.
 DRAFT_FACTOR = 2
 _SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}
 
@@ -59,16 +59,35 @@ _TRANSPOSE = {
 }
 
 
-def decoded(data: bytes, kind: str, name: str, min_side: int | None = None) -> Picture:
-    """A file's bytes, upright. kind: as headers.sniff tells it. min_side: as in images.decode.
+def decode_file(data: bytes, kind: str, name: str, min_side: int | None = None) -> Picture:
+    """Decode a file's bytes, upright.
 
-    A JPEG scaled by 1/8 may end within its last pixels: what is beyond is outside the box. Raises ImageTooLargeError,
-    and whatever Pillow raises of a damaged file.
+    A JPEG scaled by 1/8 may end within its last pixels: what is beyond is outside the box.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    kind : str
+        As headers.sniff tells it.
+    name : str
+        What to call it in errors.
+    min_side : int, optional
+        As in `decode.decode`.
+
+    Raises
+    ------
+    ImageTooLargeError
+        From the header.
+    Exception
+        Whatever Pillow raises of a damaged file.
     """
-    return _jpeg(data, name, min_side) if kind == "JPEG" else whole(_other(data, kind, name), kind)
+    return (
+        _decode_jpeg(data, name, min_side) if kind == "JPEG" else whole_picture(_decode_other(data, kind, name), kind)
+    )
 
 
-def _other(data: bytes, kind: str, name: str) -> Image.Image:
+def _decode_other(data: bytes, kind: str, name: str) -> Image.Image:
     if kind == "PNG":
         limits.check_chunks(data, name)
     if kind == "TIFF":
@@ -92,7 +111,7 @@ def _other(data: bytes, kind: str, name: str) -> Image.Image:
     return _upright(_flatten(image), orientation)
 
 
-def _jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
+def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     header = headers.jpeg_header(data)
     limits.check_size(name, header.width, header.height)
     limits.check_jpeg_effort(header, name)
@@ -117,7 +136,7 @@ def _jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
 
 
 def _cost(image: Image.Image) -> float:
-    """Bytes a pixel that decoding and flattening hold at once."""
+    """Return the bytes a pixel that decoding and flattening hold at once."""
     if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "CMYK", "YCbCr", "LAB"):
         return 5 if image.mode in ("L", "P", "1") else 8
     if image.mode.startswith("I;16"):
@@ -134,14 +153,14 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Any mode to L or RGB."""
+    """Turn any mode into L or RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        return from_array(np.asarray(image))
+        return image_from_array(np.asarray(image))
     if image.has_transparency_data:
         return _by_strips(image, _over_black)
     if image.mode in ("L", "RGB"):
         return image
-    return image.convert("L") if image.mode == "1" else _by_strips(image, rgb)
+    return image.convert("L") if image.mode == "1" else _by_strips(image, to_rgb)
 
 
 def _over_black(image: Image.Image) -> Image.Image:
@@ -151,7 +170,7 @@ def _over_black(image: Image.Image) -> Image.Image:
 
 
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """RGB by `convert`, a million pixels at a time, so that its intermediate images stay small."""
+    """Turn into RGB by `convert`, a million pixels at a time, so that its intermediate images stay small."""
     rows = max(1, levels.STRIP_PIXELS // image.width)
     if image.height <= rows:
         return convert(image)

@@ -1,4 +1,4 @@
-"""A picture photographed by a phone: from a monitor, or as a film on a light box.
+"""Photograph a picture by phone: from a monitor, or as a film on a light box.
 
 What is done, in the order in which light goes: the surface shines (glow, cast, uneven light), the phone looks at it
 slightly askew (perspective) with its surroundings in the frame, glass reflects, two grids of pixels beat (moiré), the
@@ -20,11 +20,11 @@ _RIM = 0.05  # of a monitor around its picture, as a share of the picture
 _ASKEW = 0.05  # how far, in shares of a side, each corner may lie off
 
 
-def screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photograph of a monitor that shows the picture. uint8 (h, w, 3) to uint8 (h', w', 3)."""
-    shown, inside, bezel = _seen_askew(image, rng)
+def photograph_screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Photograph a monitor that shows the picture: uint8 (h, w, 3) to uint8 (h', w', 3)."""
+    shown, inside, bezel = _tilt(image, rng)
     h, w = shown.shape[:2]
-    x, y = _places(h, w)
+    x, y = _pixel_positions(h, w)
     light = 14 + shown * (0.9 + 0.05 * rng.random())  # the backlight shines through black
     light *= _moire(x, y, max(h, w), rng)
     light *= np.array([0.95, 1.0, 1.07], np.float32) + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
@@ -32,14 +32,14 @@ def screen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     around = desk + (12 - desk) * bezel[..., None]
     seen = light * inside[..., None] + around * (1 - inside[..., None])
     seen += _glare(x, y, rng)[..., None] * rng.uniform(40, 90)
-    return _taken(seen, rng)
+    return _take_photograph(seen, rng)
 
 
-def lightbox(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photograph of the picture as a film on a light box. uint8 (h, w, 3) to uint8 (h', w', 3)."""
-    shown, inside, _ = _seen_askew(image, rng)
+def photograph_light_box(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Photograph the picture as a film on a light box: uint8 (h, w, 3) to uint8 (h', w', 3)."""
+    shown, inside, _ = _tilt(image, rng)
     h, w = shown.shape[:2]
-    x, y = _places(h, w)
+    x, y = _pixel_positions(h, w)
     lamp = (
         1 - 0.25 * np.abs(x - rng.uniform(0.3, 0.7)) - 0.15 * np.abs(y - rng.uniform(0.3, 0.7))
     )  # tubes behind milk glass
@@ -48,12 +48,14 @@ def lightbox(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     seen = (film * inside[..., None] + box * (1 - inside[..., None])) * lamp[..., None]
     seen *= np.array([0.95, 1.02, 1.0], np.float32) + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
     seen += _glare(x, y, rng)[..., None] * rng.uniform(10, 35)
-    return _taken(seen, rng)
+    return _take_photograph(seen, rng)
 
 
-def _seen_askew(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The picture as a tilted quadrilateral in a frame: float32 (h', w', 3); where it is, and where it or a rim around
-    it is: 0 to 1 (h', w') each."""
+def _tilt(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Show the picture as a tilted quadrilateral in a frame.
+
+    Returns float32 (h', w', 3); where it is, and where it or a rim around it is: 0 to 1 (h', w') each.
+    """
     h, w = image.shape[:2]
     scale = max(1.0, _LEAST / max(h, w))
     frame = max(8, round(w * scale)), max(8, round(h * scale))
@@ -67,11 +69,11 @@ def _seen_askew(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     back = _perspective(placed * frame, own + 1)
     shown = wide.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
     rim = placed + (placed - placed.mean(0)) * _RIM
-    return np.asarray(shown, np.float32), _covered(frame, placed, own), _covered(frame, rim, own)
+    return np.asarray(shown, np.float32), _coverage(frame, placed, own), _coverage(frame, rim, own)
 
 
-def _covered(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Where in the frame a quadrilateral lies, 0 to 1 (h, w). placed: its corners (4, 2), in shares of the frame."""
+def _coverage(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Tell where in the frame a quadrilateral lies, 0 to 1 (h, w). placed: corners (4, 2), in shares of it."""
     white = Image.new("L", (int(own[2, 0]), int(own[2, 1])), 255)
     back = _perspective(placed * frame, own)
     mask = white.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
@@ -79,7 +81,10 @@ def _covered(frame: tuple[int, int], placed: np.ndarray, own: np.ndarray) -> np.
 
 
 def _perspective(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
-    """The eight numbers by which Pillow goes from places (x, y) in the frame to places in the picture; (4, 2) each."""
+    """Solve for the numbers by which Pillow goes from places in the frame to places in the picture.
+
+    source, target: places (x, y), (4, 2) each. Eight numbers.
+    """
     rows, right = [], []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -87,15 +92,15 @@ def _perspective(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
     return tuple(np.linalg.solve(np.array(rows, float), np.array(right, float)).tolist())
 
 
-def _places(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every pixel as shares of the frame, float32 (h, w)."""
+def _pixel_positions(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of every pixel as shares of the frame, float32 (h, w)."""
     x = np.broadcast_to(np.linspace(0, 1, w, dtype=np.float32), (h, w))
     y = np.broadcast_to(np.linspace(0, 1, h, dtype=np.float32)[:, None], (h, w))
     return x, y
 
 
 def _moire(x: np.ndarray, y: np.ndarray, longer: int, rng: np.random.Generator) -> np.ndarray:
-    """Factors (h, w, 3) around 1: bent fringes where the screen's grid and the sensor's beat, shifted by colour."""
+    """Return factors (h, w, 3) around 1: bent fringes where the grids of screen and sensor beat, shifted by colour."""
     h, w = x.shape
     across, down = x * w / longer, y * h / longer
     factor = np.ones((h, w, 3), np.float32)
@@ -110,14 +115,14 @@ def _moire(x: np.ndarray, y: np.ndarray, longer: int, rng: np.random.Generator) 
 
 
 def _glare(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A soft reflection, 0 to 1 (h, w)."""
+    """Return a soft reflection, 0 to 1 (h, w)."""
     cx, cy = rng.uniform(0.1, 0.9, 2)
     a, b = rng.uniform(0.08, 0.25, 2)
     return np.exp(-(((x - cx) / a) ** 2) - ((y - cy) / b) ** 2)
 
 
-def _taken(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lens, sensor and file."""
+def _take_photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pass the light through lens, sensor and file."""
     noise = rng.normal(0, 3, light.shape).astype(np.float32)
     seen = Image.fromarray(np.rint(np.clip(light, 0, 255)).astype(np.uint8))
     blurred = np.asarray(seen.filter(ImageFilter.GaussianBlur(0.0015 * max(light.shape[:2]))), np.float32)

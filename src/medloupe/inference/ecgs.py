@@ -46,7 +46,7 @@ class EcgPredictor:
         self._rate = rate
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
-        self._rules = Rules.of(model.card)
+        self._rules = Rules.from_card(model.card)
 
     def predict(
         self,
@@ -144,7 +144,7 @@ class EcgPredictor:
         answered = time.perf_counter()
         foreign = found.novelty is not None and found.novelty > 1
         refused = Refusal(reason=FOREIGN.format(model.name, found.novelty), looks_like="") if foreign else None
-        shown = self._rules.shown(found.probabilities)
+        shown = self._rules.labels_shown(found.probabilities)
         prediction = Prediction(
             file=file,
             model=model.name,

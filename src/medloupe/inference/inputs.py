@@ -136,9 +136,9 @@ def read_inputs_table(model: Model, table: Path, files: Iterable[Path]) -> dict[
     MedloupeError
         When it has none of the model's inputs.
     """
-    from medloupe.data.readers.sheet import load
+    from medloupe.data.readers.sheet import load_sheet
 
-    sheet = load(table)
+    sheet = load_sheet(table)
     names = list_askable_inputs(model)
     given, _ = match_inputs(model.extras, dict.fromkeys(sheet.columns, "?"))
     if not any(name in names for name in given):
@@ -209,13 +209,13 @@ def encode_stated_inputs(model: Model, records: Sequence[Record]) -> StatedInput
     extras, k = model.extras, len(model.labels)
     if extras is None:
         return StatedInputs(np.zeros((len(records), k), np.float32), {}, {})
-    from medloupe.data.values import stated
+    from medloupe.data.values import is_stated
 
     rows = [match_inputs(extras, record.columns)[0] for record in records]
-    rows = [{name: value for name, value in row.items() if stated(value)} for row in rows]
+    rows = [{name: value for name, value in row.items() if is_stated(value)} for row in rows]
     unreadable: dict[str, int] = {}
     for column in extras.columns:
-        for row, value in zip(rows, column.readable([row.get(column.name) for row in rows]), strict=True):
+        for row, value in zip(rows, column.drop_unreadable([row.get(column.name) for row in rows]), strict=True):
             if value is None and row.pop(column.name, None) is not None:
                 unreadable[column.name] = unreadable.get(column.name, 0) + 1
     counts = {name: sum(name in row for row in rows) for name in extras.names}

@@ -20,7 +20,7 @@ from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence, Prediction, Refusal
-from medloupe.model.router import NOBODY, Router, reason
+from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
 from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
@@ -53,7 +53,7 @@ class Predictor:
         self.size: int = model.backbone.card.input_size
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
-        self._rules = Rules.of(model.card)
+        self._rules = Rules.from_card(model.card)
 
     def predict(
         self,
@@ -153,7 +153,7 @@ class Predictor:
             return None
         name = self.model.name
         return Refusal(
-            reason=reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
+            reason=refusal_reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
         )
 
     def predict_many(
@@ -182,7 +182,7 @@ class AutoPredictor:
         if any(m.novelty is None or m.backbone.sha256 != backbone.sha256 for m in models):
             raise ValueError("Choosing needs models that share a backbone and know their own kind of picture.")
         self.size: int = backbone.card.input_size
-        self._models = {m.name: (m, Rules.of(m.card)) for m in models}
+        self._models = {m.name: (m, Rules.from_card(m.card)) for m in models}
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
         self._router = Router(checkups, load_everyday(backbone.sha256))
         self._network = open_session(backbone.path, threads=network_threads)
@@ -208,7 +208,7 @@ class AutoPredictor:
         embedding = found["embedding"][0]
         chosen = self._router.choose(embedding).name
         if chosen is None:
-            refused = Refusal(reason=NOBODY, looks_like=self._router.looks_like(embedding))
+            refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=self._router.looks_like(embedding))
             return Prediction(
                 file=name, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
             )
@@ -229,9 +229,9 @@ def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> 
     logits = model.head.logits(embedding)
     if maps is None:
         return logits, None
-    from medloupe.model.heatmaps import contributions
+    from medloupe.model.heatmaps import map_contributions
 
-    return logits, contributions(model.head, maps)
+    return logits, map_contributions(model.head, maps)
 
 
 def make_prediction(
@@ -246,12 +246,12 @@ def make_prediction(
 ) -> Prediction:
     """Turn logits (K,) into a Prediction. A refused image keeps its probabilities, but nothing is announced."""
     p = probabilities(logits.astype(np.float64), rules.task)
-    shown = rules.shown(p)
+    shown = rules.labels_shown(p)
     return Prediction(
         file=file,
         model=model.name,
         version=model.version,
-        prediction="" if refused else rules.announced(p),
+        prediction="" if refused else rules.announce(p),
         probabilities={rules.labels[k]: float(p[k]) for k in shown},
         refused=refused,
         heatmap=None if parts is None else parts[list(shown)],
@@ -311,6 +311,6 @@ def expand_paths(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] 
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    from medloupe.data.readers.base import scan
+    from medloupe.data.readers.base import walk
 
-    return (folder / name for name in scan(folder).images)
+    return (folder / name for name in walk(folder).images)

@@ -172,14 +172,14 @@ def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
 
 def list_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     """List what a folder holds of pictures and ECGs, as data sets are read."""
-    from medloupe.data.readers.base import scan
+    from medloupe.data.readers.base import walk
 
-    seen = scan(folder)
+    seen = walk(folder)
     names: list[str] = []
     if ecgs:
-        from medloupe.data.readers.ecg.folder import files_of
+        from medloupe.data.readers.ecg.folder import find_ecgs
 
-        names += files_of(seen).images
+        names += find_ecgs(seen).images
     if pictures:
         names += [name for name in seen.images if name not in set(names)]
     return (folder / name for name in names)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecg.beats import BEAT, RHYTHM, rhythm
-from medloupe.ecg.quality import usable
-from medloupe.ecg.reading import Beat, Reading, regularity
-from medloupe.ecg.signal import Signal, arranged
-from medloupe.embed.windows import compute_typical_window, cut_beats
+from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_features
+from medloupe.ecg.quality import drop_bad_leads
+from medloupe.ecg.reading import Beat, Reading, describe_regularity
+from medloupe.ecg.signal import Signal, arrange_leads
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.inference.inputs import weigh_inputs
 from medloupe.model import heatmaps
 from medloupe.model.head import probabilities
@@ -129,7 +129,7 @@ class _SignalModel:
 
 def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
     card, rules, extras, novelty = model.card, model.rules, model.extras, model.novelty
-    taken = cut_beats(signal, card)
+    taken = cut_beat_windows(signal, card)
     looked = model.see(taken.windows)
     logits = looked.logits.astype(np.float64)
     if extras is not None:
@@ -147,7 +147,8 @@ def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str])
     attention = None
     if looked.parts is not None:
         each = [
-            heatmaps.evidence(parts, k, rules.task)[0] for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
+            heatmaps.label_evidence(parts, k, rules.task)[0]
+            for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
         ]
         attention = _spread_evidence(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
@@ -172,12 +173,12 @@ def _answer_whole(signal: Signal, model: _SignalModel, given: Mapping[str, str])
     if parts is not None:
         flags = rules.flags(p)
         label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
-        attention = _spread_evidence(heatmaps.evidence(parts, label, rules.task), peaks, there, card)
+        attention = _spread_evidence(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
     return SignalAnswer(
         probabilities=p,
-        announced=rules.announced(p),
+        announced=rules.announce(p),
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
-        reading=_reading(there, peaks, rhythm(peaks, there.rate), notes, (), attention),
+        reading=_reading(there, peaks, rhythm_features(peaks, there.rate), notes, (), attention),
         parts=parts,
     )
 
@@ -221,7 +222,7 @@ def select_fitting_backbones(signal: Signal, cards: Sequence[BackboneCard]) -> l
 
 def measure_lead_share(signal: Signal, card: BackboneCard) -> float:
     """Measure which share of a backbone's leads an ECG has, or gives by way of others: 0 to 1."""
-    there = arranged(usable(signal)[0], card.leads)
+    there = arrange_leads(drop_bad_leads(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
 
 
@@ -244,7 +245,7 @@ def _reading(
     return Reading(
         signal=signal,
         heart_rate=rate,
-        regularity=regularity(peaks / signal.rate) if rate is not None else "",
+        regularity=describe_regularity(peaks / signal.rate) if rate is not None else "",
         peaks=tuple((peaks / signal.rate).tolist()),
         beats=found,
         attention=attention,

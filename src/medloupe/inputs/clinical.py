@@ -1,4 +1,4 @@
-"""Clinical columns as numbers: what a table says beside the picture, encoded so that 0 means "nothing is known".
+"""Encode clinical columns: what a table says beside the picture, as numbers of which 0 means "nothing is known".
 
 A number enters as itself and as hinges at a few quantiles, so that its effect need not be a straight line; a category
 as one number a value. All are centred on the training data: a missing value counts as the average patient's.
@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medloupe.data.values import LONGEST, alike, is_age, number, numbers, stated
+from medloupe.data.values import LONGEST, is_age_column, is_stated, normalise_answer, parse_number, parse_numbers
 from medloupe.errors import ClinicalError
+from medloupe.inputs.limits import MOST_CHOICES, MOST_POOLED
+from medloupe.utils.validation import read_entry
 
-MOST_CHOICES = 20
-KNOTS = 8
+if TYPE_CHECKING:
+    from medloupe.inputs.schema import ColumnEntry
+
 OFTEN_MISSING = 0.02  # share of training rows from which a missing value is told apart from an average one
-MOST_COLUMNS = 64
 _FEWEST = 10  # stated values below which a column cannot be learned from
 _RARE = 0.01  # share below which a category is pooled with other rare ones
 _A_KNOT = 50  # stated values for each knot
@@ -28,18 +30,32 @@ _USUAL_KNOTS = 4
 _MANY = 5_000  # stated values from which there are enough to bend in the tails, too, where rare things show
 _IN_THE_TAILS = (0.02, 0.05, 0.15, 0.4, 0.6, 0.85, 0.95, 0.98)
 _UNIT = re.compile(r"[(\[]\s*([^)\]]{1,12})\s*[)\]]\s*$")
-_KEYS = ("name", "kind", "missing", "numbers", "knots", "choices", "pooled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One clinical column as learned from training rows.
 
-    kind: number or category. missing: whether a last number says that the value is missing.
-    Of a number: low, high, what values are held to (0.5 and 99.5 percentile); usual, the 1 and 99 percentile, for
-    hints; knots, where hinges begin; mean and spread, float32 (1 + knots,), of the value and its hinges in training.
-    Of a category: choices, in order; share, float32 of each, in training; pooled: rare values that share the last
-    number, of which `share` then has one more.
+    Attributes
+    ----------
+    kind
+        number or category.
+    missing
+        Whether a last number says that the value is missing.
+    low, high
+        Of a number, what values are held to (0.5 and 99.5 percentile).
+    usual
+        Of a number, the 1 and 99 percentile, for hints.
+    knots
+        Of a number, where hinges begin.
+    mean, spread
+        Of a number, float32 (1 + knots,), of the value and its hinges in training.
+    choices
+        Of a category, in order.
+    share
+        Of a category, float32 of each choice, in training.
+    pooled
+        Of a category, rare values that share the last number, of which `share` then has one more.
     """
 
     name: str
@@ -66,17 +82,20 @@ class Column:
         if self.kind != "number":
             return ""
         found = _UNIT.search(self.name)
-        return found[1] if found else "years" if is_age(self.name) else ""
+        return found[1] if found else "years" if is_age_column(self.name) else ""
 
     @classmethod
     def fit(cls, name: str, values: Sequence[str | None]) -> Column | None:
-        """From the training rows' values; None for a column that says nothing (constant, empty, hardly ever stated) or
-        names each row (identifiers, free text)."""
-        said = [v.strip() for v in values if v is not None and stated(v)]
+        """Learn a column from the training rows' values.
+
+        None for a column that says nothing (constant, empty, hardly ever stated) or names each row (identifiers, free
+        text).
+        """
+        said = [v.strip() for v in values if v is not None and is_stated(v)]
         if len(said) < _FEWEST:
             return None
         missing = len(said) < (1 - OFTEN_MISSING) * len(values)
-        known = np.array(numbers(said, name))
+        known = np.array(parse_numbers(said, name))
         distinct = np.unique(known)
         if len(known) >= 0.95 * len(said) and len(distinct) > 2:
             return cls._number(name, known, missing)
@@ -92,7 +111,7 @@ class Column:
         shares = _IN_THE_TAILS if len(x) >= _MANY and count == _USUAL_KNOTS else np.arange(1, count + 1) / (count + 1)
         at = np.unique(np.quantile(x, shares)) if count > 0 else np.empty(0)
         knots = tuple(float(v) for v in at if low < v < high)
-        parts = _hinged(x, knots)
+        parts = _add_hinges(x, knots)
         spread = parts.std(0)
         return cls(
             name=name,
@@ -110,7 +129,7 @@ class Column:
     def _category(cls, name: str, said: list[str], missing: bool) -> Column | None:
         spelled: dict[str, Counter[str]] = {}
         for v in said:
-            spelled.setdefault(alike(v), Counter())[v] += 1
+            spelled.setdefault(normalise_answer(v), Counter())[v] += 1
         counts = {c.most_common(1)[0][0]: c.total() for c in spelled.values()}
         if len(counts) < 2 or len(counts) > 0.5 * len(said) or max(map(len, counts)) > LONGEST:
             return None
@@ -129,13 +148,19 @@ class Column:
             kind="category",
             missing=missing,
             choices=tuple(choices),
-            pooled=tuple(rest[: 5 * MOST_CHOICES]) if pooled >= least else (),
+            pooled=tuple(rest[:MOST_POOLED]) if pooled >= least else (),
             share=tuple(share),
         )
 
-    def understood(self, value: str | None) -> str:
-        """A value in words as it is taken; "" when it says nothing. ClinicalError when it cannot be read."""
-        if value is None or not stated(value):
+    def describe(self, value: str | None) -> str:
+        """Say in words how a value is taken; "" when it says nothing.
+
+        Raises
+        ------
+        ClinicalError
+            It cannot be read.
+        """
+        if value is None or not is_stated(value):
             return ""
         if self.kind == "category":
             place = self._place(value)
@@ -144,21 +169,29 @@ class Column:
             return self.choices[place] if place < len(self.choices) else value.strip()
         x = self._read(value)
         held = min(max(x, self.low), self.high)
-        words = _plain(x) + (f" {self.unit}" if self.unit else "")
+        words = _format_number(x) + (f" {self.unit}" if self.unit else "")
         if held == x:
             return words
         end = "highest" if x > held else "lowest"
-        return f"{words} (taken as {_plain(held)}, the {end} in training)"
+        return f"{words} (taken as {_format_number(held)}, the {end} in training)"
 
     def encode(self, values: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-        """float32 (N, width) and bool (N,), which are stated; a missing value is 0 but for its own number.
+        """Encode values; a missing one is 0 but for its own number, as is a category not seen in training.
 
-        Raises ClinicalError for a number that cannot be read; a category not seen in training counts as missing.
+        Returns
+        -------
+        np.ndarray, np.ndarray
+            float32 (N, width), and bool (N,), which are stated.
+
+        Raises
+        ------
+        ClinicalError
+            A number cannot be read.
         """
         encoded = np.zeros((len(values), self.width), np.float32)
         rows, found = [], []
         for i, v in enumerate(values):
-            if v is None or not stated(v):
+            if v is None or not is_stated(v):
                 continue
             x = self._read(v) if self.kind == "number" else self._place(v)
             if x is not None:
@@ -167,7 +200,7 @@ class Column:
         known = np.zeros(len(values), bool)
         known[rows] = True
         if self.kind == "number":
-            parts = _hinged(np.clip(np.array(found, float), self.low, self.high), self.knots)
+            parts = _add_hinges(np.clip(np.array(found, float), self.low, self.high), self.knots)
             encoded[rows, : parts.shape[1]] = (parts - self.mean) / self.spread
         elif rows:
             encoded[rows, : len(self.share)] = np.eye(len(self.share))[found] - self.share
@@ -175,30 +208,30 @@ class Column:
             encoded[~known, -1] = 1
         return encoded, known
 
-    def readable(self, values: Sequence[str | None]) -> list[str | None]:
-        """The values with what cannot be read left out."""
+    def drop_unreadable(self, values: Sequence[str | None]) -> list[str | None]:
+        """Leave out the values that cannot be read."""
         if self.kind == "category":
             return list(values)
-        return [v if v is None or number(v, self.name) is not None else None for v in values]
+        return [v if v is None or parse_number(v, self.name) is not None else None for v in values]
 
     def _read(self, value: str) -> float:
-        x = number(value, self.name, self.unit, usual=self.high)
+        x = parse_number(value, self.name, self.unit, usual=self.high)
         if x is None:
-            low, high = map(_plain, self.usual)
+            low, high = map(_format_number, self.usual)
             unit = f" in {self.unit}" if self.unit else ""
             raise ClinicalError(self.name, value, f"a number{unit}, usually {low} to {high}")
         return x
 
     def _place(self, value: str) -> int | None:
-        """Which number of a category stands for the value."""
-        wanted = alike(value)
+        """Find which number of a category stands for the value."""
+        wanted = normalise_answer(value)
         for i, choice in enumerate(self.choices):
-            if alike(choice) == wanted:
+            if normalise_answer(choice) == wanted:
                 return i
-        return len(self.choices) if wanted in {alike(v) for v in self.pooled} else None
+        return len(self.choices) if wanted in {normalise_answer(v) for v in self.pooled} else None
 
     def field(self) -> dict[str, Any]:
-        """JSON for forms and cards."""
+        """Give what forms and cards say of it, as JSON."""
         said: dict[str, Any] = {"name": self.name, "kind": self.kind, "label": self.name.replace("_", " ")}
         if self.kind == "category":
             return {**said, "choices": [*self.choices, *self.pooled]}
@@ -206,7 +239,7 @@ class Column:
         return {**said, "low": low, "high": high, **({"unit": self.unit} if self.unit else {})}
 
     def as_json(self) -> dict[str, Any]:
-        """Complete, in types that JSON has."""
+        """Give all of it, in types that JSON has."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -219,42 +252,43 @@ class Column:
 
     @classmethod
     def from_json(cls, entry: object) -> Column:
-        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"a column must be an object of {', '.join(_KEYS)}")
-        name, kind, missing = entry["name"], entry["kind"], entry["missing"]
-        if not _short(name) or kind not in ("number", "category") or not isinstance(missing, bool):
-            raise ValueError("a column's name, kind or missing is wrong")
-        knots, held = _finite(entry["knots"], KNOTS), _finite(entry["numbers"], 64)
-        choices, pooled = _texts(entry["choices"], MOST_CHOICES), _texts(entry["pooled"], 5 * MOST_CHOICES)
-        (low, high, *usual), rest = held[:4] or [0], held[4:]
-        parts = 1 + len(knots) if kind == "number" else len(choices) + bool(pooled)
-        fits = len(rest) == (2 * parts if kind == "number" else parts) and len(usual) == 2
-        if not fits or bool(choices) != (kind == "category") or (kind == "number" and pooled):
-            raise ValueError(f"the numbers of column {name!r} do not fit together")
-        if kind == "category":
-            if knots or min(rest) < 0 or sum(rest) > 1.001:
-                raise ValueError(f"the shares of column {name!r} are none")
-            return cls(name=name, kind=kind, missing=missing, choices=choices, pooled=pooled, share=tuple(rest))
-        if not low < high or not usual[0] <= usual[1] or min(rest[parts:]) <= 0:
-            raise ValueError(f"the limits of column {name!r} are in no order")
-        return cls(
-            name=name,
-            kind="number",
-            missing=missing,
-            low=low,
-            high=high,
-            usual=(usual[0], usual[1]),
-            knots=tuple(knots),
-            mean=tuple(rest[:parts]),
-            spread=tuple(rest[parts:]),
-        )
+        """Read back from as_json, trusting nothing.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        from medloupe.inputs.schema import COLUMN_SENTENCES, ColumnEntry
+
+        return cls.from_entry(read_entry(ColumnEntry, entry, COLUMN_SENTENCES))
+
+    @classmethod
+    def from_entry(cls, entry: ColumnEntry) -> Column:
+        """Read back from an entry that was checked."""
+        column, rest = cls(name=entry.name, kind=entry.kind, missing=entry.missing), tuple(entry.numbers[4:])
+        if entry.kind == "category":
+            return replace(column, choices=tuple(entry.choices), pooled=tuple(entry.pooled), share=rest)
+        low, high, first, last = entry.numbers[:4]
+        mean, spread = rest[: entry.parts], rest[entry.parts :]
+        knots = tuple(entry.knots)
+        return replace(column, low=low, high=high, usual=(first, last), knots=knots, mean=mean, spread=spread)
 
 
 def encode(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (N, F) of the columns side by side, and bool (N, columns), which are stated.
+    """Encode columns side by side.
 
-    A row that states none of them is 0 throughout, so that a missing table is no information. ClinicalError.
+    A row that states none of them is 0 throughout, so that a missing table is no information.
+
+    Returns
+    -------
+    np.ndarray, np.ndarray
+        float32 (N, F), and bool (N, columns), which are stated.
+
+    Raises
+    ------
+    ClinicalError
+        A number cannot be read.
     """
     parts = [c.encode([r.get(c.name) for r in rows]) for c in columns]
     if not parts:
@@ -264,30 +298,10 @@ def encode(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> tupl
     return encoded, known
 
 
-def _hinged(x: np.ndarray, knots: Sequence[float]) -> np.ndarray:
-    """float64 (N, 1 + knots): x and what it exceeds each knot by."""
+def _add_hinges(x: np.ndarray, knots: Sequence[float]) -> np.ndarray:
+    """Put beside x what it exceeds each knot by, float64 (N, 1 + knots)."""
     return np.column_stack([x, *(np.maximum(x - k, 0) for k in knots)]) if len(x) else np.zeros((0, 1 + len(knots)))
 
 
-def _plain(x: float) -> str:
+def _format_number(x: float) -> str:
     return f"{x:.6g}" if not 1e6 <= abs(x) < 1e15 else f"{x:.0f}"
-
-
-def _short(text: object) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= LONGEST
-
-
-def _texts(entry: object, most: int) -> tuple[str, ...]:
-    if not isinstance(entry, list) or len(entry) > most or not all(map(_short, entry)):
-        raise ValueError(f"choices must be a list of at most {most} short texts")
-    return tuple(entry)
-
-
-def _finite(entry: object, most: int) -> list[float]:
-    if not isinstance(entry, list) or len(entry) > most or not all(_is_number(v) for v in entry):
-        raise ValueError(f"its numbers must be a list of at most {most} finite numbers")
-    return [float(v) for v in entry]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

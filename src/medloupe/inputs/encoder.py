@@ -1,4 +1,4 @@
-"""The two ways in which notes become numbers: by their letters (notes.py), or by a language network (sentences.py)."""
+"""Choose how notes become numbers: by their letters (notes.py), or by a language network (sentences.py)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNetwork
 
 
-def fit(
+def fit_text_encoder(
     texts: Sequence[str | None], network: TextNetwork | None, *, mask: Sequence[str], column: str, seed: int
 ) -> TextEncoder | None:
-    """From the training notes, by a network or by their letters; None where fewer than ten say anything.
+    """Fit to the training notes, by a network or by their letters; None where fewer than ten say anything.
 
-    Raises BackboneError where the network cannot be used.
+    Raises
+    ------
+    BackboneError
+        The network cannot be used.
     """
     if network is None:
         return Notes.fit(texts, mask=mask, column=column, seed=seed)
@@ -26,8 +29,14 @@ def fit(
     return Sentences.fit(texts, network, mask=mask, column=column, seed=seed)
 
 
-def from_json(entry: object) -> TextEncoder:
-    """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
+def read_text_encoder(entry: object) -> TextEncoder:
+    """Read back from as_json, trusting nothing.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong with it.
+    """
     if isinstance(entry, Mapping) and "network" in entry:
         from medloupe.inputs.sentences import Sentences
 

@@ -1,4 +1,4 @@
-"""What a model reads beside the picture: clinical columns and notes, each worth 0 when it is missing.
+"""Add what a model reads beside the picture: clinical columns and notes, each worth 0 when it is missing.
 
 Logits are the picture's plus `clinical @ Wc.T + notes @ Wn.T`. With nothing given the answer is exactly that of the
 picture alone, and what each input adds to the answer is exact: its own numbers times their weights.
@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.values import stated
-from medloupe.inputs.clinical import MOST_COLUMNS, Column, encode
-from medloupe.inputs.encoder import from_json as text_encoder
+from medloupe.data.values import is_stated
+from medloupe.inputs.clinical import Column, encode
+from medloupe.inputs.encoder import read_text_encoder
+from medloupe.inputs.limits import FORMAT
 from medloupe.inputs.projection import TextEncoder
 from medloupe.utils.arrays import decode_finite, encode_base64
+from medloupe.utils.validation import read_entry
 
-FORMAT = 1
-MOST_LABELS = 1_000
-_KEYS = ("format", "labels", "columns", "notes", "weight")
 _SHOWN = 60  # characters of a note repeated beside its effect
 
 
@@ -28,8 +27,14 @@ _SHOWN = 60  # characters of a note repeated beside its effect
 class Effect:
     """What one input adds to the answer.
 
-    input: the column's name. value: the input as it was understood; "" where it is missing and that counts.
-    logits: float32 (K,), in the order of the labels.
+    Attributes
+    ----------
+    input
+        The column's name.
+    value
+        The input as it was understood; "" where it is missing and that counts.
+    logits
+        float32 (K,), in the order of the labels.
     """
 
     input: str
@@ -39,8 +44,17 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
-    """Clinical columns, in order, and notes (or None). weight: float32 (K, F + M), what each encoded number adds to
-    each label's logit."""
+    """Clinical columns and notes of a model of K labels.
+
+    Attributes
+    ----------
+    columns
+        In order; F numbers encode them.
+    notes
+        How notes are read, as M numbers, or None.
+    weight
+        float32 (K, F + M), what each encoded number adds to each label's logit.
+    """
 
     columns: tuple[Column, ...]
     notes: TextEncoder | None
@@ -67,52 +81,65 @@ class Extras:
         return self.weight.nbytes + (self.notes.nbytes if self.notes else 0)
 
     def vectors(self, given: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
-        """float32 (F,) and (M,) of what is given by name; all 0 where nothing is. ClinicalError."""
+        """Encode what is given by name, float32 (F,) and (M,); all 0 where nothing is.
+
+        Raises
+        ------
+        ClinicalError
+            A value cannot be read.
+        """
         clinical, notes = self.encode([given])
         return clinical[0], notes[0]
 
     def encode(self, rows: Sequence[Mapping[str, str]]) -> tuple[np.ndarray, np.ndarray]:
-        """The same of many: float32 (N, F) and (N, M)."""
+        """Encode many rows: float32 (N, F) and (N, M)."""
         clinical, _ = encode(self.columns, rows)
         if self.notes is None:
             return clinical, np.zeros((len(rows), 0), np.float32)
         return clinical, self.notes.vectors([r.get(self.notes.column) for r in rows])
 
     def logits(self, clinical: np.ndarray, notes: np.ndarray) -> np.ndarray:
-        """float32 (N, K), to be added to the picture's, of encoded (N, F) and (N, M)."""
+        """Compute what is added to the picture's logits, float32 (N, K), of encoded (N, F) and (N, M)."""
         f = self.clinical_width
         return np.asarray(clinical @ self.weight[:, :f].T + notes @ self.weight[:, f:].T, np.float32)
 
     def effects(self, given: Mapping[str, str]) -> tuple[Effect, ...]:
-        """What each input adds; together exactly `logits`. ClinicalError.
+        """List what each input adds; together exactly `logits`.
 
         For each input given, and for columns whose being missing counts (only where another is given).
+
+        Raises
+        ------
+        ClinicalError
+            A value cannot be read.
         """
         clinical, notes = self.vectors(given)
         found, at = [], 0
         for column in self.columns:
             part = slice(at, at + column.width)
             at += column.width
-            value = column.understood(given.get(column.name))
+            value = column.describe(given.get(column.name))
             if value or clinical[part].any():
                 found.append(Effect(input=column.name, value=value, logits=self.weight[:, part] @ clinical[part]))
         if self.notes is not None:
             text = " ".join((given.get(self.notes.column) or "").split())
-            if text and stated(text):
+            if text and is_stated(text):
                 shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
                 found.append(Effect(input=self.notes.column, value=shown, logits=self.weight[:, at:] @ notes))
         return tuple(found)
 
     def fields(self) -> list[dict[str, Any]]:
-        """What forms ask for and cards list, as JSON: name, kind, label, and of a number its usual range and unit, of
-        a category its choices."""
+        """List what forms ask for and cards list, as JSON.
+
+        Each has name, kind, label, and of a number its usual range and unit, of a category its choices.
+        """
         fields = [c.field() for c in self.columns]
         if self.notes is not None:
             fields.append(self.notes.field())
         return fields
 
     def as_json(self) -> dict[str, Any]:
-        """Complete, in types that JSON has."""
+        """Give all of it, in types that JSON has."""
         return {
             "format": FORMAT,
             "labels": len(self.weight),
@@ -123,23 +150,24 @@ class Extras:
 
     @classmethod
     def from_json(cls, entry: object) -> Extras:
-        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"the extras must be an object of {', '.join(_KEYS)}")
-        if entry["format"] != FORMAT:
-            raise ValueError(f"the extras are of format {entry['format']!r}, not {FORMAT}")
-        labels, listed, text = entry["labels"], entry["columns"], entry["weight"]
-        if not isinstance(labels, int) or isinstance(labels, bool) or not 0 < labels <= MOST_LABELS:
-            raise ValueError("the number of labels of the extras is wrong")
-        if not isinstance(listed, list) or len(listed) > MOST_COLUMNS:
-            raise ValueError(f"the columns must be a list of at most {MOST_COLUMNS}")
-        columns = tuple(Column.from_json(c) for c in listed)
-        notes = None if entry["notes"] is None else text_encoder(entry["notes"])
+        """Read back from as_json, trusting nothing.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        from medloupe.inputs.schema import EXTRAS_SENTENCES, ExtrasEntry
+
+        checked = read_entry(ExtrasEntry, entry, EXTRAS_SENTENCES)
+        columns = tuple(map(Column.from_entry, checked.columns))
+        notes = None if checked.notes is None else read_text_encoder(checked.notes)
+        labels = checked.labels
         extras = cls(columns=columns, notes=notes, weight=np.zeros((labels, 0), np.float32))
         if not extras.names or len(set(extras.names)) < len(extras.names):
             raise ValueError("the extras have no inputs, or two of one name")
         width = extras.clinical_width + extras.notes_width
-        weight = decode_finite(text, labels * width, "<f4", "the weights", "the inputs")
+        weight = decode_finite(checked.weight, labels * width, "<f4", "the weights", "the inputs")
         if np.abs(weight).max(initial=0) > 1e6:
             raise ValueError("the weights hold values that are no numbers")
         return cls(columns=columns, notes=notes, weight=weight.reshape(labels, width).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Free-text notes as a few numbers: hashed character n-grams, weighted by how rare they are, projected by an SVD.
+"""Encode free-text notes by their letters: hashed character n-grams, weighted by rarity, projected by an SVD.
 
 No dictionary and no download: any language and script, and a misspelt word is still near the right one.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_as_text, halves_from, projection
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, decode_halves, encode_halves, fit_projection
+from medloupe.utils.validation import read_entry
 
 BUCKETS = 1 << 13
 NGRAMS = (2, 3, 4)
@@ -22,7 +23,6 @@ LONGEST = 20_000  # characters of a note that are read
 _TOKEN = re.compile(r"\w+(?:[-'’./]\w+)*")
 _SAMPLE = 2_000  # notes that the SVD is made from, at most
 _FEW_WORDS = 5  # as many count half
-_KEYS = ("column", "mask", "axes", "mean", "scale", "idf")
 METHOD = "character n-grams"
 
 
@@ -47,30 +47,44 @@ class Notes(TextEncoder):
         column: str = "notes",
         seed: int = 0,
     ) -> Notes | None:
-        """From the training notes; None where fewer than ten say anything. dimension: M, less with few notes."""
+        """Fit to the training notes; None where fewer than ten say anything.
+
+        Parameters
+        ----------
+        texts
+            One a row; None where there is none.
+        dimension
+            M, less with few notes.
+        mask
+            Words to blank (see `Masks`).
+        column
+            Where they stand.
+        seed
+            Of the SVD.
+        """
         masks = Masks(mask)
-        read = [words(masks.applied(t)) for t in texts if t]
+        read = [split_words(masks.apply(t)) for t in texts if t]
         read = [r for r in read if r]
         if len(read) < FEWEST:
             return None
         step = max(1, -(-len(read) // _SAMPLE))
-        x = np.stack([_counted(r) for r in read[::step]])
+        x = np.stack([_count_ngrams(r) for r in read[::step]])
         often = (x > 0).sum(0)
         # a gram of one note alone says nothing of the next
         idf = np.where(often > 1, np.log((1 + len(x)) / (1 + often)) + 1, 0).astype(np.float16)
         x *= idf
         x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
-        return cls(column=column, mask=tuple(mask), idf=idf, **projection(x, dimension, seed))
+        return cls(column=column, mask=tuple(mask), idf=idf, **fit_projection(x, dimension, seed))
 
     def vectors(self, texts: Sequence[str | None]) -> np.ndarray:
-        """float32 (N, M) of several notes."""
+        """Encode several notes, float32 (N, M)."""
         z = np.zeros((len(texts), self.width), np.float32)
         masks = Masks(self.mask if any(texts) else ())
         for i, text in enumerate(texts):
-            read = words(masks.applied(text)) if text else []
+            read = split_words(masks.apply(text)) if text else []
             if not read:
                 continue
-            weighed = _counted(read) * self.idf
+            weighed = _count_ngrams(read) * self.idf
             length = float(np.linalg.norm(weighed))
             if length > 0:
                 used = np.flatnonzero(weighed)
@@ -80,22 +94,28 @@ class Notes(TextEncoder):
         return z
 
     def as_json(self) -> dict[str, Any]:
-        """Complete, in types that JSON has."""
+        """Give all of it, in types that JSON has."""
         # not super(), which a class with slots lacks
-        return {**TextEncoder.as_json(self), "idf": halves_as_text(self.idf)}
+        return {**TextEncoder.as_json(self), "idf": encode_halves(self.idf)}
 
     @classmethod
     def from_json(cls, entry: object) -> Notes:
-        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"notes must be an object of {', '.join(_KEYS)}")
-        common = checked(entry)
-        size = len(common["mean"])
-        idf = halves_from(entry["idf"], BUCKETS)
-        axes = halves_from(entry["axes"], BUCKETS * size).reshape(BUCKETS, size)
+        """Read back from as_json, trusting nothing.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        from medloupe.inputs.schema import LETTERS_SENTENCES, LettersEntry
+
+        checked = read_entry(LettersEntry, entry, LETTERS_SENTENCES)
+        size = len(checked.mean)
+        idf = decode_halves(checked.idf, BUCKETS)
+        axes = decode_halves(checked.axes, BUCKETS * size).reshape(BUCKETS, size)
         if idf.min() < 0:
             raise ValueError("the weights of the notes are not above 0")
-        return cls(idf=idf, axes=axes, **common)
+        return cls(idf=idf, axes=axes, **checked.common())
 
 
 class Masks:
@@ -105,11 +125,11 @@ class Masks:
     """
 
     def __init__(self, masks: Sequence[str]):
-        self.phrases = [p for p in (tuple(folded(m).split()) for m in masks) if p]
+        self.phrases = [p for p in (tuple(fold_text(m).split()) for m in masks) if p]
 
-    def applied(self, text: str) -> str:
-        """The text, folded, with every masked word replaced by a blank."""
-        said = folded(text[:LONGEST])[:LONGEST]  # folding may make it several times longer
+    def apply(self, text: str) -> str:
+        """Fold the text and replace every masked word by a blank."""
+        said = fold_text(text[:LONGEST])[:LONGEST]  # folding may make it several times longer
         if not self.phrases:
             return said
         spans = [m.span() for m in _TOKEN.finditer(said)]
@@ -134,14 +154,14 @@ class Masks:
         return "".join([*kept, said[at:]])
 
 
-def folded(text: str) -> str:
-    """One spelling whatever case and width: NFKC, case-folded."""
+def fold_text(text: str) -> str:
+    """Bring a text to one spelling whatever case and width: NFKC, case-folded."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def words(text: str) -> list[str]:
-    """The words of a text as they are counted: folded, with what hyphens and the like join kept together."""
-    return _TOKEN.findall(folded(text[:LONGEST])[:LONGEST])
+def split_words(text: str) -> list[str]:
+    """Split a text into words as they are counted: folded, with what hyphens and the like join kept together."""
+    return _TOKEN.findall(fold_text(text[:LONGEST])[:LONGEST])
 
 
 def _matches(pattern: str, token: str) -> bool:
@@ -160,14 +180,14 @@ def _matches(pattern: str, token: str) -> bool:
     return True
 
 
-def _counted(tokens: Sequence[str]) -> np.ndarray:
-    """float32 (BUCKETS,): 1 + log of how often each bucket's n-grams occur in the words."""
+def _count_ngrams(tokens: Sequence[str]) -> np.ndarray:
+    """Count the n-grams of words, float32 (BUCKETS,): 1 + log of how often each bucket's occur."""
     counts = np.bincount(np.concatenate([_buckets(t) for t in tokens]), minlength=BUCKETS).astype(np.float32)
     return np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0).astype(np.float32)
 
 
 def _buckets(word: str) -> np.ndarray:
-    """Buckets of a word's n-grams, its ends marked; by CRC-32, the same on every machine."""
+    """Hash a word's n-grams, its ends marked, into buckets; by CRC-32, the same on every machine."""
     marked = f" {word[:60]} "
     grams = [marked[i : i + n] for n in NGRAMS for i in range(len(marked) - n + 1)]
     return np.array([zlib.crc32(g.encode("utf-8", "surrogatepass")) % BUCKETS for g in grams], np.int64)

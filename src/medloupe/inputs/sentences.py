@@ -1,4 +1,4 @@
-"""Free-text notes as a few numbers by a language network: its sentence vectors, projected by an SVD.
+"""Encode free-text notes by a language network: its sentence vectors, projected by an SVD.
 
 The network itself is no part of the model, which keeps its sha256, the projection and the mean. It is opened when there
 is text to read and not before; without text the numbers are 0, whether it is at hand or not.
@@ -6,32 +6,34 @@ is text to read and not before; without text the numbers are 0, whether it is at
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medloupe.errors import BackboneError, NotesError
-from medloupe.inputs.notes import Masks, words
-from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, checked, halves_from, projection
+from medloupe.inputs.limits import LONGEST_NETWORK, MOST_WIDTH
+from medloupe.inputs.notes import Masks, split_words
+from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, decode_halves, fit_projection
+from medloupe.utils.validation import read_entry
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNetwork
-
-MOST_WIDTH = 8_192  # numbers of a sentence vector
-LONGEST_WORDS = 300
-_KEYS = ("column", "mask", "axes", "mean", "scale", "network", "sha256")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentences(TextEncoder):
     """How notes become numbers by a language network.
 
-    network: in words, for people. sha256: of the network. source: the network itself where it was learned just now,
-    else it is looked for.
+    Attributes
+    ----------
+    network
+        In words, for people.
+    sha256
+        Of the network.
+    source
+        The network itself where it was learned just now, else it is looked for.
     """
 
     network: str
@@ -54,33 +56,58 @@ class Sentences(TextEncoder):
         column: str = "notes",
         seed: int = 0,
     ) -> Sentences | None:
-        """From the training notes; None where fewer than ten say anything. dimension: M, less with few notes.
+        """Fit to the training notes; None where fewer than ten say anything.
 
-        Raises BackboneError where the network cannot be used."""
-        said = [s for s in _said(texts, mask) if s]
+        Parameters
+        ----------
+        texts
+            One a row; None where there is none.
+        network
+            That reads them.
+        dimension
+            M, less with few notes.
+        mask
+            Words to blank (see medloupe.inputs.notes.Masks).
+        column
+            Where they stand.
+        seed
+            Of the SVD.
+
+        Raises
+        ------
+        BackboneError
+            The network cannot be used.
+        """
+        said = [s for s in _mask_texts(texts, mask) if s]
         if len(said) < FEWEST:
             return None
         x = network.embed(said, remembering=True)
         return cls(
             column=column,
             mask=tuple(mask),
-            network=network.words[:LONGEST_WORDS],
+            network=network.words[:LONGEST_NETWORK],
             sha256=network.sha256,
             source=network,
-            **projection(x, dimension, seed),
+            **fit_projection(x, dimension, seed),
         )
 
     def vectors(self, texts: Sequence[str | None]) -> np.ndarray:
-        """float32 (N, M) of several notes. Raises NotesError."""
+        """Encode several notes, float32 (N, M).
+
+        Raises
+        ------
+        NotesError
+            The network is not at hand or does not fit.
+        """
         z = np.zeros((len(texts), self.width), np.float32)
-        said = _said(texts, self.mask)
+        said = _mask_texts(texts, self.mask)
         at = [i for i, s in enumerate(said) if s]
         if at:
-            x = self._embedded([said[i] for i in at])
+            x = self._embed([said[i] for i in at])
             z[at] = (x @ self.axes.astype(np.float32) - self.mean) * self.scale
         return z
 
-    def _embedded(self, said: list[str]) -> np.ndarray:
+    def _embed(self, said: list[str]) -> np.ndarray:
         from medloupe.embed.hub.text import find_by_sha256
 
         try:
@@ -93,30 +120,32 @@ class Sentences(TextEncoder):
         return x
 
     def as_json(self) -> dict[str, Any]:
-        """Complete but for the network, in types that JSON has."""
+        """Give all but the network, in types that JSON has."""
         # not super(), which a class with slots lacks
         return {**TextEncoder.as_json(self), "network": self.network, "sha256": self.sha256}
 
     @classmethod
     def from_json(cls, entry: object) -> Sentences:
-        """Read back from as_json, trusting nothing and opening nothing. Raises ValueError, saying what is wrong."""
-        if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
-            raise ValueError(f"notes read by a network must be an object of {', '.join(_KEYS)}")
-        network, sha256, text = entry["network"], entry["sha256"], entry["axes"]
-        if not isinstance(network, str) or not 0 < len(network) <= LONGEST_WORDS or not network.isprintable():
-            raise ValueError(f"the network of the notes must be named in at most {LONGEST_WORDS} printable characters")
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise ValueError("the network of the notes has no sha256")
-        common = checked(entry)
-        size = len(common["mean"])
-        rows = len(text) // 4 * 3 // (2 * size) if isinstance(text, str) else 0
+        """Read back from as_json, trusting nothing and opening nothing.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        from medloupe.inputs.schema import NETWORK_SENTENCES, NetworkEntry
+
+        checked = read_entry(NetworkEntry, entry, NETWORK_SENTENCES)
+        size = len(checked.mean)
+        rows = len(checked.axes) // 4 * 3 // (2 * size)
         if not 0 < rows <= MOST_WIDTH:
             raise ValueError("the arrays of the notes do not fit together")
-        return cls(network=network, sha256=sha256, axes=halves_from(text, rows * size).reshape(rows, size), **common)
+        axes = decode_halves(checked.axes, rows * size).reshape(rows, size)
+        return cls(network=checked.network, sha256=checked.sha256, axes=axes, **checked.common())
 
 
-def _said(texts: Sequence[str | None], mask: Sequence[str]) -> list[str]:
-    """What is left of each text after masking, "" where that is no word."""
+def _mask_texts(texts: Sequence[str | None], mask: Sequence[str]) -> list[str]:
+    """Blank the masked words of each text; "" where no word is left."""
     masks = Masks(mask if any(texts) else ())
-    blanked = [masks.applied(text) if text else "" for text in texts]
-    return [" ".join(text.split()) if words(text) else "" for text in blanked]
+    blanked = [masks.apply(text) if text else "" for text in texts]
+    return [" ".join(text.split()) if split_words(text) else "" for text in blanked]

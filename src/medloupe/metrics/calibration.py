@@ -1,4 +1,4 @@
-"""Do percentages hold? Log loss, calibration slope and intercept as functions of row weights; how many cases it takes.
+"""Measure whether percentages hold: log loss, calibration slope, intercept and error, as functions of row weights.
 
 Source: Van Calster et al., "Calibration: the Achilles heel of predictive analytics" (BMC Medicine 17:230, 2019).
 """
@@ -16,7 +16,17 @@ _Z = 1.959963984540054
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray, task: str) -> Weighted:
-    """Mean log loss (natural logarithm) of (N, K): of the true class, or over all labels known."""
+    """Measure the mean log loss (natural logarithm): of the true class, or over all labels known.
+
+    Parameters
+    ----------
+    probabilities
+        (N, K), calibrated.
+    targets
+        (N, K) of 1/0/NaN.
+    task
+        multiclass or multilabel.
+    """
     p = np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     known = ~np.isnan(targets)
     lost = np.where(targets == 1, -np.log(p), 0.0)
@@ -33,8 +43,8 @@ def log_loss(probabilities: np.ndarray, targets: np.ndarray, task: str) -> Weigh
     return value
 
 
-def error(probabilities: np.ndarray, targets: np.ndarray, task: str) -> Weighted:
-    """Expected calibration error of (N, K): of the most probable class, or of all labels known together."""
+def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray, task: str) -> Weighted:
+    """Measure the expected calibration error of (N, K): of the most probable class, or of all labels known together."""
     p = probabilities
     if task == "multilabel":
         row, k = np.nonzero(~np.isnan(targets))
@@ -44,9 +54,19 @@ def error(probabilities: np.ndarray, targets: np.ndarray, task: str) -> Weighted
 
 
 def slope(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
-    """Of a logistic regression of the truth on the logit of the probability: 1 is right, below 1 is too sure.
+    """Fit a logistic regression of the truth on the logit of the probability: 1 is right, below 1 is too sure.
 
-    probabilities, truth: (N,) of one label, truth of 1/0/NaN. NaN where a replicate is told apart without a mistake.
+    Parameters
+    ----------
+    probabilities
+        (N,) of one label.
+    truth
+        (N,) of 1/0/NaN.
+
+    Returns
+    -------
+    Weighted
+        The slope; NaN where a replicate is told apart without a mistake.
     """
     x, y, known = _logit(probabilities), np.nan_to_num(truth).astype(np.float64), ~np.isnan(truth)
 
@@ -66,15 +86,22 @@ def slope(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
             c, s, last = c - cut * d0, s - cut * d1, np.abs(cut * d1)
             if np.nanmax(last, initial=0) < 1e-6:
                 break
-        return np.where(_mixed(w, y) & (last < 1e-3) & (np.abs(s) < _STEEPEST), s, np.nan)
+        return np.where(_has_both(w, y) & (last < 1e-3) & (np.abs(s) < _STEEPEST), s, np.nan)
 
     return value
 
 
 def intercept(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
-    """Calibration in the large: what must be added to the logits so that as many cases are expected as there are.
+    """Find what must be added to the logits so that as many cases are expected as there are (calibration in the large).
 
-    0 is right; below 0 the percentages of the label are too high here. Arguments as for slope.
+    0 is right; below 0 the percentages of the label are too high here.
+
+    Parameters
+    ----------
+    probabilities
+        (N,) of one label.
+    truth
+        (N,) of 1/0/NaN.
     """
     x, y, known = _logit(probabilities), np.nan_to_num(truth).astype(np.float64), ~np.isnan(truth)
 
@@ -87,15 +114,18 @@ def intercept(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
             c -= np.clip(step, -2, 2)
             if np.abs(step).max(initial=0) < 1e-6:
                 break
-        return np.where(_mixed(w, y), c, np.nan)
+        return np.where(_has_both(w, y), c, np.nan)
 
     return value
 
 
 def cases_needed(share: float, half_width: float) -> int:
-    """How many independent cases give a share a 95 % interval (Wilson) of at most ± half_width.
+    """Count the independent cases that give a share a 95 % interval (Wilson) of at most ± half_width.
 
-    Raises ValueError for a half_width that no hundred thousand cases reach.
+    Raises
+    ------
+    ValueError
+        For a half_width that no hundred thousand cases reach.
     """
     n = np.arange(1, 100_001)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
@@ -114,13 +144,13 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(x / 2))
 
 
-def _mixed(w: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """bool (B,): which replicates hold cases and others."""
+def _has_both(w: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Tell which replicates hold cases and others, bool (B,)."""
     return ((w @ y) > 0) & ((w @ (1 - y)) > 0)
 
 
 def row_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
-    """Log loss (N,) of logits (N, K); a row without a label has none."""
+    """Compute the log loss (N,) of logits (N, K) row by row; a row without a label has none."""
     z, known = logits.astype(np.float64), ~np.isnan(targets)
     y = np.where(known, targets, 0)
     if task == "multiclass":

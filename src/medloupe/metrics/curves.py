@@ -1,4 +1,4 @@
-"""Points of the curves of a report: ROC, precision against recall, and calibration."""
+"""Compute the points of a report's curves: ROC, precision against recall, and calibration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LARGEST = 160  # points drawn
 
 
 def curves(judged: Judged) -> dict[str, Any]:
-    """Points of the ROC, precision-recall and calibration curves of the first repeat, thinned for drawing."""
+    """Compute the ROC, precision-recall and calibration curves of the first repeat, thinned for drawing."""
     p, targets = judged.probabilities[0], judged.targets
     roc, pr = {}, {}
     for k, name in enumerate(judged.labels):
@@ -25,13 +25,13 @@ def curves(judged: Judged) -> dict[str, Any]:
         last = np.r_[np.diff(scores[order]) != 0, True]  # a threshold lies only between different scores
         tp, fp = np.cumsum(truth[order])[last], np.cumsum(~truth[order])[last]
         tpr, fpr = np.r_[0, tp / tp[-1]], np.r_[0, fp / fp[-1]]
-        at = _thinned(fpr, tpr)
-        roc[name] = {"fpr": _rounded(fpr[at]), "tpr": _rounded(tpr[at])}
+        at = _thin(fpr, tpr)
+        roc[name] = {"fpr": _round(fpr[at]), "tpr": _round(tpr[at])}
         recall, precision = tp / tp[-1], tp / (tp + fp)
-        at = _thinned(recall, precision)
+        at = _thin(recall, precision)
         pr[name] = {
-            "recall": _rounded(recall[at]),
-            "precision": _rounded(precision[at]),
+            "recall": _round(recall[at]),
+            "precision": _round(precision[at]),
             "prevalence": float(truth.mean()),
         }
     return {"roc": roc, "pr": pr, "calibration": _calibration(judged)}
@@ -63,7 +63,7 @@ def _calibration(judged: Judged) -> list[dict[str, Any]]:
     return rows
 
 
-def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Positions of at most _LARGEST points, spread evenly along the curve's length."""
     if len(x) <= _LARGEST:
         return np.arange(len(x))
@@ -72,5 +72,5 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.unique(np.r_[0, np.minimum(at, len(x) - 1), len(x) - 1])
 
 
-def _rounded(values: np.ndarray) -> list[float]:
+def _round(values: np.ndarray) -> list[float]:
     return np.round(values, 4).tolist()

@@ -1,6 +1,6 @@
-"""What a version's figures come from: predictions record by record, none by a head that had seen the record.
+"""Keep the predictions that a version's figures come from, record by record.
 
-They are kept beside its report, so that another version can be held against it.
+None is by a head that had seen the record. They lie beside its report, so that another version can be held against it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,18 @@ _DIGEST = 8  # bytes of a sha256: two of a million images are mistaken for one a
 class Evidence:
     """What a card's figures come from, for N records, K labels and R repeats of cross-validation (1: a test split).
 
-    digests: uint64 (N,), the first 8 bytes of the sha256 of each image. groups: int64 (N,), records of one patient have
-    one. targets: float32 (N, K) of 1/0/NaN. probabilities: float32 (R, N, K). announced: float32 (N, K), the share of
-    the repeats in which the label was announced.
+    Attributes
+    ----------
+    digests
+        uint64 (N,), the first 8 bytes of the sha256 of each image.
+    groups
+        int64 (N,), records of one patient have one.
+    targets
+        float32 (N, K) of 1/0/NaN.
+    probabilities
+        float32 (R, N, K).
+    announced
+        float32 (N, K), the share of the repeats in which the label was announced.
     """
 
     labels: tuple[str, ...]
@@ -42,12 +51,17 @@ class Evidence:
 
     @staticmethod
     def digest(sha256s: Sequence[bytes]) -> np.ndarray:
-        """uint64 (N,) of whole digests."""
+        """Shorten whole digests to uint64 (N,)."""
         return np.frombuffer(b"".join(d[:_DIGEST] for d in sha256s), np.uint64)
 
-    def without(self, known: np.ndarray) -> Evidence:
-        """Less all groups of which any record is known: bool (N,), learned from before, as by a network that this one
-        went on from."""
+    def exclude(self, known: np.ndarray) -> Evidence:
+        """Leave out all groups of which any record is known.
+
+        Parameters
+        ----------
+        known
+            bool (N,): learned from before, as by a network that this one went on from.
+        """
         kept = ~np.isin(self.groups, self.groups[known])
         return replace(
             self,
@@ -59,7 +73,7 @@ class Evidence:
         )
 
     def as_bytes(self) -> bytes:
-        """The content of judged.npz."""
+        """Write the content of judged.npz."""
         out = io.BytesIO()
         arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
         np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
@@ -67,7 +81,13 @@ class Evidence:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Evidence:
-        """Reads judged.npz. Raises ValueError when it is damaged; nothing in it is executed."""
+        """Read the content of judged.npz; nothing in it is executed.
+
+        Raises
+        ------
+        ValueError
+            It is damaged.
+        """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 made = cls(
@@ -90,7 +110,7 @@ class Evidence:
 
     @classmethod
     def read(cls, folder: Path) -> Evidence | None:
-        """What a version's folder holds; None where there is none that can be read."""
+        """Read what a version's folder holds; None where there is none that can be read."""
         try:
             return cls.from_bytes((folder / FILE).read_bytes())
         except (OSError, ValueError):

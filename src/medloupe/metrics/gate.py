@@ -1,9 +1,9 @@
-"""Is a candidate at least as good as what is in production? Both judged on the same records, paired.
+"""Decide whether a candidate is at least as good as what is in production, both judged on the same records.
 
 Two versions are compared on the records that both were judged on, by the predictions kept beside their reports
-(evidence.py). How far apart they are is drawn again and again with other groups of patients (bootstrap over groups,
-the same draw for both). The candidate passes when even the pessimistic end of what it lost stays within a margin
-(non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604).
+(medloupe.metrics.evidence). How far apart they are is drawn again and again with other groups of patients (bootstrap
+over groups, the same draw for both). The candidate passes when even the pessimistic end of what it lost stays within a
+margin (non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST = 500_000  # scores of one version; with more, only the first repeat of th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class VersionDifference:
     """A figure of both versions, and candidate - production with its one-sided 95 % limits."""
 
     candidate: float
@@ -37,11 +37,24 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What the gate saw. passed: whether the candidate may replace what is in production.
+    """What the gate saw.
 
-    candidate, production: version numbers. records, groups: on which both were judged. auc: macro average over the
-    labels. balanced_accuracy: of the label announced; shown, not judged. Both None where why_not says why the two
-    cannot be compared. margin: of AUC.
+    Attributes
+    ----------
+    candidate, production
+        Version numbers.
+    passed
+        Whether the candidate may replace what is in production.
+    records, groups
+        On which both were judged.
+    auc
+        Macro average over the labels; None where the two cannot be compared.
+    balanced_accuracy
+        Of the label announced; shown, not judged. None with auc.
+    margin
+        Of AUC.
+    why_not
+        Why the two cannot be compared, else "".
     """
 
     name: str
@@ -50,13 +63,13 @@ class Comparison:
     passed: bool
     records: int = 0
     groups: int = 0
-    auc: Difference | None = None
-    balanced_accuracy: Difference | None = None
+    auc: VersionDifference | None = None
+    balanced_accuracy: VersionDifference | None = None
     margin: float = MARGIN
     why_not: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """All fields and the sentence, in types that JSON has."""
+        """Give all fields and the sentence, in types that JSON has."""
         return {**asdict(self), "words": self.words}
 
     @property
@@ -90,7 +103,20 @@ def compare(
 ) -> Comparison:
     """Hold a candidate's evidence against production's; the same evidence and seed give the same figures.
 
-    versions: the numbers of both. margin: of AUC. It fails where the two cannot be compared, and says why.
+    It fails where the two cannot be compared, and says why.
+
+    Parameters
+    ----------
+    candidate, production
+        None where a version keeps none.
+    name
+        Of the model, for the sentence.
+    versions
+        The numbers of both, the candidate's first.
+    margin
+        Of AUC, that the candidate may lose.
+    draws, seed
+        Of the bootstrap.
     """
 
     def failed(why_not: str, records: int = 0, groups: int = 0) -> Comparison:
@@ -112,7 +138,7 @@ def compare(
                 " before medloupe kept them)"
             )
     assert candidate is not None and production is not None
-    both = common(candidate, production)
+    both = match_evidence(candidate, production)
     if both is None:
         return failed(f"they do not answer the same question ({candidate.question} and {production.question})")
     if both.count < FEWEST_GROUPS:
@@ -122,7 +148,7 @@ def compare(
             len(both.groups),
             both.count,
         )
-    new, old = (Figures(of) for of in (both.one, both.other))
+    new, old = (VersionMetrics(of) for of in (both.one, both.other))
     differences = _differences(new, old, both.groups, draws, seed)
     if differences is None:
         return failed("the common records lack cases for or against the labels", len(both.groups), both.count)
@@ -141,11 +167,15 @@ def compare(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Common:
+class MatchedEvidence:
     """Two pieces of evidence cut to the N records that both judged, in one order of records and labels.
 
-    one, other: with the same digests, targets and groups. relabelled: records that both know by another truth, and that
-    are left out.
+    Attributes
+    ----------
+    one, other
+        With the same digests, targets and groups.
+    relabelled
+        How many records both know by another truth; they are left out.
     """
 
     one: Evidence
@@ -163,8 +193,8 @@ class Common:
         return len(np.unique(self.groups))
 
 
-def common(one: Evidence, other: Evidence) -> Common | None:
-    """The records that both judged with the same truth; None where they do not answer the same question."""
+def match_evidence(one: Evidence, other: Evidence) -> MatchedEvidence | None:
+    """Find the records that both judged with the same truth; None where they do not answer the same question."""
     if one.task != other.task or set(one.labels) != set(other.labels):
         return None
     _, at, at_other = np.intersect1d(one.digests, other.digests, return_indices=True)
@@ -173,7 +203,7 @@ def common(one: Evidence, other: Evidence) -> Common | None:
     same = (np.equal(truth, told) | (np.isnan(truth) & np.isnan(told))).all(1)
     at, at_other, truth = at[same], at_other[same], truth[same]
     repeats = slice(None) if truth.size * max(len(e.probabilities) for e in (one, other)) <= _MOST else [0]
-    groups = joined(one.groups[at], other.groups[at_other])
+    groups = join_groups(one.groups[at], other.groups[at_other])
 
     def cut(e: Evidence, at: np.ndarray, order: Sequence[int]) -> Evidence:
         return Evidence(
@@ -187,11 +217,11 @@ def common(one: Evidence, other: Evidence) -> Common | None:
         )
 
     straight = range(len(one.labels))
-    return Common(one=cut(one, at, straight), other=cut(other, at_other, order), relabelled=int((~same).sum()))
+    return MatchedEvidence(one=cut(one, at, straight), other=cut(other, at_other, order), relabelled=int((~same).sum()))
 
 
-def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Groups (N,) that keep together what either of two groupings (N,) does."""
+def join_groups(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Join two groupings (N,): records stay together that either keeps together."""
     one, other = (np.unique(g, return_inverse=True)[1] for g in (one, other))
     label = one.copy()
     while True:  # the smallest number spreads through both until nothing changes
@@ -204,11 +234,17 @@ def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
             return label
 
 
-class Figures:
+class VersionMetrics:
     """What evidence says of its version, as functions of row weights.
 
-    auc: macro average over the labels, mean over the repeats. by_label: the AUC of each label that has cases for and
-    against it. balanced_accuracy: of the label announced.
+    Attributes
+    ----------
+    auc
+        Macro average over the labels, mean over the repeats.
+    by_label
+        The AUC of each label that has cases for and against it.
+    balanced_accuracy
+        Of the label announced.
     """
 
     def __init__(self, of: Evidence):
@@ -222,26 +258,17 @@ class Figures:
         sides = [(of.announced[:, k], truth[:, k] == 1) for k in labels]
         if of.task == "multilabel":
             sides += [(1 - of.announced[:, k], truth[:, k] == 0) for k in labels]
-        self.balanced_accuracy: Weighted = weighted.average([mean(given, among) for given, among in sides])
-
-
-def mean(of: np.ndarray, among: np.ndarray) -> Weighted:
-    """The weighted mean of `of` (N,) over the rows with `among` (N,)."""
-    matrix = np.column_stack([of * among, among]).astype(np.float32)
-
-    def value(weights: np.ndarray) -> np.ndarray:
-        hit, total = (weights @ matrix).T
-        return hit / np.where(total > 0, total, np.nan)
-
-    return value
+        self.balanced_accuracy: Weighted = weighted.average([weighted.share(given, among) for given, among in sides])
 
 
 def _differences(
-    new: Figures, old: Figures, groups: np.ndarray, draws: int, seed: int
-) -> tuple[Difference, Difference] | None:
+    new: VersionMetrics, old: VersionMetrics, groups: np.ndarray, draws: int, seed: int
+) -> tuple[VersionDifference, VersionDifference] | None:
     figures = (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = [np.stack([f(weights) for f in figures]) for weights in weighted.replicates(groups, seed, draws)]
+        values = [
+            np.stack([f(weights) for f in figures]) for weights in weighted.bootstrap_weights(groups, seed, draws)
+        ]
     drawn = np.concatenate(values, axis=1)  # (4, 1 + draws), the first with all weights 1
     if not np.isfinite(drawn[:, 0]).all() or np.isfinite(drawn).all(0).sum() <= draws / 2:
         return None
@@ -251,7 +278,7 @@ def _differences(
         apart = float(a[0] - b[0])
         low, high = np.quantile((a - b)[1:], (0.05, 0.95))
         found.append(
-            Difference(
+            VersionDifference(
                 candidate=float(a[0]),
                 production=float(b[0]),
                 difference=apart,

@@ -1,7 +1,7 @@
-"""Two runs beside each other: which of them is better, by how much, and how sure that is.
+"""Compare two runs record by record: which is better, by how much, and how sure that is.
 
-Both were judged record by record on what they had not seen (evidence.py keeps those predictions beside each report),
-so they can be compared on the very same records, pair by pair. What is easy or hard for both then cancels out, and a
+Both were judged on what they had not seen (medloupe.metrics.evidence keeps those predictions beside each report), so
+they can be compared on the very same records, pair by pair. What is easy or hard for both then cancels out, and a
 difference shows that two separate intervals would hide. The interval of a difference is that of a bootstrap over
 groups of patients, the same draw for both (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 """
@@ -18,7 +18,7 @@ from medloupe.errors import StoreError
 from medloupe.metrics import weighted
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import Evidence
-from medloupe.metrics.gate import DRAWS, FEWEST_GROUPS, Common, Figures, common, mean
+from medloupe.metrics.gate import DRAWS, FEWEST_GROUPS, MatchedEvidence, VersionMetrics, match_evidence
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Weighted
 
@@ -26,7 +26,7 @@ _LEVEL = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class PairedDifference:
     """A figure of both runs, and b - a with its 95 % interval; None where most draws lack a case."""
 
     a: float
@@ -42,25 +42,40 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelPaired:
+class LabelDifferences:
     """One label: n cases among the common records; sensitivity and specificity are of the label announced."""
 
     label: str
     n: int
-    auc: Paired
-    sensitivity: Paired | None
-    specificity: Paired | None
+    auc: PairedDifference
+    sensitivity: PairedDifference | None
+    specificity: PairedDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
+class RunComparison:
     """Two runs, a and b, held against each other on their common records.
 
-    a, b: name@version. records, groups: those that both judged; groups are records of one patient and copies. only_a,
-    only_b: records that one alone judged; relabelled: known to both by another truth; none of these count. auc: macro
-    average over labels. per_label: labels with cases for and against them.
-    curves, confusion: of a and of b, as in a report; confusion is None with several labels at once.
-    cards: of a and of b.
+    Attributes
+    ----------
+    a, b
+        name@version.
+    records, groups
+        Those that both judged; groups are records of one patient and copies.
+    only_a, only_b
+        Records that one alone judged; they do not count.
+    relabelled
+        Known to both by another truth; they do not count.
+    auc
+        Macro average over labels.
+    per_label
+        Labels with cases for and against them.
+    curves
+        Of a and of b, as in a report.
+    confusion
+        Of a and of b; None with several labels at once.
+    cards
+        Of a and of b.
     """
 
     a: str
@@ -72,15 +87,15 @@ class Contrast:
     only_a: int
     only_b: int
     relabelled: int
-    auc: Paired
-    balanced_accuracy: Paired
-    per_label: tuple[LabelPaired, ...]
+    auc: PairedDifference
+    balanced_accuracy: PairedDifference
+    per_label: tuple[LabelDifferences, ...]
     curves: tuple[dict[str, Any], dict[str, Any]]
     confusion: tuple[list[list[float]], list[list[float]]] | None
     cards: tuple[Mapping[str, Any], Mapping[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures and the sentence, without curves and cards: the line that `compare --json` prints."""
+        """Give the figures and the sentence, without curves and cards: the line that `compare --json` prints."""
         return {
             "a": self.a,
             "b": self.b,
@@ -117,7 +132,7 @@ class Contrast:
         return said
 
 
-def contrast(
+def compare_evidence(
     a: Evidence,
     b: Evidence,
     *,
@@ -125,9 +140,26 @@ def contrast(
     cards: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     draws: int = DRAWS,
     seed: int = 0,
-) -> Contrast:
-    """Two pieces of evidence held against each other. Raises StoreError when they cannot be compared."""
-    both = common(a, b)
+) -> RunComparison:
+    """Hold two pieces of evidence against each other.
+
+    Parameters
+    ----------
+    a, b
+        Of two runs.
+    runs
+        What to call them: name@version.
+    cards
+        Of both.
+    draws, seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    StoreError
+        They cannot be compared.
+    """
+    both = match_evidence(a, b)
     if both is None:
         raise StoreError(
             f"{runs[0]} and {runs[1]} cannot be compared: they do not answer the same question ({a.question}, and"
@@ -142,28 +174,28 @@ def contrast(
             "Train both on the same data: only the same images, judged by both, tell which is better. Those that a"
             " network gone on from (--from) had learned do not count.",
         )
-    figures = Figures(both.one), Figures(both.other)
+    figures = VersionMetrics(both.one), VersionMetrics(both.other)
     if not figures[0].by_label:
         raise StoreError(
             f"{runs[0]} and {runs[1]} cannot be compared: the {n:,} images that both judged lack cases for or against"
             " every label.",
             "Train both on data with cases of at least two labels.",
         )
-    drawn = _drawn(_asked(both, *figures), both.groups, draws, seed)
+    drawn = _draw(_label_metrics(both, *figures), both.groups, draws, seed)
     named = {name: [d for (of, _), d in drawn.items() if of == name] for name in ("auc", "sensitivity", "specificity")}
-    # What the gate computes figure by figure (promotion.Figures), from the labels: a draw lacks a label in all repeats.
-    auc = _paired(_mean(named["auc"]))
+    # What the gate computes figure by figure (VersionMetrics), from the labels: a draw lacks a label in all repeats.
+    auc = _summarise_pair(_average_defined(named["auc"]))
     exclusive = both.one.task == "multiclass"
-    balanced = _paired(_mean(named["sensitivity"] + ([] if exclusive else named["specificity"])))
-    found = {of: _paired(values) for of, values in drawn.items()}
+    balanced = _summarise_pair(_average_defined(named["sensitivity"] + ([] if exclusive else named["specificity"])))
+    found = {of: _summarise_pair(values) for of, values in drawn.items()}
     assert auc is not None and balanced is not None
     rows = []
     for k, label in enumerate(both.one.labels):
         if (own := found.get(("auc", label))) is not None:
             cases = int((both.one.targets[:, k] == 1).sum())
             more = {name: found[name, label] for name in ("sensitivity", "specificity")}
-            rows.append(LabelPaired(label=label, n=cases, auc=own, **more))
-    return Contrast(
+            rows.append(LabelDifferences(label=label, n=cases, auc=own, **more))
+    return RunComparison(
         a=runs[0],
         b=runs[1],
         task=both.one.task,
@@ -182,40 +214,45 @@ def contrast(
     )
 
 
-def _asked(both: Common, a: Figures, b: Figures) -> dict[tuple[str, str], tuple[Weighted, Weighted]]:
-    """The figures of each label of both runs, by name and label."""
+def _label_metrics(
+    both: MatchedEvidence, a: VersionMetrics, b: VersionMetrics
+) -> dict[tuple[str, str], tuple[Weighted, Weighted]]:
+    """Collect the figures of each label of both runs, by name and label."""
     asked: dict[tuple[str, str], tuple[Weighted, Weighted]] = {}
     one, other, truth = both.one, both.other, both.one.targets
     for k, label in enumerate(one.labels):
         if label in a.by_label:
             asked["auc", label] = a.by_label[label], b.by_label[label]
             said, told = one.announced[:, k], other.announced[:, k]
-            asked["sensitivity", label] = mean(said, truth[:, k] == 1), mean(told, truth[:, k] == 1)
-            asked["specificity", label] = mean(1 - said, truth[:, k] == 0), mean(1 - told, truth[:, k] == 0)
+            asked["sensitivity", label] = weighted.share(said, truth[:, k] == 1), weighted.share(told, truth[:, k] == 1)
+            asked["specificity", label] = (
+                weighted.share(1 - said, truth[:, k] == 0),
+                weighted.share(1 - told, truth[:, k] == 0),
+            )
     return asked
 
 
-def _drawn(
+def _draw(
     asked: Mapping[tuple[str, str], tuple[Weighted, Weighted]], groups: np.ndarray, draws: int, seed: int
 ) -> dict[tuple[str, str], np.ndarray]:
     """Both runs' values (2, 1 + draws) of each figure: with all weights 1, then drawn anew, the same draws for all."""
     values: list[np.ndarray] = []
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in weighted.replicates(groups, seed, draws):
+        for weights in weighted.bootstrap_weights(groups, seed, draws):
             values.append(np.array([(a(weights), b(weights)) for a, b in asked.values()]))  # noqa: PERF401
     return dict(zip(asked, np.concatenate(values, axis=2), strict=True))
 
 
-def _mean(values: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of several figures, over those that a draw defines."""
+def _average_defined(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Average several figures, over those that a draw defines."""
     stacked = np.stack(values)
     defined = np.isfinite(stacked)
     count = defined.sum(0)
     return np.where(defined, stacked, 0).sum(0) / np.where(count > 0, count, np.nan)
 
 
-def _paired(drawn: np.ndarray) -> Paired | None:
-    """The difference of both runs' values (2, 1 + draws) with its interval; None if it is undefined."""
+def _summarise_pair(drawn: np.ndarray) -> PairedDifference | None:
+    """Give the difference of both runs' values (2, 1 + draws) with its interval; None if it is undefined."""
     a, b = drawn
     if not np.isfinite([a[0], b[0]]).all():
         return None
@@ -224,7 +261,7 @@ def _paired(drawn: np.ndarray) -> Paired | None:
     if len(known) > len(apart) / 2:
         ends = np.quantile(known, _LEVEL)
         low, high = float(min(ends[0], difference)), float(max(ends[1], difference))
-    return Paired(a=float(a[0]), b=float(b[0]), difference=difference, low=low, high=high)
+    return PairedDifference(a=float(a[0]), b=float(b[0]), difference=difference, low=low, high=high)
 
 
 def _curves(of: Evidence) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a model fares on parts of the people: by sex, age band, view and site, where the table has such columns."""
+"""Judge a model on parts of the people: by sex, age band, view and site, where the table has such columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.records import Record
-from medloupe.data.values import number
+from medloupe.data.values import parse_number
 from medloupe.metrics.tables import Judged, headline
 
 SUBGROUP_COLUMNS = ("sex", "gender", "age", "view", "viewposition", "site", "hospital", "device", "scanner", "eye")
@@ -17,10 +17,20 @@ _SMALLEST = 20
 
 
 def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[dict[str, Any]]:
-    """AUC and balanced accuracy by sex, age band, view and site, where the table has such columns."""
+    """Compute AUC and balanced accuracy by sex, age band, view and site, where the table has such columns.
+
+    Parameters
+    ----------
+    judged
+        Predictions, in the order of the records.
+    records
+        With their columns.
+    seed
+        Of the bootstrap.
+    """
     rows = []
     for column in sorted({c for r in records for c in r.columns if c.lower() in SUBGROUP_COLUMNS}):
-        values = np.array([_band(column, r.columns.get(column, "")) for r in records])
+        values = np.array([_age_band(column, r.columns.get(column, "")) for r in records])
         sizes = {v: int((values == v).sum()) for v in sorted(set(values.tolist()) - {""})}
         if not 2 <= len(sizes) <= 12:
             continue
@@ -36,11 +46,11 @@ def subgroups(judged: Judged, records: Sequence[Record], seed: int = 0) -> list[
     return rows
 
 
-def _band(column: str, text: str) -> str:
+def _age_band(column: str, text: str) -> str:
     if column.lower() != "age":
         return text
     said = text.strip()
-    age = number(said, column)
+    age = parse_number(said, column)
     if age is None or said.startswith(("<", "≤", "~")) or said.endswith("%"):
         return ""
     low, high = next(((a, b) for a, b in AGE_BANDS if a <= age < b + 1), (0, 0))

@@ -1,4 +1,4 @@
-"""Predictions and truth → the figures of a card: metrics, operating points, per-label table, confusion."""
+"""Compute the figures of a card from predictions and truth: metrics, operating points, per-label table, confusion."""
 
 from __future__ import annotations
 
@@ -18,11 +18,20 @@ _WORTHWHILE = 0.01  # gain in balanced accuracy for which a stronger correction 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Predictions made without having seen the truth.
+    """Predictions made without having seen the truth, for N records, K labels and R repeats.
 
-    probabilities: float32 (R, N, K), R repeats of cross-validation, or one run on a test split. flags: bool (R, N, K),
-    whether the label is at or above its operating point. answers: int (R, N), the class announced (see
-    `class_weights`; not used with several labels at once). targets: (N, K) of 1/0/NaN. groups: int (N,).
+    Attributes
+    ----------
+    probabilities
+        float32 (R, N, K), R repeats of cross-validation, or one run on a test split.
+    flags
+        bool (R, N, K), whether the label is at or above its operating point.
+    answers
+        int (R, N), the class announced (see `class_weights`; not used with several labels at once).
+    targets
+        (N, K) of 1/0/NaN.
+    groups
+        int (N,).
     """
 
     probabilities: np.ndarray
@@ -34,11 +43,11 @@ class Judged:
     task: str
 
     def called(self, repeat: int, k: int) -> np.ndarray:
-        """bool (N,): whether label k is announced: the class answered (multiclass), or flagged (multilabel)."""
+        """Tell where label k is announced, bool (N,): the class answered (multiclass), or flagged (multilabel)."""
         return self.flags[repeat, :, k] if self.task == "multilabel" else self.answers[repeat] == k
 
     def rows(self, rows: np.ndarray) -> Judged:
-        """The same for some of the rows."""
+        """Take some of the rows."""
         return Judged(
             probabilities=self.probabilities[:, rows],
             flags=self.flags[:, rows],
@@ -51,11 +60,15 @@ class Judged:
 
     @property
     def repeats(self) -> range:
+        """Numbers of the repeats."""
         return range(len(self.probabilities))
 
 
 def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
-    """For each label the highest threshold (K,) that still finds the share `sensitivity` of its cases; NaN without."""
+    """Find for each label the highest threshold (K,) that still finds the share `sensitivity` of its cases.
+
+    NaN for a label without cases.
+    """
     found = np.full(targets.shape[1], np.nan)
     for k in range(targets.shape[1]):
         cases = np.sort(probabilities[targets[:, k] == 1, k])
@@ -65,11 +78,18 @@ def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: floa
 
 
 def class_weights(targets: np.ndarray, strength: float) -> np.ndarray:
-    """What the probabilities (K,) of classes are multiplied by before the largest is announced.
+    """Weigh classes (K,): what their probabilities are multiplied by before the largest is announced.
 
     Calibrated probabilities lean towards common classes, rightly; announcing only the most probable would hardly ever
-    name a rare one. strength 0 announces the most probable class; 1 the one whose probability exceeds its share of the
-    training data most, which is best for the balanced accuracy where the calibration is exact.
+    name a rare one.
+
+    Parameters
+    ----------
+    targets
+        (N, K) of 1/0/NaN.
+    strength
+        0 announces the most probable class; 1 the one whose probability exceeds its share of the training data most,
+        which is best for the balanced accuracy where the calibration is exact.
     """
     shares = np.nanmean(targets, axis=0)
     weights = np.where(shares > 0, shares, 1) ** -strength  # a class without cases is not favoured for its rarity
@@ -77,7 +97,7 @@ def class_weights(targets: np.ndarray, strength: float) -> np.ndarray:
 
 
 def best_strength(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """The least of STRENGTHS whose balanced accuracy on (N, K) is within a hundredth of the best.
+    """Find the least of STRENGTHS whose balanced accuracy on (N, K) is within a hundredth of the best.
 
     Of very many records, as the beats of recordings, a patient has thousands, and false alarms would outnumber cases:
     there the macro F1 counts as much as the balanced accuracy.
@@ -96,8 +116,23 @@ def best_strength(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return next(s for s, r in zip(STRENGTHS, scores, strict=True) if r >= max(scores) - _WORTHWHILE)
 
 
-def crossfitted_answers(probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """int (R, N): each fold answered with the class weights that the other folds give."""
+def cross_fit_answers(probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Announce each fold with the class weights that the other folds give.
+
+    Parameters
+    ----------
+    probabilities
+        (R, N, K).
+    targets
+        (N, K) of 1/0/NaN.
+    folds
+        int (R, N).
+
+    Returns
+    -------
+    np.ndarray
+        int (R, N), the class.
+    """
     answers = np.zeros(probabilities.shape[:2], np.int64)
     for r, fold in enumerate(folds):
         for f in np.unique(fold):
@@ -107,10 +142,27 @@ def crossfitted_answers(probabilities: np.ndarray, targets: np.ndarray, folds: n
     return answers
 
 
-def crossfitted_flags(
+def cross_fit_flags(
     probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray, sensitivity: float
 ) -> np.ndarray:
-    """bool (R, N, K): each fold flagged at the thresholds that the other folds give; (R, N, K), (N, K), (R, N) in."""
+    """Flag each fold at the thresholds that the other folds give.
+
+    Parameters
+    ----------
+    probabilities
+        (R, N, K).
+    targets
+        (N, K) of 1/0/NaN.
+    folds
+        int (R, N).
+    sensitivity
+        That the thresholds aim at, 0 to 1.
+
+    Returns
+    -------
+    np.ndarray
+        bool (R, N, K).
+    """
     flags = np.zeros(probabilities.shape, bool)
     for r, fold in enumerate(folds):
         for f in np.unique(fold):
@@ -121,7 +173,7 @@ def crossfitted_flags(
 
 
 def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
-    """The metrics of the whole, each averaged over the repeats, with 95 % intervals over groups."""
+    """Compute the metrics of the whole, each averaged over the repeats, with 95 % intervals over groups."""
     overall: dict[str, list[Weighted]] = {}
 
     def add(name: str, metric: Weighted) -> None:
@@ -167,22 +219,25 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
                 [weighted.share(truth[:, k] == o, known[:, k]) for k, o in zip(labels, often, strict=True)]
             ),
         )
-    values = weighted.intervals({n: weighted.average(m) for n, m in overall.items()}, judged.groups, seed)
+    values = weighted.bootstrap_intervals({n: weighted.average(m) for n, m in overall.items()}, judged.groups, seed)
     if len(judged.labels) == 2 and judged.task == "multiclass":
-        values["auc"] = weighted.widened_auc(values["auc"], *_sides(judged, 1))
+        values["auc"] = weighted.widen_auc_interval(values["auc"], *_count_groups(judged, 1))
     for name in [n for n in values if n.startswith(("accuracy", "balanced_accuracy"))]:
-        values[name] = weighted.widened_share(values[name], len(np.unique(judged.groups)))
+        values[name] = weighted.widen_share_interval(values[name], len(np.unique(judged.groups)))
     return values
 
 
-def aimed_at(card: Mapping[str, Any]) -> float:
-    """The sensitivity that a card's operating points aim at."""
+def target_sensitivity(card: Mapping[str, Any]) -> float:
+    """Read the sensitivity that a card's operating points aim at."""
     aims = (row["operating_point"].get("target_sensitivity") for row in card.get("per_label") or ())
     return float(next((aim for aim in aims if aim is not None), SENSITIVITY))
 
 
 def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int = 0) -> list[dict[str, Any]]:
-    """One row a label: ranking, how it fares when announced, and its operating point at thresholds `limits` (K,)."""
+    """Make one row a label: ranking, how it fares when announced, and its operating point.
+
+    limits: thresholds (K,), NaN where there is none. sensitivity: that they aim at.
+    """
     rows = []
     for k, name in enumerate(judged.labels):
         truth = judged.targets[:, k] == 1
@@ -199,14 +254,14 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
                 measures[prefix + "npv"] = weighted.share(negative, known & ~call)
             for measure, metric in measures.items():
                 wanted.setdefault(measure, []).append(metric)
-        values = weighted.intervals({n: weighted.average(m) for n, m in wanted.items()}, judged.groups, seed)
-        positives, negatives = _sides(judged, k)
-        values["auc"] = weighted.widened_auc(values["auc"], positives, negatives)
+        values = weighted.bootstrap_intervals({n: weighted.average(m) for n, m in wanted.items()}, judged.groups, seed)
+        positives, negatives = _count_groups(judged, k)
+        values["auc"] = weighted.widen_auc_interval(values["auc"], positives, negatives)
         for prefix, call in (("", judged.called(0, k)), ("point_", judged.flags[0, :, k])):
             called, passed = (len(np.unique(judged.groups[known & c])) for c in (call, ~call))
             sizes = {"sensitivity": positives, "specificity": negatives, "ppv": called, "npv": passed}
             for measure, n in sizes.items():
-                values[prefix + measure] = weighted.widened_share(values[prefix + measure], n)
+                values[prefix + measure] = weighted.widen_share_interval(values[prefix + measure], n)
         point = {m: values.pop("point_" + m) for m in ("sensitivity", "specificity", "ppv", "npv")}
         threshold = None if np.isnan(limits[k]) else float(limits[k])
         rows.append(
@@ -218,15 +273,15 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
                     "threshold": threshold,
                     "target_sensitivity": sensitivity,
                     **point,
-                    "words": in_words(point["sensitivity"]["value"], point["specificity"]["value"]),
+                    "words": describe_point(point["sensitivity"]["value"], point["specificity"]["value"]),
                 },
             }
         )
     return rows
 
 
-def in_words(sensitivity: float | None, specificity: float | None) -> str:
-    """ "finds 95 of 100 cases; 1 in 8 without it is flagged"."""
+def describe_point(sensitivity: float | None, specificity: float | None) -> str:
+    """Say an operating point in words: "finds 95 of 100 cases; 1 in 8 without it is flagged"."""
     if sensitivity is None or specificity is None:
         return "cannot be judged on this data"
     flagged = 1 - specificity
@@ -240,7 +295,7 @@ def in_words(sensitivity: float | None, specificity: float | None) -> str:
 
 
 def confusion(judged: Judged) -> dict[str, Any] | None:
-    """Counts of truth (rows) by answer (columns), averaged over the repeats; None for several labels at once."""
+    """Count truth (rows) by answer (columns), averaged over the repeats; None for several labels at once."""
     if judged.task != "multiclass":
         return None
     k = len(judged.labels)
@@ -251,7 +306,7 @@ def confusion(judged: Judged) -> dict[str, Any] | None:
     return {"labels": list(judged.labels), "matrix": np.rint(counts / len(judged.repeats)).astype(int).tolist()}
 
 
-def _sides(judged: Judged, k: int) -> tuple[int, int]:
+def _count_groups(judged: Judged, k: int) -> tuple[int, int]:
     """Independent groups with and without label k."""
     column = judged.targets[:, k]
     return len(np.unique(judged.groups[column == 1])), len(np.unique(judged.groups[column == 0]))

@@ -1,4 +1,4 @@
-"""Metrics with 95 % intervals from a bootstrap over groups.
+"""Compute metrics with 95 % intervals from a bootstrap over groups.
 
 Every metric is a function of row weights: all ones give the point estimate, how often each row's group was drawn gives
 a bootstrap replicate. So one formula serves both, over all replicates at once.
@@ -30,8 +30,8 @@ class Metric(TypedDict):
 Weighted = Callable[[np.ndarray], np.ndarray]  # weights float32 (B, N) -> values (B,)
 
 
-def replicates(groups: np.ndarray, seed: int, count: int | None = None) -> Iterator[np.ndarray]:
-    """Weights float32 (b, N) in chunks: first one row of ones, then how often each row's group was drawn."""
+def bootstrap_weights(groups: np.ndarray, seed: int, count: int | None = None) -> Iterator[np.ndarray]:
+    """Draw row weights float32 (b, N) in chunks: first one row of ones, then how often each row's group was drawn."""
     count = count or (REPLICATES if len(groups) <= MANY else FEWER)
     rng = np.random.default_rng(seed)
     numbers, group = np.unique(groups, return_inverse=True)
@@ -43,18 +43,18 @@ def replicates(groups: np.ndarray, seed: int, count: int | None = None) -> Itera
         yield drawn[:, group].astype(np.float32)
 
 
-def intervals(metrics: dict[str, Weighted], groups: np.ndarray, seed: int = 0) -> dict[str, Metric]:
-    """Every metric at all-ones weights, with the 2.5 and 97.5 percentiles of its bootstrap replicates."""
+def bootstrap_intervals(metrics: dict[str, Weighted], groups: np.ndarray, seed: int = 0) -> dict[str, Metric]:
+    """Compute every metric at all-ones weights, with the 2.5 and 97.5 percentiles of its bootstrap replicates."""
     values: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in replicates(groups, seed):
+        for weights in bootstrap_weights(groups, seed):
             for name, metric in metrics.items():
                 values[name].append(metric(weights))
-    return {name: summary(np.concatenate(v)) for name, v in values.items()}
+    return {name: summarise(np.concatenate(v)) for name, v in values.items()}
 
 
-def summary(values: np.ndarray) -> Metric:
-    """A metric of its values (1 + B,): the point estimate, then those of the replicates."""
+def summarise(values: np.ndarray) -> Metric:
+    """Summarise a metric's values (1 + B,): the point estimate, then those of the replicates."""
     point, drawn = values[0], values[1:]
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(point):
@@ -66,7 +66,7 @@ def summary(values: np.ndarray) -> Metric:
 
 
 def average(metrics: Sequence[Weighted]) -> Weighted:
-    """The mean of several metrics, over those that are defined; NaN where none is."""
+    """Average several metrics, over those that are defined; NaN where none is."""
 
     def mean(weights: np.ndarray) -> np.ndarray:
         if not metrics:
@@ -79,9 +79,14 @@ def average(metrics: Sequence[Weighted]) -> Weighted:
 
 
 class Ranking:
-    """How scores rank positives above negatives: AUC and average precision under row weights.
+    """How scores rank positives above negatives: AUC and average precision under row weights. Ties count half.
 
-    scores: (N,). truth: (N,) of 1/0/NaN, where NaN takes no part. Ties count half.
+    Parameters
+    ----------
+    scores
+        (N,).
+    truth
+        (N,) of 1/0/NaN, where NaN takes no part.
     """
 
     def __init__(self, scores: np.ndarray, truth: np.ndarray):
@@ -101,7 +106,7 @@ class Ranking:
         return w if len(self.starts) == w.shape[1] else np.add.reduceat(w, self.starts, axis=1)
 
     def auc(self, weights: np.ndarray) -> np.ndarray:
-        """Area under the ROC curve (B,); NaN where a replicate lacks positives or negatives."""
+        """Compute the area under the ROC curve (B,); NaN where a replicate lacks positives or negatives."""
         if not len(self.order):
             return np.full(len(weights), np.nan)
         positive, negative = self._by_score(weights)
@@ -111,7 +116,7 @@ class Ranking:
         return np.einsum("bu,bu->b", positive, below, dtype=np.float64) / np.where(total > 0, total, np.nan)
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
-        """Area under the precision-recall curve by steps (B,); NaN where a replicate lacks positives."""
+        """Compute the area under the precision-recall curve by steps (B,); NaN where a replicate lacks positives."""
         if not len(self.order):
             return np.full(len(weights), np.nan)
         positive, negative = (w[:, ::-1] for w in self._by_score(weights))
@@ -124,8 +129,16 @@ class Ranking:
 
 
 def share(of: np.ndarray, among: np.ndarray) -> Weighted:
-    """The weighted share of rows with `of` among rows with `among`; both bool (N,)."""
-    matrix = np.column_stack([of & among, among]).astype(np.float32)
+    """Measure the weighted share of rows with `of` among rows with `among`; NaN where a replicate has none of these.
+
+    Parameters
+    ----------
+    of
+        bool (N,), or float32 (N,) in 0 to 1: the share itself of each row.
+    among
+        bool (N,).
+    """
+    matrix = np.column_stack([of * among, among]).astype(np.float32)
 
     def value(weights: np.ndarray) -> np.ndarray:
         hit, total = (weights @ matrix).T
@@ -135,7 +148,7 @@ def share(of: np.ndarray, among: np.ndarray) -> Weighted:
 
 
 def f1(called: np.ndarray, truth: np.ndarray) -> Weighted:
-    """F1 of a label: bool (N,) called, bool (N,) true; 0 where it is never right."""
+    """Measure the F1 of a label: bool (N,) called, bool (N,) true; 0 where it is never right."""
     matrix = np.column_stack([called & truth, called, truth]).astype(np.float32)
 
     def value(weights: np.ndarray) -> np.ndarray:
@@ -146,9 +159,14 @@ def f1(called: np.ndarray, truth: np.ndarray) -> Weighted:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, row: np.ndarray) -> Weighted:
-    """Expected calibration error over BINS equal bins (Guo et al., ICML 2017).
+    """Measure the expected calibration error over BINS equal bins (Guo et al., ICML 2017).
 
-    confidence, right: (M,) one entry a statement; row: (M,) the row of the data it belongs to.
+    Parameters
+    ----------
+    confidence, right
+        (M,) one entry a statement.
+    row
+        (M,) the row of the data it belongs to.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     n = int(row.max(initial=-1)) + 1
@@ -165,7 +183,15 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, row: np.ndarray
 
 
 def brier(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
-    """Mean squared error of the probabilities, summed over labels (Brier 1950); (N, K) each, NaN truth left out."""
+    """Measure the mean squared error of the probabilities, summed over labels (Brier 1950).
+
+    Parameters
+    ----------
+    probabilities
+        (N, K).
+    truth
+        (N, K) of 1/0/NaN; NaN is left out.
+    """
     error = np.nansum((probabilities - truth) ** 2, axis=1).astype(np.float32)
     known = (~np.isnan(truth).all(1)).astype(np.float32)
 
@@ -176,7 +202,7 @@ def brier(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927): honest at 0 and 100 %, where a bootstrap sees no spread."""
+    """Compute the 95 % interval of a share (Wilson 1927): honest at 0 and 100 %, where a bootstrap sees no spread."""
     if n <= 0:
         return 0.0, 1.0
     p, z2 = hits / n, _Z**2
@@ -185,27 +211,27 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
     return float(min(p, max(0.0, centre - half))), float(max(p, min(1.0, centre + half)))
 
 
-def widened_share(metric: Metric, n: int) -> Metric:
-    """The bootstrap interval of a share, joined with Wilson's for n independent groups."""
+def widen_share_interval(metric: Metric, n: int) -> Metric:
+    """Join the bootstrap interval of a share with Wilson's for n independent groups."""
     if metric["value"] is None:
         return metric
     low, high = wilson(metric["value"] * n, n)
-    return _joined(metric, low, high)
+    return _join_intervals(metric, low, high)
 
 
-def widened_auc(metric: Metric, positives: int, negatives: int) -> Metric:
-    """The bootstrap interval of an AUC, joined with Newcombe's (Statistics in Medicine 25 (2006) 559-573, method 5).
+def widen_auc_interval(metric: Metric, positives: int, negatives: int) -> Metric:
+    """Join the bootstrap interval of an AUC with Newcombe's (Statistics in Medicine 25 (2006) 559-573, method 5).
 
     positives, negatives: independent groups. Few groups, or an AUC of 1, leave a bootstrap without spread.
     """
     if metric["value"] is None or not positives or not negatives:
         return metric
     low = _lowest_auc(metric["value"], positives, negatives)
-    return _joined(metric, low, 1 - _lowest_auc(1 - metric["value"], positives, negatives))
+    return _join_intervals(metric, low, 1 - _lowest_auc(1 - metric["value"], positives, negatives))
 
 
 def _lowest_auc(value: float, positives: int, negatives: int) -> float:
-    """The AUC below `value` from which `value` lies 1.96 of its own standard errors (after Hanley & McNeil) away."""
+    """Find the AUC from which `value` lies 1.96 of its own standard errors (after Hanley & McNeil) above."""
     low, high = 0.0, value
     for _ in range(50):
         a = (low + high) / 2
@@ -217,7 +243,7 @@ def _lowest_auc(value: float, positives: int, negatives: int) -> float:
     return low
 
 
-def _joined(metric: Metric, low: float, high: float) -> Metric:
+def _join_intervals(metric: Metric, low: float, high: float) -> Metric:
     lows = [v for v in (metric["low"], low) if v is not None]
     highs = [v for v in (metric["high"], high) if v is not None]
     return Metric(value=metric["value"], low=float(min(lows)), high=float(max(highs)))

@@ -1,4 +1,4 @@
-"""Whose labels are these? The labels of data from elsewhere, brought into the order of a model's own."""
+"""Match foreign labels to a model's order."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from medloupe.errors import DataError, did_you_mean
 from medloupe.model.bundle import Model
 
 
-def aligned(model: Model, data: Dataset) -> np.ndarray:
-    """The data's targets float32 (N, K) of 1/0/NaN in the order of the model's labels; spelling may differ in case.
+def align_targets(model: Model, data: Dataset) -> np.ndarray:
+    """Bring the targets of data from elsewhere into the order of a model's labels; spelling may differ in case.
 
-    Raises DataError when the labels are others, or when several stand on an image and the model gives one answer.
+    Returns
+    -------
+    np.ndarray
+        float32 (N, K) of 1/0/NaN.
+
+    Raises
+    ------
+    DataError
+        The labels are others, or several stand on an image and the model gives one answer.
     """
     by_name = {name.casefold(): k for k, name in enumerate(data.labels)}
     foreign = [name for name in data.labels if name.casefold() not in {m.casefold() for m in model.labels}]
@@ -32,12 +40,12 @@ def aligned(model: Model, data: Dataset) -> np.ndarray:
         elif model.card["task"] == "multiclass":  # the class does not occur here: known to be absent
             targets[~np.isnan(y).all(1), k] = 0
     if model.card["task"] == "multiclass" and data.task == "multilabel":
-        _one_each(model, data, targets)
+        _keep_single_findings(model, data, targets)
     return targets
 
 
-def _one_each(model: Model, data: Dataset, targets: np.ndarray) -> None:
-    """Findings as classes, in place: an image with one is of that class, one with none is unlabelled."""
+def _keep_single_findings(model: Model, data: Dataset, targets: np.ndarray) -> None:
+    """Take findings as classes, in place: an image with one is of that class, one with none is unlabelled."""
     present = (targets == 1).sum(1)
     if (present > 1).any():
         raise DataError(

@@ -1,4 +1,4 @@
-"""The nouns of a trained model: Head and Model. Nothing here trains."""
+"""Define a trained model: backbone, head, card and what goes with them. Nothing here trains."""
 
 from __future__ import annotations
 
@@ -28,12 +28,21 @@ CARD_FORMAT = 1
 class Model:
     """Backbone, head and card: all that is needed to answer.
 
-    card: the evaluation passport, JSON (keys in docs/card.md); `card["labels"]` has the order of the head's rows.
-    report: the report as one HTML page, or "" where only the model file is at hand.
-    onnx: the self-contained file it came from or was written to, if any.
-    novelty: what its training images look like, by which others are refused; None where it was trained on too few
-    or refuses nothing. tail: the backbone's upper stages as tuned for this model, or None.
-    extras: what it reads beside the picture or signal (clinical columns, notes), or None.
+    Attributes
+    ----------
+    card
+        The evaluation passport, JSON (keys in docs/card.md); `card["labels"]` has the order of the head's rows.
+    report
+        The report as one HTML page, or "" where only the model file is at hand.
+    onnx
+        The self-contained file it came from or was written to, if any.
+    novelty
+        What its training images look like, by which others are refused; None where it was trained on too few or refuses
+        nothing.
+    tail
+        The backbone's upper stages as tuned for this model, or None.
+    extras
+        What it reads beside the picture or signal (clinical columns, notes), or None.
     """
 
     backbone: Backbone
@@ -47,14 +56,17 @@ class Model:
 
     @property
     def name(self) -> str:
+        """Its name."""
         return self.card["name"]
 
     @property
     def version(self) -> int | None:
+        """Its version in the store; None outside of one."""
         return self.card.get("version")
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Its labels, in the order of the head's rows."""
         return tuple(self.card["labels"])
 
     @property
@@ -65,11 +77,23 @@ class Model:
     def predict(
         self, image: str | Path | np.ndarray | Signal, given: Mapping[str, str] | None = None, *, heatmap: bool = False
     ) -> Prediction:
-        """The answer to one image (a file, or uint8 (h, w) or (h, w, 3) pixels), or of a model of ECGs to one ECG (a
-        file, or a signals.Signal).
+        """Answer one image or, of a model of ECGs, one ECG.
 
-        given: what is known beside it, by the names of the model's inputs. Raises ImageError when the image cannot be
-        read, ClinicalError when a value cannot.
+        Parameters
+        ----------
+        image
+            A file, or uint8 (h, w) or (h, w, 3) pixels; of an ECG a file or an ecg.signal.Signal.
+        given
+            What is known beside it, by the names of the model's inputs.
+        heatmap
+            Whether to say what each place adds.
+
+        Raises
+        ------
+        ImageError
+            The image cannot be read.
+        ClinicalError
+            A value cannot be read.
         """
         if self.backbone.card.modality != "ecg" and not isinstance(image, (str, Path, np.ndarray)):
             raise NotAnImageError(f"{self.name} looks at pictures; an ECG was given.", "Ask a model of ECGs.")
@@ -77,5 +101,5 @@ class Model:
         return answering.predict(image, given, heatmap=heatmap)
 
     def save(self, path: str | Path) -> Model:
-        """Write one self-contained ONNX file, checked for parity; returns the model pointing to it."""
+        """Write one self-contained ONNX file, checked for parity; return the model pointing to it."""
         return medloupe.save(self, path)

@@ -1,4 +1,4 @@
-"""A Gaussian of few axes: its own variance along each, one common variance in all other directions.
+"""Fit a Gaussian of few axes: its own variance along each, one common variance in all other directions.
 
 Source: Tipping & Bishop, "Probabilistic principal component analysis" (JRSS B 61, 1999).
 """
@@ -15,7 +15,19 @@ _SPARE, _ROUNDS = 16, 6  # of the subspace iteration
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaussian:
-    """mean (W,), orthonormal axes (k, W), variance along each (k,), and the variance of every other direction."""
+    """A Gaussian in W dimensions.
+
+    Attributes
+    ----------
+    mean
+        (W,).
+    axes
+        (k, W), orthonormal.
+    spread
+        (k,), the variance along each axis.
+    noise
+        The variance of every other direction.
+    """
 
     mean: np.ndarray
     axes: np.ndarray
@@ -24,26 +36,26 @@ class Gaussian:
 
     @classmethod
     def fit(cls, z: np.ndarray, count: int) -> Gaussian:
-        """With `count` axes, to points (N, W)."""
+        """Fit `count` axes to points (N, W)."""
         width = z.shape[1]
         mean = z.mean(0, dtype=np.float64)
         centred = z - mean
         covariance = centred.T @ centred / len(z)
-        values, axes = _largest(covariance, count)
+        values, axes = _leading_eigenpairs(covariance, count)
         noise = max(float(np.trace(covariance) - values.sum()) / (width - count), _SMALLEST)
         turned = np.sign(axes[np.arange(count), np.abs(axes).argmax(1)])  # else the sign is the solver's whim
         return cls(mean, axes * turned[:, None], values + noise, noise)
 
     def distance(self, z: np.ndarray) -> np.ndarray:
-        """Mahalanobis distances (N,) of points (N, W)."""
+        """Compute the Mahalanobis distances (N,) of points (N, W)."""
         centred = z - self.mean
         along = centred @ self.axes.T
         rest = np.einsum("nw,nw->n", centred, centred) - np.einsum("nk,nk->n", along, along)
         return np.sqrt(np.maximum(rest, 0) / self.noise + (along**2 / self.spread).sum(1))
 
 
-def _largest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues (k,) of a covariance (W, W) and orthonormal eigenvectors (k, W).
+def _leading_eigenpairs(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the largest eigenvalues (k,) of a covariance (W, W) and orthonormal eigenvectors (k, W).
 
     By subspace iteration: Halko, Martinsson & Tropp (SIAM Review 53, 2011), algorithm 4.4. Fifty times as fast as all
     of them, and exact enough: an axis that is a little off leaves a little more to the other directions.

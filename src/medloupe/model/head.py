@@ -1,4 +1,4 @@
-"""The linear head, and how logits become probabilities."""
+"""Define the linear head, and how logits become probabilities."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ import numpy as np
 class Head:
     """A linear head with scaling and calibration folded in.
 
-    weight: float32 (K, D). bias: float32 (K,). For embeddings e (N, D), `e @ weight.T + bias` are the calibrated
-    logits (N, K); the probabilities are their softmax (multiclass) or sigmoid (multilabel).
+    For embeddings e (N, D), `e @ weight.T + bias` are the calibrated logits (N, K); the probabilities are their softmax
+    (multiclass) or sigmoid (multilabel).
+
+    Attributes
+    ----------
+    weight
+        float32 (K, D).
+    bias
+        float32 (K,).
     """
 
     weight: np.ndarray
@@ -21,16 +28,16 @@ class Head:
     task: Literal["multiclass", "multilabel"]
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated logits float32 (N, K) of embeddings (N, D)."""
+        """Compute the calibrated logits float32 (N, K) of embeddings (N, D)."""
         return np.asarray(embedding @ self.weight.T + self.bias, np.float32)
 
     def probabilities(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities float32 (N, K) of embeddings (N, D)."""
+        """Compute the calibrated probabilities float32 (N, K) of embeddings (N, D)."""
         return probabilities(self.logits(embedding), self.task)
 
 
 def probabilities(logits: np.ndarray, task: str) -> np.ndarray:
-    """Softmax over the last axis (multiclass) or element-wise sigmoid (multilabel)."""
+    """Take the softmax over the last axis (multiclass) or the element-wise sigmoid (multilabel)."""
     if task == "multilabel":
         return np.asarray(0.5 * (1 + np.tanh(logits / 2)), logits.dtype)
     e = np.exp(logits - logits.max(-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Where in the picture a linear head found its evidence: the exact parts of the logit, drawn over the image.
+"""Show where in the picture a linear head found its evidence: the exact parts of the logit, drawn over the image.
 
 Source: class activation maps, Zhou et al. (CVPR 2016). For a linear head on pooled features the map times the head's
 weights, averaged over its places, is the logit; nothing is approximated.
@@ -17,16 +17,26 @@ _COLOUR = (214, 59, 29)  # vermilion: stands out on grey, blue-free for the colo
 _MOST = 170  # opacity of the strongest place, of 255
 
 
-def contributions(head: Head, feature_map: np.ndarray) -> np.ndarray:
-    """What each place adds to each label's logit, float32 (N, K, h, w), of maps (N, D, h, w).
+def map_contributions(head: Head, feature_map: np.ndarray) -> np.ndarray:
+    """Compute what each place adds to each label's logit; the mean over places plus the head's bias is the logit.
 
-    The mean over places plus the head's bias is the logit.
+    Parameters
+    ----------
+    head
+        With weights (K, D).
+    feature_map
+        (N, D, h, w).
+
+    Returns
+    -------
+    np.ndarray
+        float32 (N, K, h, w).
     """
     return np.einsum("kd,ndhw->nkhw", head.weight, feature_map, optimize=True)
 
 
-def evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
-    """What speaks for a label at each place, float32 (h, w), of one image's contributions (K, h, w).
+def label_evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
+    """Compute what speaks for a label at each place, float32 (h, w), of one image's contributions (K, h, w).
 
     Above 0 are the places that speak more for it than the picture does on average. Among exclusive classes only the
     difference to the strongest other counts: what adds the same to all moves no probability.
@@ -38,11 +48,17 @@ def evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
     return own - own.mean()
 
 
-def overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None = None) -> bytes:
-    """A PNG with transparency, size x size, to lay over the fitted image: stronger evidence, more colour.
+def draw_overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None = None) -> bytes:
+    """Draw a PNG with transparency, size x size, to lay over the fitted image: stronger evidence, more colour.
 
-    values: (h, w); only what lies above 0 is shown, relative to the strongest place. box: left, top, right, bottom of
-    the picture without its padding, to which the overlay is cut.
+    Parameters
+    ----------
+    values
+        (h, w); only what lies above 0 is shown, relative to the strongest place.
+    size
+        Side in pixels.
+    box
+        Left, top, right, bottom of the picture without its padding, to which the overlay is cut.
     """
     positive = np.maximum(values, 0)
     strongest = float(positive.max())
@@ -53,5 +69,5 @@ def overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None
     if box:
         image = image.crop(box)
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
+    image.save(out, "PNG")  # to optimise it takes ten times as long and saves an eighth
     return out.getvalue()

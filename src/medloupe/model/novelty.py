@@ -1,4 +1,4 @@
-"""Has a check-up seen anything like this picture? Fitted when it is trained, a few microseconds when it is asked.
+"""Tell whether a check-up has seen anything like a picture. Fitted when it is trained, asked in microseconds.
 
 An embedding (N, D) is first brought to 512 numbers by a sketch that is the same for all models with the same levels:
 each level's square roots are scaled to length 1 (which takes out contrast and rare bright channels), then every number
@@ -9,7 +9,7 @@ score is the Mahalanobis distance under it divided by a limit: above 1 a picture
 The limit is the distance that 97 of 100 images stay under which took no part in the fit (grouped folds), with room for
 another camera: a shift by a squared length of 0.07 a level, about what saving a picture again, blurring or turning it
 does. It is a length, not a factor, so that a varied collection, which has room already, gets little more. Where other
-kinds of picture were at hand, contrast.py adds what sets the own kind apart from them.
+kinds of picture were at hand, medloupe.model.contrast adds what sets the own kind apart from them.
 Measured by benchmarks/refusal.py.
 
 Sources: Lee et al., "A simple unified framework for detecting out-of-distribution samples" (NeurIPS 2018,
@@ -31,6 +31,7 @@ import numpy as np
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
 from medloupe.utils.arrays import decode_base64, encode_base64
+from medloupe.utils.validation import MISSING, ROOT, read_entry
 
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
 WIDTH = 512  # sums of the sketch
@@ -43,6 +44,14 @@ _CHUNK = 4096
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
 _CONTRAST = "contrast"  # the key that only some have
 _PREFIX = "novelty_"
+_LONGEST = 4 * AXES * WIDTH  # characters of an array
+_SENTENCES = {  # what is wrong with an entry (see medloupe.utils.validation)
+    ROOT: f"it must be an object of {', '.join(_KEYS)}",
+    MISSING: f"it must be an object of {', '.join(_KEYS)}",
+    "levels": "its levels are no list of numbers",
+    "numbers": "its numbers are no list of numbers",
+    "*": f"its arrays must be base64 of at most {_LONGEST:,} characters",
+}
 
 METHOD = (
     f"Mahalanobis distance of the embedding's sketch under a Gaussian of up to {AXES} axes; the limit is the distance"
@@ -53,13 +62,26 @@ METHOD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Novelty:
-    """What the embeddings of one data set usually look like; about 26 kB.
+    """What the embeddings of one data set usually look like, in W = min(512, D) sums and k axes; about 26 kB.
 
-    levels: how the embedding divides (BackboneCard.levels), or its last part, which fine-tuning leaves alone. With
-    W = min(512, D) and k axes, mean: float16 (W,). axes: float16 (k, W), orthonormal. spread: float32 (k,), the
-    variance along each. noise: the variance in each other direction. limit: the distance at which the score is 1.
-    own_refused: share of its own images refused when neither the fit nor the limit had seen them. contrast: what sets
-    its kind apart from other kinds that were at hand, or None.
+    Attributes
+    ----------
+    levels
+        How the embedding divides (BackboneCard.levels), or its last part, which fine-tuning leaves alone.
+    mean
+        float16 (W,).
+    axes
+        float16 (k, W), orthonormal.
+    spread
+        float32 (k,), the variance along each axis.
+    noise
+        The variance in each other direction.
+    limit
+        The distance at which the score is 1.
+    own_refused
+        Share of its own images refused when neither the fit nor the limit had seen them.
+    contrast
+        What sets its kind apart from other kinds that were at hand, or None.
     """
 
     levels: tuple[int, ...]
@@ -73,11 +95,20 @@ class Novelty:
 
     @classmethod
     def fit(cls, embedding: np.ndarray, groups: np.ndarray, levels: Sequence[int], seed: int = 0) -> Novelty | None:
-        """From embeddings float32 (N, D) whose rows belong to groups (N,); None with fewer than FEWEST groups.
+        """Fit to embeddings; None with fewer than FEWEST groups.
 
-        seed: of the folds in which the limit is found.
+        Parameters
+        ----------
+        embedding
+            float32 (N, D).
+        groups
+            (N,), to which the rows belong.
+        levels
+            How D divides.
+        seed
+            Of the folds in which the limit is found.
         """
-        from medloupe.data.split import folds
+        from medloupe.data.split import assign_folds
 
         independent = len(np.unique(groups))
         if independent < FEWEST:
@@ -85,7 +116,7 @@ class Novelty:
         z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
         # as many axes in every fold as in the end, else their distances could not be compared
         count = min(AXES, z.shape[1] // 2, independent // 4)
-        fold = folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
+        fold = assign_folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):
             distance[fold == f] = Gaussian.fit(z[fold != f], count).distance(z[fold == f])
@@ -105,18 +136,18 @@ class Novelty:
         )
 
     def score(self, embedding: np.ndarray) -> np.ndarray:
-        """float32 (N,) of embeddings (N, D): above 1 the picture is foreign. What is no number is foreign too."""
+        """Score embeddings (N, D), float32 (N,): above 1 the picture is foreign. What is no number is foreign too."""
         return self.score_sketch(sketch(embedding, self.levels))
 
     def score_sketch(self, z: np.ndarray) -> np.ndarray:
-        """The same of sketches (N, W), which several models on one backbone can share."""
+        """Score sketches (N, W), which several models on one backbone can share."""
         distance = self.distance(z)
         if self.contrast is not None:
-            distance = self.contrast.applied(distance, z)
+            distance = self.contrast.apply(distance, z)
         return np.where(np.isnan(distance), np.inf, distance).astype(np.float32)
 
     def distance(self, z: np.ndarray) -> np.ndarray:
-        """(N,) of sketches (N, W): the distance alone, relative to the limit, without the contrast."""
+        """Compute the distance (N,) of sketches (N, W) alone, relative to the limit, without the contrast."""
         fitted = Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
         return fitted.distance(z) / self.limit
 
@@ -129,7 +160,7 @@ class Novelty:
     # ------------------------------------------------------------------ keeping
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by name, for an npz file beside others."""
+        """Give arrays by name, for an npz file beside others."""
         values = (
             np.array((FORMAT, *self.levels), np.int64),
             self.mean,
@@ -142,7 +173,13 @@ class Novelty:
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
-        """Read back from as_arrays; None where there is none. Raises ValueError when they do not fit together."""
+        """Read back from as_arrays; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            They do not fit together.
+        """
         if _PREFIX + _KEYS[0] not in stored:
             return None
         try:
@@ -150,10 +187,10 @@ class Novelty:
         except KeyError as e:
             raise ValueError(f"{e.args[0]} is missing") from e
         more = stored.get(_PREFIX + _CONTRAST)
-        return cls._checked(levels.tolist(), mean, axes, spread, numbers, more)
+        return cls._from_parts(levels.tolist(), mean, axes, spread, numbers, more)
 
     def as_json(self) -> dict[str, Any]:
-        """The same in types that JSON has: arrays as base64 of their bytes, little endian."""
+        """Give the same in types that JSON has: arrays as base64 of their bytes, little endian."""
         arrays = {key.removeprefix(_PREFIX): value for key, value in self.as_arrays().items()}
         return {
             "levels": arrays["levels"].tolist(),
@@ -166,25 +203,25 @@ class Novelty:
 
     @classmethod
     def from_json(cls, entry: object) -> Novelty:
-        """Read back from as_json, trusting nothing. Raises ValueError, saying what is wrong with it."""
-        if not isinstance(entry, Mapping) or set(entry) - {_CONTRAST} != set(_KEYS):
-            raise ValueError(f"it must be an object of {', '.join(_KEYS)}")
-        levels, numbers = entry["levels"], entry["numbers"]
-        for name, values, kinds in (("levels", levels, int), ("numbers", numbers, int | float)):
-            if not isinstance(values, list) or not all(
-                isinstance(v, kinds) and not isinstance(v, bool) and abs(v) < 2**31 for v in values
-            ):
-                raise ValueError(f"its {name} are no list of numbers")
-        mean, axes, spread = (
-            _array(entry[key], dtype) for key, dtype in (("mean", "<f2"), ("axes", "<f2"), ("spread", "<f4"))
-        )
+        """Read back from as_json, trusting nothing.
+
+        Raises
+        ------
+        ValueError
+            Says what is wrong with it.
+        """
+        from medloupe.model.schema import NoveltyEntry
+
+        checked = read_entry(NoveltyEntry, entry, _SENTENCES)
+        mean, axes, spread = (_array(checked.mean, "<f2"), _array(checked.axes, "<f2"), _array(checked.spread, "<f4"))
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        more = _array(entry[_CONTRAST], "<f4") if _CONTRAST in entry else None
-        return cls._checked(levels, mean, axes.reshape(len(spread), -1), spread, np.array(numbers, np.float64), more)
+        more = None if checked.contrast is None else _array(checked.contrast, "<f4")
+        numbers = np.array(checked.numbers, np.float64)
+        return cls._from_parts(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, more)
 
     @classmethod
-    def _checked(
+    def _from_parts(
         cls,
         numbered: list[int],
         mean: np.ndarray,
@@ -215,16 +252,21 @@ class Novelty:
         )
 
 
-def of_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
-    """Whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
+def match_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
+    """Tell whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
     end = list(whole)[len(whole) - len(own) :]
     return 0 < len(own) == len(end) and list(own[1:]) == end[1:] and 0 < own[0] <= end[0]
 
 
 def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
-    """float32 (N, W), W = min(512, d), of embeddings (N, D): the same for all models with these levels.
+    """Sketch embeddings (N, D) as float32 (N, W), W = min(512, d): the same for all models with these levels.
 
-    levels: of the last d = sum(levels) numbers of the embedding; those before, made by a tail, are left out.
+    Parameters
+    ----------
+    embedding
+        (N, D).
+    levels
+        Of the last d = sum(levels) numbers of the embedding; those before, made by a tail, are left out.
     """
     x = np.asarray(embedding, np.float32)[:, -sum(levels) :]
     roots = np.copysign(np.sqrt(np.abs(x)), x)
@@ -232,7 +274,7 @@ def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
     for begin, end in zip((0, *ends[:-1]), ends, strict=True):
         part = roots[:, begin:end]
         part /= np.sqrt(np.einsum("nd,nd->n", part, part))[:, None] + 1e-6
-    order, signs = _dealing(x.shape[1])
+    order, signs = _deal_order(x.shape[1])
     width = min(WIDTH, x.shape[1])
     dealt = np.zeros((len(x), -(-x.shape[1] // width) * width), np.float32)
     np.multiply(roots[:, order], signs, out=dealt[:, : x.shape[1]])
@@ -240,7 +282,7 @@ def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _dealing(dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def _deal_order(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """In which order, and with which signs, the numbers of an embedding are dealt to the sums.
 
     From a hash, since models keep what was fitted on it, and numpy's generators may change between versions.
@@ -252,13 +294,12 @@ def _dealing(dimension: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _limit(distance: np.ndarray, width: int, room: float) -> float:
-    """The limit from distances (N,) of its own kind; never below what that many independent numbers give."""
+    """Find the limit from distances (N,) of its own kind; never below what that many independent numbers give."""
     at = min(len(distance), math.ceil((len(distance) + 1) * LIMIT_AT)) - 1
     return math.sqrt(max(float(np.partition(distance, at)[at]) ** 2, width) + room)
 
 
-def _array(text: object, dtype: str) -> np.ndarray:
-    most = 4 * AXES * WIDTH
-    if not isinstance(text, str) or len(text) > most:
-        raise ValueError(f"its arrays must be base64 of at most {most:,} characters")
+def _array(text: str, dtype: str) -> np.ndarray:
+    if len(text) > _LONGEST:
+        raise ValueError(_SENTENCES["*"])
     return decode_base64(text, dtype, "its arrays")

@@ -1,4 +1,4 @@
-"""The answer to one example: Prediction, and what belongs to it."""
+"""Define the answer to one example: Prediction, and what belongs to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class Refusal:
 class Influence:
     """How one input beside the picture moved the answer.
 
-    value: as it was understood; "" where it is missing and that counts. effect: what it added to each label's logit.
+    Attributes
+    ----------
+    value
+        As it was understood; "" where it is missing and that counts.
+    effect
+        What it added to each label's logit.
     """
 
     name: str
@@ -32,8 +37,11 @@ class Influence:
     effect: Mapping[str, float]
 
     def toward(self, label: str, *, several: bool) -> float:
-        """What it added to the label's log odds; among exclusive classes (not several), to those against the others
-        on average: what adds the same to all of them moves nothing."""
+        """Compute what it added to the label's log odds.
+
+        Among exclusive classes (not several) that is to those against the others on average: what adds the same to all
+        of them moves nothing.
+        """
         others = [v for name, v in self.effect.items() if name != label]
         return self.effect[label] - (0 if several or not others else sum(others) / len(others))
 
@@ -42,14 +50,27 @@ class Influence:
 class Prediction:
     """The answer to one image.
 
-    model, version: which answered; "" and None where all check-ups that could be chosen refused.
-    probabilities: calibrated, by label. prediction: the label at the operating point; for several labels at once
-    those at or above theirs, joined with "|" ("" when none is). refused: why the image was not judged; then the
-    prediction is "", and the probabilities, still there to be looked into, mean nothing.
-    heatmap: float32 (K, h, w), what each place adds to each label's logit, in the order of `probabilities`;
-    None unless asked for. timings: milliseconds by stage.
-    inputs: how each input beside the picture moved the answer; None of a model that reads the picture alone.
-    ecg: of an ECG, its beats and rhythm.
+    Attributes
+    ----------
+    model, version
+        Which answered; "" and None where all check-ups that could be chosen refused.
+    prediction
+        The label at the operating point; for several labels at once those at or above theirs, joined with "|" ("" when
+        none is).
+    probabilities
+        Calibrated, by label.
+    refused
+        Why the image was not judged; then the prediction is "", and the probabilities, still there to be looked into,
+        mean nothing.
+    heatmap
+        float32 (K, h, w), what each place adds to each label's logit, in the order of `probabilities`; None unless
+        asked for.
+    timings
+        Milliseconds by stage.
+    inputs
+        How each input beside the picture moved the answer; None of a model that reads the picture alone.
+    ecg
+        Of an ECG, its beats and rhythm.
     """
 
     file: str
@@ -64,7 +85,7 @@ class Prediction:
     ecg: Reading | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The line that `predict --json` prints."""
+        """Give the line that `predict --json` prints."""
         refused = self.refused and {"reason": self.refused.reason, "looks_like": self.refused.looks_like}
         said = {
             "file": self.file,

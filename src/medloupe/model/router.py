@@ -1,4 +1,4 @@
-"""Which check-up does a picture belong to, and what does a foreign one look like? Pure functions of its embedding.
+"""Choose the check-up that a picture belongs to, and say what a foreign one looks like, by its embedding alone.
 
 All check-ups of a router share one backbone, so one pass of the network answers for all of them.
 """
@@ -26,8 +26,16 @@ EVOKED = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """name: of the check-up that the picture fits best; None where all refuse. scores: by name, above 1 is refused."""
+class Route:
+    """Where a picture belongs.
+
+    Attributes
+    ----------
+    name
+        Of the check-up that the picture fits best; None where all refuse.
+    scores
+        By name, above 1 is refused.
+    """
 
     name: str | None
     scores: Mapping[str, float]
@@ -35,15 +43,24 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Everyday:
-    """The published head for everyday objects. weight: float16 (K, d) for the first d numbers of an embedding, bias:
-    (K,), labels: K names."""
+    """The published head for everyday objects.
+
+    Attributes
+    ----------
+    weight
+        float16 (K, d) for the first d numbers of an embedding.
+    bias
+        (K,).
+    labels
+        K names.
+    """
 
     weight: np.ndarray
     bias: np.ndarray
     labels: tuple[str, ...]
 
     def name(self, embedding: np.ndarray) -> str:
-        """What an embedding (D,) clearly shows ("tabby", "tabby or Egyptian cat"), or ""."""
+        """Name what an embedding (D,) clearly shows ("tabby", "tabby or Egyptian cat"), or ""."""
         logits = (self.weight @ embedding[: self.weight.shape[1]].astype(np.float32) + self.bias).astype(np.float64)
         if not np.isfinite(logits).all():
             return ""
@@ -61,9 +78,9 @@ class Everyday:
 
 
 class Router:
-    """Chooses among check-ups by name; each Novelty was fitted on embeddings of the same backbone.
+    """A choice among check-ups by name; each Novelty was fitted on embeddings of the same backbone.
 
-    everyday: names what is foreign to all of them (see `everyday`), or None.
+    everyday: names what is foreign to all of them (see `Everyday`), or None.
     """
 
     def __init__(self, checkups: Mapping[str, Novelty], everyday: Everyday | None = None):
@@ -71,28 +88,31 @@ class Router:
         self.everyday = everyday
 
     def scores(self, embedding: np.ndarray) -> dict[str, float]:
-        """How foreign an embedding (D,) is to each check-up, by name: above 1 it is refused."""
+        """Score how foreign an embedding (D,) is to each check-up, by name: above 1 it is refused."""
         return self._scores(self._sketches(embedding))
 
-    def fitting(self, embedding: np.ndarray) -> dict[str, float]:
-        """The check-ups that do not refuse an embedding (D,), the best first, each with its distance.
+    def rank(self, embedding: np.ndarray) -> dict[str, float]:
+        """Rank the check-ups that do not refuse an embedding (D,), the best first, each with its distance.
 
-        They are held against each other by distance alone: what a contrast forgives (contrast.py) says that a picture
-        may be judged, not that it fits better than elsewhere.
+        They are held against each other by distance alone: what a contrast forgives (medloupe.model.contrast) says that
+        a picture may be judged, not that it fits better than elsewhere.
         """
         sketches = self._sketches(embedding)
-        return self._fitting(sketches, self._scores(sketches))
+        return self._rank(sketches, self._scores(sketches))
 
-    def choose(self, embedding: np.ndarray) -> Choice:
-        """The check-up that an embedding (D,) fits best, if it is not foreign to all."""
+    def choose(self, embedding: np.ndarray) -> Route:
+        """Choose the check-up that an embedding (D,) fits best, if it is not foreign to all."""
         sketches = self._sketches(embedding)
         scores = self._scores(sketches)
-        return Choice(name=next(iter(self._fitting(sketches, scores)), None), scores=scores)
+        return Route(name=next(iter(self._rank(sketches, scores)), None), scores=scores)
 
     def looks_like(self, embedding: np.ndarray, asked: str = "") -> str:
-        """What a picture that the check-up `asked` refused looks like instead: the name of another check-up that knows
-        its kind, else "an everyday object: …" where one is clearly seen, else ""."""
-        other = next((name for name in self.fitting(embedding) if name != asked), "")
+        """Say what a picture that the check-up `asked` refused looks like instead.
+
+        That is the name of another check-up that knows its kind, else "an everyday object: …" where one is clearly
+        seen, else "".
+        """
+        other = next((name for name in self.rank(embedding) if name != asked), "")
         if other:
             return other
         seen = self.everyday.name(embedding) if self.everyday is not None else ""
@@ -106,14 +126,14 @@ class Router:
     def _scores(self, sketches: Mapping[str, np.ndarray]) -> dict[str, float]:
         return {name: float(self.checkups[name].score_sketch(z)[0]) for name, z in sketches.items()}
 
-    def _fitting(self, sketches: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> dict[str, float]:
+    def _rank(self, sketches: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> dict[str, float]:
         found = {n: float(self.checkups[n].distance(z)[0]) for n, z in sketches.items() if scores[n] <= 1}
         return dict(sorted(found.items(), key=lambda entry: entry[1]))
 
 
-def reason(name: str, score: float) -> str:
-    """Why a check-up refuses a picture, as a sentence."""
+def refusal_reason(name: str, score: float) -> str:
+    """Say why a check-up refuses a picture, as a sentence."""
     return f"This picture is unlike everything {name!r} was trained on ({score:.1f} times the limit)."
 
 
-NOBODY = "This picture is unlike everything that any check-up here was trained on."
+UNKNOWN_TO_ALL = "This picture is unlike everything that any check-up here was trained on."

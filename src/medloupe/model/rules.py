@@ -1,4 +1,4 @@
-"""How probabilities become an answer: which label is announced, and which are shown."""
+"""Turn probabilities into an answer: which label is announced, and which are shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ import numpy as np
 class Rules:
     """What a card says of announcing.
 
-    limits: float32 (K,), threshold of each label's operating point. weights: (K,), what probabilities are multiplied by
-    before the largest is announced. top: how many labels are shown; None for all.
+    Attributes
+    ----------
+    limits
+        float32 (K,), threshold of each label's operating point.
+    weights
+        (K,), what probabilities are multiplied by before the largest is announced.
+    top
+        How many labels are shown; None for all.
     """
 
     task: str
@@ -24,8 +30,8 @@ class Rules:
     top: int | None
 
     @classmethod
-    def of(cls, card: Mapping[str, Any]) -> Rules:
-        """Those of a card; thresholds are one half and weights one where it has none."""
+    def from_card(cls, card: Mapping[str, Any]) -> Rules:
+        """Read the rules of a card; thresholds are one half and weights one where it has none."""
         labels = tuple(card["labels"])
         points = {row["label"]: row["operating_point"].get("threshold") for row in card.get("per_label") or ()}
         weights = (card.get("decision") or {}).get("weights") or {}
@@ -38,7 +44,7 @@ class Rules:
         )
 
     def flags(self, p: np.ndarray) -> np.ndarray:
-        """bool (K,): which labels are announced for probabilities p (K,)."""
+        """Tell which labels are announced, bool (K,), for probabilities p (K,)."""
         if self.task == "multilabel":
             # In single precision, as the limits were found: near 1 a limit is rounded up to 1, above all that is exact.
             return p.astype(np.float32) >= self.limits
@@ -46,10 +52,10 @@ class Rules:
         called[int((p * self.weights).argmax())] = True
         return called
 
-    def announced(self, p: np.ndarray) -> str:
-        """The label, or those of several findings joined with "|"; "" when there is none."""
+    def announce(self, p: np.ndarray) -> str:
+        """Name the label, or those of several findings joined with "|"; "" when there is none."""
         return "|".join(name for name, flag in zip(self.labels, self.flags(p), strict=True) if flag)
 
-    def shown(self, p: np.ndarray) -> Sequence[int]:
-        """Which labels an answer lists, in what order."""
+    def labels_shown(self, p: np.ndarray) -> Sequence[int]:
+        """List which labels an answer shows, by number, in what order."""
         return np.argsort(-p)[: self.top].tolist() if self.top else range(len(self.labels))

@@ -1,4 +1,4 @@
-"""One self-contained ONNX file: written, proved, and read trusting nothing."""
+"""Write one self-contained ONNX file, prove it, and read it trusting nothing."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The card inside a model file: found without parsing the graph, and checked before anyone relies on it."""
+"""Find the card inside a model file without parsing the graph, and check it before anyone relies on it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.graphs.wire import BYTES, MAX_FIELDS, iterate_fields
 from medloupe.model.bundle import CARD_FORMAT
-from medloupe.model.novelty import Novelty, of_levels
-from medloupe.modelfile.schema import card_fault
+from medloupe.model.novelty import Novelty, match_levels
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
@@ -47,17 +46,29 @@ PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
-    """The card of a model file, without building a session or importing onnx.
+    """Read the card of a model file, without building a session or importing onnx.
 
-    Raises ModelFileError when the file is missing, damaged or not ONNX, NotOurModelError when it has no usable card.
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged or not ONNX.
+    NotOurModelError
+        It has no usable card.
     """
     path = Path(path)
-    return card_in(read_bytes(path), path.name)
+    return parse_card(read_bytes(path), path.name)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a model file. Raises ModelFileError when it cannot be read or is plainly something else,
-    UnsafeModelError when it is larger than MAX_BYTES."""
+    """Read the bytes of a model file.
+
+    Raises
+    ------
+    ModelFileError
+        It cannot be read or is plainly something else.
+    UnsafeModelError
+        It is larger than MAX_BYTES.
+    """
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):
@@ -80,13 +91,13 @@ def read_bytes(path: Path) -> bytes:
             f"{path} has {size / 2**20:,.0f} MiB; model files may have {MAX_BYTES // 2**20}.",
             "A model of medloupe has 7 to 40 MiB.",
         )
-    if other := _other_format(data):
+    if other := _recognise_format(data):
         raise ModelFileError(f"{path} is {other}.", _EXPORT)
     return data
 
 
-def _other_format(data: bytes) -> str:
-    """What a file is that is not ONNX, as far as its first bytes tell; else ""."""
+def _recognise_format(data: bytes) -> str:
+    """Name what a file is that is not ONNX, as far as its first bytes tell; else ""."""
     start = data[:4096]
     if not data:
         return "empty"
@@ -107,7 +118,7 @@ def _other_format(data: bytes) -> str:
 
 
 def _is_readable(start: bytes) -> bool:
-    """Whether the bytes are text in UTF-8; the last character may be cut off."""
+    """Tell whether the bytes are text in UTF-8; the last character may be cut off."""
     if any(byte < 9 or 13 < byte < 32 for byte in start):
         return False
     try:
@@ -120,8 +131,13 @@ def _is_readable(start: bytes) -> bool:
 # ----------------------------------------------------------------------- card
 
 
-def card_in(data: bytes, called: str) -> dict[str, Any]:
-    """The checked card in the bytes of a model file; called is its name for messages. Raises as read_card does."""
+def parse_card(data: bytes, called: str) -> dict[str, Any]:
+    """Find and check the card in the bytes of a model file. Raises as read_card does.
+
+    called: the file's name for messages.
+    """
+    from medloupe.modelfile.schema import card_fault  # pydantic takes 60 ms: only those pay who read a card
+
     try:
         found = _metadata(memoryview(data))
     except (ValueError, IndexError) as error:
@@ -154,10 +170,22 @@ def card_in(data: bytes, called: str) -> dict[str, Any]:
     return card
 
 
-def novelty_in(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | None:
-    """What the model in the bytes of a file was trained on looks like, None where the file does not say.
+def parse_novelty(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | None:
+    """Find what the model in the bytes of a file was trained on looks like; None where the file does not say.
 
-    card: the checked one of the file. Raises NotOurModelError when it is damaged or belongs to another backbone.
+    Parameters
+    ----------
+    data
+        Of the file.
+    card
+        The checked one of the file.
+    called
+        Its name for messages.
+
+    Raises
+    ------
+    NotOurModelError
+        It is damaged or belongs to another backbone.
     """
     found = _metadata(memoryview(data)).get(NOVELTY_KEY)
     if not found:
@@ -166,18 +194,31 @@ def novelty_in(data: bytes, card: Mapping[str, Any], called: str) -> Novelty | N
         if len(found[0]) > MAX_NOVELTY:
             raise ValueError(f"it has {len(found[0]):,} bytes; the limit is {MAX_NOVELTY:,}")
         novelty = Novelty.from_json(json.loads(str(found[0], "utf-8")))
-        if not of_levels(novelty.levels, card["backbone"]["levels"]):
+        if not match_levels(novelty.levels, card["backbone"]["levels"]):
             raise ValueError("it belongs to another backbone than the card")
     except (ValueError, RecursionError) as error:
         raise NotOurModelError(f"{called}: its {NOVELTY_KEY} cannot be used: {error}.", _EXPORT) from error
     return novelty
 
 
-def extras_in(data: bytes, card: Mapping[str, Any], called: str) -> Extras | None:
-    """What the model in the bytes of a file reads beside the picture, None where that is nothing.
+def parse_extras(data: bytes, card: Mapping[str, Any], called: str) -> Extras | None:
+    """Find what the model in the bytes of a file reads beside the picture; None where that is nothing.
 
-    card: the checked one of the file. Raises NotOurModelError when it is damaged or belongs to other labels,
-    UnsafeModelError when it is larger than MAX_EXTRAS.
+    Parameters
+    ----------
+    data
+        Of the file.
+    card
+        The checked one of the file.
+    called
+        Its name for messages.
+
+    Raises
+    ------
+    NotOurModelError
+        It is damaged or belongs to other labels.
+    UnsafeModelError
+        It is larger than MAX_EXTRAS.
     """
     found = _metadata(memoryview(data)).get(EXTRAS_KEY)
     if not found:
@@ -200,7 +241,7 @@ def extras_in(data: bytes, card: Mapping[str, Any], called: str) -> Extras | Non
 
 
 def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
-    """Values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
+    """Find the values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
     found: dict[str, list[memoryview]] = {}
     parts = iterate_fields(data)
     for number, kind, begin, end in islice(parts, MAX_FIELDS):

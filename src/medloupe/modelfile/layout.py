@@ -1,4 +1,4 @@
-"""The layout of a model file: names and shapes of its tensors, and the part that is the backbone's."""
+"""Lay out a model file: names and shapes of its tensors, and the part that is the backbone's."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CLINICAL_WEIGHT, NOTES_WEIGHT = "clinical.weight", "notes.weight"
 HEATMAP_TOLERANCE = 1e-3  # of the logits, or of 1 where they are smaller
 
 
-def inputs_of(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tuple[int, ...]]]:
-    """What a model file takes, in order: name and shape of one example."""
+def model_inputs(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tuple[int, ...]]]:
+    """List what a model file takes, in order: name and shape of one example."""
     taken = [(SIGNAL if card.modality == "ecg" else INPUT, card.input_shape)]
     if extras is not None:
         widths = ((CLINICAL, extras.clinical_width), (NOTES, extras.notes_width))
@@ -38,7 +38,7 @@ def inputs_of(card: BackboneCard, extras: Extras | None) -> list[tuple[str, tupl
 
 
 def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:
-    """The tensors by which extras are weighed in a graph, float32 (K, F) and (K, M), by name."""
+    """Give the tensors by which extras are weighed in a graph, float32 (K, F) and (K, M), by name."""
     if extras is None:
         return {}
     split = extras.clinical_width
@@ -46,27 +46,37 @@ def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(part, np.float32) for name, part in parts.items() if part.shape[1]}
 
 
-def generated_extras(extras: Extras, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Encoded columns (n, F) and notes (n, M), float32, that are the same everywhere."""
+def generate_extras(extras: Extras, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Generate encoded columns (n, F) and notes (n, M), float32, that are the same everywhere."""
     rng = np.random.default_rng(1)
     clinical, notes = (rng.normal(0, 1, (n, width)) for width in (extras.clinical_width, extras.notes_width))
     return clinical.astype(np.float32), notes.astype(np.float32)
 
 
 def heatmap_gap(bias: np.ndarray, logits: np.ndarray, heatmap: np.ndarray) -> float:
-    """How far mean over places of heatmap (N, K, h, w) + bias (K,) or (N, K) is from logits (N, K), relative to their
-    size."""
+    """Measure how far the heat maps are from explaining the logits, relative to their size.
+
+    Parameters
+    ----------
+    bias
+        (K,) or (N, K).
+    logits
+        (N, K).
+    heatmap
+        (N, K, h, w), whose mean over places and the bias should be the logits.
+    """
     whole = heatmap.mean((2, 3), dtype=np.float64) + bias
     return float(np.max(np.abs(whole - logits) / np.maximum(1, np.abs(logits).max())))
 
 
-def body(model: ModelProto) -> ModelProto:
-    """The part of a graph that makes `map` and `embedding`, without head, cut, metadata and declarations.
+def extract_body(model: ModelProto) -> ModelProto:
+    """Cut out the part of a graph that makes `map` and `embedding`, without head, cut, metadata and declarations.
 
     It is the same for a backbone's own file and for a model exported with it, byte by byte when serialised.
     """
     from onnx import ModelProto
 
+    # onnx.utils.Extractor gives the same bytes, but cuts at declared values only, and model files declare no map
     needed, kept = {"embedding", "map"}, []
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):

@@ -1,4 +1,4 @@
-"""A model's parts as the blobs that the store keeps, and back."""
+"""Keep a model's parts as the blobs that the store keeps, and read them back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EXTRAS = "extras"
 
 
 def backbone_bytes(backbone: Backbone) -> bytes:
-    """The network's file. Raises StoreError when it is no longer what it was."""
+    """Read the network's file. Raises StoreError when it is no longer what it was."""
     data = backbone.path.read_bytes()
     if hashlib.sha256(data).hexdigest() != backbone.sha256:
         raise StoreError(
@@ -34,7 +34,7 @@ def backbone_bytes(backbone: Backbone) -> bytes:
 
 
 def tail_bytes(tail: Tail) -> bytes:
-    """The tail's file. Raises StoreError when it is no longer what it was."""
+    """Read the tail's file. Raises StoreError when it is no longer what it was."""
     data = tail.path.read_bytes()
     if hashlib.sha256(data).hexdigest() != tail.sha256:
         raise StoreError(f"The tail {tail.path} changed while it was in use; the model was not added.", "Train again.")
@@ -42,7 +42,10 @@ def tail_bytes(tail: Tail) -> bytes:
 
 
 def head_bytes(head: Head, novelty: Novelty | None, extras: Extras | None = None) -> bytes:
-    """Head, novelty and extras as one .npz; a model without the latter two gives the bytes that it always gave."""
+    """Write head, novelty and extras as one .npz.
+
+    A model without the latter two gives the bytes that it always gave.
+    """
     out = io.BytesIO()
     more: dict[str, Any] = {} if novelty is None else novelty.as_arrays()
     if extras is not None:
@@ -53,7 +56,7 @@ def head_bytes(head: Head, novelty: Novelty | None, extras: Extras | None = None
 
 
 def read_head(data: bytes, task: Any) -> tuple[Head, Novelty | None, Extras | None]:
-    """What head_bytes wrote."""
+    """Read what head_bytes wrote."""
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         head = Head(weight=stored["weight"], bias=stored["bias"], task=task)
         extras = None
@@ -65,6 +68,6 @@ def read_head(data: bytes, task: Any) -> tuple[Head, Novelty | None, Extras | No
 
 
 def read_backbone(entry: Mapping[str, Any], path: Path, sha256: str) -> Backbone:
-    """The backbone as it was when the version was made, whatever the installed package has today."""
+    """Read the backbone as it was when the version was made, whatever the installed package has today."""
     card = BackboneCard.from_json(entry)
     return Backbone(card=card, path=path, sha256=sha256)

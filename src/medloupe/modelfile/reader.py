@@ -1,14 +1,14 @@
-"""Reading a self-contained model file, trusting nothing in it.
+"""Read a self-contained model file, trusting nothing in it.
 
 The file is ONNX: input `image` uint8 (N, S, S, 3), or `signal` float32 (N, L, T) of ECGs, and where the model reads
 more, `clinical` float32 (N, F) and `notes` float32 (N, M), all zeros where nothing is given; outputs `probabilities`
 and `logits` float32 (N, K), calibrated, `embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON),
 `medloupe.format` and, where it can refuse pictures of another kind, `medloupe.novelty`, where it reads more,
 `medloupe.extras`. It is taken in this order, each step only when the one before passed: the file itself, its card
-(filecard.py), the graph (graphcheck.py), inputs and outputs against the card, what it was trained on, the head against
-its own outputs on generated examples.
+(medloupe.modelfile.card), the graph (medloupe.graphs.check), inputs and outputs against the card, what it was trained
+on, the head against its own outputs on generated examples.
 
-`onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy and the standard library.
+`onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy, pydantic and the standard library.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from medloupe.embed.samples import generate_examples
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
-from medloupe.modelfile.card import EXTRAS_KEY, card_in, extras_in, novelty_in, read_bytes
+from medloupe.modelfile.card import EXTRAS_KEY, parse_card, parse_extras, parse_novelty, read_bytes
 from medloupe.modelfile.layout import (
     CLINICAL,
     HEAD_BIAS,
@@ -34,11 +34,11 @@ from medloupe.modelfile.layout import (
     INPUT,
     NOTES,
     OUTPUTS,
-    body,
+    extract_body,
     extras_weights,
-    generated_extras,
+    generate_extras,
     heatmap_gap,
-    inputs_of,
+    model_inputs,
 )
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed
 
 
 def load(path: str | Path, *, trial: bool = True) -> Model:
-    """The model in a self-contained ONNX file, after all checks.
-
-    trial: also run it on generated images; only leave that out for a file that has passed before.
+    """Load the model in a self-contained ONNX file, after all checks.
 
     The model answers with its own file (`Model.onnx`); its head is rebuilt from the tensors `head.weight` and
     `head.bias` in the graph and, in the trial, must explain the file's own outputs. Its backbone is the installed one
@@ -61,29 +59,42 @@ def load(path: str | Path, *, trial: bool = True) -> Model:
     be shared. Else it is this very file (which has an output `embedding`, but no `map` or `cut`), under the sha256 of
     that part of the graph: what the card claims is not believed, since embeddings are cached under that hash.
 
-    Raises ModelFileError when the file is missing, damaged or not ONNX, NotOurModelError when it is not of medloupe,
-    UnsafeModelError when it could harm (see graphcheck.py).
+    Parameters
+    ----------
+    path
+        Of the file.
+    trial
+        Also run it on generated images; only leave that out for a file that has passed before.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged or not ONNX.
+    NotOurModelError
+        It is not of medloupe.
+    UnsafeModelError
+        It could harm (see medloupe.graphs.check).
     """
     path = Path(path)
     data = read_bytes(path)
-    proto, card, head, extras = check(data, path.name)
-    novelty = novelty_in(data, card, path.name)
+    proto, card, head, extras = check_bytes(data, path.name)
+    novelty = parse_novelty(data, card, path.name)
     if trial:
-        _try(data, head, extras, card, path.name)
+        _run_trial(data, head, extras, card, path.name)
     network = _backbone(proto, path, card["backbone"])
     return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty, extras=extras)
 
 
-def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, Extras | None]:
-    """Graph, card, head and extras in the bytes of a model file, after all checks but the trial. Raises as load does.
+def check_bytes(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, Extras | None]:
+    """Check all of a model file but the trial: graph, card, head and extras in its bytes. Raises as load does.
 
     called: the file's name for messages.
     """
     from medloupe.graphs import check as graphcheck
 
-    card = card_in(data, called)
+    card = parse_card(data, called)
     proto = graphcheck.parse(data, called)
-    extras = extras_in(data, card, called)
+    extras = parse_extras(data, card, called)
     _check_interface(proto, card, extras, called)
     head = _head(proto, card, called)
     _check_extras(proto, extras, called)
@@ -94,14 +105,14 @@ def check(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, E
 
 
 def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras | None, called: str) -> None:
-    """Inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
+    """Check inputs and outputs: exactly ours, in names, order, types and sizes, with any number of images."""
     from onnx import TensorProto
 
     from medloupe.embed.backbone import BackboneCard
 
     base, k = card["backbone"], len(card["labels"])
     d, places = base["dimension"], base["places"]
-    taken = inputs_of(BackboneCard.from_json(base), extras)
+    taken = model_inputs(BackboneCard.from_json(base), extras)
     wanted: Sequence[tuple[str, int, list[int]]] = (
         *((n, TensorProto.UINT8 if n == INPUT else TensorProto.FLOAT, list(shape)) for n, shape in taken),
         *zip(OUTPUTS, [TensorProto.FLOAT] * 4, ([k], [k], [d], [k, *places]), strict=True),
@@ -144,7 +155,7 @@ def _head(model: ModelProto, card: Mapping[str, Any], called: str) -> Head:
 
 
 def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None:
-    """The tensors in the graph are those that its extras say."""
+    """Check that the tensors in the graph are those that its extras say."""
     from onnx import TensorProto, numpy_helper
 
     tensors = {t.name: t for t in model.graph.initializer}
@@ -158,9 +169,11 @@ def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None
             raise ModelFileError(f"{called}: {name!r} is not what its {EXTRAS_KEY} says.", _DAMAGED)
 
 
-def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
-    """Runs the file on generated examples and holds its outputs against its own head: as if nothing were known but the
-    picture, and with extras."""
+def _run_trial(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
+    """Run the file on generated examples and hold its outputs against its own head.
+
+    That is done as if nothing were known but the picture, and with extras.
+    """
     from medloupe.embed.backbone import BackboneCard
     from medloupe.graphs.session import open_session, run
 
@@ -172,8 +185,8 @@ def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any]
     _check_answers(alone, added, head, base, called)
     if extras is None:
         return
-    clinical, notes = generated_extras(extras, len(examples))
-    (first, _), *more = inputs_of(base, extras)
+    clinical, notes = generate_extras(extras, len(examples))
+    (first, _), *more = model_inputs(base, extras)
     values = {CLINICAL: clinical, NOTES: notes}
     given = run(opened, OUTPUTS, {first: examples, **{name: values[name] for name, _ in more}})
     _check_answers(given, extras.logits(clinical, notes), head, base, called)
@@ -184,7 +197,7 @@ def _try(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any]
 def _check_answers(
     outputs: Sequence[np.ndarray], added: np.ndarray, head: Head, base: BackboneCard, called: str
 ) -> None:
-    """added: float32 (N, K), what the extras add to the logits."""
+    """Hold outputs against the head. added: float32 (N, K), what the extras add to the logits."""
     p, logits, embedding, heatmap = outputs
     n, k = len(added), len(head.bias)
     shapes = [(n, k), (n, k), (n, base.dimension), (n, k, *base.places)]
@@ -209,7 +222,7 @@ _DAMAGED = "It is damaged, or was changed after medloupe exported it."
 
 
 def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbone:
-    """The installed backbone where the file holds the same, else the file itself."""
+    """Take the installed backbone where the file holds the same, else the file itself."""
     from medloupe.embed.backbone import Backbone, BackboneCard
     from medloupe.embed.registry import BACKBONES, backbone
 
@@ -234,4 +247,4 @@ def _installed_digest(path: Path) -> str:
 
 
 def _digest(model: ModelProto) -> str:
-    return hashlib.sha256(body(model).SerializeToString(deterministic=True)).hexdigest()
+    return hashlib.sha256(extract_body(model).SerializeToString(deterministic=True)).hexdigest()

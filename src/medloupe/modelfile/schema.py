@@ -1,130 +1,275 @@
-"""What of a card from elsewhere can be relied on: names, labels, backbone, operating points."""
+"""Describe the card as a typed schema, and check cards from elsewhere against it.
+
+Keys that are not described here are allowed and kept: a card of another version, older or newer, is to be read.
+`python -m medloupe.modelfile.schema` prints the JSON Schema that is published as docs/card.schema.json.
+"""
 
 from __future__ import annotations
 
-import math
+import json
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from medloupe.utils.validation import MISSING, ROOT, explain
 
 MAX_LABELS = 10_000
 MAX_LEADS = 64
 MAX_RATE = 100_000  # Hz
+_CONTROL = r"\x00-\x1f\x7f-\x9f"  # joiners of Indic and Arabic scripts are none, and fine
+_MODALITIES = ("image", "ecg")
+
+
+def _check_distinct(labels: list[str]) -> list[str]:
+    label, times = Counter(labels).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"names the label {label!r} twice")
+    return labels
+
+
+def _check_leads(leads: list[str]) -> list[str]:
+    if len(set(leads)) < len(leads):
+        raise ValueError("names a lead of its backbone twice")
+    return leads
+
+
+def _check_no_path(name: str) -> str:
+    # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
+    if any(c in name for c in "/\\:") or name.endswith(".onnx"):
+        raise ValueError("names a path as its backbone")
+    return name
+
+
+def _check_one_row(places: list[int]) -> list[int]:
+    if places[0] != 1:
+        raise ValueError("has a backbone of ECGs whose map has more than one row")
+    return places
+
+
+def _check_no_cut(cut: object) -> object:
+    if cut not in (None, [0, 0, 0]):
+        raise ValueError("has a backbone of ECGs with a 'cut', which is of pictures only")
+    return cut
+
+
+Text = Annotated[
+    str, StringConstraints(max_length=1000, pattern=rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$")
+]  # short, with something in it, without control characters
+Whole = Annotated[int, Field(gt=0, lt=2**31)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Places = Annotated[list[Whole], Field(min_length=2, max_length=2)]
+Object = dict[str, Any]
+
+
+class _Open(BaseModel):
+    """What may have keys of which this version knows nothing."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class Figure(_Open):
+    """A value with its 95 % interval; null where it cannot be computed."""
+
+    value: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+
+
+class OperatingPoint(_Open):
+    """From which probability on a label is flagged, and how it fares there."""
+
+    threshold: Number | None = Field(None, description="probability from which the label is flagged; null: one half")
+    target_sensitivity: Number | None = Field(None, description="the sensitivity aimed at")
+    words: str | None = Field(None, description="the same as a sentence")
+
+
+class LabelRow(_Open):
+    """How one label fares: cases, figures, and its operating point."""
+
+    label: str = Field(description="one of `labels`")
+    operating_point: OperatingPoint
+
+
+class Decision(_Open):
+    """How one class is announced."""
+
+    weights: dict[str, Number] | None = Field(
+        None, description="by label, what its probability is multiplied by before the largest is announced"
+    )
+
+
+class _NetworkEntry(_Open):
+    """What all backbones say."""
+
+    name: Annotated[Text, AfterValidator(_check_no_path)]
+    source: Text
+    licence: Text
+    sha256: Text = Field(description="of its ONNX file")
+    input_size: Whole = Field(description="side in pixels; of ECGs the samples of one window")
+    dimension: Whole = Field(description="numbers of an embedding")
+    levels: list[Whole] = Field(description="how the dimension divides, the last map first; they add up to it")
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> _NetworkEntry:
+        if sum(self.levels) != self.dimension:
+            raise ValueError("lacks proper 'levels' of its backbone, which add up to its dimension")
+        return self
+
+
+class PictureBackbone(_NetworkEntry):
+    """The network under the head, of pictures."""
+
+    modality: Literal["image"] = "image"
+    places: Places = Field(description="height and width of the map")
+    cut: Annotated[list[Whole], Field(min_length=3, max_length=3)] = Field(
+        description="channels, height and width of the map at which tuned tails begin"
+    )
+
+
+class SignalBackbone(_NetworkEntry):
+    """The network under the head, of ECGs."""
+
+    modality: Literal["ecg"]
+    leads: Annotated[list[Text], Field(min_length=1, max_length=MAX_LEADS), AfterValidator(_check_leads)] = Field(
+        description="names, in order"
+    )
+    rate: Annotated[float, Field(gt=0, le=MAX_RATE, allow_inf_nan=False)] = Field(description="samples a second")
+    before: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        description="seconds of a window before the R peak"
+    )
+    places: Annotated[Places, AfterValidator(_check_one_row)] = Field(description="1, and places along the window")
+    cut: Annotated[Any, AfterValidator(_check_no_cut), WithJsonSchema({"enum": [None, [0, 0, 0]]})] = Field(
+        None, description="of pictures only"
+    )
+
+    @model_validator(mode="after")
+    def _check_before(self) -> SignalBackbone:
+        if self.before * self.rate > self.input_size:
+            raise ValueError(SENTENCES["backbone.before"])
+        return self
+
+
+def _modality(entry: object) -> str:
+    return "ecg" if isinstance(entry, dict) and entry.get("modality") == "ecg" else "image"
+
+
+class CardWarning(_Open):
+    """What must be read before the figures."""
+
+    level: str
+    text: str
+
+
+class Card(_Open):
+    """The evaluation passport of a model: docs/card.md says more of each key."""
+
+    name: Text
+    task: Literal["multiclass", "multilabel"]
+    labels: Annotated[list[Text], Field(min_length=1, max_length=MAX_LABELS), AfterValidator(_check_distinct)] = Field(
+        description="names, all different, in the order of the outputs"
+    )
+    version: Whole | None = None
+    backbone: Annotated[
+        Annotated[PictureBackbone, Tag("image")] | Annotated[SignalBackbone, Tag("ecg")], Discriminator(_modality)
+    ]
+    per_label: list[LabelRow] | None = None
+    decision: Decision | None = None
+    metrics: dict[str, Figure | Any] | None = Field(None, description="figures by name")
+    data: Object | None = Field(None, description="what it was trained on, with shortened hashes of the images")
+    top_shown: Whole | None = Field(None, description="how many labels an answer shows; null: all")
+    limits: list[str] | None = None
+
+    format: Whole | None = Field(None, description="a reader refuses what is newer than it knows")
+    medloupe: str | None = Field(None, description="version that made it")
+    created: str | None = Field(None, description="UTC, ISO 8601")
+    seconds: Object | None = Field(None, description="how long each step took")
+    reused: bool | None = Field(None, description="whether the outcome was taken from the cache")
+    title: str | None = Field(None, description="of a check-up, for people")
+    about: str | None = Field(None, description="of a check-up, in a sentence")
+    kind: str | None = Field(None, description="of picture, in words")
+    modality: str | None = Field(None, description="image or ecg")
+    label_counts: dict[str, Any] | None = Field(None, description="cases of each label")
+    positive: str | None = Field(None, description="of two classes the one looked for")
+    input: Object | None = Field(None, description="size and name of the fitting")
+    tail: Object | None = Field(None, description="tuned upper stages: sha256 and width")
+    finetuning: Object | None = Field(None, description="what came of tuning the network")
+    search: Object | None = Field(None, description="trials of recipes, and which was best")
+    few_images: Object | None = Field(None, description="AUC by images a class")
+    started_from: Object | None = Field(None, description="the model whose network this one goes on from")
+    precision: Object | None = Field(None, description="of a file in fewer bits: which, and how it was judged")
+    split: Object | None = Field(None, description="how the data was divided, and a sentence")
+    audit: Object | None = Field(None, description="what was found in the data")
+    secondary: Object | None = Field(None, description="cross-validation, where `metrics` is from a test split")
+    with_leaks: dict[str, Figure | Any] | None = Field(None, description="`metrics` with leaking images left in")
+    confusion: Object | None = Field(None, description="truth by announced class")
+    subgroups: list[Object] | None = Field(None, description="AUC and balanced accuracy by sex, age band, view, site")
+    stress: Object | None = Field(None, description="figures when pictures are disturbed")
+    inputs: Object | None = Field(None, description="what is read beside the picture")
+    calibration: Object | None = Field(None, description="temperatures, already in the head")
+    adapted: Object | None = Field(None, description="what fitting to local cases changed")
+    novelty: Object | None = Field(None, description="by what other kinds of picture are refused")
+    head: Object | None = Field(None, description="penalty and levels chosen, and all that was tried")
+    warnings: list[CardWarning] | None = None
+    intended_use: str | None = None
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> Card:
+        # Operating points are applied to every answer, so they must be of labels that exist.
+        if not {row.label for row in self.per_label or ()} <= set(self.labels):
+            raise ValueError(SENTENCES["per_label"])
+        return self
+
+
+SENTENCES = {  # ends of sentences that begin with "its card"
+    ROOT: "is not an object",
+    MISSING: "has no {missing}",
+    "name": "has no proper name",
+    "task": "has the task {value!r}, neither multiclass nor multilabel",
+    "labels": f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty",
+    "version": "has a version that is no whole number",
+    "backbone": "does not describe its backbone",
+    "backbone.*": "lacks a proper {key!r} of its backbone",
+    "backbone.modality": f"has a backbone for {{value!r}}, neither {_MODALITIES[0]} nor {_MODALITIES[1]}",
+    "backbone.leads": f"lacks proper 'leads' of its backbone: 1 to {MAX_LEADS} names",
+    "backbone.rate": f"lacks a proper 'rate' of its backbone, above 0 and at most {MAX_RATE:,} Hz",
+    "backbone.before": "lacks a proper 'before' of its backbone: seconds within the window",
+    "backbone.levels": "lacks proper 'levels' of its backbone, which add up to its dimension",
+    "per_label": "has a row in per_label without a known label or an operating point",
+    "per_label.#.operating_point.threshold": "has an operating point of {within[1][label]!r} that is no number",
+    "decision": "has a 'decision' that is no object",
+    "decision.weights": "has weights of its decision that are no numbers",
+    "top_shown": "has a 'top_shown' that is no whole number",
+    "limits": "has 'limits' that are no list of texts",
+    "warnings": "has 'warnings' that are no list of objects with a level and a text",
+}
 
 
 def card_fault(card: object) -> str:
-    """What of a card cannot be relied on, as the end of a sentence ("has no labels"), or "" when it is sound."""
-    if not isinstance(card, Mapping):
-        return "is not an object"
-    required = ("name", "task", "labels", "backbone")
-    if missing := [key for key in required if key not in card]:
-        return f"has no {', '.join(missing)}"
-    if not _is_text(card["name"]):
-        return "has no proper name"
-    if card["task"] not in ("multiclass", "multilabel"):
-        return f"has the task {str(card['task'])[:40]!r}, neither multiclass nor multilabel"
-    labels = card["labels"]
-    if not isinstance(labels, list) or not labels or len(labels) > MAX_LABELS or not all(map(_is_text, labels)):
-        return f"must list 1 to {MAX_LABELS:,} labels, each a text that is not empty"
-    label, times = Counter(labels).most_common(1)[0]
-    if times > 1:
-        return f"names the label {label!r} twice"
-    if not (card.get("version") is None or _is_whole(card["version"])):
-        return "has a version that is no whole number"
-    return _backbone_fault(card["backbone"]) or _rows_fault(card.get("per_label"), set(labels)) or _parts_fault(card)
-
-
-def _parts_fault(card: Mapping[str, Any]) -> str:
-    """What every answer and every list of models relies on."""
-    for key in ("decision", "metrics", "data"):
-        if not isinstance(card.get(key), Mapping | None):
-            return f"has a {key!r} that is no object"
-    weights = (card.get("decision") or {}).get("weights")
-    if not isinstance(weights, Mapping | None) or not all(_is_number(w) for w in (weights or {}).values()):
-        return "has weights of its decision that are no numbers"
-    if not (card.get("top_shown") is None or _is_whole(card["top_shown"])):
-        return "has a 'top_shown' that is no whole number"
-    limits = card.get("limits")
-    if limits is not None and not (isinstance(limits, list) and all(isinstance(text, str) for text in limits)):
-        return "has 'limits' that are no list of texts"
+    """Say what of a card cannot be relied on, as the end of a sentence ("has no labels"); "" when it is sound."""
+    try:
+        Card.model_validate(card)
+    except ValidationError as error:
+        return explain(error, card, SENTENCES, tags=_MODALITIES)
     return ""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def json_schema() -> dict[str, Any]:
+    """Describe the card as JSON Schema (draft 2020-12)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()}
 
 
-def _backbone_fault(entry: object) -> str:
-    if not isinstance(entry, Mapping):
-        return "does not describe its backbone"
-    texts, numbers, lists = (
-        ("name", "source", "licence", "sha256"),
-        ("input_size", "dimension"),
-        ("places", "cut"),
-    )
-    for key, good in (*((k, _is_text) for k in texts), *((k, _is_whole) for k in numbers)):
-        if not good(entry.get(key)):
-            return f"lacks a proper {key!r} of its backbone"
-    modality = entry.get("modality", "image")
-    if modality not in ("image", "ecg"):
-        return f"has a backbone for {str(modality)[:40]!r}, neither image nor ecg"
-    if modality == "ecg" and (fault := _signal_fault(entry)):
-        return fault
-    for key, length in zip(lists[: 1 if modality == "ecg" else 2], (2, 3), strict=False):
-        value = entry.get(key)
-        if not isinstance(value, list) or len(value) != length or not all(map(_is_whole, value)):
-            return f"lacks a proper {key!r} of its backbone"
-    levels = entry.get("levels")
-    if not isinstance(levels, list) or not all(map(_is_whole, levels)) or sum(levels) != entry["dimension"]:
-        return "lacks proper 'levels' of its backbone, which add up to its dimension"
-    # A backbone can be asked for by name or by path: a name from a file must not be taken for a path.
-    if any(c in entry["name"] for c in "/\\:") or entry["name"].endswith(".onnx"):
-        return "names a path as its backbone"
-    return ""
-
-
-def _signal_fault(entry: Mapping[str, Any]) -> str:
-    """What a backbone of ECGs says of its windows."""
-    leads = entry.get("leads")
-    if not isinstance(leads, list) or not 0 < len(leads) <= MAX_LEADS or not all(map(_is_text, leads)):
-        return f"lacks proper 'leads' of its backbone: 1 to {MAX_LEADS} names"
-    if len(set(leads)) < len(leads):
-        return "names a lead of its backbone twice"
-    rate, before = entry.get("rate"), entry.get("before")
-    if not _is_number(rate) or not 0 < float(rate or 0) <= MAX_RATE:
-        return f"lacks a proper 'rate' of its backbone, above 0 and at most {MAX_RATE:,} Hz"
-    if not _is_number(before) or not 0 <= float(before or 0) * float(rate or 0) <= entry["input_size"]:
-        return "lacks a proper 'before' of its backbone: seconds within the window"
-    if isinstance(entry.get("places"), list) and entry["places"][:1] != [1]:
-        return "has a backbone of ECGs whose map has more than one row"
-    cut = entry.get("cut")
-    if cut is not None and cut != [0, 0, 0]:
-        return "has a backbone of ECGs with a 'cut', which is of pictures only"
-    return ""
-
-
-def _rows_fault(rows: object, labels: set[str]) -> str:
-    """Operating points are applied to every answer, so they must be numbers of labels that exist."""
-    if rows is None:
-        return ""
-    for row in rows if isinstance(rows, list) else [None]:
-        point = row.get("operating_point") if isinstance(row, Mapping) else None
-        if not isinstance(row, Mapping) or not isinstance(point, Mapping) or str(row.get("label")) not in labels:
-            return "has a row in per_label without a known label or an operating point"
-        threshold = point.get("threshold")
-        if isinstance(threshold, bool) or not (threshold is None or isinstance(threshold, int | float)):
-            return f"has an operating point of {row['label']!r} that is no number"
-    return ""
-
-
-def _is_text(value: object) -> bool:
-    """Text with something in it, short, without control characters (joiners of Indic and Arabic scripts are fine)."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value.strip()) <= len(value) <= 1000
-        and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
-    )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Writing a model as one self-contained ONNX file, and proving that it answers as the training path does.
+"""Write a model as one self-contained ONNX file, and prove that it answers as the training path does.
 
 The graph is the backbone's, cut down to what the answer needs, and the head on top:
 
@@ -29,25 +29,9 @@ from medloupe.embed.tail import merge_weights
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.model.bundle import CARD_FORMAT, Model
 from medloupe.model.head import probabilities
-from medloupe.modelfile.card import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, novelty_in
-from medloupe.modelfile.layout import (
-    CLINICAL,
-    CLINICAL_WEIGHT,
-    HEAD_BIAS,
-    HEAD_WEIGHT,
-    HEATMAP_TOLERANCE,
-    INPUT,
-    NOTES,
-    NOTES_WEIGHT,
-    OUTPUTS,
-    body,
-    extras_weights,
-    generated_extras,
-    heatmap_gap,
-    inputs_of,
-)
-from medloupe.modelfile.reader import check
-from medloupe.modelfile.schema import card_fault
+from medloupe.modelfile import layout
+from medloupe.modelfile.card import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, parse_novelty
+from medloupe.modelfile.reader import check_bytes
 from medloupe.utils.files import sync_folder
 
 if TYPE_CHECKING:
@@ -58,22 +42,52 @@ PARITY_SMALL = 0.01  # the same in fewer bits
 BATCH = 8  # images at once in the parity check
 _WEIGHTS = 64  # numbers from which a tensor is taken for weights; shapes and scales have fewer
 _KERNEL, _KERNEL_SHAPE = "head.kernel", "head.kernel_shape"
-_OF_EXTRAS = (CLINICAL, NOTES, CLINICAL_WEIGHT, NOTES_WEIGHT, "head.logits", "clinical.logits", "notes.logits")
+_OF_EXTRAS = (
+    layout.CLINICAL,
+    layout.NOTES,
+    layout.CLINICAL_WEIGHT,
+    layout.NOTES_WEIGHT,
+    "head.logits",
+    "clinical.logits",
+    "notes.logits",
+)
 
 
 def write_onnx(
     model: Model, path: Path, *, check_images: np.ndarray | None = None, tolerance: float | None = None
 ) -> float:
-    """Write model as one ONNX file; returns the largest difference of a probability to the training path.
+    """Write model as one ONNX file.
 
-    check_images: examples as the backbone takes them, uint8 (n, S, S, 3) or float32 (n, L, T), on which both must agree
-    within tolerance (default: three generated ones, and PARITY). The same model always gives the same bytes. The file
-    appears under its name only after it was flushed to the disk, read back through all checks of modelfile, and
-    compared in a fresh session.
+    The same model always gives the same bytes. The file appears under its name only after it was flushed to the disk,
+    read back through all checks of modelfile, and compared in a fresh session.
 
-    Raises ParityError when the two disagree, BackboneError when the backbone's file is missing or not of the contract,
-    ModelFileError when the parts do not fit together or the file cannot be written (nothing is left then), ValueError
-    when check_images has another shape or type.
+    Parameters
+    ----------
+    model
+        To be written.
+    path
+        Of the file.
+    check_images
+        Examples as the backbone takes them, uint8 (n, S, S, 3) or float32 (n, L, T), on which both must agree (default:
+        three generated ones).
+    tolerance
+        Of a probability (default: PARITY).
+
+    Returns
+    -------
+    float
+        The largest difference of a probability to the training path.
+
+    Raises
+    ------
+    ParityError
+        The two disagree.
+    BackboneError
+        The backbone's file is missing or not of the contract.
+    ModelFileError
+        The parts do not fit together or the file cannot be written (nothing is left then).
+    ValueError
+        check_images has another shape or type.
     """
     path = Path(path)
     shape, kind = model.backbone.card.input_shape, np.float32 if model.backbone.card.modality == "ecg" else np.uint8
@@ -91,7 +105,7 @@ def write_onnx(
             f.flush()
             os.fsync(f.fileno())
         written = temporary.read_bytes()
-        novelty_in(written, check(written, path.name)[1], path.name)
+        parse_novelty(written, check_bytes(written, path.name)[1], path.name)
         apart = _parity(model, temporary, images, PARITY if tolerance is None else tolerance)
         temporary.replace(path)
         sync_folder(path.parent)
@@ -110,7 +124,10 @@ def save(model: Model, path: str | Path) -> Model:
 
 
 def build(model: Model) -> ModelProto:
-    """The ONNX graph of a model: its backbone's body, its head, and its card as metadata. Raises as write_onnx does."""
+    """Build the ONNX graph of a model: its backbone's body, its head, and its card as metadata.
+
+    Raises as write_onnx does.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     from medloupe.version import __version__
@@ -125,7 +142,7 @@ def build(model: Model) -> ModelProto:
         )
     if model.extras is not None and len(model.extras.weight) != k:
         raise ModelFileError(f"The extras weigh {len(model.extras.weight)} labels; the model has {k}.", "Train again.")
-    card = _card(model)
+    card = _card_json(model)
     out = _backbone_body(model)
     if (model.card.get("precision") or {}).get("precision") == "fp16":
         _halve(out)
@@ -133,8 +150,8 @@ def build(model: Model) -> ModelProto:
     graph.name = "medloupe"
     graph.initializer.extend(
         (
-            numpy_helper.from_array(np.ascontiguousarray(head.weight, np.float32), HEAD_WEIGHT),
-            numpy_helper.from_array(np.ascontiguousarray(head.bias, np.float32), HEAD_BIAS),
+            numpy_helper.from_array(np.ascontiguousarray(head.weight, np.float32), layout.HEAD_WEIGHT),
+            numpy_helper.from_array(np.ascontiguousarray(head.bias, np.float32), layout.HEAD_BIAS),
             numpy_helper.from_array(np.array([k, d, 1, 1], np.int64), _KERNEL_SHAPE),
         )
     )
@@ -144,16 +161,16 @@ def build(model: Model) -> ModelProto:
         last = helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1)
     graph.node.extend(
         (
-            *_logits(graph, extras_weights(model.extras)),
+            *_logits(graph, layout.extras_weights(model.extras)),
             last,
-            helper.make_node("Reshape", [HEAD_WEIGHT, _KERNEL_SHAPE], [_KERNEL], name=_KERNEL),
+            helper.make_node("Reshape", [layout.HEAD_WEIGHT, _KERNEL_SHAPE], [_KERNEL], name=_KERNEL),
             helper.make_node("Conv", ["map", _KERNEL], ["heatmap"], name="heatmap", kernel_shape=[1, 1]),
         )
     )
-    for name, shape in inputs_of(base, model.extras):
-        kind = TensorProto.UINT8 if name == INPUT else TensorProto.FLOAT
+    for name, shape in layout.model_inputs(base, model.extras):
+        kind = TensorProto.UINT8 if name == layout.INPUT else TensorProto.FLOAT
         graph.input.append(helper.make_tensor_value_info(name, kind, ["N", *shape]))
-    for name, dims in zip(OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
+    for name, dims in zip(layout.OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))
     out.producer_name, out.producer_version = "medloupe", __version__
     properties = {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)}
@@ -166,11 +183,15 @@ def build(model: Model) -> ModelProto:
 
 
 def _logits(graph: GraphProto, weights: Mapping[str, np.ndarray]) -> list[NodeProto]:
-    """The nodes that make `logits`, of the embedding and the extras; weights: of these, which are added to graph."""
+    """Make the nodes of `logits`, of the embedding and the extras; weights: of these, which are added to graph."""
     from onnx import helper, numpy_helper
 
     parts = ["head.logits"] if weights else ["logits"]
-    nodes = [helper.make_node("Gemm", ["embedding", HEAD_WEIGHT, HEAD_BIAS], parts[:1], name=parts[0], transB=1)]
+    nodes = [
+        helper.make_node(
+            "Gemm", ["embedding", layout.HEAD_WEIGHT, layout.HEAD_BIAS], parts[:1], name=parts[0], transB=1
+        )
+    ]
     for name, weight in weights.items():
         graph.initializer.append(numpy_helper.from_array(weight, name))
         given = name.partition(".")[0]
@@ -200,15 +221,17 @@ def _halve(model: ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _card(model: Model) -> str:
-    """The card as JSON: sorted keys, with the backbone described in full.
+def _card_json(model: Model) -> str:
+    """Write the card as JSON: sorted keys, with the backbone described in full.
 
     JSON has no "not a number": a figure that could not be computed is written as null.
     """
+    from medloupe.modelfile.schema import card_fault
+
     base = model.backbone
     said = model.card.get("backbone")
     described = {**(said if isinstance(said, Mapping) else {}), **base.as_json()}
-    card = _plain({**model.card, "backbone": described})
+    card = _to_json_types({**model.card, "backbone": described})
     fault = card_fault(card)
     if not fault and card["task"] != model.head.task:
         fault = f"says {card['task']}, but the head is {model.head.task}"
@@ -217,19 +240,19 @@ def _card(model: Model) -> str:
     return json.dumps(card, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    """The same in types that JSON has."""
+def _to_json_types(value: Any) -> Any:
+    """Convert to types that JSON has."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _to_json_types(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return _to_json_types(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [_to_json_types(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _backbone_body(model: Model) -> ModelProto:
-    """The part of the backbone's graph under the head; its file may also be a model exported earlier."""
+    """Take the part of the backbone's graph under the head; its file may also be a model exported earlier."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -241,7 +264,7 @@ def _backbone_body(model: Model) -> ModelProto:
             whole = merge_weights(whole, onnx.load(path, load_external_data=False))
     except (OSError, DecodeError) as error:
         raise BackboneError(f"The backbone {path} cannot be read: {error}.", "Install medloupe again.") from error
-    out = body(whole)
+    out = layout.extract_body(whole)
     made = {name for node in out.graph.node for name in node.output}
     if lacking := {"embedding", "map"} - made:
         raise BackboneError(
@@ -249,7 +272,7 @@ def _backbone_body(model: Model) -> ModelProto:
             "The contract stands at the top of medloupe/backbones.py.",
         )
     taken = {*made, *(t.name for t in out.graph.initializer)}
-    ours = {*OUTPUTS, HEAD_WEIGHT, HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS} - {"embedding"}
+    ours = {*layout.OUTPUTS, layout.HEAD_WEIGHT, layout.HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS} - {"embedding"}
     if clash := taken & ours:
         raise BackboneError(
             f"The backbone {path} uses the names {', '.join(sorted(clash))}, which belong to the head.", "Rename them."
@@ -258,34 +281,37 @@ def _backbone_body(model: Model) -> ModelProto:
 
 
 def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> float:
-    """Largest difference between the file and the training path: the backbone's own session and the head in numpy."""
+    """Find the largest difference between the file and the training path.
+
+    That path is the backbone's own session and the head in numpy.
+    """
     from medloupe.embed.network import Network
     from medloupe.graphs.session import open_session, run
 
     ours, theirs = open_session(path), Network(model.backbone, model.tail)
     wanted = ("probabilities", "logits", "heatmap")
-    (first, _), *more = inputs_of(model.backbone.card, model.extras)
+    (first, _), *more = layout.model_inputs(model.backbone.card, model.extras)
     worst = gap = 0.0
     # The first image goes alone: a graph with a fixed number of images would not survive both.
     for at in (slice(0, 1), *(slice(i, i + BATCH) for i in range(1, len(images), BATCH))):
         alone = model.head.logits(theirs.see(images[at]).embedding)
         answers = [(np.zeros_like(alone), run(ours, wanted, images[at]))]
         if model.extras is not None:
-            clinical, notes = generated_extras(model.extras, len(alone))
-            values = {CLINICAL: clinical, NOTES: notes}
+            clinical, notes = layout.generate_extras(model.extras, len(alone))
+            values = {layout.CLINICAL: clinical, layout.NOTES: notes}
             feed = {first: images[at], **{name: values[name] for name, _ in more}}
             answers.append((model.extras.logits(clinical, notes), run(ours, wanted, feed)))
         for added, (p, logits, heatmap) in answers:
             expected = probabilities(alone + added, model.head.task)
             worst = float(np.fmax(worst, _or_infinite(np.abs(p - expected).max())))
-            gap = float(np.fmax(gap, _or_infinite(heatmap_gap(model.head.bias + added, logits, heatmap))))
+            gap = float(np.fmax(gap, _or_infinite(layout.heatmap_gap(model.head.bias + added, logits, heatmap))))
     if worst > tolerance:
         raise ParityError(
             f"The exported file and the training path differ by {worst:.2g} in a probability; at most {tolerance:g}"
             " is allowed. The file was not written.",
             "Please report this with the versions of numpy, onnx and onnxruntime (pip list).",
         )
-    if gap > HEATMAP_TOLERANCE:
+    if gap > layout.HEATMAP_TOLERANCE:
         raise ParityError(
             f"The heat maps do not add up to the logits (off by {gap:.2g}). The file was not written.",
             f"In the backbone {model.backbone.card.name}, `embedding` must be the mean of `map` over its places.",
@@ -294,7 +320,7 @@ def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> f
 
 
 def _or_infinite(value: float) -> float:
-    """Not a number compares as smaller than any limit; here it must count as the worst."""
+    """Make of not a number the worst; it compares as smaller than any limit."""
     return math.inf if math.isnan(value) else float(value)
 
 

@@ -12,12 +12,12 @@ from medloupe.report.formats import bounds, count, date, decimal, known, plain, 
 from medloupe.report.words import mapping
 
 if TYPE_CHECKING:
-    from medloupe.metrics.paired import Contrast, Paired
+    from medloupe.metrics.paired import PairedDifference, RunComparison
 
 PANELS_SHOWN = 8
 
 
-def build(contrast: Contrast) -> dict[str, Any]:
+def build(contrast: RunComparison) -> dict[str, Any]:
     """The template's context."""
     card = {"task": contrast.task, "labels": list(contrast.labels), "positive": contrast.cards[0].get("positive")}
     ill = words.positive(card) if words.is_binary(card) else None
@@ -56,11 +56,11 @@ def build(contrast: Contrast) -> dict[str, Any]:
     return context
 
 
-def _metric(pair: Paired) -> dict[str, Any]:
+def _metric(pair: PairedDifference) -> dict[str, Any]:
     return {"value": pair.difference, "low": pair.low, "high": pair.high}
 
 
-def _row(name: str, pair: Paired) -> dict[str, Any]:
+def _row(name: str, pair: PairedDifference) -> dict[str, Any]:
     """Both figures with as many decimals as the interval of their difference supports."""
     metric = _metric(pair)
     ends = bounds(metric)
@@ -71,7 +71,7 @@ def _row(name: str, pair: Paired) -> dict[str, Any]:
     return {"name": name, "a": decimal(shown[0]), "b": decimal(shown[1]), "difference": metric, "apart": pair.apart}
 
 
-def _forest(contrast: Contrast, labels: Sequence[Any]) -> str:
+def _forest(contrast: RunComparison, labels: Sequence[Any]) -> str:
     drawn = [
         Difference("all labels, AUC" if len(labels) > 1 else "AUC", _both(contrast.auc), _metric(contrast.auc)),
         Difference("balanced accuracy", _both(contrast.balanced_accuracy), _metric(contrast.balanced_accuracy)),
@@ -86,11 +86,11 @@ def _forest(contrast: Contrast, labels: Sequence[Any]) -> str:
     return pairs.forest("forest", "Paired differences", drawn, (contrast.a, contrast.b))
 
 
-def _both(pair: Paired) -> str:
+def _both(pair: PairedDifference) -> str:
     return f"{pair.a:.3f} and {pair.b:.3f}"
 
 
-def _panels(contrast: Contrast, labels: Sequence[str]) -> dict[str, Any] | None:
+def _panels(contrast: RunComparison, labels: Sequence[str]) -> dict[str, Any] | None:
     """ROC and precision-recall of both runs; where there are many labels, first those that differ most."""
     by_label = {p.label: p for p in contrast.per_label}
     if len(labels) > PANELS_SHOWN:
@@ -123,12 +123,12 @@ def _panels(contrast: Contrast, labels: Sequence[str]) -> dict[str, Any] | None:
     return {"single": single, "shown": drawn[:PANELS_SHOWN], "rest": drawn[PANELS_SHOWN:]}
 
 
-def _calibration(contrast: Contrast) -> str | None:
+def _calibration(contrast: RunComparison) -> str | None:
     bins = [curves["calibration"] for curves in contrast.curves]
     return pairs.calibration("calibration-chart", (contrast.a, contrast.b), bins) if all(bins) else None
 
 
-def _confusion(contrast: Contrast) -> dict[str, Any] | None:
+def _confusion(contrast: RunComparison) -> dict[str, Any] | None:
     if contrast.confusion is None:
         return None
     labels = list(contrast.labels)
@@ -143,7 +143,7 @@ def _confusion(contrast: Contrast) -> dict[str, Any] | None:
     }
 
 
-def _shifts(contrast: Contrast, labels: Sequence[str], most: int = 5) -> list[str]:
+def _shifts(contrast: RunComparison, labels: Sequence[str], most: int = 5) -> list[str]:
     """The mistakes whose number changed most from a to b."""
     assert contrast.confusion is not None
     first, second = contrast.confusion
@@ -157,7 +157,7 @@ def _shifts(contrast: Contrast, labels: Sequence[str], most: int = 5) -> list[st
     ]
 
 
-def _left_out(contrast: Contrast) -> list[str]:
+def _left_out(contrast: RunComparison) -> list[str]:
     said = [
         f"{plural(n, 'image')} {'was' if n == 1 else 'were'} judged by {name} alone."
         for n, name in ((contrast.only_a, contrast.a), (contrast.only_b, contrast.b))

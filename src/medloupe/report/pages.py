@@ -11,11 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medloupe.metrics.paired import Contrast
+    import jinja2
+
+    from medloupe.metrics.paired import RunComparison
 
 __all__ = ["render", "render_adaptation", "render_comparison", "render_stress"]
 
@@ -31,7 +34,7 @@ def render(report: Mapping[str, Any]) -> str:
     return _page("template.html", build(report))
 
 
-def render_comparison(contrast: Contrast) -> str:
+def render_comparison(contrast: RunComparison) -> str:
     """The page of two runs held against each other; escaped and self-contained as the report is."""
     from medloupe.report.comparison import build
 
@@ -60,6 +63,12 @@ def render_stress(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> str:
 
 
 def _page(template: str, context: Mapping[str, Any]) -> str:
+    return _environment().get_template(template).render(context).lstrip()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Made once, as it keeps the templates compiled, which takes longer than filling them in."""
     import jinja2
     from markupsafe import Markup
 
@@ -87,5 +96,10 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     environment.filters["drawn"] = Markup  # charts escape what they are given
     script = source("slider.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    shared = {"style": Markup(source("style.css")), "script": Markup(script), "script_hash": digest, "levels": LEVELS}
-    return environment.get_template(template).render(**context, **shared).lstrip()
+    environment.globals |= {
+        "style": Markup(source("style.css")),
+        "script": Markup(script),
+        "script_hash": digest,
+        "levels": LEVELS,
+    }
+    return environment

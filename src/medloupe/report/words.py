@@ -30,7 +30,7 @@ def positive(card: Mapping[str, Any]) -> str | None:
     """Of two classes the one that is looked for: card["positive"], else the one whose name does not say healthy."""
     names = labels_of(card)
     told = card.get("positive")
-    return told if told in names else labels.positive(names, str(card.get("task")))
+    return told if told in names else labels.positive_label(names, str(card.get("task")))
 
 
 def noun(card: Mapping[str, Any]) -> str:

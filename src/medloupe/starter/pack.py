@@ -11,7 +11,6 @@ first used.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -29,7 +28,7 @@ from medloupe.errors import BackboneError, StoreError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.settings import home
-from medloupe.utils.files import write_atomically
+from medloupe.utils.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -113,7 +112,7 @@ def unpack_checkup(folder: Path) -> Model:
 def _find_tail(entry: Mapping[str, Any]) -> Tail | None:
     """Find the tail's file, if it was written before and is whole."""
     path = _folder() / f"{entry['sha256'][:32]}.onnx"
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+    if not path.is_file() or sha256_of(path) != entry["sha256"]:
         return None
     return Tail.from_json(entry, path)
 

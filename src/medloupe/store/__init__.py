@@ -1,4 +1,4 @@
-"""Versions of models on disk and in the database, and which one is in production."""
+"""Keep versions of models on disk and in a database."""
 
 import lazy_loader
 

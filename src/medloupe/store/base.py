@@ -1,4 +1,4 @@
-"""What lies under a store: the home folder, its database, the one writer at a time, and how failures are told.
+"""Lay out a store: the home folder, its database, the one writer at a time, and how failures are told.
 
     home/
         medloupe.sqlite                  which versions there are, with their cards
@@ -48,75 +48,76 @@ class Storage:
 
     @cached_property
     def engine(self) -> Engine:
-        from medloupe.store.database import engine
+        """The database, opened when it is first asked for. Raises StoreError."""
+        from medloupe.store.database import open_engine
 
-        with self._explained():
+        with self._explain_errors():
             self.home.mkdir(parents=True, exist_ok=True)
-            return engine(self.home)
+            return open_engine(self.home)
 
     def sweep(self) -> None:
         """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
-        with self._writing():
+        with self._hold_write_lock():
             pass
 
     def folder(self, name: str, version: int | None) -> Path:
-        """Where model.onnx, report.html and judged.npz of a version lie."""
+        """Locate model.onnx, report.html and judged.npz of a version."""
         return self.home / "models" / name / str(version)
 
     @property
-    def _made(self) -> bool:
+    def _exists(self) -> bool:
         """Whether there can be anything in the store: asking an empty one should not make it. Raises OSError."""
         if self.home.exists() and not self.home.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
         return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
 
     @contextmanager
-    def _asking(self) -> Iterator[Versions]:
-        """A session that reads."""
+    def _read_session(self) -> Iterator[Versions]:
+        """Open a session that reads."""
         from sqlalchemy.orm import Session
 
         from medloupe.store.versions import Versions
 
-        with self._explained(), Session(self.engine) as session:
+        with self._explain_errors(), Session(self.engine) as session:
             yield Versions(session, self.home)
 
     @contextmanager
-    def _changing(self) -> Iterator[Versions]:
-        """A session that writes, of the one writer."""
-        from medloupe.store.database import writing
+    def _write_session(self) -> Iterator[Versions]:
+        """Open a session that writes, of the one writer."""
+        from medloupe.store.database import writing_session
         from medloupe.store.versions import Versions
 
-        with self._writing(), writing(self.engine) as session:
+        with self._hold_write_lock(), writing_session(self.engine) as session:
             yield Versions(session, self.home)
 
     def _check_parts(self, row: VersionRow) -> None:
-        """Raises StoreError when a blob of the version is missing or damaged."""
+        """Check the blobs of a version. Raises StoreError when one is missing or damaged."""
         for blob in row.blobs:
             self._blobs.get(blob)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _hold_write_lock(self) -> Iterator[None]:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
-        with self._explained():
+        with self._explain_errors():
             _ = self.engine  # which may take the lock itself
             with exclusive_lock(self.home / "store.lock"):
                 with suppress(OSError):  # what cannot go now goes with a later writer
-                    self._pending.sweep(self._kept)
+                    self._pending.sweep(self._list_kept)
                 try:
                     yield
                 finally:
                     with suppress(Exception):
-                        self._pending.sweep(self._kept)
+                        self._pending.sweep(self._list_kept)
 
-    def _kept(self) -> set[Path]:
-        """The folders and blobs of all versions."""
-        with self._asking() as versions:
-            rows = versions.settled()
+    def _list_kept(self) -> set[Path]:
+        """List the folders and blobs of all versions."""
+        with self._read_session() as versions:
+            rows = versions.list_committed()
         kept = {self.folder(name, number) for name, number, _ in rows}
         return kept | {self._blobs.path(blob) for _, _, blobs in rows for blob in blobs}
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explain_errors(self) -> Iterator[None]:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -129,6 +130,6 @@ class Storage:
                 else "Choose a folder that you may write to with --home or MEDLOUPE_HOME.",
             ) from e
         except SQLAlchemyError as e:
-            from medloupe.store.database import unusable, url
+            from medloupe.store.database import database_url, explain_failure
 
-            raise unusable(url(self.home), e) from e
+            raise explain_failure(database_url(self.home), e) from e

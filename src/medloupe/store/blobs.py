@@ -1,4 +1,4 @@
-"""The parts of models, each kept once under the sha256 of its content."""
+"""Keep the parts of models, each once, under the sha256 of its content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Blobs:
         self.home = home
 
     def path(self, sha256: str) -> Path:
-        """Where a blob lies, or would."""
+        """Locate a blob, whether it is there or not."""
         return self.home / "blobs" / sha256[:2] / sha256[2:]
 
     def put(self, sha256: str, data: bytes) -> None:
@@ -31,7 +31,7 @@ class Blobs:
         sync_folders(path.parent, self.home)
 
     def get(self, sha256: str) -> bytes:
-        """The content. Raises StorageError when it is missing or damaged."""
+        """Read the content. Raises StorageError when it is missing or damaged."""
         path = self.path(sha256)
         hint = "Restore it from a backup, or remove the version and train it again."
         try:

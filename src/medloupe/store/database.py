@@ -1,4 +1,4 @@
-"""The database: SQLite under the home folder by default, PostgreSQL by URL; Alembic keeps the schema's history."""
+"""Open the database: SQLite under the home folder, or PostgreSQL by URL; Alembic keeps the schema's history."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ FILE = "medloupe.sqlite"
 _UPGRADE_LOCK = 7_023_301  # any number that nobody else uses as an advisory lock of this PostgreSQL database
 
 
-def url(home: Path) -> URL:
-    """Where the database is: MEDLOUPE_DATABASE, else a file under home. Raises StoreError for what is no such URL."""
+def database_url(home: Path) -> URL:
+    """Find where the database is: MEDLOUPE_DATABASE, else a file under home.
+
+    Raises
+    ------
+    StoreError
+        What is told is no such URL.
+    """
     told = setting("MEDLOUPE_DATABASE")
     if not told:
         return URL.create("sqlite", database=str(home / FILE))
@@ -43,15 +49,19 @@ def url(home: Path) -> URL:
 _EXAMPLE = "Expected postgresql://user:password@host/database, or leave it unset for SQLite under --home."
 
 
-def engine(home: Path) -> Engine:
-    """The database of the store under home, with its schema up to date.
+def open_engine(home: Path) -> Engine:
+    """Open the database of the store under home, with its schema up to date.
 
     SQLite: write-ahead log and full synchronisation, so that an acknowledged commit survives a power cut; a connection
     for each transaction, so that forks and threads share none. While the schema is made or changed a lock is held,
     and only then: readers of a finished store wait for nobody.
-    Raises StoreError when the database cannot be used or was made by a newer medloupe.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be used or was made by a newer medloupe.
     """
-    where = url(home)
+    where = database_url(home)
     lite = where.get_backend_name() == "sqlite"
     try:
         made = create_engine(
@@ -71,17 +81,17 @@ def engine(home: Path) -> Engine:
         event.listen(made, "begin", _begin)
     try:
         if _revision(made) != REVISION:
-            with _alone(made, home):  # another process may have made the tables meanwhile: look again
+            with _hold_schema_lock(made, home):  # another process may have made the tables meanwhile: look again
                 found = _revision(made)
                 if found != REVISION:
                     _upgrade(made, found)
     except SQLAlchemyError as e:
-        raise unusable(where, e) from e
+        raise explain_failure(where, e) from e
     return made
 
 
-def writing(made: Engine) -> Session:
-    """A session for a transaction that writes.
+def writing_session(made: Engine) -> Session:
+    """Open a session for a transaction that writes.
 
     SQLite takes its one write lock at the start of it then, and waits for it: a transaction that reads first and writes
     afterwards would fail at once when another process wrote in between.
@@ -91,8 +101,8 @@ def writing(made: Engine) -> Session:
     return Session(made.execution_options(writing=True))
 
 
-def unusable(where: URL, error: SQLAlchemyError) -> StorageError:
-    """What the driver said of the database, and what to do."""
+def explain_failure(where: URL, error: SQLAlchemyError) -> StorageError:
+    """Say what the driver said of the database, and what to do."""
     cause = getattr(error, "orig", None) or error
     first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     if where.get_backend_name() != "sqlite":
@@ -126,7 +136,7 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _alone(made: Engine, home: Path) -> Iterator[None]:
+def _hold_schema_lock(made: Engine, home: Path) -> Iterator[None]:
     """Be the only one to change the schema, on this machine or, with PostgreSQL, on any."""
     if made.dialect.name == "sqlite":
         with exclusive_lock(home / "store.lock"):
@@ -148,7 +158,7 @@ def _revision(made: Engine) -> str | None:
 
 
 def _upgrade(made: Engine, found: str | None) -> None:
-    """Runs the migrations; Alembic is imported only when there are some to run."""
+    """Run the migrations; Alembic is imported only when there are some to run."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -173,14 +183,19 @@ def _upgrade(made: Engine, found: str | None) -> None:
 
 @contextmanager
 def transaction(engine: Engine, *, write: bool = False) -> Iterator[Session]:
-    """A session; one that writes is committed at the end of the block. Raises StorageError when the database cannot be
-    used."""
+    """Open a session; one that writes is committed at the end of the block.
+
+    Raises
+    ------
+    StorageError
+        The database cannot be used.
+    """
     from sqlalchemy.orm import Session
 
     try:
-        with writing(engine) if write else Session(engine) as session:
+        with writing_session(engine) if write else Session(engine) as session:
             yield session
             if write:
                 session.commit()
     except SQLAlchemyError as e:
-        raise unusable(engine.url, e) from e
+        raise explain_failure(engine.url, e) from e

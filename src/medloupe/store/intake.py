@@ -1,4 +1,4 @@
-"""Taking a model file from elsewhere into the store."""
+"""Take a model file from elsewhere into the store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,28 @@ from medloupe.store.names import check_name
 
 
 def add_file(file: Path, *, name: str | None = None, actor: str = "local", store: Store | None = None) -> Model:
-    """Check a model file as modelfile.load does and add it as the next version of name (default: its card's).
+    """Check a model file as medloupe.modelfile.reader.load does and add it as the next version of a name.
 
     A file on an installed backbone is kept as that backbone and its own head, any other as it is. It brings no report
-    and no predictions to compare it by. Raises ModelFileError when the file is damaged, foreign or unsafe, StoreError
-    when the store cannot take it.
+    and no predictions to compare it by.
+
+    Parameters
+    ----------
+    file
+        On disk.
+    name
+        Of the model (default: its card's).
+    actor
+        Who does so, for the audit log.
+    store
+        Default: the one under the home folder in force.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, foreign or unsafe.
+    StoreError
+        The store cannot take it.
     """
     from medloupe.modelfile.card import read_bytes
     from medloupe.modelfile.reader import load

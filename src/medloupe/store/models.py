@@ -1,6 +1,7 @@
-"""Versioned models on disk and in a database: added, read, listed and removed.
+"""Keep versioned models on disk and in a database: add, read, list and remove them.
 
-How they lie there, and that none is ever half there, is storage.py; which one of a name answers, promoting.py.
+How they lie there, and that none is ever half there, is medloupe.store.base; which one of a name answers,
+medloupe.store.promote.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
 from medloupe.settings import home as default_home
 from medloupe.store.names import Version, check_name, is_name
-from medloupe.store.promote import Promoting
+from medloupe.store.promote import ProductionStorage
 from medloupe.utils.files import sync_folder, sync_folders
 
 WriteFiles = Callable[[Path, Model], None]
@@ -29,7 +30,14 @@ WriteFiles = Callable[[Path, Model], None]
 class VersionInfo:
     """One version, without its parts.
 
-    created: UTC, ISO 8601. auc: the figure of its card, if it has one. production: whether it answers under the name.
+    Attributes
+    ----------
+    created
+        UTC, ISO 8601.
+    auc
+        The figure of its card, if it has one.
+    production
+        Whether it answers under the name.
     """
 
     name: str
@@ -41,32 +49,49 @@ class VersionInfo:
     production: bool
 
 
-class Store(Promoting):
+class Store(ProductionStorage):
     """The models under a home folder. Safe to use from several processes."""
 
     @classmethod
     def open(cls) -> Store:
-        """The store under the home folder in force."""
+        """Open the store under the home folder in force."""
         return cls(default_home())
 
     def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local") -> Model:
         """Add the model as the next version of its name; the first one is in production at once.
 
-        write_files: called with a new folder and the model, its version in the card; it writes model.onnx there and, if
-        it has them, report.html and judged.npz. A model that is one self-contained file is kept as that file.
-        Returns the model with its version and the path of its file. Raises StoreError when the disk is full or may not
-        be written, and whatever write_files raises; then nothing is left behind.
+        A model that is one self-contained file is kept as that file.
+
+        Parameters
+        ----------
+        model
+            Whose card has the name.
+        write_files
+            Called with a new folder and the model, its version in the card; it writes model.onnx there and, if it has
+            them, report.html and judged.npz.
+        actor
+            Who does so, for the audit log.
+
+        Returns
+        -------
+        Model
+            With its version and the path of its file.
+
+        Raises
+        ------
+        StoreError
+            The disk is full or may not be written; also raised is whatever write_files raises. Nothing is left behind.
         """
-        from medloupe.store.database import writing
-        from medloupe.store.production import note, put
+        from medloupe.store.database import writing_session
+        from medloupe.store.production import log_action, set_production
         from medloupe.store.tables import ModelRow, VersionRow
         from medloupe.store.versions import Versions
 
         check_name(model.name)
-        with self._writing():
+        with self._hold_write_lock():
             whole = model.onnx is not None and model.backbone.path == model.onnx
             body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
-            parts = _parts(model, body)
+            parts = _split_parts(model, body)
             blobs = list(parts)
             number = self._next_number(model.name)
             made = replace(model, card={**model.card, "version": number})
@@ -84,8 +109,8 @@ class Store(Promoting):
             sync_folder(temporary)
             temporary.rename(folder)
             sync_folders(folder.parent, self.home)
-            with writing(self.engine) as session:
-                row = Versions(session, self.home).locked(model.name)
+            with writing_session(self.engine) as session:
+                row = Versions(session, self.home).lock(model.name)
                 if row is None:
                     row = ModelRow(name=model.name, last=0)
                     session.add(row)
@@ -103,21 +128,31 @@ class Store(Promoting):
                         card=dict(made.card),
                     )
                 )
-                note(session, "add", f"{model.name}@{number}", actor=actor)
+                log_action(session, "add", f"{model.name}@{number}", actor=actor)
                 if row.production is None:
-                    put(session, row, number, kind="first", actor=actor)
+                    set_production(session, row, number, kind="first", actor=actor)
                 session.commit()
         return replace(made, onnx=folder / "model.onnx")
 
     def get(self, name: str, version: Version = None, *, report: bool = True) -> Model:
-        """A version; without one, what is in production, else the newest.
+        """Read a version; without one, what is in production, else the newest.
 
-        report: whether to read the report too. Raises StoreError when there is none or its parts are damaged.
+        Parameters
+        ----------
+        name, version
+            Of the model.
+        report
+            Whether to read the report too.
+
+        Raises
+        ------
+        StoreError
+            There is none or its parts are damaged.
         """
-        with self._explained():
-            with self._asking() as versions:
+        with self._explain_errors():
+            with self._read_session() as versions:
                 row = versions.row(name, version)
-            model = self._assembled(row.card, row.backbone_blob, row.head_blob, row.tail_blob)
+            model = self._assemble(row.card, row.backbone_blob, row.head_blob, row.tail_blob)
             page = self.folder(name, row.number) / "report.html"
             text = page.read_text("utf-8") if report and page.exists() else ""
         return replace(model, report=text, onnx=model.backbone.path if row.whole else None)
@@ -125,15 +160,26 @@ class Store(Promoting):
     def attach(self, model: Model, precision: str, *, actor: str = "local") -> None:
         """Keep a version in another precision too, for servers to choose from; one that was kept before is replaced.
 
-        model: of a version in this store, with the network, head and card of that precision. Raises StoreError when
-        there is no such version or the disk is full; then nothing is left behind.
+        Parameters
+        ----------
+        model
+            Of a version in this store, with the network, head and card of that precision.
+        precision
+            Its name.
+        actor
+            Who does so, for the audit log.
+
+        Raises
+        ------
+        StoreError
+            There is no such version or the disk is full; then nothing is left behind.
         """
-        from medloupe.store.production import note
+        from medloupe.store.production import log_action
         from medloupe.store.tables import VariantRow, now
 
-        parts = _parts(model, backbone_bytes(model.backbone))
+        parts = _split_parts(model, backbone_bytes(model.backbone))
         blobs = list(parts)
-        with self._changing() as versions:
+        with self._write_session() as versions:
             row = versions.row(model.name, model.version)
             before = [v for v in versions.variants(row) if v.precision == precision]
             gone = [b for v in before for b in v.blobs]
@@ -154,22 +200,24 @@ class Store(Promoting):
                     card={k: v for k, v in model.card.items() if row.card.get(k) != v},
                 )
             )
-            note(versions.session, "attach", f"{model.name}@{row.number}", actor=actor, detail={"precision": precision})
+            log_action(
+                versions.session, "attach", f"{model.name}@{row.number}", actor=actor, detail={"precision": precision}
+            )
             versions.session.commit()
 
     def variants(self, name: str, version: Version = None) -> dict[str, Model]:
-        """A version in the other precisions that are kept, by their name. Raises as get does."""
-        with self._explained():
-            with self._asking() as versions:
+        """Read a version in the other precisions that are kept, by their name. Raises as get does."""
+        with self._explain_errors():
+            with self._read_session() as versions:
                 row = versions.row(name, version)
                 found = versions.variants(row)
             return {
-                v.precision: self._assembled({**row.card, **v.card}, v.backbone_blob, v.head_blob, v.tail_blob)
+                v.precision: self._assemble({**row.card, **v.card}, v.backbone_blob, v.head_blob, v.tail_blob)
                 for v in found
             }
 
-    def _assembled(self, card: dict[str, Any], body: str, head_blob: str, tail_blob: str | None) -> Model:
-        """A model from its card and its blobs. Raises StorageError when one is missing or damaged."""
+    def _assemble(self, card: dict[str, Any], body: str, head_blob: str, tail_blob: str | None) -> Model:
+        """Assemble a model from its card and its blobs. Raises StorageError when one is missing or damaged."""
         head, novelty, extras = read_head(self._blobs.get(head_blob), card["task"])
         self._blobs.get(body)  # whole, or it raises
         tail = None
@@ -180,21 +228,21 @@ class Store(Promoting):
         return Model(backbone=backbone, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
 
     def has(self, name: str) -> bool:
-        """Whether there is any version of that name."""
+        """Tell whether there is any version of that name."""
         if not is_name(name):
             return False
-        with self._explained():
-            if not self._made:
+        with self._explain_errors():
+            if not self._exists:
                 return False
-            with self._asking() as versions:
+            with self._read_session() as versions:
                 return bool(versions.numbers(name)[0])
 
     def list(self) -> list[VersionInfo]:
-        """All versions, by name and number."""
-        with self._explained():
-            if not self._made:
+        """List all versions, by name and number."""
+        with self._explain_errors():
+            if not self._exists:
                 return []
-            with self._asking() as versions:
+            with self._read_session() as versions:
                 return [
                     VersionInfo(
                         name=model.name,
@@ -211,17 +259,20 @@ class Store(Promoting):
     def remove(
         self, name: str, version: Version = None, *, actor: str = "local", request_id: str = ""
     ) -> Sequence[int]:
-        """Remove one version, or all of a name; returns the numbers, which are not used again.
+        """Remove one version, or all of a name; return the numbers, which are not used again.
 
-        Raises StoreError when there is none, or when it is the one in production.
+        Raises
+        ------
+        StoreError
+            There is none, or it is the one in production.
         """
-        from medloupe.store.production import note
+        from medloupe.store.production import log_action
 
-        with self._changing() as versions:
-            model = versions.locked(name)
+        with self._write_session() as versions:
+            model = versions.lock(name)
             rows = [row for _, row in versions.all(name)] if version is None else [versions.row(name, version)]
             if model is None or not rows:
-                raise versions.unknown(name)
+                raise versions.unknown_error(name)
             if version is not None and rows[0].number == model.production:
                 raise StoreError(
                     f"{name}@{model.production} is in production and was not removed.",
@@ -231,7 +282,7 @@ class Store(Promoting):
                 blobs = [*row.blobs, *(b for variant in versions.variants(row) for b in variant.blobs)]
                 self._pending.announce(self.folder(name, row.number), *map(self._blobs.path, blobs))
                 versions.session.delete(row)
-                note(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
+                log_action(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
             if version is None:
                 model.production = None
             numbers = [row.number for row in rows]
@@ -239,15 +290,15 @@ class Store(Promoting):
         return sorted(numbers)
 
     def _next_number(self, name: str) -> int:
-        """One above every number given so far, and above every folder there is."""
-        with self._asking() as versions:
+        """Choose a number above every one given so far, and above every folder there is."""
+        with self._read_session() as versions:
             last = versions.last(name)
         taken = (p.name for p in (self.home / "models" / name).glob("*"))
         return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
 
 
-def _parts(model: Model, body: bytes) -> dict[str, bytes]:
-    """What is kept of a model, by sha256: its network, its head and, if it has one, its tail, in this order."""
+def _split_parts(model: Model, body: bytes) -> dict[str, bytes]:
+    """Split a model into what is kept, by sha256: its network, its head and, if it has one, its tail, in this order."""
     parts = [body, head_bytes(model.head, model.novelty, model.extras)]
     if model.tail is not None:
         parts.append(tail_bytes(model.tail))

@@ -1,4 +1,4 @@
-"""How models are named, and how a person refers to one."""
+"""Check how models are named, and read how a person refers to one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def is_name(text: str) -> bool:
-    """Whether a model could have that name; what people send to a server may be anything."""
+    """Tell whether a model could have that name; what people send to a server may be anything."""
     return bool(_NAME.fullmatch(text))
 
 
 def check_name(name: str) -> None:
-    """Raises StoreError, with a proposal, unless name can name a model."""
+    """Check that name can name a model. Raises StoreError, with a proposal."""
     if not _NAME.fullmatch(name) or name == "auto" or name.endswith(".onnx"):
         cleaned = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64]
         raise StoreError(
@@ -30,7 +30,10 @@ def check_name(name: str) -> None:
 
 
 def parse_reference(text: str) -> tuple[str, Version]:
-    """ "lungs@3" to ("lungs", 3), "lungs@candidate" to ("lungs", "candidate"), "lungs" with None. Raises StoreError."""
+    """Read how a person names a version. Raises StoreError.
+
+    "lungs@3" is ("lungs", 3), "lungs@candidate" is ("lungs", "candidate"), and "lungs" has None.
+    """
     name, at, version = text.partition("@")
     check_name(name)
     if not at:

@@ -1,4 +1,4 @@
-"""What a writer of the store is about to make or remove, so that a killed one can be cleaned up after.
+"""Remember what a writer of the store is about to make or remove, so that a killed one can be cleaned up after.
 
 A writer announces every path before it touches it. Sweeping removes those that no version names. Nothing that was not
 announced is ever removed, so a lost or older database costs no files.

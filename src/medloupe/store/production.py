@@ -1,4 +1,4 @@
-"""Which version of a model answers under its bare name, how that came about, and the audit log of it.
+"""Record which version of a model answers under its bare name, how that came about, and the audit log of it.
 
 Everything here happens within the transaction of the session that is given.
 """
@@ -16,11 +16,21 @@ from medloupe.store.tables import AuditRow, ModelRow, PromotionRow, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ProductionChange:
     """A change of a model's production version.
 
-    at: UTC, ISO 8601. kind: "first", "promote" or "rollback". previous: what was in production before. forced: whether
-    the gate was overruled. comparison: what the gate saw (promotion.Comparison.as_json), or None.
+    Attributes
+    ----------
+    at
+        UTC, ISO 8601.
+    kind
+        "first", "promote" or "rollback".
+    previous
+        What was in production before.
+    forced
+        Whether the gate was overruled.
+    comparison
+        What the gate saw (medloupe.metrics.gate.Comparison.as_json), or None.
     """
 
     at: str
@@ -33,10 +43,11 @@ class Change:
     comparison: dict[str, Any] | None
 
     def as_json(self) -> dict[str, Any]:
+        """Give all fields, in types that JSON has."""
         return asdict(self)
 
 
-def put(
+def set_production(
     session: Session,
     model: ModelRow,
     version: int,
@@ -64,10 +75,10 @@ def put(
     model.production = version
 
 
-def note(
+def log_action(
     session: Session, action: str, thing: str, *, actor: str, request_id: str = "", detail: dict[str, Any] | None = None
 ) -> None:
-    """One line of the audit log."""
+    """Write one line of the audit log."""
     session.add(
         AuditRow(
             at=now(),
@@ -80,15 +91,18 @@ def note(
     )
 
 
-def changes(session: Session, name: str) -> list[Change]:
-    """All changes of a name, the oldest first."""
+def read_changes(session: Session, name: str) -> list[ProductionChange]:
+    """Read all changes of a name, the oldest first."""
     wanted = select(PromotionRow).join(ModelRow, ModelRow.id == PromotionRow.model_id).where(ModelRow.name == name)
-    fields = Change.__dataclass_fields__
-    return [Change(**{f: getattr(row, f) for f in fields}) for row in session.scalars(wanted.order_by(PromotionRow.id))]
+    fields = ProductionChange.__dataclass_fields__
+    return [
+        ProductionChange(**{f: getattr(row, f) for f in fields})
+        for row in session.scalars(wanted.order_by(PromotionRow.id))
+    ]
 
 
-def before(made: Sequence[Change], present: int, there: Collection[int]) -> int | None:
-    """The version that was in production before the present one, of those that are still there.
+def previous_version(made: Sequence[ProductionChange], present: int, there: Collection[int]) -> int | None:
+    """Find the version that was in production before the present one, of those that are still there.
 
     A rollback undoes the change that brought the present version, so one after the other goes further and further back.
     """
@@ -106,5 +120,5 @@ def before(made: Sequence[Change], present: int, there: Collection[int]) -> int 
 
 
 def _text(value: str, length: int | None = None) -> str:
-    """As both databases take it: PostgreSQL knows neither zero characters nor halves of characters."""
+    """Cut a text, as both databases take it: PostgreSQL knows neither zero characters nor halves of characters."""
     return value.encode("utf-8", "backslashreplace").decode().replace("\0", "�")[:length]

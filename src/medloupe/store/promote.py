@@ -1,6 +1,7 @@
-"""Which version of each name answers: the first at once, any other after it passed the gate or was forced through it.
+"""Put versions into production: the first of a name at once, any other after it passed the gate or was forced.
 
-Which one that is, its history and the audit log change in one transaction (production.py); the gate is promotion.py.
+Which one that is, its history and the audit log change in one transaction (medloupe.store.production); the gate is
+medloupe.metrics.gate.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from medloupe.store.names import Version
 
 if TYPE_CHECKING:
     from medloupe.metrics.gate import Comparison
-    from medloupe.store.production import Change
+    from medloupe.store.production import ProductionChange
 
 
-class Promoting(Storage):
+class ProductionStorage(Storage):
     """A store whose versions go into production and back."""
 
     def __init__(self, home: Path):
@@ -26,20 +27,29 @@ class Promoting(Storage):
         self._compared: dict[tuple[str, int, int], Comparison] = {}  # versions never change
 
     def production(self) -> dict[str, tuple[int, str]]:
-        """Of each name the version in production, and a text that changes with it. Cheap: servers ask all the time."""
-        with self._explained():
-            if not self._made:
+        """Find of each name the version in production, and a text that changes with it.
+
+        This is cheap: servers ask all the time.
+        """
+        with self._explain_errors():
+            if not self._exists:
                 return {}
-            with self._asking() as versions:
+            with self._read_session() as versions:
                 return versions.production()
 
     def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
-        """Two versions on the records that both were judged on. Raises StoreError when there is no such version."""
+        """Compare two versions on the records that both were judged on.
+
+        Raises
+        ------
+        StoreError
+            There is no such version.
+        """
         from medloupe.metrics.evidence import Evidence
         from medloupe.metrics.gate import compare
 
-        with self._asking() as versions:
-            a, b = (versions.chosen(name, v) for v in (candidate, production))
+        with self._read_session() as versions:
+            a, b = (versions.resolve(name, v) for v in (candidate, production))
         if (name, a, b) not in self._compared:
             evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
             compared = compare(*evidence, name=name, versions=(a, b))
@@ -53,11 +63,22 @@ class Promoting(Storage):
     ) -> Comparison | None:
         """Put a version into production, if it is not worse than what is there now or force overrules that.
 
-        Returns what the gate saw; None where there was nothing in production. Servers take the change up by themselves.
-        Raises PromotionRefusedError when the gate refuses, StoreError when there is no such version, its parts are
-        damaged, it is in production already, or force comes without a reason. All is in the audit log.
+        Servers take the change up by themselves. All is in the audit log.
+
+        Returns
+        -------
+        Comparison | None
+            What the gate saw; None where there was nothing in production.
+
+        Raises
+        ------
+        PromotionRefusedError
+            The gate refuses.
+        StoreError
+            There is no such version, its parts are damaged, it is in production already, or force comes without a
+            reason.
         """
-        from medloupe.store.production import note, put
+        from medloupe.store.production import log_action, set_production
 
         if force and not reason.strip():
             raise StoreError("A promotion is only forced with a reason.", "It goes into the audit log: --reason TEXT.")
@@ -67,13 +88,13 @@ class Promoting(Storage):
             passed = comparison is None or comparison.passed
             seen = None if comparison is None else comparison.as_json()
             detail = {"reason": reason, "forced": force and not passed, "comparison": seen}
-            with self._changing() as versions:
-                session, model = versions.session, versions.locked(name)
+            with self._write_session() as versions:
+                session, model = versions.session, versions.lock(name)
                 numbers, now_present = versions.numbers(name)
                 if model is None or number not in numbers or now_present != present:
                     continue  # another promotion or removal came between: look again
                 if passed or force:
-                    put(
+                    set_production(
                         session,
                         model,
                         number,
@@ -84,7 +105,7 @@ class Promoting(Storage):
                         comparison=seen,
                     )
                 action = "promote" if passed or force else "promote.refused"
-                note(session, action, f"{name}@{number}", actor=actor, request_id=request_id, detail=detail)
+                log_action(session, action, f"{name}@{number}", actor=actor, request_id=request_id, detail=detail)
                 session.commit()
             if comparison is None or passed or force:
                 return comparison
@@ -96,44 +117,54 @@ class Promoting(Storage):
             )
 
     def rollback(self, name: str, *, actor: str, reason: str = "", request_id: str = "") -> int:
-        """Put back the version that was in production before the present one; returns its number.
+        """Put back the version that was in production before the present one; return its number.
 
         Again and again it goes further back. Nothing is compared: this is for when production turned out bad.
-        Raises StoreError when there is nothing to go back to, or its parts are damaged.
-        """
-        from medloupe.store.production import before, changes, note, put
 
-        with self._changing() as versions:
-            session, model = versions.session, versions.locked(name)
+        Raises
+        ------
+        StoreError
+            There is nothing to go back to, or its parts are damaged.
+        """
+        from medloupe.store.production import log_action, previous_version, read_changes, set_production
+
+        with self._write_session() as versions:
+            session, model = versions.session, versions.lock(name)
             numbers, present = versions.numbers(name)
             if model is None or not numbers:
-                raise versions.unknown(name)
-            target = None if present is None else before(changes(session, name), present, numbers)
+                raise versions.unknown_error(name)
+            target = None if present is None else previous_version(read_changes(session, name), present, numbers)
             if target is None:
                 raise StoreError(
                     f"No version of {name} that is still there was in production before {name}@{present}.",
                     f"Promote one: medloupe models promote {name}@N.",
                 )
             self._check_parts(versions.row(name, target))
-            put(session, model, target, kind="rollback", actor=actor, reason=reason)
+            set_production(session, model, target, kind="rollback", actor=actor, reason=reason)
             detail = {"reason": reason, "forced": False, "comparison": None, "from": present}
-            note(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
+            log_action(session, "rollback", f"{name}@{target}", actor=actor, request_id=request_id, detail=detail)
             session.commit()
         return target
 
-    def history(self, name: str) -> Sequence[Change]:
-        """How the name's production version changed, the oldest first. Raises StoreError when there is no model."""
-        from medloupe.store.production import changes
+    def history(self, name: str) -> Sequence[ProductionChange]:
+        """List how the name's production version changed, the oldest first.
 
-        with self._asking() as versions:
-            found = changes(versions.session, name)
+        Raises
+        ------
+        StoreError
+            There is no model.
+        """
+        from medloupe.store.production import read_changes
+
+        with self._read_session() as versions:
+            found = read_changes(versions.session, name)
             if not found and not versions.numbers(name)[0]:
-                raise versions.unknown(name)
+                raise versions.unknown_error(name)
         return found
 
     def _candidate(self, name: str, version: Version) -> tuple[int, int | None]:
-        """The version to promote, which is whole, and the one in production. Raises StoreError."""
-        with self._asking() as versions:
+        """Find the version to promote, which is whole, and the one in production. Raises StoreError."""
+        with self._read_session() as versions:
             row = versions.row(name, version)
             _, present = versions.numbers(name)
             if row.number == present:

@@ -1,4 +1,4 @@
-"""The tables: models and their versions, people, what was asked and what was said of the answers.
+"""Define the tables: models and their versions, people, what was asked and what was said of the answers.
 
 Times are UTC as ISO 8601 text, which both SQLite and PostgreSQL sort rightly. How the tables come into being and change
 is in migrations/versions; tests hold the two against each other.
@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 def now() -> str:
-    """The time as the tables keep it: UTC, to the millisecond."""
+    """Tell the time as the tables keep it: UTC, to the millisecond."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
@@ -23,8 +23,15 @@ class Base(DeclarativeBase):
 
 
 class ModelRow(Base):
-    """A name. last: the highest version number ever given, so that none is used twice. production: the version that
-    answers under the bare name, or None."""
+    """A name.
+
+    Attributes
+    ----------
+    last
+        The highest version number ever given, so that none is used twice.
+    production
+        The version that answers under the bare name, or None.
+    """
 
     __tablename__ = "models"
 
@@ -34,9 +41,21 @@ class ModelRow(Base):
     production: Mapped[int | None]
 
 
-class VersionRow(Base):
-    """One version of a model. Its parts lie as blobs under their sha256. tail_blob: None without a tail. whole: the
-    backbone's blob is a self-contained model file, which answers by itself."""
+class PartsColumns:
+    """Columns of what is kept as blobs under their sha256; tail_blob: None without a tail."""
+
+    backbone_blob: Mapped[str] = mapped_column(String(64))
+    head_blob: Mapped[str] = mapped_column(String(64))
+    tail_blob: Mapped[str | None] = mapped_column(String(64))
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """All its parts."""
+        return tuple(b for b in (self.backbone_blob, self.head_blob, self.tail_blob) if b)
+
+
+class VersionRow(PartsColumns, Base):
+    """One version of a model. whole: the backbone's blob is a self-contained model file, which answers by itself."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("model_id", "number"),)
@@ -45,21 +64,15 @@ class VersionRow(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     number: Mapped[int]
     created: Mapped[str] = mapped_column(String(32))
-    backbone_blob: Mapped[str] = mapped_column(String(64))
-    head_blob: Mapped[str] = mapped_column(String(64))
-    tail_blob: Mapped[str | None] = mapped_column(String(64))
     whole: Mapped[bool] = mapped_column(default=False)
     card: Mapped[dict[str, Any]] = mapped_column(JSON)
 
-    @property
-    def blobs(self) -> tuple[str, ...]:
-        """All its parts."""
-        return tuple(b for b in (self.backbone_blob, self.head_blob, self.tail_blob) if b)
 
+class VariantRow(PartsColumns, Base):
+    """A version in another precision, which kept its accuracy.
 
-class VariantRow(Base):
-    """A version in another precision, which kept its accuracy. Its parts lie as blobs under their sha256. card: the
-    entries in which its card differs from the version's."""
+    card: the entries in which its card differs from the version's.
+    """
 
     __tablename__ = "variants"
     __table_args__ = (UniqueConstraint("version_id", "precision"),)
@@ -68,15 +81,7 @@ class VariantRow(Base):
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
     precision: Mapped[str] = mapped_column(String(8))
     created: Mapped[str] = mapped_column(String(32))
-    backbone_blob: Mapped[str] = mapped_column(String(64))
-    head_blob: Mapped[str] = mapped_column(String(64))
-    tail_blob: Mapped[str | None] = mapped_column(String(64))
     card: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-    @property
-    def blobs(self) -> tuple[str, ...]:
-        """All its parts."""
-        return tuple(b for b in (self.backbone_blob, self.head_blob, self.tail_blob) if b)
 
 
 class PromotionRow(Base):
@@ -153,8 +158,17 @@ class AuditRow(Base):
 
 
 class PredictionRow(Base):
-    """An answer that was given. id: random, hexadecimal. digest: sha256 of the image's bytes. kept: the suffix of the
-    kept image file, or None where the image was not kept."""
+    """An answer that was given.
+
+    Attributes
+    ----------
+    id
+        Random, hexadecimal.
+    digest
+        sha256 of the image's bytes.
+    kept
+        The suffix of the kept image file, or None where the image was not kept.
+    """
 
     __tablename__ = "predictions"
 

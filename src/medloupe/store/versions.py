@@ -1,4 +1,4 @@
-"""What a session of the database sees of the versions of a name, and which one a person means."""
+"""Ask within one transaction for the versions of a name, and find which one a person means."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Versions:
         self.session, self.home = session, home
 
     def numbers(self, name: str) -> tuple[Sequence[int], int | None]:
-        """The versions of a name, ascending, and the one in production."""
+        """List the versions of a name, ascending, and the one in production."""
         wanted = select(VersionRow.number, ModelRow.production).join(ModelRow, ModelRow.id == VersionRow.model_id)
         found = self.session.execute(wanted.where(ModelRow.name == name).order_by(VersionRow.number)).all()
         numbers = [number for number, _ in found]
         present = found[0][1] if found else None
         return numbers, present if present in numbers else None
 
-    def chosen(self, name: str, version: Version) -> int:
-        """The number that is meant. Raises UnknownError or StoreError when there is none."""
+    def resolve(self, name: str, version: Version) -> int:
+        """Find the number that is meant. Raises UnknownError or StoreError when there is none."""
         numbers, present = self.numbers(name)
         if not numbers:
-            raise self.unknown(name)
+            raise self.unknown_error(name)
         if version is None:
             return numbers[-1] if present is None else present
         if version == "production":
@@ -46,24 +46,24 @@ class Versions:
                 raise StoreError(f"{name} has no version newer than {present}, which is in production.")
             return numbers[-1]
         if version not in numbers:
-            raise self.unknown(name, version)
+            raise self.unknown_error(name, version)
         return version
 
     def row(self, name: str, version: Version) -> VersionRow:
-        """The version that is meant. Raises as chosen does."""
-        number = self.chosen(name, version)
+        """Find the version that is meant. Raises as resolve does."""
+        number = self.resolve(name, version)
         wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
         row = self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
         if row is None:  # removed between the two questions
-            raise self.unknown(name, number)
+            raise self.unknown_error(name, number)
         return row
 
-    def locked(self, name: str) -> ModelRow | None:
-        """The name's own row, which nobody else changes until the session ends."""
+    def lock(self, name: str) -> ModelRow | None:
+        """Take the name's own row, which nobody else changes until the session ends."""
         return self.session.scalar(select(ModelRow).where(ModelRow.name == name).with_for_update())
 
     def all(self, name: str | None = None) -> Sequence[tuple[ModelRow, VersionRow]]:
-        """All versions, or those of one name, by name and number."""
+        """List all versions, or those of one name, by name and number."""
         wanted = select(ModelRow, VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
         if name is not None:
             wanted = wanted.where(ModelRow.name == name)
@@ -71,11 +71,11 @@ class Versions:
         return [(model, row) for model, row in found]
 
     def last(self, name: str) -> int:
-        """The highest number that was ever given, or 0."""
+        """Find the highest number that was ever given, or 0."""
         return self.session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
 
-    def settled(self) -> Sequence[tuple[str, int, Sequence[str]]]:
-        """Name, number and blobs of all versions and variants, once no transaction is under way that changes them.
+    def list_committed(self) -> Sequence[tuple[str, int, Sequence[str]]]:
+        """List name, number and blobs of all versions and variants, once no transaction is under way that changes them.
 
         A PostgreSQL server may still be about to commit what a writer sent it before being killed: that is waited for.
         """
@@ -90,12 +90,12 @@ class Versions:
         return [(name, number, [b for b in blobs if b]) for name, number, *blobs in found]
 
     def variants(self, version: VersionRow) -> Sequence[VariantRow]:
-        """A version in other precisions, by their name."""
+        """List a version in other precisions, by their name."""
         wanted = select(VariantRow).where(VariantRow.version_id == version.id).order_by(VariantRow.precision)
         return self.session.scalars(wanted).all()
 
     def production(self) -> dict[str, tuple[int, str]]:
-        """Of each name the version in production, and a text that changes with it."""
+        """Find of each name the version in production, and a text that changes with it."""
         same = and_(VersionRow.model_id == ModelRow.id, VersionRow.number == ModelRow.production)
         wanted = select(ModelRow.name, VersionRow.number, *_BLOBS)
         found = self.session.execute(wanted.join(VersionRow, same)).all()
@@ -107,8 +107,8 @@ class Versions:
                 marks[name][1].append(f"{precision}.{head[:16]}")
         return {name: (number, "-".join(mark)) for name, (number, mark) in marks.items()}
 
-    def unknown(self, name: str, version: int | None = None) -> UnknownError:
-        """What there is instead."""
+    def unknown_error(self, name: str, version: int | None = None) -> UnknownError:
+        """Make the error that says what there is instead."""
         versions, _ = self.numbers(name)
         if version is not None and versions:
             return UnknownError(f"{name} has no version {version}; it has {', '.join(map(str, versions))}.")

@@ -1,4 +1,4 @@
-"""What a person may ask of a training, checked."""
+"""Options of a training, checked where they are given."""
 
 from __future__ import annotations
 
@@ -6,26 +6,63 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.errors import DataError, did_you_mean
-from medloupe.inputs.projection import LONGEST_MASK, MOST_MASKS
+from medloupe.inputs.limits import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNetwork
     from medloupe.embed.tail import Tail
 
-HOW = ("none", "tail", "full", "auto")
-MINUTES = 15.0  # that `auto` may take where nothing is said
+FINETUNE_MODES = ("none", "tail", "full", "auto")
+MINUTES = 15.0  # that `auto` may take for fine-tuning where nothing is said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """seed: of all randomness. sensitivity: at which the operating point of each label is set. finetune: one of HOW.
-    minutes: that fine-tuning may take (None: `auto` MINUTES, the others as long as they need). start: a tail to go on
-    from. search: whether to look for a better recipe within the minutes. scratch: whether to train the same network
-    from random weights beside it, to compare. clinical: columns to read beside the picture, ("all",) for all that pass
-    the leak probe, () for none, None for what the reader proposes. notes: column of free text. notes_model: the network
-    that reads it; None for its letters. mask: words to blank in it; None for those found to state the label.
-    keep_leaks: whether columns that name the answer are used all the same.
-    Raises DataError for values that make no sense."""
+    """All that a person may ask of a training; the outcome depends on these, the data and the backbone alone.
+
+    Attributes
+    ----------
+    seed : int
+        Of all randomness (folds, bootstrap, fine-tuning): 0 or above. The same seed gives the same model. Costs
+        nothing.
+    sensitivity : float
+        At which the operating point of each label is set: a share of the cases that must be found, from 0.5 to below
+        1. A higher one flags more of the healthy. Costs nothing.
+    finetune : str
+        One of FINETUNE_MODES. "none" trains a linear head on embeddings only: seconds to minutes on a CPU. "tail" tunes
+        the upper stages of the network, on cached activations, and "full" all of it: four networks, one a fold and one
+        to ship, each of several passes over the pictures; minutes to hours, and room on the disk for what is cached.
+        "auto" tries "tail" and keeps it only where it is better by more than chance. All but "none" need the `finetune`
+        extra, and pictures: networks of ECGs are used as they are.
+    minutes : float or None
+        That fine-tuning may take, above 0 and below 100,000: views, epochs and folds are given up to stay within, and
+        where even the least takes longer the training ends with FinetuneError ("auto" goes on untuned). A search takes
+        half of them, and a comparison with random weights as many again. None: MINUTES for "auto"; the others take as
+        long as they need.
+    start : Tail or None
+        A tuned tail, of an earlier model, to go on from; None for the backbone's own weights.
+    search : bool
+        Whether to look for a better recipe of fine-tuning first, within half of the minutes; needs "tail" or "full".
+    scratch : bool
+        Whether to train the same network from random weights too, to compare; takes about `minutes`, 15 where None.
+    clinical : tuple of str or None
+        Columns to read beside the picture: names; ("all",) for all that pass the leak probe; () for none; None for
+        what the reader of the data proposes. Each is probed for leaks first; seconds.
+    notes : str or None
+        The column of free text to read beside the picture; None for none.
+    notes_model : TextNet or None
+        The network that reads the notes, run once for each text; None reads their letters, which costs next to nothing.
+    mask : tuple of str or None
+        Words to blank in the notes, at most MOST_MASKS of at most LONGEST_MASK letters, `*` for any letters; () blanks
+        none; None blanks those that are found to state the label. Needs `notes`.
+    keep_leaks : bool
+        Whether columns and notes that name the answer are used all the same.
+
+    Raises
+    ------
+    DataError
+        For values out of range, and for options that make sense only beside others that are missing.
+    """
 
     seed: int = 0
     sensitivity: float = 0.9
@@ -45,10 +82,10 @@ class Options:
             raise DataError(f"The sensitivity {self.sensitivity} is not between 0.5 and 1.", "Give for example 0.95.")
         if self.seed < 0:
             raise DataError(f"The seed {self.seed} is negative.", "Give 0 or a whole number above.")
-        if self.finetune not in HOW:
+        if self.finetune not in FINETUNE_MODES:
             raise DataError(
-                f"There is no way of fine-tuning {self.finetune!r}; known are {', '.join(HOW)}.",
-                did_you_mean(self.finetune, HOW),
+                f"There is no way of fine-tuning {self.finetune!r}; known are {', '.join(FINETUNE_MODES)}.",
+                did_you_mean(self.finetune, FINETUNE_MODES),
             )
         if self.minutes is not None and not 0 < self.minutes < 100_000:
             raise DataError(f"{self.minutes:g} minutes make no sense.", "Give for example --minutes 15.")
@@ -66,7 +103,7 @@ class Options:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """All that the outcome depends on."""
+        """All that the outcome depends on, as values that can be compared and hashed."""
         start = self.start.sha256 if self.start else ""
         reader = (self.notes_model.sha256, self.notes_model.words) if self.notes_model else ()
         extras = self.clinical, self.notes, reader, self.mask, self.keep_leaks

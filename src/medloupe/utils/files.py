@@ -1,7 +1,8 @@
-"""Write files whole or not at all, and lock them between processes."""
+"""Write files whole or not at all, tell their content apart, and lock them between processes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -52,6 +53,18 @@ def write_cache(path: Path, data: bytes) -> None:
             f"The cache {path.parent} cannot be written: {e.strerror or e}.",
             "Free some disk space, or choose another place with --home.",
         ) from e
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a file's bytes, in hex.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    """
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 @cache

@@ -13,8 +13,8 @@ import pytest
 import generated
 from generated import run
 from medloupe.data.originals import outline
-from medloupe.data.originals.known import ORIGINALS, find, overview, recognised
-from medloupe.data.originals.outline import look
+from medloupe.data.originals.known import ORIGINALS, find_original, overview_table, recognise_original
+from medloupe.data.originals.outline import outline_folder
 from medloupe.data.readers.base import ReadOptions
 from medloupe.data.reading import read
 from medloupe.data.records import Box, Dataset
@@ -67,16 +67,16 @@ class TestEvery:
         return unpacked(name)
 
     def test_is_recognised_as_itself_and_as_no_other(self, name: str, root: Path):
-        seen = look(root)
+        seen = outline_folder(root)
         assert [o.name for o in ORIGINALS if o.recognises(seen, ReadOptions())] == [name]
-        original = recognised(root)
+        original = recognise_original(root)
         assert original is not None
         assert original.name == name
 
     def test_is_recognised_from_a_folder_above(self, name: str, root: Path):
         if name == "medmnist":
             pytest.skip("an .npz is given itself or by its own folder")
-        above = recognised(root.parent)
+        above = recognise_original(root.parent)
         assert above is not None
         assert above.name == name
 
@@ -86,20 +86,20 @@ class TestEvery:
         assert data.task == tree.task
         assert data.labels == tree.labels
         assert found(data) == tree.records
-        assert set(data.labels) <= set(find(name).labels) or name == "medmnist"
+        assert set(data.labels) <= set(find_original(name).labels) or name == "medmnist"
         assert [r.id for r in data.records] == sorted(tree.records)
         for reason, count in tree.skipped.items():
             assert len(data.skipped[reason]) == count, reason
 
     def test_says_what_it_did(self, name: str, root: Path):
-        original, data = find(name), read(root)
+        original, data = find_original(name), read(root)
         assert data.notes[0].startswith(f"Read as {original.title}: ")
         assert original.patients in data.notes[1]
         for words in (*TREES[name].said, *original.known_leaks):
             assert words in said(data)
 
     def test_knows_where_it_comes_from(self, name: str, root: Path):
-        original, data = find(name), read(root)
+        original, data = find_original(name), read(root)
         assert data.origin == {
             "title": original.title,
             "licence": original.licence,
@@ -112,7 +112,7 @@ class TestEvery:
         data = read(root)
         assert data.reader == f"original:{name}"
         assert data.origin["licence"] == "Terms of this very copy"
-        assert data.origin["citation"] == find(name).citation
+        assert data.origin["citation"] == find_original(name).citation
 
     def test_every_file_is_a_record_or_told_of(self, name: str, root: Path):
         data = read(root)
@@ -130,7 +130,7 @@ class TestEvery:
 
     def test_no_answer_stands_among_the_columns(self, name: str, root: Path):
         data = read(root)
-        answers = {label.lower() for label in find(name).labels}
+        answers = {label.lower() for label in find_original(name).labels}
         for record in data.records:
             columns = {column.lower(): cell.lower() for column, cell in record.columns.items()}
             assert not answers & columns.keys()
@@ -138,7 +138,7 @@ class TestEvery:
             assert "dx_type" not in columns
 
     def test_what_is_said_of_it_is_whole(self, name: str):
-        original = find(name)
+        original = find_original(name)
         facts = original.as_json()
         assert list(facts) == [
             *("name", "title", "what", "labels", "patients", "known_leaks", "expected", "url", "licence", "citation"),
@@ -157,7 +157,7 @@ class TestEvery:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_ordinary_layouts_are_no_originals(name: str, tmp_path: Path):
     root = CASES[name](tmp_path / "set")
-    assert recognised(root) is None
+    assert recognise_original(root) is None
     assert read(root).reader == name
 
 
@@ -177,7 +177,7 @@ def test_ordinary_layouts_are_no_originals(name: str, tmp_path: Path):
 def test_neither_the_name_nor_the_classes_alone_make_an_original(folder: str, files: str, tmp_path: Path):
     root = tmp_path / folder
     pictures(root, re.split(r" (?=\w+/|Others)", files))
-    assert recognised(root) is None
+    assert recognise_original(root) is None
     assert read(root).reader == "folders"
 
 
@@ -190,7 +190,7 @@ def test_a_class_short_is_not_the_original(name: str, unpacked: Callable[[str], 
             Path(str(record.image)).unlink()
     for copy in [file for names in data.skipped.values() for file in names if file.endswith((".png", ".jpg", ".jpeg"))]:
         (root / copy).unlink()
-    assert recognised(root) is None
+    assert recognise_original(root) is None
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -216,7 +216,7 @@ def test_the_table_without_its_images_is_not_the_original(name: str, unpacked: C
     for k, path in enumerate(sorted(p for p in root.rglob("*") if p.suffix in (".png", ".jpg", ".jpeg"))):
         path.unlink()
         picture(root / "ab"[k % 2] / f"mine{k}.bmp" if name == "covid_chestxray" else root / "ab"[k % 2] / f"x{k}.png")
-    assert recognised(root) is None
+    assert recognise_original(root) is None
 
 
 def test_a_table_of_the_usual_names_is_not_aptos(tmp_path: Path):
@@ -230,7 +230,7 @@ def test_medmnist_is_known_by_name_and_size(side: int, tmp_path: Path):
     images = {f"{s}_images": np.zeros((n, side, side), np.uint8) for s, n in (("train", 4), ("val", 2), ("test", 2))}
     for name, known in (("breastmnist_224.npz", side > 3), ("mine.npz", False)):
         path = mnist(tmp_path / name, **images)
-        assert (recognised(path) is not None) == known
+        assert (recognise_original(path) is not None) == known
         assert read(path).reader == ("original:medmnist" if known else "medmnist")
 
 
@@ -238,8 +238,8 @@ def test_medmnist_is_known_by_name_and_size(side: int, tmp_path: Path):
 def test_broken_files_are_no_originals(content: bytes, tmp_path: Path):
     for name in ("breastmnist.npz", "metadata.csv", "train.csv", "HAM10000_metadata"):
         (tmp_path / name).write_bytes(content)
-    assert recognised(tmp_path / "breastmnist.npz") is None
-    assert recognised(tmp_path) is None
+    assert recognise_original(tmp_path / "breastmnist.npz") is None
+    assert recognise_original(tmp_path) is None
 
 
 # The first look
@@ -250,16 +250,16 @@ def test_the_look_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for i in range(9):
             write(tmp_path / f"{k}" / f"{i}.png", "")
     monkeypatch.setattr(outline, "MOST_IN_FOLDER", 4)
-    assert len(look(tmp_path).images) == 16
+    assert len(outline_folder(tmp_path).images) == 16
     monkeypatch.setattr(outline, "MOST", 9)
-    seen = look(tmp_path)
+    seen = outline_folder(tmp_path)
     assert len(seen.images) == 5
 
 
 def test_loops_end(unpacked: Callable[[str], Path]):
     root = unpacked("busi")
     (root / "loop").symlink_to(root, target_is_directory=True)
-    original = recognised(root)
+    original = recognise_original(root)
     assert original is not None
     assert found(read(root)) == TREES["busi"].records
 
@@ -275,7 +275,7 @@ def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.Mo
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert len(look(tmp_path).images) == 13
+    assert len(outline_folder(tmp_path).images) == 13
 
 
 # What is told wins
@@ -300,7 +300,7 @@ def test_told_columns_replace_those_of_the_recipe(unpacked: Callable[[str], Path
     assert data.labels == ("bkl", "mel")
     assert {r.patient for r in data.records} == {"male", "female"}
     assert "--patient sex" in said(data)
-    assert find("ham10000").patients not in said(data)
+    assert find_original("ham10000").patients not in said(data)
 
 
 def test_one_finding_of_chexpert(unpacked: Callable[[str], Path]):
@@ -460,7 +460,7 @@ def test_labels_have_the_names_of_the_smaller_sets(name: str, folder: str, real_
     """So that a check-up trained on one can be judged on the other; and the smaller sets' own tables go first."""
     data = read(real_sets / folder)
     assert data.reader == "table"
-    assert set(data.labels) == set(find(name).labels)
+    assert set(data.labels) == set(find_original(name).labels)
 
 
 @pytest.mark.slow
@@ -478,8 +478,8 @@ def test_the_whole_way_with_one_command(home: Path, tmp_path: Path, capsys: pyte
     data = shown["data"]
     assert data["reader"] == "original:cell_images"
     assert (data["records"], data["patients"]) == (32, 8)
-    assert data["licence"] == shown["licence"] == find("cell_images").licence
-    assert data["citation"] == find("cell_images").citation
+    assert data["licence"] == shown["licence"] == find_original("cell_images").licence
+    assert data["citation"] == find_original("cell_images").citation
     assert data["skipped"] == {"a second copy within the download": 32}
     assert any(note.startswith("Read as Malaria Cell Images") for note in data["notes"])
 
@@ -499,7 +499,7 @@ def test_recipes_lists_all(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_recipes_show_tells_everything(name: str, capsys: pytest.CaptureFixture[str]):
-    original = find(name)
+    original = find_original(name)
     ran = run(capsys, "recipes", "show", name)
     assert ran.code == 0
     facts = original.as_json()
@@ -513,7 +513,7 @@ def test_an_unknown_recipe(capsys: pytest.CaptureFixture[str]):
     run(capsys, "recipes", "show", "ham1000").failed("no recipe 'ham1000'", "Did you mean 'ham10000'?")
     run(capsys, "recipes", "show", "zebra").failed("no recipe 'zebra'", "There are: chest_xray,")
     with pytest.raises(UnknownError):
-        find("zebra")
+        find_original("zebra")
 
 
 def test_the_commands_shown_are_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -528,4 +528,4 @@ def test_the_commands_shown_are_commands(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_documentation_has_the_table_of_all():
     page = (ROOT / "docs" / "recipes.md").read_text("utf-8")
-    assert overview() in page, "put the output of medloupe.data.originals.overview() into docs/recipes.md"
+    assert overview_table() in page, "put the output of medloupe.data.originals.overview() into docs/recipes.md"

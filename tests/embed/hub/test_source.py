@@ -327,7 +327,8 @@ def test_what_was_fetched_before_needs_no_hub(networks: Path, unreachable: dict[
     shutil.copytree(networks / "vit", at / "snapshots" / commit)
     ask = (
         "from medloupe.embed.hub import vision;"  # what exporting gives is seen above
-        "vision.export_backbone = lambda *a: vision.ExportedBackbone(data=b'x', dimension=1, levels=(1,), places=(1, 1));"
+        "made = vision.ExportedBackbone(data=b'x', dimension=1, levels=(1,), places=(1, 1));"
+        "vision.export_backbone = lambda *a: made;"
         "from medloupe.embed.registry import backbone; b = backbone('hub:owner/vit');"
         "print(b.card.name, b.card.source, b.card.licence, sep='|')"
     )

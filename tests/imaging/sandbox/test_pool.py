@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -49,6 +50,12 @@ def pool() -> Iterator[DecoderPool]:
 def works(pool: DecoderPool) -> bool:
     data = encode(gradient(50, 40), "PNG")
     return np.array_equal(pool.decode(data, 32).pixels, decode.load(data, 32))
+
+
+def pids(pool: DecoderPool) -> list[int]:
+    """Those of this process's children that run now and are the pool's."""
+    own = {process.pid for process in pool._processes}
+    return [child.pid for child in psutil.Process().children() if child.pid in own]
 
 
 def memory(pid: int, what: str) -> float:
@@ -86,7 +93,7 @@ def test_pixels_are_those_of_load(shared: DecoderPool, size: int) -> None:
             assert (decoded.width, decoded.height) == sides
             assert decoded.kind == kind
             assert 0 < decoded.milliseconds < 10_000
-        both, preview = shared.both(data, size, 200)
+        both, preview = shared.decode_and_preview(data, size, 200)
         np.testing.assert_array_equal(both.pixels, expected)
         assert shown(preview.jpeg).size == (preview.width, preview.height)
 
@@ -141,7 +148,7 @@ def test_preview_is_the_whole_picture_upright(shared: DecoderPool) -> None:
 def test_preview_is_near_the_side_and_never_enlarged(shared: DecoderPool, size: tuple[int, int], side: int) -> None:
     for kind in ("JPEG", "PNG"):
         data = encode(photo(*size), kind)
-        for preview in (shared.preview(data, side), shared.both(data, 224, side)[1]):
+        for preview in (shared.preview(data, side), shared.decode_and_preview(data, 224, side)[1]):
             longer = max(preview.width, preview.height)
             assert longer == min(side, size[0]) or (kind == "JPEG" and 0.75 * side <= longer <= side)
             assert preview.width / preview.height == pytest.approx(size[0] / size[1], rel=0.005)
@@ -173,7 +180,7 @@ def test_preview_of_dicom_has_the_window_that_a_model_sees(shared: DecoderPool) 
 
 def in_the_middle(pool: DecoderPool, act: Callable[[int], None]) -> ImageError:
     """What a decoding raises whose process is stopped before it begins, and then acted upon."""
-    (pid,) = pool.pids()
+    (pid,) = pids(pool)
     os.kill(pid, signal.SIGSTOP)
     raised: list[ImageError] = []
 
@@ -188,7 +195,7 @@ def in_the_middle(pool: DecoderPool, act: Callable[[int], None]) -> ImageError:
     assert asking.is_alive()
     act(pid)
     asking.join(20)
-    assert pool.pids() != [pid]
+    assert pids(pool) != [pid]
     return raised[0]
 
 
@@ -231,9 +238,9 @@ def test_a_hang_is_found_before_a_later_start_is_due(pool: DecoderPool) -> None:
 @posix
 def test_an_idle_process_that_was_ended_is_replaced_unseen(pool: DecoderPool) -> None:
     for _ in range(3):
-        (pid,) = pool.pids()
+        (pid,) = pids(pool)
         os.kill(pid, signal.SIGKILL)
-        while pool.pids():
+        while pids(pool):
             time.sleep(0.01)
         assert works(pool)
     assert (pool.died, pool.killed) == (0, 0)
@@ -241,11 +248,11 @@ def test_an_idle_process_that_was_ended_is_replaced_unseen(pool: DecoderPool) ->
 
 @posix
 def test_signals_to_stop_are_for_the_parent(pool: DecoderPool) -> None:
-    (pid,) = pool.pids()
+    (pid,) = pids(pool)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, name)
     assert works(pool)
-    assert pool.pids() == [pid]
+    assert pids(pool) == [pid]
     assert os.getsid(pid) == pid
 
 
@@ -262,7 +269,7 @@ def test_over_memory_is_too_large() -> None:
 
 @linux
 def test_limits_are_those_of_the_operating_system(pool: DecoderPool) -> None:
-    (pid,) = pool.pids()
+    (pid,) = pids(pool)
     text = Path(f"/proc/{pid}/limits").read_text()
     limits = {line[:25].strip(): line[25:].split()[0] for line in text.splitlines()[1:]}
     assert limits["Max core file size"] == limits["Max file size"] == "0"
@@ -277,7 +284,7 @@ def test_no_secret_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_DATABASE", "postgresql://medloupe:secret@db")
     with DecoderPool(1) as pool:
         assert works(pool)
-        assert b"secret" not in Path(f"/proc/{pool.pids()[0]}/environ").read_bytes()
+        assert b"secret" not in Path(f"/proc/{pids(pool)[0]}/environ").read_bytes()
 
 
 @posix
@@ -310,9 +317,10 @@ def test_a_process_that_does_not_start_is_no_fault_of_the_image(monkeypatch: pyt
 @linux
 def test_processes_end_with_a_parent_that_was_killed() -> None:
     code = (
-        "import sys, time; from medloupe.imaging.sandbox.pool import DecoderPool\n"
+        "import psutil, sys, time; from medloupe.imaging.sandbox.pool import DecoderPool\n"
         "pool = DecoderPool(2, seconds=1); data = sys.stdin.buffer.read()\n"
-        "pool.decode(data, 32); print(*pool.pids(), flush=True); time.sleep(60)"
+        "pool.decode(data, 32)\n"
+        "print(*[child.pid for child in psutil.Process().children()], flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdin is not None
@@ -332,10 +340,10 @@ def test_processes_end_with_a_parent_that_was_killed() -> None:
 @posix
 def test_a_process_that_hangs_after_its_parent_has_gone_ends_itself() -> None:
     code = (
-        "import time; from medloupe import decodeworker, images\n"
-        "decodeworker._ORPHAN_SECONDS = 0.5\n"
-        "images.picture = lambda data, **options: time.sleep(60)\n"
-        "decodeworker.main()"
+        "import time; from medloupe.imaging import decode; from medloupe.imaging.sandbox import worker\n"
+        "worker._ORPHAN_SECONDS = 0.5\n"
+        "decode.decode_picture = lambda data, **options: time.sleep(60)\n"
+        "worker.main()"
     )
     worker = subprocess.Popen(
         [sys.executable, "-c", code, "0.5", str(2**29)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -353,7 +361,7 @@ def test_a_file_of_half_the_memory_is_too_large() -> None:
     with DecoderPool(1, memory=64 * 2**20) as pool:
         with pytest.raises(ImageTooLargeError, match="32 MiB"):
             pool.decode(bytes(33 * 2**20), 32)
-        assert pool.pids() == []
+        assert pids(pool) == []
 
 
 def alive(pid: int) -> bool:
@@ -372,12 +380,12 @@ def test_threads_share_the_processes(shared: DecoderPool) -> None:
     with ThreadPoolExecutor(8) as threads:
         for k, decoded in enumerate(threads.map(lambda k: shared.decode(files[k % 8], 64), range(200))):
             np.testing.assert_array_equal(decoded.pixels, expected[k % 8])
-    assert len(shared.pids()) <= 2
+    assert len(pids(shared)) <= 2
 
 
 @posix
 def test_first_come_first_served(pool: DecoderPool) -> None:
-    (pid,) = pool.pids()
+    (pid,) = pids(pool)
     os.kill(pid, signal.SIGSTOP)
     served: list[int] = []
     data = encode(gradient(20, 20), "PNG")
@@ -399,59 +407,59 @@ def test_closing_finishes_what_was_accepted() -> None:
     for caller in callers:
         caller.start()
     time.sleep(0.1)
-    pids = pool.pids()
+    running = pids(pool)
     pool.close()
     pool.close()
     for caller in callers:
         caller.join()
     assert done == [1_000] * 5
-    assert pids
-    assert pool.pids() == []
-    assert not any(alive(pid) for pid in pids)
+    assert running
+    assert pids(pool) == []
+    assert not any(alive(pid) for pid in running)
     with pytest.raises(RuntimeError, match="closed"):
         pool.decode(data, 32)
 
 
 def test_nothing_is_started_before_the_first_image() -> None:
     with DecoderPool(4) as pool:
-        assert pool.pids() == []
+        assert pids(pool) == []
         assert works(pool)
         assert works(pool)
-        assert len(pool.pids()) == 1  # one client needs one
+        assert len(pids(pool)) == 1  # one client needs one
 
 
 @linux
 def test_memory_is_given_back_after_a_large_picture() -> None:
     with DecoderPool(1) as pool:
         assert works(pool)
-        before = memory(pool.pids()[0], "VmRSS")
+        before = memory(pids(pool)[0], "VmRSS")
         for data in (inflating_png(5_800, 5_800), dicom(np.zeros((5_000, 5_000), np.uint16))):
             for _ in range(3):
                 pool.decode(data, 224)
-        assert memory(pool.pids()[0], "VmHWM") > before + 60
-        assert memory(pool.pids()[0], "VmRSS") < before + 100
+        assert memory(pids(pool)[0], "VmHWM") > before + 60
+        assert memory(pids(pool)[0], "VmRSS") < before + 100
 
 
 @linux
 def test_a_process_that_keeps_much_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so with its last answer, and nothing is lost."""
     code = (
-        "from medloupe import decodeworker, images\n"
-        "real, kept = images.picture, []\n"
+        "from medloupe.imaging import decode; from medloupe.imaging.sandbox import worker\n"
+        "real, kept = decode.decode_picture, []\n"
         "def leaking(data, **options):\n"
         "    kept.append(bytes(40 * 2**20).replace(b'\\0', b'1'))\n"
         "    return real(data, **options)\n"
-        "images.picture = leaking\n"
-        "decodeworker.main()"
+        "decode.decode_picture = leaking\n"
+        "worker.main()"
     )
     with DecoderPool(1) as pool:
         monkeypatch.setattr(pool._processes[0], "_command", [sys.executable, "-c", code, "10", str(2**30)])
-        pids: set[int] = set()
+        seen: set[int] = set()
         for _ in range(12):
             assert works(pool)
-            pids.update(pool.pids())
-            assert memory(pool.pids()[0], "VmRSS") < 300
-        assert 3 <= len(pids) <= 6
+            seen.update(pids(pool))
+            assert memory(pids(pool)[0], "VmRSS") < 300
+        assert 3 <= len(seen) <= 6
         assert (pool.died, pool.killed) == (0, 0)
 
 
@@ -464,9 +472,12 @@ def test_hostile_files() -> None:
     with DecoderPool(1) as pool:
         assert works(pool)
         pool.decode(bundled("MR_small.dcm").read_bytes(), 32)  # pydicom is no part of one image's cost
-        (pid,) = pool.pids()
+        (pid,) = pids(pool)
         for name, data, readable in hostile.images():
-            for ask in (lambda data=data: pool.decode(data, 224), lambda data=data: pool.both(data, 224, 1024)):
+            for ask in (
+                lambda data=data: pool.decode(data, 224),
+                lambda data=data: pool.decode_and_preview(data, 224, 1024),
+            ):
                 Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak counts anew
                 before, start = memory(pid, "VmRSS"), processor_seconds(pid)
                 try:
@@ -474,7 +485,7 @@ def test_hostile_files() -> None:
                     outcome = "pixels"
                 except ImageError:
                     outcome = "error"
-                assert pool.pids() == [pid], name
+                assert pids(pool) == [pid], name
                 seconds = processor_seconds(pid) - start
                 assert memory(pid, "VmHWM") - before <= 150, name
                 assert seconds < 2, name
@@ -490,7 +501,7 @@ def test_mutated_files(shared: DecoderPool, count: int, kinds: tuple[str, ...]) 
     def try_one(case: tuple[str, bytes]) -> str:
         name, data = case
         try:
-            decoded, preview = shared.both(data, 32, 128)
+            decoded, preview = shared.decode_and_preview(data, 32, 128)
         except ImageError as e:
             assert e.message.startswith("The image"), name
             return type(e).__name__

@@ -28,7 +28,7 @@ from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, check_bind, check_csrf, local_path, log_in, log_out, require
 from medloupe.serving.access.lookups import REMEMBERED, Memory
 from medloupe.serving.http.errors import HttpError, as_http
-from medloupe.store.database import engine
+from medloupe.store.database import open_engine
 
 GOOD = "kettle orbit plaid"
 HERE = "http://127.0.0.1:8000"
@@ -155,7 +155,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def lite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.delenv("MEDLOUPE_DATABASE", raising=False)
-    return engine(tmp_path)
+    return open_engine(tmp_path)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import ecgsaved
 import ecgwriters
 import generated
 from live import Live
-from medloupe.embed.windows import cut_beats
+from medloupe.embed.windows import cut_beat_windows
 from medloupe.errors import SignalError
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.serving.engine import ecg
@@ -289,7 +289,7 @@ def as_input(name: str, values: np.ndarray, *, binary: bool = True) -> triton.In
 
 def test_windows_by_the_inference_protocol(client: triton.InferenceServerClient) -> None:
     model = ecgmodels.beats_model()
-    windows = cut_beats(TWO, model.backbone.card).windows
+    windows = cut_beat_windows(TWO, model.backbone.card).windows
     (told, clinical) = client.get_model_metadata("beats")["inputs"]
     assert (told["name"], told["datatype"], told["shape"]) == ("signal", "FP32", [-1, 2, windows.shape[2]])
     assert clinical["name"] == "clinical"

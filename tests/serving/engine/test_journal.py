@@ -17,7 +17,7 @@ from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person
 from medloupe.errors import StorageError, UnknownError
 from medloupe.serving.engine.journal import Journal, without_values
-from medloupe.store.database import engine as open_engine
+from medloupe.store.database import open_engine as open_engine
 from medloupe.store.tables import now
 
 PASSWORD = "a horse, a spoon and rain"

@@ -93,9 +93,9 @@ def test_every_spoken_value_is_one_that_columns_say() -> None:
     age = Column.fit("age", [str(a) for a in range(20, 80)])
     place = Column.fit("place", ["back", "face"] * 20)
     assert age is not None and place is not None
-    assert inputs.value("age", age.understood("130"), FR).startswith("130\u00a0ans, compté comme")
-    assert inputs.value("age", age.understood("1"), FR).endswith("le minimum à l’entraînement")
-    assert "jamais vu" in inputs.value("place", place.understood("tail"), FR)
+    assert inputs.value("age", age.describe("130"), FR).startswith("130\u00a0ans, compté comme")
+    assert inputs.value("age", age.describe("1"), FR).endswith("le minimum à l’entraînement")
+    assert "jamais vu" in inputs.value("place", place.describe("tail"), FR)
 
 
 # ------------------------------------------------------------------ what moved the answer

@@ -17,7 +17,7 @@ import several
 from generated import run
 from live import running
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.network import Network
 from medloupe.errors import DataError, StoreError
@@ -43,7 +43,7 @@ def _warm(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(_trained.home, root / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDLOUPE_HOME", str(root / "home"))
-        embed(scan(medloupe.read(ward(root / "ward"))), Store.open().get("spots").backbone)
+        embed(scan_dataset(medloupe.read(ward(root / "ward"))), Store.open().get("spots").backbone)
     return root / "home"
 
 
@@ -115,7 +115,7 @@ def test_only_head_calibration_and_lines_differ(own: Trained, model: Model, tmp_
     ]
 
     # the new probabilities are the old ones shifted and scaled, so every label ranks as before
-    embeddings = embed(scan(medloupe.read(data)), model.backbone).embeddings
+    embeddings = embed(scan_dataset(medloupe.read(data)), model.backbone).embeddings
     old, new = model.head.probabilities(embeddings)[:, 1], again.head.probabilities(embeddings)[:, 1]
     assert (np.argsort(old, kind="stable") == np.argsort(new, kind="stable")).mean() > 0.95  # but for ties in float32
     scale, shift = entry["calibration"]["scale"], entry["calibration"]["shift"]
@@ -374,7 +374,9 @@ def test_a_model_file(own: Trained, tmp_path: Path) -> None:
     assert (kept.name, kept.version) == ("spots", 1)
     path = next((tmp_path / "ward" / "sick").iterdir())
     stored = Store(tmp_path / "elsewhere").get("spots")
-    expected = made.model.head.probabilities(embed(scan(medloupe.read(path.parent.parent)), loaded.backbone).embeddings)
+    expected = made.model.head.probabilities(
+        embed(scan_dataset(medloupe.read(path.parent.parent)), loaded.backbone).embeddings
+    )
     assert min(abs(expected[:, 1] - stored.predict(path).probabilities["sick"])) < 1e-4
 
 

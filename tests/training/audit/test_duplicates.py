@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import backbone
 from medloupe.training.audit import duplicates
-from medloupe.training.audit.duplicates import Duplicates, by_content, find
+from medloupe.training.audit.duplicates import Duplicates, find, find_exact
 from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 
 def embedded(pictures: dict[str, np.ndarray | Path]) -> Features:
     records = [Record(id=name, image=picture) for name, picture in pictures.items()]
-    return embed(scan(of_records(records, "a")), backbone())
+    return embed(scan_dataset(of_records(records, "a")), backbone())
 
 
 def named(found: Features, pairs: np.ndarray) -> set[tuple[str, str]]:
@@ -200,6 +200,6 @@ def test_near_copies_of_real_pictures(name: str, kinds: list[str], least: float,
 def test_by_content_alone_only_the_same_bytes_are_copies():
     """As of heartbeats, which are all alike in one person."""
     found = with_copies(30, [(2, 7), (7, 9), (4, 5)], bytes_too=True)
-    assert by_content(found).exact.tolist() == [[2, 7], [2, 9], [4, 5]]
-    assert by_content(found).near.shape == (0, 2)
-    assert_nothing(by_content(with_copies(30, [(2, 7)], bytes_too=False)))
+    assert find_exact(found).exact.tolist() == [[2, 7], [2, 9], [4, 5]]
+    assert find_exact(found).near.shape == (0, 2)
+    assert_nothing(find_exact(with_copies(30, [(2, 7)], bytes_too=False)))

@@ -15,11 +15,11 @@ from PIL import Image
 
 from medloupe.data.reading import read
 from medloupe.data.records import Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import backbone
-from medloupe.training.audit import findings
-from medloupe.training.audit.findings import Audit, Finding, audit
+from medloupe.training.audit.finding import Audit, Finding
+from medloupe.training.audit.findings import audit
 from synthetic import features, of_records, of_targets, one_hot, radiograph
 
 
@@ -221,7 +221,7 @@ def test_from_files(tmp_path: Path, home: Path):
     (root / "well" / "copy.png").write_bytes((root / "ill" / "3.png").read_bytes())
     Image.open(root / "ill" / "4.png").save(root / "ill" / "again.bmp")
     (root / "ill" / "cut.png").write_bytes((root / "ill" / "5.png").read_bytes()[:200])
-    found = audit(embed(scan(read(root)), backbone()))
+    found = audit(embed(scan_dataset(read(root)), backbone()))
     kinds = by_kind(found)
     assert kinds["duplicates_across_labels"].files == (("ill/3.png", "well/copy.png"),)
     assert kinds["duplicates"].files == (("ill/4.png", "ill/again.bmp"),)
@@ -258,7 +258,7 @@ def subset(source: Path, rows: list[dict[str, str]], out: Path) -> Path:
 
 
 def embedded(root: Path, **options: str) -> Features:
-    return embed(scan(read(root, **options)), backbone())
+    return embed(scan_dataset(read(root, **options)), backbone())
 
 
 @pytest.mark.realdata
@@ -269,7 +269,7 @@ def test_all_images_under_two_labels_are_found(real_sets: Path, home: Path, monk
     copies = digests(root, list(label))
     contradicting = {frozenset(names) for names in copies.values() if len({label[n] for n in names}) > 1}
     assert len(contradicting) == 155  # as the README of the data says
-    monkeypatch.setattr(findings, "_SHOWN", 1000)
+    monkeypatch.setattr("medloupe.training.audit.finding.SHOWN", 1000)
     found = by_kind(audit(embedded(root)))
     finding = found["duplicates_across_labels"]
     assert finding.level == "serious"
@@ -293,7 +293,7 @@ def test_copies_across_training_and_testing_are_found(
     picked = np.random.default_rng(0).choice(len(rest), 100, replace=False)
     few = [row for row in rows if row["file"] in wanted] + [rest[i] for i in picked]
     data = subset(root, few, tmp_path / "brain")
-    monkeypatch.setattr(findings, "_SHOWN", 1000)
+    monkeypatch.setattr("medloupe.training.audit.finding.SHOWN", 1000)
     found = audit(embedded(data))
     said = {frozenset(files) for files in by_kind(found)["duplicates_across_splits"].files}
     assert all(any(expected <= files for files in said) for expected in across)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medloupe.inputs.clinical import Column
-from medloupe.training.audit.leaks import finding, identifies, known_afterwards, probe, where
+from medloupe.training.audit.leaks import leak_finding, names_identity, names_outcome, names_place, probe_column
 from synthetic import one_hot
 
 N = 200
@@ -23,17 +23,17 @@ def probed(values: Sequence[str | None], name: str = "x", groups: np.ndarray | N
     assert column is not None
     encoded, _ = column.encode(values)
     group = np.arange(N) if groups is None else groups
-    return probe(name, encoded, y, LABELS, group, "multiclass", afterwards=known_afterwards(name))
+    return probe_column(name, encoded, y, LABELS, group, "multiclass", afterwards=names_outcome(name))
 
 
 def test_a_column_that_copies_the_label() -> None:
     found = probed([f"code {c}" for c in CLASSES])
     assert found.leaks and found.strong and (found.auc["value"] or 0) > 0.99
-    said = finding(found, N, kept=False)
+    said = leak_finding(found, N, kept=False)
     assert (said.kind, said.level) == ("leaking_column", "serious")
     assert "'x' names the answer" in said.title and "left out" in said.detail
-    assert "as was asked" in finding(found, N, kept=True).detail
-    assert finding(found, N, kept=None).level == "notice"
+    assert "as was asked" in leak_finding(found, N, kept=True).detail
+    assert leak_finding(found, N, kept=None).level == "notice"
 
 
 def test_a_column_filled_in_for_one_class_only() -> None:
@@ -54,9 +54,9 @@ def test_what_is_known_beforehand_passes() -> None:
 def test_names_that_say_it_is_known_only_afterwards() -> None:
     found = probed([str(v) for v in RNG.choice(["Y", "N"], N)], "in_icu")
     assert found.leaks and found.afterwards and not found.strong
-    assert finding(found, N, kept=False).level == "warning"
+    assert leak_finding(found, N, kept=False).level == "warning"
     leaning = [("Y" if c == 0 else "N") if RNG.random() < 0.9 else "Y" for c in CLASSES]
-    assert finding(probed(leaning, "survival"), N, kept=False).level == "serious"
+    assert leak_finding(probed(leaning, "survival"), N, kept=False).level == "serious"
     assert not probed(leaning, "smoker").leaks
 
 
@@ -81,15 +81,20 @@ def test_too_few_to_cross_validate_says_nothing() -> None:
     ["survival", "in_icu", "dx_type", "Diagnosis", "findingLabels", "follow_up", "class", "outcome", "intubated"],
 )
 def test_known_afterwards(name: str) -> None:
-    assert known_afterwards(name)
+    assert names_outcome(name)
 
 
 @pytest.mark.parametrize("name", ["age", "sex", "localization", "nyha_class", "smoker", "temperature", "dxa_t_score"])
 def test_known_beforehand(name: str) -> None:
-    assert not known_afterwards(name)
+    assert not names_outcome(name)
 
 
 def test_identifiers_and_places_by_name() -> None:
-    assert all(identifies(n) for n in ("filename", "Patient ID", "imageId", "doi", "url", "license", "case"))
-    assert not any(identifies(n) for n in ("patient_age", "steroid", "thyroid", "covid", "number_of_lesions"))
-    assert where("hospital") and where("scanner model") and where("location") and not where("localization")
+    assert all(names_identity(n) for n in ("filename", "Patient ID", "imageId", "doi", "url", "license", "case"))
+    assert not any(names_identity(n) for n in ("patient_age", "steroid", "thyroid", "covid", "number_of_lesions"))
+    assert (
+        names_place("hospital")
+        and names_place("scanner model")
+        and names_place("location")
+        and not names_place("localization")
+    )

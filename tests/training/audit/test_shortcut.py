@@ -7,7 +7,7 @@ import pytest
 
 from medloupe.embed.cache import FACTS, THUMB
 from medloupe.embed.features import Features
-from medloupe.training.audit.shortcut import SERIOUS, outside, probe
+from medloupe.training.audit.shortcut import SERIOUS, outside_features, probe_shortcut
 from synthetic import features, of_targets, one_hot
 
 N = 120
@@ -29,7 +29,7 @@ def example(made: np.ndarray, classes: np.ndarray | None = None) -> Features:
 
 def probed(found: Features, groups: np.ndarray | None = None) -> dict:
     n = len(found.data)
-    result = probe(found, np.arange(n), np.arange(n) if groups is None else groups)
+    result = probe_shortcut(found, np.arange(n), np.arange(n) if groups is None else groups)
     assert result is not None
     return result
 
@@ -111,7 +111,7 @@ def test_padding_is_not_picture():
     made["width"], made["height"] = 200, 100
     made["thumb"][:] = 0
     made["thumb"][:, 8:24] = 100  # what a picture twice as wide as high fills
-    values = outside(example(made))
+    values = outside_features(example(made))
     np.testing.assert_allclose(values["brightness"], 100 / 255, rtol=1e-5)
     np.testing.assert_allclose(values["contrast"], 0, atol=1e-3)
     np.testing.assert_allclose(values["border brightness"], 100 / 255, rtol=1e-5)
@@ -122,12 +122,12 @@ def test_padding_is_not_picture():
 def test_extreme_sizes_have_an_outside_too():
     made = facts(n=2)
     made["width"], made["height"] = [1, 5000], [5000, 1]
-    assert all(np.isfinite(v).all() for v in outside(example(made)).values())
+    assert all(np.isfinite(v).all() for v in outside_features(example(made)).values())
 
 
 def test_too_few_to_say():
     found = example(facts(n=4), np.array([0, 0, 0, 1]))
-    assert probe(found, np.arange(4), np.arange(4)) is None
+    assert probe_shortcut(found, np.arange(4), np.arange(4)) is None
 
 
 def test_files_that_do_not_differ_at_all():
@@ -145,7 +145,7 @@ def test_unlabelled_rows_are_not_asked_for():
     y = one_hot(np.arange(N) % 2, 2)
     y[:20] = np.nan
     found = features(of_targets(y), np.zeros((N, 4), np.float32), made)
-    result = probe(found, np.arange(20, N), np.arange(N))
+    result = probe_shortcut(found, np.arange(20, N), np.arange(N))
     assert result is not None
     assert result["auc"]["value"] > 0.95
 

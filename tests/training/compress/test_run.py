@@ -19,7 +19,7 @@ import tinyecg
 from generated import run as cli
 from live import running
 from medloupe.data import whereabouts
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.data.split import Plan
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
@@ -37,7 +37,7 @@ from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress
 from medloupe.training.compress.fidelity import Figures
-from medloupe.training.heads.fit import Choice
+from medloupe.training.heads.fit import HeadChoice
 from medloupe.training.pipeline.finetuning import untouched
 from othertails import tuned as other_weights
 from trained import Trained
@@ -55,7 +55,17 @@ def own(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tr
 def eight_bit(own: Trained) -> compress.Compressed:
     """`spots` in 8 bits."""
     model = Store(own.home).get("spots")
-    return compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
+    return compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
+
+
+@pytest.fixture(scope="module")
+def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.Compressed:
+    """The same, made once. For reading only."""
+    home = tmp_path_factory.mktemp("eight") / "home"
+    shutil.copytree(_trained.home, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDLOUPE_HOME", str(home))
+        return eight_bit(replace(_trained, home=home))
 
 
 def blind(folder: Path) -> Backbone:
@@ -93,24 +103,23 @@ def test_one_command_gives_a_small_file_that_answers_alike(
     assert loaded.predict(images[0], heatmap=True).heatmap is not None
 
 
-def test_the_card_has_both_sets_of_figures(own: Trained) -> None:
-    made = eight_bit(own)
-    said = made.model.card["precision"]
+def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
+    said = eight.model.card["precision"]
     for precision in ("fp32", "int8"):
         assert set(said[precision]["sensitivity"]) == {"normal", "sick"}
         assert 0.5 < said[precision]["auc"] <= 1 and said[precision]["latency_ms"] > 0
-    assert made.accepted and said["accepted"] and not said["forced"]
+    assert eight.accepted and said["accepted"] and not said["forced"]
     assert said["judged"]["images"] == 32 and said["int8"]["agreement"] > 0.8
     assert said["times_faster"] > 0 and said["calibration"]["images"] == 160
     json.dumps(said, allow_nan=False)
-    assert made.model.backbone.sha256 == eightbit.hash_shipped_network(), "the one that all share"
+    assert eight.model.backbone.sha256 == eightbit.hash_shipped_network(), "the one that all share"
 
 
 def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
     """Judged is the picture's part; the lines of the model, drawn with all its inputs, are not drawn anew."""
     model = Store(own.home).get("spots")
     model = replace(model, extras=several.extras(2))
-    made = compress.compress(model, whereabouts.scanned(medloupe.read(own.data), model.card, "spots"))
+    made = compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
     assert made.model.extras is made.file.extras is model.extras
     assert made.model.card["per_label"] == model.card["per_label"]
     assert "what it reads beside it" in made.model.card["precision"]["judged"]["words"]
@@ -124,7 +133,7 @@ def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
 
 def test_networks_of_ecgs_are_not_made_8_bit(own: Trained, tmp_path: Path) -> None:
     model = tinyecg.model(tmp_path)
-    found = whereabouts.scanned(medloupe.read(own.data), Store(own.home).get("spots").card, "spots")
+    found = whereabouts.scan_training_data(medloupe.read(own.data), Store(own.home).get("spots").card, "spots")
     with pytest.raises(DataError, match="reads ECGs") as caught:
         compress.compress(model, found)
     assert "fp16" in caught.value.hint
@@ -200,6 +209,7 @@ def test_where_the_shared_network_fails_one_of_its_own_is_made(
     assert made.model.card["precision"]["calibration"]["of"] == "the training images of this model"
 
 
+@pytest.mark.slow
 def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)
@@ -211,12 +221,12 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
         writer.write_onnx(made, folder / "model.onnx")
 
     below = untouched(model.backbone)
-    shared = embed(whereabouts.scanned(medloupe.read(own.data), model.card, "spots"), model.backbone)
+    shared = embed(whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"), model.backbone)
     novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
     assert novelty is not None
     moved = replace(model, tail=tail, novelty=novelty)
     tuned = store.add(replace(moved, card={**model.card, **said}), write_files=write_files)
-    found = whereabouts.scanned(medloupe.read(own.data), tuned.card, "spots")
+    found = whereabouts.scan_training_data(medloupe.read(own.data), tuned.card, "spots")
     made = compress.compress(tuned, found)
     plain = compress.compress(model, found)
     assert made.model.tail is not None and made.model.tail.sha256 != tail.sha256
@@ -267,7 +277,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
         targets=y,
         groups=np.arange(120) // 2,
         levels=(300,),
-        choice=Choice(penalty=1e-2, levels=(0,)),
+        choice=HeadChoice(c=1e-2, levels=(0,)),
         seed=0,
         sensitivity=0.9,
     )
@@ -284,7 +294,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
 
 def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> None:
     data = medloupe.read(generated.folders(tmp_path / "data", 5, splits=("train", "test")))
-    features = medloupe.embed.features.embed(scan(data), backbone())
+    features = medloupe.embed.features.embed(scan_dataset(data), backbone())
     fitting = np.flatnonzero([r.split == "train" for r in data.records])
     planned = Plan(
         groups=np.arange(len(data)) // 2,
@@ -305,8 +315,8 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "m.onnx"
     shutil.copytree(own.data, elsewhere)
     folder = Store(own.home).folder("spots", 1)
-    whereabouts.write(folder, tmp_path / "gone", labels=None, patient="P\\d+")
-    assert whereabouts.read(folder) == {"root": str(tmp_path / "gone"), "patient": "P\\d+"}
+    whereabouts.write_location(folder, tmp_path / "gone", labels=None, patient="P\\d+")
+    assert whereabouts.read_location(folder) == {"root": str(tmp_path / "gone"), "patient": "P\\d+"}
     cli(capsys, "export", "spots", out, "--precision", "int8").failed("no longer at", "--data DIR")
     (folder / whereabouts.FILE).unlink()
     cli(capsys, "export", "spots", out, "--precision", "int8").failed("was not noted", "--data DIR")
@@ -320,22 +330,21 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
     assert cli(capsys, "export", "spots", out, "--precision", "int8", "--data", elsewhere).code == 0
     (elsewhere / "sick").rename(elsewhere / "ill")
     with pytest.raises(DataError, match="has the labels ill, normal"):
-        whereabouts.scanned(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
+        whereabouts.scan_training_data(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
-def test_where_the_images_lie_is_not_exported(own: Trained, tmp_path: Path) -> None:
-    made = eight_bit(own)
-    made.file.save(tmp_path / "m.onnx")
+def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:
+    eight.file.save(tmp_path / "m.onnx")
     assert str(own.data).encode() not in (tmp_path / "m.onnx").read_bytes()
 
 
 # ----------------------------------------------------------------------- store
 
 
-def test_the_store_keeps_it_with_its_version(own: Trained) -> None:
+def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.Compressed) -> None:
     store = Store(own.home)
     mark = store.production()["spots"]
-    made = eight_bit(own).model
+    made = eight.model
     store.attach(made, "int8")
     assert store.production()["spots"] != mark, "servers see that there is something new"
     (kept,) = store.variants("spots").values()
@@ -375,10 +384,10 @@ def _add_again(store: Store, own: Trained) -> Model:
 
 @pytest.mark.parametrize(("times", "runs"), [(1.9, "int8"), (0.7, "fp32")])
 def test_a_server_runs_the_faster_one(
-    own: Trained, times: float, runs: str, capsys: pytest.CaptureFixture[str]
+    own: Trained, eight: compress.Compressed, times: float, runs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(own.home)
-    made = eight_bit(own).model
+    made = eight.model
     store.attach(made, "int8")
     usual = store.get("spots")
     pace = own.home / "cache" / "graphs" / "pace.json"
@@ -398,11 +407,11 @@ def test_a_server_runs_the_faster_one(
     assert shown["served_times_faster"] == times and shown["accepted"]
 
 
-def test_a_server_takes_it_up_and_times_it_once(own: Trained) -> None:
+def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Compressed) -> None:
     store, picture = Store(own.home), sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         assert client.get("/api/v1/models/spots").json()["precisions"] == ["fp32"]
-        store.attach(eight_bit(own).model, "int8")
+        store.attach(eight.model, "int8")
         said: dict[str, Any] = {}
         for _ in range(200):
             said = client.get("/api/v1/models/spots").json()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from medloupe.data.split import Plan, plan
+from medloupe.data.split import Plan, plan_split
 from medloupe.embed.features import Features
 from medloupe.metrics.tables import headline
 from medloupe.training.fusion.ablation import Weighed, weigh
@@ -22,7 +22,7 @@ def judged(
     found: Patients, *columns: str, notes: str | None = None, **changes
 ) -> tuple[Features, Plan, Verdict, Weighed]:
     features = found.features(**changes)
-    planned = plan(features.data, found.groups)
+    planned = plan_split(features.data, found.groups)
     verdict = judge(features, planned, levels=(D,), seed=0, sensitivity=0.9)
     inputs = choose(features.data, planned.fitting, planned.groups, asked(*columns, notes=notes))
     return features, planned, verdict, weigh(features, planned, verdict, inputs, seed=0, sensitivity=0.9)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ecgsets import Learned
-from medloupe.data.scan import scan
-from medloupe.data.split import Plan, plan
+from medloupe.data.scan import scan_dataset
+from medloupe.data.split import Plan, plan_split
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.features import Features, embed
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
@@ -26,14 +26,14 @@ from medloupe.training.options import Options
 def features(of_beats: Learned) -> Features:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDLOUPE_HOME", str(of_beats.home))
-        found = embed(scan(of_beats.data), of_beats.model.backbone)
+        found = embed(scan_dataset(of_beats.data), of_beats.model.backbone)
     assert found.decoded == 0  # training has embedded them
     return found
 
 
 @pytest.fixture(scope="module")
 def planned(features: Features) -> Plan:
-    return plan(features.data, audit(features).groups)
+    return plan_split(features.data, audit(features).groups)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_facts_say_what_each_tells(joined: Jointly, planned: Plan, verdict: 
     assert rows["all"]["over_image"]["low"] > 0
     assert [f["name"] for f in said["fields"]] == list(RHYTHM)
     assert "the shape alone reaches" in said["words"]
-    tried = {tuple(c.levels): auc for c, auc in verdict.fitted.candidates if c.penalty == verdict.fitted.choice.penalty}
+    tried = {tuple(c.levels): auc for c, auc in verdict.fitted.candidates if c.c == verdict.fitted.choice.c}
     assert auc["image"] == pytest.approx(tried[tuple(range(len(joined.levels) - 1))], abs=0.01)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from medloupe.data.records import Dataset
 from medloupe.errors import ColumnError, DataError
-from medloupe.training.audit.findings import Audit
+from medloupe.training.audit.finding import Audit
 from medloupe.training.fusion.choose import Inputs, asked, check, choose, with_columns
 from medloupe.training.options import Options
 from weighed import Patients, patients, with_column

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medloupe.training.fusion.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, contributions, words
-from medloupe.training.heads.fit import macro_auc
+from medloupe.training.heads.ranking import macro_auc
 from synthetic import one_hot
 
 N = 200

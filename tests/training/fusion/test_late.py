@@ -12,11 +12,12 @@ from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
 from medloupe.training.fusion.encoded import Encoded
 from medloupe.training.fusion.late import added_to, extras_of, fuse, logits_of
-from medloupe.training.heads.fit import Fitted, macro_auc
+from medloupe.training.heads.fit import FittedHead
+from medloupe.training.heads.ranking import macro_auc
 from weighed import Patients, patients
 
 
-def fused(found: Patients, fitted: Fitted, encoded: Encoded):
+def fused(found: Patients, fitted: FittedHead, encoded: Encoded):
     return fuse(fitted.out_of_fold, fitted.folds, found.targets, found.groups, encoded, task=found.task)
 
 

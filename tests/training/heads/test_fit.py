@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from medloupe.errors import DataError
-from medloupe.model.head import probabilities
 from medloupe.training.heads import fit as heads
 from medloupe.training.heads.fit import (
-    Choice,
-    Fitted,
+    FittedHead,
     Fitter,
-    _without_own_fold,
-    evened,
+    HeadChoice,
+    _select_across_folds,
+    balanced_sample_weights,
+    build_head,
     fit,
-    folded,
-    macro_auc,
-    mean_and_scale,
-    rankable,
     refit,
 )
-from medloupe.training.heads.temperature import calibrated, fit_temperature
+from medloupe.training.heads.ranking import macro_auc
+from medloupe.training.heads.solver import mean_and_scale
 from synthetic import one_hot
 
 N, D = 150, 24
@@ -38,11 +33,11 @@ def data(seed: int = 0, k: int = 2, strength: float = 2.0, n: int = N) -> tuple[
     return (x * rng.uniform(0.01, 3, D) + rng.normal(size=D)).astype(np.float32), classes, groups
 
 
-def fitted(x: np.ndarray, y: np.ndarray, groups: np.ndarray, **options) -> Fitted:
+def fitted(x: np.ndarray, y: np.ndarray, groups: np.ndarray, **options) -> FittedHead:
     return fit(x, y, groups, **{"task": "multiclass", "levels": (x.shape[1],), "repeats": 2, **options})
 
 
-def auc_out_of_fold(found: Fitted, y: np.ndarray) -> float:
+def auc_out_of_fold(found: FittedHead, y: np.ndarray) -> float:
     return float(np.mean([macro_auc(p, y) for p in found.out_of_fold]))
 
 
@@ -109,7 +104,7 @@ def test_a_row_out_of_fold_does_not_depend_on_its_own_label():
     y = one_hot(classes, 2)
     fitter = Fitter(x, y, "multiclass", (D,))
     fold = fitted(x, y, groups).folds[0]
-    choice = Choice(penalty=1e-3, levels=(0,))
+    choice = HeadChoice(c=1e-3, levels=(0,))
     before = fitter.out_of_fold(fold, [choice])[0]
     own = fold == 2
     y2 = y.copy()
@@ -122,7 +117,7 @@ def test_scaling_does_not_look_at_the_fold_left_out():
     x, classes, groups = data()
     y = one_hot(classes, 2)
     fold = fitted(x, y, groups).folds[0]
-    choice = Choice(penalty=1e-3, levels=(0,))
+    choice = HeadChoice(c=1e-3, levels=(0,))
     first = Fitter(x, y, "multiclass", (D,)).solve([(fold != 0, choice)])[0]
     x2 = x.copy()
     x2[fold == 0] *= 100
@@ -137,7 +132,7 @@ def test_the_folded_head_is_the_scaled_solution_tempered():
     solution = refit(x, y, [np.arange(N)], found.choice, task="multiclass", levels=(D,))[0]
     by_hand = (x @ solution.weight + solution.bias) / found.temperature
     np.testing.assert_allclose(found.head.logits(x), by_hand, rtol=1e-4, atol=1e-4)
-    plain = folded(solution, np.ones(3, np.float32), "multiclass")
+    plain = build_head(solution, np.ones(3, np.float32), "multiclass")
     np.testing.assert_allclose(plain.logits(x), x @ solution.weight + solution.bias, rtol=1e-5, atol=1e-5)
 
 
@@ -170,7 +165,7 @@ def test_the_levels_that_tell_are_chosen():
 def test_among_equally_good_the_strongest_penalty_is_chosen():
     x, classes, groups = data(strength=20)  # whatever the penalty, the AUC is 1
     found = fitted(x, one_hot(classes, 2), groups)
-    assert found.choice.penalty == min(c.penalty for c, _ in found.candidates)
+    assert found.choice.c == min(c.c for c, _ in found.candidates)
 
 
 @pytest.mark.parametrize(
@@ -235,82 +230,7 @@ def test_constant_features_are_left_out():
     assert mean[3] == 6
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 20))
-def test_means_and_scales_are_of_the_rows_asked_for(seed: int, n: int, chunk: int):
-    rng = np.random.default_rng(seed)
-    x = (rng.normal(size=(n, 5)) * 3 + 10).astype(np.float32)
-    mask = rng.random(n) < 0.6
-    mask[0] = True
-    mean, scale = mean_and_scale(x, mask, chunk)
-    np.testing.assert_allclose(mean, x[mask].mean(0), rtol=1e-5)
-    deviation = x[mask].astype(float).std(0)
-    np.testing.assert_allclose(scale[deviation > 1e-3], deviation[deviation > 1e-3], rtol=1e-3)
-
-
 # Calibration
-
-
-def log_loss(logits: np.ndarray, y: np.ndarray, task: str) -> float:
-    p = np.clip(probabilities(logits.astype(float), task), 1e-12, 1 - 1e-12)
-    if task == "multiclass":
-        return float(-np.log((p * y).sum(1)).mean())
-    return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    seed=st.integers(0, 2**31),
-    factor=st.floats(0.3, 8),
-    k=st.integers(2, 4),
-    task=st.sampled_from(["multiclass", "multilabel"]),
-)
-def test_the_temperature_is_the_best_and_never_hurts(seed: int, factor: float, k: int, task: str):
-    rng = np.random.default_rng(seed)
-    honest = rng.normal(size=(400, k))
-    p = probabilities(honest, task)
-    if task == "multiclass":
-        y = one_hot((p.cumsum(1) > rng.random((400, 1))).argmax(1), k)
-    else:
-        y = (rng.random((400, k)) < p).astype(np.float32)
-    wrong = (honest * factor).astype(np.float32)  # over- or underconfident by a known factor
-    t = fit_temperature(wrong, y, task)
-    best = log_loss(wrong / t, y, task)
-    assert best <= log_loss(wrong, y, task) + 5e-3  # the truth it is fitted to is softened a little
-    assert best <= min(log_loss(wrong / (t * f), y, task) for f in (0.8, 1.25)) + 5e-3
-    assert np.median(t) == pytest.approx(factor, rel=0.6)
-
-
-def test_overconfident_logits_are_cooled():
-    rng = np.random.default_rng(0)
-    honest = rng.normal(size=(2000, 2))
-    p = probabilities(honest, "multiclass")
-    y = one_hot((rng.random(2000) < p[:, 1]).astype(int), 2)
-    assert fit_temperature((5 * honest).astype(np.float32), y, "multiclass")[0] == pytest.approx(5, rel=0.15)
-
-
-def test_missing_labels_take_no_part_in_the_temperature():
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(200, 2)).astype(np.float32)
-    y = (rng.random((200, 2)) < probabilities(z, "multilabel")).astype(np.float32)
-    z2, y2 = np.r_[z, 100 * z], np.r_[y, np.full_like(y, np.nan)]
-    for task in ("multilabel", "multiclass"):
-        np.testing.assert_allclose(fit_temperature(z2, y2, task), fit_temperature(z, y, task), rtol=1e-3)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**31), st.sampled_from([2, 3]))
-def test_scores_rank_as_the_probabilities_do(seed: int, k: int):
-    z = np.random.default_rng(seed).normal(size=(30, k)).astype(np.float32) * 3
-    p = probabilities(z.astype(float), "multiclass")
-    for a, b in zip(rankable(z, "multiclass").T, p.T, strict=True):
-        np.testing.assert_array_equal(np.argsort(a, kind="stable"), np.argsort(b, kind="stable"))
-
-
-def test_scores_have_no_ties_where_probabilities_saturate():
-    z = np.array([[0, 200.0], [0, 300], [0, 100]], np.float32)
-    assert len(np.unique(rankable(z, "multiclass")[:, 1])) == 3
-    assert macro_auc(np.zeros((4, 1)), np.ones((4, 1))) == 0.5  # nothing to rank
 
 
 # What is chosen without the fold it is judged on
@@ -323,36 +243,15 @@ def test_the_choice_for_a_fold_does_not_look_at_it():
     fold = np.repeat(np.arange(3), 30)
     fair = (2 * y - 1 + rng.normal(0, 1.5, y.shape)).astype(np.float32)
     tempting = np.where((fold == 1)[:, None], 10 * y, rng.normal(size=y.shape)).astype(np.float32)
-    choices = [Choice(penalty=1e-3, levels=(0,)), Choice(penalty=1e-4, levels=(0,))]
-    found = _without_own_fold(np.stack([fair, tempting]), fold, y, choices, "multiclass")
+    choices = [HeadChoice(c=1e-3, levels=(0,)), HeadChoice(c=1e-4, levels=(0,))]
+    found = _select_across_folds(np.stack([fair, tempting]), fold, y, choices, "multiclass")
     np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_the_temperature_for_a_fold_does_not_look_at_it(task: str):
-    rng = np.random.default_rng(0)
-    y = one_hot(rng.integers(0, 2, 90), 2)
-    z = (3 * rng.normal(size=y.shape)).astype(np.float32)
-    fold = np.repeat(np.arange(3), 30)
-    before = calibrated(z, y, fold, task)
-    y[fold == 1] = 1 - y[fold == 1]
-    after = calibrated(z, y, fold, task)
-    np.testing.assert_array_equal(before[fold == 1], after[fold == 1])
-    assert (before[fold == 0] != after[fold == 0]).any()
-
-
-def test_cases_told_apart_without_a_mistake_are_no_certainty():
-    for n in (10, 100, 1000):
-        y = one_hot(np.arange(n) % 2, 2)
-        z = (5 * (2 * y - 1)).astype(np.float32)
-        p = probabilities(z / fit_temperature(z, y, "multiclass"), "multiclass").max()
-        assert p == pytest.approx((n + 1) / (n + 2), abs=1e-3)  # Laplace's rule of succession
 
 
 def test_very_many_records_are_dealt_once(monkeypatch: pytest.MonkeyPatch):
     x, y, groups = data()[0], one_hot(data()[1], 2), data()[2]
     assert len(fitted(x, y, groups, repeats=None).folds) == heads.REPEATS
-    monkeypatch.setattr(heads, "MANY", len(x) - 1)
+    monkeypatch.setattr(heads, "LARGE_SET", len(x) - 1)
     once = fitted(x, y, groups, repeats=None)
     assert once.folds.shape == (1, len(x))
     assert once.out_of_fold.shape[0] == 1
@@ -361,7 +260,7 @@ def test_very_many_records_are_dealt_once(monkeypatch: pytest.MonkeyPatch):
 
 def crowded(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twelve groups of 150; two of them are full of the rare class, which all others hardly have."""
-    monkeypatch.setattr(heads, "MANY", 1000)
+    monkeypatch.setattr(heads, "LARGE_SET", 1000)
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(12), 150)
     classes = (rng.random(len(groups)) < np.where(groups < 2, 0.6, 0.03)).astype(int)
@@ -371,7 +270,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np
 
 def test_no_group_outvotes_the_others(monkeypatch: pytest.MonkeyPatch):
     _, y, groups = crowded(monkeypatch)
-    weights = evened(y, groups, "multiclass")
+    weights = balanced_sample_weights(y, groups, "multiclass")
     assert weights is not None
     assert weights.mean() == pytest.approx(1, abs=1e-5)
     rare = y[:, 1] == 1
@@ -381,18 +280,18 @@ def test_no_group_outvotes_the_others(monkeypatch: pytest.MonkeyPatch):
     count = [(rare & (groups == g)).sum() for g in (0, 5)]
     ratio = weights[rare & (groups == 5)][0] / weights[rare & (groups == 0)][0]
     assert ratio == pytest.approx((count[0] / count[1]) ** 0.5, rel=1e-4)
-    assert evened(y, groups, "multilabel") is None
-    assert evened(y, np.arange(len(y)), "multiclass") is None
-    assert evened(y[:900], groups[:900], "multiclass") is None
+    assert balanced_sample_weights(y, groups, "multilabel") is None
+    assert balanced_sample_weights(y, np.arange(len(y)), "multiclass") is None
+    assert balanced_sample_weights(y[:900], groups[:900], "multiclass") is None
     unknown = y.copy()
     unknown[::7] = np.nan
-    some = evened(unknown, groups, "multiclass")
+    some = balanced_sample_weights(unknown, groups, "multiclass")
     assert some is not None and np.isfinite(some).all()
 
 
 def test_weights_leave_classes_about_as_common_as_they_are(monkeypatch: pytest.MonkeyPatch):
     x, y, groups = crowded(monkeypatch)
-    weights = evened(y, groups, "multiclass")
+    weights = balanced_sample_weights(y, groups, "multiclass")
     assert weights is not None
     true, weighed = y[:, 1].mean(), float(weights @ y[:, 1] / weights.sum())
     assert weighed > 2 * true
@@ -403,7 +302,15 @@ def test_weights_leave_classes_about_as_common_as_they_are(monkeypatch: pytest.M
     rows = np.flatnonzero(~np.isnan(unknown[:, 0]))
     choice = fitted(x, y, groups).choice
     solutions = [
-        refit(x, truth, [rows], choice, task="multiclass", levels=(D,), weights=evened(truth, groups, "multiclass"))[0]
+        refit(
+            x,
+            truth,
+            [rows],
+            choice,
+            task="multiclass",
+            levels=(D,),
+            weights=balanced_sample_weights(truth, groups, "multiclass"),
+        )[0]
         for truth in (unknown, y)
     ]
     assert np.isfinite(solutions[0].weight).all()

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from medloupe.model.head import probabilities
-from medloupe.training.heads.solver import Problem, Solution, solve
+from medloupe.training.heads.solver import Problem, Solution, mean_and_scale, solve
 from synthetic import one_hot
 
 N, D, K = 160, 12, 3
 TIGHT = {"tolerance": 1e-5, "iterations": 1000}
 
 
-def problem(x: np.ndarray, penalty: float = 1.0, weights: np.ndarray | None = None, scale: np.ndarray | None = None):
+def problem(x: np.ndarray, c: float = 1.0, weights: np.ndarray | None = None, scale: np.ndarray | None = None):
     return Problem(
         weights=np.ones(len(x), np.float32) if weights is None else weights.astype(np.float32),
-        penalty=penalty,
+        c=c,
         mean=x.mean(0),
         scale=x.std(0) if scale is None else scale,
     )
@@ -46,24 +46,24 @@ def classes(x: np.ndarray) -> np.ndarray:
     return (scaled @ rng.normal(size=(D, K)) + rng.gumbel(size=(N, K)) * 1.5).argmax(1)
 
 
-@pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
-def test_multiclass_agrees_with_scikit_learn(x: np.ndarray, classes: np.ndarray, penalty: float):
-    ours = solve(x, one_hot(classes, K), [problem(x, penalty)], task="multiclass", **TIGHT)[0]
+@pytest.mark.parametrize("c", [1e-3, 0.1, 10.0])
+def test_multiclass_agrees_with_scikit_learn(x: np.ndarray, classes: np.ndarray, c: float):
+    ours = solve(x, one_hot(classes, K), [problem(x, c)], task="multiclass", **TIGHT)[0]
     scaled = (x - x.mean(0)) / x.std(0)
-    theirs = LogisticRegression(C=penalty, tol=1e-8, max_iter=5000).fit(scaled, classes)
+    theirs = LogisticRegression(C=c, tol=1e-8, max_iter=5000).fit(scaled, classes)
     assert ours.converged
     np.testing.assert_allclose(answers(ours, x), theirs.predict_proba(scaled), atol=1e-3)
 
 
-@pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
-def test_several_labels_agree_with_scikit_learn_one_by_one(x: np.ndarray, classes: np.ndarray, penalty: float):
+@pytest.mark.parametrize("c", [1e-3, 0.1, 10.0])
+def test_several_labels_agree_with_scikit_learn_one_by_one(x: np.ndarray, classes: np.ndarray, c: float):
     y = one_hot(classes, K)
     y[:, 2] = np.maximum(y[:, 2], y[:, 0])
-    ours = solve(x, y, [problem(x, penalty)], task="multilabel", **TIGHT)[0]
+    ours = solve(x, y, [problem(x, c)], task="multilabel", **TIGHT)[0]
     scaled = (x - x.mean(0)) / x.std(0)
     p = answers(ours, x, "multilabel")
     for k in range(K):
-        theirs = LogisticRegression(C=penalty, tol=1e-8, max_iter=5000).fit(scaled, y[:, k])
+        theirs = LogisticRegression(C=c, tol=1e-8, max_iter=5000).fit(scaled, y[:, k])
         np.testing.assert_allclose(p[:, k], theirs.predict_proba(scaled)[:, 1], atol=1e-3)
 
 
@@ -121,7 +121,7 @@ def test_rows_of_weight_zero_have_no_influence(x: np.ndarray, classes: np.ndarra
     without = solve(
         x[keep],
         y[keep],
-        [Problem(weights=np.ones(int(keep.sum()), np.float32), penalty=0.1, mean=given.mean, scale=given.scale)],
+        [Problem(weights=np.ones(int(keep.sum()), np.float32), c=0.1, mean=given.mean, scale=given.scale)],
         task=task,
         **TIGHT,
     )[0]
@@ -200,16 +200,16 @@ def test_no_problems_and_no_rows_of_weight(x: np.ndarray, classes: np.ndarray):
     n=st.integers(4, 40),
     d=st.integers(1, 8),
     k=st.integers(2, 4),
-    penalty=st.floats(1e-4, 1e2),
+    c=st.floats(1e-4, 1e2),
     task=st.sampled_from(["multiclass", "multilabel"]),
 )
-def test_the_gradient_vanishes_at_the_solution(seed: int, n: int, d: int, k: int, penalty: float, task: str):
+def test_the_gradient_vanishes_at_the_solution(seed: int, n: int, d: int, k: int, c: float, task: str):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d)).astype(np.float32)
     y = one_hot(rng.integers(0, k, n), k)
-    given_problem = Problem(weights=np.ones(n, np.float32), penalty=penalty, mean=np.zeros(d), scale=np.ones(d))
+    given_problem = Problem(weights=np.ones(n, np.float32), c=c, mean=np.zeros(d), scale=np.ones(d))
     s = solve(x, y, [given_problem], task=task, **TIGHT)[0]
-    loss = _objective(x, y, penalty, task)
+    loss = _objective(x, y, c, task)
     best = loss(s.weight, s.bias)
     for _ in range(5):  # no neighbour is better
         step = rng.normal(size=(d + 1, k)) * 1e-2
@@ -221,7 +221,7 @@ def test_weights_are_added_to_an_offset(task: str):
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(80, 4)).astype(np.float32), one_hot(rng.integers(0, K, 80), K)
     offset = rng.normal(0, 2, (80, K)).astype(np.float32)
-    flat = Problem(weights=np.ones(80, np.float32), penalty=0.5, mean=np.zeros(4), scale=np.ones(4))
+    flat = Problem(weights=np.ones(80, np.float32), c=0.5, mean=np.zeros(4), scale=np.ones(4))
     s = solve(x, y, [flat], task=task, offset=offset, **TIGHT)[0]
     assert not s.bias.any(), "a row of zeros is answered by its offset alone"
     loss = _objective(x, y, 0.5, task)
@@ -234,18 +234,31 @@ def test_weights_are_added_to_an_offset(task: str):
 def test_an_offset_that_says_it_all_leaves_nothing_to_learn():
     rng = np.random.default_rng(6)
     x, y = rng.normal(size=(2000, 3)).astype(np.float32), one_hot(rng.integers(0, K, 2000), K)
-    flat = Problem(weights=np.ones(2000, np.float32), penalty=1.0, mean=np.zeros(3), scale=np.ones(3))
+    flat = Problem(weights=np.ones(2000, np.float32), c=1.0, mean=np.zeros(3), scale=np.ones(3))
     s = solve(x, y, [flat], task="multiclass", offset=np.zeros((2000, K), np.float32), **TIGHT)[0]
     assert np.abs(s.weight).max() < 0.1
 
 
-def _objective(x: np.ndarray, y: np.ndarray, penalty: float, task: str) -> Callable[[np.ndarray, np.ndarray], float]:
+def _objective(x: np.ndarray, y: np.ndarray, c: float, task: str) -> Callable[[np.ndarray, np.ndarray], float]:
     def value(w: np.ndarray, b: np.ndarray) -> float:
         z = x.astype(float) @ w + b
         if task == "multiclass":
             losses = np.log(np.exp(z - z.max(1, keepdims=True)).sum(1)) + z.max(1) - (z * y).sum(1)
         else:
             losses = np.logaddexp(0, z) - z * y
-        return float(losses.sum() + (w**2).sum() / 2 / penalty)
+        return float(losses.sum() + (w**2).sum() / 2 / c)
 
     return value
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 20))
+def test_means_and_scales_are_of_the_rows_asked_for(seed: int, n: int, chunk: int):
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(n, 5)) * 3 + 10).astype(np.float32)
+    mask = rng.random(n) < 0.6
+    mask[0] = True
+    mean, scale = mean_and_scale(x, mask, chunk)
+    np.testing.assert_allclose(mean, x[mask].mean(0), rtol=1e-5)
+    deviation = x[mask].astype(float).std(0)
+    np.testing.assert_allclose(scale[deviation > 1e-3], deviation[deviation > 1e-3], rtol=1e-3)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medloupe.data.split import plan
+from medloupe.data.split import plan_split
 from medloupe.embed.features import Features
-from medloupe.training.heads.fit import macro_auc
+from medloupe.training.heads.ranking import macro_auc
 from medloupe.training.heads.verdict import Verdict, judge
 from synthetic import features, of_targets, one_hot
 
@@ -25,7 +25,7 @@ def example(
 
 def verdict(found: Features, groups: np.ndarray, **options) -> Verdict:
     given = {"levels": (found.embeddings.shape[1],), "seed": 0, "sensitivity": 0.9}
-    return judge(found, plan(found.data, groups), **{**given, **options})
+    return judge(found, plan_split(found.data, groups), **{**given, **options})
 
 
 def test_without_a_test_split_the_headline_is_out_of_fold():

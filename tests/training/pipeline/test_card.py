@@ -13,8 +13,8 @@ import pytest
 import generated
 import medloupe
 from generated import table, tissue
-from medloupe.data.digests import seen
-from medloupe.data.labels import positive
+from medloupe.data.digests import seen_in_training
+from medloupe.data.labels import positive_label
 from medloupe.modelfile.card import read_card
 from places import ROOT
 from trained import Trained
@@ -84,11 +84,11 @@ def test_every_figure_has_its_interval(card: dict[str, Any]) -> None:
 
 
 def test_training_images_are_recognised_by_content(card: dict[str, Any], trained: Trained) -> None:
-    from medloupe.data.scan import digest_of
+    from medloupe.data.scan import digest_image
 
-    inside = [digest_of(p.read_bytes()) for p in sorted(trained.data.rglob("*.png"))]
-    outside = [digest_of(bytes([i])) for i in range(100)]
-    assert seen(card, [*inside, *outside]).tolist() == [True] * 32 + [False] * 100
+    inside = [digest_image(p.read_bytes()) for p in sorted(trained.data.rglob("*.png"))]
+    outside = [digest_image(bytes([i])) for i in range(100)]
+    assert seen_in_training(card, [*inside, *outside]).tolist() == [True] * 32 + [False] * 100
 
 
 def test_the_fingerprint_is_of_images_and_labels_not_of_names(home: Path, tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_the_fingerprint_is_of_images_and_labels_not_of_names(home: Path, tmp_pa
 
 
 def test_names_tell_which_class_is_looked_for() -> None:
-    assert positive(("NORMAL", "PNEUMONIA"), "multiclass") == "PNEUMONIA"
-    assert positive(("Monkey_Pox", "Others"), "multiclass") == "Monkey_Pox"
-    assert positive(("benign", "malignant"), "multiclass") == "malignant"
-    assert positive(("a", "b", "c"), "multiclass") is None
-    assert positive(("a", "b"), "multilabel") is None
+    assert positive_label(("NORMAL", "PNEUMONIA"), "multiclass") == "PNEUMONIA"
+    assert positive_label(("Monkey_Pox", "Others"), "multiclass") == "Monkey_Pox"
+    assert positive_label(("benign", "malignant"), "multiclass") == "malignant"
+    assert positive_label(("a", "b", "c"), "multiclass") is None
+    assert positive_label(("a", "b"), "multilabel") is None
 
 
 def test_without_patients_it_warns_and_with_them_it_counts(card: dict[str, Any], home: Path, tmp_path: Path) -> None:

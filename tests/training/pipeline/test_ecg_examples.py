@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ecgsets import Learned
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.model.head import Head
 from medloupe.training.pipeline.ecg_examples import drawing
@@ -19,7 +19,7 @@ from medloupe.training.pipeline.ecg_examples import drawing
 def features_of(learned: Learned) -> Features:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDLOUPE_HOME", str(learned.home))
-        return embed(scan(learned.data), learned.model.backbone)
+        return embed(scan_dataset(learned.data), learned.model.backbone)
 
 
 def drawn(uri: str) -> str:

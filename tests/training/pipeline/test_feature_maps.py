@@ -18,7 +18,7 @@ from PIL import Image
 import generated
 import tiny
 from medloupe.data.reading import read
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.embed.tail import Tail
@@ -169,7 +169,7 @@ def test_a_tail_is_looked_into_above_the_cut(tmp_path: Path) -> None:
 
 def test_the_image_of_a_report(tmp_path: Path, home: Path) -> None:
     data = read(generated.folders(tmp_path / "cells", 2))
-    features = embed(scan(data), backbone())
+    features = embed(scan_dataset(data), backbone())
     record = features.data.records[1]
     example = {"file": record.id, "heatmap_label": "sick"}
     other = {"file": features.data.records[0].id, "heatmap_label": "normal"}

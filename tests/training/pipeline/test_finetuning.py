@@ -22,7 +22,7 @@ from medloupe.model.bundle import Model
 from medloupe.modelfile.reader import load
 from medloupe.store.models import Store
 from medloupe.training.pipeline import finetuning
-from medloupe.training.tune.loop import parts_at
+from medloupe.training.tune.loop import overfitting_epoch
 from medloupe.training.tune.recipe import Recipe
 
 pytest.importorskip("torch")
@@ -48,7 +48,8 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         context.setenv("MEDLOUPE_HOME", str(root / "home"))
         context.setattr("medloupe.training.tune.run.FOLDS", 2)
         context.setattr(
-            "medloupe.training.tune.run.recipe_for", lambda kind, count: Recipe(kind=kind, epochs=2, batch=8, views=2)
+            "medloupe.training.tune.run.default_recipe",
+            lambda kind, count: Recipe(kind=kind, epochs=2, batch=8, views=2),
         )
         data = generated.folders(root / "data", EACH)
         network = tunable.backbone(root / "backbone").path
@@ -196,13 +197,14 @@ def test_it_is_validated_on_other_data(made: Made, tmp_path: Path, capsys: pytes
 # ------------------------------------------------------------ with clinical columns
 
 
+@pytest.mark.slow
 def test_columns_are_weighed_on_top_of_the_tuned_network(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all columns left out the answer is, to the last bit, that of the tuned network alone."""
     monkeypatch.setattr("medloupe.training.tune.run.FOLDS", 2)
     recipe = Recipe(kind="tail", epochs=2, batch=8, views=2)
-    monkeypatch.setattr("medloupe.training.tune.run.recipe_for", lambda kind, count: recipe)
+    monkeypatch.setattr("medloupe.training.tune.run.default_recipe", lambda kind, count: recipe)
     rng = np.random.default_rng(0)
     sick = [i % 2 == 1 for i in range(60)]
     rows = [{"label": ("normal", "sick")[s], "age": str(int(45 + 14 * s + rng.normal(0, 12)))} for s in sick]
@@ -303,7 +305,7 @@ def test_auto_keeps_what_is_as_good(made: Made, home: Path, monkeypatch: pytest.
     """A training that changes nothing gains nothing."""
     monkeypatch.setattr("medloupe.training.tune.run.FOLDS", 2)
     still = Recipe(epochs=1, batch=8, views=1, rate=1e-9)
-    monkeypatch.setattr("medloupe.training.tune.run.recipe_for", lambda kind, count: still)
+    monkeypatch.setattr("medloupe.training.tune.run.default_recipe", lambda kind, count: still)
     model = medloupe.train(medloupe.read(made.data), name="x", backbone=made.backbone, finetune="auto")
     assert model.tail is None
     found = model.card["finetuning"]
@@ -317,7 +319,7 @@ def test_the_whole_network(made: Made, home: Path, monkeypatch: pytest.MonkeyPat
     """It becomes a backbone of its own."""
     monkeypatch.setattr("medloupe.training.tune.run.FOLDS", 2)
     recipe = Recipe(kind="full", epochs=2, batch=8)
-    monkeypatch.setattr("medloupe.training.tune.run.recipe_for", lambda kind, count: recipe)
+    monkeypatch.setattr("medloupe.training.tune.run.default_recipe", lambda kind, count: recipe)
     model = medloupe.train(medloupe.read(made.data), name="x", backbone=made.backbone, finetune="full")
     kept = Store(home).get("x")
     assert kept.tail is None
@@ -405,9 +407,9 @@ def history(*losses: float) -> list[dict[str, Any]]:
     ],
 )
 def test_where_the_curves_part(losses: tuple[float, ...], at: int | None) -> None:
-    assert parts_at(history(*losses)) == at
-    assert parts_at([{"epoch": 1, "train_loss": 1.0}]) is None
-    assert parts_at([{**e, "train_loss": e["epoch"]} for e in history(*losses)]) is None  # both get worse
+    assert overfitting_epoch(history(*losses)) == at
+    assert overfitting_epoch([{"epoch": 1, "train_loss": 1.0}]) is None
+    assert overfitting_epoch([{**e, "train_loss": e["epoch"]} for e in history(*losses)]) is None  # both get worse
 
 
 def test_what_no_tail_touches(made: Made) -> None:

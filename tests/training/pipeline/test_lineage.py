@@ -12,8 +12,9 @@ import pytest
 import generated
 import medloupe
 import tunable
-from medloupe.data.digests import seen
+from medloupe.data.digests import seen_in_training
 from medloupe.data.records import Dataset
+from medloupe.data.scan import digest_image
 from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.errors import PromotionRefusedError
@@ -101,8 +102,8 @@ def test_images_that_the_network_has_seen_are_told(network: Path, tmp_path: Path
     first = start(network, tmp_path)
     fresh = medloupe.train(others(), name="fresh", start=first)
     assert not [w for w in fresh.card["warnings"] if "first@" in w["text"]]
-    old = [medloupe.embed.features.digest_of(np.asarray(r.image)) for r in tunable.data(24).records]
-    assert seen(fresh.card, old).all()  # evaluating on them would flatter
+    old = [digest_image(np.asarray(r.image)) for r in tunable.data(24).records]
+    assert seen_in_training(fresh.card, old).all()  # evaluating on them would flatter
     both = replace(others(), records=(*others().records[:20], *_renamed(tunable.data(4))))
     mixed = medloupe.train(both, name="mixed", start=first)
     (warning,) = [w for w in mixed.card["warnings"] if "first@" in w["text"]]

@@ -12,7 +12,7 @@ import pytest
 
 import tunable
 import weighed
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
 from medloupe.errors import StoreError
@@ -130,7 +130,7 @@ def test_a_whole_network_takes_the_place_of_the_backbone(network: Backbone, home
 
 
 def test_everything_it_depends_on_names_it(network: Backbone, tmp_path: Path) -> None:
-    found = scan(tunable.data(6))
+    found = scan_dataset(tunable.data(6))
     tail = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), tmp_path)
     paths = [
         outcome_path(found, network, Options()),
@@ -138,9 +138,9 @@ def test_everything_it_depends_on_names_it(network: Backbone, tmp_path: Path) ->
         outcome_path(found, network, Options(finetune="tail", minutes=3)),
         outcome_path(found, network, Options(finetune="tail", start=tail)),
         outcome_path(found, replace(network, sha256="0" * 64), Options()),
-        outcome_path(scan(tunable.data(7)), network, Options()),
-        outcome_path(scan(tunable.data(6, first=50)), network, Options()),
-        outcome_path(scan(tunable.data(6, patients=3)), network, Options()),
+        outcome_path(scan_dataset(tunable.data(7)), network, Options()),
+        outcome_path(scan_dataset(tunable.data(6, first=50)), network, Options()),
+        outcome_path(scan_dataset(tunable.data(6, patients=3)), network, Options()),
     ]
     assert len(set(paths)) == len(paths)
-    assert outcome_path(scan(tunable.data(6)), network, Options()) == paths[0]
+    assert outcome_path(scan_dataset(tunable.data(6)), network, Options()) == paths[0]

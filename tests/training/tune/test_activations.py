@@ -18,8 +18,8 @@ from medloupe.errors import StoreError
 from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.training.tune import activations
-from medloupe.training.tune.activations import cuts, fitted_pixels, missing
-from medloupe.training.tune.views import Symmetry, view
+from medloupe.training.tune.activations import cache_activations, cache_pixels, count_missing
+from medloupe.training.tune.views import Symmetry, random_view
 
 STILL = Symmetry(mirror=False, turn=False)
 N = 10
@@ -54,7 +54,7 @@ def expected(features: Features, network: Backbone, v: int, allowed: Symmetry = 
     pixels = [load(r.image, tunable.SIZE) for r in features.data.records]
     if v:
         seeds = [np.random.default_rng([v, *d[:8]]) for d in features.digests]
-        pixels = [view(p, allowed, rng) for p, rng in zip(pixels, seeds, strict=True)]
+        pixels = [random_view(p, allowed, rng) for p, rng in zip(pixels, seeds, strict=True)]
     (cut,) = run(open_session(network.path), ["cut"], np.stack(pixels))
     return cut.transpose(0, 2, 3, 1).astype(np.float16)
 
@@ -66,7 +66,7 @@ def folder(home: Path) -> Path:
 
 def test_they_are_what_the_network_gives(features: Features, network: Backbone) -> None:
     allowed = Symmetry(mirror=True, turn=True)
-    made = cuts(features, network, allowed, 3)
+    made = cache_activations(features, network, allowed, 3)
     assert len(made.maps) == len(made.files) == 3
     for v, maps in enumerate(made.maps):
         np.testing.assert_allclose(maps, expected(features, network, v, allowed), rtol=2e-3, atol=1e-3)
@@ -76,27 +76,27 @@ def test_they_are_what_the_network_gives(features: Features, network: Backbone) 
 
 def test_the_second_call_makes_nothing(features: Features, network: Backbone, decoded: Callable[[], int]) -> None:
     said: list[tuple[int, int]] = []
-    first = [np.array(m) for m in cuts(features, network, STILL, 2, lambda *at: said.append(at)).maps]
+    first = [np.array(m) for m in cache_activations(features, network, STILL, 2, lambda *at: said.append(at)).maps]
     assert decoded() >= N
     assert said[-1] == (2 * N, 2 * N)
-    assert missing(features, network, STILL, 2) == 0
-    assert missing(features, network, STILL, 3) == N
+    assert count_missing(features, network, STILL, 2) == 0
+    assert count_missing(features, network, STILL, 3) == N
     said.clear()
-    second = cuts(features, network, STILL, 2, lambda *at: said.append(at)).maps
+    second = cache_activations(features, network, STILL, 2, lambda *at: said.append(at)).maps
     assert decoded() == 0
     assert not said
     for one, two in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, two)
-    cuts(features, network, STILL, 3, lambda *at: said.append(at))  # one view more costs one view
+    cache_activations(features, network, STILL, 3, lambda *at: said.append(at))  # one view more costs one view
     assert said[-1] == (N, N)
 
 
 def test_what_they_depend_on_makes_others(features: Features, network: Backbone, home: Path, tmp_path: Path) -> None:
-    cuts(features, network, STILL, 1)
-    cuts(features, network, Symmetry(mirror=True, turn=False), 1)
+    cache_activations(features, network, STILL, 1)
+    cache_activations(features, network, Symmetry(mirror=True, turn=False), 1)
     other = tunable.backbone(tmp_path / "other", lambda nodes, weights: weights.update(stem_b=np.ones(4)))
-    cuts(tunable.features(other, N), other, STILL, 1)
-    cuts(tunable.features(network, N + 1), network, STILL, 1)
+    cache_activations(tunable.features(other, N), other, STILL, 1)
+    cache_activations(tunable.features(network, N + 1), network, STILL, 1)
     assert len(list((home / "cache" / "cuts").iterdir())) == 4
 
 
@@ -115,13 +115,13 @@ def test_a_half_filled_cache_goes_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cuts(features, network, STILL, 2, breaking)
+        cache_activations(features, network, STILL, 2, breaking)
     done = [np.fromfile(folder(home) / f"done-{v}.u1", np.uint8) for v in range(2)]
     assert sum(int(d.sum()) for d in done) == count == 8
-    assert missing(features, network, STILL, 2) == 2 * N - 8
+    assert count_missing(features, network, STILL, 2) == 2 * N - 8
     decoded()
     said: list[tuple[int, int]] = []
-    made = cuts(features, network, STILL, 2, lambda *at: said.append(at))
+    made = cache_activations(features, network, STILL, 2, lambda *at: said.append(at))
     assert said[-1] == (2 * N - 8, 2 * N - 8)
     assert decoded() <= N - 3
     for v in range(2):
@@ -129,7 +129,7 @@ def test_a_half_filled_cache_goes_on(
 
 
 def test_rows_that_are_not_marked_are_made_anew(features: Features, network: Backbone, home: Path) -> None:
-    cuts(features, network, STILL, 1)
+    cache_activations(features, network, STILL, 1)
     kept = np.memmap(folder(home) / "done-0.u1", np.uint8, "r+")
     rows = np.memmap(folder(home) / "view-0.f16", np.float16, "r+", shape=(N, 8, 8, 4))
     kept[4] = 0  # a kill came before the mark: the row may be anything
@@ -137,48 +137,48 @@ def test_rows_that_are_not_marked_are_made_anew(features: Features, network: Bac
     rows[6] = 7.0  # marked: believed
     kept.flush()
     rows.flush()
-    made = cuts(features, network, STILL, 1).maps[0]
+    made = cache_activations(features, network, STILL, 1).maps[0]
     good = expected(features, network, 0)
     np.testing.assert_allclose(made[4], good[4], rtol=2e-3, atol=1e-3)
     assert (made[6] == 7.0).all()
 
 
 def test_a_file_of_another_length_is_made_anew(features: Features, network: Backbone, home: Path) -> None:
-    cuts(features, network, STILL, 1)
+    cache_activations(features, network, STILL, 1)
     path = folder(home) / "view-0.f16"
     path.write_bytes(path.read_bytes()[:-100])
     (folder(home) / "done-0.u1").write_bytes(b"")
-    made = cuts(features, network, STILL, 1).maps[0]
+    made = cache_activations(features, network, STILL, 1).maps[0]
     np.testing.assert_allclose(made, expected(features, network, 0), rtol=2e-3, atol=1e-3)
 
 
 def test_a_cut_file_without_its_marks_is_not_believed(features: Features, network: Backbone, home: Path) -> None:
     """A cut file that is gone or short takes its marks with it: they speak of rows that are no more."""
-    cuts(features, network, STILL, 1)
+    cache_activations(features, network, STILL, 1)
     (folder(home) / "view-0.f16").unlink()
-    made = cuts(features, network, STILL, 1).maps[0]
+    made = cache_activations(features, network, STILL, 1).maps[0]
     np.testing.assert_allclose(made, expected(features, network, 0), rtol=2e-3, atol=1e-3)
 
 
 def test_other_data_sets_make_room(network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [tunable.features(network, N, first=100 * i) for i in range(4)]
     for i, each in enumerate(sets[:3]):
-        used = cuts(each, network, STILL, 1).files[0].parent / "used"
+        used = cache_activations(each, network, STILL, 1).files[0].parent / "used"
         os.utime(used, (1000 + i, 1000 + i))
     size = sum(p.stat().st_size for p in (home / "cache" / "cuts").rglob("*") if p.is_file())
-    monkeypatch.setattr(activations, "MOST", size / 3 * 1.5)  # one besides the one in use
+    monkeypatch.setattr(activations, "MOST_BYTES", size / 3 * 1.5)  # one besides the one in use
     said: list[tuple[int, int]] = []
-    cuts(sets[1], network, STILL, 1)  # used again
-    assert missing(sets[0], network, STILL, 1) == N  # the longest unused went
-    assert missing(sets[1], network, STILL, 1) == missing(sets[2], network, STILL, 1) == 0
-    cuts(sets[3], network, STILL, 1, lambda *at: said.append(at))
-    assert [missing(s, network, STILL, 1) for s in sets] == [N, 0, N, 0]
-    monkeypatch.setattr(activations, "MOST", 0)
-    cuts(sets[3], network, STILL, 1)
-    assert [missing(s, network, STILL, 1) for s in sets] == [N, N, N, 0]  # never the one in use
+    cache_activations(sets[1], network, STILL, 1)  # used again
+    assert count_missing(sets[0], network, STILL, 1) == N  # the longest unused went
+    assert count_missing(sets[1], network, STILL, 1) == count_missing(sets[2], network, STILL, 1) == 0
+    cache_activations(sets[3], network, STILL, 1, lambda *at: said.append(at))
+    assert [count_missing(s, network, STILL, 1) for s in sets] == [N, 0, N, 0]
+    monkeypatch.setattr(activations, "MOST_BYTES", 0)
+    cache_activations(sets[3], network, STILL, 1)
+    assert [count_missing(s, network, STILL, 1) for s in sets] == [N, N, N, 0]  # never the one in use
 
 
-@pytest.mark.parametrize("make", [lambda f, n: cuts(f, n, STILL, 2), fitted_pixels])
+@pytest.mark.parametrize("make", [lambda f, n: cache_activations(f, n, STILL, 2), cache_pixels])
 def test_a_full_disk_says_how_much_is_needed(
     make: Any, features: Features, network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,18 +199,18 @@ def test_a_full_disk_says_how_much_is_needed(
 def test_a_place_that_may_not_be_written_to(features: Features, network: Backbone, home: Path) -> None:
     (home / "cache" / "cuts").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written") as caught:
-        cuts(features, network, STILL, 1)
+        cache_activations(features, network, STILL, 1)
     assert "MEDLOUPE_HOME" in caught.value.hint
 
 
 def test_fitted_pictures(features: Features, network: Backbone, decoded: Callable[[], int]) -> None:
     said: list[tuple[int, int]] = []
-    path, shape = fitted_pixels(features, network, lambda *at: said.append(at))
+    path, shape = cache_pixels(features, network, lambda *at: said.append(at))
     assert shape == (N, tunable.SIZE, tunable.SIZE, 3)
     stored = np.fromfile(path, np.uint8).reshape(shape)
     for row, record in zip(stored, features.data.records, strict=True):
         np.testing.assert_array_equal(row, load(record.image, tunable.SIZE))
     assert decoded() == N
     assert said[-1] == (N, N)
-    assert fitted_pixels(features, network) == (path, shape)
+    assert cache_pixels(features, network) == (path, shape)
     assert decoded() == 0

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medloupe.training.heads.fit import macro_auc, rankable
-from medloupe.training.tune.heads import fit
-from medloupe.training.tune.jobs import Done
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
+from medloupe.training.tune.heads import fit_tuned
+from medloupe.training.tune.jobs import FinishedJob
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.run import Tuned
+from medloupe.training.tune.run import TunedNetworks
 from medloupe.training.tune.views import Symmetry
 
 N, U, LOWER, K = 240, 6, 4, 2
@@ -21,8 +21,8 @@ FOLD = (GROUPS % 3).astype(np.int64)
 LEVELS = (U, LOWER)
 
 
-def done(embeddings: dict[float, np.ndarray]) -> Done:
-    return Done(
+def done(embeddings: dict[float, np.ndarray]) -> FinishedJob:
+    return FinishedJob(
         name="x",
         embeddings={s: e.astype(np.float32) for s, e in embeddings.items()},
         weights={},
@@ -46,9 +46,9 @@ def telling(seed: int, strength: float, where: np.ndarray | None = None) -> np.n
     return x
 
 
-def tuned(of_fold: Any, final: Any, base: np.ndarray | None = None, fitting: np.ndarray | None = None) -> Tuned:
+def tuned(of_fold: Any, final: Any, base: np.ndarray | None = None, fitting: np.ndarray | None = None) -> TunedNetworks:
     rows = np.arange(N) if fitting is None else fitting
-    return Tuned(
+    return TunedNetworks(
         kind="tail",
         fitting=rows,
         fold=FOLD[rows],
@@ -65,20 +65,20 @@ def tuned(of_fold: Any, final: Any, base: np.ndarray | None = None, fitting: np.
 
 
 def fitted(
-    given: Tuned,
+    given: TunedNetworks,
     may_stay: bool = False,
     targets: np.ndarray = Y,
     task: str = "multiclass",
     levels: tuple[int, ...] = LEVELS,
 ) -> Any:
     everything = np.arange(N)
-    return fit(given, targets, GROUPS, everything, task=task, levels=levels, seed=0, may_stay=may_stay)
+    return fit_tuned(given, targets, GROUPS, everything, task=task, levels=levels, seed=0, may_stay=may_stay)
 
 
 def auc(found: Any, rows: np.ndarray | None = None) -> float:
     p = found.fitted.out_of_fold[0]
     y = Y if rows is None else Y[rows]
-    return macro_auc(rankable(np.log(np.maximum(p, 1e-9)), "multiclass"), y)
+    return macro_auc(ranking_scores(np.log(np.maximum(p, 1e-9)), "multiclass"), y)
 
 
 def test_the_linear_head_may_leave_levels_out_too() -> None:
@@ -103,7 +103,7 @@ def test_networks_that_know_their_training_pictures_by_heart_stay_at_chance() ->
     assert untuned.auc["value"] > 0.6
     assert all(0.35 < c.auc["value"] < 0.6 for c in others)
     assert not found.worthwhile
-    assert fitted(given, may_stay=True).share == 0
+    assert fitted(given, may_stay=True).alpha == 0
 
 
 def test_a_network_of_another_fold_is_never_asked() -> None:
@@ -119,22 +119,22 @@ def test_a_network_of_another_fold_is_never_asked() -> None:
     assert auc(fitted(tuned(of_fold, {1.0: telling(4, 5)}), levels=undivided)) < 0.3
 
 
-def test_the_share_that_judges_best_is_chosen() -> None:
+def test_the_alpha_that_judges_best_is_chosen() -> None:
     def of_fold(f: int) -> dict[float, np.ndarray]:
         return {0.5: telling(f, 2), 1.0: telling(10 + f, 0.3)}
 
     found = fitted(tuned(of_fold, {0.5: telling(3, 2), 1.0: telling(4, 0.3)}))
-    assert found.share == found.fitted.choice.share == 0.5
-    assert [c.share for c in found.candidates] == [0.0, 0.5, 1.0]
-    by_share = {c.share: c for c in found.candidates}
-    assert by_share[0.5].auc["value"] > by_share[1.0].auc["value"] > 0.5
-    assert by_share[0.0].difference is None
-    gained = by_share[0.5].difference
+    assert found.alpha == found.fitted.choice.alpha == 0.5
+    assert [c.alpha for c in found.candidates] == [0.0, 0.5, 1.0]
+    by_alpha = {c.alpha: c for c in found.candidates}
+    assert by_alpha[0.5].auc["value"] > by_alpha[1.0].auc["value"] > 0.5
+    assert by_alpha[0.0].difference is None
+    gained = by_alpha[0.5].difference
     assert gained is not None
-    assert gained["value"] == pytest.approx(by_share[0.5].auc["value"] - by_share[0.0].auc["value"], abs=1e-6)
+    assert gained["value"] == pytest.approx(by_alpha[0.5].auc["value"] - by_alpha[0.0].auc["value"], abs=1e-6)
     assert gained["low"] < gained["value"] < gained["high"]
     assert found.worthwhile
-    assert auc(found) == pytest.approx(by_share[0.5].auc["value"], abs=0.02)
+    assert auc(found) == pytest.approx(by_alpha[0.5].auc["value"], abs=0.02)
 
 
 def test_the_shipped_head_is_for_the_final_network() -> None:
@@ -165,8 +165,8 @@ def test_only_more_than_noise_is_worthwhile(strength: float, stays: bool) -> Non
     given = tuned(lambda f: seen(20 + f), seen(30), base=base)
     free, kept = fitted(given, may_stay=True), fitted(given)
     assert free.worthwhile == kept.worthwhile == (not stays)
-    assert free.share == (0.0 if stays else 1.0)
-    assert kept.share == 1.0  # asked for by name, it is taken
+    assert free.alpha == (0.0 if stays else 1.0)
+    assert kept.alpha == 1.0  # asked for by name, it is taken
     if stays:
         assert macro_auc(np.log(free.fitted.head.probabilities(given.base)), Y) > 0.7
 

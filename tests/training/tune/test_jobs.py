@@ -18,7 +18,7 @@ import pytest
 import tunable
 from medloupe.errors import FinetuneError
 from medloupe.training.tune import jobs as tuningjobs
-from medloupe.training.tune.jobs import Done, run
+from medloupe.training.tune.jobs import FinishedJob, run_jobs
 from places import TESTS
 from tuningwork import LONG, LONGER, QUICK, ROWS, N, job, prepared
 
@@ -32,7 +32,7 @@ def given(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
     return prepared(tmp_path)
 
 
-def same(one: Done, other: Done) -> bool:
+def same(one: FinishedJob, other: FinishedJob) -> bool:
     return all(np.array_equal(v, other.weights[k]) for k, v in one.weights.items()) and all(
         np.array_equal(v, other.embeddings[k]) for k, v in one.embeddings.items()
     )
@@ -41,7 +41,7 @@ def same(one: Done, other: Done) -> bool:
 def test_jobs_are_done_in_their_order_and_only_once(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [job("b"), job("a", seed=4), job("c", rows=ROWS[:8], checked=ROWS[:0])]
     said: list[tuple[int, int]] = []
-    done = run(jobs, **given, progress=lambda *at: said.append(at))
+    done = run_jobs(jobs, **given, progress=lambda *at: said.append(at))
     assert [d.name for d in done] == ["b", "a", "c"]
     assert said[-1] == (2 * 16 + 2 * 16 + 2 * 8,) * 2
     assert [at for at, _ in said] == sorted(at for at, _ in said)
@@ -62,7 +62,7 @@ def test_jobs_are_done_in_their_order_and_only_once(given: dict[str, Any], monke
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(subprocess, "Popen", none)
-    again = run(jobs, **given)
+    again = run_jobs(jobs, **given)
     assert all(same(a, b) for a, b in zip(done, again, strict=True))
 
 
@@ -75,7 +75,7 @@ def test_the_longest_begins_first(given: dict[str, Any], monkeypatch: pytest.Mon
         return start(place, cores)
 
     monkeypatch.setattr(tuningjobs, "_start", noted)
-    done = run([job("short", rows=ROWS[:8], checked=ROWS[:0]), job("long")], **given)
+    done = run_jobs([job("short", rows=ROWS[:8], checked=ROWS[:0]), job("long")], **given)
     assert begun == ["long", "short"] and [d.name for d in done] == ["short", "long"]
 
 
@@ -85,22 +85,24 @@ def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Pat
     from medloupe.embed.network import Network
     from medloupe.graphs.module import replace_weights
     from medloupe.graphs.nodes import read_constants
-    from medloupe.training.tune.loop import between
+    from medloupe.training.tune.network import interpolate_weights
 
-    (done,) = run([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
+    (done,) = run_jobs([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
     graph = tails.extract_upper_part(tunable.graph())
     held = read_constants(graph)
     network = tunable.backbone(tmp_path / "again")
     images = np.stack([tunable.picture(i, i % 2 == 1) for i in range(N)])
     for share, embeddings in done.embeddings.items():
-        tail = tails.write_tail(replace_weights(graph, between(done.weights, held, share)), tmp_path / "tails")
+        tail = tails.write_tail(
+            replace_weights(graph, interpolate_weights(done.weights, held, share)), tmp_path / "tails"
+        )
         seen = Network(network, tail).see(images).embedding[:, : tunable.UPPER]
         np.testing.assert_allclose(seen, embeddings, atol=6e-3)  # activations are cached in half precision
         assert np.abs(given["inputs"].embeddings - embeddings).max() > 0.05
 
 
 def test_rows_that_nobody_asks_for_are_not_embedded(given: dict[str, Any]) -> None:
-    (done,) = run([job(asked=np.array([2, 20]))], **given)
+    (done,) = run_jobs([job(asked=np.array([2, 20]))], **given)
     found = done.embeddings[1.0]
     assert (found[[2, 20]] != 0).any(1).all()
     assert (np.delete(found, [2, 20], 0) == 0).all()
@@ -142,16 +144,16 @@ def test_a_killed_training_is_taken_up(given: dict[str, Any]) -> None:
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(FinetuneError, match="exit status -9") as caught:
-        run([job(recipe=LONG)], **given)
+        run_jobs([job(recipe=LONG)], **given)
     killer.join()
     assert "goes on from there" in caught.value.hint
     reached = epoch_of(place / "checkpoint.pt")
     assert 0 < reached < LONG.epochs
     said: list[int] = []
-    (done,) = run([job(recipe=LONG)], **given, progress=lambda at, total: said.append(at))
+    (done,) = run_jobs([job(recipe=LONG)], **given, progress=lambda at, total: said.append(at))
     assert [e["epoch"] for e in done.history] == list(range(1, LONG.epochs + 1))
     assert min(at for at in said if at) > reached * len(ROWS)
-    (whole,) = run([job(recipe=LONG)], **{**given, "folder": given["folder"] / "elsewhere"})
+    (whole,) = run_jobs([job(recipe=LONG)], **{**given, "folder": given["folder"] / "elsewhere"})
     assert same(done, whole)
     assert not (place / "checkpoint.pt").exists()
 
@@ -186,9 +188,9 @@ def test_when_the_parent_is_killed_the_trainings_end_and_are_taken_up(given: dic
     assert not any((place / "history.json").exists() for place in places)
     reached = [epoch_of(place / "checkpoint.pt") for place in places]
     assert all(0 < r < LONGER.epochs for r in reached)
-    done = run([job("one", LONGER), job("two", LONGER, seed=5)], **given)
+    done = run_jobs([job("one", LONGER), job("two", LONGER, seed=5)], **given)
     assert [len(d.history) for d in done] == [LONGER.epochs] * 2
-    (whole,) = run([job("two", LONGER, seed=5)], **{**given, "folder": given["folder"] / "elsewhere"})
+    (whole,) = run_jobs([job("two", LONGER, seed=5)], **{**given, "folder": given["folder"] / "elsewhere"})
     assert same(done[1], whole)
 
 
@@ -199,7 +201,7 @@ def test_two_that_train_the_same_train_it_once(given: dict[str, Any], monkeypatc
     real = tuningjobs._start
     monkeypatch.setattr(tuningjobs, "_start", lambda place, cores: started.append(place) or real(place, cores))
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: run([job()], **given), range(2))
+        one, other = pool.map(lambda _: run_jobs([job()], **given), range(2))
     assert len(started) == 1
     assert same(one[0], other[0])
 
@@ -207,16 +209,16 @@ def test_two_that_train_the_same_train_it_once(given: dict[str, Any], monkeypatc
 def test_a_failure_gives_its_reason(given: dict[str, Any], tmp_path: Path) -> None:
     missing = replace(given["inputs"], files=(tmp_path / "nowhere.f16", tmp_path / "gone.f16"))
     with pytest.raises(FinetuneError, match=r"exit status 1: .*nowhere\.f16") as caught:
-        run([job(), job("two")], **{**given, "inputs": missing})
+        run_jobs([job(), job("two")], **{**given, "inputs": missing})
     assert "--finetune none" in caught.value.hint
     assert not workers(os.getpid())
-    (done,) = run([job()], **given)  # and the same folder serves once it is mended
+    (done,) = run_jobs([job()], **given)  # and the same folder serves once it is mended
     assert done.history
 
 
 def test_a_result_without_its_end_is_not_a_result(given: dict[str, Any]) -> None:
-    (first,) = run([job()], **given)
+    (first,) = run_jobs([job()], **given)
     (given["folder"] / "one" / "history.json").unlink()
     (given["folder"] / "one" / "done.npz").write_bytes(b"torn")
-    (again,) = run([job()], **given)
+    (again,) = run_jobs([job()], **given)
     assert same(first, again)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe.training.tune.activations import Cuts
-from medloupe.training.tune.loader import LEAST, CutSource, PixelSource, source_of
+from medloupe.training.tune.activations import Activations
+from medloupe.training.tune.loader import LEAST_SCALE, ActivationSource, PixelSource, open_source
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.views import Symmetry, view
+from medloupe.training.tune.views import Symmetry, random_view
 
 torch = pytest.importorskip("torch")
 STILL = Symmetry(mirror=False, turn=False)
@@ -22,7 +22,7 @@ PIXELS = np.stack([tunable.picture(i, i % 2 == 1) for i in range(6)])
 
 
 def test_plain_rows_are_the_first_view_in_the_order_asked_for() -> None:
-    source = CutSource(Cuts(maps=MAPS), EMBEDDINGS, 3)
+    source = ActivationSource(Activations(maps=MAPS), EMBEDDINGS, 3)
     rows = np.array([7, 2, 2, 19])
     x = source.plain(rows)
     assert (x.dtype, tuple(x.shape)) == (torch.float32, (4, 3, 4, 4))
@@ -33,7 +33,7 @@ def test_plain_rows_are_the_first_view_in_the_order_asked_for() -> None:
 def test_batches_draw_among_the_views_allowed() -> None:
     rows = np.arange(20)
     for views in (1, 2, 3):
-        source = CutSource(Cuts(maps=MAPS), EMBEDDINGS, views)
+        source = ActivationSource(Activations(maps=MAPS), EMBEDDINGS, views)
         drawn = set()
         for seed in range(10):
             x = source.batch(rows, np.random.default_rng(seed)).permute(0, 2, 3, 1).numpy()
@@ -46,7 +46,11 @@ def test_batches_draw_among_the_views_allowed() -> None:
 
 @pytest.mark.parametrize("kind", ["cuts", "pixels"])
 def test_the_same_draw_again_and_the_same_memory(kind: str) -> None:
-    source = CutSource(Cuts(maps=MAPS), EMBEDDINGS, 3) if kind == "cuts" else PixelSource(PIXELS, EMBEDDINGS[:6], STILL)
+    source = (
+        ActivationSource(Activations(maps=MAPS), EMBEDDINGS, 3)
+        if kind == "cuts"
+        else PixelSource(PIXELS, EMBEDDINGS[:6], STILL)
+    )
     rows = np.arange(6)
     one = source.batch(rows, np.random.default_rng(5))
     kept, place = one.clone(), one.data_ptr()
@@ -63,7 +67,7 @@ def test_pixels_are_viewed_anew() -> None:
     assert (plain.dtype, tuple(plain.shape)) == (torch.float32, (2, 32, 32, 3))
     np.testing.assert_array_equal(plain.numpy(), PIXELS[rows].astype(np.float32))
     rng = np.random.default_rng(1)
-    expected = [view(PIXELS[row], STILL, rng) for row in rows]
+    expected = [random_view(PIXELS[row], STILL, rng) for row in rows]
     found = source.batch(rows, np.random.default_rng(1)).numpy()
     np.testing.assert_array_equal(found, np.stack(expected).astype(np.float32))
 
@@ -72,8 +76,11 @@ def test_the_standard_is_that_of_the_rows_and_never_of_others() -> None:
     rows = np.arange(0, 20, 2)
     spoilt = EMBEDDINGS.copy()
     spoilt[1::2] = 1e6  # rows that are judged must not be felt
-    for source in (CutSource(Cuts(maps=MAPS), spoilt, 1), PixelSource(np.zeros((20, 2, 2, 3)), spoilt, STILL)):
-        mean, scale = source.standard(rows)
+    for source in (
+        ActivationSource(Activations(maps=MAPS), spoilt, 1),
+        PixelSource(np.zeros((20, 2, 2, 3)), spoilt, STILL),
+    ):
+        mean, scale = source.mean_and_scale(rows)
         np.testing.assert_allclose(mean, EMBEDDINGS[rows].mean(0), atol=1e-5)
         np.testing.assert_allclose(scale, EMBEDDINGS[rows].std(0), atol=1e-4)
 
@@ -82,12 +89,12 @@ def test_what_hardly_varies_is_not_blown_up() -> None:
     embeddings = EMBEDDINGS.copy()
     embeddings[:, 1] = 3.0
     embeddings[:, 2] *= 1e-5
-    mean, scale = CutSource(Cuts(maps=MAPS), embeddings, 1).standard(np.arange(20))
+    mean, scale = ActivationSource(Activations(maps=MAPS), embeddings, 1).mean_and_scale(np.arange(20))
     varied = np.median(embeddings.std(0)[[0, 2, 3, 4]])
     assert scale[1] >= 1e8  # says nothing: left out
-    assert scale[2] == pytest.approx(LEAST * varied, rel=0.01)
+    assert scale[2] == pytest.approx(LEAST_SCALE * varied, rel=0.01)
     np.testing.assert_allclose(scale[[0, 3, 4]], embeddings.std(0)[[0, 3, 4]], rtol=1e-4)
-    _, none = CutSource(Cuts(maps=MAPS), np.ones((20, 5), np.float32), 1).standard(np.arange(20))
+    _, none = ActivationSource(Activations(maps=MAPS), np.ones((20, 5), np.float32), 1).mean_and_scale(np.arange(20))
     assert (none >= 1e8).all()
     assert np.isfinite(mean).all()
 
@@ -96,10 +103,10 @@ def test_the_recipe_says_which(tmp_path: Path) -> None:
     files = [tmp_path / f"view-{v}.f16" for v in range(2)]
     for path, maps in zip(files, MAPS, strict=False):
         maps.tofile(path)
-    source = source_of(files, (20, 4, 4, 3), EMBEDDINGS, STILL, Recipe(kind="tail", views=2))
-    assert isinstance(source, CutSource)
+    source = open_source(files, (20, 4, 4, 3), EMBEDDINGS, STILL, Recipe(kind="tail", views=2))
+    assert isinstance(source, ActivationSource)
     np.testing.assert_array_equal(source.plain(np.array([4])).permute(0, 2, 3, 1)[0].numpy(), MAPS[0][4])
     PIXELS.tofile(tmp_path / "pixels")
-    source = source_of([tmp_path / "pixels"], PIXELS.shape, EMBEDDINGS[:6], STILL, Recipe(kind="full"))
+    source = open_source([tmp_path / "pixels"], PIXELS.shape, EMBEDDINGS[:6], STILL, Recipe(kind="full"))
     assert isinstance(source, PixelSource)
     np.testing.assert_array_equal(source.plain(np.array([4]))[0].numpy(), PIXELS[4])

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe.embed.network import Network
 from medloupe.graphs.module import weights_of
-from medloupe.graphs.session import open_session, run
-from medloupe.training.tune.activations import Cuts
-from medloupe.training.tune.loader import CutSource, PixelSource
-from medloupe.training.tune.loop import Trained, between, embedded, train, trainable
-from medloupe.training.tune.objective import mixed
+from medloupe.training.tune.loader import ActivationSource, PixelSource
+from medloupe.training.tune.loop import Examples, Trained, train
+from medloupe.training.tune.network import embed_rows, extract_trainable
+from medloupe.training.tune.objective import mix_targets
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
+from tuningwork import activation_source
 
 torch = pytest.importorskip("torch")
 N = 48
@@ -40,23 +39,20 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> CutSource:
-    network = tunable.backbone(tmp_path_factory.mktemp("backbone"))
-    images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    cut, embedding = run(open_session(network.path), ["cut", "embedding"], images)
-    maps = cut.transpose(0, 2, 3, 1).astype(np.float16)
-    return CutSource(Cuts(maps=(maps,)), embedding[:, : tunable.UPPER], 1)
+def source(tmp_path_factory: pytest.TempPathFactory) -> ActivationSource:
+    return activation_source(tmp_path_factory.mktemp("backbone"), SICK)
 
 
 def tail() -> Any:
-    return trainable(tunable.graph(), Recipe())
+    return extract_trainable(tunable.graph(), Recipe())
 
 
-def trained(source: CutSource, recipe: Recipe = QUICK, **other: Any) -> Trained:
+def trained(source: ActivationSource, recipe: Recipe = QUICK, **other: Any) -> Trained:
     args: dict[str, Any] = {"targets": CLASSES, "rows": ROWS, "checked": CHECKED, "task": "multiclass", "seed": 0}
     args |= other
     module = args.pop("module", None) or tail()
-    return train(module, source, args.pop("targets"), args.pop("rows"), args.pop("checked"), recipe, **args)
+    learned = {name: args.pop(name) for name in ("targets", "rows", "checked", "task")}
+    return train(module, Examples(source=source, **learned), recipe, **args)
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -66,14 +62,14 @@ def same(one: Trained, other: Trained) -> bool:
     )
 
 
-def logits(done: Trained, source: CutSource, rows: np.ndarray) -> np.ndarray:
+def logits(done: Trained, source: ActivationSource, rows: np.ndarray) -> np.ndarray:
     """What the result answers, from its arrays alone."""
     module = tail()
     with torch.no_grad():
         for name, p in module.named_parameters():
             p.copy_(torch.from_numpy(done.weights[name.removeprefix("weights.")]))
     weight, bias = done.head
-    return embedded(module, source, rows) @ weight.T + bias
+    return embed_rows(module, source, rows) @ weight.T + bias
 
 
 def cross_entropy(z: np.ndarray, y: np.ndarray) -> float:
@@ -84,7 +80,7 @@ def cross_entropy(z: np.ndarray, y: np.ndarray) -> float:
 # ------------------------------------------------------------ learning
 
 
-def test_the_loss_falls_and_the_weights_move(source: CutSource) -> None:
+def test_the_loss_falls_and_the_weights_move(source: ActivationSource) -> None:
     done = trained(source, replace(QUICK, epochs=10))
     losses = [e["train_loss"] for e in done.history]
     assert losses[-1] < 0.6 * losses[0]
@@ -98,26 +94,27 @@ def test_the_loss_falls_and_the_weights_move(source: CutSource) -> None:
     assert all(not np.array_equal(before[k], v) for k, v in done.weights.items())
 
 
-def test_the_head_is_for_embeddings_as_they_are(source: CutSource) -> None:
+def test_the_head_is_for_embeddings_as_they_are(source: ActivationSource) -> None:
     done = trained(source)
     assert done.head[0].shape == (2, tunable.UPPER)
     accuracy = (logits(done, source, CHECKED).argmax(1) == CLASSES[CHECKED].argmax(1)).mean()
     assert accuracy == pytest.approx(done.history[done.stopped - 1]["val_accuracy"])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others(source: CutSource) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_others(source: ActivationSource) -> None:
     assert same(trained(source), trained(source))
     assert not same(trained(source), trained(source, seed=1))
 
 
 def test_the_whole_network_from_pixels() -> None:
     images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    module = trainable(tunable.graph(), Recipe(kind="full"))
+    module = extract_trainable(tunable.graph(), Recipe(kind="full"))
     start = weights_of(module)
     pixels = PixelSource(
         images, np.random.default_rng(0).normal(0, 1, (N, 6)).astype(np.float32), Symmetry(mirror=True, turn=True)
     )
-    done = train(module, pixels, CLASSES, ROWS, CHECKED, replace(QUICK, kind="full"), task="multiclass", seed=0)
+    examples = Examples(source=pixels, targets=CLASSES, rows=ROWS, checked=CHECKED, task="multiclass")
+    done = train(module, examples, replace(QUICK, kind="full"), seed=0)
     assert "stem_w" in done.weights
     assert all(not np.array_equal(start[k], v) for k, v in done.weights.items())
     assert done.history[-1]["train_loss"] < done.history[0]["train_loss"]
@@ -127,7 +124,7 @@ def test_the_whole_network_from_pixels() -> None:
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
-def test_what_is_not_stated_carries_no_loss(mixup: float, source: CutSource) -> None:
+def test_what_is_not_stated_carries_no_loss(mixup: float, source: ActivationSource) -> None:
     """Of the second label nothing is stated, of the third only that it is there."""
     stated = np.column_stack([SICK, np.full(N, np.nan), np.where(SICK, 1.0, np.nan)]).astype(np.float32)
     recipe = replace(QUICK, epochs=6, mixup=mixup, smoothing=0.0)
@@ -146,12 +143,12 @@ def test_what_is_not_stated_carries_no_loss(mixup: float, source: CutSource) -> 
 def test_mixing_takes_nothing_from_what_is_not_stated() -> None:
     soft = torch.tensor([[1.0, 0.0], [0.0, 0.3]])  # 0.3 is not stated, and must not be felt
     known = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    targets, weight = mixed(soft, known, 0.75, torch.tensor([1, 0]))
+    targets, weight = mix_targets(soft, known, 0.75, torch.tensor([1, 0]))
     np.testing.assert_allclose(targets, [[0.75, 0.0], [0.25, 0.0]], atol=1e-6)
     np.testing.assert_allclose(weight, [[1.0, 0.75], [1.0, 0.25]], atol=1e-6)
 
 
-def test_rows_without_a_class_carry_no_loss(source: CutSource) -> None:
+def test_rows_without_a_class_carry_no_loss(source: ActivationSource) -> None:
     unlabelled = CLASSES.copy()
     unlabelled[::3] = np.nan
     done = trained(source, replace(QUICK, mixup=0.4), targets=unlabelled)
@@ -160,7 +157,7 @@ def test_rows_without_a_class_carry_no_loss(source: CutSource) -> None:
     assert (nothing.head[0] == 0).all()
 
 
-def test_rare_classes_weigh_more(source: CutSource) -> None:
+def test_rare_classes_weigh_more(source: ActivationSource) -> None:
     """With full balance a rare class is answered as often as its cases call for; without, hardly ever."""
     rare = np.concatenate([np.flatnonzero(~SICK), np.flatnonzero(SICK)[:4]])
     recipe = replace(QUICK, epochs=8, smoothing=0.0)
@@ -171,7 +168,7 @@ def test_rare_classes_weigh_more(source: CutSource) -> None:
     assert margin[1.0] > margin[0.0] + 0.3
 
 
-def test_mixup_changes_the_training(source: CutSource) -> None:
+def test_mixup_changes_the_training(source: ActivationSource) -> None:
     plain, mixed = trained(source), trained(source, replace(QUICK, mixup=0.4))
     assert not same(plain, mixed)
     assert mixed.history[-1]["train_loss"] > plain.history[-1]["train_loss"]
@@ -181,7 +178,7 @@ def test_mixup_changes_the_training(source: CutSource) -> None:
 # ------------------------------------------------------------ stopping
 
 
-def test_the_best_epoch_is_kept(source: CutSource) -> None:
+def test_the_best_epoch_is_kept(source: ActivationSource) -> None:
     """Labels of the checked rows turned round: the better it learns, the worse they are answered."""
     y = CLASSES.copy()
     y[CHECKED] = 1 - y[CHECKED]
@@ -194,21 +191,21 @@ def test_the_best_epoch_is_kept(source: CutSource) -> None:
     assert cross_entropy(logits(done, source, CHECKED), y[CHECKED]) == pytest.approx(losses[best], rel=1e-3)
 
 
-def test_it_ends_when_nothing_improves(source: CutSource) -> None:
+def test_it_ends_when_nothing_improves(source: ActivationSource) -> None:
     y = CLASSES.copy()
     y[CHECKED] = 1 - y[CHECKED]
     done = trained(source, replace(QUICK, epochs=20, patience=2), targets=y)
     assert len(done.history) == done.stopped + 2 < 20
 
 
-def test_with_nothing_to_check_it_runs_to_the_end(source: CutSource) -> None:
+def test_with_nothing_to_check_it_runs_to_the_end(source: ActivationSource) -> None:
     done = trained(source, replace(QUICK, patience=1), checked=NOBODY)
     assert len(done.history) == done.stopped == QUICK.epochs
     assert "val_loss" not in done.history[0]
 
 
 @pytest.mark.parametrize("average", [0.5, 0.9])
-def test_averaged_weights_lag_behind(average: float, source: CutSource) -> None:
+def test_averaged_weights_lag_behind(average: float, source: ActivationSource) -> None:
     start = weights_of(tail())
     recipe = replace(QUICK, epochs=2)
     last = trained(source, recipe, checked=NOBODY).weights
@@ -223,7 +220,7 @@ def test_averaged_weights_lag_behind(average: float, source: CutSource) -> None:
 
 @pytest.mark.parametrize("epochs", range(1, 7))
 @pytest.mark.parametrize("warm", [0.0, 0.2, 0.25, 0.5])
-def test_any_number_of_steps_has_a_schedule(epochs: int, warm: float, source: CutSource) -> None:
+def test_any_number_of_steps_has_a_schedule(epochs: int, warm: float, source: ActivationSource) -> None:
     recipe = replace(QUICK, epochs=epochs, warm=warm, batch=64)  # one step an epoch
     done = trained(source, recipe, checked=NOBODY)
     rates = [e["lr"] for e in done.history]
@@ -235,23 +232,24 @@ def test_any_number_of_steps_has_a_schedule(epochs: int, warm: float, source: Cu
 @pytest.mark.parametrize(
     ("depth", "moving"), [(1.0, {"widen", "filter", "narrow"}), (0.5, {"filter", "narrow"}), (0.01, {"narrow"})]
 )
-def test_layers_below_the_depth_stay_as_they_were(depth: float, moving: set[str], source: CutSource) -> None:
+def test_layers_below_the_depth_stay_as_they_were(depth: float, moving: set[str], source: ActivationSource) -> None:
     start = weights_of(tail())
     done = trained(source, replace(QUICK, depth=depth, average=0.3))
     for name, value in done.weights.items():
         assert np.array_equal(value, start[name]) != (name.rsplit("_", 1)[0] in moving), name
 
 
-def test_lower_stages_move_less(source: CutSource) -> None:
+def test_lower_stages_move_less(source: ActivationSource) -> None:
     """Three layers are about a block, so the whole network is needed to have two."""
     images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
     pixels = PixelSource(images, np.ones((N, 6), np.float32) * np.arange(N)[:, None], Symmetry(mirror=True, turn=True))
     recipe = replace(QUICK, kind="full", epochs=1)
 
     def stem(decay: float) -> float:
-        module = trainable(tunable.graph(), recipe)
+        module = extract_trainable(tunable.graph(), recipe)
         start = weights_of(module)["stem_w"]
-        done = train(module, pixels, CLASSES, ROWS, NOBODY, replace(recipe, decay=decay), task="multiclass", seed=0)
+        examples = Examples(source=pixels, targets=CLASSES, rows=ROWS, checked=NOBODY, task="multiclass")
+        done = train(module, examples, replace(recipe, decay=decay), seed=0)
         return float(np.abs(done.weights["stem_w"] - start).sum())
 
     assert 0 < stem(0.1) < 0.3 * stem(1.0)
@@ -265,7 +263,9 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_a_training_that_was_broken_off_ends_as_if_it_had_not(after: int, source: CutSource, tmp_path: Path) -> None:
+def test_a_training_that_was_broken_off_ends_as_if_it_had_not(
+    after: int, source: ActivationSource, tmp_path: Path
+) -> None:
     recipe = replace(QUICK, epochs=5, mixup=0.3, average=0.5)
     whole = trained(source, recipe)
     checkpoint = tmp_path / "checkpoint.pt"
@@ -287,7 +287,7 @@ def test_a_training_that_was_broken_off_ends_as_if_it_had_not(after: int, source
 
 
 @pytest.mark.parametrize("harm", ["torn", "foreign", "other shapes"])
-def test_a_checkpoint_that_cannot_be_read_costs_only_time(harm: str, source: CutSource, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_read_costs_only_time(harm: str, source: ActivationSource, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     trained(source, checkpoint=checkpoint)
     content = checkpoint.read_bytes()
@@ -298,25 +298,10 @@ def test_a_checkpoint_that_cannot_be_read_costs_only_time(harm: str, source: Cut
     assert same(trained(source), trained(source, checkpoint=checkpoint))
 
 
-def test_progress_reaches_the_end(source: CutSource) -> None:
+def test_progress_reaches_the_end(source: ActivationSource) -> None:
     said: list[tuple[int, int]] = []
     trained(source, progress=lambda *at: said.append(at))
     assert said == [(8 * (i + 1), 4 * 32) for i in range(16)]
 
 
 # ------------------------------------------------------------ afterwards
-
-
-def test_between_the_pretrained_and_the_tuned() -> None:
-    start, end = {"w": np.array([0.0, 2.0], np.float32)}, {"w": np.array([1.0, 4.0], np.float32)}
-    assert between(end, start, 0)["w"].tolist() == [0, 2]
-    assert between(end, start, 0.5)["w"].tolist() == [0.5, 3]
-    assert between(end, start, 1)["w"].tolist() == [1, 4]
-
-
-def test_embeddings_are_those_of_the_network(source: CutSource, tmp_path: Path) -> None:
-    images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(SICK)])
-    expected = Network(tunable.backbone(tmp_path)).see(images).embedding[:, : tunable.UPPER]
-    rows = np.array([40, 3, 3, 7])
-    np.testing.assert_allclose(embedded(tail(), source, rows), expected[rows], atol=5e-3)  # cached in half precision
-    assert embedded(tail(), source, rows[:0]).shape[0] == 0

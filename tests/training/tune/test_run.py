@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 
 import tunable
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.data.split import Plan
 from medloupe.embed import tail
 from medloupe.embed.backbone import Backbone
@@ -23,9 +20,7 @@ from medloupe.embed.network import Network
 from medloupe.errors import FinetuneError
 from medloupe.training.tune import run
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
-from medloupe.training.tune.run import Tuned, key_of, recipe_for, tune, tuned_graph
-from medloupe.training.tune.views import Symmetry
-from medloupe.utils.sourcecode import imported_by
+from medloupe.training.tune.run import TunedNetworks, build_tuned_graph, default_recipe, tune
 from othertails import tuned as moved
 
 pytest.importorskip("torch")
@@ -57,9 +52,9 @@ def job_folders(home: Path) -> dict[str, dict[str, np.ndarray]]:
     return {p.parent.name: dict(np.load(p)) for p in (home / "cache" / "tuning").glob("*/*/rows.npz")}
 
 
-def seen_by(network: Backbone, made: Tuned, share: float, folder: Path) -> np.ndarray:
+def seen_by(network: Backbone, made: TunedNetworks, share: float, folder: Path) -> np.ndarray:
     """Embeddings by what would ship."""
-    written = tail.write_tail(tuned_graph(network, made, share), folder)
+    written = tail.write_tail(build_tuned_graph(network, made, share), folder)
     if made.kind == "tail":
         return Network(network, written).see(IMAGES).embedding
     return Network(replace(network, path=written.path, sha256=written.sha256)).see(IMAGES).embedding
@@ -72,7 +67,7 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
     said: list[tuple[str, int, int]] = []
     made = tune(features, PLAN, network, replace(QUICK, kind=kind), seed=1, progress=lambda *at: said.append(at))
     assert made.kind == kind
-    assert (len(made.of_fold), made.shares, made.words) == (3, (0.5, 1.0), "")
+    assert (len(made.of_fold), made.alphas, made.words) == (3, (0.5, 1.0), "")
     assert said[-1][0] == "fine-tuning" and said[-1][1] == said[-1][2]
 
     jobs = job_folders(home)
@@ -86,7 +81,7 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
             assert not set(GROUPS[read]) & set(GROUPS[PLAN.fitting[made.fold == int(name[5:])]])
 
     width = tunable.UPPER if kind == "tail" else tunable.D
-    for share in made.shares:
+    for share in made.alphas:
         ours = made.embeddings(None, share)
         np.testing.assert_allclose(ours, seen_by(network, made, share, tmp_path / "out"), atol=6e-3)
         np.testing.assert_array_equal(ours[:, width:], features.embeddings[:, width:])
@@ -95,22 +90,6 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
             assert not np.array_equal(made.embeddings(f, share), ours)
     np.testing.assert_array_equal(made.embeddings(None, 0.0), features.embeddings)
     np.testing.assert_array_equal(made.embeddings(2, 0.0), features.embeddings)
-
-
-def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
-    """What a job has imported once it has trained is what its name was made from."""
-    named = imported_by(run.__name__, run._RUNS)
-    code = f"import sys, {run._RUNS}, medloupe.training.tune.loop\n"
-    code += "print(*(m for m in sys.modules if m.startswith('medloupe.')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {m for m in done.stdout.split() if not hasattr(sys.modules.get(m), "__path__")}
-    assert {
-        "medloupe.training.tune.loop",
-        "medloupe.training.tune.objective",
-        "medloupe.training.tune.loader",
-    } <= loaded
-    packages = {m for m in loaded if Path(str(find_spec(m).origin)).name == "__init__.py"}
-    assert loaded - packages <= named
 
 
 @pytest.mark.usefixtures("two_folds")
@@ -130,16 +109,17 @@ def test_a_second_run_takes_what_is_there(
         tune(features, PLAN, network, QUICK, seed=2)
 
 
+@pytest.mark.slow
 def test_what_was_decided_under_the_clock_stays_decided(
     features: Features, network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is killed must not decide otherwise when it comes back: it would start anew."""
-    monkeypatch.setattr(run, "seconds_an_image", lambda *args: 0.1)
+    monkeypatch.setattr(run, "measure_seconds_an_image", lambda *args: 0.1)
     recipe = replace(QUICK, epochs=6)
     first = tune(features, PLAN, network, recipe, seed=0, minutes=0.5)
     assert first.recipe.epochs < 6
     assert f"{first.recipe.epochs} instead of 6 epochs" in first.words
-    monkeypatch.setattr(run, "seconds_an_image", lambda *args: 0.0)
+    monkeypatch.setattr(run, "measure_seconds_an_image", lambda *args: 0.0)
     again = tune(features, PLAN, network, recipe, seed=0, minutes=0.5)
     assert (again.recipe, again.words, len(again.of_fold)) == (first.recipe, first.words, len(first.of_fold))
     (decided,) = (home / "cache" / "tuning").glob("*/taken.json")
@@ -149,20 +129,11 @@ def test_what_was_decided_under_the_clock_stays_decided(
 def test_too_few_minutes_are_said_before_any_training(
     features: Features, network: Backbone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "seconds_an_image", lambda *args: 1.0)
+    monkeypatch.setattr(run, "measure_seconds_an_image", lambda *args: 1.0)
     with pytest.raises(FinetuneError, match=r"takes at least .* minutes on this machine; 0\.1 minutes are") as caught:
         tune(features, PLAN, network, QUICK, seed=0, minutes=0.1)
     assert "--minutes" in caught.value.hint
     assert not job_folders(home)
-
-
-def test_the_time_is_measured(features: Features, network: Backbone) -> None:
-    model = tail.load_graph(network)
-    inputs, width = run.inputs_of(
-        features, network, model, QUICK, Symmetry(mirror=True, turn=True), None, lambda *at: None
-    )
-    assert width == tunable.UPPER
-    assert 1e-6 < run.seconds_an_image(inputs, QUICK, model, features) < 1
 
 
 @pytest.mark.parametrize("kind", ["tail", pytest.param("full", marks=pytest.mark.slow)])
@@ -171,7 +142,7 @@ def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone
     """Hardly trained, the network is that of the start, not the backbone's."""
     graph = moved(tail.extract_upper_part(tail.load_graph(network)), spread=0.3)
     start = tail.write_tail(graph, tmp_path / "start")
-    base = embed(scan(features.data), network, tail=start).embeddings
+    base = embed(scan_dataset(features.data), network, tail=start).embeddings
     still = replace(QUICK, kind=kind, rate=1e-9, views=1)
     made = tune(features, PLAN, network, still, seed=0, start=start, base=base)
     np.testing.assert_array_equal(made.embeddings(None, 0.0), base)
@@ -201,31 +172,11 @@ def test_too_few_groups_are_said_at_once(features: Features, network: Backbone) 
 
 
 def test_small_sets_are_seen_more_often() -> None:
-    assert recipe_for("tail", 100).epochs >= recipe_for("tail", 700).epochs >= recipe_for("tail", 5000).epochs
-    assert recipe_for("tail", 5000) == DEFAULTS["tail"]
-    assert recipe_for("full", 100) == DEFAULTS["full"]
-
-
-def test_all_that_a_training_depends_on_names_it(features: Features, network: Backbone, tmp_path: Path) -> None:
-    def named(**other: Any) -> str:
-        given: dict[str, Any] = {"features": features, "plan": PLAN, "backbone": network, "jobs": [], "start": None}
-        return key_of(**{**given, **other})
-
-    y = features.data.targets.copy()
-    assert named() == named()
-    job = run._job("final", PLAN.fitting, GROUPS, QUICK, 0, y)
-    start = tail.write_tail(tail.extract_upper_part(tail.load_graph(network)), tmp_path)
-    others = [
-        named(features=tunable.features(network, N, first=500)),
-        named(plan=replace(PLAN, groups=np.arange(N))),
-        named(plan=replace(PLAN, fitting=np.arange(30))),
-        named(backbone=replace(network, sha256="0" * 64)),
-        named(jobs=[job]),
-        named(jobs=[replace(job, seed=1)]),
-        named(jobs=[replace(job, recipe=replace(QUICK, rate=1e-5))]),
-        named(start=start),
-    ]
-    assert len({named(), *others}) == len(others) + 1
+    assert (
+        default_recipe("tail", 100).epochs >= default_recipe("tail", 700).epochs >= default_recipe("tail", 5000).epochs
+    )
+    assert default_recipe("tail", 5000) == DEFAULTS["tail"]
+    assert default_recipe("full", 100) == DEFAULTS["full"]
 
 
 @pytest.mark.usefixtures("two_folds")
@@ -235,7 +186,7 @@ def test_trainings_of_other_data_make_room(
     old = home / "cache" / "tuning" / "old"
     (old / "final").mkdir(parents=True)
     (old / "final" / "done.npz").write_bytes(bytes(1000))
-    monkeypatch.setattr("medloupe.training.tune.activations.MOST", 999)
+    monkeypatch.setattr("medloupe.training.tune.activations.MOST_BYTES", 999)
     tune(features, PLAN, network, QUICK, seed=1)
     assert not old.exists()
     assert job_folders(home).keys() == {"fold-0", "fold-1", "final"}

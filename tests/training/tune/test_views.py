@@ -12,7 +12,7 @@ from PIL import Image
 from medloupe.embed.registry import backbone
 from medloupe.graphs.session import open_session, run
 from medloupe.training.tune import views
-from medloupe.training.tune.views import LIGHT, TURN, Symmetry, changes, symmetry, view
+from medloupe.training.tune.views import LIGHT, TURN, Symmetry, judge_symmetry, random_view, symmetry_variants
 
 STILL = Symmetry(mirror=False, turn=False)
 SIDE = 64
@@ -37,8 +37,8 @@ def probe(ways: Any, n: int = 48) -> Symmetry:
     found = []
     for i in range(n):
         large = np.asarray(Image.fromarray(organ(i, ways(i))).resize((size, size)))
-        found.append(run(network, ["embedding"], np.stack(changes(large)))[0])
-    return symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(n))
+        found.append(run(network, ["embedding"], np.stack(symmetry_variants(large)))[0])
+    return judge_symmetry(list(np.stack(found).transpose(1, 0, 2)), np.arange(n))
 
 
 def test_pictures_that_all_lie_one_way_may_not_be_turned() -> None:
@@ -68,8 +68,8 @@ def test_pictures_of_one_patient_stand_on_one_side_of_the_probe() -> None:
     peculiar = np.repeat(rng.normal(0, 1, (8, 200)), 15, 0)  # how mirroring looks, for each another way
     noise = rng.normal(0, 0.05, (3, 120, 200))
     embeddings = [own + noise[0], own + peculiar + noise[1], own + noise[2]]
-    found = symmetry(embeddings, np.repeat(np.arange(8), 15))
-    mixed = symmetry(embeddings, np.arange(120))
+    found = judge_symmetry(embeddings, np.repeat(np.arange(8), 15))
+    mixed = judge_symmetry(embeddings, np.arange(120))
     assert mixed.mirror_auc is not None and found.mirror_auc is not None
     assert mixed.mirror_auc > 0.95 > found.mirror_auc
 
@@ -81,8 +81,8 @@ def test_views_are_pictures_and_the_seeds(mirror: bool, turn: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     for pixels in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
         before = pixels.copy()
-        made = [view(pixels, allowed, np.random.default_rng(s)) for s in range(40)]
-        again = [view(pixels, allowed, np.random.default_rng(s)) for s in range(40)]
+        made = [random_view(pixels, allowed, np.random.default_rng(s)) for s in range(40)]
+        again = [random_view(pixels, allowed, np.random.default_rng(s)) for s in range(40)]
         np.testing.assert_array_equal(pixels, before)
         for one, two in zip(made, again, strict=True):
             assert (one.dtype, one.shape) == (np.uint8, pixels.shape)
@@ -95,25 +95,25 @@ def test_what_is_bright_stays_bright() -> None:
     white = np.full((SIDE, SIDE, 3), 250, np.uint8)
     middle = slice(SIDE // 4, -SIDE // 4)
     for seed in range(60):
-        found = view(white, STILL, np.random.default_rng(seed))[middle, middle]
+        found = random_view(white, STILL, np.random.default_rng(seed))[middle, middle]
         assert found.min() >= 250 * (1 - LIGHT) ** 2 - 40  # contrast pulls towards the mean, which has black corners
 
 
 def test_left_stays_left_where_it_must() -> None:
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
     pixels[:, : SIDE // 2] = 200
-    stayed = [view(pixels, STILL, np.random.default_rng(s)) for s in range(80)]
+    stayed = [random_view(pixels, STILL, np.random.default_rng(s)) for s in range(80)]
     assert all(v[:, : SIDE // 2].mean() > v[:, SIDE // 2 :].mean() + 50 for v in stayed)
-    mirrored = [view(pixels, replace(STILL, mirror=True), np.random.default_rng(s)) for s in range(80)]
+    mirrored = [random_view(pixels, replace(STILL, mirror=True), np.random.default_rng(s)) for s in range(80)]
     away = sum(v[:, : SIDE // 2].mean() < v[:, SIDE // 2 :].mean() for v in mirrored)
     assert 20 <= away <= 60
-    turned = [view(pixels, replace(STILL, turn=True), np.random.default_rng(s)) for s in range(80)]
+    turned = [random_view(pixels, replace(STILL, turn=True), np.random.default_rng(s)) for s in range(80)]
     assert sum(v[: SIDE // 2].mean() > v[SIDE // 2 :].mean() + 50 for v in turned) > 5  # on its side
 
 
 def test_the_changes_asked_about() -> None:
     pixels = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
-    plain, mirrored, half = changes(pixels)
+    plain, mirrored, half = symmetry_variants(pixels)
     np.testing.assert_array_equal(plain, pixels)
     np.testing.assert_array_equal(mirrored[:, ::-1], pixels)
     np.testing.assert_array_equal(np.rot90(half, 2), pixels)

@@ -1,4 +1,4 @@
-"""The noun `Original`: a well-known public data set as its download unpacks."""
+"""Define Original: a well-known public data set as its download unpacks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ class Layout(Protocol):
     """How an original lies on disk, and what turns it into records."""
 
     def accepts(self, options: ReadOptions) -> bool:
-        """Whether it can do as the person tells; otherwise the ordinary readers read the folder."""
+        """Tell whether it can do as the person tells; otherwise the ordinary readers read the folder."""
         ...
 
     def recognises(self, seen: Outline) -> bool:
-        """Whether the files and columns seen are of this shape; never raises for content that is merely broken."""
+        """Tell whether the files and columns seen are of this shape; never raises for content that is merely broken."""
         ...
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
-        """The data set. Errors: DataError."""
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where files are missing or broken.
+        """
         ...
 
 
@@ -31,9 +37,28 @@ class Layout(Protocol):
 class Original:
     """What is known of a public data set, and the layout that reads it.
 
-    name: as `medloupe recipes show` takes it. what: one line. url: where it is to be had, as text.
-    expected: the tree of folders that is recognised. patients: the rule that tells patients apart, in words.
-    known_leaks: sentences on what makes its figures too good. labels: all that it may hold, in their order.
+    Attributes
+    ----------
+    name : str
+        As `medloupe recipes show` takes it.
+    title : str
+        As people call it.
+    what : str
+        What it holds, in one line.
+    url : str
+        Where it is to be had, as text.
+    licence, citation : str
+        Under what terms, and what to cite.
+    expected : str
+        The tree of folders that is recognised.
+    patients : str
+        The rule that tells patients apart, in words.
+    known_leaks : tuple of str
+        Sentences on what makes its figures too good.
+    labels : tuple of str
+        All that it may hold, in their order.
+    layout : Layout
+        Recognises and reads it.
     """
 
     name: str
@@ -61,14 +86,19 @@ class Original:
         )
 
     def recognises(self, seen: Outline, options: ReadOptions) -> bool:
-        """Whether this original is what lies there, and nothing was told that speaks against its recipe."""
+        """Tell whether this original is what lies there, and nothing was told that speaks against its recipe."""
         return self.layout.accepts(options) and self.layout.recognises(seen)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
-        """The data set, saying in notes and origin which recipe read it. Errors: DataError.
+        """Read the data set, saying in notes and origin which recipe read it.
 
         What a SOURCE or LICENCE file beside the data says goes before what is known of the original, as it speaks of
         this very copy.
+
+        Raises
+        ------
+        DataError
+            Where files are missing or broken.
         """
         data = self.layout.read(root, options)
         if options.patient:
@@ -85,7 +115,7 @@ class Original:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """What `medloupe recipes --json` prints."""
+        """Return what `medloupe recipes --json` prints."""
         return {
             "name": self.name,
             "title": self.title,

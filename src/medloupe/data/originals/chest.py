@@ -1,4 +1,7 @@
-"""Originals of chest radiographs whose tables need code: official lists, boxes, uncertain labels, findings as text."""
+"""List the originals of chest radiographs, whose tables need code.
+
+Official lists, boxes, uncertain labels, findings as text.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from collections import Counter
 from dataclasses import replace
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.tables import SPLIT, Material, TableLayout, column, with_column
-from medloupe.data.readers import boxes
-from medloupe.data.readers.base import frozen, plain
+from medloupe.data.originals.table_layout import SPLIT, Material, TableLayout, find_column, set_column
+from medloupe.data.readers import box_tables
+from medloupe.data.readers.base import normalise_name, sort_reasons
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import Sheet
 from medloupe.data.records import Box, Dataset, Split
@@ -27,15 +30,15 @@ _NIH_FINDINGS = (
 )
 
 
-def _lists(material: Material) -> list[str]:
-    """Where the lists of the official split lie, the upper ones first."""
+def _find_lists(material: Material) -> list[str]:
+    """Find where the lists of the official split lie, the upper ones first."""
     found = [place for place in material.files.skipped.get(_OTHER, ()) if place.rpartition("/")[2] in _LISTS]
     return sorted(found, key=lambda place: (place.count("/"), place))
 
 
-def _official_split(material: Material) -> Sheet:
+def _add_official_split(material: Material) -> Sheet:
     sheet = material.sheet
-    lists = _lists(material)
+    lists = _find_lists(material)
     if not lists:
         note = "The official lists (train_val_list.txt, test_list.txt) are not there, so no split is kept."
         return replace(sheet, notes=(*sheet.notes, note))
@@ -47,28 +50,28 @@ def _official_split(material: Material) -> Sheet:
             raise DataError(f"{place} cannot be read ({error}).", "Download it again.") from None
         for name in names:
             split.setdefault(name, _LISTS[place.rpartition("/")[2]])
-    cells = [split.get(name, "") for name in sheet.cells(column(sheet, "imageindex"))]
+    cells = [split.get(name, "") for name in sheet.cells(find_column(sheet, "imageindex"))]
     if not any(cells):
         return replace(sheet, notes=(*sheet.notes, "The official lists name none of these images."))
-    return with_column(sheet, SPLIT, cells, f"The splits are the official ones of {' and '.join(lists)}.")
+    return set_column(sheet, SPLIT, cells, f"The splits are the official ones of {' and '.join(lists)}.")
 
 
-def _with_boxes(data: Dataset, material: Material) -> Dataset:
-    """The boxes that radiologists drew on a few images; their table's header is cut up by its own commas."""
-    lists = frozenset(_lists(material))
+def _add_boxes(data: Dataset, material: Material) -> Dataset:
+    """Add the boxes that radiologists drew on a few images; their table's header is cut up by its own commas."""
+    lists = frozenset(_find_lists(material))
     skipped = {why: [name for name in names if name not in lists] for why, names in data.skipped.items()}
-    data = replace(data, skipped=frozen(skipped))
-    sheet = next((s for s in material.others.values() if {plain(c) for c in s.columns} >= _BOX_COLUMNS), None)
+    data = replace(data, skipped=sort_reasons(skipped))
+    sheet = next((s for s in material.others.values() if {normalise_name(c) for c in s.columns} >= _BOX_COLUMNS), None)
     if sheet is None:
         return data
     straight = {"bboxx": "x", "y": "y", "w": "w", "h": "h"}
-    columns = tuple(straight.get(plain(name), name) for name in sheet.columns)
-    found = boxes.read(replace(sheet, columns=columns), Locator(replace(material.files, tables=())))
+    columns = tuple(straight.get(normalise_name(name), name) for name in sheet.columns)
+    found = box_tables.read(replace(sheet, columns=columns), Locator(replace(material.files, tables=())))
 
-    def named(box: Box) -> Box:
+    def rename(box: Box) -> Box:
         return replace(box, label=_BOX_LABELS.get(box.label, box.label))
 
-    records = tuple(replace(r, boxes=tuple(map(named, found.by_place.get(r.id, ())))) for r in data.records)
+    records = tuple(replace(r, boxes=tuple(map(rename, found.by_place.get(r.id, ())))) for r in data.records)
     return replace(data, records=records, notes=(*data.notes, *found.notes))
 
 
@@ -102,11 +105,11 @@ ChestXray14/
         labels="Finding Labels",
         patient="Patient ID",
         asked=(_BOX_COLUMNS,),
-        prepare=_official_split,
+        prepare=_add_official_split,
         unwanted=frozenset({"originalimagewidth", "originalimageheight", "height", "originalimagepixelspacingx", "y"})
         | {"originalimagepixelspacingy"},
         renamed={"patientage": "age", "patientgender": "sex", "patientsex": "sex", "viewposition": "view"},
-        complete=_with_boxes,
+        complete=_add_boxes,
     ),
 )
 
@@ -118,8 +121,8 @@ _CHEXPERT_FINDINGS = (
 )
 
 
-def _unmentioned(material: Material) -> Sheet:
-    """Blank cells as 0, as in the paper; -1 stays, and is read as missing."""
+def _fill_unmentioned(material: Material) -> Sheet:
+    """Set blank cells to 0, as in the paper; -1 stays, and is read as missing."""
     sheet = material.sheet
     at = {k for k, name in enumerate(sheet.columns) if name in _CHEXPERT_FINDINGS}
     counts = Counter(row[k] for row in sheet.rows for k in at)
@@ -160,8 +163,8 @@ CheXpert-v1.0-small/
         file="Path",
         labels=",".join(_CHEXPERT_FINDINGS),
         patient=r"patient\d+",
-        prepare=_unmentioned,
-        unwanted=frozenset(map(plain, (*_CHEXPERT_FINDINGS, "No Finding"))),
+        prepare=_fill_unmentioned,
+        unwanted=frozenset(map(normalise_name, (*_CHEXPERT_FINDINGS, "No Finding"))),
         renamed={"sex": "sex", "age": "age", "appa": "view", "frontallateral": "side"},
         once=False,
     ),
@@ -176,20 +179,20 @@ _OTHER_PNEUMONIA = re.compile(
 )
 
 
-def _first_named(material: Material) -> Sheet:
-    """One of three answers from the column `finding`; CT slices and all else state nothing."""
+def _add_diagnosis(material: Material) -> Sheet:
+    """Add one of three answers from the column `finding`; CT slices and all else state nothing."""
     sheet = material.sheet
-    findings = sheet.cells(column(sheet, "finding"))
-    tomographies = [plain(cell) not in ("xray", "") for cell in sheet.cells(column(sheet, "modality"))]
-    cells = ["" if ct else _three(finding) for finding, ct in zip(findings, tomographies, strict=True)]
+    findings = sheet.cells(find_column(sheet, "finding"))
+    tomographies = [normalise_name(cell) not in ("xray", "") for cell in sheet.cells(find_column(sheet, "modality"))]
+    cells = ["" if ct else _diagnosis_of(finding) for finding, ct in zip(findings, tomographies, strict=True)]
     notes = [f"{sum(tomographies)} rows are CT slices and count as unlabelled."] if any(tomographies) else []
-    return with_column(sheet, "diagnosis", cells, *notes)
+    return set_column(sheet, "diagnosis", cells, *notes)
 
 
-def _three(finding: str) -> str:
+def _diagnosis_of(finding: str) -> str:
     if "covid" in finding.lower():
         return "COVID-19"
-    if plain(finding) in ("nofinding", "normal"):
+    if normalise_name(finding) in ("nofinding", "normal"):
         return "No Finding"
     return "other_pneumonia" if _OTHER_PNEUMONIA.search(finding) else ""
 
@@ -221,7 +224,7 @@ covid-chestxray-dataset/
         labels="diagnosis",
         patient="patientid",
         names={name: name for name in ("COVID-19", "other_pneumonia", "No Finding")},
-        prepare=_first_named,
+        prepare=_add_diagnosis,
         unwanted=frozenset(
             {"finding", "rtpcrpositive", "survival", "intubated", "intubationpresent", "wenticu", "inicu", "offset"}
             | {"neededsupplementalo2", "extubated", "clinicalnotes", "othernotes", "doi", "url", "license", "date"}

@@ -1,6 +1,7 @@
-"""Well-known public data sets as their downloads unpack: recognised by their shape and read as they should be.
+"""Recognise well-known public data sets as their downloads unpack, by their shape.
 
-To add one: an `Original` in the module of its kind, a line in ORIGINALS, a miniature tree in tests/originals_trees.py.
+To add one: an `Original` in the module of its kind, a line in ORIGINALS, a miniature tree in
+tests/support/originals_trees.py.
 """
 
 from __future__ import annotations
@@ -8,15 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from medloupe.data.originals.base import Original
+from medloupe.data.originals.by_path import NAMED
 from medloupe.data.originals.chest import CHEST
-from medloupe.data.originals.listed import LISTED
-from medloupe.data.originals.medmnist import NpzLayout
-from medloupe.data.originals.named import NAMED
-from medloupe.data.originals.outline import look
+from medloupe.data.originals.npz_layout import NpzLayout
+from medloupe.data.originals.outline import outline_folder
+from medloupe.data.originals.skin_eye import LISTED
 from medloupe.data.readers.base import ReadOptions
 from medloupe.errors import UnknownError, did_you_mean
-
-__all__ = ["MEDMNIST", "ORIGINALS", "Original", "find", "overview", "recognised"]
 
 MEDMNIST = Original(
     name="medmnist",
@@ -40,17 +39,36 @@ breastmnist_224.npz                      (give the file, or a folder that holds 
 ORIGINALS: tuple[Original, ...] = (*NAMED, *CHEST, *LISTED, MEDMNIST)
 
 
-def recognised(path: Path, options: ReadOptions | None = None) -> Original | None:
-    """The original that lies at path, if it is one and the options leave its recipe standing; by structure alone."""
+def recognise_original(path: Path, options: ReadOptions | None = None) -> Original | None:
+    """Find the original that lies at path, by structure alone.
+
+    Parameters
+    ----------
+    path : Path
+        Where data lies.
+    options : ReadOptions, optional
+        What was told.
+
+    Returns
+    -------
+    Original or None
+        None where it is none, or the options do not leave its recipe standing.
+    """
     told = options or ReadOptions()
     if not any(original.layout.accepts(told) for original in ORIGINALS):
         return None
-    seen = look(path)
+    seen = outline_folder(path)
     return next((original for original in ORIGINALS if original.recognises(seen, told)), None)
 
 
-def find(name: str) -> Original:
-    """The original of that name. UnknownError, offering the nearest."""
+def find_original(name: str) -> Original:
+    """Return the original of that name.
+
+    Raises
+    ------
+    UnknownError
+        Where there is none, offering the nearest.
+    """
     for original in ORIGINALS:
         if original.name == name.strip().lower():
             return original
@@ -59,8 +77,8 @@ def find(name: str) -> Original:
     raise UnknownError(f"There is no recipe {name!r}.", hint)
 
 
-def overview() -> str:
-    """The table of all originals in Markdown, as docs/recipes.md has it."""
+def overview_table() -> str:
+    """Write the table of all originals in Markdown, as docs/recipes.md has it."""
     lines = ["| name | what | labels | patients by | licence |", "|---|---|---|---|---|"]
     for o in ORIGINALS:
         labels = ", ".join(o.labels) or "as published with each file"

@@ -1,4 +1,4 @@
-"""A first look at a folder: names only, and never more than a bounded number of them."""
+"""Take a first look at a folder: names only, and never more than a bounded number of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from medloupe.data.readers.base import IMAGE_SUFFIXES, TABLE_SUFFIXES, hidden, plain
+from medloupe.data.readers.base import IMAGE_SUFFIXES, TABLE_SUFFIXES, is_hidden, normalise_name
 
 MOST_IN_FOLDER = 500  # entries looked at in one folder
 MOST = 20_000  # entries looked at in all
@@ -33,16 +33,16 @@ class Outline:
 
     @cached_property
     def headers(self) -> dict[str, frozenset[str]]:
-        """The column names of each table, in `plain` spelling; none for Parquet and what cannot be read."""
-        return {table: _header(self.root / table) for table in self.tables}
+        """The column names of each table, as `normalise_name` writes them; none for Parquet and what cannot be read."""
+        return {table: _read_header(self.root / table) for table in self.tables}
 
     def with_columns(self, columns: Iterable[str]) -> tuple[str, ...]:
-        """The tables that have all these columns (in `plain` spelling)."""
+        """List the tables that have all these columns (as `normalise_name` writes them)."""
         wanted = frozenset(columns)
         return tuple(table for table, header in self.headers.items() if wanted <= header)
 
 
-def look(root: Path) -> Outline:
+def outline_folder(root: Path) -> Outline:
     """Look through a folder from the top down. What may not be entered is passed over."""
     if not root.is_dir():
         return Outline(root)
@@ -59,7 +59,7 @@ def look(root: Path) -> Outline:
             continue
         left -= len(found)
         for entry in found:
-            if hidden(entry.name):
+            if is_hidden(entry.name):
                 continue
             place = f"{folder}/{entry.name}" if folder else entry.name
             suffix = PurePosixPath(entry.name).suffix.lower()
@@ -74,7 +74,7 @@ def look(root: Path) -> Outline:
     return Outline(root, tuple(images), tuple(tables))
 
 
-def _header(path: Path) -> frozenset[str]:
+def _read_header(path: Path) -> frozenset[str]:
     if path.suffix.lower() == ".parquet":
         return frozenset()
     try:
@@ -88,4 +88,4 @@ def _header(path: Path) -> frozenset[str]:
         cells = next(csv.reader([first], delimiter=delimiter), [])
     except csv.Error:
         return frozenset()
-    return frozenset(plain(cell) for cell in cells) - {""}
+    return frozenset(normalise_name(cell) for cell in cells) - {""}

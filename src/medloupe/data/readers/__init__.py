@@ -1,1 +1,1 @@
-"""From files on disk to a Dataset: one reader for each layout."""
+"""Read files on disk as a Dataset: one reader for each layout."""

@@ -1,4 +1,4 @@
-"""What all readers share: the options, the walk through a folder, and the names of splits and files."""
+"""Share what all readers need: the options, the walk through a folder, and the names of splits and files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,19 @@ LAYOUTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """What the person tells instead of letting it be guessed; None is "find it".
+    r"""What the person tells instead of letting it be guessed; None is "find it".
 
-    labels: the label column, several 1/0 columns joined by commas, or for DICOM a keyword such as BodyPartExamined.
-    patient: the patient column, or a regular expression searched in each file's relative path (its one group,
-    or the whole match): `C\\d+P\\d+`. split, image: columns of the table. table: the table, when it lies elsewhere.
+    Attributes
+    ----------
+    labels : str or None
+        The label column, several 1/0 columns joined by commas, or for DICOM a keyword such as BodyPartExamined.
+    patient : str or None
+        The patient column, or a regular expression searched in each file's relative path (its one group, or the whole
+        match): `C\d+P\d+`.
+    split, image : str or None
+        Columns of the table.
+    table : Path or None
+        The table, when it lies elsewhere.
     """
 
     labels: str | None = None
@@ -56,20 +64,42 @@ class Reader(Protocol):
     """One layout of data on disk."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
-        """Whether path looks like this layout; never raises for content that is merely broken."""
+        """Tell whether path looks like this layout; never raises for content that is merely broken."""
         ...
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
-        """The data set. Errors: DataError, naming what was expected and what to do."""
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Naming what was expected and what to do.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Everything found under a folder; paths are relative to root, with forward slashes, and sorted."""
+    """Everything found under a folder; paths are relative to root, with forward slashes, and sorted.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    images : tuple of str
+        Images, DICOM files among them.
+    dicoms : frozenset of str
+        DICOM files.
+    tables : tuple of str
+        Tables, the upper ones first.
+    skipped : Mapping
+        What is left out, by reason.
+    """
 
     root: Path
     images: tuple[str, ...]
@@ -78,26 +108,23 @@ class Files:
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def split_of(name: str) -> Split | None:
-    """The split a folder or cell names ("Training", "train_val", "valid", "dev"), or None."""
+def parse_split(name: str) -> Split | None:
+    """Return the split a folder or cell names ("Training", "train_val", "valid", "dev"), or None."""
     return _SPLITS.get(re.sub(r"[\s_-]", "", name.lower()))
 
 
-def hidden(name: str) -> bool:
-    """Whether a file or folder belongs to the operating system or a tool rather than to the data."""
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder belongs to the operating system or a tool rather than to the data."""
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
-def scan(root: Path) -> Files:
+def walk(root: Path) -> Files:
     """Walk a folder once: images, tables and what is left out.
 
     Linked folders are followed, but each real folder is entered once and in preference under its real place, so
     loops end. A hidden folder counts as one entry and is not entered.
     """
-    images: list[str] = []
-    dicoms: list[str] = []
-    tables: list[str] = []
-    skipped: dict[str, list[str]] = {}
+    found = _Found()
     seen: set[str] = set()
     here, links = [""], []
     while here or links:
@@ -109,36 +136,59 @@ def scan(root: Path) -> Files:
         try:
             entries = sorted(os.scandir(root / folder), key=lambda e: e.name)
         except PermissionError:
-            skipped.setdefault("not permitted", []).append(f"{folder}/")
+            found.skip("not permitted", f"{folder}/")
             continue
         for entry in entries:
             place = f"{folder}/{entry.name}" if folder else entry.name
-            if hidden(entry.name):
-                skipped.setdefault("hidden", []).append(f"{place}/" if entry.is_dir() else place)
+            if is_hidden(entry.name):
+                found.skip("hidden", f"{place}/" if entry.is_dir() else place)
             elif entry.is_dir():
                 (links if entry.is_symlink() else here).append(place)
-            elif not entry.is_file():
-                skipped.setdefault("broken link", []).append(place)
-            elif is_dicom(entry):
-                images.append(place)
-                dicoms.append(place)
-            elif (suffix := PurePosixPath(entry.name).suffix.lower()) in IMAGE_SUFFIXES:
-                images.append(place)
-            elif suffix in TABLE_SUFFIXES:
-                tables.append(place)
-            elif not (folder == "" and _DOCUMENT.match(entry.name)):
-                skipped.setdefault("not an image", []).append(place)
+            else:
+                found.add(entry, place)
     return Files(
         root=root,
-        images=tuple(sorted(images)),
-        dicoms=frozenset(dicoms),
-        tables=tuple(sorted(tables, key=lambda t: (t.count("/"), t))),
-        skipped=frozen(skipped),
+        images=tuple(sorted(found.images)),
+        dicoms=frozenset(found.dicoms),
+        tables=tuple(sorted(found.tables, key=lambda t: (t.count("/"), t))),
+        skipped=sort_reasons(found.skipped),
     )
 
 
+class _Found:
+    """The files met on the walk, by what they are."""
+
+    def __init__(self) -> None:
+        self.images: list[str] = []
+        self.dicoms: list[str] = []
+        self.tables: list[str] = []
+        self.skipped: dict[str, list[str]] = {}
+
+    def skip(self, reason: str, place: str) -> None:
+        self.skipped.setdefault(reason, []).append(place)
+
+    def add(self, entry: os.DirEntry[str], place: str) -> None:
+        suffix = PurePosixPath(entry.name).suffix.lower()
+        if not entry.is_file():
+            self.skip("broken link", place)
+        elif is_dicom(entry):
+            self.images.append(place)
+            self.dicoms.append(place)
+        elif suffix in IMAGE_SUFFIXES:
+            self.images.append(place)
+        elif suffix in TABLE_SUFFIXES:
+            self.tables.append(place)
+        elif "/" in place or not _DOCUMENT.match(entry.name):
+            self.skip("not an image", place)
+
+
+def npz_files(folder: Path) -> list[Path]:
+    """List the .npz files right in a folder, sorted."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not is_hidden(p.name))
+
+
 def is_dicom(entry: os.DirEntry[str] | Path) -> bool:
-    """Whether a file is DICOM: by its suffix, or, where the suffix tells nothing, by its magic bytes."""
+    """Tell whether a file is DICOM: by its suffix, or, where the suffix tells nothing, by its magic bytes."""
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in DICOM_SUFFIXES:
         return True
@@ -152,32 +202,38 @@ def is_dicom(entry: os.DirEntry[str] | Path) -> bool:
         return False
 
 
-def frozen(skipped: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """Skipped files by reason, sorted, without empty reasons."""
+def sort_reasons(skipped: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Sort skipped files by reason and name, without empty reasons."""
     return {reason: tuple(sorted(files)) for reason, files in sorted(skipped.items()) if files}
 
 
-def merged(*parts: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """Several such mappings as one."""
+def merge_reasons(*parts: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Merge several such mappings into one."""
     together: dict[str, list[str]] = {}
     for part in parts:
         for reason, files in part.items():
             together.setdefault(reason, []).extend(files)
-    return frozen(together)
+    return sort_reasons(together)
 
 
-def existing(path: Path) -> Path:
-    """path, or a DataError that offers the nearest neighbour when it is not there."""
+def require_path(path: Path) -> Path:
+    """Return path, or raise a DataError that offers the nearest neighbour when it is not there."""
     if path.exists():
         return path
     near = ""
     if path.parent.is_dir():
-        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir() if not hidden(p.name)])
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir() if not is_hidden(p.name)])
     raise DataError(f"{path} does not exist.", near or "Check the path.")
 
 
-def patient_pattern(text: str) -> re.Pattern[str] | None:
-    """The regular expression in the option `patient`, or None when it is a plain column name."""
+def compile_patient_pattern(text: str) -> re.Pattern[str] | None:
+    """Compile the regular expression in the option `patient`; None when it is a plain column name.
+
+    Raises
+    ------
+    DataError
+        Where it is broken, or has more than one group.
+    """
     if not re.search(r"[\\()\[\]+*^$?]", text):
         return None
     try:
@@ -191,8 +247,28 @@ def patient_pattern(text: str) -> re.Pattern[str] | None:
     return pattern
 
 
-def patients_by_pattern(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Patient by record id, and notes. DataError when the pattern matches no file."""
+def match_patients(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Find the patient in each record id.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Its one group, or the whole match, is the patient.
+    ids : Iterable of str
+        The records' ids, or files' places.
+
+    Returns
+    -------
+    found : dict
+        Patient by id.
+    notes : list of str
+        What there is to say of it.
+
+    Raises
+    ------
+    DataError
+        When the pattern matches none.
+    """
     found: dict[str, str] = {}
     without: list[str] = []
     for name in ids:
@@ -213,18 +289,18 @@ def patients_by_pattern(pattern: re.Pattern[str], ids: Iterable[str]) -> tuple[d
     return found, notes
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts "2" before "10"."""
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key that puts "2" before "10"."""
     return tuple((0, int(p), p) if p.isascii() and p.isdigit() else (1, 0, p) for p in re.split(r"([0-9]+)", name) if p)
 
 
-def plain(name: str) -> str:
-    """A column's or word's name without case, spaces and punctuation: "Finding Labels" is "findinglabels"."""
+def normalise_name(name: str) -> str:
+    """Write a column's or word's name without case, spaces and punctuation: "Finding Labels" is "findinglabels"."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def some(names: Iterable[str], most: int = 3) -> str:
-    """The first few names for a message, and how many more there are."""
+def list_some(names: Iterable[str], most: int = 3) -> str:
+    """Write the first few names for a message, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more

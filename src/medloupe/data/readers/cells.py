@@ -1,4 +1,4 @@
-"""What the cells of label columns say: 1, 0 or nothing."""
+"""Read the cells of label columns: 1, 0 or nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medloupe.data.readers.base import natural, plain
+from medloupe.data.readers.base import natural_key, normalise_name
 from medloupe.data.records import Task
 from medloupe.errors import DataError
 
@@ -22,7 +22,19 @@ _ENOUGH = 10  # rows; fewer are no evidence that labels exclude each other
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """Labels of each row, the names in their fixed order, and what was decided."""
+    """What label columns say.
+
+    Attributes
+    ----------
+    task : str
+        Multi-class or multi-label.
+    names : tuple of str
+        Names of the labels in their fixed order.
+    rows : list of dict
+        Labels of each row: 1 or 0 by name.
+    notes : list of str
+        What was decided.
+    """
 
     task: Task
     names: tuple[str, ...]
@@ -30,35 +42,41 @@ class Labelling:
     notes: list[str]
 
 
-def stated(cell: str) -> bool:
-    """Whether a label cell says anything."""
+def states_label(cell: str) -> bool:
+    """Tell whether a label cell says anything."""
     return cell.lower() not in _NOT_STATED
 
 
-def binary(cells: Iterable[str]) -> bool:
-    """Whether all cells are 1, 0, uncertain or blank, and some are 1."""
+def is_binary(cells: Iterable[str]) -> bool:
+    """Tell whether all cells are 1, 0, uncertain or blank, and some are 1."""
     values = {cell.lower() for cell in cells}
-    return bool(values & _YES) and all(v in _YES or v in _NO or v in _UNSURE or not stated(v) for v in values)
+    return bool(values & _YES) and all(v in _YES or v in _NO or v in _UNSURE or not states_label(v) for v in values)
 
 
-def several(column: str, cells: Iterable[str]) -> bool:
-    """Whether a column holds several labels a cell, joined by "|"."""
-    return plain(column) in _SEVERAL or any("|" in cell for cell in cells)
+def holds_several_labels(column: str, cells: Iterable[str]) -> bool:
+    """Tell whether a column holds several labels a cell, joined by "|"."""
+    return normalise_name(column) in _SEVERAL or any("|" in cell for cell in cells)
 
 
-def one_of(cells: Sequence[str]) -> Labelling:
-    """One label a row."""
-    rows = [{cell: 1} if stated(cell) else {} for cell in cells]
-    names = {cell for cell in cells if stated(cell)}
+def read_one_label(cells: Sequence[str]) -> Labelling:
+    """Read cells of one label a row."""
+    rows = [{cell: 1} if states_label(cell) else {} for cell in cells]
+    names = {cell for cell in cells if states_label(cell)}
     if names and all(name.endswith(".0") and name[:-2].isdigit() for name in names):
         # Grades that passed through a table with gaps come back as 0.0, 1.0, 2.0.
         rows = [{name[:-2]: 1 for name in row} for row in rows]
         names = {name[:-2] for name in names}
-    return Labelling("multiclass", tuple(sorted(names, key=natural)), rows, unlabelled_notes(cells))
+    return Labelling("multiclass", tuple(sorted(names, key=natural_key)), rows, note_unlabelled(cells))
 
 
-def present_or_not(column: str, cells: Sequence[str]) -> Labelling:
-    """One 1/0 column told by name: the label and its opposite."""
+def read_presence(column: str, cells: Sequence[str]) -> Labelling:
+    """Read one 1/0 column told by name: the label and its opposite.
+
+    Raises
+    ------
+    DataError
+        For a cell that is neither 1 nor 0 nor blank.
+    """
     absent = f"no {column}"
     values = [_value(cell, column) for cell in cells]
     rows: list[dict[str, int]] = [{} if v is None else {column: 1} if v else {absent: 1} for v in values]
@@ -69,28 +87,33 @@ def present_or_not(column: str, cells: Sequence[str]) -> Labelling:
     return Labelling("multiclass", (column, absent), rows, notes)
 
 
-def joined(column: str, cells: Sequence[str]) -> Labelling:
-    """Labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
-    said = [[part.strip() for part in cell.split("|") if stated(part.strip())] for cell in cells]
-    findings = {name for row in said for name in row if plain(name) not in _NO_FINDING}
-    names = tuple(sorted(findings, key=natural))
+def read_joined(column: str, cells: Sequence[str]) -> Labelling:
+    """Read labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
+    said = [[part.strip() for part in cell.split("|") if states_label(part.strip())] for cell in cells]
+    findings = {name for row in said for name in row if normalise_name(name) not in _NO_FINDING}
+    names = tuple(sorted(findings, key=natural_key))
     rows = [{name: int(name in row) for name in names} if row else {} for row in map(set, said)]
     notes = [f"Column {column!r} is read as several labels an image, joined by '|'."]
-    none = sum(any(plain(name) in _NO_FINDING for name in row) for row in said)
+    none = sum(any(normalise_name(name) in _NO_FINDING for name in row) for row in said)
     if none:
         notes.append(f"'No Finding' ({none} images) is not a label of its own: it means that all others are absent.")
     if not any("|" in cell for cell in cells):
         notes.append(f"No image has two labels; if there is always exactly one, name the column other than {column!r}.")
-    return Labelling("multilabel", names, rows, notes + unlabelled_notes(cells))
+    return Labelling("multilabel", names, rows, notes + note_unlabelled(cells))
 
 
-def one_each(columns: Mapping[str, Sequence[str]]) -> Labelling:
-    """One 1/0 column a label; blank and uncertain (-1) are missing.
+def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
+    """Read one 1/0 column a label; blank and uncertain (-1) are missing.
 
     A column "No Finding" is no label: where it is 1, the blanks beside it are absent findings.
+
+    Raises
+    ------
+    DataError
+        For a cell that is neither 1 nor 0 nor blank.
     """
     values = {name: [_value(cell, name, row) for row, cell in enumerate(cells)] for name, cells in columns.items()}
-    names = tuple(name for name in values if plain(name) not in _NO_FINDING) or tuple(values)
+    names = tuple(name for name in values if normalise_name(name) not in _NO_FINDING) or tuple(values)
     none = [name for name in values if name not in names]
     notes = [f"Each of these columns is a label: {', '.join(names)}."]
     rows: list[dict[str, int]] = []
@@ -110,9 +133,9 @@ def one_each(columns: Mapping[str, Sequence[str]]) -> Labelling:
     return Labelling("multilabel", names, rows, notes)
 
 
-def unlabelled_notes(cells: Iterable[str], where: str = "label cell") -> list[str]:
-    """One sentence on the images without a label, by the word that says so."""
-    words = Counter(cell.lower() for cell in cells if not stated(cell))
+def note_unlabelled(cells: Iterable[str], where: str = "label cell") -> list[str]:
+    """Say how many images have no label, by the word that says so, in one sentence; none where there are none."""
+    words = Counter(cell.lower() for cell in cells if not states_label(cell))
     if not words:
         return []
     by_word = ", ".join(f"{word or '(blank)'}: {count}" for word, count in sorted(words.items()))
@@ -125,7 +148,7 @@ def _value(cell: str, column: str, row: int | None = None) -> int | None:
         return 1
     if low in _NO:
         return 0
-    if low in _UNSURE or not stated(low):
+    if low in _UNSURE or not states_label(low):
         return None
     where = "" if row is None else f", row {row + 1}"
     raise DataError(

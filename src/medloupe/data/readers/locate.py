@@ -1,4 +1,4 @@
-"""Which file on disk a table's cell means, without ever leaving the data folder."""
+"""Find which file on disk a table's cell means, without ever leaving the data folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, split_of
+from medloupe.data.readers.base import ECG_SUFFIXES, IMAGE_SUFFIXES, Files, parse_split
 
 MISSING = "named in the table but missing"
 OUTSIDE = "outside the data folder"
@@ -15,15 +15,21 @@ BLANK = "rows without a file name"
 
 
 class Locator:
-    """Finds files by the names that tables give them.
+    """Finder of files by the names that tables give them.
 
     A cell is first taken as written, relative to the table's folder and to the data folder. Failing that, the file is
     looked for by the end of its path, with or without the extension; such a find counts only when it is the only
     one, no other row claims the file, and it does not carry an image from one split into another.
+
+    Parameters
+    ----------
+    files : Files
+        What lies in the data folder.
+    aliases : Mapping, optional
+        Other names of files, such as a DICOM file's SOPInstanceUID.
     """
 
     def __init__(self, files: Files, aliases: Mapping[str, str] | None = None):
-        """aliases: other names of files, such as a DICOM file's SOPInstanceUID."""
         self.files = files
         self._images = frozenset(files.images)
         self._aliases = aliases or {}
@@ -33,13 +39,28 @@ class Locator:
         self._by_tail: dict[str, list[str]] | None = None
 
     def locate(self, names: Iterable[str], home: Path) -> tuple[dict[str, str], dict[str, str]]:
-        """Place by name, and reason by name for those not found. home: the table's folder."""
+        """Locate the files that cells name.
+
+        Parameters
+        ----------
+        names : Iterable of str
+            The cells.
+        home : Path
+            The table's folder.
+
+        Returns
+        -------
+        found : dict
+            Place by name.
+        lost : dict
+            Reason by name, for those not found.
+        """
         found: dict[str, str] = {}
         lost: dict[str, str] = {}
         loose: dict[str, list[str]] = {}
         here = os.path.abspath(home)  # noqa: PTH100
         for name in dict.fromkeys(names):
-            place = self._aliases.get(name) or self._as_written(name, here)
+            place = self._aliases.get(name) or self._find_as_written(name, here)
             if place:
                 found[name] = place
             elif not name:
@@ -47,7 +68,7 @@ class Locator:
             elif self._escapes(name, here):
                 lost[name] = OUTSIDE
             else:
-                places = self._by_end(name)
+                places = self._find_by_end(name)
                 absolute = name.startswith("/") and self._relative(os.path.normpath(name)) is None
                 lost[name] = UNCLEAR if len(places) > 1 else OUTSIDE if absolute else MISSING
                 if len(places) == 1:
@@ -59,7 +80,7 @@ class Locator:
                 del lost[claims[0]]
         return found, lost
 
-    def _as_written(self, name: str, here: str) -> str | None:
+    def _find_as_written(self, name: str, here: str) -> str | None:
         for base in (here, self._roots[0]):
             place = self._relative(os.path.normpath(os.path.join(base, name.replace("\\", "/"))))  # noqa: PTH118
             if place in self._images:
@@ -67,14 +88,14 @@ class Locator:
         return name if name in self._images else None
 
     def _relative(self, absolute: str) -> str | None:
-        """The path relative to the data folder; None outside of it. On the text alone, nothing is opened."""
+        """Return the path relative to the data folder; None outside of it. On the text alone, nothing is opened."""
         for root in self._roots:
             if absolute.startswith(root.rstrip(os.sep) + os.sep):
                 return absolute[len(root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
         return None
 
     def _escapes(self, name: str, here: str) -> bool:
-        """Whether the name leads out of the data folder: by "..", or to a file that is elsewhere on this machine.
+        """Tell whether the name leads out of the data folder: by "..", or to a file that is elsewhere on this machine.
 
         An absolute path that does not exist here was written on another machine; its end may still be found.
         """
@@ -84,7 +105,7 @@ class Locator:
             return False
         return not name.startswith("/") or os.path.lexists(name)
 
-    def _by_end(self, name: str) -> list[str]:
+    def _find_by_end(self, name: str) -> list[str]:
         if self._by_tail is None:
             self._by_tail = {}
             for place in self.files.images:
@@ -102,7 +123,7 @@ class Locator:
 
 
 def _tails(parts: list[str]) -> list[str]:
-    """The ends of a path, longest first."""
+    """List the ends of a path, longest first."""
     return ["/".join(parts[k:]) for k in range(len(parts))]
 
 
@@ -112,6 +133,6 @@ def _bare(path: str) -> str:
 
 
 def _changes_split(parts: list[str], place: str) -> bool:
-    told = {split_of(part) for part in parts[:-1]} - {None}
-    here = {split_of(part) for part in place.split("/")[:-1]} - {None}
+    told = {parse_split(part) for part in parts[:-1]} - {None}
+    here = {parse_split(part) for part in place.split("/")[:-1]} - {None}
     return bool(told and here and told != here)

@@ -1,4 +1,4 @@
-"""MedMNIST .npz files: arrays train_images, train_labels and so on.
+"""Read MedMNIST .npz files: arrays train_images, train_labels and so on.
 
 Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import ReadOptions, hidden, merged, scan
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.base import ReadOptions, merge_reasons, npz_files, walk
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.errors import DataError
 from medloupe.utils.arrays import load_npz
@@ -50,8 +50,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
-    """Integer labels (n,) of classes, or (n, K) of 1 and 0."""
+def _check_labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
+    """Return integer labels (n,) of classes, or (n, K) of 1 and 0."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2) or len(labels) != n:
@@ -62,8 +62,8 @@ def _labels(labels: np.ndarray, file: str, key: str, n: int) -> np.ndarray:
     return whole
 
 
-def _images(images: np.ndarray, file: str, key: str) -> np.ndarray:
-    """uint8 (n, h, w) or (n, h, w, 3)."""
+def _check_images(images: np.ndarray, file: str, key: str) -> np.ndarray:
+    """Return uint8 (n, h, w) or (n, h, w, 3)."""
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
@@ -75,20 +75,26 @@ def _images(images: np.ndarray, file: str, key: str) -> np.ndarray:
     return images
 
 
-def _names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
-    """Label names, and whether they are the published ones; "breastmnist_64" is the same set at 64 pixels."""
+def _label_names(stem: str, count: int) -> tuple[tuple[str, ...], bool]:
+    """Return label names, and whether they are the published ones; "breastmnist_64" is the same set at 64 pixels."""
     known = _NAMES.get(re.sub(r"_\d+$", "", stem.lower()), ())
     return (known, True) if len(known) >= count else (tuple(str(k) for k in range(count)), False)
 
 
-def read_npz(path: Path, reader: str) -> Dataset:
-    """The data set of one MedMNIST file; images are views of its arrays."""
+def read_medmnist(path: Path, reader: str) -> Dataset:
+    """Read the data set of one MedMNIST file; images are views of its arrays.
+
+    Raises
+    ------
+    DataError
+        Where the file is broken, or its arrays are others.
+    """
     arrays = load_npz(path)
     present: list[Split] = [split for split in _SPLITS if f"{split}_images" in arrays and f"{split}_labels" in arrays]
     if not present:
-        raise _other(path, arrays)
-    images = {s: _images(arrays[f"{s}_images"], path.name, f"{s}_images") for s in present}
-    labels = {s: _labels(arrays[f"{s}_labels"], path.name, f"{s}_labels", len(images[s])) for s in present}
+        raise _not_medmnist(path, arrays)
+    images = {s: _check_images(arrays[f"{s}_images"], path.name, f"{s}_images") for s in present}
+    labels = {s: _check_labels(arrays[f"{s}_labels"], path.name, f"{s}_labels", len(images[s])) for s in present}
     widths = {y.shape[1:] for y in labels.values()}
     if len(widths) > 1:
         raise DataError(
@@ -98,7 +104,7 @@ def read_npz(path: Path, reader: str) -> Dataset:
     count = next(iter(widths))[0] if several else 1 + max((int(y.max()) for y in labels.values() if len(y)), default=-1)
     if count > 10_000:
         raise DataError(f"{path.name}: its labels go up to {count - 1}, so they are no class numbers.")
-    names, published = _names(path.stem, count)
+    names, published = _label_names(path.stem, count)
     task: Task = "multilabel" if several else "multiclass"
     width = max(5, *(len(str(len(x))) for x in images.values()))
     records: list[Record] = []
@@ -119,11 +125,11 @@ def read_npz(path: Path, reader: str) -> Dataset:
         task=task,
         reader=reader,
         notes=tuple(notes),
-        origin=origin(path.parent, path.stem),
+        origin=read_origin(path.parent, path.stem),
     )
 
 
-def _other(path: Path, arrays: Mapping[str, Any]) -> DataError:
+def _not_medmnist(path: Path, arrays: Mapping[str, Any]) -> DataError:
     return DataError(
         f"{path} is not a MedMNIST file: it holds {', '.join(arrays) or 'nothing'}.",
         "Expected train_images and train_labels (likewise val_ and test_), or for ECGs X, y and fs.",
@@ -131,37 +137,41 @@ def _other(path: Path, arrays: Mapping[str, Any]) -> DataError:
 
 
 class MedMnistReader:
-    """A MedMNIST .npz file, or a folder that holds exactly one and no image files."""
+    """Reader of a MedMNIST .npz file, or of a folder that holds exactly one and no image files."""
 
     name = "medmnist"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether path is an .npz file, or a folder with one and without images."""
         if path.is_file():
             return path.suffix.lower() == ".npz"
-        return bool(_inside(path)) and not options.table and not scan(path).images
+        return bool(npz_files(path)) and not options.table and not walk(path).images
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where options name what such a file has not, the folder holds several, or the file is another.
+        """
         for flag in ("labels", "patient", "split", "image", "table"):
             if getattr(options, flag):
                 raise DataError(
                     f"--{flag} names a column or a table, but {path} is MedMNIST and has none.", "Leave it out."
                 )
         if path.is_file():
-            return read_npz(path, self.name)
-        found = _inside(path)
+            return read_medmnist(path, self.name)
+        found = npz_files(path)
         if len(found) > 1:
             raise DataError(
                 f"{path} holds several data sets: {', '.join(file.name for file in found)}.",
                 f"Name one, such as {found[0]}.",
             )
-        dataset = read_npz(found[0], self.name)
-        beside = scan(path).skipped
+        dataset = read_medmnist(found[0], self.name)
+        beside = walk(path).skipped
         rest = {reason: [file for file in files if file != found[0].name] for reason, files in beside.items()}
-        return replace(dataset, skipped=merged(rest))
-
-
-def _inside(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not hidden(p.name))
+        return replace(dataset, skipped=merge_reasons(rest))
 
 
 MEDMNIST = MedMnistReader()

@@ -1,4 +1,4 @@
-"""Where a data set comes from and under which licence, from the papers that lie beside it."""
+"""Find where a data set comes from and under which licence, from the papers that lie beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from medloupe.data.readers.base import plain
+from medloupe.data.readers.base import normalise_name
 
 _ORDER = ("source", "dataset_description", "licence", "license", "citation", "readme")
 _MOST = 64 * 1024  # bytes; a README may be a book, its first pages say what is needed
@@ -24,20 +24,30 @@ _WORDS = {
 }
 
 
-def origin(folder: Path, about: str = "") -> dict[str, str]:
-    """Keys "licence", "citation", "source", as far as SOURCE, LICENSE, CITATION or README files in folder say them.
+def read_origin(folder: Path, about: str = "") -> dict[str, str]:
+    """Read what SOURCE, LICENSE, CITATION or README files in a folder say.
 
-    about: the name of the file read, where one SOURCE file describes several under headings of their own.
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    about : str
+        The name of the file read, where one SOURCE file describes several under headings of their own.
+
+    Returns
+    -------
+    dict
+        Keys "licence", "citation", "source", as far as they are said.
     """
     said: dict[str, str] = {}
-    for path in _papers(folder):
+    for path in _find_papers(folder):
         kind = path.name.lower()
         try:
             text = path.read_bytes()[:_MOST].decode("utf-8-sig", "replace")
         except OSError:
             continue
-        lines = _json_lines(text) if path.suffix.lower() == ".json" else _section(text, about)
-        stated = _stated(lines)
+        lines = _json_lines(text) if path.suffix.lower() == ".json" else _find_section(text, about)
+        stated = _parse_lines(lines)
         if kind.startswith(("licen", "licence")) and "licence" not in stated:
             title = next((line.strip() for line in lines if line.strip()), "")
             if title:
@@ -47,7 +57,7 @@ def origin(folder: Path, about: str = "") -> dict[str, str]:
     return said
 
 
-def _papers(folder: Path) -> list[Path]:
+def _find_papers(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
         rank = next((i for i, stem in enumerate(_ORDER) if path.name.lower().startswith(stem)), None)
@@ -56,12 +66,12 @@ def _papers(folder: Path) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def _section(text: str, about: str) -> list[str]:
-    """The lines under the top heading that names `about`; all lines where none does."""
+def _find_section(text: str, about: str) -> list[str]:
+    """Return the lines under the top heading that names `about`; all lines where none does."""
     lines = text.splitlines()
     heads = [i for i, line in enumerate(lines) if line.startswith("# ")]
     for start, end in pairwise([*heads, len(lines)]):
-        if about and plain(about) in plain(lines[start]):
+        if about and normalise_name(about) in normalise_name(lines[start]):
             return lines[start:end]
     return lines
 
@@ -76,7 +86,7 @@ def _json_lines(text: str) -> list[str]:
     return [f"{key}: {value}" for key, value in content.items() if isinstance(value, str) and value]
 
 
-def _stated(lines: list[str]) -> dict[str, str]:
+def _parse_lines(lines: list[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for line in lines:
         match = _LINE.match(line)

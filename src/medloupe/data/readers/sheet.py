@@ -1,4 +1,4 @@
-"""A table as text: CSV, TSV, semicolon CSV or Parquet, read whole."""
+"""Read a table as text, whole: CSV, TSV, semicolon CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers.base import plain
+from medloupe.data.readers.base import normalise_name
 from medloupe.errors import ColumnError, DataError
 
 # Some sets bring one small table for each image; the table of all images is not among thousands.
@@ -17,7 +17,7 @@ MOST_TABLES = 50
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Header and rows, every cell stripped text; short rows are filled with blanks."""
+    """A table: header and rows, every cell stripped text; short rows are filled with blanks."""
 
     path: Path
     columns: tuple[str, ...]
@@ -25,16 +25,22 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
     def cells(self, column: str) -> list[str]:
-        """One column, top to bottom."""
+        """Return one column, top to bottom."""
         k = self.columns.index(column)
         return [row[k] for row in self.rows]
 
-    def has(self, told: str) -> bool:
-        """Whether a column goes by this name, whatever its case."""
+    def has_column(self, told: str) -> bool:
+        """Tell whether a column goes by this name, whatever its case."""
         return any(column.lower() == told.lower() for column in self.columns)
 
-    def told(self, name: str) -> str:
-        """The column a person named. ColumnError when there is none."""
+    def find_column(self, name: str) -> str:
+        """Find the column a person named.
+
+        Raises
+        ------
+        ColumnError
+            When there is none.
+        """
         if name in self.columns:
             return name
         same = [column for column in self.columns if column.lower() == name.strip().lower()]
@@ -42,26 +48,32 @@ class Sheet:
             return same[0]
         raise ColumnError(name, self.columns, self.path.name)
 
-    def usual(self, names: Iterable[str]) -> list[str]:
-        """Columns that go by one of the usual names (in `plain` spelling), in the order of the names."""
+    def usual_columns(self, names: Iterable[str]) -> list[str]:
+        """List the columns that go by one of the usual names (see `normalise_name`), in the order of the names."""
         by_name: dict[str, str] = {}
         for column in self.columns:
-            by_name.setdefault(plain(column), column)
+            by_name.setdefault(normalise_name(column), column)
         return [by_name[name] for name in names if name in by_name]
 
 
-def load(path: Path) -> Sheet:
-    """Read a table. DataError when it is empty, broken, or Parquet without pyarrow."""
+def load_sheet(path: Path) -> Sheet:
+    """Read a table.
+
+    Raises
+    ------
+    DataError
+        When it is empty, broken, or Parquet without pyarrow.
+    """
     if path.suffix.lower() == ".parquet":
-        return _parquet(path)
+        return _read_parquet(path)
     try:
-        text, notes = _decoded(path)
+        text, notes = _read_text(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from None
-    return _delimited(path, text, notes)
+    return _parse_delimited(path, text, notes)
 
 
-def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+def _read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     data = path.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace"), ()
@@ -71,7 +83,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         return data.decode("latin-1"), (f"{path.name} is not UTF-8; it was read as Latin-1.",)
 
 
-def _delimited(path: Path, text: str, notes: tuple[str, ...]) -> Sheet:
+def _parse_delimited(path: Path, text: str, notes: tuple[str, ...]) -> Sheet:
     first = next((line for line in text.splitlines() if line.strip()), "")
     # The header decides: label cells may hold commas in any of the dialects.
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
@@ -97,10 +109,10 @@ def _delimited(path: Path, text: str, notes: tuple[str, ...]) -> Sheet:
                 "Put quotes around cells that hold the delimiter.",
             )
         body.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
-    return _sheet(path, header, body, notes)
+    return _make_sheet(path, header, body, notes)
 
 
-def _parquet(path: Path) -> Sheet:
+def _read_parquet(path: Path) -> Sheet:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -113,13 +125,13 @@ def _parquet(path: Path) -> Sheet:
         raise DataError(f"{path} is not a readable Parquet file ({first}).", "Save it again.") from None
     # Pictures and lists inside the table are not text; the columns that can name and describe files are.
     keep = [f.name for f in table.schema if not (pa.types.is_nested(f.type) or pa.types.is_binary(f.type))]
-    columns = [[_text(value) for value in table.column(name).to_pylist()] for name in keep]
+    columns = [[_cell_text(value) for value in table.column(name).to_pylist()] for name in keep]
     if not columns or not columns[0]:
         raise DataError(f"{path} holds no rows.", "Expected one row for each image.")
-    return _sheet(path, keep, [list(row) for row in zip(*columns, strict=True)], ())
+    return _make_sheet(path, keep, [list(row) for row in zip(*columns, strict=True)], ())
 
 
-def _text(value: object) -> str:
+def _cell_text(value: object) -> str:
     if value is None:
         return ""
     # Whole numbers with gaps are stored as floats: 3.0 is grade 3.
@@ -128,7 +140,7 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
-def _sheet(path: Path, header: list[str], body: list[list[str]], notes: tuple[str, ...]) -> Sheet:
+def _make_sheet(path: Path, header: list[str], body: list[list[str]], notes: tuple[str, ...]) -> Sheet:
     # A column without a name is the row number that other tools write.
     named = [k for k, name in enumerate(header) if name]
     columns = tuple(header[k] for k in named)

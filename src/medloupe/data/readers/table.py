@@ -1,4 +1,4 @@
-"""A table that names the images and says what they show."""
+"""Read a table that names the images and says what they show."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers import boxes as box_tables
-from medloupe.data.readers import cells, folders
+from medloupe.data.readers import box_tables, cells, folders
 from medloupe.data.readers.base import (
     TABLE_SUFFIXES,
     Files,
     ReadOptions,
-    existing,
-    merged,
-    patient_pattern,
-    patients_by_pattern,
-    plain,
-    scan,
-    some,
-    split_of,
+    compile_patient_pattern,
+    list_some,
+    match_patients,
+    merge_reasons,
+    normalise_name,
+    parse_split,
+    require_path,
+    walk,
 )
-from medloupe.data.readers.columns import LABELS, Columns, choose, file_column, label_columns
+from medloupe.data.readers.columns import LABELS, Columns, choose_columns, find_file_column, find_label_columns
+from medloupe.data.readers.draft import Draft
 from medloupe.data.readers.locate import Locator
-from medloupe.data.readers.origin import origin
-from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load
+from medloupe.data.readers.origin import read_origin
+from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
 from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
 
@@ -39,72 +39,93 @@ class _Row:
 
 
 def is_table(path: Path) -> bool:
-    """Whether path is a table file."""
+    """Tell whether path is a table file."""
     return path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
 
 
 def data_folder(path: Path) -> Path:
-    """The folder whose images are meant: path itself, or the one the table lies in."""
+    """Return the folder whose images are meant: path itself, or the one the table lies in."""
     return path.parent if is_table(path) else path
 
 
 def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
-    """The table of the images under path: the one told, or that whose file column names most of them.
+    """Find the table of the images under path: the one told, or that whose file column names most of them.
 
     A table of boxes alone is none. A table that names no image is one only where the folders tell nothing either.
+
+    Raises
+    ------
+    DataError
+        Where the table told is not there, or a broken one may be the one that matters.
     """
     told = path if is_table(path) else options.table
     if told:
-        return load(existing(told))
+        return load_sheet(require_path(told))
     candidates = []
     broken: DataError | None = None
     for order, name in enumerate(locator.files.tables[:MOST_TABLES]):
         try:
-            sheet = load(locator.files.root / name)
+            sheet = load_sheet(locator.files.root / name)
         except DataError as error:
             broken = broken or error
             continue
         if _only_boxes(sheet):
             continue
-        file = file_column(sheet, locator, options.image if options.image and sheet.has(options.image) else None)
+        file = find_file_column(
+            sheet, locator, options.image if options.image and sheet.has_column(options.image) else None
+        )
         if file is None:
             continue
         wanted = [name.strip() for name in (options.labels or "").split(",") if name.strip()]
-        has_told = bool(wanted) and (sheet.has(options.labels or "") or all(map(sheet.has, wanted)))
-        has_labels = bool(label_columns(sheet, {file[0]}, None))
+        has_told = bool(wanted) and (sheet.has_column(options.labels or "") or all(map(sheet.has_column, wanted)))
+        has_labels = bool(find_label_columns(sheet, {file[0]}, None))
         candidates.append(((has_told, has_labels and bool(file[1]), len(file[1]), has_labels, -order), sheet))
     rank, sheet = max(candidates, key=lambda c: c[0], default=(None, None))
     hits = rank[2] if rank else 0
     if broken and not hits:
         # It may have been the one that matters: reading on without it would be guessing.
         raise DataError(broken.message, f"{broken.hint} If it has nothing to do with the images, move it away.".strip())
-    if not rank or (not hits and (folders.places(locator.files.images).names or not rank[3])):
+    if not rank or (not hits and (folders.read_places(locator.files.images).names or not rank[3])):
         return None
     return sheet
 
 
 def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> Dataset:
-    """The data set that a table describes."""
+    """Build the data set that a table describes.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        The table.
+    locator : Locator
+        Finds the files that its cells name.
+    options : ReadOptions
+        What was told.
+    reader : str
+        The reader's name.
+
+    Raises
+    ------
+    DataError
+        Where no image is there, or nothing states a label.
+    ColumnError
+        For a told column that is not there.
+    """
     files = locator.files
     if _only_boxes(sheet):
         return folders.build(files, options, reader, box_tables.read(sheet, locator))
-    columns = choose(sheet, locator, options)
-    rows, missing = _present(sheet, columns, files)
-    notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes]
+    columns = choose_columns(sheet, locator, options)
+    rows, missing = _match_rows(sheet, columns, files)
     by_place: dict[str, list[int]] = {}
     for k, row in enumerate(rows):
         by_place.setdefault(row.place, []).append(k)
-    beside = folders.places(files.images)
+    beside = folders.read_places(files.images)
     has_boxes = box_tables.holds_boxes(sheet)
     boxes = box_tables.read(sheet, locator) if has_boxes else box_tables.find(locator, but=[sheet])
-    labelling = _labelling(sheet, columns, rows, beside, options, boxes is not None)
-    notes += labelling.notes
-    labels, more = _once(by_place, labelling.rows)
-    notes += more
-    patients, more = _patients(sheet, columns, rows, options)
-    notes += more
-    splits, more = _splits(sheet, columns, rows, beside)
-    notes += more
+    labelling = _read_labels(sheet, columns, rows, beside, options, boxes is not None)
+    labels, label_notes = _merge_labels(by_place, labelling.rows)
+    patients, patient_notes = _read_patients(sheet, columns, rows, options)
+    splits, split_notes = _read_splits(sheet, columns, rows, beside)
     kept = [(k, name) for k, name in enumerate(sheet.columns) if name not in columns.used]
     records = [
         Record(
@@ -118,47 +139,35 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
         )
         for place, at in sorted(by_place.items())
     ]
-    task, names = labelling.task, labelling.names
-    if boxes:
-        notes += boxes.notes
-        if task == "multiclass" and len(names) < 2 and not options.labels:
-            records, more = box_tables.as_detection(records, boxes)
-            task, names = "detection", boxes.labels
-            notes += more
-    if not names:
+    notes = [*sheet.notes, f"The images are those that {sheet.path.name} names.", *columns.notes, *labelling.notes]
+    notes += [*label_notes, *patient_notes, *split_notes]
+    draft = Draft(records=records, labels=labelling.names, task=labelling.task, notes=notes)
+    few = draft.task == "multiclass" and len(draft.labels) < 2
+    draft.add_boxes(boxes, detection=few and not options.labels)
+    if not draft.labels:
         raise DataError(
             f"{sheet.path}: {', '.join(map(repr, columns.labels))} states no label in any row whose image is there.",
             "Name another column with --labels.",
         )
-    skipped = merged(
-        files.skipped,
-        missing,
-        {
-            "not in the table": [image for image in files.images if image not in by_place],
-            folders.UNUSED: folders.unused(files, sheet.path, boxes and boxes.table),
-        },
-    )
-    return Dataset(
-        name=files.root.resolve().name,
-        root=files.root,
-        records=tuple(records),
-        labels=names,
-        task=task,
-        reader=reader,
-        skipped=skipped,
-        notes=tuple(notes),
-        origin=origin(sheet.path.parent) | origin(files.root),
-    )
+    others = {
+        "not in the table": [image for image in files.images if image not in by_place],
+        folders.UNUSED: folders.unused_tables(files, sheet.path, boxes and boxes.table),
+    }
+    origin = read_origin(sheet.path.parent) | read_origin(files.root)
+    return draft.finish(files.root, reader, merge_reasons(files.skipped, missing, others), origin)
 
 
 def _only_boxes(sheet: Sheet) -> bool:
-    """Whether the table speaks of boxes and not of whole images: with labels, blank boxes are images without any."""
+    """Tell whether the table speaks of boxes and not of whole images.
+
+    With labels, blank boxes are images without any.
+    """
     if not box_tables.holds_boxes(sheet):
         return False
-    return not (sheet.usual(LABELS) and box_tables.has_blanks(sheet))
+    return not (sheet.usual_columns(LABELS) and box_tables.has_blank_boxes(sheet))
 
 
-def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
+def _match_rows(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
     names = sheet.cells(columns.file)
     rows = [
         _Row(columns.places[name], row) for name, row in zip(names, sheet.rows, strict=True) if name in columns.places
@@ -172,40 +181,23 @@ def _present(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], 
         reasons = "; ".join(f"{len(lost)} {reason}" for reason, lost in missing.items())
         raise DataError(
             f"None of the {len(names)} images in column {columns.file!r} of {sheet.path.name} is there ({reasons}). "
-            f"Looked in {where}, which holds {len(files.images)} images, for {some(dict.fromkeys(names))}.",
+            f"Looked in {where}, which holds {len(files.images)} images, for {list_some(dict.fromkeys(names))}.",
             "Give the folder of the images as the data and the table with --table, or name the file column with "
             "--image.",
         )
     return rows, missing
 
 
-def _labelling(
+def _read_labels(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places, options: ReadOptions, boxed: bool
 ) -> cells.Labelling:
-    def cells_of(column: str) -> list[str]:
-        k = sheet.columns.index(column)
-        return [row.cells[k] for row in rows]
-
+    """Read the labels of each row: of the columns that state them, else of the folders, else of the boxes to come."""
     if len(columns.labels) > 1:
-        return cells.one_each({name: cells_of(name) for name in columns.labels})
+        return cells.read_indicators({name: _cells_of(sheet, rows, name) for name in columns.labels})
     if columns.labels:
-        name = columns.labels[0]
-        stated = cells_of(name)
-        if box_tables.holds_boxes(sheet):
-            # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
-            by_place: dict[str, list[str]] = {}
-            for row, cell in zip(rows, stated, strict=True):
-                by_place.setdefault(row.place, []).append(cell)
-            if any(len(set(found)) > 1 for found in by_place.values()):
-                return cells.joined(name, ["|".join(by_place[row.place]) for row in rows])
-        if cells.several(name, sheet.cells(name)):
-            return cells.joined(name, stated)
-        # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
-        if plain(name) not in LABELS and cells.binary(stated):
-            return cells.present_or_not(name, stated)
-        return cells.one_of(stated)
+        return _read_label_column(sheet, rows, columns.labels[0])
     if beside.names:
-        found = cells.one_of([beside.labels.get(row.place, "") for row in rows])
+        found = cells.read_one_label([beside.labels.get(row.place, "") for row in rows])
         found.notes.insert(0, f"{sheet.path.name} has no label column; the labels are the folders' names.")
         return found
     if boxed and not options.labels:
@@ -216,10 +208,32 @@ def _labelling(
     )
 
 
-def _once(
+def _read_label_column(sheet: Sheet, rows: Sequence[_Row], name: str) -> cells.Labelling:
+    stated = _cells_of(sheet, rows, name)
+    if box_tables.holds_boxes(sheet):
+        # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
+        by_place: dict[str, list[str]] = {}
+        for row, cell in zip(rows, stated, strict=True):
+            by_place.setdefault(row.place, []).append(cell)
+        if any(len(set(found)) > 1 for found in by_place.values()):
+            return cells.read_joined(name, ["|".join(by_place[row.place]) for row in rows])
+    if cells.holds_several_labels(name, sheet.cells(name)):
+        return cells.read_joined(name, stated)
+    # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
+    if normalise_name(name) not in LABELS and cells.is_binary(stated):
+        return cells.read_presence(name, stated)
+    return cells.read_one_label(stated)
+
+
+def _cells_of(sheet: Sheet, rows: Sequence[_Row], column: str) -> list[str]:
+    k = sheet.columns.index(column)
+    return [row.cells[k] for row in rows]
+
+
+def _merge_labels(
     by_place: dict[str, list[int]], labels: Sequence[dict[str, int]]
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """The labels of each image; an image that stands in two rows with different labels has none."""
+    """Find the labels of each image; an image that stands in two rows with different labels has none."""
     result: dict[str, dict[str, int]] = {}
     twice = [place for place, at in by_place.items() if len(at) > 1]
     contradicting = []
@@ -235,24 +249,24 @@ def _once(
         notes.append(f"{len(twice)} images stand in several rows, such as {twice[0]}; each is one record.")
     if contradicting:
         notes.append(
-            f"{len(contradicting)} of them have different labels there and count as unlabelled: {some(contradicting)}. "
-            "If images have several labels, join them by '|' in one cell."
+            f"{len(contradicting)} of them have different labels there and count as unlabelled: "
+            f"{list_some(contradicting)}. If images have several labels, join them by '|' in one cell."
         )
     return result, notes
 
 
-def _patients(
+def _read_patients(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], options: ReadOptions
 ) -> tuple[dict[str, str], list[str]]:
     if columns.patient:
         k = sheet.columns.index(columns.patient)
         # Reversed, so that of several rows of one image the first counts, as it does for the other columns.
         return {row.place: row.cells[k] for row in reversed(rows) if row.cells[k]}, []
-    pattern = patient_pattern(options.patient) if options.patient else None
-    return patients_by_pattern(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
+    pattern = compile_patient_pattern(options.patient) if options.patient else None
+    return match_patients(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
 
 
-def _splits(
+def _read_splits(
     sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places
 ) -> tuple[dict[str, Split], list[str]]:
     if columns.split is None:
@@ -261,34 +275,38 @@ def _splits(
     k = sheet.columns.index(columns.split)
     words = Counter(row.cells[k] for row in rows)
     notes = []
-    renamed = [f"{word} is {split}" for word in sorted(words) if (split := split_of(word)) and split != word.lower()]
+    renamed = [f"{word} is {split}" for word in sorted(words) if (split := parse_split(word)) and split != word.lower()]
     if renamed:
         notes.append(f"Splits: {', '.join(renamed)}.")
-    other = {word: count for word, count in words.items() if split_of(word) is None}
+    other = {word: count for word, count in words.items() if parse_split(word) is None}
     if other:
-        notes.append(f"{sum(other.values())} images have no split: {columns.split!r} says {some(map(repr, other))}.")
+        notes.append(
+            f"{sum(other.values())} images have no split: {columns.split!r} says {list_some(map(repr, other))}."
+        )
     splits: dict[str, Split] = {}
     for row in rows:
-        if row.place not in splits and (split := split_of(row.cells[k])):
+        if row.place not in splits and (split := parse_split(row.cells[k])):
             splits[row.place] = split
     return splits, notes
 
 
 class TableReader:
-    """A table beside the images, apart from them, or given itself."""
+    """Reader of a table beside the images, apart from them, or given itself."""
 
     name = "table"
 
     def recognises(self, path: Path, options: ReadOptions) -> bool:
+        """Tell whether path is a table, or a folder whose images a table names."""
         if is_table(path) or not path.is_dir():
             return is_table(path)
         if options.table:
             return True
-        files = scan(path)
+        files = walk(path)
         return bool(files.images) and find(path, Locator(files), options) is not None
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
-        locator = Locator(scan(data_folder(path)))
+        """Read the data set. As `build`."""
+        locator = Locator(walk(data_folder(path)))
         if not locator.files.images:
             raise DataError(
                 f"{path} names no images that are here: {locator.files.root} holds no image files.",

@@ -18,7 +18,7 @@ from typing import Any
 from medloupe.embed.backbone import Backbone, BackboneCard
 from medloupe.errors import BackboneError
 from medloupe.settings import home
-from medloupe.utils.files import write_atomically
+from medloupe.utils.files import sha256_of, write_atomically
 
 PREFIX = "hub:"
 METHOD = 1  # raise when the same folder gives another ONNX file
@@ -65,15 +65,13 @@ def hub_backbone(reference: str) -> Backbone:
     licence = read_licence(source.folder)
     key = hashlib.sha256(repr((METHOD, source.name, source.words, licence, stated, config)).encode())
     for path in weights:
-        with path.open("rb") as f:
-            key.update(path.name.encode() + hashlib.file_digest(f, "sha256").digest())
+        key.update(path.name.encode() + bytes.fromhex(sha256_of(path)))
     out = home() / "cache" / "backbones" / f"{source.name}-{key.hexdigest()[:16]}.onnx"
     described = out.with_suffix(".json")  # written last: where it is, both are
     if not (out.exists() and described.exists()):
         _write_backbone(source, config, stated, licence, out, described)
     card = BackboneCard.from_json(json.loads(described.read_text("utf-8")))
-    with out.open("rb") as f:
-        return Backbone(card=card, path=out, sha256=hashlib.file_digest(f, "sha256").hexdigest())
+    return Backbone(card=card, path=out, sha256=sha256_of(out))
 
 
 def read_licence(folder: Path) -> str:

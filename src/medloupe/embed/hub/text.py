@@ -23,7 +23,7 @@ import numpy as np
 from medloupe.embed.hub.source import PREFIX, fetch_source, find_weights, local_source
 from medloupe.errors import BackboneError, StoreError
 from medloupe.settings import home, setting
-from medloupe.utils.files import write_atomically
+from medloupe.utils.files import sha256_of, write_atomically
 
 MOST_TOKENS = 256  # of a text that are read
 _BATCH = 32
@@ -213,8 +213,7 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
     key = hashlib.sha256()
     try:
         for name, _, _ in stamp:
-            with (folder / name).open("rb") as f:
-                key.update(name.encode() + hashlib.file_digest(f, "sha256").digest())
+            key.update(name.encode() + bytes.fromhex(sha256_of(folder / name)))
     except OSError as e:
         raise BackboneError(f"{folder.name} cannot be read: {e.strerror or e}.", "Copy it once more.") from e
     return key.hexdigest()

@@ -1,11 +1,12 @@
-"""Decoding of untrusted images in other processes, so that an image that crashes, hangs or fills a decoder costs its
-own request and not the server.
+"""Decode untrusted images in other processes, so that a bad one costs its own request and not the server.
+
+An image may crash, hang or fill a decoder.
 
     with DecoderPool(workers=2) as decoders:
-        decoded = decoders.decode(data, 224)  # the pixels of images.load(data, 224)
+        decoded = decoders.decode(data, 224)  # the pixels of imaging.decode.load(data, 224)
 
-Headers are checked before anything is decoded (raster.py, limits.py); the processes are for the faults of decoders that
-no check knows of. Each is bounded in time from here, in memory and files by the operating system (decodeprocess.py); on
+Headers are checked before anything is decoded (pillow.py, limits.py); the processes are for the faults of decoders that
+no check knows of. Each is bounded in time from here, in memory and files by the operating system (worker.py); on
 Windows in time alone.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
 from medloupe.imaging.limits import MAX_FILE_BYTES
-from medloupe.imaging.sandbox.process import Answer, DecodeProcess, Watch
+from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply, Watch
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""
@@ -33,8 +34,16 @@ _START_SECONDS = 60.0
 class Decoded:
     """One image for a model.
 
-    pixels: uint8 RGB (size, size, 3), exactly those of `images.load`. width, height: the file's own, upright.
-    kind: the format told from the bytes: "JPEG", "PNG", ..., "DICOM". milliseconds: spent decoding.
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (size, size, 3)
+        RGB, exactly those of `imaging.decode.load`.
+    width, height : int
+        The file's own, upright.
+    kind : str
+        The format told from the bytes: "JPEG", "PNG", ..., "DICOM".
+    milliseconds : float
+        Spent decoding.
     """
 
     pixels: np.ndarray
@@ -54,9 +63,23 @@ class Preview:
 
 
 class DecoderPool:
-    """`workers` processes that decode, started when first needed; for any number of threads.
+    """Processes that decode, started when first needed; for any number of threads.
 
-    seconds: after which a decoding is ended. memory: bytes that decoding may take beside what a process has at rest.
+    Parameters
+    ----------
+    workers : int
+        How many processes.
+    seconds : float
+        After which a decoding is ended.
+    memory : int
+        Bytes that decoding may take beside what a process has at rest.
+
+    Attributes
+    ----------
+    killed : int
+        How many decodings were ended because they took too long.
+    died : int
+        How many processes ended by themselves, or were ended by others, while decoding.
     """
 
     def __init__(self, workers: int, *, seconds: float = 10, memory: int = 512 * 2**20):
@@ -76,28 +99,33 @@ class DecoderPool:
         self._closed = False
 
     def decode(self, data: bytes | memoryview, size: int) -> Decoded:
-        """For a model of input size `size`. Blocks until a process is free and has done it.
+        """Decode for a model of input size `size`. Blocks until a process is free and has done it.
 
-        Raises NotAnImageError, UnreadableImageError (also where the image made its decoder fail or took too long) or
-        ImageTooLargeError; MedloupeError where no process can be started.
+        Raises
+        ------
+        NotAnImageError, ImageTooLargeError
+            As `imaging.decode.load`.
+        UnreadableImageError
+            Also where the image made its decoder fail or took too long.
+        MedloupeError
+            Where no process can be started.
         """
-        return _decoded(self._ask(data, size=size))
+        return _make_decoded(self._ask(data, size=size))
 
     def preview(self, data: bytes | memoryview, side: int) -> Preview:
-        """For a web page: upright, in the grey levels that a model sees, the longer side at most `side`.
+        """Make a preview for a web page: upright, in the grey levels that a model sees, the longer side at most `side`.
 
         Raises as `decode`.
         """
-        return _preview(self._ask(data, side=side))
+        return _make_preview(self._ask(data, side=side))
 
-    def both(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
-        """`decode` and `preview`, decoding once unless a large JPEG is scaled more for the model than for the page."""
+    def decode_and_preview(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
+        """Decode once for both, unless a large JPEG is scaled more for the model than for the page.
+
+        Raises as `decode`.
+        """
         answer = self._ask(data, size=size, side=side)
-        return _decoded(answer), _preview(answer)
-
-    def pids(self) -> list[int]:
-        """Of the processes there are now."""
-        return [pid for process in self._processes if (pid := process.pid) is not None]
+        return _make_decoded(answer), _make_preview(answer)
 
     def close(self) -> None:
         """Accept no more, finish what was accepted, end the processes. May be called again."""
@@ -115,7 +143,7 @@ class DecoderPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> Answer:
+    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> DecodeReply:
         for asked in (size, side):
             if asked is not None and not 1 <= asked <= MAX_SIDE:
                 raise ValueError(f"a side of {asked} pixels; expected 1 to {MAX_SIDE}")
@@ -140,7 +168,7 @@ class DecoderPool:
             raise answer.error
         return answer
 
-    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> Answer:
+    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
         if not process.is_up:
             self._start(process)
         self._watch.begin(process, self.seconds)
@@ -174,12 +202,15 @@ class DecoderPool:
                 self._watch.end(process)
 
     def _relaunch(self, process: DecodeProcess) -> None:
-        """So that it is up, or nearly, when the next image comes. Where that fails, the next image will say so."""
+        """Launch it so that it is up, or nearly, when the next image comes.
+
+        Where that fails, the next image will say so.
+        """
         with contextlib.suppress(OSError):
             process.launch()
 
     def _failure(self, process: DecodeProcess, overdue: bool) -> UnreadableImageError:
-        """What to tell of an image whose decoding ended without an answer."""
+        """Say what to tell of an image whose decoding ended without an answer."""
         how = process.end(at_once=True)
         with self._lock:
             self.killed += overdue
@@ -221,9 +252,9 @@ class DecoderPool:
                 self._free.append(process)
 
 
-def _decoded(answer: Answer) -> Decoded:
+def _make_decoded(answer: DecodeReply) -> Decoded:
     return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds)
 
 
-def _preview(answer: Answer) -> Preview:
+def _make_preview(answer: DecodeReply) -> Preview:
     return Preview(answer.jpeg, answer.jpeg_width, answer.jpeg_height)

@@ -1,4 +1,4 @@
-"""The parent's end of a decoding process (decodeworker.py): starting it, asking it, a watch over its time."""
+"""Start a decoding process (worker.py), ask it, and watch over its time: the parent's end."""
 
 from __future__ import annotations
 
@@ -29,11 +29,27 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodeReply:
     """What a process says of one image.
 
-    error: why there is nothing else. pixels: uint8 RGB, of size 0 where none were asked for. width, height: the
-    file's own. jpeg, jpeg_width, jpeg_height: the preview, b"" where none was asked for. leaving: the process ends.
+    Attributes
+    ----------
+    leaving : bool
+        The process ends.
+    error : ImageError or None
+        Why there is nothing else.
+    kind : str
+        The format told from the bytes.
+    width, height : int
+        The file's own.
+    milliseconds : float
+        Spent decoding.
+    pixels : ndarray of uint8, shape (size, size, 3)
+        RGB; of size 0 where none were asked for.
+    jpeg : bytes
+        The preview, b"" where none was asked for.
+    jpeg_width, jpeg_height : int
+        Its pixels.
     """
 
     leaving: bool
@@ -49,7 +65,10 @@ class Answer:
 
 
 class DecodeProcess:
-    """A process with its pipes, started anew where it has ended. Used by one thread at a time, but for `kill`."""
+    """A process with its pipes, started anew where it has ended.
+
+    Used by one thread at a time, but for `kill`.
+    """
 
     def __init__(self, seconds: float, memory: int):
         self._command = [
@@ -66,7 +85,7 @@ class DecodeProcess:
 
     @property
     def pid(self) -> int | None:
-        """None where there is no process now."""
+        """Its process id; None where there is no process now."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -101,10 +120,20 @@ class DecodeProcess:
             raise EOFError("it answered what it should not")
         self._up = True
 
-    def ask(self, data: bytes | memoryview, size: int, side: int) -> Answer:
-        """One image. size, side: 0 where no pixels, or no preview, are wanted.
+    def ask(self, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
+        """Ask for one image.
 
-        Raises OSError or EOFError where the process ended, or answered what no sound process would.
+        Parameters
+        ----------
+        data : bytes
+            The file.
+        size, side : int
+            0 where no pixels, or no preview, are wanted.
+
+        Raises
+        ------
+        OSError, EOFError
+            Where the process ended, or answered what no sound process would.
         """
         requests, answers = self._pipes()
         _write(requests, REQUEST.pack(size, side, len(data)), data)
@@ -123,16 +152,16 @@ class DecodeProcess:
             message, _, hint = body.decode(errors="replace").partition("\0")
             error, body = ERRORS[status - 1](message, hint), b""
         name = kind.rstrip(b"\0").decode("ascii", "replace")
-        return Answer(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
+        return DecodeReply(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
 
     def kill(self) -> None:
-        """From any thread: whoever waits for an answer gets an EOFError."""
+        """Kill it, from any thread: whoever waits for an answer gets an EOFError."""
         process = self._process
         if process is not None:
             process.kill()
 
     def end(self, at_once: bool = False) -> str:
-        """End it, by the end of its input or at once; returns how it ended, in words."""
+        """End it, by the end of its input or at once; return how it ended, in words."""
         process, self._process, self._up = self._process, None, False
         if process is None:
             return "not started"
@@ -155,10 +184,15 @@ class DecodeProcess:
 
 
 class Watch:
-    """Kills the processes that are not done in time, from one thread that sleeps until the earliest could be due.
+    """Killer of the processes that are not done in time, in one thread that sleeps until the earliest could be due.
 
-    seconds: the usual time allowed. The thread is not woken for each request: one that begins while it sleeps cannot
-    be due before the sleep, of `seconds` at most, is over.
+    The thread is not woken for each request: one that begins while it sleeps cannot be due before the sleep, of
+    `seconds` at most, is over.
+
+    Parameters
+    ----------
+    seconds : float
+        The usual time allowed.
     """
 
     def __init__(self, seconds: float):
@@ -181,7 +215,7 @@ class Watch:
                 self._change.notify()
 
     def end(self, process: DecodeProcess) -> bool:
-        """Whether it has been killed since `begin`."""
+        """Tell whether it has been killed since `begin`, and watch no longer."""
         with self._change:
             self._deadlines.pop(process, None)
             killed = process in self._killed
@@ -189,6 +223,7 @@ class Watch:
         return killed
 
     def close(self) -> None:
+        """End the thread."""
         with self._change:
             self._closed = True
             self._change.notify()

@@ -1,14 +1,14 @@
-"""One decoding process: `python -m medloupe.decodeworker SECONDS MEMORY`, started by decoding.py and only by it.
+r"""Decode images in one process: `python -m medloupe.imaging.sandbox.worker SECONDS MEMORY`.
 
-It reads requests from its standard input and answers on its standard output, one after the other, until the input
-ends. It never opens what it was not given, holds no secret, and is bounded by the operating system: address space,
-file size, files and a timer that ends it should its parent be gone. Frames are plain structures, never pickles: the
-parent must be able to read the answer of a process that an image has taken over.
+Started by process.py and only by it. It reads requests from its standard input and answers on its standard output, one
+after the other, until the input ends. It never opens what it was not given, holds no secret, and is bounded by the
+operating system: address space, file size, files and a timer that ends it should its parent be gone. Frames are plain
+structures, never pickles: the parent must be able to read the answer of a process that an image has taken over.
 
 Request:  REQUEST (size, side, length), the image's bytes. size and side: 0 for no pixels, or no preview.
 Answer:   ANSWER (status, leaving, kind, width, height, milliseconds, size, preview width, height, length), then
           size × size × 3 bytes of pixels, then `length` bytes: the preview as JPEG. Where status is an error's,
-          there are no pixels and the text is message, "\\0", hint.
+          there are no pixels and the text is message, "\0", hint.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _ORPHAN_SECONDS = 5.0  # how long after its parent should have ended it that a p
 
 
 def main() -> None:
+    """Answer requests until the input ends."""
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     requests, answers = _streams()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the parent decides; it finishes what it accepted
@@ -67,16 +68,16 @@ def main() -> None:
 
 
 def _answer(data: bytes, size: int, side: int) -> tuple:
-    """(status, fields of ANSWER after `leaving`, payloads ...)."""
+    """Return (status, fields of ANSWER after `leaving`, payloads ...)."""
     start = time.perf_counter()
     try:
         pixels, jpeg, shown = b"", b"", (0, 0)
-        picture = decode.picture(data, min_side=size or decode.preview_min_side(side))
+        picture = decode.decode_picture(data, min_side=size or decode.preview_min_side(side))
         if size:
             pixels = picture.fit(size)
         if side:
             if size and _is_too_small(picture, side):
-                picture = decode.picture(data, min_side=decode.preview_min_side(side))
+                picture = decode.decode_picture(data, min_side=decode.preview_min_side(side))
             jpeg, *shown = picture.preview(side)
     except ImageError as e:
         status = next((k for k, error in enumerate(ERRORS, 1) if isinstance(e, error)), 2)
@@ -94,12 +95,12 @@ def _since(start: float) -> float:
 
 
 def _is_too_small(picture: Picture, side: int) -> bool:
-    """Whether a JPEG was scaled down for the model to less than a preview needs."""
+    """Tell whether a JPEG was scaled down for the model to less than a preview needs."""
     return max(picture.image.size) < min(0.75 * side, max(picture.width, picture.height))
 
 
 def _streams() -> tuple[BinaryIO, int]:
-    """The pipes, kept for frames alone: whatever a library prints goes nowhere."""
+    """Keep the pipes for frames alone: whatever a library prints goes nowhere."""
     requests = os.fdopen(os.dup(0), "rb", buffering=4096)
     answers = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -110,7 +111,7 @@ def _streams() -> tuple[BinaryIO, int]:
 
 
 def _write(fd: int, parts: list) -> None:
-    """All of the buffers, in one call where the system has that."""
+    """Write all of the buffers, in one call where the system has that."""
     views = [memoryview(part).cast("B") for part in parts if len(part)]
     while views:
         count = os.writev(fd, views) if hasattr(os, "writev") else os.write(fd, views[0])
@@ -121,7 +122,7 @@ def _write(fd: int, parts: list) -> None:
 
 
 def _bound(memory: int) -> None:
-    """What the operating system itself refuses from here on. Windows has no such limits."""
+    """Set what the operating system itself refuses from here on. Windows has no such limits."""
     try:
         import resource
     except ImportError:
@@ -143,13 +144,13 @@ def _lower(what: int, most: int) -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """Ends this process, whatever it hangs in, unless reset in time: its parent may have been killed meanwhile."""
+    """End this process, whatever it hangs in, unless reset in time: its parent may have been killed meanwhile."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _statm() -> tuple[int, int] | None:
-    """(address space, resident set) in pages; None where the system does not say."""
+    """Return (address space, resident set) in pages; None where the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
             total, resident, *_ = file.read().split()
@@ -159,7 +160,7 @@ def _statm() -> tuple[int, int] | None:
 
 
 class _Resident:
-    """Keeps the resident set small after large pictures, or tells that it cannot."""
+    """Keeper of a small resident set after large pictures, or teller that it cannot."""
 
     def __init__(self) -> None:
         self.page = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 0
@@ -170,7 +171,7 @@ class _Resident:
         return pages[1] * self.page if pages else 0
 
     def settle(self) -> bool:
-        """Give memory back where much was taken; whether this process had better be replaced."""
+        """Give memory back where much was taken; tell whether this process had better be replaced."""
         if self.now() <= self.settled + _TRIM_BYTES:
             return False
         gc.collect()

@@ -69,8 +69,8 @@ def _infer_ecg(service: Service, checkup: CheckUp, windows: np.ndarray, maps: bo
             file="",
             model=checkup.name,
             version=checkup.version,
-            prediction="" if refused else checkup.rules.announced(p),
-            probabilities={checkup.labels[k]: float(p[k]) for k in checkup.rules.shown(p)},
+            prediction="" if refused else checkup.rules.announce(p),
+            probabilities={checkup.labels[k]: float(p[k]) for k in checkup.rules.labels_shown(p)},
             refused=refused,
             inputs=more.influences,
         )

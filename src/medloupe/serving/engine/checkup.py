@@ -150,7 +150,7 @@ class CheckUp:
             version=model.version,
             created=str(card.get("created") or ""),
             title=str(card.get("title") or title(model.name)),
-            rules=Rules.of(card),
+            rules=Rules.from_card(card),
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
             network_sha256=model.backbone.sha256,

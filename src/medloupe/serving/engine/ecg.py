@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.ecg.parts import Source, bare, whole
+from medloupe.ecg.recording_files import Source, bare_name, join_bytes
 from medloupe.errors import ClinicalError, NotAnEcgError, NotAnImageError, SignalError
 from medloupe.imaging import headers
 from medloupe.model.prediction import Prediction, Refusal
@@ -95,8 +95,8 @@ def read(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | Non
             "Send a part of it, or ask on the command line: medloupe predict",
         )
     if isinstance(data, bytes):
-        known = PurePosixPath(bare(file)).suffix
-        data = {bare(file) if known else f"{bare(file) or 'ecg'}.{kept.suffix(data)}": data}
+        known = PurePosixPath(bare_name(file)).suffix
+        data = {bare_name(file) if known else f"{bare_name(file) or 'ecg'}.{kept.suffix(data)}": data}
     signal = read_ecg(data, rate=rate)
     if signal.samples.size > MOST_SAMPLES:
         raise SignalError(
@@ -144,7 +144,7 @@ def ask(
     rate, _ = hertz(fields), start(fields)
     known = [_beside(c, fields) for c in checkups]  # what cannot be read is told at once
     signal = read(data, file, checkups, rate)
-    sent = _Sent(signal, file, hashlib.sha256(whole(data)).hexdigest(), 1000 * (time.perf_counter() - started))
+    sent = _Sent(signal, file, hashlib.sha256(join_bytes(data)).hexdigest(), 1000 * (time.perf_counter() - started))
     return [_answered(run, c, sent, heatmap, more) for c, more in zip(checkups, known, strict=True)]
 
 
@@ -159,7 +159,7 @@ def choose(
     started = time.perf_counter()
     rate, _ = hertz(fields), start(fields)
     signal = read(data, file, able, rate)
-    sent = _Sent(signal, file, hashlib.sha256(whole(data)).hexdigest(), 1000 * (time.perf_counter() - started))
+    sent = _Sent(signal, file, hashlib.sha256(join_bytes(data)).hexdigest(), 1000 * (time.perf_counter() - started))
     answers = [_answered(run, c, sent, heatmap, _beside(c, fields)) for c in _fitting(signal, able)]
     answered = [a for a in answers if a.prediction.refused is None]
     return min(answered or answers, key=lambda a: a.foreign)
@@ -168,11 +168,11 @@ def choose(
 def drawn_again(source: Source, said: Mapping[str, object], checkup: CheckUp | None) -> Reading:
     """An ECG that was kept, with what was found in it. said: the answer's entry `ecg`. Raises SignalError, and
     ValueError or the like where the entry is not as written here."""
-    from medloupe.ecg.reading import again
+    from medloupe.ecg.reading import restore_reading
 
     rate = said.get("rate")
     signal = read(source, "", [checkup] if checkup else [], float(rate) if isinstance(rate, int | float) else None)
-    return again(signal, said)
+    return restore_reading(signal, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def _answered(run: Run, checkup: CheckUp, sent: _Sent, heatmap: bool, known: Bes
         version=checkup.version,
         prediction="" if (refused := refusal(checkup, found.novelty)) else found.announced,
         probabilities={
-            checkup.labels[k]: float(found.probabilities[k]) for k in checkup.rules.shown(found.probabilities)
+            checkup.labels[k]: float(found.probabilities[k]) for k in checkup.rules.labels_shown(found.probabilities)
         },
         refused=refused,
         timings={"decode": sent.milliseconds, "network": 1000 * (time.perf_counter() - at)},

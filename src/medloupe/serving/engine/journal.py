@@ -21,7 +21,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.errors import StorageError, UnknownError
-from medloupe.store.database import unusable
+from medloupe.store.database import explain_failure
 from medloupe.store.tables import FeedbackRow, PredictionRow, now
 from medloupe.utils.files import sync_folder, write_atomically
 
@@ -179,7 +179,7 @@ class Journal:
             with self._engine.connect() as c:
                 yield c
         except SQLAlchemyError as e:
-            raise unusable(self._engine.url, e) from e
+            raise explain_failure(self._engine.url, e) from e
 
     def _find(self, c: Connection, id: str, person: Person) -> Any:
         if not _ID.fullmatch(id):
@@ -247,7 +247,7 @@ class Journal:
             self._disconnect()  # it may be what failed: a database that was started anew knows it no longer
             if not last:
                 return False
-            error = unusable(self._engine.url, e) if isinstance(e, SQLAlchemyError) else e
+            error = explain_failure(self._engine.url, e) if isinstance(e, SQLAlchemyError) else e
             for _, loop, done in work:
                 loop.call_soon_threadsafe(_settle, done, None, error)
             return True

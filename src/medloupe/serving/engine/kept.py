@@ -6,7 +6,7 @@ import io
 import zipfile
 from typing import Any
 
-from medloupe.ecg.parts import Source
+from medloupe.ecg.recording_files import Source
 from medloupe.errors import SignalError
 from medloupe.imaging import headers
 

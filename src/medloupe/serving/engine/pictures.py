@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medloupe.ecg.parts import Source
+from medloupe.ecg.recording_files import Source
 from medloupe.embed.tail import join_outputs
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.graphs.session import run, run_tail
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
-from medloupe.model.heatmaps import evidence, overlay
+from medloupe.model.heatmaps import draw_overlay, label_evidence
 from medloupe.model.prediction import Prediction, Refusal
-from medloupe.model.router import NOBODY, Router, reason
+from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
 from medloupe.serving.engine import ecg
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
@@ -109,7 +109,7 @@ class Asker:
             )
         shown: Preview | None = None
         if preview:
-            decoded, shown = self._decoders.both(data, network.size, PREVIEW)
+            decoded, shown = self._decoders.decode_and_preview(data, network.size, PREVIEW)
         else:
             decoded = self._decoders.decode(data, network.size)
         at = time.perf_counter()
@@ -120,10 +120,10 @@ class Asker:
             passes = [seen, *(self.see(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
             timings["network"] = 1000 * (time.perf_counter() - at)
             sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
-            able = {name: far for router, embedding in sights for name, far in router.fitting(embedding).items()}
+            able = {name: far for router, embedding in sights for name, far in router.rank(embedding).items()}
             if not able:
                 alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
-                refused = Refusal(reason=NOBODY, looks_like=alike)
+                refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
                 nothing = Prediction(
                     file=file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
                 )
@@ -208,8 +208,8 @@ class Asker:
             file=file,
             model=checkup.name,
             version=checkup.version,
-            prediction="" if refused else rules.announced(p),
-            probabilities={rules.labels[k]: float(p[k]) for k in rules.shown(p)},
+            prediction="" if refused else rules.announce(p),
+            probabilities={rules.labels[k]: float(p[k]) for k in rules.labels_shown(p)},
             refused=refused,
             timings=timings,
             inputs=known.influences,
@@ -224,7 +224,7 @@ class Asker:
         comparable = (r for r, first in self._routed if first.network_sha256 == checkup.network_sha256)
         router = next(comparable, None)
         return Refusal(
-            reason=reason(checkup.name, score),
+            reason=refusal_reason(checkup.name, score),
             looks_like=router.looks_like(embedding, checkup.name) if router is not None else "",
         )
 
@@ -234,7 +234,7 @@ class Asker:
         w, h = (max(1, round(side * size / longer)) for side in (shown.width, shown.height))
         left, top = (size - w) // 2, (size - h) // 2
         box = (left, top, left + w, top + h)
-        return {checkup.labels[k]: overlay(evidence(parts, k, checkup.task), size, box) for k in order}
+        return {checkup.labels[k]: draw_overlay(label_evidence(parts, k, checkup.task), size, box) for k in order}
 
     def run(self, checkup: CheckUp, names: Sequence[str], given: np.ndarray) -> list[np.ndarray]:
         """Outputs of a check-up's network, but not of its tail, by name, for examples as it takes them."""

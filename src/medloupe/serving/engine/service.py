@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
 from medloupe.accounts.person import Person
-from medloupe.ecg.parts import Source
+from medloupe.ecg.recording_files import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.serving.engine import kept as ecgkept

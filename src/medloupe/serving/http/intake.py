@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from medloupe.ecg.parts import Source, together
+from medloupe.ecg.recording_files import Source, group_files
 from medloupe.serving.http.errors import HttpError
 
 MAX_BODY = 40 * 2**20
@@ -232,7 +232,7 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
     await form.close()
     if not files:
         raise _no_image()
-    upload.images = together(files)
+    upload.images = group_files(files)
     return upload
 
 

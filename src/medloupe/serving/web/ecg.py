@@ -97,7 +97,7 @@ def _drawn(
     of: str,
     start: float,
 ) -> EcgView:
-    from medloupe.ecg.paper import Mark, has_sheet, paper, sheet
+    from medloupe.ecg.paper import Mark, draw_sheet, draw_strip, has_sheet
 
     seconds = found.signal.seconds
     start = start if start < seconds else 0.0
@@ -117,7 +117,7 @@ def _drawn(
         last = min(at + _STRIP, end)
         last = end if end - last < 1 else last  # no strip of a moment
         title = lang.t("ecg.strip", begin=_seconds(at, lang), end=_seconds(last, lang))
-        drawing = paper(
+        drawing = draw_strip(
             found.signal,
             marks=marks,
             attention=found.attention,
@@ -137,7 +137,7 @@ def _drawn(
     return replace(
         shown,
         strips=tuple(strips),
-        sheet=sheet(found.signal, attention=found.attention, title=title) if usual else "",
+        sheet=draw_sheet(found.signal, attention=found.attention, title=title) if usual else "",
         drawn=part,
         shaded=found.attention is not None,
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medloupe.data.labels import healthy
+from medloupe.data.labels import is_healthy
 from medloupe.serving.web.bars import Bar, Named, bar, capital, flag
 from medloupe.serving.web.cards import Label, in_words
 from medloupe.serving.web.ecg import EcgView, view
@@ -221,7 +221,7 @@ def _reading(
     thresholds = {
         n: points[n].threshold
         for n in probabilities
-        if n in points and (n == sought if sought in points else not healthy(n))
+        if n in points and (n == sought if sought in points else not is_healthy(n))
     }
     order = sorted(probabilities, key=lambda n: -probabilities[n])
     about = [sought] if sought is not None and sought in points else called[:3]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.digests import recalled, remembered
+from medloupe.data.digests import decode_digests, encode_digests
 from medloupe.training.adapt.figures import figures, label_table, prevalence
 from medloupe.training.adapt.fit import Fitting
 from medloupe.training.adapt.recalibrate import KINDS
@@ -165,12 +165,12 @@ def _warnings(fitting: Fitting, entry: Mapping[str, Any]) -> list[dict[str, str]
 
 def _digests(fitting: Fitting) -> str:
     """Also the local images are known from now on, so that nobody judges the model on them unawares."""
-    theirs = recalled((fitting.model.card.get("data") or {}).get("digests"))
-    return remembered(theirs | recalled(_local(fitting)))
+    theirs = decode_digests((fitting.model.card.get("data") or {}).get("digests"))
+    return encode_digests(theirs | decode_digests(_local(fitting)))
 
 
 def _local(fitting: Fitting) -> str:
-    return remembered({fitting.features.digests[row] for row in fitting.rows})
+    return encode_digests({fitting.features.digests[row] for row in fitting.rows})
 
 
 def _fingerprint(fitting: Fitting) -> str:

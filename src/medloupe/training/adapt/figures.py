@@ -21,13 +21,13 @@ def figures(fitting: Fitting) -> dict[str, Any]:
     measures = {
         "log_loss": calibration.log_loss,
         "brier": lambda p, y, task: weighted.brier(p, y),
-        "ece": calibration.error,
+        "ece": calibration.expected_calibration_error,
     }
     wanted: dict[str, Weighted] = {}
     for name, measure in measures.items():
         old, new = (weighted.average([measure(p, j.targets, j.task) for p in j.probabilities]) for j in (before, after))
         wanted |= {f"before {name}": old, f"after {name}": new, f"difference {name}": _difference(new, old)}
-    found = weighted.intervals(wanted, before.groups, seed)
+    found = weighted.bootstrap_intervals(wanted, before.groups, seed)
     said = {side: {name: found[f"{side} {name}"] for name in measures} for side in ("before", "after", "difference")}
     for side, judged in (("before", before), ("after", after)):
         headline = tables.headline(judged, seed)
@@ -75,7 +75,7 @@ def _reliable(fitting: Fitting, k: int, measure: Any) -> dict[str, Metric]:
     truth = fitting.before.targets[:, k]
     sides = (("before", fitting.before), ("after", fitting.after))
     wanted = {side: measure(judged.probabilities[0][:, k], truth) for side, judged in sides}
-    return weighted.intervals(wanted, fitting.before.groups, fitting.seed)
+    return weighted.bootstrap_intervals(wanted, fitting.before.groups, fitting.seed)
 
 
 def _part(judged: Judged, labels: np.ndarray) -> Judged:
@@ -94,7 +94,7 @@ def _part(judged: Judged, labels: np.ndarray) -> Judged:
 
 
 def _limits_of(fitting: Fitting) -> np.ndarray:
-    return Rules.of(fitting.model.card).limits.astype(np.float64)
+    return Rules.from_card(fitting.model.card).limits.astype(np.float64)
 
 
 def prevalence(fitting: Fitting) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def prevalence(fitting: Fitting) -> dict[str, Any]:
     targets, groups = fitting.before.targets, fitting.before.groups
     known = ~np.isnan(targets)
     labels = fitting.model.labels
-    shares = weighted.intervals(
+    shares = weighted.bootstrap_intervals(
         {n: weighted.share(targets[:, k] == 1, known[:, k]) for k, n in enumerate(labels) if known[:, k].any()},
         groups,
         fitting.seed,
     )
     independent = len(np.unique(groups))
     return {
-        name: {"n": int((targets[:, k] == 1).sum()), **weighted.widened_share(shares[name], independent)}
+        name: {"n": int((targets[:, k] == 1).sum()), **weighted.widen_share_interval(shares[name], independent)}
         for k, name in enumerate(labels)
         if name in shares and (targets[:, k] == 1).any()
     }

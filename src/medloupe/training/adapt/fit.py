@@ -80,7 +80,7 @@ def fitted(
 
     rows: int (n,) of the features; targets: (n, K) of 1/0/NaN, groups: int (n,), of these rows.
     """
-    task, rules = model.card["task"], Rules.of(model.card)
+    task, rules = model.card["task"], Rules.from_card(model.card)
     beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
     logits = model.head.logits(features.embeddings[rows]) + beside.logits
     kind, candidates = choose(logits, targets, groups, task=task, seed=seed)

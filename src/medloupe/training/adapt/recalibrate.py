@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.model.head import Head
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")
@@ -135,12 +135,12 @@ def choose(
 
     Arguments as for fit. Where the cases are too few for two folds it is "unchanged", and no candidates are told.
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         return KINDS[0], ()
     total = np.zeros((len(KINDS), len(targets)))
     for r in range(repeats):
-        fold = folds(targets, groups, count, seed + r)
+        fold = assign_folds(targets, groups, count, seed + r)
         for f in np.unique(fold):
             own, others = fold == f, fold != f
             for i, kind in enumerate(KINDS):
@@ -169,11 +169,11 @@ def crossfitted(
 
     Raises ValueError when the cases are too few for two folds (split.fold_count).
     """
-    count = fold_count(targets, groups, FOLDS)
+    count = count_folds(targets, groups, FOLDS)
     if not count:
         raise ValueError("no label is both present and absent in at least two groups")
     for r in range(repeats):
-        fold = folds(targets, groups, count, seed + r)
+        fold = assign_folds(targets, groups, count, seed + r)
         for f in np.unique(fold):
             own, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
             given = (logits[others], targets[others], groups[others])

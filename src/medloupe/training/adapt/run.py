@@ -7,8 +7,7 @@ on cases that neither the calibration nor the line has seen.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.data.digests import seen
+from medloupe.data.digests import seen_in_training
 from medloupe.data.records import Dataset
-from medloupe.data.scan import scan
-from medloupe.data.split import fold_count
+from medloupe.data.scan import scan_dataset
+from medloupe.data.split import count_folds
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError, StoreError
 from medloupe.inference.inputs import scale_extras
@@ -27,18 +26,19 @@ from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.metrics.evidence import Evidence
-from medloupe.model.alignment import aligned
+from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.training.adapt.fit import FEWEST_A_SIDE, Fitting, fitted, ready_labels
 from medloupe.training.audit.findings import audit
+from medloupe.utils.files import sha256_of
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.store.models import Store
 
 FEWEST = 30  # groups of patients and copies; with fewer, an interval says little
 _CHECKED = 4  # images on which the written file must agree with the training path
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +81,7 @@ def adapt(
     *,
     sensitivity: float = tables.SENSITIVITY,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Adapted:
     """Does the model's calibration hold on these cases, and where do its lines have to lie? Writes nothing but caches.
 
@@ -91,8 +91,8 @@ def adapt(
     if not 0 < sensitivity < 1:
         raise DataError(f"A sensitivity of {sensitivity:g} cannot be aimed at.", "Give a share, such as 0.9.")
     say = progress or (lambda stage, done, total: None)
-    targets = aligned(model, data)
-    features = embed(scan(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    targets = align_targets(model, data)
+    features = embed(scan_dataset(data), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     position = {r.id: i for i, r in enumerate(data.records)}
     targets = targets[[position[r.id] for r in features.data.records]]
     known, learned = ~np.isnan(targets).all(1), _seen(model, features)
@@ -179,14 +179,14 @@ def _add_whole(store: Store, model: Model, writer: _Writer, actor: str) -> Model
         write_onnx(model, file)
         made = load(file)
         # No server is to optimise it at the promotion, while people wait.
-        ensure_optimised(file, hashlib.sha256(file.read_bytes()).hexdigest(), store.home / "cache" / "graphs")
+        ensure_optimised(file, sha256_of(file), store.home / "cache" / "graphs")
         return store.add(made, write_files=writer, actor=actor)
 
 
 def _seen(model: Model, features: Features) -> np.ndarray:
     if not model.card.get("data"):
         return np.zeros(len(features.digests), bool)
-    return seen(model.card, features.digests)
+    return seen_in_training(model.card, features.digests)
 
 
 def _nothing(model: Model, data: Dataset, left_out: Mapping[str, int]) -> str:
@@ -217,7 +217,7 @@ def _check_enough(
             f" {model.name}; {FEWEST} are needed.{rest}",
             "Bring 50 to 200 cases as they come in; about 40 with the disease tell a sensitivity of 90 % to ±10 %.",
         )
-    if not ready.any() or not fold_count(targets, groups):
+    if not ready.any() or not count_folds(targets, groups):
         raise DataError(
             f"{data.root} has no label with {FEWEST_A_SIDE} independent cases for it and {FEWEST_A_SIDE} against it"
             f" ({names}).",

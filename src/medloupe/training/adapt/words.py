@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.labels import positive
+from medloupe.data.labels import positive_label
 from medloupe.metrics import calibration
 from medloupe.training.adapt.fit import Fitting
 from medloupe.training.adapt.recalibrate import KINDS
@@ -91,4 +91,4 @@ def note(fitting: Fitting, row: Mapping[str, Any]) -> str:
 def _shown(fitting: Fitting) -> str | None:
     """Of two classes the one that is looked for; None where all are told."""
     card = fitting.model.card
-    return card.get("positive") or positive(fitting.model.labels, fitting.before.task)
+    return card.get("positive") or positive_label(fitting.model.labels, fitting.before.task)

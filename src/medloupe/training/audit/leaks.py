@@ -1,4 +1,4 @@
-"""The leak probe: does one clinical column alone name the answer?
+"""Probe for leaks: whether one clinical column alone names the answer.
 
 A column that was filled in after the diagnosis, or because of it, predicts the label better than anything known
 beforehand can, and is not there when a new patient comes. Whether a cell is filled at all may tell as much.
@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.readers.base import plain
-from medloupe.data.split import fold_count, folds, thinned
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals
-from medloupe.training.audit.findings import Finding
-from medloupe.training.audit.probe import alone
-from medloupe.training.heads.fit import rankable
+from medloupe.data.readers.base import normalise_name
+from medloupe.data.split import assign_folds, count_folds, sample_rows
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals
+from medloupe.training.audit.finding import Finding
+from medloupe.training.audit.probe import probe_logits
+from medloupe.training.heads.ranking import ranking_scores
 
 SERIOUS = 0.9  # AUC of a column alone from which it is left out
 SUSPECT = 0.7  # the same where its name says that it is known only afterwards
@@ -58,10 +58,22 @@ _NEVER_WHOLE = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """What a column tells alone. auc: macro, out of fold by group, with its interval where it leaks. best: the highest
-    AUC of one label, and which. afterwards: whether the name says that it is known only afterwards. leaks: whether it
-    is to be left out."""
+class ColumnProbe:
+    """What a column tells alone.
+
+    Attributes
+    ----------
+    name : str
+        Of the column.
+    auc : Metric
+        Macro AUC, out of fold by group, with its interval where it leaks.
+    best, label : float, str
+        The highest AUC of one label, and which.
+    afterwards : bool
+        Whether the name says that it is known only afterwards.
+    leaks : bool
+        Whether it is to be left out.
+    """
 
     name: str
     auc: Metric
@@ -77,7 +89,7 @@ class Probe:
         return value >= (SUSPECT if self.afterwards else SERIOUS) or self.best >= _ONE_LABEL
 
     def as_json(self) -> dict[str, Any]:
-        """A row of the card's table."""
+        """Give a row of the card's table."""
         return {
             "name": self.name,
             "auc": self.auc,
@@ -87,7 +99,7 @@ class Probe:
         }
 
 
-def probe(
+def probe_column(
     name: str,
     encoded: np.ndarray,
     targets: np.ndarray,
@@ -97,16 +109,35 @@ def probe(
     *,
     afterwards: bool,
     seed: int = 0,
-) -> Probe:
-    """Probe one column, encoded float32 (N, D) with whether it is missing. targets: (N, K) of 1/0/NaN. afterwards:
-    whether its name says that it is known only afterwards."""
-    rows = thinned(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
+) -> ColumnProbe:
+    """Probe one column.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    encoded : np.ndarray
+        float32 (N, D), with whether it is missing.
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    labels : sequence of str
+        K names.
+    groups : np.ndarray
+        int (N,).
+    task : str
+        "multiclass" or "multilabel".
+    afterwards : bool
+        Whether its name says that it is known only afterwards.
+    seed : int
+        Of the rows looked at, the folds and the bootstrap.
+    """
+    rows = sample_rows(np.arange(len(targets)), targets, groups, _ENOUGH, seed)
     x, y, group = encoded[rows], targets[rows], groups[rows]
-    count = fold_count(y, group)
+    count = count_folds(y, group)
     if not count:
         nothing = Metric(value=None, low=None, high=None)
-        return Probe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
-    z = rankable(alone(x, y, folds(y, group, count, seed), task)[0], task)
+        return ColumnProbe(name=name, auc=nothing, best=0.5, label="", afterwards=afterwards, leaks=afterwards)
+    z = ranking_scores(probe_logits(x, y, assign_folds(y, group, count, seed), task)[0], task)
     each = [Ranking(s, t).auc for s, t in zip(z.T, y.T, strict=True)]
     values = np.array([a(np.ones((1, len(y)), np.float32))[0] for a in each])
     known = np.flatnonzero(np.isfinite(values))
@@ -114,13 +145,28 @@ def probe(
     k = int(known[values[known].argmax()]) if len(known) else 0
     best = float(values[k]) if len(known) else 0.5
     leaks = afterwards or value >= SERIOUS or best >= _ONE_LABEL
-    auc = intervals({"auc": average(each)}, group, seed)["auc"] if leaks else Metric(value=value, low=None, high=None)
-    return Probe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
+    auc = (
+        bootstrap_intervals({"auc": average(each)}, group, seed)["auc"]
+        if leaks
+        else Metric(value=value, low=None, high=None)
+    )
+    return ColumnProbe(name=name, auc=auc, best=best, label=labels[k], afterwards=afterwards, leaks=leaks)
 
 
-def finding(probed: Probe, of: int, *, kept: bool | None, notes: bool = False) -> Finding:
-    """What the audit says of a leak. of: how many records. kept: whether it is used all the same; None where nobody
-    asked for it."""
+def leak_finding(probed: ColumnProbe, of: int, *, kept: bool | None, notes: bool = False) -> Finding:
+    """Say what the audit finds in a leak.
+
+    Parameters
+    ----------
+    probed : ColumnProbe
+        Of a column that leaks.
+    of : int
+        How many records.
+    kept : bool or None
+        Whether it is used all the same; None where nobody asked for it.
+    notes : bool
+        Whether the column is free text.
+    """
     value, strong = probed.auc["value"] or 0.5, probed.strong
     thing = f"The notes in {probed.name!r}" if notes else f"Column {probed.name!r}"
     low, high = probed.auc["low"], probed.auc["high"]
@@ -142,8 +188,8 @@ def finding(probed: Probe, of: int, *, kept: bool | None, notes: bool = False) -
     )
 
 
-def why(probed: Probe) -> str:
-    """Why a column that leaks is left out."""
+def explain_exclusion(probed: ColumnProbe) -> str:
+    """Say why a column that leaks is left out."""
     value = probed.auc["value"] or 0.5
     if probed.afterwards:
         return f"by its name it states the diagnosis or is known only after it (AUC {value:.2f} alone)"
@@ -152,19 +198,21 @@ def why(probed: Probe) -> str:
     return f"it alone tells the label with an AUC of {value:.2f}"
 
 
-def known_afterwards(name: str) -> bool:
-    """Whether a column's name says that it states the diagnosis or is known only after it."""
-    return bool(_parts(name) & _AFTER) or "followup" in plain(name) or plain(name) == "class"
+def names_outcome(name: str) -> bool:
+    """Tell whether a column's name says that it states the diagnosis or is known only after it."""
+    return bool(_parts(name) & _AFTER) or "followup" in normalise_name(name) or normalise_name(name) == "class"
 
 
-def identifies(name: str) -> bool:
-    """Whether a column's name says that it identifies a file, a person or a source."""
-    return bool(_parts(name) & _NEVER) or plain(name) in _NEVER_WHOLE
+def names_identity(name: str) -> bool:
+    """Tell whether a column's name says that it identifies a file, a person or a source."""
+    return bool(_parts(name) & _NEVER) or normalise_name(name) in _NEVER_WHOLE
 
 
-def where(name: str) -> bool:
-    """Whether a column's name says where or with what a picture was taken: a shortcut, which only someone who knows
-    the data should make an input."""
+def names_place(name: str) -> bool:
+    """Tell whether a column's name says where or with what a picture was taken.
+
+    That is a shortcut, which only someone who knows the data should make an input.
+    """
     return bool(_parts(name) & _WHERE)
 
 

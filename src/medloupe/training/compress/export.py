@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ from typing import Any
 from medloupe.errors import DataError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.writer import PARITY_SMALL, write_onnx
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
+from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def export(
     data: Path | None = None,
     read_as: Mapping[str, Any] | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Exported:
     """Write a model to out.
 
@@ -100,7 +99,7 @@ def _eight_bit(
     data: Path | None,
     read_as: Mapping[str, Any],
     force: bool,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> Exported:
     if model.card.get("adapted"):
         raise DataError(
@@ -123,10 +122,10 @@ def _eight_bit(
     if data is not None:
         dataset = read(data, **read_as)
     elif stored:
-        dataset = whereabouts.again(store.folder(model.name, model.version), called)
+        dataset = whereabouts.read_again(store.folder(model.name, model.version), called)
     else:
         raise DataError(f"Where the images of {reference} lie is not known.", "Say so: --data DIR")
-    made = compress(model, whereabouts.scanned(dataset, model.card, called), force=force, progress=progress)
+    made = compress(model, whereabouts.scan_training_data(dataset, model.card, called), force=force, progress=progress)
     parity = write_onnx(made.file, out, tolerance=PARITY_SMALL)
     kept = stored and made.accepted
     if kept:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import fold_count, folds
+from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.metrics import tables
 from medloupe.model.head import Head
-from medloupe.training.heads.fit import FOLDS, REPEATS, Choice, Fitter, folded, macro_auc, rankable
-from medloupe.training.heads.temperature import calibrated, fit_temperature
+from medloupe.training.heads.fit import FOLDS, REPEATS, Fitter, HeadChoice, build_head
+from medloupe.training.heads.ranking import macro_auc, ranking_scores
+from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall
 SENSITIVITY_FALL = 0.02  # how far the sensitivity of any class may fall
@@ -34,7 +35,7 @@ class Task:
     targets: np.ndarray
     groups: np.ndarray
     levels: tuple[int, ...]
-    choice: Choice
+    choice: HeadChoice
     seed: int
     sensitivity: float
 
@@ -72,25 +73,25 @@ def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -
     Raises DataError where there are too few groups to cross-validate.
     """
     y = task.targets
-    count = fold_count(y, task.groups, FOLDS)
+    count = count_folds(y, task.groups, FOLDS)
     if not count:
         raise DataError(
             "The images cannot be cross-validated, so nothing can say what 8 bits would cost.",
             "Bring at least two patients with and two without each finding.",
         )
-    fold = np.stack([folds(y, task.groups, count, task.seed + r) for r in range(REPEATS)])
+    fold = np.stack([assign_folds(y, task.groups, count, task.seed + r) for r in range(REPEATS)])
     fitter = Fitter(embeddings, y, task.kind, task.levels)
     logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
-    p = np.stack([calibrated(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
+    p = np.stack([calibrate_across_folds(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
     if task.kind == "multilabel":
-        called = tables.crossfitted_flags(p, y, fold, task.sensitivity)
+        called = tables.cross_fit_flags(p, y, fold, task.sensitivity)
     else:
-        called = tables.crossfitted_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+        called = tables.cross_fit_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }
     figures = Figures(
-        auc=float(np.mean([macro_auc(rankable(z, task.kind), y) for z in logits])),
+        auc=float(np.mean([macro_auc(ranking_scores(z, task.kind), y) for z in logits])),
         sensitivity=sensitivity,
         agreement=None if beside is None else float((called == beside.called).all(-1).mean()),
     )
@@ -127,4 +128,4 @@ def fit_head(
         cooled = fit_temperature(judged.logits[0], task.targets, task.kind)
     else:
         cooled = np.broadcast_to(np.asarray(temperature, np.float32), task.targets.shape[1:])
-    return folded(solution, cooled, task.kind)
+    return build_head(solution, cooled, task.kind)

@@ -7,14 +7,13 @@ network is tried, which models share; where it costs too much, one calibrated on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from medloupe.data.scan import Scan
-from medloupe.data.split import Plan, plan
+from medloupe.data.split import Plan, plan_split
 from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
@@ -23,18 +22,18 @@ from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.graphs.latency import measure_pace
 from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
-from medloupe.metrics.tables import aimed_at, thresholds
+from medloupe.metrics.tables import target_sensitivity, thresholds
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
 from medloupe.training.compress import fidelity
 from medloupe.training.compress.fidelity import Judgement, Task
-from medloupe.training.heads.fit import Choice
+from medloupe.training.heads.fit import HeadChoice
+from medloupe.utils.progress import StageProgress
 
 CALIBRATED_ON = 128  # training images, at most
 _SHIPPED_ON = 160  # pictures that the shipped 8-bit network was calibrated on (scripts/build_int8.py)
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class _Candidate:
     source: dict[str, Any]
 
 
-def compress(model: Model, found: Scan, *, force: bool = False, progress: Progress | None = None) -> Compressed:
+def compress(model: Model, found: Scan, *, force: bool = False, progress: StageProgress | None = None) -> Compressed:
     """The model in 8 bits. found: the images it was trained on (whereabouts.scanned).
 
     force: also where it costs more accuracy than allowed; the card then says so. Raises CompressionRefusedError, with
@@ -80,7 +79,7 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: Progre
     whole = _whole(model.backbone, model.tail)
     features = embed(found, whole, lambda d, t: say("embedding", d, t))
     usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
-    planned = plan(features.data, audit(usual, _seed(model)).groups)
+    planned = plan_split(features.data, audit(usual, _seed(model)).groups)
     rows = planned.fitting  # an official test split stays out of the decision, as it did in training
     say("judging", 0, 1)
     before = fidelity.judge(features.embeddings[rows], _task(model, features, planned, rows))
@@ -118,7 +117,7 @@ def half(model: Model) -> Model:
     return replace(model, card={**model.card, "precision": said}, onnx=None)
 
 
-def _networks(model: Model, features: Features, planned: Plan, say: Progress) -> Any:
+def _networks(model: Model, features: Features, planned: Plan, say: StageProgress) -> Any:
     """Backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
     base = eightbit.find_shipped_network(model.backbone)
     images: list[np.ndarray] = []
@@ -148,7 +147,7 @@ def _networks(model: Model, features: Features, planned: Plan, say: Progress) ->
             yield made, tail, source
 
 
-def _calibration(features: Features, planned: Plan, size: int, seed: int, say: Progress) -> list[np.ndarray]:
+def _calibration(features: Features, planned: Plan, size: int, seed: int, say: StageProgress) -> list[np.ndarray]:
     """Training images uint8 (S, S, 3), at most one a group while there are enough groups, never one of a test split."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(planned.fitting)
@@ -255,9 +254,9 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
         targets=features.data.targets[rows],
         groups=planned.groups[rows],
         levels=model.backbone.card.levels,
-        choice=Choice(penalty=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
+        choice=HeadChoice(c=float(card["head"]["regularisation"]), levels=tuple(card["head"]["levels"])),
         seed=_seed(model),
-        sensitivity=aimed_at(card),
+        sensitivity=target_sensitivity(card),
     )
 
 

@@ -13,7 +13,7 @@ from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.projection import TextEncoder
 from medloupe.metrics import tables
-from medloupe.training.audit.probe import PENALTIES, answered_alone, best_alone
+from medloupe.training.audit.probe import CS, probe_out_of_fold, probe_unseen
 from medloupe.training.fusion.candidates import NOTES_PENALTIES
 from medloupe.training.fusion.choose import Inputs
 from medloupe.training.fusion.contributions import (
@@ -29,8 +29,8 @@ from medloupe.training.fusion.contributions import (
 )
 from medloupe.training.fusion.encoded import Encoded
 from medloupe.training.fusion.late import Fused, added_to, extras_of, fuse
-from medloupe.training.heads.fit import Fitted
-from medloupe.training.heads.verdict import Verdict, answered, crossed
+from medloupe.training.heads.fit import FittedHead
+from medloupe.training.heads.verdict import Verdict, cross_fit, judge_on_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Learned:
 
     rows: np.ndarray
     targets: np.ndarray
-    fitted: Fitted
+    fitted: FittedHead
     columns: tuple[Column, ...]
     notes: TextEncoder | None
     encoded: Encoded
@@ -116,7 +116,7 @@ def weigh(
 
 
 def _learn(
-    features: Features, plan: Plan, inputs: Inputs, rows: np.ndarray, fitted: Fitted, seed: int
+    features: Features, plan: Plan, inputs: Inputs, rows: np.ndarray, fitted: FittedHead, seed: int
 ) -> Learned | None:
     columns, notes = inputs.encoders(rows, seed)
     if not columns and notes is None:
@@ -135,7 +135,7 @@ def _crossed(own: Learned, task: str) -> Shown:
     """The rows learned from, each answered by weights that did not see its fold."""
     encoded, folds, image = own.encoded, own.fitted.folds, own.fitted.out_of_fold
     alone = {
-        name: best_alone(encoded.x[:, part], own.targets, folds, task, tried)[0]
+        name: probe_out_of_fold(encoded.x[:, part], own.targets, folds, task, tried)[0]
         for name, part, tried in _alone_parts(encoded)
     }
     with_extras = {name: added_to(image, own.fused.added(x, folds), task) for name, x in _taken_away(encoded).items()}
@@ -154,8 +154,8 @@ def _tested(own: Learned, inputs: Inputs, test: np.ndarray, image: np.ndarray, t
     alone = {}
     for name, part, tried in _alone_parts(encoded):
         x = own.encoded.x[:, part]
-        _, penalty = best_alone(x, own.targets, own.fitted.folds[:1], task, tried)
-        alone[name] = answered_alone(x, own.targets, penalty, encoded.x[:, part], task)[None]
+        _, c = probe_out_of_fold(x, own.targets, own.fitted.folds[:1], task, tried)
+        alone[name] = probe_unseen(x, own.targets, c, encoded.x[:, part], task)[None]
     weight = own.fused.weight
     with_extras = {name: added_to(image, (x @ weight)[None], task) for name, x in _taken_away(encoded).items()}
     return Shown(
@@ -178,11 +178,11 @@ def _judged(
     """The verdict with the extras in its figures, limits and rules."""
     data, task, y = features.data, features.data.task, own.targets
     p = _together(own, task)
-    crossing = crossed(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.labels, task, sensitivity)
+    crossing = cross_fit(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.labels, task, sensitivity)
     more = {"judged": crossing}
     if tested is not None:
         learned = _together(tested, task)[0]
-        on_test = answered(features, plan, shown.systems[ALL][0], learned, tested.targets, sensitivity)
+        on_test = judge_on_test(features, plan, shown.systems[ALL][0], learned, tested.targets, sensitivity)
         more = {"judged": on_test, "secondary": crossing}
     return replace(
         verdict,
@@ -203,7 +203,7 @@ def _names(own: Learned) -> tuple[str, ...]:
 
 def _alone_parts(encoded: Encoded) -> list[tuple[str, slice, tuple[float, ...]]]:
     f = encoded.clinical.shape[1]
-    parts = [(TABLE, slice(0, f), PENALTIES), (NOTES, slice(f, f + encoded.notes.shape[1]), NOTES_PENALTIES)]
+    parts = [(TABLE, slice(0, f), CS), (NOTES, slice(f, f + encoded.notes.shape[1]), NOTES_PENALTIES)]
     return [(name, part, tried) for name, part, tried in parts if part.start < part.stop]
 
 

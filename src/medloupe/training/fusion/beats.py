@@ -23,7 +23,7 @@ from medloupe.model.head import Head
 from medloupe.training.fusion.choose import Inputs
 from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
 from medloupe.training.fusion.encoded import Encoded
-from medloupe.training.heads.fit import Choice, evened, folded, refit
+from medloupe.training.heads.fit import HeadChoice, balanced_sample_weights, build_head, refit
 from medloupe.training.heads.verdict import Verdict
 
 
@@ -97,14 +97,14 @@ def _answered(joined: Jointly, plan: Plan, verdict: Verdict, parts: tuple[int, .
     """Probabilities (1, n, K) of the judged rows by heads that have only some of the levels."""
     x, y, task = joined.features.embeddings, joined.features.data.targets, joined.features.data.task
     base = verdict.on_fitting or verdict.fitted  # with a test split, what was fitted without it
-    choice = Choice(penalty=base.choice.penalty, levels=parts)
+    choice = HeadChoice(c=base.choice.c, levels=parts)
     if plan.test is not None:
         turns = [(plan.fitting, plan.test)]
     else:
         fold = verdict.fitted.folds[0]
         turns = [(verdict.judging[fold != f], verdict.judging[fold == f]) for f in np.unique(fold)]
     learned = plan.fitting if plan.test is not None else verdict.judging
-    evenly, weights = evened(y[learned], plan.groups[learned], task), None
+    evenly, weights = balanced_sample_weights(y[learned], plan.groups[learned], task), None
     if evenly is not None:
         weights = np.zeros(len(y), np.float32)
         weights[learned] = evenly
@@ -113,6 +113,6 @@ def _answered(joined: Jointly, plan: Plan, verdict: Verdict, parts: tuple[int, .
     at = {row: i for i, row in enumerate(rows.tolist())}
     p = np.zeros((1, len(rows), y.shape[1]), np.float32)
     for solution, (_, asked) in zip(solutions, turns, strict=True):
-        head = folded(solution, base.temperature, task)
+        head = build_head(solution, base.temperature, task)
         p[0, [at[row] for row in asked.tolist()]] = head.probabilities(x[asked])
     return p

@@ -8,19 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import AGE, date_columns, with_ages
+from medloupe.data.dates import AGE, add_ages, date_columns
 from medloupe.data.records import Dataset
-from medloupe.data.values import stated
+from medloupe.data.values import is_stated
 from medloupe.ecg.beats import RHYTHM
 from medloupe.embed.hub.text import TextNetwork
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
-from medloupe.inputs.clinical import MOST_COLUMNS, Column
+from medloupe.inputs.clinical import Column
+from medloupe.inputs.limits import MOST_COLUMNS
 from medloupe.inputs.notes import METHOD
 from medloupe.inputs.projection import TextEncoder
-from medloupe.training.audit.findings import Audit, Finding
-from medloupe.training.audit.leaks import Probe, finding, identifies, known_afterwards, probe, where, why
-from medloupe.training.audit.masks import Stating, propose_masks
+from medloupe.training.audit.finding import Audit, Finding
+from medloupe.training.audit.leaks import (
+    ColumnProbe,
+    explain_exclusion,
+    leak_finding,
+    names_identity,
+    names_outcome,
+    names_place,
+    probe_column,
+)
+from medloupe.training.audit.masks import StatingWord, propose_masks
 from medloupe.training.options import Options
 
 ALL = "all"
@@ -41,8 +50,8 @@ class Inputs:
     mask: tuple[str, ...]
     rows: tuple[Mapping[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
-    stating: tuple[Stating, ...]
-    probes: tuple[Probe, ...]
+    stating: tuple[StatingWord, ...]
+    probes: tuple[ColumnProbe, ...]
     findings: tuple[Finding, ...]
     said: tuple[str, ...]
     network: TextNetwork | None = None
@@ -54,7 +63,7 @@ class Inputs:
         notes = None
         if self.notes is not None:
             texts = [r.get(self.notes) for r in here]
-            notes = encoder.fit(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
+            notes = encoder.fit_text_encoder(texts, self.network, mask=self.mask, column=self.notes, seed=seed)
         return tuple(c for c in fitted if c is not None), notes
 
     def as_json(self) -> dict[str, Any]:
@@ -79,7 +88,7 @@ def asked(data: Dataset, options: Options) -> bool:
 
 def check(data: Dataset, options: Options) -> None:
     """Raises ColumnError for a column asked for that the table lacks, before anything costs time."""
-    data = with_ages(data)
+    data = add_ages(data)
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     if options.notes is not None:
         _told(options.notes, names, data.root.name)
@@ -93,7 +102,7 @@ def choose(data: Dataset, rows: np.ndarray, groups: np.ndarray, options: Options
     more are asked for than a model can have.
     """
     before = len(data.notes)
-    data = with_ages(data)
+    data = add_ages(data)
     said = list(data.notes[before:])
     names = list(dict.fromkeys(c for r in data.records for c in r.columns))
     notes = _told(options.notes, names, data.root.name) if options.notes is not None else None
@@ -128,11 +137,11 @@ def with_columns(audited: Audit, data: Dataset, seed: int = 0) -> Audit:
     rows = np.flatnonzero(~np.isnan(data.targets).all(1)) if data.labels else np.empty(0, np.int64)
     if len(rows) < 2 or len(data.labels) < 2 or data.task == "detection":
         return audited
-    data = with_ages(data)
+    data = add_ages(data)
     prober = _Prober(data, rows, audited.groups[rows], Options(seed=seed, clinical=(ALL,)))
     for name in dict.fromkeys(c for r in data.records for c in r.columns):
         prober.takes(name)
-    found = [finding(p, len(rows), kept=None) for p in prober.probes if p.leaks and p.strong]
+    found = [leak_finding(p, len(rows), kept=None) for p in prober.probes if p.leaks and p.strong]
     return audited.with_columns(found, [p.as_json() for p in prober.probes])
 
 
@@ -146,7 +155,7 @@ class _Prober:
         names = {c for r in data.records for c in r.columns}
         self.named = not _all(options.clinical or (), list(names))
         self.left: dict[str, str] = {}
-        self.probes: list[Probe] = []
+        self.probes: list[ColumnProbe] = []
         self.findings: list[Finding] = []
 
     def values(self, name: str) -> list[str | None]:
@@ -154,10 +163,10 @@ class _Prober:
 
     def takes(self, name: str) -> bool:
         """Whether a clinical column can and may be read."""
-        if identifies(name):
+        if names_identity(name):
             self.left[name] = "it identifies a file, a person or a source"
             return False
-        if where(name) and not self.named:
+        if names_place(name) and not self.named:
             self.left[name] = "it says where or with what the picture was taken; name it with --clinical to read it"
             return False
         if name in self.dates:
@@ -170,20 +179,20 @@ class _Prober:
             return False
         if name in RHYTHM and self.data.things == "beats":
             return True  # measured on the signal itself: it may tell much, but it cannot have been written afterwards
-        encoded, _ = column.encode(column.readable(values))
-        return self._passes(name, encoded, afterwards=known_afterwards(name))
+        encoded, _ = column.encode(column.drop_unreadable(values))
+        return self._passes(name, encoded, afterwards=names_outcome(name))
 
     def takes_notes(self, name: str, mask: Sequence[str]) -> bool:
         """Whether notes, masked, can and may be read."""
         values = self.values(name)
         options = self.options
-        notes = encoder.fit(values, options.notes_model, mask=mask, column=name, seed=options.seed)
+        notes = encoder.fit_text_encoder(values, options.notes_model, mask=mask, column=name, seed=options.seed)
         if notes is None:
             self.left[name] = "fewer than ten records have any notes"
             return False
         return self._passes(name, notes.vectors(values), afterwards=False, notes=True)
 
-    def masks(self, name: str) -> tuple[tuple[str, ...], tuple[Stating, ...]]:
+    def masks(self, name: str) -> tuple[tuple[str, ...], tuple[StatingWord, ...]]:
         """The words to mask in notes, and where they were found rather than told, why."""
         if self.options.mask is not None:
             return self.options.mask, ()
@@ -192,7 +201,7 @@ class _Prober:
 
     def _passes(self, name: str, encoded: np.ndarray, *, afterwards: bool, notes: bool = False) -> bool:
         data, kept = self.data, self.options.keep_leaks
-        probed = probe(
+        probed = probe_column(
             *(name, encoded, self.targets, data.labels, self.groups, data.task),
             afterwards=afterwards,
             seed=self.options.seed,
@@ -201,9 +210,9 @@ class _Prober:
         if not probed.leaks:
             return True
         if self.named or probed.strong:
-            self.findings.append(finding(probed, len(self.rows), kept=kept, notes=notes))
+            self.findings.append(leak_finding(probed, len(self.rows), kept=kept, notes=notes))
         if not kept:
-            self.left[name] = why(probed)
+            self.left[name] = explain_exclusion(probed)
         return kept
 
 
@@ -235,13 +244,13 @@ def _readable(
 ) -> tuple[Mapping[str, str], ...]:
     """For each record what it states of the inputs; numbers that cannot be read count as missing, and are counted."""
     chosen = (*columns, *((notes,) if notes else ()))
-    rows = [{n: r.columns[n] for n in chosen if stated(r.columns.get(n, ""))} for r in data.records]
+    rows = [{n: r.columns[n] for n in chosen if is_stated(r.columns.get(n, ""))} for r in data.records]
     for name in columns:
         values = [r.get(name) for r in rows]
         column = Column.fit(name, values)
         if column is None:
             continue
-        read = column.readable(values)
+        read = column.drop_unreadable(values)
         lost = [i for i, v in enumerate(values) if v is not None and read[i] is None]
         if lost:
             said.append(
@@ -254,7 +263,7 @@ def _readable(
 
 
 def _why_nothing(values: Sequence[str | None]) -> str:
-    said = {v for v in values if v and stated(v)}
+    said = {v for v in values if v and is_stated(v)}
     if not said:
         return "it is empty"
     if len(said) == 1:

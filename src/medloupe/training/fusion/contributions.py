@@ -29,11 +29,11 @@ def contributions(
     sides = [len(np.unique(groups[targets[:, -1] == side])) for side in (1, 0)]
     rows = []
     for name, values in drawn.items():
-        auc = weighted.summary(values)
-        row: dict[str, Any] = {"name": name, "auc": weighted.widened_auc(auc, *sides) if binary else auc}
+        auc = weighted.summarise(values)
+        row: dict[str, Any] = {"name": name, "auc": weighted.widen_auc_interval(auc, *sides) if binary else auc}
         for against, key in ((IMAGE, "over_image"), (TABLE, "over_table"), (NOTES, "over_notes")):
             apart = against in drawn and name not in (IMAGE, TABLE, NOTES) and (name, against) not in _TRIVIAL
-            row[key] = weighted.summary(values - drawn[against]) if apart else None
+            row[key] = weighted.summarise(values - drawn[against]) if apart else None
         rows.append(row)
     return rows
 
@@ -47,7 +47,7 @@ def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int)
     }
     values: dict[str, list[np.ndarray]] = {name: [] for name in systems}
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in weighted.replicates(groups, seed):
+        for weights in weighted.bootstrap_weights(groups, seed):
             for name, repeats in judges.items():
                 values[name].append(np.mean([judge(weights) for judge in repeats], axis=0))
     return {name: np.concatenate(v) for name, v in values.items()}

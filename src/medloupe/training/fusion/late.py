@@ -161,7 +161,7 @@ class _Training:
                 continue
             flat = np.zeros(x.shape[1], np.float32)
             weights = self.share * rows[self.rows]  # of a row's copies they sum to one
-            problems.append(Problem(weights=weights, penalty=1.0, mean=flat, scale=self._scale(candidate)))
+            problems.append(Problem(weights=weights, c=1.0, mean=flat, scale=self._scale(candidate)))
             at.append(i)
         found = [np.zeros((x.shape[1], self.outputs), np.float32) for _ in jobs]
         solved: list[Solution] = []

@@ -1,8 +1,8 @@
-"""Many penalised logistic regressions on one feature matrix, solved together.
+"""Solve many regularised logistic regressions on one feature matrix together.
 
-Cross-validating a linear head means fitting it for every fold and penalty. Each such fit alone is bound by reading the
-matrix from memory; all of them together are one matrix product an iteration, several times faster. Every problem keeps
-its own scaling, its own L-BFGS history and its own step.
+Cross-validating a linear head means fitting it for every fold and strength of regularisation. Each such fit
+alone is bound by reading the matrix from memory; all of them together are one matrix product an iteration, several
+times faster. Every problem keeps its own scaling, its own L-BFGS history and its own step.
 
 Source: Nocedal & Wright, Numerical Optimization, 2nd ed., algorithms 7.4 and 7.5 (L-BFGS); backtracking by Armijo's
 condition. The objective is scikit-learn's: C * sum of losses + |w|^2 / 2, divided here by C * sum of weights.
@@ -23,21 +23,37 @@ ARMIJO = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One regression.
+    """One regression to solve.
 
-    weights: float32 (N,), zero for the rows left out. penalty: C of scikit-learn (larger is freer).
-    mean, scale: float32 (D,); features enter as (x - mean) / scale. A scale of infinity leaves a feature out.
+    Attributes
+    ----------
+    weights : np.ndarray
+        float32 (N,), zero for the rows left out.
+    c : float
+        Inverse regularisation strength, C of scikit-learn: the larger, the freer.
+    mean, scale : np.ndarray
+        float32 (D,); features enter as (x - mean) / scale. A scale of infinity leaves a feature out.
     """
 
     weights: np.ndarray
-    penalty: float
+    c: float
     mean: np.ndarray
     scale: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """weight (D, K) and bias (K,) for unscaled features: logits are x @ weight + bias."""
+    """A solved regression.
+
+    Attributes
+    ----------
+    weight, bias : np.ndarray
+        (D, K) and (K,) for unscaled features: logits are x @ weight + bias.
+    iterations : int
+        Steps that were taken.
+    converged : bool
+        Whether the tolerance was reached before the iterations were spent.
+    """
 
     weight: np.ndarray
     bias: np.ndarray
@@ -57,20 +73,65 @@ def solve(
 ) -> list[Solution]:
     """Solve all problems.
 
-    features: float32 (N, D). targets: float32 (N, K): one-hot rows (multiclass) or 1/0/NaN (multilabel), where NaN
-    carries no loss. tolerance: of the gradient's largest entry relative to the first one. offset: float32 (N, K),
-    logits that are already there, to which x @ weight is added; then the bias stays 0, and means must be 0.
+    Parameters
+    ----------
+    features : np.ndarray
+        float32 (N, D).
+    targets : np.ndarray
+        float32 (N, K): one-hot rows (multiclass) or 1, 0 and NaN (multilabel), where NaN carries no loss.
+    problems : sequence of Problem
+        Each with its own rows, strength and scaling.
+    task : str
+        "multiclass" or "multilabel".
+    tolerance : float
+        Of the gradient's largest entry, relative to the first one.
+    iterations : int
+        After which a problem is given back as it stands.
+    offset : np.ndarray or None
+        float32 (N, K), logits that are already there, to which x @ weight is added; then the bias stays 0, and means
+        must be 0.
+
+    Returns
+    -------
+    list of Solution
+        One for each problem, in their order.
     """
     k = targets.shape[1]
     at_once = max(1, COLUMNS // k)
     solutions: list[Solution] = []
     for start in range(0, len(problems), at_once):
-        batch = _Batch(features, targets, problems[start : start + at_once], task, offset)
+        batch = _SolverBatch(features, targets, problems[start : start + at_once], task, offset)
         solutions += batch.run(tolerance, iterations)
     return solutions
 
 
-class _Batch:
+def mean_and_scale(x: np.ndarray, mask: np.ndarray, chunk: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """Measure mean and standard deviation, float32 (D,) each, of the rows in a mask.
+
+    Parameters
+    ----------
+    x : np.ndarray
+        float32 (N, D).
+    mask : np.ndarray
+        bool (N,).
+
+    Returns
+    -------
+    tuple of np.ndarray
+        Mean, and scale; constant features get an infinite scale, which leaves them out.
+    """
+    n, total, squares = int(mask.sum()), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for start in range(0, len(x), chunk):  # in pieces: a copy of all would double the memory
+        part = x[start : start + chunk][mask[start : start + chunk]]
+        total += part.sum(0, dtype=np.float64)
+        squares += np.einsum("nd,nd->d", part, part, dtype=np.float64)
+    mean = total / n
+    deviation = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    scale = np.where(deviation > 1e-6, deviation, np.inf)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+class _SolverBatch:
     """The problems solved at once. Parameters are float32 (P, (D + 1) K): scaled weights, then biases."""
 
     def __init__(
@@ -92,7 +153,7 @@ class _Batch:
         if task == "multiclass":
             self.w *= self.known.any(1)  # an unlabelled row carries no loss
         self.total = np.maximum(self.w.sum(1), 1e-12)
-        self.ridge = np.array([1 / (p.penalty * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
+        self.ridge = np.array([1 / (p.c * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
         self.inverse = np.stack([1 / p.scale for p in problems]).astype(np.float32)  # (P, D)
         self.mean = np.stack([p.mean for p in problems]).astype(np.float32)
 
@@ -103,7 +164,7 @@ class _Batch:
         f, g = self.evaluate(theta, at)
         first = np.maximum(np.abs(g).max(1), 1e-12)
         direction = -g
-        slope = -_dot(g, g)
+        slope = -_row_dots(g, g)
         step = np.minimum(1, 1 / np.maximum(np.abs(g).sum(1), 1e-12))
         used = np.zeros(len(at), np.int64)
         history: list[tuple[np.ndarray, np.ndarray]] = []  # steps and changes of the gradient, newest last
@@ -115,7 +176,7 @@ class _Batch:
             done = ~ok & (step < 1e-6)  # no descent is left at this precision
             done |= ok & (f - f_new <= 1e-4 * tolerance * np.maximum(np.abs(f_new), 1e-3))
             s, y = trial - theta, g_new - g
-            curved = ok & (_dot(s, y) > 1e-10)
+            curved = ok & (_row_dots(s, y) > 1e-10)
             s[~curved] = 0  # a pair of zeros has no effect
             y[~curved] = 0
             history = [*history, (s, y)][-MEMORY:]
@@ -126,11 +187,11 @@ class _Batch:
             done |= ok & (np.abs(g).max(1) <= tolerance * first)
             if done.all():
                 break
-            fresh = _direction(g, history)
-            downhill = _dot(g, fresh) < 0
+            fresh = _lbfgs_directions(g, history)
+            downhill = _row_dots(g, fresh) < 0
             fresh[~downhill] = -g[~downhill]
             direction = np.where(ok[:, None], fresh, direction)
-            slope = np.where(ok, _dot(g, direction), slope)
+            slope = np.where(ok, _row_dots(g, direction), slope)
             step = np.where(ok, 1, step * 0.4)
             if done.any():
                 for i in np.flatnonzero(done):
@@ -176,7 +237,7 @@ class _Batch:
         return f, grad
 
     def _loss(self, z: np.ndarray, part: slice, rows: np.ndarray, loss: np.ndarray) -> np.ndarray:
-        """Adds the log loss of logits z (n, P, K) to loss (P,) and returns its derivative by z, written over z."""
+        """Add the log loss of logits z (n, P, K) to loss (P,) and return its derivative by z, written over z."""
         w, y = self.w[rows, part].T, self.y[part]  # (n, P), (n, K)
         if self.task == "multiclass":
             z -= z.max(2, keepdims=True)
@@ -199,25 +260,25 @@ class _Batch:
         return Solution(weight=u, bias=theta[d * k :] - self.mean[i] @ u, iterations=iterations, converged=converged)
 
 
-def _direction(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """L-BFGS directions (P, size) for gradients (P, size), each from the pairs of its own problem."""
+def _lbfgs_directions(g: np.ndarray, history: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Compute L-BFGS directions (P, size) for gradients (P, size), each from the pairs of its own problem."""
     q = g.copy()
     alphas, rhos = [], []
     gamma = np.zeros(len(g))
     for s, y in reversed(history):
-        sy = _dot(s, y)
+        sy = _row_dots(s, y)
         rho = np.where(sy > 0, 1 / np.where(sy > 0, sy, 1), 0)
-        alpha = rho * _dot(s, q)
+        alpha = rho * _row_dots(s, q)
         q -= alpha[:, None].astype(np.float32) * y
         alphas.append(alpha)
         rhos.append(rho)
-        gamma = np.where(gamma == 0, sy / np.maximum(_dot(y, y), 1e-30), gamma)  # of the newest pair there is
+        gamma = np.where(gamma == 0, sy / np.maximum(_row_dots(y, y), 1e-30), gamma)  # of the newest pair there is
     q *= np.where(gamma > 0, gamma, 1)[:, None].astype(np.float32)
     for (s, y), alpha, rho in zip(history, reversed(alphas), reversed(rhos), strict=True):
-        q += (alpha - rho * _dot(y, q))[:, None].astype(np.float32) * s
+        q += (alpha - rho * _row_dots(y, q))[:, None].astype(np.float32) * s
     return -q
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Row by row."""
+def _row_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Multiply two arrays (P, size) row by row into (P,)."""
     return np.einsum("ps,ps->p", a, b)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.data.dates import with_ages
-from medloupe.data.digests import remembered, thinned
-from medloupe.data.labels import positive
+from medloupe.data.dates import add_ages
+from medloupe.data.digests import encode_digests, sample_digests
+from medloupe.data.labels import positive_label
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
@@ -21,7 +21,7 @@ from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import ALLOWANCE, FEWEST, LIMIT_AT, METHOD, Novelty
-from medloupe.training.audit.findings import Audit
+from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
 from medloupe.version import __version__
 
@@ -55,7 +55,7 @@ def card(
             "metrics": tables.headline(verdict.secondary, seed),
         }
     with_leaks = tables.headline(verdict.leaky, seed) if verdict.leaky else None
-    aged = with_ages(data).records
+    aged = add_ages(data).records
     records = [aged[i] for i in verdict.rows]
     found = audit.as_json()
     return {
@@ -65,7 +65,7 @@ def card(
         "modality": data.modality,
         "labels": list(data.labels),
         "label_counts": data.counts(),
-        "positive": positive(data.labels, data.task),
+        "positive": positive_label(data.labels, data.task),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": FITTING if data.modality == "image" else WINDOWING},
         "data": _data(features, verdict),
@@ -80,12 +80,11 @@ def card(
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": _temperature(verdict.fitted.temperature)},
         "head": {
-            "regularisation": verdict.fitted.choice.penalty,
+            "regularisation": verdict.fitted.choice.c,
             "levels": list(verdict.fitted.choice.levels),
             "dimension": backbone.card.dimension,
             "tried": [
-                {"penalty": c.penalty, "levels": list(c.levels), "auc": round(auc, 4)}
-                for c, auc in verdict.fitted.candidates
+                {"penalty": c.c, "levels": list(c.levels), "auc": round(auc, 4)} for c, auc in verdict.fitted.candidates
             ],
             "seed": seed,
         },
@@ -112,7 +111,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
         "groups": len(np.unique((verdict.secondary or verdict.judged).groups)),
         "patients": len(patients) or None,
         "fingerprint": fingerprint.hexdigest(),
-        "digests": remembered(thinned(labelled, data.things)),
+        "digests": encode_digests(sample_digests(labelled, data.things)),
         "splits": {k or "none": v for k, v in data.splits.items()} if set(data.splits) - {""} else {},
         "licence": data.origin.get("licence"),
         "citation": data.origin.get("citation"),
@@ -126,7 +125,7 @@ def _data(features: Features, verdict: Verdict) -> dict[str, Any]:
 
 def _split(plan: Plan, verdict: Verdict, with_leaks: Mapping[str, Any] | None, things: str) -> dict[str, Any]:
     repeats, folds = verdict.fitted.folds.shape[0], int(verdict.fitted.folds.max()) + 1
-    tuned = verdict.tuned is not None and verdict.tuned.share > 0
+    tuned = verdict.tuned is not None and verdict.tuned.alpha > 0
     groups = len(np.unique(plan.groups[verdict.everything]))
     n = len(verdict.everything)
     if plan.test is None:

@@ -52,9 +52,9 @@ def _drawing(features: Features, task: str, head: Head, backbone: Backbone, tail
     def draw(row: int, k: int) -> tuple[str, str | None]:
         facts = features.facts[row]
         pixels = load(features.data.records[row].picture, size)
-        values = heatmaps.evidence(look(pixels[None]), k, task)
+        values = heatmaps.label_evidence(look(pixels[None]), k, task)
         box = content_box(int(facts["width"]), int(facts["height"]), size)
-        over = _data_url(heatmaps.overlay(values, size, box), "image/png") if values.max() > 0 else None
+        over = _data_url(heatmaps.draw_overlay(values, size, box), "image/png") if values.max() > 0 else None
         return _data_url(_jpeg(pixels, box), "image/jpeg"), over
 
     return draw
@@ -70,7 +70,7 @@ def _looking(head: Head, backbone: Backbone, tail: Tail | None) -> Look:
     def look(pixels: np.ndarray) -> np.ndarray:
         feature_map = network.see(pixels, maps=True).map
         assert feature_map is not None
-        return heatmaps.contributions(head, feature_map)[0]
+        return heatmaps.map_contributions(head, feature_map)[0]
 
     return look
 

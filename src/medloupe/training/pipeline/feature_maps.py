@@ -100,7 +100,7 @@ def stages(
         inside = _inside(box, size, answer.shape)
         tiles = [_tile(answer[c], inside) for c in _liveliest(answer[:, *inside])]
         shown.append({"name": name, "shape": list(answer.shape), "words": words, "tiles": tiles})
-    found = heatmaps.evidence(heatmaps.contributions(head, maps)[0], label, head.task)
+    found = heatmaps.label_evidence(heatmaps.map_contributions(head, maps)[0], label, head.task)
     return {
         "file": file,
         "label": labels[label] if labels else "",
@@ -108,7 +108,7 @@ def stages(
         "tuned": tail is not None,
         "image": _uri(_jpeg(pixels), "jpeg"),
         "rows": shown,
-        "heatmap": _uri(heatmaps.overlay(found, size), "png") if found.max() > 0 else None,
+        "heatmap": _uri(heatmaps.draw_overlay(found, size), "png") if found.max() > 0 else None,
     }
 
 

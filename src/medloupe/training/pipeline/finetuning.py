@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ from medloupe.embed.tail import Tail, find_upper_part, list_lower_levels, load_g
 from medloupe.errors import FinetuneError
 from medloupe.settings import home
 from medloupe.training.options import MINUTES, Options
-from medloupe.training.tune.loop import parts_at
+from medloupe.training.tune.loop import overfitting_epoch
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.training.heads.verdict import Verdict
-    from medloupe.training.tune.run import Tuned
+    from medloupe.training.tune.run import TunedNetworks
 
-Progress = Callable[[str, int, int], None]
 NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}
 
 
@@ -29,7 +28,7 @@ NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}
 class Tuning:
     """tuned: None where nothing was tuned. why_not: why `auto` could not. extras: of the report (search, scratch)."""
 
-    tuned: Tuned | None = None
+    tuned: TunedNetworks | None = None
     why_not: str = ""
     extras: dict[str, Any] = field(default_factory=dict)
 
@@ -52,11 +51,11 @@ class Tuning:
     def network(self, backbone: Backbone, verdict: Verdict, options: Options) -> tuple[Backbone, Tail | None]:
         """The network of the model to ship; a tuned one is written under home."""
         from medloupe.embed import tail as tails
-        from medloupe.training.tune.run import tuned_graph
+        from medloupe.training.tune.run import build_tuned_graph
 
-        if self.tuned is None or verdict.tuned is None or verdict.tuned.share == 0:
+        if self.tuned is None or verdict.tuned is None or verdict.tuned.alpha == 0:
             return backbone, options.start
-        graph = tuned_graph(backbone, self.tuned, verdict.tuned.share)
+        graph = build_tuned_graph(backbone, self.tuned, verdict.tuned.alpha)
         written = tails.write_tail(graph, home() / "cache" / "tuned")
         if self.tuned.kind == "tail":
             return backbone, written
@@ -66,9 +65,9 @@ class Tuning:
     def seen(self, shared: Features, verdict: Verdict) -> np.ndarray:
         """Embeddings (N, D) as the shipped model's novelty will read them: of the shared network, but of the tuned one
         where all of it was tuned."""
-        if self.tuned is None or self.tuned.kind == "tail" or verdict.tuned is None or verdict.tuned.share == 0:
+        if self.tuned is None or self.tuned.kind == "tail" or verdict.tuned is None or verdict.tuned.alpha == 0:
             return shared.embeddings
-        return self.tuned.embeddings(None, verdict.tuned.share)
+        return self.tuned.embeddings(None, verdict.tuned.alpha)
 
     def describe(self, report: dict[str, Any], verdict: Verdict, tail: Tail | None, options: Options) -> None:
         """Adds what was tried and found to the card and the report."""
@@ -77,9 +76,9 @@ class Tuning:
         beside = self.extras.get("histories", [])
         report |= {name: part for name, part in self.extras.items() if name not in ("histories", "compared")}
         if "search" in self.extras:
-            from medloupe.training.tune.search import card_of
+            from medloupe.training.tune.search import search_card
 
-            card["search"] = card_of(self.extras["search"])
+            card["search"] = search_card(self.extras["search"])
         if "few_images" in self.extras:
             card["few_images"] = self.extras["few_images"]
         if self.why_not:
@@ -90,23 +89,23 @@ class Tuning:
         found, tuned = verdict.tuned, self.tuned
         if found is None or tuned is None:
             return
-        winner = tuned.kind if found.share else "linear"
+        winner = tuned.kind if found.alpha else "linear"
         candidates = [
             {
-                "name": "linear" if c.share == 0 else tuned.kind,
-                "alpha": c.share,
+                "name": "linear" if c.alpha == 0 else tuned.kind,
+                "alpha": c.alpha,
                 "auc": c.auc,
                 "difference": c.difference,
-                "seconds": tuned.seconds if c.share else None,
+                "seconds": tuned.seconds if c.alpha else None,
             }
             for c in found.candidates
         ]
-        best = max((c for c in found.candidates if c.share), key=lambda c: c.auc["value"] or 0)
+        best = max((c for c in found.candidates if c.alpha), key=lambda c: c.auc["value"] or 0)
         card["finetuning"] = {
             "winner": winner,
             "kind": tuned.kind,
-            "alpha": found.share,
-            "words": " ".join(filter(None, (_words(best, found.share, tuned, options), tuned.words))),
+            "alpha": found.alpha,
+            "words": " ".join(filter(None, (_words(best, found.alpha, tuned, options), tuned.words))),
             "recipe": tuned.recipe.as_json(),
             "views": tuned.symmetry.as_json(),
             "folds": len(tuned.of_fold),
@@ -114,7 +113,9 @@ class Tuning:
             "seconds": tuned.seconds,
         }
         named = [(f"{NAMES[tuned.kind]}, fold {i + 1}", done) for i, done in enumerate(tuned.of_fold)]
-        history = [{"name": name, "epochs": done.history, "parts_at": parts_at(done.history)} for name, done in named]
+        history = [
+            {"name": name, "epochs": done.history, "parts_at": overfitting_epoch(done.history)} for name, done in named
+        ]
         # those beside are of one split, and comparable with each other
         mixed = tuned.recipe.mixup or tuned.recipe.smoothing
         report["finetuning"] = {
@@ -130,14 +131,14 @@ class Tuning:
 
 
 def attempt(
-    features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: Progress
+    features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
 ) -> Tuning:
     """Tune as asked. `auto` goes on without where it is not possible here; any other way raises FinetuneError."""
     if options.finetune == "none" and not options.scratch:
         return Tuning()
-    from medloupe.training.scratch.run import scratch
-    from medloupe.training.tune.run import recipe_for, tune
-    from medloupe.training.tune.search import search
+    from medloupe.training.scratch.run import compare_with_scratch
+    from medloupe.training.tune.run import default_recipe, tune
+    from medloupe.training.tune.search import SearchTask, search
 
     made = Tuning()
     automatic = options.finetune == "auto"
@@ -148,11 +149,14 @@ def attempt(
         raise FinetuneError(what, instead)
     kind = "full" if options.finetune == "full" else "tail"
     if options.finetune != "none":
-        recipe = recipe_for(kind, len(plan.fitting))
+        recipe = default_recipe(kind, len(plan.fitting))
         minutes = options.minutes if options.minutes is not None or not automatic else MINUTES
         try:
             if options.search:
-                recipe, trials = search(features, shared, plan, network, recipe, options, say)
+                task = SearchTask(
+                    features=features, shared=shared, plan=plan, network=network, recipe=recipe, options=options
+                )
+                recipe, trials = search(task, say)
                 made.extras["search"] = trials
                 minutes = None if minutes is None else max(minutes / 2, minutes - trials["seconds"] / 60)
             made.tuned = tune(
@@ -171,7 +175,7 @@ def attempt(
                 raise
             made.why_not = f"{e.message} {e.hint}"
     if options.scratch:
-        made.extras |= scratch(shared, plan, network, options, say)
+        made.extras |= compare_with_scratch(shared, plan, network, options, say)
     return made
 
 
@@ -180,7 +184,7 @@ def untouched(backbone: Backbone) -> tuple[int, ...]:
     return list_lower_levels(backbone.card, find_upper_part(load_graph(backbone)).width) or backbone.card.levels
 
 
-def _words(best: Any, share: float, tuned: Tuned, options: Options) -> str:
+def _words(best: Any, share: float, tuned: TunedNetworks, options: Options) -> str:
     """Which won, and by how much."""
     d = best.difference
     gained = f"{d['value']:+.3f} AUC ({d['low']:+.3f} to {d['high']:+.3f})" if d else "an unknown amount"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.data.digests import recalled, remembered, seen
+from medloupe.data.digests import decode_digests, encode_digests, seen_in_training
 from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 
@@ -44,7 +44,7 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
                 " too good.",
             },
         ]
-    if again := int(seen(start.card, digests).sum()):
+    if again := int(seen_in_training(start.card, digests).sum()):
         own["warnings"] = [
             *own["warnings"],
             {
@@ -62,7 +62,7 @@ def untaught(evidence: Evidence, start: Model) -> Evidence:
     their patients, as those are too good."""
     if not carries_data(start):
         return evidence
-    return evidence.without(seen(start.card, [d.tobytes() for d in evidence.digests]))
+    return evidence.exclude(seen_in_training(start.card, [d.tobytes() for d in evidence.digests]))
 
 
 def carries_data(model: Model) -> bool:
@@ -72,4 +72,4 @@ def carries_data(model: Model) -> bool:
 
 def _joined(*cards: Mapping[str, Any]) -> str:
     """The shortened digests of all of them, so that evaluating also knows what the network has seen before."""
-    return remembered(set().union(*(recalled(c["data"].get("digests")) for c in cards)))
+    return encode_digests(set().union(*(decode_digests(c["data"].get("digests")) for c in cards)))

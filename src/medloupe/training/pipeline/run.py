@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from medloupe.data import whereabouts
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import scan
+from medloupe.data.scan import scan_dataset
 from medloupe.embed.hub import text
 from medloupe.embed.registry import backbone as find_backbone
 from medloupe.embed.registry import choose_backbone_name
@@ -25,9 +25,9 @@ from medloupe.settings import home
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import outcome_path, read_outcome, write_outcome
 from medloupe.training.pipeline.steps import check_trainable, learn
+from medloupe.utils.progress import StageProgress
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     keep_leaks: bool = False,
     seed: int = 0,
     sensitivity: float = 0.9,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
 
@@ -101,7 +101,7 @@ def train(
             f"Leave --backbone and --from out: {choose_backbone_name(data)} is taken then.",
         )
     started = time.perf_counter()
-    found = scan(data)
+    found = scan_dataset(data)
     kept = outcome_path(found, network, options)
     outcome = read_outcome(kept)
     cached = outcome is not None
@@ -160,7 +160,7 @@ class _Writer:
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
         (folder / EVIDENCE).write_bytes(self.evidence.as_bytes())
-        whereabouts.write(folder, self.data.root, **self.data.asked)
+        whereabouts.write_location(folder, self.data.root, **self.data.asked)
 
 
 def summary(model: Model, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,16 +16,15 @@ from medloupe.metrics.evidence import Evidence
 from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
+from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.training.heads.verdict import Verdict
 
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
-
-def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Outcome:
+def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) -> Outcome:
     """All of a training but the writing. Raises as training.train does."""
-    from medloupe.data.split import plan
+    from medloupe.data.split import plan_split
     from medloupe.metrics.curves import curves
     from medloupe.training.audit.findings import audit
     from medloupe.training.fusion import beats, choose
@@ -57,7 +55,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: Progress) -> Ou
     audited = audit(shared, seed)
     seconds["audit"] = lap()
     say("audit", 1, 1)
-    planned = plan(features.data, audited.groups)
+    planned = plan_split(features.data, audited.groups)
     tuning = finetuning.attempt(features, shared, planned, network, options, say)
     seconds["fine-tuning"] = lap()
     say("fitting", 0, 1)

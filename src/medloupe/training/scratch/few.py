@@ -1,4 +1,4 @@
-"""How good a classifier is that learned from few images: subsets of growing size, and what heads on them reach."""
+"""Measure how good classifiers are that learned from few images: subsets of growing size, and heads on them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from medloupe.errors import DataError
-from medloupe.metrics.weighted import Metric, Ranking, average, intervals, widened_auc
-from medloupe.training.heads.fit import PENALTIES, Choice, Fitter, fit, rankable
+from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_intervals, widen_auc_interval
+from medloupe.training.heads.fit import CS, Fitter, fit, scale_choices
+from medloupe.training.heads.ranking import ranking_scores
 
 SIZES = (10, 30, 100, 300)  # images a class
 DRAWS = 5  # subsets of each size that heads are fitted on
 
 
-def nested(
+def nested_subsets(
     rows: np.ndarray, targets: np.ndarray, groups: np.ndarray, sizes: Sequence[int], task: str, seed: int
 ) -> dict[int, np.ndarray]:
-    """Rows of a subset for each size, the smaller ones within the larger: `n` images of each class, of as many
-    different groups as there are; with several labels at once, `n` of each label and `n` of none.
+    """Draw a subset of each size, the smaller ones within the larger.
 
-    rows: int (n,) to draw from, of targets (N, K) and groups (N,). A class that has fewer gives all it has.
+    A subset of size `n` has `n` images of each class, of as many different groups as there are; with several labels at
+    once, `n` of each label and `n` of none. A class that has fewer gives all it has.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        int (n,) to draw from, of targets (N, K) and groups (N,).
+    sizes : sequence of int
+        Images a class.
+
+    Returns
+    -------
+    dict of int to np.ndarray
+        Rows by size.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(rows)
@@ -35,37 +48,54 @@ def nested(
     return {n: np.unique(np.concatenate([m[:n] for m in members])) for n in sizes}
 
 
-def sizes_in(rows: np.ndarray, targets: np.ndarray) -> tuple[int, ...]:
-    """Those of SIZES that at least half of the classes, and two of them where there are two, have in rows."""
+def feasible_sizes(rows: np.ndarray, targets: np.ndarray) -> tuple[int, ...]:
+    """Choose those of SIZES that at least half of the classes, and two of them where there are two, have in rows."""
     counts = np.sort((targets[rows] == 1).sum(0))[::-1]
     wanted = max(min(2, len(counts)), (len(counts) + 1) // 2)
     return tuple(n for n in SIZES if counts[wanted - 1] >= n)
 
 
-def linear(
+def linear_scores(
     x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray, task: str, levels: tuple[int, ...], seed: int
 ) -> np.ndarray:
-    """Scores (m, K) for embeddings `asked` (m, D) by a linear head on a subset: x (n, D), y (n, K), groups (n,).
+    """Score embeddings by a linear head on a subset.
 
-    Its penalty is found by cross-validation inside the subset, or is a middle one where that is too small for it.
+    Its C is found by cross-validation inside the subset, or is a middle one where that is too small for it.
+
+    Parameters
+    ----------
+    x, y, groups : np.ndarray
+        The subset: float32 (n, D), (n, K) of 1, 0 and NaN, int (n,).
+    asked : np.ndarray
+        float32 (m, D).
+
+    Returns
+    -------
+    np.ndarray
+        Scores (m, K), which rank as the probabilities do.
     """
     try:
         head = fit(x, y, groups, task=task, levels=levels, seed=seed, repeats=1).head
-        return rankable(head.logits(asked), task)
+        return ranking_scores(head.logits(asked), task)
     except DataError:
-        choice = Choice(penalty=PENALTIES[len(PENALTIES) // 2] * 1000 / len(y), levels=tuple(range(len(levels))))
+        (choice,) = scale_choices(CS[len(CS) // 2 :][:1], len(y), levels)
         solution = Fitter(x, y, task, levels).solve([(np.ones(len(y), bool), choice)])[0]
-        return rankable(asked @ solution.weight + solution.bias, task)
+        return ranking_scores(asked @ solution.weight + solution.bias, task)
 
 
-def auc_of(scores: Sequence[np.ndarray], targets: np.ndarray, groups: np.ndarray, seed: int) -> Metric:
-    """Mean macro AUC of one or several classifiers on the same rows, with its interval over groups.
+def mean_auc(scores: Sequence[np.ndarray], targets: np.ndarray, groups: np.ndarray, seed: int) -> Metric:
+    """Average the macro AUC of one or several classifiers on the same rows, with its interval over groups.
 
-    scores: (n, K) of each. targets: (n, K). groups: (n,).
+    Parameters
+    ----------
+    scores : sequence of np.ndarray
+        (n, K) of each.
+    targets, groups : np.ndarray
+        (n, K) of 1, 0 and NaN; int (n,).
     """
     each = [average([Ranking(s, t).auc for s, t in zip(one.T, targets.T, strict=True)]) for one in scores]
-    found = intervals({"auc": average(each)}, groups, seed)["auc"]
+    found = bootstrap_intervals({"auc": average(each)}, groups, seed)["auc"]
     if targets.shape[1] == 2 and not np.isnan(targets).any() and (targets.sum(1) == 1).all():
         sides = (len(np.unique(groups[targets[:, 1] == value])) for value in (1, 0))
-        found = widened_auc(found, *sides)
+        found = widen_auc_interval(found, *sides)
     return found

@@ -1,4 +1,4 @@
-"""The same network without pretraining, as an honest baseline: what would these pictures alone have taught it?
+"""Compare with the same network without pretraining, an honest baseline: what these pictures alone teach it.
 
 Two pictures come of it: both networks epoch by epoch on one split, and how good both are with few images a class.
 """
@@ -9,134 +9,202 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medloupe.data.split import Plan, fold_count, folds, thinned
+from medloupe.data.split import Plan, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.tail import load_graph
-from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.settings import home
-from medloupe.training.heads.fit import rankable
+from medloupe.training.heads.ranking import ranking_scores
 from medloupe.training.options import Options
-from medloupe.training.scratch.few import DRAWS, SIZES, auc_of, linear, nested, sizes_in
-from medloupe.training.scratch.plan import Outline, batch_of, few, given_up, outlined
-from medloupe.training.tune.activations import missing
-from medloupe.training.tune.jobs import Done, Inputs, Job, at_once, run
-from medloupe.training.tune.loop import parts_at
+from medloupe.training.scratch.few import DRAWS, SIZES, feasible_sizes, linear_scores, mean_auc, nested_subsets
+from medloupe.training.scratch.plan import (
+    ScratchPlan,
+    batch_size,
+    describe_omissions,
+    few_images_recipe,
+    plan_trainings,
+)
+from medloupe.training.tune.activations import count_missing
+from medloupe.training.tune.inputs import cache_key, measure_seconds_an_image, prepare_inputs, probe_symmetry
+from medloupe.training.tune.jobs import FinishedJob, Job, TrainingInputs, parallel_jobs, run_jobs
+from medloupe.training.tune.loop import overfitting_epoch
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
-from medloupe.training.tune.run import inputs_of, key_of, probed, recipe_for, seconds_an_image
+from medloupe.training.tune.run import default_recipe
+from medloupe.training.tune.split import hold_out
+from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import write_atomically
+from medloupe.utils.progress import StageProgress
 
 MINUTES = 15.0  # where nothing is said
-FOLDS = 3
 MOST_HELD = 400  # pictures that judge; more would only take time
 SMALL = 128  # pixels to a side at which a larger network is trained where time is short
 RANDOM = "from scratch"
 _TAIL = 1 / 3  # of a training step's time, to train the upper stages alone
 _VIEW = 1 / 6  # likewise, to make one view and what the lower stages make of it
 _MARGIN = 1.15  # trainings side by side disturb each other
-Progress = Callable[[str, int, int], None]
 
 
-def scratch(features: Features, plan: Plan, network: Backbone, options: Options, say: Progress) -> dict[str, Any]:
-    """{"histories": [pretrained, from scratch], "compared": words, "few_images": …} as the report shows them.
+def compare_with_scratch(
+    features: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
+) -> dict[str, Any]:
+    """Compare the pretrained network with the same network from random weights; a killed run goes on where it was.
 
     The pretrained network is trained whole where options.finetune is "full", else its upper stages. All is judged on
-    one fold of plan.fitting that shares no group with what is trained on. Takes about options.minutes, or MINUTES; what
-    was given up for that is said. A killed run goes on where it was. Raises FinetuneError where PyTorch is missing, the
-    network cannot be trained, or the data has too few groups; StoreError when the disk is full.
+    one fold of plan.fitting that shares no group with what is trained on.
+
+    Parameters
+    ----------
+    features : Features
+        Of the network as it is.
+    plan : Plan
+        Groups, and the rows that trainings may draw from.
+    network : Backbone
+        With a map before the pooling.
+    options : Options
+        Of them finetune, seed and minutes: it takes about so many, or MINUTES; what was given up for that is said.
+    say : StageProgress
+        Called with the stages "preparing" and "scratch".
+
+    Returns
+    -------
+    dict
+        {"histories": [pretrained, from scratch], "compared": words, "few_images": ...} as the report shows them.
+
+    Raises
+    ------
+    FinetuneError
+        Where PyTorch is missing, the network cannot be trained, or the data has too few groups.
+    StoreError
+        When the disk is full.
     """
     import_torch()
-    y, groups, seed = features.data.targets, plan.groups, options.seed
-    count = fold_count(y[plan.fitting], groups[plan.fitting], FOLDS)
-    if not count:
-        raise FinetuneError(
-            "The data has too few patients or groups to compare with a network from scratch: two with and two without a"
-            " label are needed.",
-            "Bring more patients, or leave --compare out.",
-        )
-    fold = folds(y[plan.fitting], groups[plan.fitting], count, seed)
-    held = thinned(plan.fitting[fold == 0], y, groups, MOST_HELD, seed)
-    rest = plan.fitting[fold != 0]
-    subsets = nested(rest, y, groups, sizes_in(rest, y), features.data.task, seed)
-    kind = "full" if options.finetune == "full" else "tail"
-    # the views of a tail are made already where one was tuned; else two do
-    usual = recipe_for(kind, len(rest))
-    usual = replace(usual, views=usual.views if options.finetune in ("tail", "auto") else 2)
-    seconds = 60 * (options.minutes if options.minutes is not None else MINUTES)
-    key = key_of(features, plan, network, [], None, __name__)
-    key += f"-{kind}-{usual.views}-{seed}-{seconds:g}"
-    folder = home() / "cache" / "scratch" / key
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "result.json"
+    comparison = _prepare(features, plan, network, options)
+    kept = comparison.folder / "result.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    allowed = probed(features, network, groups, seed)
+    found = _compare(comparison, say)
+    write_atomically(kept, json.dumps(found).encode())
+    return found
 
-    def inputs(recipe: Recipe, side: int) -> Inputs:
-        sized = replace(network, card=replace(network.card, input_size=side))
-        return inputs_of(features, sized, load_graph(network), recipe, allowed, None, say)[0]
 
-    started = time.perf_counter()
-    sizes = {n: len(subsets[n]) for n in subsets}
-    views = missing(features, network, allowed, usual.views) if kind == "tail" else 0
-    outline = _kept_outline(
-        folder, lambda: _outlined(features, network, inputs, usual, views, sizes, len(rest), len(held), seconds)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparison:
+    """What is compared: rows that judge (held), to learn from (rest) and in subsets; usual: the pretrained's recipe."""
+
+    features: Features
+    plan: Plan
+    network: Backbone
+    held: np.ndarray
+    rest: np.ndarray
+    subsets: dict[int, np.ndarray]
+    usual: Recipe
+    seed: int
+    seconds: float
+    folder: Path
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Images in all by images a class."""
+        return {n: len(rows) for n, rows in self.subsets.items()}
+
+    def inputs(self, recipe: Recipe, side: int, allowed: Symmetry, say: StageProgress) -> TrainingInputs:
+        """Prepare what a recipe reads, of pictures of so many pixels to a side."""
+        sized = replace(self.network, card=replace(self.network.card, input_size=side))
+        return prepare_inputs(self.features, sized, load_graph(self.network), recipe, allowed, None, say)[0]
+
+
+def _prepare(features: Features, plan: Plan, network: Backbone, options: Options) -> _Comparison:
+    """Split the rows, and name the folder by everything that the outcome depends on."""
+    y, groups, seed = features.data.targets, plan.groups, options.seed
+    first, rest = hold_out(
+        plan, y, seed, purpose="compare with a network from scratch", otherwise="leave --compare out"
     )
-    rows = thinned(rest, y, groups, outline.rows, seed)
-    jobs, tuned = _jobs(outline, usual, rows, subsets, held, seed)
+    kind = "full" if options.finetune == "full" else "tail"
+    # the views of a tail are made already where one was tuned; else two do
+    usual = default_recipe(kind, len(rest))
+    usual = replace(usual, views=usual.views if options.finetune in ("tail", "auto") else 2)
+    seconds = 60 * (options.minutes if options.minutes is not None else MINUTES)
+    key = cache_key(features, plan, network, [], None, __name__)
+    folder = home() / "cache" / "scratch" / f"{key}-{kind}-{usual.views}-{seed}-{seconds:g}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return _Comparison(
+        features=features,
+        plan=plan,
+        network=network,
+        held=sample_rows(first, y, groups, MOST_HELD, seed),
+        rest=rest,
+        subsets=nested_subsets(rest, y, groups, feasible_sizes(rest, y), features.data.task, seed),
+        usual=usual,
+        seed=seed,
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def _compare(c: _Comparison, say: StageProgress) -> dict[str, Any]:
+    """Plan within the time, train both networks, and describe what came of it."""
+    targets, task, side = c.features.data.targets, c.features.data.task, c.network.card.input_size
+    allowed = probe_symmetry(c.features, c.network, c.plan.groups, c.seed)
+    started = time.perf_counter()
+    planned = _decide_once(c.folder, lambda: _measure_and_plan(c, allowed, say))
+    rows = sample_rows(c.rest, targets, c.plan.groups, planned.rows, c.seed)
+    jobs, tuned = _jobs(planned, c.usual, rows, c.subsets, c.held, c.seed)
     ahead = sum(j.recipe.epochs * len(j.rows) for j in jobs)
     total = ahead + tuned.recipe.epochs * len(rows)
-    data, task = features.data.targets, features.data.task
-    read = inputs(DEFAULTS["scratch"], outline.side)
-    done = run(jobs, read, data, task, folder, lambda at, _: say("scratch", at, total))
-    read = inputs(tuned.recipe, network.card.input_size)
-    (other,) = run([tuned], read, data, task, folder, lambda at, _: say("scratch", ahead + at, total))
+    read = c.inputs(DEFAULTS["scratch"], planned.side, allowed, say)
+    done = run_jobs(jobs, read, targets, task, c.folder, lambda at, _: say("scratch", at, total))
+    read = c.inputs(tuned.recipe, side, allowed, say)
+    (other,) = run_jobs([tuned], read, targets, task, c.folder, lambda at, _: say("scratch", ahead + at, total))
+    few_done = dict(zip(planned.sizes[::-1], done[1:], strict=True))
+    less = describe_omissions(planned, c.sizes, len(rows), len(c.rest), side)
+    whole = "the whole" if c.usual.kind == "full" else "the upper stages"
     found: dict[str, Any] = {
         "histories": [
-            {"name": name, "epochs": d.history, "parts_at": parts_at(d.history)}
+            {"name": name, "epochs": d.history, "parts_at": overfitting_epoch(d.history)}
             for name, d in (("pretrained", other), (RANDOM, done[0]))
-        ]
+        ],
+        "compared": (
+            f"For comparison {whole} of the pretrained network and the same network from random weights were trained"
+            f" on the same {len(rows):,} pictures and judged on the same {len(c.held):,} others. {less}".strip()
+        ),
+        "few_images": {
+            "curves": _curves(c, few_done),
+            "words": " ".join(filter(None, (_words(c.sizes, len(c.held)), less))),
+            **asdict(planned),
+            "sizes": list(planned.sizes),
+            "seconds": round(time.perf_counter() - started, 1),
+        },
     }
-    few_done = dict(zip(outline.sizes[::-1], done[1:], strict=True))
-    less = given_up(outline, sizes, len(rows), len(rest), network.card.input_size)
-    what = "the whole of the pretrained network" if kind == "full" else "the upper stages of the pretrained network"
-    found["compared"] = (
-        f"For comparison {what} and the same network from random weights were trained on the same {len(rows):,}"
-        f" pictures and judged on the same {len(held):,} others. {less}".strip()
-    )
-    found["few_images"] = {
-        "curves": _curves(features, plan, network.card.levels, few_done, rest, held, seed),
-        "words": " ".join(filter(None, (_words(sizes, len(held)), less))),
-        **asdict(outline),
-        "sizes": list(outline.sizes),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    write_atomically(kept, json.dumps(found).encode())
     for job in (*jobs, tuned):
-        shutil.rmtree(folder / job.name, ignore_errors=True)
+        shutil.rmtree(c.folder / job.name, ignore_errors=True)
     return found
 
 
 def _jobs(
-    outline: Outline, usual: Recipe, rows: np.ndarray, subsets: Mapping[int, np.ndarray], held: np.ndarray, seed: int
+    planned: ScratchPlan,
+    usual: Recipe,
+    rows: np.ndarray,
+    subsets: Mapping[int, np.ndarray],
+    held: np.ndarray,
+    seed: int,
 ) -> tuple[list[Job], Job]:
-    """The trainings from random weights, on `rows` and on each subset, and the one of the pretrained network on `rows`.
+    """Make the trainings from random weights, on `rows` and each subset, and that of the pretrained network on `rows`.
 
     Without mixing and softening, so that losses on what is learned from and on what is kept aside are of one kind.
     """
     bare = {
         "mixup": 0.0,
         "smoothing": 0.0,
-        "epochs": outline.epochs,
-        "patience": outline.epochs,
-        "batch": batch_of(len(rows)),
+        "epochs": planned.epochs,
+        "patience": planned.epochs,
+        "batch": batch_size(len(rows)),
     }
     history = Job(
         name="history",
@@ -144,7 +212,7 @@ def _jobs(
         checked=held,
         recipe=replace(DEFAULTS["scratch"], **bare),
         seed=seed,
-        shares=(1.0,),
+        alphas=(1.0,),
         asked=held[:0],
     )
     of_few = [
@@ -152,76 +220,65 @@ def _jobs(
             name=f"few-{n}",
             rows=subsets[n],
             checked=held[:0],
-            recipe=few(len(subsets[n]), outline.share),
+            recipe=few_images_recipe(len(subsets[n]), planned.share),
             seed=seed,
-            shares=(1.0,),
+            alphas=(1.0,),
             asked=held,
         )
-        for n in outline.sizes[::-1]  # the longest first
+        for n in planned.sizes[::-1]  # the longest first
     ]
     return [history, *of_few], replace(history, name="pretrained", recipe=replace(usual, **bare))
 
 
-def _kept_outline(folder: Path, make: Callable[[], Outline]) -> Outline:
-    """As decided when the run began: one that goes on after a kill must not measure anew, and then decide otherwise."""
+def _decide_once(folder: Path, make: Callable[[], ScratchPlan]) -> ScratchPlan:
+    """Plan when a run begins: one that goes on after a kill must not measure anew, and then decide otherwise."""
     kept = folder / "outline.json"
     if kept.exists():
         told = json.loads(kept.read_text())
-        return Outline(**{**told, "sizes": tuple(told["sizes"])})
-    outline = make()
-    write_atomically(kept, json.dumps(asdict(outline)).encode())
-    return outline
+        return ScratchPlan(**{**told, "sizes": tuple(told["sizes"])})
+    planned = make()
+    write_atomically(kept, json.dumps(asdict(planned)).encode())
+    return planned
 
 
-def _outlined(
-    features: Features,
-    network: Backbone,
-    inputs: Callable[[Recipe, int], Inputs],
-    tuned: Recipe,
-    views: int,
-    sizes: Mapping[int, int],
-    rest: int,
-    held: int,
-    seconds: float,
-) -> Outline:
-    """Measure how fast a training is here, and plan. views: of pictures that have yet to be made."""
-    full = network.card.input_size
+def _measure_and_plan(c: _Comparison, allowed: Symmetry, say: StageProgress) -> ScratchPlan:
+    """Measure how fast a training is here, and plan."""
+    full = c.network.card.input_size
     small = min(SMALL, full)
+    views = count_missing(c.features, c.network, allowed, c.usual.views) if c.usual.kind == "tail" else 0
     recipe, started = DEFAULTS["scratch"], time.perf_counter()
-    each = seconds_an_image(inputs(recipe, small), recipe, load_graph(network), features) * _MARGIN
-    cores = at_once()
-    of_tuned = (_TAIL if tuned.kind == "tail" else 1) * (full / small) ** 2
+    read = c.inputs(recipe, small, allowed, say)
+    each = measure_seconds_an_image(read, recipe, load_graph(c.network), c.features) * _MARGIN
+    cores = parallel_jobs()
+    of_tuned = (_TAIL if c.usual.kind == "tail" else 1) * (full / small) ** 2
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}
     spent = time.perf_counter() - started + views * sides[full] * _VIEW
-    return outlined(sides, each / cores * of_tuned, sizes, rest, held, max(seconds / 2, seconds - spent))
+    left = max(c.seconds / 2, c.seconds - spent)
+    return plan_trainings(sides, each / cores * of_tuned, c.sizes, len(c.rest), len(c.held), left)
 
 
-def _curves(
-    features: Features,
-    plan: Plan,
-    levels: tuple[int, ...],
-    done: Mapping[int, Done],
-    rest: np.ndarray,
-    held: np.ndarray,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """AUC by images a class: of linear heads on the pretrained network, several subsets each, and from scratch."""
-    x, y, groups, task = features.embeddings, features.data.targets, plan.groups, features.data.task
+def _curves(c: _Comparison, done: Mapping[int, FinishedJob]) -> list[dict[str, Any]]:
+    """Draw AUC by images a class: of heads on the pretrained network, several subsets each, and from scratch."""
+    x, y, groups, task = c.features.embeddings, c.features.data.targets, c.plan.groups, c.features.data.task
+    held, levels = c.held, c.network.card.levels
     heads: dict[int, list[np.ndarray]] = {n: [] for n in sorted(done)}
     for draw in range(DRAWS):  # the first draw is what the other network learned from
-        for n, part in nested(rest, y, groups, sorted(done), task, seed + draw).items():
-            heads[n].append(linear(x[part], y[part], groups[part], x[held], task, levels, seed))
+        for n, part in nested_subsets(c.rest, y, groups, sorted(done), task, c.seed + draw).items():
+            heads[n].append(linear_scores(x[part], y[part], groups[part], x[held], task, levels, c.seed))
     from_nothing = {n: [_scores(done[n], held, task)] for n in sorted(done)}
     return [
-        {"name": name, "points": [{"n": n, "auc": auc_of(z, y[held], groups[held], seed)} for n, z in found.items()]}
+        {
+            "name": name,
+            "points": [{"n": n, "auc": mean_auc(z, y[held], groups[held], c.seed)} for n, z in found.items()],
+        }
         for name, found in (("pretrained, linear head", heads), (RANDOM, from_nothing))
     ]
 
 
-def _scores(done: Done, rows: np.ndarray, task: str) -> np.ndarray:
-    """By the head that was trained with the network."""
+def _scores(done: FinishedJob, rows: np.ndarray, task: str) -> np.ndarray:
+    """Score rows by the head that was trained with the network."""
     weight, bias = done.head
-    return rankable(done.embeddings[1.0][rows][:, : weight.shape[1]] @ weight.T + bias, task)
+    return ranking_scores(done.embeddings[1.0][rows][:, : weight.shape[1]] @ weight.T + bias, task)
 
 
 def _words(sizes: Mapping[int, int], held: int) -> str:

@@ -1,4 +1,4 @@
-"""What reaches the cut of a backbone, for every picture and a few augmented views of it: cached, mapped, resumable.
+"""Cache what reaches the cut of a backbone, for every picture and a few augmented views of it: mapped, resumable.
 
 Fine-tuning the upper stages then never decodes a picture or runs the lower stages again. One folder holds one data set:
 
@@ -24,69 +24,104 @@ from medloupe.errors import StoreError
 from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import FITTING, load
 from medloupe.settings import home
-from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, view
+from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, random_view
 from medloupe.utils.batches import map_batches
+from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import Backbone
     from medloupe.embed.features import Features
 
-MOST = 8 * 10**9  # bytes of all cut caches together, the one in use apart
+MOST_BYTES = 8 * 10**9  # bytes of all cut caches together, the one in use apart
 BATCH = 4
 _FLUSH = 64  # pictures between two flushes
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cuts:
-    """Mapped activations of V views of N pictures. maps: V arrays float16 (N, H, W, C). files: where they lie."""
+class Activations:
+    """Mapped activations of V views of N pictures.
+
+    Attributes
+    ----------
+    maps : tuple of np.ndarray
+        V arrays float16 (N, H, W, C).
+    files : tuple of Path
+        Where they lie.
+    """
 
     maps: tuple[np.ndarray, ...]
     files: tuple[Path, ...] = ()
 
 
-def cuts(
+def cache_activations(
     features: Features, backbone: Backbone, allowed: Symmetry, views: int, progress: Progress | None = None
-) -> Cuts:
-    """The activations at the cut of all pictures of a data set, in `views` views each, the first as they are.
+) -> Activations:
+    """Make the activations at the cut of all pictures of a data set; what is cached already is not made again.
 
-    What is cached already is not made again. Raises StoreError when the disk is full, ImageError when a picture that
-    could be read before no longer can.
+    Parameters
+    ----------
+    features : Features
+        Of N pictures.
+    backbone : Backbone
+        With a cut.
+    allowed : Symmetry
+        Which changes the views may have.
+    views : int
+        How many of each picture; the first is the picture as it is.
+    progress : Progress or None
+        Called with rows made, of those that were missing.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full.
+    ImageError
+        When a picture that could be read before no longer can.
     """
     folder = _folder(features, backbone, allowed)
     n = len(features.data)
-    with explained(folder, _bytes(n, backbone) * views):
+    with explain_disk_errors(folder, _row_bytes(n, backbone) * views):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "used").touch()
         made = [_open(folder, v, n, backbone) for v in range(views)]
         todo = [(i, v) for i in range(n) for v in range(views) if not made[v][1][i]]
         if todo:
             _fill(features, backbone, allowed, made, todo, progress)
-        make_room(folder)
-    return Cuts(maps=tuple(maps for maps, _ in made), files=tuple(folder / f"view-{v}.f16" for v in range(views)))
+        evict_caches(folder)
+    return Activations(
+        maps=tuple(maps for maps, _ in made), files=tuple(folder / f"view-{v}.f16" for v in range(views))
+    )
 
 
-def missing(features: Features, backbone: Backbone, allowed: Symmetry, views: int) -> int:
-    """How many rows of that many views are not cached yet."""
+def count_missing(features: Features, backbone: Backbone, allowed: Symmetry, views: int) -> int:
+    """Count the rows of so many views that are not cached yet."""
     folder, n = _folder(features, backbone, allowed), len(features.data)
     done = [folder / f"done-{v}.u1" for v in range(views)]
     return n * views - sum(int(np.fromfile(path, np.uint8).sum()) for path in done if path.exists())
 
 
-def fitted_pixels(
+def cache_pixels(
     features: Features, backbone: Backbone, progress: Progress | None = None
 ) -> tuple[Path, tuple[int, ...]]:
-    """A mapped file of all fitted pictures uint8 (N, S, S, 3) and its shape, to train a whole network on.
+    """Map a file of all fitted pictures, to train a whole network on.
 
-    Raises as `cuts` does.
+    Returns
+    -------
+    tuple of (Path, tuple of int)
+        The file, uint8, and its shape (N, S, S, 3).
+
+    Raises
+    ------
+    StoreError, ImageError
+        As cache_activations does.
     """
     n, size = len(features.data), backbone.card.input_size
     folder = _folder(features, backbone, Symmetry(mirror=False, turn=False)).with_suffix(f".{size}")
     shape = (n, size, size, 3)
-    with explained(folder, n * size * size * 3):
+    with explain_disk_errors(folder, n * size * size * 3):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "used").touch()
-        pixels = _mapped(folder / "pixels.u1", np.uint8, shape, folder / "done")
+        pixels = _map_file(folder / "pixels.u1", np.uint8, shape, folder / "done")
         if not (folder / "done").exists():
 
             def start() -> Callable[[list[int]], int]:
@@ -104,13 +139,13 @@ def fitted_pixels(
                     progress(count, n)
             _flush(pixels)
             (folder / "done").touch()
-        make_room(folder)
+        evict_caches(folder)
     return folder / "pixels.u1", shape
 
 
 @contextmanager
-def explained(folder: Path, size: int) -> Iterator[None]:
-    """Raises StoreError for what the disk refuses. size: bytes that are needed under the folder."""
+def explain_disk_errors(folder: Path, size: int) -> Iterator[None]:
+    """Raise StoreError for what the disk refuses. size: bytes that are needed under the folder."""
     try:
         yield
     except OSError as e:
@@ -131,19 +166,19 @@ def _folder(features: Features, backbone: Backbone, allowed: Symmetry) -> Path:
     return home() / "cache" / "cuts" / key.hexdigest()[:24]
 
 
-def _bytes(n: int, backbone: Backbone) -> int:
+def _row_bytes(n: int, backbone: Backbone) -> int:
     return n * (2 * int(np.prod(backbone.card.cut)) + 1)
 
 
 def _open(folder: Path, v: int, n: int, backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
     c, h, w = backbone.card.cut
     done = folder / f"done-{v}.u1"
-    maps = _mapped(folder / f"view-{v}.f16", np.float16, (n, h, w, c), done)
-    return maps, _mapped(done, np.uint8, (n,))
+    maps = _map_file(folder / f"view-{v}.f16", np.float16, (n, h, w, c), done)
+    return maps, _map_file(done, np.uint8, (n,))
 
 
-def _mapped(path: Path, kind: type, shape: tuple[int, ...], mark: Path | None = None) -> np.ndarray:
-    """A mapped file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
+def _map_file(path: Path, kind: type, shape: tuple[int, ...], mark: Path | None = None) -> np.ndarray:
+    """Map a file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
     if not path.exists() or path.stat().st_size != size:
         if mark:
@@ -178,7 +213,7 @@ def _fill(
                 if i != last:
                     last, plain = i, load(records[i].picture, size)
                 rng = np.random.default_rng([v, *features.digests[i][:8]])
-                pixels[slot] = view(plain, allowed, rng) if v else plain
+                pixels[slot] = random_view(plain, allowed, rng) if v else plain
             (cut,) = run(network, ["cut"], pixels[: len(taken)])  # the stages above do not run
             for slot, (i, v) in enumerate(taken):
                 made[v][0][i] = cut[slot].transpose(1, 2, 0)
@@ -199,7 +234,7 @@ def _fill(
 
 
 def _mark(made: Sequence[tuple[np.ndarray, np.ndarray]], written: list[tuple[int, int]]) -> None:
-    """Rows first, then the marks that they are there."""
+    """Write rows first, then the marks that they are there."""
     for maps, _ in made:
         _flush(maps)
     for i, v in written:
@@ -213,14 +248,14 @@ def _flush(array: np.ndarray) -> None:
         array.flush()
 
 
-def make_room(keep: Path) -> None:
-    """Give up the other folders beside `keep`, the longest unused first, beyond MOST bytes; touches its `used`."""
+def evict_caches(keep: Path) -> None:
+    """Delete the other folders beside `keep`, the longest unused first, beyond MOST_BYTES; touch its `used`."""
     (keep / "used").touch()
     others = [f for f in keep.parent.iterdir() if f.is_dir() and f != keep]
     sizes = {f: sum(p.stat().st_size for p in f.rglob("*")) for f in others}
     used = {f: (f / "used").stat().st_mtime if (f / "used").exists() else 0.0 for f in others}
     for folder in sorted(others, key=used.__getitem__):
-        if sum(sizes.values()) <= MOST:
+        if sum(sizes.values()) <= MOST_BYTES:
             break
         with suppress(OSError):
             shutil.rmtree(folder)

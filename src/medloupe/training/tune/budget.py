@@ -1,4 +1,4 @@
-"""What of a recipe fits into the time that a person allows: views first, then epochs, then folds are given up."""
+"""Fit a recipe into the time that a person allows: views first, then epochs, then folds are given up."""
 
 from __future__ import annotations
 
@@ -13,28 +13,51 @@ FEWEST_EPOCHS, FEWEST_FOLDS = 2, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What fits. folds: of the cross-validation. words: what was given up for it, a sentence or ""."""
+class TuningPlan:
+    """How a network is tuned within its time.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Of each training.
+    folds : int
+        Of the cross-validation.
+    words : str
+        What was given up for the time, a sentence or "".
+    """
 
     recipe: Recipe
     folds: int
     words: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """All fields."""
+        """Give all fields."""
         return {"recipe": self.recipe.as_json(), "folds": self.folds, "words": self.words}
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Taken:
-        """What as_json gave."""
+    def from_json(cls, entry: Mapping[str, Any]) -> TuningPlan:
+        """Read what as_json gave."""
         return cls(recipe=Recipe.from_json(entry["recipe"]), folds=int(entry["folds"]), words=str(entry["words"]))
 
 
-def views_within(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
-    """The recipe with as many views as can be made in half of the time; the plain one may take all of it.
+def limit_views(recipe: Recipe, missing: Callable[[int], int], each: float, seconds: float) -> Recipe:
+    """Take as many views as can be made in half of the time; the plain one may take all of it.
 
-    missing: how many pictures have yet to be made for that many views. each: seconds for one of them. seconds: at hand.
-    Raises FinetuneError when there is not time enough even for the plain one.
+    Parameters
+    ----------
+    recipe : Recipe
+        With the views that are wanted.
+    missing : callable
+        How many pictures have yet to be made for so many views.
+    each : float
+        Seconds for one of them.
+    seconds : float
+        At hand.
+
+    Raises
+    ------
+    FinetuneError
+        When there is not time enough even for the plain one.
     """
     for views in range(recipe.views, 1, -1):
         if missing(views) * each <= max(0, seconds / 2):
@@ -42,37 +65,52 @@ def views_within(recipe: Recipe, missing: Callable[[int], int], each: float, sec
     count = missing(1)
     if count and count * each > seconds:
         raise FinetuneError(
-            f"Preparing {count:,} pictures for fine-tuning takes {_spoken(count * each / 60)} on this machine, longer"
-            " than is allowed.",
+            f"Preparing {count:,} pictures for fine-tuning takes {_format_minutes(count * each / 60)} on this machine,"
+            " longer than is allowed.",
             f"Allow more with --minutes {int(count * each / 20) + 1}, or use --finetune none.",
         )
     return replace(recipe, views=1)
 
 
-def trainings_within(
-    asked: Taken, count: int, needs: Callable[[int, int], float], minutes: float, left: float
-) -> Taken:
-    """Fewer epochs, then fewer folds than asked for, until it fits.
+def limit_trainings(
+    asked: TuningPlan, count: int, needs: Callable[[int, int], float], minutes: float, left: float
+) -> TuningPlan:
+    """Take fewer epochs, then fewer folds than asked for, until it fits.
 
-    count: of pictures. needs: seconds for so many epochs and folds. minutes: that were allowed. left: seconds of them.
-    Raises FinetuneError when even the least takes longer.
+    Parameters
+    ----------
+    asked : TuningPlan
+        What is wanted.
+    count : int
+        Of pictures.
+    needs : callable
+        Seconds for so many epochs and folds.
+    minutes : float
+        That were allowed.
+    left : float
+        Seconds of them.
+
+    Raises
+    ------
+    FinetuneError
+        When even the least takes longer.
     """
     recipe = asked.recipe
     fewest = min(FEWEST_EPOCHS, recipe.epochs)
     for folds in range(asked.folds, FEWEST_FOLDS - 1, -1):
         for epochs in range(recipe.epochs, fewest - 1, -1):
             if needs(epochs, folds) <= left:
-                return Taken(recipe=replace(recipe, epochs=epochs), folds=folds, words=asked.words)
+                return TuningPlan(recipe=replace(recipe, epochs=epochs), folds=folds, words=asked.words)
     least = minutes + (needs(fewest, FEWEST_FOLDS) - left) / 60
     raise FinetuneError(
-        f"Fine-tuning ({recipe.kind}) {count:,} pictures takes at least {_spoken(least)} on this machine;"
-        f" {_spoken(minutes)} {'is' if minutes == 1 else 'are'} allowed.",
+        f"Fine-tuning ({recipe.kind}) {count:,} pictures takes at least {_format_minutes(least)} on this machine;"
+        f" {_format_minutes(minutes)} {'is' if minutes == 1 else 'are'} allowed.",
         f"Allow more with --minutes {int(least) + 1}, or use --finetune none.",
     )
 
 
-def given_up(asked: Taken, taken: Taken, minutes: float) -> str:
-    """In a sentence what was taken instead of what was asked for, or ""."""
+def describe_reductions(asked: TuningPlan, taken: TuningPlan, minutes: float) -> str:
+    """Say in a sentence what was taken instead of what was asked for, or ""."""
     parts = []
     if taken.recipe.epochs < asked.recipe.epochs:
         parts.append(f"trained for {taken.recipe.epochs} instead of {asked.recipe.epochs} epochs")
@@ -80,8 +118,8 @@ def given_up(asked: Taken, taken: Taken, minutes: float) -> str:
         parts.append(f"judged in {taken.folds} folds instead of {asked.folds}")
     if taken.recipe.views < asked.recipe.views:
         parts.append(f"shown {taken.recipe.views} views of each picture instead of {asked.recipe.views}")
-    return f"To stay within {_spoken(minutes)} it was {', '.join(parts)}." if parts else ""
+    return f"To stay within {_format_minutes(minutes)} it was {', '.join(parts)}." if parts else ""
 
 
-def _spoken(minutes: float) -> str:
+def _format_minutes(minutes: float) -> str:
     return "1 minute" if minutes == 1 else f"{minutes:.2g} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"

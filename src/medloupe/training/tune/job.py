@@ -1,4 +1,4 @@
-"""One training in a process of its own: `python -m medloupe.tuningjob FOLDER` (see tuningjobs.py)."""
+"""Do one training in a process of its own: `python -m medloupe.training.tune.job FOLDER` (see jobs.py)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import numpy as np
 
 from medloupe.embed.tail import merge_weights
 from medloupe.graphs.module import import_torch, randomise_weights, round_to_stored, weights_of
-from medloupe.training.tune.loader import source_of
-from medloupe.training.tune.loop import between, embedded, train, trainable
+from medloupe.training.tune.loader import open_source
+from medloupe.training.tune.loop import Examples, Trained, train
+from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import write_atomically
+from medloupe.utils.progress import Progress
 
-SAID_EVERY = 512  # images between two words to the parent process
+REPORT_EVERY = 512  # images between two words to the parent process
 
 
 def main(place: Path) -> None:
@@ -39,39 +41,44 @@ def main(place: Path) -> None:
     model = onnx.load(job["backbone"], load_external_data=False)
     if job["start"]:
         model = merge_weights(model, onnx.load(job["start"], load_external_data=False))
-    module = trainable(model, recipe)
-    source = source_of([Path(p) for p in job["files"]], job["shape"], embeddings, Symmetry(**job["symmetry"]), recipe)
+    module = extract_trainable(model, recipe)
+    source = open_source([Path(p) for p in job["files"]], job["shape"], embeddings, Symmetry(**job["symmetry"]), recipe)
     if recipe.kind == "scratch":
         randomise_weights(module, job["seed"])
     pretrained = weights_of(module)
+    trained = train(
+        module,
+        Examples(source=source, targets=targets, rows=rows, checked=checked, task=job["task"]),
+        recipe,
+        seed=job["seed"],
+        checkpoint=place / "checkpoint.pt",
+        progress=_reporter(),
+    )
+    found = {}
+    for alpha in job["shares"]:
+        # what ships is rounded likewise
+        _load_weights(module, round_to_stored(model, interpolate_weights(trained.weights, pretrained, alpha)))
+        part = embed_rows(module, source, asked)
+        found[f"at_{alpha:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
+        found[f"at_{alpha:g}"][asked] = part
+    _write_result(place, trained, found)
+
+
+def _reporter() -> Progress:
+    """Make a callback that tells the parent process now and then how many images were trained on."""
     last = 0
 
     def say(done: int, total: int) -> None:
         nonlocal last
-        if done - last >= SAID_EVERY or done == total:
+        if done - last >= REPORT_EVERY or done == total:
             last = done
             print("at", done, flush=True)
 
-    trained = train(
-        module,
-        source,
-        targets,
-        rows,
-        checked,
-        recipe,
-        task=job["task"],
-        seed=job["seed"],
-        checkpoint=place / "checkpoint.pt",
-        progress=say,
-    )
-    found = {}
-    for share in job["shares"]:
-        _put(
-            module, round_to_stored(model, between(trained.weights, pretrained, share))
-        )  # what ships is rounded likewise
-        part = embedded(module, source, asked)
-        found[f"at_{share:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
-        found[f"at_{share:g}"][asked] = part
+    return say
+
+
+def _write_result(place: Path, trained: Trained, found: Mapping[str, np.ndarray]) -> None:
+    """Write arrays first and history.json last: where that stands the job is done."""
     arrays = {**found, **{f"w_{k}": v for k, v in trained.weights.items()}}
     arrays |= {"head_weight": trained.head[0], "head_bias": trained.head[1]}
     with (place / "done.part").open("wb") as f:
@@ -88,7 +95,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _put(module: Any, weights: Mapping[str, np.ndarray]) -> None:
+def _load_weights(module: Any, weights: Mapping[str, np.ndarray]) -> None:
     torch = import_torch()
     with torch.no_grad():
         for name, parameter in module.named_parameters():

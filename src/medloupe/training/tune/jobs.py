@@ -1,4 +1,4 @@
-"""Several trainings side by side, each in a process of its own with one core, each resumable after a kill.
+"""Run several trainings side by side, each in a process of its own with one core, each resumable after a kill.
 
 Threads that train one network together wait for each other at every layer; on a machine that others use too, that
 wastes most of it. The folds of a cross-validation are independent, so each gets a process.
@@ -14,30 +14,47 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from medloupe.errors import FinetuneError
+from medloupe.graphs.module import import_torch
 from medloupe.settings import threads
+from medloupe.training.tune.loop import Trained
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import exclusive_lock, write_atomically
+from medloupe.utils.progress import Progress
 
-SHARES = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
-Progress = Callable[[int, int], None]
+JOB_MODULE = "medloupe.training.tune.job"  # does one job, in a process of its own
+ALPHAS = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What all jobs of a data set read. backbone: its ONNX file. start: an ONNX tail to start from instead of the
-    backbone's own. files: mapped, each of one shape: the views of the cut (cuts.py) for a tail, else the fitted
-    pictures. embeddings: float32 (N, U), before training, of what the head sees."""
+class TrainingInputs:
+    """What all jobs of a data set read.
+
+    Attributes
+    ----------
+    backbone : Path
+        Its ONNX file.
+    start : Path or None
+        An ONNX tail to start from instead of the backbone's own.
+    files : tuple of Path
+        Mapped, each of one shape: the views of the activations for a tail, else the fitted pictures.
+    shape : tuple of int
+        Of each file.
+    embeddings : np.ndarray
+        float32 (N, U), before training, of what the head sees.
+    symmetry : Symmetry
+        Which changes leave a picture what it is.
+    """
 
     backbone: Path
     start: Path | None
@@ -49,65 +66,113 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One training. rows, checked: trained on, and stopped by. seed: of its randomness. shares: at which to embed.
-    asked: rows to embed (None: all); the others' embeddings are 0."""
+    """One training.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    rows, checked : np.ndarray
+        int, trained on, and stopped by.
+    recipe : Recipe
+        How it is trained.
+    seed : int
+        Of its randomness.
+    alphas : tuple of float
+        At which to embed, of the way from the pretrained weights (0) to the tuned ones (1).
+    asked : np.ndarray or None
+        Rows to embed (None: all); the others' embeddings are 0.
+    """
 
     name: str
     rows: np.ndarray
     checked: np.ndarray
     recipe: Recipe
     seed: int
-    shares: tuple[float, ...] = SHARES
+    alphas: tuple[float, ...] = ALPHAS
     asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """A finished job. embeddings: by share, float32 (N, U) of all rows. weights: tuned, by key. head: the training's
-    own (K, U), (K,). history, seconds, images, stopped: see finetune.Trained."""
+class FinishedJob(Trained):
+    """A finished job: what its training gave, and what the network makes of the pictures.
+
+    Attributes
+    ----------
+    name : str
+        Of the job.
+    embeddings : dict of float to np.ndarray
+        By alpha, float32 (N, U) of all rows.
+    """
 
     name: str
     embeddings: dict[float, np.ndarray]
-    weights: dict[str, np.ndarray]
-    head: tuple[np.ndarray, np.ndarray]
-    history: list[dict[str, Any]]
-    seconds: float
-    images: int
-    stopped: int
 
 
-def run(
-    jobs: Sequence[Job], inputs: Inputs, targets: np.ndarray, task: str, folder: Path, progress: Progress | None = None
-) -> list[Done]:
+def run_jobs(
+    jobs: Sequence[Job],
+    inputs: TrainingInputs,
+    targets: np.ndarray,
+    task: str,
+    folder: Path,
+    progress: Progress | None = None,
+) -> list[FinishedJob]:
     """Do all jobs, as many at once as there are cores; what was done or begun under `folder` before is taken up.
 
-    targets: float32 (N, K). progress: called with images trained on, of all. Raises FinetuneError when a job fails.
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Of different names.
+    inputs : TrainingInputs
+        What all of them read.
+    targets : np.ndarray
+        float32 (N, K) of 1, 0 and NaN.
+    task : str
+        "multiclass" or "multilabel".
+    folder : Path
+        Where each has a folder.
+    progress : Progress or None
+        Called with images trained on, of all.
+
+    Returns
+    -------
+    list of FinishedJob
+        In the order of jobs.
+
+    Raises
+    ------
+    FinetuneError
+        When a job fails; what was done stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(folder / "lock"):  # two that train the same: the second finds it done
-        return _run(jobs, inputs, targets, task, folder, at_once(), progress)
+        return _run_pending(jobs, inputs, targets, task, folder, parallel_jobs(), progress)
 
 
-def at_once() -> int:
-    """How many trainings run side by side: one a core; a GPU takes one after the other. Raises FinetuneError."""
-    from medloupe.graphs.module import import_torch
+def parallel_jobs() -> int:
+    """Count the trainings that run side by side: one a core; a GPU takes one after the other.
 
+    Raises
+    ------
+    FinetuneError
+        When PyTorch is not installed.
+    """
     return 1 if import_torch().cuda.is_available() else threads()
 
 
-def _run(
+def _run_pending(
     jobs: Sequence[Job],
-    inputs: Inputs,
+    inputs: TrainingInputs,
     targets: np.ndarray,
     task: str,
     folder: Path,
     cores: int,
     progress: Progress | None,
-) -> list[Done]:
+) -> list[FinishedJob]:
     by_place = {folder / job.name: job for job in jobs}
     queue = [place for place in by_place if not (place / "history.json").exists()]
     for place in queue:
-        _prepare(place, by_place[place], inputs, targets, task)
+        _write_job(place, by_place[place], inputs, targets, task)
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
     queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
@@ -118,7 +183,7 @@ def _run(
                 place = queue.pop(0)
                 # few jobs share all cores among them
                 running[place] = _start(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
-            for place in _follow(running, seen):
+            for place in _wait_for_word(running, seen):
                 seen[place] = total[place]  # some stop early
             if progress:
                 progress(min(sum(seen.values()), sum(total.values())), sum(total.values()))
@@ -126,15 +191,15 @@ def _run(
         for process in running.values():
             process.kill()
             _close(process)
-    return [_read(folder / job.name) for job in jobs]
+    return [_read_result(folder / job.name) for job in jobs]
 
 
-def _prepare(place: Path, job: Job, inputs: Inputs, targets: np.ndarray, task: str) -> None:
+def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarray, task: str) -> None:
     place.mkdir(parents=True, exist_ok=True)
     said = {
         "recipe": job.recipe.as_json(),
         "seed": job.seed,
-        "shares": list(job.shares),
+        "shares": list(job.alphas),
         "task": task,
         "backbone": str(inputs.backbone),
         "start": str(inputs.start) if inputs.start else None,
@@ -160,7 +225,7 @@ def _start(place: Path, cores: int) -> subprocess.Popen[str]:
     }
     with (place / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "medloupe.training.tune.job", str(place)],
+            [sys.executable, "-P", "-m", JOB_MODULE, str(place)],
             env=environment,
             stdin=subprocess.PIPE,  # its end tells the job that this process is gone
             stdout=subprocess.PIPE,
@@ -170,17 +235,15 @@ def _start(place: Path, cores: int) -> subprocess.Popen[str]:
 
 
 def _close(process: subprocess.Popen[str]) -> int:
-    """Wait for the end of a process; its exit status."""
+    """Close the pipes of a process and wait for its end; return its exit status."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
     return process.wait()
 
 
-def _follow(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
-    """Wait for a word of any job; those that are done."""
-    import selectors
-
+def _wait_for_word(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
+    """Wait for a word of any job; return those that are done."""
     finished: list[Path] = []
     with selectors.DefaultSelector() as selector:
         for place, process in running.items():
@@ -192,25 +255,30 @@ def _follow(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -
             if line.startswith("at "):
                 seen[place] = int(line.split()[1])
             elif not line:
-                process = running.pop(place)
                 finished.append(place)
-                if process.wait():
-                    _close(process)
-                    said = (place / "log").read_text(errors="replace").strip().splitlines()
-                    raise FinetuneError(
-                        f"A training ended with exit status {process.returncode}"
-                        + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
-                        "What was trained so far is kept; the same command goes on from there. Close other programs if"
-                        " memory is short, or use --finetune none.",
-                    )
-                _close(process)
+                _end(running.pop(place), place)
     return finished
 
 
-def _read(place: Path) -> Done:
+def _end(process: subprocess.Popen[str], place: Path) -> None:
+    """Wait for a job's process, and raise FinetuneError with its last words if it failed."""
+    status = process.wait()
+    _close(process)
+    if not status:
+        return
+    said = (place / "log").read_text(errors="replace").strip().splitlines()
+    raise FinetuneError(
+        f"A training ended with exit status {status}"
+        + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
+        "What was trained so far is kept; the same command goes on from there. Close other programs if memory is short,"
+        " or use --finetune none.",
+    )
+
+
+def _read_result(place: Path) -> FinishedJob:
     said = json.loads((place / "history.json").read_text())
     with np.load(place / "done.npz", allow_pickle=False) as held:
-        return Done(
+        return FinishedJob(
             name=place.name,
             embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
             weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},

@@ -1,4 +1,4 @@
-"""Where a training loop gets its batches from: cached activations (tail) or fitted pictures (whole network).
+"""Load the batches of a training: cached activations (tail) or fitted pictures (whole network).
 
 A batch is what the trained part takes, float32 (n, C, H, W) or (n, S, S, 3). Buffers are reused from step to step: on
 small machines fresh memory costs more than arithmetic.
@@ -13,49 +13,62 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from medloupe.graphs.module import import_torch
-from medloupe.training.tune.activations import Cuts
+from medloupe.training.tune.activations import Activations
 from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.views import Symmetry, view
+from medloupe.training.tune.views import Symmetry, random_view
 
 if TYPE_CHECKING:
     import torch
 
 
-LEAST = 0.05  # of the median scale: what a number of the embedding is divided by at least
+LEAST_SCALE = 0.05  # of the median scale: what a number of the embedding is divided by at least
 
 
-class Source(Protocol):
-    """Batches of some rows. A tensor is valid until the next call."""
+class BatchSource(Protocol):
+    """Gives batches of rows. A tensor is valid until the next call."""
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        """A random view of each row."""
+        """Load a random view of each row, float32."""
         ...
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
-        """Each row as it is."""
+        """Load each row as it is, float32."""
         ...
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale float32 (U,) over rows, before training, of the part of the embedding that the head sees."""
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure float32 (U,) over rows, before training, the part of the embedding that the head sees."""
         ...
 
 
-class CutSource:
-    """Activations at the cut. embeddings: float32 (N, U), before training, of the part that the tail makes."""
+class ActivationSource:
+    """Gives activations at the cut.
 
-    def __init__(self, cached: Cuts, embeddings: np.ndarray, views: int):
+    Parameters
+    ----------
+    cached : Activations
+        Of V views of all pictures.
+    embeddings : np.ndarray
+        float32 (N, U), before training, of the part that the tail makes.
+    views : int
+        How many of the views are drawn from.
+    """
+
+    def __init__(self, cached: Activations, embeddings: np.ndarray, views: int):
         self._torch = import_torch()
         self._maps, self._embeddings = cached.maps[:views], embeddings
         self._x = np.empty((0, *cached.maps[0].shape[1:]), np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Load a random view of each row."""
         return self._of(rows, rng.integers(0, len(self._maps), len(rows)))
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
+        """Load each row as it is."""
         return self._of(rows, np.zeros(len(rows), np.int64))
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _standard(self._embeddings, rows)
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure the embeddings of rows."""
+        return _embedding_scale(self._embeddings, rows)
 
     def _of(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
         if len(self._x) < len(rows):
@@ -66,8 +79,18 @@ class CutSource:
 
 
 class PixelSource:
-    """Fitted pictures uint8 (N, S, S, 3), viewed anew each time. embeddings: float32 (N, U), as above; (0, U) where
-    the network starts from nothing, whose embedding the head then sees as it is."""
+    """Gives fitted pictures, viewed anew each time.
+
+    Parameters
+    ----------
+    pixels : np.ndarray
+        uint8 (N, S, S, 3).
+    embeddings : np.ndarray
+        float32 (N, U), before training; (0, U) where the network starts from nothing, whose embedding the head then
+        sees as it is.
+    allowed : Symmetry
+        Which changes leave a picture what it is.
+    """
 
     def __init__(self, pixels: np.ndarray, embeddings: np.ndarray, allowed: Symmetry):
         self._torch = import_torch()
@@ -75,19 +98,22 @@ class PixelSource:
         self._x = np.empty((0, *pixels.shape[1:]), np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Load a random view of each row."""
         x = self._buffer(len(rows))
         for i, row in enumerate(rows):
-            x[i] = view(np.asarray(self._pixels[row]), self._allowed, rng)
+            x[i] = random_view(np.asarray(self._pixels[row]), self._allowed, rng)
         return self._torch.from_numpy(x)
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
+        """Load each row as it is."""
         x = self._buffer(len(rows))
         for i, row in enumerate(rows):
             x[i] = self._pixels[row]
         return self._torch.from_numpy(x)
 
-    def standard(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _standard(self._embeddings, rows)
+    def mean_and_scale(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure the embeddings of rows."""
+        return _embedding_scale(self._embeddings, rows)
 
     def _buffer(self, n: int) -> np.ndarray:
         if len(self._x) < n:
@@ -95,19 +121,19 @@ class PixelSource:
         return self._x[:n]
 
 
-def source_of(
+def open_source(
     files: Sequence[Path], shape: Sequence[int], embeddings: np.ndarray, allowed: Symmetry, recipe: Recipe
-) -> Source:
-    """The source that a recipe needs, on mapped files of one shape (tuningjobs.Inputs)."""
+) -> BatchSource:
+    """Open the source that a recipe needs, on mapped files of one shape (jobs.TrainingInputs)."""
     if recipe.kind == "tail":
         maps = tuple(np.memmap(path, np.float16, "r", shape=tuple(shape)) for path in files)
-        return CutSource(Cuts(maps=maps), embeddings, recipe.views)
+        return ActivationSource(Activations(maps=maps), embeddings, recipe.views)
     known = embeddings if recipe.kind == "full" else embeddings[:0]  # what a random network will give, nobody knows
     return PixelSource(np.memmap(files[0], np.uint8, "r", shape=tuple(shape)), known, allowed)
 
 
-def _standard(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from medloupe.training.heads.fit import mean_and_scale
+def _embedding_scale(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from medloupe.training.heads.solver import mean_and_scale
 
     if not len(embeddings):
         return np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32)
@@ -118,5 +144,5 @@ def _standard(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.
     if not varied.any():
         return mean, np.full(len(mean), 1e9, np.float32)
     # what hardly varies before training may vary a thousand times as much after a few steps of it
-    least = LEAST * np.median(scale[varied])
+    least = LEAST_SCALE * np.median(scale[varied])
     return mean, np.where(varied, np.maximum(scale, least), 1e9).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The training loop in PyTorch: one network, some rows, one recipe. Run as a process of its own by tuningjobs.py.
+"""Train one network on some rows by one recipe, in PyTorch; job.py runs it in a process of its own.
 
 Sources: Kolesnikov et al., "Big Transfer" (ECCV 2020); Zhang et al., "mixup" (ICLR 2018); Smith & Topin,
 "Super-convergence" (2019) for the one-cycle schedule; Howard & Ruder, "ULMFiT" (ACL 2018) for discriminative rates;
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,24 +18,16 @@ import numpy as np
 
 from medloupe.graphs.module import import_torch
 from medloupe.training.tune import objective
+from medloupe.training.tune.network import INFERENCE_BATCH
+from medloupe.training.tune.optimiser import build_optimiser, lower_precision
 from medloupe.training.tune.recipe import Recipe
+from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
-    from medloupe.training.tune.loader import Source
-from typing import TYPE_CHECKING
+    from medloupe.training.tune.loader import BatchSource
 
-from medloupe.embed.tail import find_upper_part
-
-if TYPE_CHECKING:
-    import torch
-    from onnx import ModelProto
-
-    from medloupe.training.tune.recipe import Recipe
-
-CHECK = 64  # images at a time where nothing is trained
-Progress = Callable[[int, int], None]  # images trained on so far, of all
 _HELD = {"learned", "averaged", "best", "optimiser", "schedule", "state"}  # what a checkpoint holds
 
 
@@ -43,9 +35,18 @@ _HELD = {"learned", "averaged", "best", "optimiser", "schedule", "state"}  # wha
 class Trained:
     """What a training gives.
 
-    weights: float32 arrays by key (torchgraph.weights_of). head: weight (K, U) and bias (K,) for the leading U numbers
-    of embeddings as they are. history: an entry an epoch. stopped: the epoch whose weights were kept, counted from 1.
-    seconds, images: spent in training steps.
+    Attributes
+    ----------
+    weights : dict of str to np.ndarray
+        float32 arrays by key (graphs.module.weights_of).
+    head : tuple of np.ndarray
+        Weight (K, U) and bias (K,) for the leading U numbers of embeddings as they are.
+    history : list of dict
+        An entry an epoch.
+    stopped : int
+        The epoch whose weights were kept, counted from 1.
+    seconds, images : float, int
+        Spent in training steps.
     """
 
     weights: dict[str, np.ndarray]
@@ -54,6 +55,31 @@ class Trained:
     stopped: int
     seconds: float
     images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """What a training learns from, and what stops it.
+
+    Attributes
+    ----------
+    source : BatchSource
+        Gives batches of rows.
+    targets : np.ndarray
+        float32 (N, K) of 1, 0 and NaN.
+    rows : np.ndarray
+        int (n,), learned from.
+    checked : np.ndarray
+        int (m,), whose loss stops the training; none where it runs to its end. No group is in both.
+    task : str
+        "multiclass" or "multilabel".
+    """
+
+    source: BatchSource
+    targets: np.ndarray
+    rows: np.ndarray
+    checked: np.ndarray
+    task: str
 
 
 @dataclass(slots=True)
@@ -69,25 +95,33 @@ class _State:
 
 def train(
     module: torch.nn.Module,
-    source: Source,
-    targets: np.ndarray,
-    rows: np.ndarray,
-    checked: np.ndarray,
+    examples: Examples,
     recipe: Recipe,
     *,
-    task: str,
     seed: int,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train the module's weights and a linear head on rows, stopping by the loss on the rows `checked`.
+    """Train a module's weights and a linear head, stopping by the loss on the rows `checked`.
 
-    module: from torchgraph.part; source: gives it batches (sources.py). targets: float32 (N, K) of 1/0/NaN. The two
-    sets of rows share no group. checkpoint: a file, written after every epoch and read at the start, from which a
-    killed training goes on. The same arguments on the same machine give the same weights.
+    The same arguments on the same machine give the same weights.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        As network.extract_trainable gives it; its weights move.
+    examples : Examples
+        Rows to learn from and to stop by.
+    recipe : Recipe
+        Rates, augmentation and length.
+    seed : int
+        Of the order, the mixing and the views.
+    checkpoint : Path or None
+        A file, written after every epoch and read at the start, from which a killed training goes on.
+    progress : Progress or None
+        Called with images trained on so far, of all.
     """
-    torch = import_torch()
-    run = _Run(torch, module, source, targets, rows, checked, recipe, task, seed)
+    run = _Run(import_torch(), module, examples, recipe, seed)
     run.resume(checkpoint)
     while run.state.epoch < recipe.epochs and run.state.epoch - run.state.best_epoch < recipe.patience:
         started = time.perf_counter()
@@ -99,45 +133,22 @@ def train(
 
 
 class _Run:
-    def __init__(
-        self,
-        torch: Any,
-        module: torch.nn.Module,
-        source: Source,
-        targets: np.ndarray,
-        rows: np.ndarray,
-        checked: np.ndarray,
-        recipe: Recipe,
-        task: str,
-        seed: int,
-    ):
-        self.torch, self.source, self.rows, self.checked, self.recipe = torch, source, rows, checked, recipe
-        self.task, self.seed = task, seed
+    def __init__(self, torch: Any, module: torch.nn.Module, examples: Examples, recipe: Recipe, seed: int):
+        self.torch, self.source, self.recipe, self.seed = torch, examples.source, recipe, seed
+        self.rows, self.checked, self.y, self.task = examples.rows, examples.checked, examples.targets, examples.task
         torch.manual_seed(seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.lowered = _precision(torch, self.device)
+        self.lowered = lower_precision(torch, self.device)
         self.module = module.to(self.device)
-        self.k, self.y = targets.shape[1], targets
-        mean, scale = source.standard(rows)  # of what the head sees
+        mean, scale = self.source.mean_and_scale(self.rows)  # of what the head sees
         self.mean, self.inverse = (torch.from_numpy(v).to(self.device) for v in (mean, 1 / scale))
-        self.head = torch.nn.Linear(len(mean), self.k).to(self.device)
+        self.head = torch.nn.Linear(len(mean), self.y.shape[1]).to(self.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
-        self.class_weights = torch.from_numpy(objective.class_weights(targets[rows], recipe.balance, task)).to(
-            self.device
-        )
-        self.steps = max(1, len(rows) // recipe.batch)
-        groups = _rate_groups(list(self.module.named_parameters()), recipe)
-        groups.append({"params": list(self.head.parameters()), "lr": recipe.head_rate})
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        total = self.steps * recipe.epochs + 1
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser,
-            [g["lr"] for g in groups],
-            total_steps=total,
-            # a rise of exactly one step would be divided by its length, none
-            pct_start=recipe.warm if recipe.warm * total != 1 else 0.999 * recipe.warm,
-        )
+        weights = objective.class_weights(self.y[self.rows], recipe.balance, self.task)
+        self.class_weights = torch.from_numpy(weights).to(self.device)
+        self.steps = max(1, len(self.rows) // recipe.batch)
+        self.optimiser, self.schedule = build_optimiser(torch, self.module, self.head, recipe, self.steps)
         # float16 overflows where gradients are large; bfloat16 and single precision need no scaling
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.lowered is torch.float16)
         self.averaged = [p.detach().clone() for p in self.learned]
@@ -156,6 +167,7 @@ class _Run:
         return self.head((pooled - self.mean) * self.inverse)
 
     def epoch(self, progress: Progress | None) -> None:
+        """Train on every row once, and note what came of it."""
         torch, recipe, state = self.torch, self.recipe, self.state
         rng = np.random.default_rng([self.seed, state.epoch])
         torch.manual_seed(self.seed * 1000 + state.epoch)
@@ -166,13 +178,13 @@ class _Run:
         for step in range(self.steps):
             rows = order[step * batch : (step + 1) * batch]
             x = self.source.batch(rows, rng).to(self.device)
-            soft, known = objective.softened(self.y[rows], recipe.smoothing, self.task)
+            soft, known = objective.smooth_targets(self.y[rows], recipe.smoothing, self.task)
             soft, known = torch.from_numpy(soft).to(self.device), torch.from_numpy(known).to(self.device)
             if recipe.mixup:
                 share = float(rng.beta(recipe.mixup, recipe.mixup))
                 other = torch.from_numpy(rng.permutation(len(rows))).to(self.device)
                 x = x * share + x[other] * (1 - share)
-                soft, known = objective.mixed(soft, known, share, other)
+                soft, known = objective.mix_targets(soft, known, share, other)
             z = self.logits(x)
             loss = self.loss(z, soft, known)
             self.optimiser.zero_grad(set_to_none=False)  # kept: new buffers at each step are dear
@@ -182,7 +194,7 @@ class _Run:
             self.schedule.step()
             self._average()
             losses += float(loss.detach()) * len(rows)
-            hits += objective.hits(z.detach().cpu().numpy(), self.y[rows], self.task)
+            hits += objective.count_hits(z.detach().cpu().numpy(), self.y[rows], self.task)
             seen += len(rows)
             if progress:
                 progress(state.epoch * self.steps * batch + seen, recipe.epochs * self.steps * batch)
@@ -196,20 +208,25 @@ class _Run:
         return objective.loss(z, soft, known, self.class_weights, self.task)
 
     def judge(self) -> None:
-        """The loss and accuracy on the checked rows, with the averaged weights; the best are remembered."""
+        """Measure loss and accuracy on the checked rows, with the averaged weights; the best are remembered."""
         state, torch = self.state, self.torch
         if not len(self.checked):
             state.best_epoch, self.best = state.epoch, [p.clone() for p in self.averaged]
             return
         present = [p.detach().clone() for p in self.learned]
         self._put(self.averaged)
-        z = np.concatenate([self._predicted(self.checked[i : i + CHECK]) for i in range(0, len(self.checked), CHECK)])
+        z = np.concatenate(
+            [
+                self._predicted(self.checked[i : i + INFERENCE_BATCH])
+                for i in range(0, len(self.checked), INFERENCE_BATCH)
+            ]
+        )
         self._put(present)
-        soft, known = objective.softened(self.y[self.checked], 0.0, self.task)
+        soft, known = objective.smooth_targets(self.y[self.checked], 0.0, self.task)
         with torch.no_grad():
             values = (torch.from_numpy(v).to(self.device) for v in (z, soft, known))
             loss = float(self.loss(*values))
-        accuracy = objective.hits(z, self.y[self.checked], self.task) / len(self.checked)
+        accuracy = objective.count_hits(z, self.y[self.checked], self.task) / len(self.checked)
         state.history[-1] |= {"val_loss": loss, "val_accuracy": accuracy}
         if loss < state.best:
             state.best, state.best_epoch = loss, state.epoch
@@ -281,75 +298,21 @@ class _Run:
         )
 
 
-def _precision(torch: Any, device: torch.device) -> Any:
-    """The lower precision to compute in: half on a GPU, bfloat16 on processors made for it, else none."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    flags = Path("/proc/cpuinfo").read_text().split("flags", 2)[1:2] if Path("/proc/cpuinfo").exists() else []
-    made_for_it = bool(flags) and ("avx512_bf16" in flags[0] or "amx_bf16" in flags[0])
-    return torch.bfloat16 if made_for_it and supported is not None and supported() else None
+def overfitting_epoch(history: list[dict[str, Any]]) -> int | None:
+    """Find the epoch from which the validation loss rises while the training loss falls, if it does by a tenth.
 
+    Parameters
+    ----------
+    history : list of dict
+        An entry an epoch, as Trained.history.
 
-def _rate_groups(named: list[tuple[str, Any]], recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameter groups: the last layers at the full rate, each block below at `decay` of it; the lowest stand still."""
-    layers: dict[str, list[Any]] = {}
-    for name, parameter in named:
-        layers.setdefault(name.removeprefix("weights.").rsplit("_", 1)[0], []).append(parameter)
-    count = len(layers)
-    still = count - max(1, math.ceil(recipe.depth * count))
-    groups = []
-    for i, parameters in enumerate(layers.values()):
-        if i < still:
-            for p in parameters:
-                p.requires_grad_(False)
-            continue
-        stage = (count - 1 - i) // 3  # about a block: widen, filter, narrow
-        groups.append({"params": parameters, "lr": recipe.rate * recipe.decay**stage})
-    return groups
-
-
-def embedded(module: torch.nn.Module, source: Source, rows: np.ndarray) -> np.ndarray:
-    """The module's outputs pooled over their places, joined: float32 (n, U), of the plain pictures."""
-    torch = import_torch()
-    module.eval()
-    device = next(module.parameters()).device
-    out: np.ndarray | None = None
-    with torch.no_grad():
-        for start in range(0, len(rows), CHECK):
-            part = rows[start : start + CHECK]
-            levels = module(source.plain(part).to(device))
-            pooled = torch.cat([level.mean((2, 3)) for level in levels], 1).cpu().numpy()
-            out = np.empty((len(rows), pooled.shape[1]), np.float32) if out is None else out
-            out[start : start + len(part)] = pooled
-    return np.empty((0, 0), np.float32) if out is None else out
-
-
-def between(
-    ours: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray], share: float
-) -> dict[str, np.ndarray]:
-    """Weights between the pretrained (share 0) and the tuned (1): robust to a change of place, at no cost.
-
-    Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT, CVPR 2022).
+    Returns
+    -------
+    int or None
+        Counted from 1; None where the two do not part.
     """
-    return {k: (pretrained[k] + share * (v - pretrained[k])).astype(np.float32) for k, v in ours.items()}
-
-
-def parts_at(history: list[dict[str, Any]]) -> int | None:
-    """The epoch from which the validation loss rises while the training loss falls, if it does by a tenth."""
     if len(history) < 2 or any("val_loss" not in e for e in history):
         return None
     best, last = min(history, key=lambda e: e["val_loss"]), history[-1]
     parted = last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]
     return best["epoch"] if parted else None
-
-
-def trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
-    """The part of a backbone that a recipe trains, above the cut or all; each level of the map is an output."""
-    from medloupe.graphs.module import build_trainable_module
-
-    if recipe.kind == "tail":
-        at = find_upper_part(model)
-        return build_trainable_module(model, at.given, at.levels)
-    node = next(n for n in model.graph.node if "map" in n.output)
-    return build_trainable_module(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])

@@ -1,4 +1,4 @@
-"""How a network is fine-tuned: plain numbers, with the measured defaults."""
+"""Recipes of fine-tuning: plain numbers, with measured defaults."""
 
 from __future__ import annotations
 
@@ -11,17 +11,42 @@ Kind = Literal["tail", "full", "scratch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A training recipe.
+    """A recipe of fine-tuning.
 
-    kind: `tail` trains the stages above the cut on cached activations, `full` the whole network, `scratch` the same
-    network from random weights. epochs: passes over the training part. rate: highest learning rate of the network's
-    last stage; each stage below gets `decay` of the one above (discriminative rates). head_rate: of the linear head on
-    top. warm: share of the steps in which the rates rise (one cycle, cosine down). depth: share of the trainable
-    layers, from the top, that move. mixup: parameter of the beta distribution, 0 for none. smoothing: of the labels.
-    balance: exponent of the class weights (0 none, 1 full). weight_decay: of AdamW. average: decay, per step, of the
-    running mean of the weights that is kept; 0 keeps the last, which did better in trials, and is what all defaults
-    do. views: augmented views, the plain one counted. batch: images a step. patience: epochs without a better
-    validation loss after which it ends.
+    Attributes
+    ----------
+    kind : str
+        "tail" trains the stages above the cut on cached activations, "full" the whole network, "scratch" the same
+        network from random weights.
+    epochs : int
+        Passes over the training part.
+    rate : float
+        Highest learning rate of the network's last stage.
+    decay : float
+        Each stage below gets this share of the rate of the one above (discriminative rates).
+    head_rate : float
+        Highest learning rate of the linear head on top.
+    warm : float
+        Share of the steps in which the rates rise (one cycle, cosine down).
+    depth : float
+        Share of the trainable layers, from the top, that move.
+    mixup : float
+        Parameter of the beta distribution, 0 for none.
+    smoothing : float
+        Of the labels, 0 to 1.
+    balance : float
+        Exponent of the class weights (0 none, 1 full).
+    weight_decay : float
+        Of AdamW.
+    average : float
+        Decay, per step, of the running mean of the weights that is kept; 0 keeps the last, which did better in trials,
+        and is what all defaults do.
+    views : int
+        Augmented views, the plain one counted.
+    batch : int
+        Images a step.
+    patience : int
+        Epochs without a better validation loss after which it ends.
     """
 
     kind: Kind = "tail"
@@ -41,12 +66,12 @@ class Recipe:
     patience: int = 3
 
     def as_json(self) -> dict[str, Any]:
-        """All fields."""
+        """Give all fields."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Recipe:
-        """What as_json gave."""
+        """Read what as_json gave."""
         return cls(**entry)
 
 

@@ -3,68 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
-from medloupe.metrics import tables
-from medloupe.training.heads.fit import Choice, folded
-from medloupe.training.heads.verdict import Verdict, _learning_curve, answered, crossed, judge
-
-if TYPE_CHECKING:
-    from medloupe.training.tune.run import Tuned
+from medloupe.training.heads.fit import HeadChoice, build_head
+from medloupe.training.heads.learning_curve import learning_curve
+from medloupe.training.heads.verdict import Verdict, build_verdict, judge, judge_on_test, labelled_rows
+from medloupe.training.tune.heads import fit_tuned
+from medloupe.training.tune.run import TunedNetworks
 
 
 def judge_tuned(
     features: Features,
     plan: Plan,
-    tuned: Tuned,
+    tuned: TunedNetworks,
     *,
     levels: tuple[int, ...],
     seed: int,
     sensitivity: float,
     may_stay: bool,
 ) -> Verdict:
-    """As judge, with tuned networks. may_stay: whether the untuned one may win; then it is judged as `judge` does.
+    """Judge as heads.verdict.judge does, with tuned networks.
 
     The test split is answered by the network that ships, which saw none of it; only its head is fitted once more, on
     everything labelled.
-    """
-    from medloupe.training.tune import heads
 
+    Parameters
+    ----------
+    features : Features
+        Of the untuned network.
+    tuned : TunedNetworks
+        Tuned on these features and this plan.
+    levels : tuple of int
+        How an embedding divides.
+    sensitivity : float
+        At which operating points are set, 0.5 to below 1.
+    may_stay : bool
+        Whether the untuned network may win; then it is judged as `judge` does.
+    """
     data, targets = features.data, features.data.targets
-    everything = np.flatnonzero(~np.isnan(targets).all(1))
-    found = heads.fit(
+    everything = labelled_rows(targets)
+    found = fit_tuned(
         tuned, targets, plan.groups, everything, task=data.task, levels=levels, seed=seed, may_stay=may_stay
     )
-    if found.share == 0:
+    if found.alpha == 0:
         return replace(judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity), tuned=found)
-    rows = tuned.fitting
-    y, fitted = targets[rows], found.fitted
-    limits = tables.thresholds(fitted.out_of_fold[0], y, sensitivity)
-    crossed_over = crossed(fitted, y, plan.groups[rows], data.labels, data.task, sensitivity)
-    judged, judged_rows, secondary = crossed_over, rows, None
+    fitted, on_test = found.fitted, None
     if plan.test is not None:
-        head = folded(found.on_fitting, fitted.temperature, data.task)
-        embeddings = tuned.embeddings(None, found.share)
-        p = head.probabilities(embeddings[plan.test])
-        judged = answered(features, plan, p, fitted.out_of_fold[0], y, sensitivity)
-        judged_rows, secondary = plan.test, crossed_over
-    best = max((c for c in found.candidates if c.share == 0), key=lambda c: c.auc["value"] or 0)
-    linear = Choice(penalty=best.penalty, levels=best.levels)
-    return Verdict(
-        fitted=fitted,
-        everything=everything,
-        judged=judged,
-        rows=judged_rows,
-        limits=limits,
-        strength=tables.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
-        secondary=secondary,
-        leaky=None,
-        learning=_learning_curve(features, plan, linear, levels=levels, seed=seed),
-        judging=rows,
-        tuned=found,
+        head = build_head(found.on_fitting, fitted.temperature, data.task)
+        p = head.probabilities(tuned.embeddings(None, found.alpha)[plan.test])
+        on_test = judge_on_test(features, plan, p, fitted.out_of_fold[0], targets[tuned.fitting], sensitivity)
+    best = max((c for c in found.candidates if c.alpha == 0), key=lambda c: c.auc["value"] or 0)
+    linear = HeadChoice(c=best.c, levels=best.levels)
+    return build_verdict(
+        features,
+        plan,
+        fitted,
+        tuned.fitting,
+        sensitivity,
+        on_test=on_test,
         on_fitting=fitted if plan.test is not None else None,
+        learning=learning_curve(features, plan, linear, levels=levels, seed=seed),
+        tuned=found,
     )

@@ -1,4 +1,4 @@
-"""Augmented views of a picture that are still pictures of their kind.
+"""Make augmented views of a picture that are still pictures of their kind.
 
 A skin lesion may be turned as one likes, a chest radiograph may not: its heart lies on the left. Instead of asking for
 the modality, the data are asked: if a linear probe on embeddings cannot tell mirrored (or turned) pictures from the
@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
-PROBED = 120  # pictures that the probe looks at
-BLIND = 0.70  # AUC of the probe up to which a change counts as unseen
+from medloupe.training.heads.fit import HeadChoice, build_head, refit
+from medloupe.training.heads.ranking import macro_auc
+
+PROBE_PICTURES = 120  # pictures that the probe looks at
+UNSEEN_AUC = 0.70  # AUC of the probe up to which a change counts as unseen
 TURN = 10.0  # degrees to either side where the way up has a meaning
 ZOOM = 1.2  # at most this much is cropped away
 LIGHT = 0.15  # of brightness and contrast, to either side
@@ -23,7 +26,17 @@ LIGHT = 0.15  # of brightness and contrast, to either side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symmetry:
-    """Which changes leave the kind of picture what it is. mirror: left and right. turn: any angle, and upside down."""
+    """Which changes leave the kind of picture what it is.
+
+    Attributes
+    ----------
+    mirror : bool
+        Left and right may be exchanged.
+    turn : bool
+        It may be turned by any angle, and upside down.
+    mirror_auc, turn_auc : float or None
+        How well a probe told changed pictures from the originals.
+    """
 
     mirror: bool
     turn: bool
@@ -31,14 +44,15 @@ class Symmetry:
     turn_auc: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """All fields."""
+        """Give all fields."""
         return asdict(self)
 
     @property
     def words(self) -> str:
         """What views are made, in a sentence."""
         made = ["turned by any angle" if self.turn else f"turned by up to {TURN:g} degrees"]
-        made += ["mirrored"] * (self.mirror or self.turn)
+        if self.mirror or self.turn:
+            made.append("mirrored")
         return (
             f"Augmented views were {', '.join(made)}, cropped by up to {1 - 1 / ZOOM:.0%}, and changed in brightness"
             f" and contrast by up to {LIGHT:.0%}."
@@ -46,20 +60,33 @@ class Symmetry:
         )
 
 
-def symmetry(embeddings: Sequence[np.ndarray], groups: np.ndarray, seed: int = 0) -> Symmetry:
-    """Probe a collection. embeddings: (N, D) of N pictures as they are, mirrored, and turned upside down.
+def judge_symmetry(embeddings: Sequence[np.ndarray], groups: np.ndarray, seed: int = 0) -> Symmetry:
+    """Find which changes a probe cannot see in a collection.
 
-    groups: int (N,). A probe is trained on half of the groups and asked about the other half. A quarter turn is not
-    asked about: compression and cameras treat rows and columns differently, which a probe sees in any picture.
+    A probe is trained on half of the groups and asked about the other half. A quarter turn is not asked about:
+    compression and cameras treat rows and columns differently, which a probe sees in any picture.
+
+    Parameters
+    ----------
+    embeddings : sequence of np.ndarray
+        Three of float32 (N, D): of N pictures as they are, mirrored, and turned upside down.
+    groups : np.ndarray
+        int (N,).
+    seed : int
+        Of the halves.
     """
     plain, mirrored, turned = embeddings
-    mirror, turn = (_told_apart(plain, other, groups, seed) for other in (mirrored, turned))
-    return Symmetry(mirror=mirror <= BLIND, turn=turn <= BLIND, mirror_auc=round(mirror, 3), turn_auc=round(turn, 3))
+    mirror, turn = (_probe_auc(plain, other, groups, seed) for other in (mirrored, turned))
+    return Symmetry(
+        mirror=mirror <= UNSEEN_AUC, turn=turn <= UNSEEN_AUC, mirror_auc=round(mirror, 3), turn_auc=round(turn, 3)
+    )
 
 
-def centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The middle square of a fitted picture (S, S, 3), as large again: the bars that pad a picture of width x height
-    to a square would tell which way it was turned."""
+def crop_centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Crop the middle square of a fitted picture uint8 (S, S, 3), and make it as large again.
+
+    The bars that pad a picture of width x height to a square would tell which way it was turned.
+    """
     size = len(pixels)
     side = max(8, size * min(width, height) // max(width, height, 1))
     at = (size - side) // 2
@@ -69,31 +96,29 @@ def centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
-def changes(pixels: np.ndarray) -> list[np.ndarray]:
-    """A picture uint8 (S, S, 3) as it is, mirrored, and upside down: what `symmetry` is asked about."""
+def symmetry_variants(pixels: np.ndarray) -> list[np.ndarray]:
+    """Give a picture uint8 (S, S, 3) as it is, mirrored, and upside down: what judge_symmetry is asked about."""
     return [np.ascontiguousarray(v) for v in (pixels, pixels[:, ::-1], pixels[::-1, ::-1])]
 
 
-def _told_apart(one: np.ndarray, other: np.ndarray, groups: np.ndarray, seed: int) -> float:
-    """AUC out of fold of a linear probe."""
-    from medloupe.training.heads.fit import Choice, folded, macro_auc, refit
-
+def _probe_auc(one: np.ndarray, other: np.ndarray, groups: np.ndarray, seed: int) -> float:
+    """Measure how well a linear probe tells two sets (N, D) apart: its AUC out of fold."""
     x = np.concatenate([one, other]).astype(np.float32)
     is_other = np.repeat([0.0, 1.0], len(one)).astype(np.float32)
     y = np.column_stack([1 - is_other, is_other])
     numbers = np.random.default_rng(seed).permutation(np.unique(groups))
     half = np.isin(np.tile(groups, 2), numbers[: len(numbers) // 2])
-    choice = Choice(penalty=1e-3, levels=(0,))
+    choice = HeadChoice(c=1e-3, levels=(0,))
     scores = np.zeros_like(y)
     sides = [np.flatnonzero(half), np.flatnonzero(~half)]
     solutions = refit(x, y, sides, choice, task="multiclass", levels=(x.shape[1],))
     for solution, rows in zip(solutions, sides[::-1], strict=True):
-        scores[rows] = folded(solution, np.ones(2, np.float32), "multiclass").probabilities(x[rows])
+        scores[rows] = build_head(solution, np.ones(2, np.float32), "multiclass").probabilities(x[rows])
     return macro_auc(scores, y)
 
 
-def view(pixels: np.ndarray, allowed: Symmetry, rng: np.random.Generator) -> np.ndarray:
-    """A random view uint8 (S, S, 3) of a picture of the same shape."""
+def random_view(pixels: np.ndarray, allowed: Symmetry, rng: np.random.Generator) -> np.ndarray:
+    """Draw a random view uint8 (S, S, 3) of a picture of the same shape."""
     size = len(pixels)
     image = Image.fromarray(pixels)
     if (allowed.mirror or allowed.turn) and rng.random() < 0.5:

@@ -11,7 +11,7 @@ from ecgmaker import LEFT_BLOCK, Beat, ecg, even, with_ectopics
 from ecgwriters import dicom_waveform, edf, npz, text, wfdb_record
 from medloupe.data.reading import read
 from medloupe.data.records import Dataset, Record
-from medloupe.ecg.beats import RHYTHM, cut, rhythm
+from medloupe.ecg.beats import RHYTHM, cut_beats, rhythm_features
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.errors import DataError
@@ -80,7 +80,7 @@ def test_beats_share_their_recordings_memory(beats: Dataset):
 def test_rhythm_columns_are_those_of_the_recording(beats: Dataset):
     arrays = beats_arrays()
     at = arrays["sample"][arrays["record_id"] == 102]
-    table = {f"102/{place:06d}": row for place, row in zip(at, rhythm(at, 360), strict=True)}
+    table = {f"102/{place:06d}": row for place, row in zip(at, rhythm_features(at, 360), strict=True)}
     checked = [r for r in beats.records if r.columns["record"] == "102"]
     assert len(checked) == 11
     for record in checked:
@@ -298,10 +298,12 @@ def test_annotated_records_are_read_as_beats(tmp_path: Path):
     early = next(r for r in data.records if r.labels == {"V": 1})
     assert early.id == f"100/{at[3]:07d}"
     assert (early.columns["lead"], early.columns["age"], early.columns["sex"]) == ("MLII", "69", "male")
-    assert float(early.columns["rr_previous_ratio"]) == pytest.approx(rhythm(np.array(at), 360)[3, 0], rel=1e-3)
+    assert float(early.columns["rr_previous_ratio"]) == pytest.approx(
+        rhythm_features(np.array(at), 360)[3, 0], rel=1e-3
+    )
     held = signal_of(early)
     assert (held.leads, held.samples.shape) == (("beat", "typical"), (2, 256))
-    (wanted,) = cut(ecg(beats, 30, 360, ("MLII",)), np.array(at[3:4]), 0.25, 166 / 360, 360)
+    (wanted,) = cut_beats(ecg(beats, 30, 360, ("MLII",)), np.array(at[3:4]), 0.25, 166 / 360, 360)
     assert np.corrcoef(held.samples[0], wanted[0])[0, 1] > 0.98
 
 

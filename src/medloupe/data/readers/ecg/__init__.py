@@ -1,1 +1,1 @@
-"""Readers of ECGs: beats, twelve leads, folders of files."""
+"""Read data sets of ECGs: cut beats, whole ECGs in an .npz, folders of files."""

@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Make this step of the schema."""
     op.create_table(
         "models",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -28,5 +29,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take this step of the schema back."""
     op.drop_table("versions")
     op.drop_table("models")

@@ -8,6 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    """Make this step of the schema."""
     op.add_column("models", sa.Column("production", sa.Integer, nullable=True))
     # The version that answered so far under the bare name was the newest one.
     op.execute(
@@ -93,6 +94,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take this step of the schema back."""
     for table in ("feedback", "predictions", "audit", "tokens", "logins", "users", "promotions"):
         op.drop_table(table)
     op.drop_column("versions", "whole")

@@ -8,6 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    """Make this step of the schema."""
     op.create_table(
         "variants",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -25,4 +26,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take this step of the schema back."""
     op.drop_table("variants")

@@ -1,4 +1,4 @@
-"""DICOM pixels as a viewer would first show them: modality LUT, window, MONOCHROME1 inverted, colour to RGB."""
+"""Show DICOM pixels as a viewer first would: modality LUT, window, MONOCHROME1 inverted, colour to RGB."""
 
 from __future__ import annotations
 
@@ -10,8 +10,25 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from medloupe.imaging.levels import display_range, row_strips, sample_pixels, scale_to_8bit
 
 
-def shown(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.ndarray:
-    """Stored values (h, w) or (h, w, 3) to uint8, grey or RGB. bits: that a sample has."""
+def render_pixels(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.ndarray:
+    """Render stored values as uint8.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (h, w) or (h, w, 3)
+        As stored.
+    ds : Dataset
+        Says what they mean.
+    photometric : str
+        The photometric interpretation.
+    bits : int
+        That a sample has.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w) or (h, w, 3)
+        Grey, or RGB.
+    """
     if pixels.ndim == 3:
         return _colour(pixels, photometric, bits)
     if photometric == "PALETTE COLOR":
@@ -20,7 +37,7 @@ def shown(pixels: np.ndarray, ds: Dataset, photometric: str, bits: int) -> np.nd
 
 
 def _colour(pixels: np.ndarray, photometric: str, bits: int) -> np.ndarray:
-    """(h, w, 3) of `bits` a sample to uint8 RGB."""
+    """Turn (h, w, 3) of `bits` a sample into uint8 RGB."""
     if pixels.shape[2] != 3:
         raise ValueError(f"{pixels.shape[2]} samples per pixel")
     if bits > 8:
@@ -46,7 +63,7 @@ def _palette(pixels: np.ndarray, ds: Dataset) -> np.ndarray:
 
 
 def _grey(pixels: np.ndarray, ds: Dataset) -> np.ndarray:
-    """Stored values (h, w) to uint8, through one table of what each stored value looks like."""
+    """Turn stored values (h, w) into uint8, through one table of what each stored value looks like."""
     show = _Display(pixels, ds)
     if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2:
         return _look_up(show(_stored_values(pixels)), pixels, int(pixels.min()))
@@ -101,7 +118,7 @@ class _Display:
         return 255 - shown if self.inverted else shown
 
     def modality(self, stored: np.ndarray) -> np.ndarray:
-        """Stored values to the modality's (Hounsfield units, optical density, ...)."""
+        """Turn stored values into the modality's (Hounsfield units, optical density, ...)."""
         if self.rescale.get("ModalityLUTSequence"):
             return apply_modality_lut(stored, self.rescale)
         slope, intercept = self.rescale.get("RescaleSlope"), self.rescale.get("RescaleIntercept")
@@ -111,7 +128,7 @@ class _Display:
 
 
 def _first_frame_item(ds: Dataset, keyword: str) -> Dataset:
-    """Where enhanced multi-frame objects keep what older ones keep at the top: per frame, else shared, else `ds`."""
+    """Find where enhanced multi-frame objects keep what older ones keep at the top: per frame, shared, or `ds`."""
     for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         for item in (ds.get(groups) or [])[:1]:
             if item.get(keyword):
@@ -120,7 +137,7 @@ def _first_frame_item(ds: Dataset, keyword: str) -> Dataset:
 
 
 def _window(ds: Dataset) -> tuple[float, float, str] | None:
-    """(centre, width, function), the first where several are offered; None where absent or meaningless."""
+    """Return (centre, width, function), the first where several are offered; None where absent or meaningless."""
     both: list[float] = []
     for keyword in ("WindowCenter", "WindowWidth"):
         value = ds.get(keyword)
@@ -134,7 +151,7 @@ def _window(ds: Dataset) -> tuple[float, float, str] | None:
 
 
 def _apply_window(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
-    """Modality values to 0 ... 1 (below and above where outside the window): PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    """Bring modality values to 0 ... 1, below and above where outside the window: PS3.3 C.11.2.1.2 and C.11.2.1.3."""
     values = values.astype(np.float64)
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))

@@ -1,4 +1,4 @@
-"""The MedMNIST collection: one .npz file a set, 28 to 224 pixels.
+"""Read the MedMNIST collection: one .npz file a set, 28 to 224 pixels.
 
 Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 """
@@ -27,21 +27,23 @@ class NpzLayout:
     """A file of the collection by its name, whose arrays have the published sides; or a folder with one such file."""
 
     def accepts(self, options: ReadOptions) -> bool:
-        """There is nothing to tell of such a set."""
+        """Tell whether no option was told: there is nothing to tell of such a set."""
         return not any((options.labels, options.patient, options.split, options.image, options.table))
 
     def recognises(self, seen: Outline) -> bool:
+        """Tell whether the file, or the one in the folder, is of the collection."""
         if seen.images or seen.tables:
             return False
         files = [seen.root] if seen.root.is_file() else sorted(seen.root.glob("*.npz"))
-        return len(files) == 1 and _published(files[0])
+        return len(files) == 1 and _is_published(files[0])
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
+        """Read the data set."""
         return MEDMNIST.read(root, options)
 
 
-def _published(path: Path) -> bool:
-    """Whether a file is of the collection, from its name and the header of one array."""
+def _is_published(path: Path) -> bool:
+    """Tell whether a file is of the collection, from its name and the header of one array."""
     if path.suffix.lower() != ".npz" or re.sub(r"_\d+$", "", path.stem.lower()) not in SETS:
         return False
     try:

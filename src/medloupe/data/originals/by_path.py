@@ -1,11 +1,11 @@
-"""Originals that are read by their folders and file names."""
+"""List the originals that are read by their folders and file names."""
 
 from __future__ import annotations
 
 import re
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.paths import PathLayout
+from medloupe.data.originals.path_layout import PathLayout
 
 _KERMANY = (
     "Kermany et al., Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning, "

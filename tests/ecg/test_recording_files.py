@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ecgmaker
 import ecgsaved
-from medloupe.ecg.parts import bare, together, whole
+from medloupe.ecg.recording_files import bare_name, group_files, join_bytes
 
 MADE = ecgmaker.ecg(ecgmaker.even(3), 3, 250, ("I", "II"))
 FIRST, SECOND = ecgsaved.wfdb(MADE, "a"), ecgsaved.wfdb(MADE, "b")
@@ -19,7 +19,7 @@ def test_each_recording_gets_its_own_files_in_the_order_of_the_headers() -> None
         ("b.hea", SECOND["b.hea"]),
         ("a.atr", b"notes"),
     ]
-    found = together(sent)
+    found = group_files(sent)
     assert [name for name, _ in found] == ["x.csv", "folder/a.hea", "b.hea"]
     assert found[0][1] == b"1,2"
     assert found[1][1] == {**FIRST, "a.atr": b"notes"}
@@ -28,21 +28,21 @@ def test_each_recording_gets_its_own_files_in_the_order_of_the_headers() -> None
 
 def test_a_header_names_files_of_other_names() -> None:
     header = FIRST["a.hea"].replace(b"a.dat", b"other.dat")
-    found = together([("a.hea", header), ("other.dat", FIRST["a.dat"]), ("a.csv", b"1"), ("picture.png", b"p")])
+    found = group_files([("a.hea", header), ("other.dat", FIRST["a.dat"]), ("a.csv", b"1"), ("picture.png", b"p")])
     assert [name for name, _ in found] == ["a.hea", "a.csv", "picture.png"]
     assert found[0][1] == {"a.hea": header, "other.dat": FIRST["a.dat"]}
 
 
 def test_files_of_one_name_are_parted_and_broken_headers_stay() -> None:
     twice = [("a.hea", FIRST["a.hea"]), ("a.dat", b"1"), ("a.hea", FIRST["a.hea"]), ("a.dat", b"2")]
-    assert [content["a.dat"] for _, content in together(twice) if not isinstance(content, bytes)] == [b"1", b"2"]
-    assert together([("x.hea", b"\xff nonsense")]) == [("x.hea", {"x.hea": b"\xff nonsense"})]
+    assert [content["a.dat"] for _, content in group_files(twice) if not isinstance(content, bytes)] == [b"1", b"2"]
+    assert group_files([("x.hea", b"\xff nonsense")]) == [("x.hea", {"x.hea": b"\xff nonsense"})]
     png = b"\x89PNG\r\n\x1a\n" + bytes(64)
-    assert together([("picture.hea", png)]) == [("picture.hea", png)]
-    assert together([("a.dat", b"1"), ("scan.png", b"2")]) == [("a.dat", b"1"), ("scan.png", b"2")]
+    assert group_files([("picture.hea", png)]) == [("picture.hea", png)]
+    assert group_files([("a.dat", b"1"), ("scan.png", b"2")]) == [("a.dat", b"1"), ("scan.png", b"2")]
 
 
 def test_names_and_bytes() -> None:
-    assert (bare("C:\\ecg\\a.hea"), bare("x/y.dat"), bare("z")) == ("a.hea", "y.dat", "z")
-    assert whole(b"abc") == b"abc"
-    assert whole({"b": b"2", "a": b"1"}) == b"12"
+    assert (bare_name("C:\\ecg\\a.hea"), bare_name("x/y.dat"), bare_name("z")) == ("a.hea", "y.dat", "z")
+    assert join_bytes(b"abc") == b"abc"
+    assert join_bytes({"b": b"2", "a": b"1"}) == b"12"

@@ -1,12 +1,12 @@
-"""Originals whose table names the images: skin and eyes."""
+"""List the originals of skin and eyes, whose table names the images."""
 
 from __future__ import annotations
 
 import re
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.tables import Material, TableLayout, column, with_column
-from medloupe.data.readers.base import plain
+from medloupe.data.originals.table_layout import Material, TableLayout, find_column, set_column
+from medloupe.data.readers.base import normalise_name
 from medloupe.data.readers.sheet import Sheet
 
 _ISIC_FILE = re.compile(r"^ISIC_\d{7}")
@@ -18,41 +18,41 @@ _HAM = (
 )
 
 
-def _lesions(material: Material) -> Sheet:
-    """One-hot columns as one diagnosis; lesion, age, sex and site from the table beside."""
+def _add_lesions(material: Material) -> Sheet:
+    """Make one diagnosis of one-hot columns; take lesion, age, sex and site from the table beside."""
     sheet = material.sheet
     marks = [(name, sheet.columns.index(name)) for name in _ONE_HOT if name in sheet.columns]
-    unsure = sum(all(_number(row[k]) != 1 for _, k in marks) for row in sheet.rows)
+    unsure = sum(all(_number_or_zero(row[k]) != 1 for _, k in marks) for row in sheet.rows)
     # UNK, and rows of a test whose answers are not published, state nothing.
-    diagnoses = [next((name.lower() for name, k in marks if _number(row[k]) == 1), "") for row in sheet.rows]
+    diagnoses = [next((name.lower() for name, k in marks if _number_or_zero(row[k]) == 1), "") for row in sheet.rows]
     notes = [f"{unsure} rows name none of the classes."] if unsure else []
     beside: dict[str, dict[str, str]] = {}
     for other in material.others.values():
-        header = {plain(name): k for k, name in enumerate(other.columns)}
+        header = {normalise_name(name): k for k, name in enumerate(other.columns)}
         if "mel" in header or not header.keys() >= _LESIONS:
             continue
         for row in other.rows:
             beside[row[header["image"]]] = {name: row[k] for name, k in header.items()}
     if not beside:
         notes.append("No table of lesions lies there, so images of one lesion are not kept together.")
-    sheet = with_column(sheet, "diagnosis", diagnoses, *notes)
-    files = sheet.cells(column(sheet, "image"))
+    sheet = set_column(sheet, "diagnosis", diagnoses, *notes)
+    files = sheet.cells(find_column(sheet, "image"))
     for name in ("lesionid", "ageapprox", "sex", "anatomsitegeneral"):
-        sheet = with_column(sheet, _SPOKEN.get(name, name), (beside.get(file, {}).get(name, "") for file in files))
+        sheet = set_column(sheet, _SPOKEN.get(name, name), (beside.get(file, {}).get(name, "") for file in files))
     return sheet
 
 
 _SPOKEN = {"lesionid": "lesion_id", "ageapprox": "age", "anatomsitegeneral": "localization"}
 
 
-def _number(cell: str) -> float:
+def _number_or_zero(cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
         return 0.0
 
 
-def _isic(classes: frozenset[str], names: dict[str, str]) -> TableLayout:
+def _isic_layout(classes: frozenset[str], names: dict[str, str]) -> TableLayout:
     return TableLayout(
         columns=frozenset({"image", "mel", "nv", "bcc", "bkl", "df", "vasc"}) | classes,
         image=_ISIC_FILE,
@@ -61,26 +61,26 @@ def _isic(classes: frozenset[str], names: dict[str, str]) -> TableLayout:
         patient="lesion_id",
         names=names,
         asked=(_LESIONS,),
-        prepare=_lesions,
+        prepare=_add_lesions,
         unwanted=frozenset(map(str.lower, _ONE_HOT)) | {"unk", "scoreweight", "validationweight"},
     )
 
 
-def _one_eye(material: Material) -> Sheet:
-    """The eye's own diagnosis, which the table has as a list of one letter."""
+def _add_eye(material: Material) -> Sheet:
+    """Add the eye's own diagnosis, which the table has as a list of one letter."""
     sheet = material.sheet
-    name = column(sheet, "labels")
+    name = find_column(sheet, "labels")
     cells = [re.sub(r"[\[\]'\"\s]", "", cell) for cell in sheet.cells(name)]
-    sheet = with_column(sheet, "eye_label", cells)
-    eyes = ["left" if "_left" in file else "right" for file in sheet.cells(column(sheet, "filename"))]
-    return with_column(sheet, "eye", eyes)
+    sheet = set_column(sheet, "eye_label", cells)
+    eyes = ["left" if "_left" in file else "right" for file in sheet.cells(find_column(sheet, "filename"))]
+    return set_column(sheet, "eye", eyes)
 
 
-def _graded(material: Material) -> Sheet:
-    """Grades that passed through other tools come as 2.0."""
+def _clean_grades(material: Material) -> Sheet:
+    """Write grades that passed through other tools, and come as 2.0, as whole numbers."""
     sheet = material.sheet
-    name = column(sheet, "diagnosis")
-    return with_column(sheet, name, [cell.removesuffix(".0") for cell in sheet.cells(name)])
+    name = find_column(sheet, "diagnosis")
+    return set_column(sheet, name, [cell.removesuffix(".0") for cell in sheet.cells(name)])
 
 
 _GRADES = {"0": "0_no_dr", "1": "1_mild", "2": "2_moderate", "3": "3_severe", "4": "4_proliferative"}
@@ -148,7 +148,7 @@ ISIC2018/
         "without the LesionGroupings table, images of one lesion lie on both sides of a fold.",
     ),
     labels=tuple(_DX.values()),
-    layout=_isic(frozenset({"akiec"}), _DX),
+    layout=_isic_layout(frozenset({"akiec"}), _DX),
 )
 
 ISIC_2019 = Original(
@@ -171,7 +171,7 @@ ISIC2019/
         "its three sources differ in image size and in their diagnoses, which is a shortcut.",
     ),
     labels=tuple(_DX_2019.values()),
-    layout=_isic(frozenset({"ak", "scc"}), _DX_2019),
+    layout=_isic_layout(frozenset({"ak", "scc"}), _DX_2019),
 )
 
 APTOS = Original(
@@ -201,7 +201,7 @@ aptos2019-blindness-detection/
         labels="diagnosis",
         names=_GRADES,
         others=re.compile(r"sample_submission", re.I),  # a grade of 0 for every test image
-        prepare=_graded,
+        prepare=_clean_grades,
     ),
 )
 
@@ -232,7 +232,7 @@ ocular-disease-recognition-odir5k/
         labels="eye_label",
         patient="ID",
         names=_EYE,
-        prepare=_one_eye,
+        prepare=_add_eye,
         unwanted=frozenset(map(str.lower, _EYE))
         | {"leftfundus", "rightfundus", "leftdiagnostickeywords", "rightdiagnostickeywords"}
         | {"labels", "target", "filepath"},

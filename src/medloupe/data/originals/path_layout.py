@@ -1,4 +1,4 @@
-"""Originals whose folders and file names say everything: class, split and patient."""
+"""Read originals whose folders and file names say everything: class, split and patient."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medloupe.data.originals.outline import Outline
-from medloupe.data.readers.base import ReadOptions, merged, scan, split_of
+from medloupe.data.readers.base import ReadOptions, merge_reasons, parse_split, walk
 from medloupe.data.readers.columns import FILES
-from medloupe.data.readers.folders import UNUSED, masks
-from medloupe.data.readers.origin import origin
+from medloupe.data.readers.folders import UNUSED, find_masks
+from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
 
@@ -22,7 +22,7 @@ _SPECIAL = frozenset({"label", "patient", "split"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _ParsedPath:
     """What one path says. key: the path below whatever folders the archive was unpacked into."""
 
     key: str
@@ -36,12 +36,20 @@ class _Named:
 class PathLayout:
     """One regular expression for the lower end of every image's path.
 
-    pattern: the groups `label`, `patient`, `split` are what they are called; any other becomes a column.
-    labels: label by what the group says, in the order of labels; all of them must be there to recognise the set.
-    restarts: patients whose numbering starts anew in each split, so that their ids carry it.
-    joined: splits that are read as another, such as a validation folder of a few images as training.
-    others: images that belong to the download but are no cases of their own, by the reason told.
-    tables: tables of the original itself; any other that names images is a person's own, and goes before the recipe.
+    Attributes
+    ----------
+    pattern : Pattern
+        The groups `label`, `patient`, `split` are what they are called; any other becomes a column.
+    labels : Mapping
+        Label by what the group says, in the order of labels; all of them must be there to recognise the set.
+    restarts : Pattern or None
+        Patients whose numbering starts anew in each split, so that their ids carry it.
+    joined : Mapping
+        Splits that are read as another, such as a validation folder of a few images as training.
+    others : Mapping
+        Images that belong to the download but are no cases of their own, by the reason told.
+    tables : Pattern or None
+        Tables of the original itself; any other that names images is a person's own, and goes before the recipe.
     """
 
     pattern: re.Pattern[str]
@@ -52,25 +60,33 @@ class PathLayout:
     tables: re.Pattern[str] | None = None
 
     def accepts(self, options: ReadOptions) -> bool:
-        """There is nothing to tell of such a set; with any option the ordinary readers read it."""
+        """Tell whether no option was told: with any the ordinary readers read the set."""
         return not any((options.labels, options.patient, options.split, options.image, options.table))
 
     def recognises(self, seen: Outline) -> bool:
+        """Tell whether most images are named as in the original, all labels are there, and no table of another's."""
         for table, header in seen.headers.items():
             ours = self.tables and self.tables.search(table)
             if not ours and (header & frozenset(FILES) or not header):
                 return False
-        images, _ = self._cases(seen.images)
+        images, _ = self._find_cases(seen.images)
         named = [match["label"] for image in images if (match := self.pattern.search(image))]
         return bool(named) and len(named) >= _SHARE * len(images) and set(named) >= set(self.labels)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
-        files = scan(root)
-        images, skipped = self._cases(files.images)
-        found: dict[str, tuple[str, _Named]] = {}
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where no image is named as in the original.
+        """
+        files = walk(root)
+        images, skipped = self._find_cases(files.images)
+        found: dict[str, tuple[str, _ParsedPath]] = {}
         # The copy nearest to the top is the one that counts.
         for image in sorted(images, key=lambda i: (i.count("/"), i)):
-            named = self._named(image)
+            named = self._parse_path(image)
             if named is None:
                 skipped.setdefault(ELSEWHERE, []).append(image)
             elif named.key in found:
@@ -98,14 +114,14 @@ class PathLayout:
             labels=tuple(label for label in dict.fromkeys(self.labels.values()) if label in present),
             task="multiclass",
             reader="paths",
-            skipped=merged(files.skipped, skipped, {UNUSED: files.tables}),
-            notes=tuple(self._notes(records, found, skipped)),
-            origin=origin(root),
+            skipped=merge_reasons(files.skipped, skipped, {UNUSED: files.tables}),
+            notes=tuple(self._describe(records, found, skipped)),
+            origin=read_origin(root),
         )
 
-    def _cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-        """The images that may be cases, and the others by reason."""
-        outlines = set(masks(images)) if any("_mask" in image for image in images) else set()
+    def _find_cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+        """List the images that may be cases, and the others by reason."""
+        outlines = set(find_masks(images)) if any("_mask" in image for image in images) else set()
         skipped = {"mask of another image": sorted(outlines)}
         cases = []
         for image in images:
@@ -116,17 +132,17 @@ class PathLayout:
                 cases.append(image)
         return cases, skipped
 
-    def _named(self, image: str) -> _Named | None:
+    def _parse_path(self, image: str) -> _ParsedPath | None:
         match = self.pattern.search(image)
         if match is None:
             return None
         groups = {name: value for name, value in match.groupdict().items() if value}
-        split = split_of(groups.get("split", ""))
+        split = parse_split(groups.get("split", ""))
         split = self.joined.get(split, split) if split else None
         patient = groups.get("patient")
         if patient and split and self.restarts and self.restarts.match(patient):
             patient = f"{split}/{patient}"
-        return _Named(
+        return _ParsedPath(
             key=match[0].lstrip("/").lower(),
             label=self.labels[groups["label"]],
             patient=patient,
@@ -134,7 +150,9 @@ class PathLayout:
             columns={name: value for name, value in groups.items() if name not in _SPECIAL},
         )
 
-    def _notes(self, records: Sequence[Record], keys: Iterable[str], skipped: Mapping[str, Sequence[str]]) -> list[str]:
+    def _describe(
+        self, records: Sequence[Record], keys: Iterable[str], skipped: Mapping[str, Sequence[str]]
+    ) -> list[str]:
         patients = {record.patient for record in records} - {None}
         notes = [f"The file names tell {len(patients)} patients apart."] if patients else []
         for old, new in self.joined.items():

@@ -1,4 +1,4 @@
-"""Originals with a table beside the images: which tables, which columns, what their cells mean."""
+"""Read originals with a table beside the images: which tables, which columns, what their cells mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from medloupe.data.originals.outline import Outline, look
-from medloupe.data.originals.paths import COPY
+from medloupe.data.originals.outline import Outline, outline_folder
+from medloupe.data.originals.path_layout import COPY
 from medloupe.data.readers import table
-from medloupe.data.readers.base import Files, ReadOptions, frozen, merged, plain, scan, split_of
-from medloupe.data.readers.folders import UNUSED, without
+from medloupe.data.readers.base import (
+    Files,
+    ReadOptions,
+    merge_reasons,
+    normalise_name,
+    parse_split,
+    sort_reasons,
+    walk,
+)
+from medloupe.data.readers.folders import UNUSED, drop_images
 from medloupe.data.readers.locate import Locator
-from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load
+from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
 from medloupe.data.records import Dataset, Record
 from medloupe.errors import DataError
 
@@ -23,7 +31,17 @@ _SHARE = 0.5  # of the images seen that must be named as in the original; masks 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What lies in the folder: its files, the tables with the columns asked for as one, and all tables there are."""
+    """What lies in the folder.
+
+    Attributes
+    ----------
+    files : Files
+        Its files.
+    sheet : Sheet
+        The tables with the columns asked for, as one.
+    others : Mapping
+        All tables that were read, by place.
+    """
 
     files: Files
     sheet: Sheet
@@ -34,13 +52,32 @@ class Material:
 class TableLayout:
     """One table, or several of the same columns, and images named in it.
 
-    columns: in `plain` spelling, those that the table must have. image: what the images' file names look like.
-    file, labels, patient: as ReadOptions take them. names: label by cell, in the order of labels; cells that it does
-    not hold state nothing. others: names of tables with these columns that hold no truth. asked: columns of further
-    tables that `prepare` and `complete` need. prepare: the sheet with columns added or cells changed. unwanted: columns
-    that state the diagnosis, are known only afterwards or say nothing of the patient. renamed: columns under the names
-    that subgroups go by. once: whether a file name stands for one picture, so that others of the name are copies; of
-    these, those in the folder `preferred` count. complete: works on the records at last.
+    Attributes
+    ----------
+    columns : frozenset of str
+        Those that the table must have, as `normalise_name` writes them.
+    image : Pattern
+        What the images' file names look like.
+    file, labels, patient : str
+        As ReadOptions take them.
+    names : Mapping or None
+        Label by cell, in the order of labels; cells that it does not hold state nothing.
+    others : Pattern or None
+        Names of tables with these columns that hold no truth.
+    asked : tuple of frozenset
+        Columns of further tables that `prepare` and `complete` need.
+    prepare : Callable or None
+        Makes the sheet with columns added or cells changed.
+    unwanted : frozenset of str
+        Columns that state the diagnosis, are known only afterwards or say nothing of the patient.
+    renamed : Mapping
+        Columns under the names that subgroups go by.
+    once : bool
+        Whether a file name stands for one picture, so that others of the name are copies.
+    preferred : str
+        The folder whose copies count.
+    complete : Callable or None
+        Works on the records at last.
     """
 
     columns: frozenset[str]
@@ -59,17 +96,25 @@ class TableLayout:
     complete: Callable[[Dataset, Material], Dataset] | None = None
 
     def accepts(self, options: ReadOptions) -> bool:
-        """Labels, patient and split may be told; who tells the file column or the table reads another set."""
+        """Tell whether neither file column nor table is told: who tells these has another set."""
         return not (options.image or options.table)
 
     def recognises(self, seen: Outline) -> bool:
-        if not seen.images or not self._own(seen):
+        """Tell whether a table has the columns, and enough images are named as in the original."""
+        if not seen.images or not self._find_own_tables(seen):
             return False
         named = sum(self.image.search(PurePosixPath(image).name) is not None for image in seen.images)
         return named >= _SHARE * len(seen.images)
 
     def read(self, root: Path, options: ReadOptions) -> Dataset:
-        material = self._material(root)
+        """Read the data set.
+
+        Raises
+        ------
+        DataError
+            Where no table has the columns, or files are broken.
+        """
+        material = self._load_material(root)
         sheet = self.prepare(material) if self.prepare else material.sheet
         told = ReadOptions(
             labels=options.labels or self.labels,
@@ -82,54 +127,54 @@ class TableLayout:
         if self.complete:
             data = self.complete(data, material)
         if self.names and not options.labels:
-            data = _relabelled(data, self.names)
+            data = _rename_labels(data, self.names)
         used = {*material.others, str(material.sheet.path.relative_to(root))}
         unused = [name for name in material.files.tables if name not in used]
         return replace(
             data,
-            records=tuple(self._cleaned(record) for record in data.records),
-            skipped=merged(data.skipped, {UNUSED: unused}),
-            notes=(*data.notes, *self._dropped(data)),
+            records=tuple(self._clean_columns(record) for record in data.records),
+            skipped=merge_reasons(data.skipped, {UNUSED: unused}),
+            notes=(*data.notes, *self._note_dropped(data)),
         )
 
-    def _own(self, seen: Outline) -> list[str]:
-        """The tables that hold the truth, that of the training part first."""
+    def _find_own_tables(self, seen: Outline) -> list[str]:
+        """Find the tables that hold the truth, that of the training part first."""
         found = [t for t in seen.with_columns(self.columns) if not (self.others and self.others.search(t))]
-        return sorted(found, key=lambda t: _split_named(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
+        return sorted(found, key=lambda t: _find_split(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
 
-    def _material(self, root: Path) -> Material:
-        seen = look(root)
-        own = self._own(seen)
+    def _load_material(self, root: Path) -> Material:
+        seen = outline_folder(root)
+        own = self._find_own_tables(seen)
         if not own:
             raise DataError(f"{root} holds no table with the columns of the original.", "Check the folder.")
-        files = scan(root)
+        files = walk(root)
         taken = frozenset(own) | {name for wanted in self.asked for name in seen.with_columns(wanted)}
         unread = {why: [f for f in names if f not in taken] for why, names in files.skipped.items()}
-        files = replace(files, skipped=frozen(unread))
+        files = replace(files, skipped=sort_reasons(unread))
         if self.once:
-            files = without(files, {COPY: _copies(files.images, self.preferred)})
-        sheets = {name: load(root / name) for name in sorted(taken)}
-        return Material(files, stacked([sheets[name] for name in own]), sheets)
+            files = drop_images(files, {COPY: _find_copies(files.images, self.preferred)})
+        sheets = {name: load_sheet(root / name) for name in sorted(taken)}
+        return Material(files, stack_sheets([sheets[name] for name in own]), sheets)
 
-    def _cleaned(self, record: Record) -> Record:
+    def _clean_columns(self, record: Record) -> Record:
         columns = {
-            self.renamed.get(plain(name), name): cell
+            self.renamed.get(normalise_name(name), name): cell
             for name, cell in record.columns.items()
-            if plain(name) not in self.unwanted
+            if normalise_name(name) not in self.unwanted
         }
         return replace(record, columns=columns)
 
-    def _dropped(self, data: Dataset) -> list[str]:
-        found = dict.fromkeys(n for r in data.records for n in r.columns if plain(n) in self.unwanted)
+    def _note_dropped(self, data: Dataset) -> list[str]:
+        found = dict.fromkeys(n for r in data.records for n in r.columns if normalise_name(n) in self.unwanted)
         if not found:
             return []
         listed = ", ".join(found)
         return [f"Columns left out, as they give the answer away or say nothing of the patient: {listed}."]
 
 
-def stacked(sheets: Sequence[Sheet]) -> Sheet:
-    """Tables of the same columns as one; where a file is named after a split, the column `split` says so."""
-    splits = [_split_named(sheet.path.stem) for sheet in sheets]
+def stack_sheets(sheets: Sequence[Sheet]) -> Sheet:
+    """Stack tables of the same columns; where a file is named after a split, the column `split` says so."""
+    splits = [_find_split(sheet.path.stem) for sheet in sheets]
     first = sheets[0]
     if len(sheets) == 1:
         return first
@@ -145,8 +190,8 @@ def stacked(sheets: Sequence[Sheet]) -> Sheet:
     return Sheet(first.path, columns + ((SPLIT,) if add else ()), tuple(rows), notes)
 
 
-def with_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sheet:
-    """The sheet with one more column (or other cells in one), and what there is to say of it."""
+def set_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sheet:
+    """Return the sheet with one more column (or other cells in one), and what there is to say of it."""
     if name in sheet.columns:
         k = sheet.columns.index(name)
         rows = tuple((*row[:k], cell, *row[k + 1 :]) for row, cell in zip(sheet.rows, cells, strict=True))
@@ -155,21 +200,27 @@ def with_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> S
     return Sheet(sheet.path, (*sheet.columns, name), rows, (*sheet.notes, *notes))
 
 
-def column(sheet: Sheet, name: str) -> str:
-    """The column that goes by a name in `plain` spelling. DataError when there is none."""
-    found = sheet.usual((name,))
+def find_column(sheet: Sheet, name: str) -> str:
+    """Find the column that goes by a name, as `normalise_name` writes it.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    found = sheet.usual_columns((name,))
     if not found:
         raise DataError(f"{sheet.path} has no column {name!r}; it has: {', '.join(sheet.columns)}.")
     return found[0]
 
 
-def _split_named(stem: str) -> str | None:
-    """The split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
-    return next((split for word in re.split(r"[^A-Za-z]+", stem) if (split := split_of(word))), None)
+def _find_split(stem: str) -> str | None:
+    """Find the split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
+    return next((split for word in re.split(r"[^A-Za-z]+", stem) if (split := parse_split(word))), None)
 
 
-def _copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
-    """Images whose file name another has too: all but one, which lies in the preferred folder or nearest to the top."""
+def _find_copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
+    """Find images whose name another has too: all but one, in the preferred folder or nearest to the top."""
 
     def rank(image: str) -> tuple[bool, int, str]:
         return (bool(preferred) and preferred not in image.split("/")[:-1], image.count("/"), image)
@@ -184,8 +235,8 @@ def _copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
     return tuple(sorted(copies))
 
 
-def _relabelled(data: Dataset, names: Mapping[str, str]) -> Dataset:
-    """The labels under their names and in the order of these; what has no name states nothing."""
+def _rename_labels(data: Dataset, names: Mapping[str, str]) -> Dataset:
+    """Give labels their names, in the order of these; what has no name states nothing."""
     nameless = [label for label in data.labels if label not in names]
     records = tuple(
         replace(r, labels={names[label]: value for label, value in r.labels.items() if label in names})
