@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from medloupe import settings
 from medloupe.errors import MedloupeError
 
 SOURCE = Path(medloupe.__file__ or "").parent
+ROOT = SOURCE.parent.parent
 
 
 def test_every_setting_is_named_explained_and_used_and_no_other_is_read() -> None:
@@ -25,6 +28,43 @@ def test_every_setting_is_named_explained_and_used_and_no_other_is_read() -> Non
     mentioned = {name for text in texts for name in re.findall(r"\bMEDLOUPE_[A-Z_]*[A-Z]", text)}
     assert read <= set(names)
     assert mentioned <= set(names), "a variable that the table does not have"
+
+
+def test_every_setting_is_documented() -> None:
+    pages = "".join(p.read_text("utf-8") for p in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
+    assert [s.variable for s in settings.SETTINGS if not re.search(rf"\b{s.variable}\b", pages)] == []
+
+
+def test_all_settings_are_read_and_checked_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for s in settings.SETTINGS:
+        monkeypatch.delenv(s.variable, raising=False)
+    defaults = dict(settings.read_settings())
+    assert defaults == {s.variable: s.default or None for s in settings.SETTINGS}
+    monkeypatch.setenv("MEDLOUPE_HOME", "/somewhere")
+    monkeypatch.setenv("MEDLOUPE_STARTERS", "")
+    monkeypatch.setenv("MEDLOUPE_THREADS", " 3 ")
+    told = {"MEDLOUPE_HOME": Path("/somewhere"), "MEDLOUPE_THREADS": 3}
+    assert settings.read_settings() == defaults | told
+    monkeypatch.setenv("MEDLOUPE_THREADS", "-2 ")
+    with pytest.raises(MedloupeError) as e:
+        settings.read_settings()
+    assert e.value.message == "MEDLOUPE_THREADS is '-2'; expected a whole number above 0."
+    assert e.value.hint == "Set it to 2, say, or unset it."
+
+
+def test_what_starts_often_does_not_wait_for_pydantic() -> None:
+    code = (
+        "import sys\n"
+        "import medloupe, medloupe.imaging.sandbox.worker\n"
+        "from medloupe import settings\n"
+        "assert (settings.threads(), settings.home().name) == (3, 'x')\n"
+        "before = sorted(m for m in sys.modules if m.startswith('pydantic'))\n"
+        "settings.read_settings()\n"
+        "print(before, 'pydantic_settings' in sys.modules)"
+    )
+    environment = {"PYTHONPATH": str(SOURCE.parent), "MEDLOUPE_THREADS": "3", "MEDLOUPE_HOME": "/x"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[] True"
 
 
 def test_the_environment_goes_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""Define what can go wrong, as a tree.
 
     MedloupeError
     ├── DataError                  the data set as a whole: not found, no labels, one class, too few
@@ -38,7 +38,12 @@ from typing import Any
 class MedloupeError(Exception):
     """Base of all errors raised on purpose.
 
-    message: names the thing and what was expected. hint: what to do, or "".
+    Attributes
+    ----------
+    message : str
+        Names the thing and what was expected.
+    hint : str
+        What to do, or "".
     """
 
     def __init__(self, message: str, hint: str = ""):
@@ -94,7 +99,15 @@ class NotAnEcgError(SignalError):
 
 
 class ClinicalError(MedloupeError):
-    """A clinical value cannot be read. column: its name. value: what was given."""
+    """A clinical value cannot be read.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    value : str
+        What was given.
+    """
 
     def __init__(self, column: str, value: str, expected: str):
         shown = value if len(value) <= 60 else value[:57] + "..."
@@ -103,7 +116,7 @@ class ClinicalError(MedloupeError):
 
 
 class NotesError(ClinicalError):
-    """Notes are given, and the network that reads them is not at hand. column: theirs."""
+    """Notes are given, and the network that reads them is not at hand; `column` is theirs."""
 
     def __init__(self, column: str, message: str, hint: str):
         MedloupeError.__init__(self, message, hint)
@@ -127,7 +140,13 @@ class ParityError(MedloupeError):
 
 
 class CompressionRefusedError(MedloupeError):
-    """A model in fewer bits loses more accuracy than is allowed. before, after: its figures (fidelity.Figures)."""
+    """A model in fewer bits loses more accuracy than is allowed.
+
+    Attributes
+    ----------
+    before, after : Mapping
+        Its figures, as `training/compress/fidelity.py` has them.
+    """
 
     def __init__(self, message: str, hint: str, before: Mapping[str, Any], after: Mapping[str, Any]):
         super().__init__(message, hint)
@@ -147,8 +166,13 @@ class StorageError(StoreError):
 
 
 class PromotionRefusedError(StoreError):
-    """The candidate is worse than production, or the two cannot be compared. comparison: what the gate saw,
-    a `Comparison`."""
+    """The candidate is worse than production, or the two cannot be compared.
+
+    Attributes
+    ----------
+    comparison : Comparison
+        What the gate saw (`metrics/gate.py`).
+    """
 
     def __init__(self, message: str, hint: str, comparison: Any):
         super().__init__(message, hint)
@@ -168,7 +192,7 @@ class ExtraError(MedloupeError):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """ "Did you mean 'x'?" for the nearest of choices, or ""."""
+    """Ask whether the nearest of the choices was meant; "" where none is near."""
     by_lower = {c.lower(): c for c in choices}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"Did you mean {by_lower[near[0]]!r}?" if near else ""

@@ -1,28 +1,71 @@
-"""The settings as one table: name, default, help. Each can be given by flag or by environment variable."""
+"""Read the environment variables, of which one table has name, type, default and help.
+
+pydantic-settings checks them. It is imported only when a value has to be judged: it takes longer to import than a
+decoding worker or `medloupe predict` takes to start.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from medloupe.errors import MedloupeError
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. variable: environment variable. default: as text; "" means computed."""
+    """One setting.
+
+    Attributes
+    ----------
+    variable : str
+        The environment variable.
+    default : str
+        Its value where the variable is not set or empty, as text; "" means computed.
+    help : str
+        What it is for, as a sentence.
+    kind : type
+        What its text is read as.
+    least : int, optional
+        The least number allowed.
+    expected, advice : str
+        For the error that a wrong value raises: what was expected, and what to do.
+    """
 
     variable: str
     default: str
     help: str
+    kind: type = str
+    least: int | None = None
+    expected: str = "text"
+    advice: str = ""
 
 
 SETTINGS = (
-    Setting("MEDLOUPE_HOME", "", "Folder of the store, the database and the caches (default: the user data folder)."),
+    Setting(
+        "MEDLOUPE_HOME",
+        "",
+        "Folder of the store, the database and the caches (default: the user data folder).",
+        kind=Path,
+        expected="a folder",
+    ),
     Setting("MEDLOUPE_DATABASE", "", "URL of a PostgreSQL database (default: an SQLite file under the home folder)."),
-    Setting("MEDLOUPE_THREADS", "", "Worker threads for decoding and the network (default: the cores at hand)."),
+    Setting(
+        "MEDLOUPE_THREADS",
+        "",
+        "Worker threads for decoding and the network (default: the cores at hand).",
+        kind=int,
+        least=1,
+        expected="a whole number above 0",
+        advice="Set it to 2, say, or unset it.",
+    ),
     Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
     Setting(
         "MEDLOUPE_NOTES_MODELS",
@@ -30,16 +73,61 @@ SETTINGS = (
         "Language networks with which models from elsewhere may read notes: folders, hub:OWNER/NAME; by commas.",
     ),
 )
+_BY_VARIABLE = {s.variable: s for s in SETTINGS}
 
 
 def setting(variable: str) -> str:
-    """The value from the environment, else the default. Raises KeyError for a name not in SETTINGS."""
-    default = {s.variable: s.default for s in SETTINGS}[variable]
+    """Return the text of a setting: from the environment, else its default.
+
+    Raises
+    ------
+    KeyError
+        The variable is none of SETTINGS.
+    """
+    default = _BY_VARIABLE[variable].default
     return os.environ.get(variable, "") or default
 
 
+def read_settings() -> Mapping[str, Any]:
+    """Read and check all settings.
+
+    Returns
+    -------
+    Mapping
+        By variable, each as its `kind`; None where it is to be computed.
+
+    Raises
+    ------
+    MedloupeError
+        A value cannot be read; the first such one is named.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _settings_class()().model_dump()
+    except ValidationError as e:
+        wrong = _BY_VARIABLE[str(e.errors()[0]["loc"][0])]
+        told = setting(wrong.variable).strip()
+        raise MedloupeError(f"{wrong.variable} is {told!r}; expected {wrong.expected}.", wrong.advice) from e
+
+
+@cache
+def _settings_class() -> type[BaseSettings]:
+    """Make the class of pydantic-settings that SETTINGS describes."""
+    from pydantic import Field, create_model
+    from pydantic_settings import BaseSettings, SettingsConfigDict
+
+    class FromEnvironment(BaseSettings):
+        model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    fields: dict[str, Any] = {
+        s.variable: (s.kind | None, Field(s.default or None, ge=s.least, description=s.help)) for s in SETTINGS
+    }
+    return create_model("Settings", __base__=FromEnvironment, **fields)
+
+
 def home() -> Path:
-    """Folder of the store, the database and the caches; created on first use."""
+    """Return the folder of the store, the database and the caches; whoever writes there makes it."""
     told = setting("MEDLOUPE_HOME")
     return Path(told).expanduser() if told else _user_data()
 
@@ -52,24 +140,24 @@ def _user_data() -> Path:
 
 
 def threads() -> int:
-    """How many worker threads to use: told, else the cores this process may run on.
+    """Return how many worker threads to use: MEDLOUPE_THREADS, else the cores that this process may run on.
 
-    Raises MedloupeError when what was told is no whole number above 0.
+    Raises
+    ------
+    MedloupeError
+        What is told is no whole number above 0.
     """
     told = setting("MEDLOUPE_THREADS").strip()
     if told:
-        if not (told.isascii() and told.isdigit() and int(told) > 0):
-            raise MedloupeError(
-                f"MEDLOUPE_THREADS is {told!r}; expected a whole number above 0.", "Set it to 2, say, or unset it."
-            )
-        return int(told)
+        plain = told.isascii() and told.isdigit() and int(told) > 0  # needs no pydantic, whose import would be felt
+        return int(told) if plain else read_settings()["MEDLOUPE_THREADS"]
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min(cores, _quota() or cores))
 
 
 def _quota() -> int | None:
-    """Whole cores that the control group grants, or None where there is no limit."""
+    """Return the whole cores that the control group grants, or None where there is no limit."""
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -247,11 +247,11 @@ def test_hashes_are_renewed(folk: People, lite: Engine) -> None:
     assert folk.authenticate("bob", GOOD) is not None
     with Session(lite) as session:
         renewed = session.scalar(select(UserRow.password).where(UserRow.name == "bob")) or ""
-    assert renewed != old and not passwords.outdated(renewed) and folk.authenticate("bob", GOOD) is not None
+    assert renewed != old and not passwords.needs_rehash(renewed) and folk.authenticate("bob", GOOD) is not None
 
 
 def test_a_password_that_changes_while_it_is_checked(folk: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    matches = passwords.matches
+    matches = passwords.verify_password
 
     def meanwhile(kept: str, password: str) -> bool:
         right = matches(kept, password)
@@ -259,7 +259,7 @@ def test_a_password_that_changes_while_it_is_checked(folk: People, monkeypatch: 
         return right
 
     with monkeypatch.context() as patch:
-        patch.setattr(passwords, "matches", meanwhile)
+        patch.setattr(passwords, "verify_password", meanwhile)
         assert folk.authenticate("bob", GOOD) is None
     assert folk.authenticate("bob", OTHER) is not None
 
@@ -275,7 +275,7 @@ def test_waiting_log_ins_hold_no_connections(database: str, tmp_path: Path, monk
         checking.release()
         return go_on.wait(60)
 
-    monkeypatch.setattr(passwords, "matches", slow)
+    monkeypatch.setattr(passwords, "verify_password", slow)
     threads = [threading.Thread(target=folk.authenticate, args=("ada", GOOD)) for _ in range(20)]
     for thread in threads:
         thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medloupe.cli.options import columns_asked, words_masked
+from medloupe.cli.options import parse_columns, parse_mask
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from medloupe.cli.options import columns_asked, words_masked
     [(None, None), ("none", []), ("", []), ("all", ["all"]), ("age", ["age"]), (" age, sex ,", ["age", "sex"])],
 )
 def test_columns(told: str | None, columns: list[str] | None) -> None:
-    assert columns_asked(told) == columns
+    assert parse_columns(told) == columns
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ def test_columns(told: str | None, columns: list[str] | None) -> None:
     [("auto", None), ("none", []), ("", []), ("*covid*,PCR", ["*covid*", "PCR"]), ("no finding", ["no finding"])],
 )
 def test_masks(told: str, words: list[str] | None) -> None:
-    assert words_masked(told) == words
+    assert parse_mask(told) == words

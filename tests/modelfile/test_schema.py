@@ -99,7 +99,7 @@ def test_old_cards_fit_the_schema() -> None:
 def test_a_new_card_fits_the_schema(trained: Trained) -> None:
     card = read_card(trained.onnx)
     validated(card)
-    unknown = set(card) - set(schema.Card.model_fields) - {"onnx"}
+    unknown = set(card) - set(schema.ModelCard.model_fields) - {"onnx"}
     assert not unknown, "describe what is written"
 
 

@@ -1,1 +1,1 @@
-"""People, their log-ins and what they did; nothing of HTTP."""
+"""Accounts: people, their log-ins and tokens, and the log of what they did; nothing of HTTP."""

@@ -1,4 +1,4 @@
-"""The log of who did what to a server."""
+"""Keep the audit log: who did what to a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from medloupe.accounts.person import named, possible
+from medloupe.accounts.person import is_valid_name, normalise_name
 from medloupe.store.database import transaction
 from medloupe.store.tables import AuditRow, UserRow, now
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the audit log."""
+    """One line of the audit log.
+
+    Attributes
+    ----------
+    at : str
+        When, in UTC, as ISO 8601.
+    object : str
+        To what it was done: a model, a person, a token; "" where that says nothing.
+    detail : Mapping, optional
+        More about it, as JSON.
+    """
 
     id: int
     at: str
@@ -42,7 +52,7 @@ class AuditLog:
     def add(
         self, actor: str, action: str, object: str = "", detail: Mapping[str, Any] | None = None, request_id: str = ""
     ) -> None:
-        """Add a line: who did what to what. Name no patient and no file."""
+        """Add a line that says who did what to what. Name no patient and no file."""
         row = AuditRow(at=now(), actor=_line(actor, 64), action=_line(action, 64), object=_line(object, 200))
         row.request_id = _line(request_id, 64)
         row.detail = dict(detail) if detail else None
@@ -50,15 +60,23 @@ class AuditLog:
             session.add(row)
 
     def add_failed_login(self, name: str, request_id: str = "") -> None:
-        """Add a line for a wrong name or password. A name that nobody has is left out: it may be a password."""
-        name = named(name)
+        """Add a line for a wrong name or password, without a name that nobody has: it may be a password."""
+        name = normalise_name(name)
         with transaction(self._engine) as session:
             wanted = select(UserRow.name).where(UserRow.name == name)
-            known = session.scalar(wanted) if possible(name) else None
+            known = session.scalar(wanted) if is_valid_name(name) else None
         self.add("nobody", "login.failed", known or "", None, request_id)
 
     def entries(self, limit: int = 100, before: int | None = None) -> Sequence[AuditEntry]:
-        """The newest lines first, 1,000 at most. before: the id of the last one seen."""
+        """Return the newest lines first.
+
+        Parameters
+        ----------
+        limit : int
+            How many lines, 1 to 1,000.
+        before : int, optional
+            The id of the last line seen; older ones follow.
+        """
         wanted = select(AuditRow).order_by(AuditRow.id.desc()).limit(min(max(limit, 1), 1000))
         if before is not None:
             wanted = wanted.where(AuditRow.id < min(max(before, 0), 2**31 - 1))
@@ -70,7 +88,7 @@ class AuditLog:
 
 
 def operator() -> str:
-    """Who sits at the command line, for the audit log. No account can have such a name."""
+    """Name whoever sits at the command line, for the audit log; no account can have such a name."""
     try:
         return f"local:{getpass.getuser()}"
     except (OSError, KeyError, ImportError):  # a user without a name, as in some containers
@@ -78,5 +96,5 @@ def operator() -> str:
 
 
 def _line(text: str, length: int) -> str:
-    """Text that stays on its line, does nothing to a terminal, and that every database takes."""
+    """Make a text stay on its line, do nothing to a terminal and fit every database."""
     return "".join(c if c.isprintable() else "�" for c in text[:length])

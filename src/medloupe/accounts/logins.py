@@ -1,4 +1,7 @@
-"""Log-ins and API tokens. What they are proved by is long and random, so its sha256 is kept."""
+"""Keep log-ins and API tokens.
+
+What proves them is long and random, so its sha256 is kept and needs no slow hash.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,17 @@ _SECRET = re.compile(rf"(?:{TOKEN_PREFIX})?[A-Za-z0-9_-]{{20,64}}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API token without its secret."""
+    """An API token without its secret.
+
+    Attributes
+    ----------
+    name : str
+        What uses it, as its owner says.
+    created : str
+        In UTC, as ISO 8601.
+    last_used : str, optional
+        Likewise, to the minute; None where it was never used.
+    """
 
     id: int
     name: str
@@ -48,9 +61,17 @@ class Logins:
         self._engine = engine
 
     def open(self, person: Person) -> tuple[str, str]:
-        """A new log-in: the cookie's secret, and the token that its forms carry.
+        """Open a log-in, and end those that are over or too many.
 
-        Raises MedloupeError when the person was shut out or removed meanwhile.
+        Returns
+        -------
+        tuple of str
+            The cookie's secret, and the token that its forms carry.
+
+        Raises
+        ------
+        MedloupeError
+            The person was shut out or removed meanwhile.
         """
         cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         with transaction(self._engine, write=True) as session:
@@ -58,7 +79,9 @@ class Logins:
             if session.scalar(wanted.with_for_update()) is None:
                 raise MedloupeError(f"{person.name} may not log in.", "Ask an admin.")
             session.execute(delete(LoginRow).where(LoginRow.expires < now()))
-            session.add(LoginRow(digest=_digest(cookie), csrf=csrf, user_id=person.id, created=now(), expires=_hence()))
+            session.add(
+                LoginRow(digest=_digest(cookie), csrf=csrf, user_id=person.id, created=now(), expires=_expiry())
+            )
             session.flush()
             mine = select(LoginRow.id).where(LoginRow.user_id == person.id).order_by(LoginRow.id.desc())
             for old in session.scalars(mine.offset(_MOST_LOGINS)).all():
@@ -66,7 +89,7 @@ class Logins:
         return cookie, csrf
 
     def person(self, cookie: str) -> tuple[Person, str] | None:
-        """Who is logged in with that cookie, and the token of its forms."""
+        """Return who is logged in with a cookie and the token of its forms, or None."""
         if not _SECRET.fullmatch(cookie):
             return None
         wanted = (
@@ -79,15 +102,20 @@ class Logins:
             return None if found is None else (person_of(found[0]), found[1])
 
     def close(self, cookie: str) -> None:
-        """Log out."""
+        """Log out: forget the cookie."""
         if not _SECRET.fullmatch(cookie):
             return
         with transaction(self._engine, write=True) as session:
             session.execute(delete(LoginRow).where(LoginRow.digest == _digest(cookie)))
 
     def add_token(self, person: Person, name: str) -> str:
-        """A new API token, which is shown this once. Raises MedloupeError for a name that says nothing, and for too
-        many."""
+        """Make an API token and return its secret, which is shown this once.
+
+        Raises
+        ------
+        MedloupeError
+            The name says nothing, the person has no account, or has too many tokens.
+        """
         name = name.strip()
         if not 0 < len(name) <= 64 or not name.isprintable():
             raise MedloupeError("A token needs a name of 1 to 64 characters.", "Name what will use it: 'phone app'.")
@@ -102,7 +130,7 @@ class Logins:
         return secret
 
     def token(self, secret: str) -> Person | None:
-        """Whose token that is. When it was used is noted to the minute."""
+        """Return whose token a secret is, or None; note to the minute that it was used."""
         if not (secret.startswith(TOKEN_PREFIX) and _SECRET.fullmatch(secret)):
             return None
         wanted = select(UserRow, TokenRow).join(TokenRow, TokenRow.user_id == UserRow.id)
@@ -120,13 +148,19 @@ class Logins:
         return person
 
     def tokens(self, person: Person) -> list[Token]:
-        """A person's tokens, the newest first."""
+        """List the tokens of a person, the newest first."""
         with transaction(self._engine) as session:
             rows = session.scalars(select(TokenRow).where(TokenRow.user_id == person.id).order_by(TokenRow.id.desc()))
             return [Token(r.id, r.name, r.created, r.last_used) for r in rows]
 
     def revoke(self, person: Person, id: int) -> None:
-        """Make a token worthless. Raises MedloupeError when the person has none of that number."""
+        """Make a token worthless.
+
+        Raises
+        ------
+        MedloupeError
+            The person has no token of that number.
+        """
         with transaction(self._engine, write=True) as session:
             wanted = select(TokenRow).where(TokenRow.id == id, TokenRow.user_id == person.id)
             row = session.scalar(wanted) if 0 < id < 2**31 else None
@@ -139,11 +173,12 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _hence() -> str:
+def _expiry() -> str:
+    """Tell when a log-in that begins now is over."""
     until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=LOGIN_HOURS)
     return until.isoformat(timespec="milliseconds")
 
 
-def log_out(session: Session, user_id: int) -> None:
+def close_logins(session: Session, user_id: int) -> None:
     """Close all log-ins of a person, within a transaction."""
     session.execute(delete(LoginRow).where(LoginRow.user_id == user_id))

@@ -1,4 +1,4 @@
-"""Passwords: which are refused, how one is kept, and how one is checked.
+"""Refuse weak passwords, hash good ones and verify them.
 
 Kept as Argon2id hashes. Sources: OWASP Password Storage Cheat Sheet (parameters); NIST SP 800-63B, 5.1.1 (what to
 refuse, and that composed and decomposed letters are the same).
@@ -27,7 +27,7 @@ _COMMON = {
 
 
 def password_fault(name: str, password: str) -> str:
-    """What is wrong with a person's password, as the end of a sentence, or ""."""
+    """Tell what is wrong with a person's password, as the end of a sentence; "" where nothing is."""
     person, plain = name.strip().lower(), password.strip().lower()
     if len(password) < MIN_PASSWORD:
         return f"has {len(password)} characters; expected at least {MIN_PASSWORD}"
@@ -43,22 +43,28 @@ def password_fault(name: str, password: str) -> str:
     return ""
 
 
-def hashed(name: str, password: str) -> str:
-    """What to keep of a person's new password. Raises MedloupeError when it is too weak."""
+def hash_new_password(name: str, password: str) -> str:
+    """Check and hash a person's new password.
+
+    Raises
+    ------
+    MedloupeError
+        It is too weak.
+    """
     fault = password_fault(name, password)
     if fault:
         raise MedloupeError(f"The password {fault}.", "Several words that do not belong together are easy to keep.")
-    return rehashed(password)
+    return hash_password(password)
 
 
-def rehashed(password: str) -> str:
-    """What to keep of a password that was right so far."""
+def hash_password(password: str) -> str:
+    """Hash a password that was right so far, without judging it again."""
     with _checking:
         return _hasher().hash(_bytes(password) or b"")
 
 
-def matches(kept: str, password: str) -> bool:
-    """Whether that is the password of which this was kept."""
+def verify_password(kept: str, password: str) -> bool:
+    """Tell whether a password is the one of this hash."""
     from argon2.exceptions import Argon2Error, InvalidHash
 
     data = _bytes(password) if len(password) <= MAX_PASSWORD else None
@@ -71,14 +77,14 @@ def matches(kept: str, password: str) -> bool:
             return False
 
 
-def outdated(kept: str) -> bool:
-    """Whether it was made with other parameters than today's."""
+def needs_rehash(kept: str) -> bool:
+    """Tell whether a hash was made with other parameters than today's."""
     return _hasher().check_needs_rehash(kept)
 
 
 @cache
-def decoy() -> str:
-    """A hash that no password has, so that names which do not exist take as long as others."""
+def decoy_hash() -> str:
+    """Return a hash that no password has, so that names which do not exist take as long as others."""
     return _hasher().hash(secrets.token_hex(16))
 
 
@@ -90,7 +96,7 @@ def _hasher() -> PasswordHasher:
 
 
 def _bytes(password: str) -> bytes | None:
-    """The same for an é typed as one character or as two; None for halves of characters."""
+    """Encode a password, an é the same as one character or as two; None for halves of characters."""
     try:
         return unicodedata.normalize("NFKC", password).encode()
     except UnicodeEncodeError:

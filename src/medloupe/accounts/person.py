@@ -1,4 +1,4 @@
-"""Who asks: a person's name and role. Nothing of HTTP."""
+"""Define a person: name and role, and which names and roles there may be."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ _NAME = re.compile(r"[^\s/@:\\](?:[^/@:\\]{0,62}[^\s/@:\\])?")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who asks. id: None for the person at a computer without accounts."""
+    """Who asks.
+
+    Attributes
+    ----------
+    id : int, optional
+        Of the account; None for the person at a computer without accounts.
+    """
 
     id: int | None
     name: str
     role: Role
 
     def may(self, role: Role) -> bool:
-        """Whether the person has that role or a higher one."""
+        """Tell whether the person has that role or a higher one."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
@@ -36,23 +42,29 @@ LOCAL = Person(None, "local", "admin")
 """The person at this computer, while there are no accounts and nobody else can reach the server."""
 
 
-def named(name: str) -> str:
-    """A name as it is kept."""
+def normalise_name(name: str) -> str:
+    """Return a name as it is kept: composed letters (NFC), no space around it."""
     return unicodedata.normalize("NFC", name).strip()
 
 
-def possible(name: str) -> bool:
-    """Whether an account may have that name. What does not print could look like another name."""
+def is_valid_name(name: str) -> bool:
+    """Tell whether an account may have a name; what does not print could look like another name."""
     return _NAME.fullmatch(name) is not None and name.isprintable()
 
 
 def person_of(row: UserRow) -> Person:
-    """Whose account a row is."""
-    return Person(row.id, row.name, role_of(row.role))
+    """Make the person whose account a row is."""
+    return Person(row.id, row.name, parse_role(row.role))
 
 
-def role_of(text: str) -> Role:
-    """The role of that name. Raises MedloupeError where there is none."""
+def parse_role(text: str) -> Role:
+    """Read the name of a role.
+
+    Raises
+    ------
+    MedloupeError
+        There is no such role.
+    """
     for role in ROLES:
         if role == text:
             return role

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: one module a command, put together in `app.py`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def main(arguments: list[str] | None = None) -> Any:
     arguments : list of str, optional
         What follows `medloupe`; those of the process where left out.
     """
-    from medloupe.cli.app import main as run
+    from medloupe.cli import app
 
-    return run(arguments)
+    return app.main(arguments)

@@ -1,4 +1,4 @@
-"""`medloupe adapt`: does a model's calibration hold on local cases, and a version with operating points for them."""
+"""`medloupe adapt`: fit a model's calibration and operating points to local cases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
-from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -19,7 +18,7 @@ _CALLED = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration e
 _WIDE = 28  # characters of a label's name
 
 
-def adapt(
+def run_adapt(
     model: ModelName,
     data: Annotated[
         Path, typer.Argument(metavar="DATA", readable=False, help="50 to 200 labelled local cases, as they come.")
@@ -42,18 +41,17 @@ def adapt(
     from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
-    from medloupe.training.adapt.run import adapt as run
-    from medloupe.training.adapt.run import keep
+    from medloupe.training.adapt.run import adapt, keep
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")
     loaded = find_model(model)
     dataset = read(data, labels=labels, patient=patient, image=image, table=table)
     with console.progress() as say:
-        made = run(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
+        made = adapt(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
     kept = None if dry_run else keep(made, name=name)
     if report:
-        _write(report, made.page if kept is None else kept.report)
+        console.write_page(report, made.page if kept is None else kept.report)
     if json:
         console.print_json({**made.as_json(), **({"name": kept.name, "version": kept.version} if kept else {})})
     else:
@@ -61,7 +59,7 @@ def adapt(
 
 
 def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
-    """Sentences first, then the table; what to do next comes last."""
+    """Print sentences first, then the table; what to do next comes last."""
     from medloupe.cli.console import DISCLAIMER
 
     entry = made.entry
@@ -79,20 +77,22 @@ def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
     typer.echo(f"\n  {'at the line':{_WIDE}}{'finds of 100 cases':30}{'flags of 100 others':30}line")
     for row in entry["labels"]:
         before, after = row["before"], row["after"]
-        cells = [_both(before, after, key, turn) for key, turn in (("sensitivity", False), ("specificity", True))]
+        cells = [
+            _before_and_after(before, after, key, turn) for key, turn in (("sensitivity", False), ("specificity", True))
+        ]
         old, new = _line(before), "kept" if after is None else _line(after)
         typer.echo(f"  {row['label'][: _WIDE - 2]:{_WIDE}}{cells[0]:30}{cells[1]:30}{old} → {new}")
     typer.echo("")
     if kept is None:
         typer.echo("Nothing was written (--dry-run).", err=True)
     else:
-        typer.echo(_next(made, kept), err=True)
+        typer.echo(_next_step(made, kept), err=True)
     if report:
         typer.echo(f"  report  {report}", err=True)
 
 
-def _next(made: Adapted, kept: Model) -> str:
-    """What was written and what to do with it."""
+def _next_step(made: Adapted, kept: Model) -> str:
+    """Say what was written and what to do with it."""
     from medloupe.store.models import Store
 
     called = f"{kept.name}@{kept.version}"
@@ -103,13 +103,13 @@ def _next(made: Adapted, kept: Model) -> str:
     return f"{called} was written. It answers under its name once it is promoted:\n  medloupe models promote {called}"
 
 
-def _both(before: Mapping[str, Any], after: Mapping[str, Any] | None, key: str, turned: bool) -> str:
-    old = _hundred(before[key], turned)
-    return old if after is None else f"{old} → {_hundred(after[key], turned)}"
+def _before_and_after(before: Mapping[str, Any], after: Mapping[str, Any] | None, key: str, turned: bool) -> str:
+    old = _per_hundred(before[key], turned)
+    return old if after is None else f"{old} → {_per_hundred(after[key], turned)}"
 
 
-def _hundred(metric: Mapping[str, Any], turned: bool) -> str:
-    """A share as "91 [78-97]" of a hundred; turned: what is left of it."""
+def _per_hundred(metric: Mapping[str, Any], turned: bool) -> str:
+    """Write a share as "91 [78-97]" of a hundred; turned: what is left of it."""
     values = [metric["value"], metric["low"], metric["high"]]
     if values[0] is None:
         return "–"
@@ -128,12 +128,3 @@ def _figure(metric: Mapping[str, Any]) -> str:
         return "–"
     interval = "" if metric["low"] is None else f" [{metric['low']:.3f}, {metric['high']:.3f}]"
     return f"{metric['value']:.3f}{interval}"
-
-
-def _write(path: Path, page: str) -> None:
-    from medloupe.utils.files import write_atomically
-
-    try:
-        write_atomically(path, page.encode("utf-8", "backslashreplace"))
-    except OSError as e:
-        raise StoreError(f"{path} cannot be written: {e.strerror or e}.", "Choose another place.") from e

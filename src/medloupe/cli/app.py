@@ -1,4 +1,4 @@
-"""The command line: one short command a stage. Results go to stdout, all else to stderr."""
+"""Put the command line together: one short command a stage. Results go to stdout, all else to stderr."""
 
 from __future__ import annotations
 
@@ -8,35 +8,25 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from medloupe.cli.adapt import adapt
-from medloupe.cli.compare import compare
+from medloupe.cli.adapt import run_adapt
+from medloupe.cli.check import run_check
+from medloupe.cli.compare import run_compare
+from medloupe.cli.evaluate import run_evaluate
+from medloupe.cli.export import run_export
 from medloupe.cli.models import models_app
-from medloupe.cli.options import (
-    BackboneName,
-    Data,
-    Home,
-    Image,
-    Json,
-    Labels,
-    ModelName,
-    Patient,
-    Seed,
-    SplitColumn,
-    Table,
-)
-from medloupe.cli.predict import predict
+from medloupe.cli.options import Home
+from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
-from medloupe.cli.serve import serve
+from medloupe.cli.serve import run_serve
 from medloupe.cli.starters import starters_app
-from medloupe.cli.stress import stress
-from medloupe.cli.train import train
+from medloupe.cli.stress import run_stress
+from medloupe.cli.train import run_train
 from medloupe.cli.users import users_app
-from medloupe.errors import MedloupeError, StoreError
+from medloupe.errors import MedloupeError
 from medloupe.version import __version__
 
 app = typer.Typer(
@@ -52,6 +42,9 @@ app.add_typer(models_app, name="models")
 app.add_typer(starters_app, name="starters")
 app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
+
+
+_RESUMES = "What was embedded so far is kept; the same command goes on from there."
 
 
 def _show_version(value: bool) -> None:
@@ -70,125 +63,28 @@ def _main(
     pass
 
 
-def check(
-    data: Data,
-    labels: Labels = None,
-    patient: Patient = None,
-    split: SplitColumn = None,
-    image: Image = None,
-    table: Table = None,
-    backbone: BackboneName = None,
-    seed: Seed = 0,
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """What is wrong with this data, before any training."""
-    from medloupe.cli import console
-    from medloupe.data.reading import read
-    from medloupe.data.scan import scan_dataset
-    from medloupe.embed.features import embed
-    from medloupe.embed.registry import backbone as find_backbone
-    from medloupe.embed.registry import choose_backbone_name
-    from medloupe.training.audit.findings import audit
-    from medloupe.training.fusion.choose import with_columns
-
-    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
-    with console.progress() as say:
-        features = embed(
-            scan_dataset(dataset),
-            find_backbone(backbone or choose_backbone_name(dataset)),
-            lambda d, t: say("embedding", d, t),
-        )
-        audited = with_columns(audit(features, seed), features.data, seed)
-    if json:
-        console.print_json({**console.described(dataset), **audited.as_json()})
-    else:
-        console.print_audit(dataset, audited)
-
-
-def evaluate(
-    model: ModelName,
-    data: Data,
-    labels: Labels = None,
-    patient: Patient = None,
-    image: Image = None,
-    table: Table = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the whole report as an HTML page.")
-    ] = None,
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """Judge a model on another site's labelled data."""
-    from medloupe.cli import console
-    from medloupe.data.reading import read
-    from medloupe.evaluation.external import validate
-    from medloupe.inference.find import find_model
-
-    loaded = find_model(model)
-    dataset = read(data, labels=labels, patient=patient, image=image, table=table)
-    with console.progress() as say:
-        validation = validate(loaded, dataset, progress=lambda d, t: say("embedding", d, t))
-    if report:
-        from medloupe.report.pages import render
-
-        _write(report, render(validation.report))
-    if json:
-        console.print_json(validation.as_json())
-    else:
-        console.print_validation(validation, report)
-
-
-def export(
-    model: ModelName,
-    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.")],
-    precision: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option(help="fp32 as trained, fp16 weights, or int8: smallest and fastest, if it keeps the accuracy."),
-    ] = "fp32",
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", readable=False, help="For int8: the training images, if they were moved."),
-    ] = None,
-    labels: Labels = None,
-    patient: Patient = None,
-    split: SplitColumn = None,
-    image: Image = None,
-    table: Table = None,
-    force: Annotated[bool, typer.Option("--force", help="Write int8 even where it costs accuracy.")] = False,
-    json: Json = False,
-    home: Home = None,
-) -> None:
-    """Write one self-contained ONNX file, checked against the model."""
-    from medloupe.cli import console
-    from medloupe.training.compress.export import export as run
-
-    if data is None and any((labels, patient, split, image, table)):
-        raise typer.BadParameter("--labels, --patient, --split, --image and --table go with --data.")
-    read_as = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
-    with console.progress() as say:
-        done = run(model, out, precision=precision, data=data, read_as=read_as, force=force, progress=say)
-    if json:
-        console.print_json(done.as_json())
-    else:
-        typer.echo(done.words, err=True)
-
-
-for command in (check, train, evaluate, predict, compare, stress, adapt, export, serve):  # as the help lists them
-    app.command()(command)
-
-
-def _write(path: Path, text: str) -> None:
-    from medloupe.utils.files import write_atomically
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as e:
-        raise StoreError(f"{path} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+# As the help lists them.
+app.command("check", help="What is wrong with this data, before any training.")(run_check)
+app.command("train")(run_train)
+app.command("evaluate")(run_evaluate)
+app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
+app.command("compare")(run_compare)
+app.command("stress")(run_stress)
+app.command("adapt")(run_adapt)
+app.command("export")(run_export)
+app.command("serve")(run_serve)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130."""
+    """Run the command line.
+
+    Errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows `medloupe`; those of the process where left out.
+    """
     for stream in (sys.stdout, sys.stderr):  # a terminal or pipe that cannot show a character must not end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -211,12 +107,9 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
 
 
-_RESUMES = "What was embedded so far is kept; the same command goes on from there."
-
-
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Remembers, in the list, that Ctrl-C was pressed."""
+    """Remember, in the list, that Ctrl-C was pressed."""
     stopped: list[int] = []
 
     def stop(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""What the command line prints: results on stdout, all else on stderr."""
+"""Print for the command line: results on stdout, all else on stderr; and write the pages it makes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from medloupe.data.records import Dataset
-from medloupe.errors import MedloupeError
+from medloupe.errors import MedloupeError, StoreError
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from medloupe.utils.progress import StageProgress
 
 DISCLAIMER = "Research software, not a medical device."
+MORE_THAN_CHANCE = "  * more than chance explains: the 95 % interval leaves out 0"
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
 _STAGES = {
     "embedding": "Embedding",
@@ -48,7 +49,7 @@ _NAMES = {
 
 
 def print_json(value: Any) -> None:
-    """One line on stdout; ASCII only where stdout cannot show all (another encoding, file names that are no text)."""
+    """Print one line of JSON; ASCII only where stdout cannot show all (its encoding, file names that are no text)."""
     line = jsonlib.dumps(value, ensure_ascii=False)
     try:
         line.encode(sys.stdout.encoding or "utf-8")
@@ -57,9 +58,33 @@ def print_json(value: Any) -> None:
     typer.echo(line)
 
 
+def format_difference(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a difference with its 95 % interval, and a star where that leaves out 0."""
+    told = "" if value is None else f"{value:+.3f}"
+    if low is None or high is None:
+        return told
+    return f"{told}  [{low:+.3f}, {high:+.3f}]{' *' if high < 0 or low > 0 else ''}"
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page as UTF-8, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written there.
+    """
+    from medloupe.utils.files import write_atomically
+
+    try:
+        write_atomically(path, page.encode("utf-8", "backslashreplace"))
+    except OSError as e:
+        raise StoreError(f"{path} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+
+
 @contextmanager
 def progress() -> Iterator[StageProgress]:
-    """A progress bar on stderr, one line a stage; plain lines where stderr is no terminal."""
+    """Show a progress bar on stderr, one line a stage; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
@@ -84,8 +109,8 @@ def progress() -> Iterator[StageProgress]:
         yield say
 
 
-def described(data: Dataset) -> dict[str, Any]:
-    """What was read, for --json."""
+def dataset_json(data: Dataset) -> dict[str, Any]:
+    """Describe what was read, for --json."""
     return {
         "data": data.name,
         "reader": data.reader,
@@ -100,8 +125,8 @@ def described(data: Dataset) -> dict[str, Any]:
 
 
 def print_dataset(data: Dataset) -> None:
-    """What was read, on stderr."""
-    facts = described(data)
+    """Print what was read, on stderr."""
+    facts = dataset_json(data)
     counts = ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items())
     patients = f", {facts['patients']:,} patients" if facts["patients"] else ""
     typer.echo(f"{data.name}: {len(data):,} {data.things}{patients} ({counts})", err=True)
@@ -112,8 +137,8 @@ def print_dataset(data: Dataset) -> None:
 
 
 def print_audit(data: Dataset, audited: Audit) -> None:
-    """All findings, the most serious first."""
-    facts = described(data)
+    """Print all findings, the most serious first."""
+    facts = dataset_json(data)
     typer.echo(f"{data.name}: {audited.checked:,} {data.things}, task {data.task}, read as {data.reader}")
     typer.echo("  " + ", ".join(f"{name} {n:,}" for name, n in facts["labels"].items()))
     if facts["patients"]:
@@ -138,7 +163,7 @@ def print_audit(data: Dataset, audited: Audit) -> None:
 
 
 def print_model(model: Model, folder: Path) -> None:
-    """What came out of a training."""
+    """Print what came out of a training, and where it lies."""
     typer.echo("")
     print_card(model)
     typer.echo(f"\n  report  {folder / 'report.html'}")
@@ -146,7 +171,7 @@ def print_model(model: Model, folder: Path) -> None:
 
 
 def print_card(model: Model) -> None:
-    """The headline of a card."""
+    """Print the headline of a card."""
     card = model.card
     version = f" version {model.version}" if model.version else ""
     typer.echo(typer.style(f"{model.name}{version}", bold=True) + f"  {DISCLAIMER}")
@@ -166,7 +191,7 @@ def print_card(model: Model) -> None:
 
 
 def print_inputs(facts: dict[str, Any]) -> None:
-    """What is read beside the picture and what it adds."""
+    """Print what is read beside the picture and what it adds."""
     if facts.get("words"):
         typer.echo(f"  {facts['words']}")
     for left in facts.get("columns_left_out") or ():
@@ -177,7 +202,7 @@ def print_inputs(facts: dict[str, Any]) -> None:
 
 
 def print_figures(metrics: dict[str, Any]) -> None:
-    """One line a figure with its interval."""
+    """Print one line a figure with its interval."""
     for key in _FIGURES:
         metric = metrics.get(key)
         if metric and metric["value"] is not None:
@@ -186,7 +211,7 @@ def print_figures(metrics: dict[str, Any]) -> None:
 
 
 def print_validation(validation: Validation, report: Path | None) -> None:
-    """The figures of an external validation beside those of the model's card."""
+    """Print the figures of an external validation beside those of the model's card."""
     card = validation.report["card"]
     typer.echo(typer.style(f"{card['name']} on {card['data']['name']}", bold=True) + f"  {DISCLAIMER}")
     typer.echo(f"  {card['split']['sentence']}")
@@ -212,8 +237,21 @@ def print_validation(validation: Validation, report: Path | None) -> None:
 def print_prediction(
     file: str, answer: Prediction | Unanswered, *, json: bool, chosen: bool = False, several: bool = False
 ) -> None:
-    """One image's answer, or why it has none. chosen: the image chose the model, so say which. several: of labels that
-    do not exclude each other."""
+    """Print one image's answer, or why it has none.
+
+    Parameters
+    ----------
+    file : str
+        As it was given.
+    answer : Prediction or MedloupeError
+        The answer, or what went wrong.
+    json : bool
+        Whether as a line of JSON.
+    chosen : bool
+        Whether the image chose the model, so that it is told which.
+    several : bool
+        Whether the labels do not exclude each other.
+    """
     if isinstance(answer, MedloupeError):
         if json:
             print_json({"file": file, "error": str(answer)})
@@ -250,7 +288,7 @@ def print_prediction(
 
 
 def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
-    """The store's content, a line a version; an arrow marks what is in production."""
+    """Print the store's content, a line a version; an arrow marks what is in production."""
     if json:
         for v in versions:
             print_json(
@@ -276,7 +314,7 @@ def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:
 
 
 def print_history(changes: Sequence[ProductionChange], *, json: bool) -> None:
-    """How a model's production version changed, a line a change."""
+    """Print how a model's production version changed, a line a change."""
     for change in changes:
         if json:
             print_json(change.as_json())

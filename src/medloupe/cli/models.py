@@ -1,4 +1,4 @@
-"""`medloupe models`: what is in the store, what is in production, and how that changes.
+"""`medloupe models`: list, show, add, promote, roll back and remove the models of the store.
 
 With --json each command prints lines on stdout, described in docs/models.md.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli.options import Home, Json, ModelName
+from medloupe.cli.options import Home, Json, ModelName, Name, Reason, Yes
 from medloupe.errors import UnknownError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 models_app = typer.Typer(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
 )
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a model in the store.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 
 
 @models_app.command("list")
@@ -33,14 +30,14 @@ def models_list(json: Json = False, home: Home = None) -> None:
     console.print_versions(Store.open().list(), json=json)
 
 
-@models_app.command("show")
+@models_app.command("show", help="The card of one model, and the precisions that it is kept in.")
 def models_show(model: ModelName, json: Json = False, home: Home = None) -> None:
-    """The card of one model, and the precisions that it is kept in."""
+    """Show the card of one model, and the precisions that it is kept in."""
     from medloupe.cli import console
     from medloupe.inference.find import find_model
 
     loaded = find_model(model)
-    others = _others(loaded)
+    others = _other_precisions(loaded)
     if json:
         console.print_json({**loaded.card, **({"precisions": others} if others else {})})
     else:
@@ -140,7 +137,7 @@ def models_history(name: Name, json: Json = False, home: Home = None) -> None:
 @models_app.command("remove")
 def models_remove(
     model: ModelName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -162,12 +159,12 @@ def models_remove(
         typer.echo(f"Removed {what}.", err=True)
 
 
-def _others(model: Model) -> dict[str, dict[str, Any]]:
-    """What a model of the store costs in its other precisions, and how much faster servers here found them.
+def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:
+    """Tell what a model of the store costs in its other precisions, and how much faster servers here found them.
 
-    Empty where it has none.
+    By precision; empty where it has none.
     """
-    from medloupe.serving.engine.precisions import key_of, known
+    from medloupe.serving.engine.precisions import measurement_key, read_measurements
     from medloupe.store.models import Store
 
     store = Store.open()
@@ -177,11 +174,11 @@ def _others(model: Model) -> dict[str, dict[str, Any]]:
         variants = store.variants(model.name, model.version)
     except UnknownError:  # a file of a version that is not here
         return {}
-    timed = known(store.home / "cache" / "graphs") if variants else {}
+    timed = read_measurements(store.home / "cache" / "graphs") if variants else {}
     return {
         precision: {
             **variant.card["precision"],
-            "served_times_faster": timed.get(key_of(model.backbone.sha256, variant.backbone.sha256)),
+            "served_times_faster": timed.get(measurement_key(model.backbone.sha256, variant.backbone.sha256)),
         }
         for precision, variant in variants.items()
     }

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Declare the options that several commands share, and read those that are lists."""
 
 from __future__ import annotations
 
@@ -64,19 +64,22 @@ Mask = Annotated[
         " that holds it).",
     ),
 ]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a model in the store.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
 
 
-def columns_asked(clinical: str | None) -> list[str] | None:
-    """What --clinical names; [] for none, None where nothing is said."""
+def parse_columns(clinical: str | None) -> list[str] | None:
+    """Read --clinical: the columns it names, [] for none, None where nothing is said."""
     if clinical is None:
         return None
     names = [name.strip() for name in clinical.split(",") if name.strip()]
     return [] if [name.lower() for name in names] == ["none"] else names
 
 
-def words_masked(mask: str) -> list[str] | None:
-    """What --mask says; [] for none, None for auto."""
+def parse_mask(mask: str) -> list[str] | None:
+    """Read --mask: the words it names, [] for none, None for auto."""
     words = [word.strip() for word in mask.split(",") if word.strip()]
     said = [word.lower() for word in words]
     return None if said == ["auto"] else [] if said == ["none"] else words

@@ -1,4 +1,4 @@
-"""`medloupe predict`: what a model sees in images, and what is known beside them."""
+"""`medloupe predict`: ask a model about images or ECGs, with what is known beside them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medloupe.model.bundle import Model
 
 
-def predict(
+def run_predict(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each file chooses.")
     ],
@@ -33,7 +33,7 @@ def predict(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """What a model sees in images or ECGs."""
+    """Ask a model about images or ECGs."""
     from medloupe.cli import console
     from medloupe.inference.find import AUTO, find_model, list_choosable_models, make_looks_like
     from medloupe.inference.predictors import AnyPredictor, list_ecg_models, predictor
@@ -53,7 +53,7 @@ def predict(
         ecgs = named.backbone.card.modality == "ecg"
         if rate is not None and not ecgs:
             raise typer.BadParameter(f"{named.name} looks at pictures, which have no rate.", param_hint="--rate")
-        beside = _beside(named, given or [], table, paths)
+        beside = _inputs_by_file(named, given or [], table, paths)
         alike = make_looks_like(named.backbone.sha256)
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
         answers = asked.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
@@ -77,10 +77,10 @@ def _files(paths: list[str], *, pictures: bool, ecgs: bool) -> Iterator[Path]:
     return merge_ecg_parts(found) if ecgs else found
 
 
-def _beside(
+def _inputs_by_file(
     model: Model, told: list[str], table: Path | None, paths: list[str]
 ) -> Callable[[Path], Mapping[str, str]] | None:
-    """What is known beside each image: of all by --with, of each by a row of --table, which goes before."""
+    """Read what is known beside each image: of all by --with, of each by a row of --table, which goes before."""
     from medloupe.inference.inputs import read_inputs_table, require_inputs, weigh_inputs
 
     if not told and table is None:

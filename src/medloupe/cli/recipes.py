@@ -1,4 +1,4 @@
-"""`medloupe recipes`: the public data sets that are read as they unpack, what to know of them, how to cite them."""
+"""`medloupe recipes`: list and show the public data sets that are read as they unpack, and how to cite them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`medloupe serve`: the web page and the API."""
+"""`medloupe serve`: run the web page and the API."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def parse_bytes(text: str) -> int:
-    """ "512MB" to a number of bytes; K, M, G, with or without B or iB, are powers of 1024. Raises BadParameter."""
+    """Read an amount of memory such as "512MB", in bytes; K, M, G, with or without B or iB, are powers of 1024.
+
+    Raises
+    ------
+    typer.BadParameter
+        The text is no amount of memory.
+    """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.IGNORECASE)
     if not found or float(found[1]) <= 0:
         raise typer.BadParameter(f"{text!r} is no amount of memory; write 512MB or 2GB.", param_hint="--memory")
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def serve(
+def run_serve(
     host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="Port; 0 takes any free one.")] = 8000,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="What the networks held may take together.")] = "512MB",
@@ -44,8 +50,7 @@ def serve(
     from medloupe.serving.access.origin import is_loopback
     from medloupe.serving.app import create_app
     from medloupe.serving.engine.service import Service
-    from medloupe.serving.server import listen
-    from medloupe.serving.server import serve as run
+    from medloupe.serving.server import listen, serve
     from medloupe.store.models import Store
 
     store = Store.open()
@@ -64,4 +69,4 @@ def serve(
     app = create_app(service, loopback=is_loopback(host), hosts=allow_host or (), queue=queue)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)
-    run(app, listening)
+    serve(app, listening)

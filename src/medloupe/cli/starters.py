@@ -1,4 +1,4 @@
-"""`medloupe starters`: the check-ups that come with the package."""
+"""`medloupe starters`: list the check-ups that come with the package."""
 
 from __future__ import annotations
 

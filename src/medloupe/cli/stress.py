@@ -1,4 +1,4 @@
-"""`medloupe stress`: how a model's figures move under what happens to pictures in the field."""
+"""`medloupe stress`: show how a model's figures move under what happens to pictures in the field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medloupe.evaluation.stress import Stressed
 
 
-def stress(
+def run_stress(
     model: ModelName,
     data: Annotated[
         Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz, with labels.")
@@ -35,7 +35,7 @@ def stress(
     """How a model's figures move when pictures are blurred, badly lit, tilted, saved again or photographed."""
     from medloupe.cli import console
     from medloupe.data.reading import read
-    from medloupe.evaluation.stress import stress as run
+    from medloupe.evaluation.stress import stress
     from medloupe.inference.find import find_model
 
     if report and not report.parent.is_dir():  # told before the work, not after
@@ -43,15 +43,11 @@ def stress(
     loaded = find_model(model)
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
-        found = run(loaded, dataset, images=images, seed=seed, progress=say)
+        found = stress(loaded, dataset, images=images, seed=seed, progress=say)
     if report:
         from medloupe.report.pages import render_stress
-        from medloupe.utils.files import write_atomically
 
-        try:
-            write_atomically(report, render_stress(found.as_json(), found.pictures).encode("utf-8", "backslashreplace"))
-        except OSError as e:
-            raise StoreError(f"{report} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+        console.write_page(report, render_stress(found.as_json(), found.pictures))
     if json:
         console.print_json(found.as_json())
     else:
@@ -59,8 +55,8 @@ def stress(
 
 
 def _print(found: Stressed, report: Path | None) -> None:
-    """The table on stdout, with the sentences around it."""
-    from medloupe.cli.console import DISCLAIMER
+    """Print the table on stdout, with the sentences around it."""
+    from medloupe.cli.console import DISCLAIMER, MORE_THAN_CHANCE, format_difference
 
     typer.echo(typer.style(f"{found.name} on {found.data}, changed", bold=True) + f"  {DISCLAIMER}")
     for sentence in found.basis:
@@ -75,11 +71,9 @@ def _print(found: Stressed, report: Path | None) -> None:
             continue
         figures = "".join(f"{_figure(name, row.figures[name]['value']):>12}" for name, _ in shown)
         d = row.figures["auc"]["difference"]
-        told = "" if d["value"] is None else f"{d['value']:+.3f}"
-        if d["low"] is not None and d["high"] is not None:
-            told += f"  [{d['low']:+.3f}, {d['high']:+.3f}]" + (" *" if d["high"] < 0 or d["low"] > 0 else "")
+        told = format_difference(d["value"], d["low"], d["high"])
         typer.echo(f"  {row.change.title:26}{figures}{_figure('same', row.same['value']):>7}   {told}")
-    typer.echo("  * more than chance explains: the 95 % interval leaves out 0\n")
+    typer.echo(f"{MORE_THAN_CHANCE}\n")
     for sentence in found.words:
         typer.echo(f"  {sentence}")
     if report:

@@ -1,4 +1,4 @@
-"""`medloupe train`: from labelled data to a judged version in the store."""
+"""`medloupe train`: make a judged version in the store from labelled data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from medloupe.cli.options import (
     Sensitivity,
     SplitColumn,
     Table,
-    columns_asked,
-    words_masked,
+    parse_columns,
+    parse_mask,
 )
 
 
-def train(
+def run_train(
     data: Data,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model in the store.")],
     labels: Labels = None,
@@ -97,10 +97,10 @@ def train(
             minutes=minutes,
             search=search,
             scratch=compare == "scratch",
-            clinical=columns_asked(clinical),
+            clinical=parse_columns(clinical),
             notes=notes,
             notes_model=notes_model,
-            mask=words_masked(mask),
+            mask=parse_mask(mask),
             keep_leaks=keep_leaks,
             seed=seed,
             sensitivity=sensitivity,

@@ -1,4 +1,4 @@
-"""`medloupe users …`: who may log in, their tokens, and what was done."""
+"""`medloupe users`: accounts, API tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli.options import Home, Json
+from medloupe.cli.options import Home, Json, Yes
 from medloupe.errors import MedloupeError
 
 if TYPE_CHECKING:
     from medloupe.accounts.people import People
 
 users_app = typer.Typer(help="Accounts, API tokens and the audit log.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
+Person = Annotated[str, typer.Argument(metavar="NAME", help="Of the person.")]
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")]
 
 
 @users_app.command("add")
-def add(
-    name: Name,
+def users_add(
+    name: Person,
     role: Annotated[str, typer.Option(metavar="R", help="viewer, clinician or admin.")] = "clinician",
     password_stdin: Stdin = False,
     home: Home = None,
@@ -33,7 +33,7 @@ def add(
 
 
 @users_app.command("list")
-def list_(json: Json = False, home: Home = None) -> None:
+def users_list(json: Json = False, home: Home = None) -> None:
     """All accounts."""
     accounts = _people().all()
     for a in accounts:
@@ -46,7 +46,7 @@ def list_(json: Json = False, home: Home = None) -> None:
 
 
 @users_app.command("passwd")
-def passwd(name: Name, password_stdin: Stdin = False, home: Home = None) -> None:
+def users_passwd(name: Person, password_stdin: Stdin = False, home: Home = None) -> None:
     """Set a new password; the person is logged out everywhere."""
     people = _people()
     person = people.find(name)
@@ -58,8 +58,8 @@ def passwd(name: Name, password_stdin: Stdin = False, home: Home = None) -> None
 
 
 @users_app.command("role")
-def role(
-    name: Name,
+def users_role(
+    name: Person,
     role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, clinician or admin.")],
     home: Home = None,
 ) -> None:
@@ -71,27 +71,23 @@ def role(
 
 
 @users_app.command("disable")
-def disable(name: Name, home: Home = None) -> None:
+def users_disable(name: Person, home: Home = None) -> None:
     """Shut a person out, API tokens included."""
-    people = _people()
-    people.set_disabled(name, True)
-    _note(people, "user.disable", name)
+    _set_disabled(name, True)
     typer.echo(f"{name} is shut out.", err=True)
 
 
 @users_app.command("enable")
-def enable(name: Name, home: Home = None) -> None:
+def users_enable(name: Person, home: Home = None) -> None:
     """Let a person in again."""
-    people = _people()
-    people.set_disabled(name, False)
-    _note(people, "user.enable", name)
+    _set_disabled(name, False)
     typer.echo(f"{name} may log in again.", err=True)
 
 
 @users_app.command("remove")
-def remove(
-    name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+def users_remove(
+    name: Person,
+    yes: Yes = False,
     home: Home = None,
 ) -> None:
     """Remove an account; the predictions stay, without a person."""
@@ -104,8 +100,8 @@ def remove(
 
 
 @users_app.command("token")
-def token(
-    name: Name,
+def users_token(
+    name: Person,
     label: Annotated[str, typer.Option(metavar="TEXT", help="What will use it.")],
     home: Home = None,
 ) -> None:
@@ -117,9 +113,9 @@ def token(
     typer.echo(secret)
 
 
-@users_app.command("tokens")
-def tokens(name: Name, json: Json = False, home: Home = None) -> None:
-    """A person's API tokens."""
+@users_app.command("tokens", help="A person's API tokens.")
+def users_tokens(name: Person, json: Json = False, home: Home = None) -> None:
+    """List a person's API tokens."""
     people = _people()
     for t in people.logins.tokens(people.find(name)):
         if json:
@@ -129,8 +125,8 @@ def tokens(name: Name, json: Json = False, home: Home = None) -> None:
 
 
 @users_app.command("revoke")
-def revoke(
-    name: Name, id: Annotated[int, typer.Argument(metavar="ID", help="Of the token.")], home: Home = None
+def users_revoke(
+    name: Person, id: Annotated[int, typer.Argument(metavar="ID", help="Of the token.")], home: Home = None
 ) -> None:
     """Make an API token worthless."""
     people = _people()
@@ -140,7 +136,7 @@ def revoke(
 
 
 @users_app.command("audit")
-def audit(
+def users_audit(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines.")] = 50,
     json: Json = False,
     home: Home = None,
@@ -154,6 +150,12 @@ def audit(
             )
         else:
             typer.echo(f"{e.at[:19]}  {e.actor:20} {e.action:18} {e.object}")
+
+
+def _set_disabled(name: str, disabled: bool) -> None:
+    people = _people()
+    people.set_disabled(name, disabled)
+    _note(people, "user.disable" if disabled else "user.enable", name)
 
 
 def _note(people: People, action: str, object: str, detail: dict[str, Any] | None = None) -> None:

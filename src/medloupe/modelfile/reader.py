@@ -90,10 +90,10 @@ def check_bytes(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], H
 
     called: the file's name for messages.
     """
-    from medloupe.graphs import check as graphcheck
+    from medloupe.graphs import check
 
     card = parse_card(data, called)
-    proto = graphcheck.parse(data, called)
+    proto = check.parse(data, called)
     extras = parse_extras(data, card, called)
     _check_interface(proto, card, extras, called)
     head = _head(proto, card, called)

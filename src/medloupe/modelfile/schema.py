@@ -79,7 +79,7 @@ class _Open(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
-class Figure(_Open):
+class CardFigure(_Open):
     """A value with its 95 % interval; null where it cannot be computed."""
 
     value: Number | None = None
@@ -172,7 +172,7 @@ class CardWarning(_Open):
     text: str
 
 
-class Card(_Open):
+class ModelCard(_Open):
     """The evaluation passport of a model: docs/card.md says more of each key."""
 
     name: Text
@@ -186,7 +186,7 @@ class Card(_Open):
     ]
     per_label: list[LabelRow] | None = None
     decision: Decision | None = None
-    metrics: dict[str, Figure | Any] | None = Field(None, description="figures by name")
+    metrics: dict[str, CardFigure | Any] | None = Field(None, description="figures by name")
     data: Object | None = Field(None, description="what it was trained on, with shortened hashes of the images")
     top_shown: Whole | None = Field(None, description="how many labels an answer shows; null: all")
     limits: list[str] | None = None
@@ -212,7 +212,7 @@ class Card(_Open):
     split: Object | None = Field(None, description="how the data was divided, and a sentence")
     audit: Object | None = Field(None, description="what was found in the data")
     secondary: Object | None = Field(None, description="cross-validation, where `metrics` is from a test split")
-    with_leaks: dict[str, Figure | Any] | None = Field(None, description="`metrics` with leaking images left in")
+    with_leaks: dict[str, CardFigure | Any] | None = Field(None, description="`metrics` with leaking images left in")
     confusion: Object | None = Field(None, description="truth by announced class")
     subgroups: list[Object] | None = Field(None, description="AUC and balanced accuracy by sex, age band, view, site")
     stress: Object | None = Field(None, description="figures when pictures are disturbed")
@@ -226,7 +226,7 @@ class Card(_Open):
     licence: str | None = None
 
     @model_validator(mode="after")
-    def _check_rows(self) -> Card:
+    def _check_rows(self) -> ModelCard:
         # Operating points are applied to every answer, so they must be of labels that exist.
         if not {row.label for row in self.per_label or ()} <= set(self.labels):
             raise ValueError(SENTENCES["per_label"])
@@ -260,7 +260,7 @@ SENTENCES = {  # ends of sentences that begin with "its card"
 def card_fault(card: object) -> str:
     """Say what of a card cannot be relied on, as the end of a sentence ("has no labels"); "" when it is sound."""
     try:
-        Card.model_validate(card)
+        ModelCard.model_validate(card)
     except ValidationError as error:
         return explain(error, card, SENTENCES, tags=_MODALITIES)
     return ""
@@ -268,7 +268,7 @@ def card_fault(card: object) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Describe the card as JSON Schema (draft 2020-12)."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelCard.model_json_schema()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The trained models as a web page, an API and a service that keeps running. app.py puts the parts together."""
+"""Serve trained models as a web page, an API and a service that keeps running; app.py puts the parts together."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The server as one ASGI application: what is put together here is made elsewhere."""
+"""Put the server together as one ASGI application; what it is made of is elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
-from medloupe.serving.access.lookups import Memory
+from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.api import models, predictions, protocol
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.engine.service import Service
@@ -39,10 +39,18 @@ log = logging.getLogger("medloupe.serving")
 
 
 def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] = (), queue: int = QUEUE) -> FastAPI:
-    """The application around a service, which it closes at its end.
+    """Make the application around a service, which it closes at its end.
 
-    loopback: only this machine can reach it, so that nobody need log in while there are no accounts. hosts: further
-    names under which browsers may ask for it. queue: requests at work or waiting before others are told to come back.
+    Parameters
+    ----------
+    service
+        What answers.
+    loopback
+        Whether only this machine can reach it, so that nobody need log in while there are no accounts.
+    hosts
+        Further names under which browsers may ask for it.
+    queue
+        Requests at work or waiting before others are told to come back.
     """
     app = FastAPI(
         title="medloupe",
@@ -56,7 +64,7 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     )
     app.state.service = service
     app.state.people = People(service.engine)
-    app.state.admission = Admission(queue, service.workers)
+    app.state.admission = Admission(queue)
     app.state.metrics = Metrics(service, app.state.admission)
     app.include_router(predictions.router)
     app.include_router(models.router)
@@ -65,15 +73,15 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     app.mount("/static", home.static_files(), name="static")
     _operations(app)
     for kind, handler in (
-        (HttpError, _said),
-        (MedloupeError, _raised),
-        (HTTPException, _routing),
-        (RequestValidationError, _invalid),
+        (HttpError, _answer_http_error),
+        (MedloupeError, _answer_own_error),
+        (HTTPException, _answer_routing_error),
+        (RequestValidationError, _answer_invalid_request),
     ):
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
     app.state.attempts = Attempts()
-    app.state.guard_memory = Memory()
+    app.state.guard_memory = LookupCache()
     app.add_middleware(
         Guard, people=app.state.people, loopback=loopback, hosts=tuple(hosts), memory=app.state.guard_memory
     )
@@ -94,7 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch(service: Service) -> None:
-    """Takes up new production versions, from wherever they were promoted."""
+    """Take up new production versions, from wherever they were promoted."""
     while True:
         await asyncio.sleep(POLL)
         try:
@@ -136,21 +144,21 @@ def _respond(request: Request, error: HttpError) -> Response:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person with a browser asks, rather than a program."""
+    """Tell whether a person with a browser asks, rather than a program."""
     path = request.url.path
     programs = path.startswith(("/api/", "/v2")) or path in ("/predict", "/healthz", "/readyz", "/metrics")
     return not programs and "text/html" in request.headers.get("accept", "")
 
 
-async def _said(request: Request, error: Any) -> Response:
+async def _answer_http_error(request: Request, error: Any) -> Response:
     return _respond(request, error)
 
 
-async def _raised(request: Request, error: Any) -> Response:
+async def _answer_own_error(request: Request, error: Any) -> Response:
     return _respond(request, as_http(error))
 
 
-async def _routing(request: Request, error: Any) -> Response:
+async def _answer_routing_error(request: Request, error: Any) -> Response:
     said = HttpError(
         error.status_code,
         _CODES.get(error.status_code, "refused"),
@@ -161,7 +169,7 @@ async def _routing(request: Request, error: Any) -> Response:
     return _respond(request, said)
 
 
-async def _invalid(request: Request, error: Any) -> Response:
+async def _answer_invalid_request(request: Request, error: Any) -> Response:
     first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
     where = ".".join(str(part) for part in first["loc"])
     return _respond(request, HttpError(422, "invalid", f"{where}: {first['msg']}.", "/docs tells what is expected."))

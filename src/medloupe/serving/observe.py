@@ -1,4 +1,4 @@
-"""What an operator sees: a request id, one log line a request, and figures for Prometheus. Never an image or a name."""
+"""Show the operator each request: an id, one log line, and figures for Prometheus. Never an image or a name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HEADERS = (
 
 
 class Metrics:
-    """The figures of one server."""
+    """The figures of one server, in a registry of their own."""
 
     def __init__(self, service: Service, admission: Admission):
         self.registry = CollectorRegistry()
@@ -67,7 +67,7 @@ class Metrics:
         gauge("medloupe_decoders_killed", "Decoders stopped for taking too long.", lambda: service.decoders.killed)
         gauge("medloupe_decoders_died", "Decoders that crashed.", lambda: service.decoders.died)
 
-    def answered(self, answer: Answer) -> None:
+    def count_answer(self, answer: Answer) -> None:
         """Count one picture's answer."""
         p = answer.prediction
         self.predictions.labels(p.model or "none", str(p.version or ""), str(p.refused is not None).lower()).inc()
@@ -76,7 +76,7 @@ class Metrics:
 
 
 def request_id(scope: Scope) -> str:
-    """What the client calls its request, if that is fit for a log, else something new."""
+    """Return what the client calls its request, if that is fit for a log, else something new."""
     told = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode("latin-1")
     return told if _ID.fullmatch(told) else secrets.token_hex(8)
 
@@ -172,7 +172,7 @@ class _Json(logging.Formatter):
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Structured logs of the server and of uvicorn's errors, on stderr."""
+    """Write structured logs of the server and of uvicorn's errors to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())
     for name in ("medloupe", "uvicorn.error"):

@@ -1,4 +1,4 @@
-"""Running the application until it is told to stop, and then finishing what it accepted."""
+"""Run the application until it is told to stop, and then finish what it accepted."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ _SO_ATTACH_FILTER = 26  # of Linux
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which a server that leaves closes after an answer or a silence, and never while a request
-    may be on its way: a client that keeps its connection cannot know that the server is about to close it.
+    """uvicorn's connection, bounded, and closed without losing a request.
 
-    The head of a request is bounded in time and size, which uvicorn with httptools leaves open.
+    A server that leaves closes it after an answer or a silence, and never while a request may be on its way: a client
+    that keeps its connection cannot know that the server is about to close it. The head of a request is bounded in
+    time and size, which uvicorn with httptools leaves open.
     """
 
     _head = 0  # bytes of the head that is being read
@@ -57,19 +58,19 @@ class Connection(HttpToolsProtocol):
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Also those that were waiting at the door when it was closed."""
+        """Begin, also for those that were waiting at the door when it was closed."""
         super().connection_made(transport)
         self._be_patient()
         if (b"connection", b"close") in self.server_state.default_headers:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """End."""
         self._be_patient(False)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Up to the end of an overlong head, which is answered by 431."""
+        """Take bytes in, up to the end of an overlong head, which is answered by 431."""
         if self._reading:
             self._head += len(data)
         if self._head > MAX_HEAD:
@@ -80,13 +81,13 @@ class Connection(HttpToolsProtocol):
             self._be_patient()  # bytes between two requests
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Note the first byte of a request."""
         super().on_message_begin()
         self._reading, self._head, self._fields = True, 0, 0
         self._be_patient()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuses heads that came in one piece."""
+        """Refuse overlong heads that came in one piece."""
         self._fields += len(name) + len(value) + 4
         if self._fields + len(self.url) > MAX_HEAD:
             self._head = MAX_HEAD + 1
@@ -94,20 +95,20 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The request may be answered."""
+        """Note that the request may be answered."""
         self._reading, self._head = False, 0
         self._be_patient(False)
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is told so as everything else is."""
+        """Tell what is no HTTP that it is none, as everything else is told."""
         if self._head > MAX_HEAD:
             self._refuse(*_OVERLONG)
         else:
             self._refuse(400, "bad_request", "This is no HTTP request.", "Use a browser, curl or another HTTP client.")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing of note: it is answered as any other request."""
+        """Say nothing: it is answered as any other request."""
 
     def _be_patient(self, wait: bool = True) -> None:
         """Wait ASK seconds for the rest of a head, from now; or no longer."""
@@ -163,12 +164,12 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Until a signal."""
+        """Serve until a signal."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first SIGTERM or SIGINT drains, a second SIGINT ends at once."""
+        """Drain at the first SIGTERM or SIGINT, end at once at a second SIGINT."""
         if self._admission.draining or self._loop is None:
             super().handle_exit(sig, frame)
             if sig == signal.SIGINT:
@@ -199,7 +200,7 @@ class Server(uvicorn.Server):
 
 
 def _readable(connected: Any) -> bool:
-    """Whether bytes have arrived that nobody has read."""
+    """Tell whether bytes have arrived that nobody has read."""
     if not hasattr(select, "poll"):  # Windows
         return False
     waiting = select.poll()
@@ -208,8 +209,11 @@ def _readable(connected: Any) -> bool:
 
 
 def _admit_no_more(listening: socket.socket) -> None:
-    """Let nobody else connect, where the system can, while those who did can still be accepted: closing the socket at
-    once would cut those off whom the system has let in already and who may have sent their request."""
+    """Let nobody else connect, where the system can, while those who did can still be accepted.
+
+    Closing the socket at once would cut those off whom the system has let in already and who may have sent their
+    request.
+    """
     if sys.platform != "linux":
         return
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in _SYN_ONLY)
@@ -221,7 +225,13 @@ def _admit_no_more(listening: socket.socket) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on host and port (0: any free one). Raises MedloupeError when that is not possible."""
+    """Listen on host and port (0: any free one).
+
+    Raises
+    ------
+    MedloupeError
+        That is not possible.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -236,7 +246,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Any, listening: socket.socket) -> None:
-    """Answer requests on a listening socket until SIGTERM or SIGINT."""
+    """Answer requests on a listening socket until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    app
+        As `create_app` makes it.
+    listening
+        As `listen` opens it.
+    """
     admission = app.state.admission
     config = uvicorn.Config(
         Shedding(app, admission, app.state.metrics),

@@ -1,4 +1,4 @@
-"""Turning pictures away at the door when all places are taken.
+"""Turn pictures away at the door while all places are taken.
 
 Routing, recognising the person and the log line cost more than saying no. At ten times what the server can do they
 would take the processor from those who were let in, and the no would come late. Here it costs a quarter of that.
@@ -23,8 +23,11 @@ log = logging.getLogger("medloupe.serving")
 
 
 class Shedding:
-    """ASGI middleware around all others. What programs post to be predicted is answered with 503 while the server is
-    full; anything else, and whoever finds a place, goes on inside."""
+    """ASGI middleware around all others that turns requests away while the server is full.
+
+    What programs post to be predicted is then answered with 503; anything else, and whoever finds a place, goes on
+    inside.
+    """
 
     def __init__(self, app: ASGIApp, admission: Admission, metrics: Metrics):
         self._app = app
@@ -35,10 +38,10 @@ class Shedding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if self._admission.taken < self._admission.places or not _asks(scope):
+        if self._admission.taken < self._admission.places or not _is_prediction(scope):
             await self._app(scope, receive, send)
             return
-        error = self._admission.full()
+        error = self._admission.busy()
         body = json.dumps(error.as_json()).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -52,7 +55,7 @@ class Shedding:
         self._note()
 
     def _note(self) -> None:
-        """Counted each; one log line a second for all."""
+        """Count each; write one log line a second for all."""
         self._count.inc()
         self._since += 1
         now = time.monotonic()
@@ -61,7 +64,7 @@ class Shedding:
             self._told, self._since = now, 0
 
 
-def _asks(scope: Scope) -> bool:
+def _is_prediction(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
     path: str = scope["path"]

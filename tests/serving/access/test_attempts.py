@@ -47,7 +47,7 @@ def wait(guard: Attempts, name: str = "ada", address: str = "8.8.8.8") -> int:
 
 def fail(guard: Attempts, times: int, name: str = "ada", address: str = "8.8.8.8") -> None:
     for _ in range(times):
-        guard.failed(name, address)
+        guard.record_failure(name, address)
 
 
 def test_each_failure_doubles_the_wait(guard: Attempts, clock: Clock) -> None:
@@ -91,13 +91,13 @@ def test_one_address_cannot_try_many_names(guard: Attempts) -> None:
 
 def test_success_clears_the_name_there_alone(guard: Attempts) -> None:
     fail(guard, 4)
-    guard.succeeded("ada", "8.8.8.8")
+    guard.record_success("ada", "8.8.8.8")
     fail(guard, 4)
     assert wait(guard) == 0
     for _ in range(20):  # a person's own success does not free them to guess at others
-        guard.succeeded("eve", "6.6.6.6")
+        guard.record_success("eve", "6.6.6.6")
         fail(guard, 1, "ada", "6.6.6.6")
-    guard.succeeded("eve", "6.6.6.6")
+    guard.record_success("eve", "6.6.6.6")
     assert wait(guard, "bob", "6.6.6.6") > 0
 
 
@@ -113,15 +113,15 @@ def test_old_failures_are_forgotten(guard: Attempts, clock: Clock) -> None:
 def test_what_is_remembered_is_bounded(guard: Attempts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "_MOST", 30)
     for i in range(100):
-        guard.failed("x" * 5000 + str(i), f"10.0.0.{i}")
+        guard.record_failure("x" * 5000 + str(i), f"10.0.0.{i}")
     assert len(guard._failures) <= 30
     assert max(len(part) for key in guard._failures for part in key) <= 64
 
 
 def test_a_flood_leaves_few_lines_in_the_audit_log(guard: Attempts, clock: Clock) -> None:
-    assert sum(guard.failed(f"n{i}", f"a{i}") for i in range(500)) == 30
+    assert sum(guard.record_failure(f"n{i}", f"a{i}") for i in range(500)) == 30
     clock.now += 60
-    assert guard.failed("ada", "8.8.8.8")
+    assert guard.record_failure("ada", "8.8.8.8")
 
 
 def test_one_at_a_time_and_few_who_wait(guard: Attempts) -> None:
@@ -159,7 +159,7 @@ def test_many_tries_at_once_count_like_one_after_the_other(guard: Attempts) -> N
                 async with guard.turn("ada", "8.8.8.8"):
                     tried += 1
                     await asyncio.sleep(0)
-                    guard.failed("ada", "8.8.8.8")
+                    guard.record_failure("ada", "8.8.8.8")
             except HttpError:
                 pass
 

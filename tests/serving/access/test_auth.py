@@ -25,8 +25,8 @@ from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
 from medloupe.serving.access import lookups
 from medloupe.serving.access.attempts import Attempts
-from medloupe.serving.access.auth import Guard, check_bind, check_csrf, local_path, log_in, log_out, require
-from medloupe.serving.access.lookups import REMEMBERED, Memory
+from medloupe.serving.access.auth import Guard, check_bind, check_csrf, log_in, log_out, redirect_path, require
+from medloupe.serving.access.lookups import REMEMBERED, LookupCache
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.store.database import open_engine
 
@@ -60,7 +60,7 @@ async def login(request: Request) -> Response:
     said = await request.json()
     check_csrf(request, said["csrf"])
     put = await log_in(request, said["name"], said["password"])
-    response = RedirectResponse(local_path(said.get("next")), 303)
+    response = RedirectResponse(redirect_path(said.get("next")), 303)
     put(response)
     return response
 
@@ -87,7 +87,7 @@ class Site:
     def __init__(self, folk: People, runner: asyncio.Runner, *, loopback: bool = True, hosts: tuple[str, ...] = ()):
         self.people = folk
         self.runner = runner
-        memory = Memory()
+        memory = LookupCache()
         routes = [
             Route("/page", page),
             Route("/who", who),
@@ -395,7 +395,7 @@ def test_a_flood_of_log_ins_leaves_the_server_to_others(site: Site, monkeypatch:
     def slow(kept: str, password: str) -> bool:
         return go_on.wait(60) and False
 
-    monkeypatch.setattr(passwords, "matches", slow)
+    monkeypatch.setattr(passwords, "verify_password", slow)
     browsers = [site.browser(address=f"8.8.8.{i}") for i in range(60)]
     tokens = [b.form_token() for b in browsers]
 
@@ -514,7 +514,7 @@ def test_accounts_count_soon_after_the_first_was_made(empty: Site) -> None:
 
 
 def test_what_was_looked_up_is_asked_once(runner: asyncio.Runner) -> None:
-    memory, asked = Memory(), []
+    memory, asked = LookupCache(), []
 
     def find(secret: str) -> str:
         asked.append(secret)
@@ -534,7 +534,7 @@ def test_what_was_looked_up_is_asked_once(runner: asyncio.Runner) -> None:
 def test_the_age_counts_from_the_question(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a slow database said is as old as the question."""
     monkeypatch.setattr(lookups, "REMEMBERED", 0.2)
-    memory, asked = Memory(), []
+    memory, asked = LookupCache(), []
 
     def slow(_: str) -> int:
         asked.append(1)
@@ -547,7 +547,7 @@ def test_the_age_counts_from_the_question(runner: asyncio.Runner, monkeypatch: p
 def test_nobody_waits_for_what_all_are_asked(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether there are accounts is asked by every request: the old answer counts while the database is asked again."""
     monkeypatch.setattr(lookups, "REMEMBERED", 0.1)
-    memory, asked = Memory(), []
+    memory, asked = LookupCache(), []
 
     def slow(_: str) -> int:
         asked.append(1)
@@ -570,7 +570,7 @@ def test_nobody_waits_for_what_all_are_asked(runner: asyncio.Runner, monkeypatch
 
 def test_the_memory_is_bounded_and_holds_no_secret(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "_MOST", 10)
-    memory = Memory()
+    memory = LookupCache()
     for i in range(50):
         runner.run(memory.look("login", f"secret{i}" * 1000, lambda _: None))
     assert len(memory._known) == 10
@@ -578,7 +578,7 @@ def test_the_memory_is_bounded_and_holds_no_secret(runner: asyncio.Runner, monke
 
 
 def test_failures_are_not_remembered(runner: asyncio.Runner) -> None:
-    memory, answers = Memory(), iter([MedloupeError("out of order"), "fine"])
+    memory, answers = LookupCache(), iter([MedloupeError("out of order"), "fine"])
 
     def find(_: str) -> str:
         answer = next(answers)
@@ -623,16 +623,16 @@ def test_health_is_asked_by_anybody(site: Site) -> None:
     [None, "", "history", "//evil.example", "/\\evil.example", "https://evil", "/\t/evil", "/a\r\nb", "/\x7f", "\\/e"],
 )
 def test_where_a_log_in_does_not_lead(path: str | None) -> None:
-    assert local_path(path) == "/"
+    assert redirect_path(path) == "/"
 
 
 @pytest.mark.parametrize("path", ["/", "/history", "/checkups/é", "/a//b", "/x?next=//evil"])
 def test_where_it_may_lead(path: str) -> None:
-    assert local_path(path) == path
+    assert redirect_path(path) == path
 
 
 def test_without_handlers_the_answer_is_json_all_the_same(lite: Engine, runner: asyncio.Runner) -> None:
-    guard = Guard(Starlette(), People(lite), loopback=False, hosts=(), memory=Memory())
+    guard = Guard(Starlette(), People(lite), loopback=False, hosts=(), memory=LookupCache())
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url=HERE) as client:

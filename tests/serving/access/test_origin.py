@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from medloupe.serving.access.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
+from medloupe.serving.access.origin import (
+    came_by_proxy,
+    client_address,
+    host_name,
+    is_https,
+    is_loopback,
+    is_own_origin,
+)
 
 
 def scope(client: str | None = "203.0.113.9", scheme: str = "http", **headers: str) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def test_not_this_machine(host: str) -> None:
     ],
 )
 def test_addresses(client: str | None, passed: str, expected: str) -> None:
-    assert address(scope(client, **({"x_forwarded_for": passed} if passed else {}))) == expected
+    assert client_address(scope(client, **({"x_forwarded_for": passed} if passed else {}))) == expected
 
 
 def test_tls_here_or_at_the_proxy() -> None:
@@ -86,7 +93,7 @@ def test_traces_of_a_proxy() -> None:
 )
 def test_whose_page(origin: str, host: str, scheme: str, ours: bool) -> None:
     asked = scope(scheme=scheme, host=host)
-    assert is_ours(origin, asked, Headers(scope=asked)) is ours
+    assert is_own_origin(origin, asked, Headers(scope=asked)) is ours
 
 
 def test_names_in_host() -> None:

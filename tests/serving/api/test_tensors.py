@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medloupe.serving.api.tensors import parse, render
+from medloupe.serving.api.tensors import parse_request, render_response
 from medloupe.serving.http.errors import HttpError
 
 PIXELS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
@@ -32,7 +32,7 @@ def test_pixels_as_json_flat_or_nested_and_as_binary() -> None:
             {"shape": shape, "datatype": "UINT8", "parameters": {"binary_data_size": PIXELS.size}}, PIXELS.tobytes()
         ),
     ):
-        got = parse(*body).image
+        got = parse_request(*body).image
         assert isinstance(got, np.ndarray)
         np.testing.assert_array_equal(got, PIXELS)
 
@@ -41,8 +41,8 @@ def test_files_as_base64_and_as_binary() -> None:
     files = [b"one", b"", b"three" * 100]
     packed = b"".join(struct.pack("<I", len(f)) + f for f in files)
     told = {"shape": [3], "datatype": "BYTES"}
-    assert parse(*request({**told, "data": [base64.b64encode(f).decode() for f in files]})).image == files
-    assert parse(*request({**told, "parameters": {"binary_data_size": len(packed)}}, packed)).image == files
+    assert parse_request(*request({**told, "data": [base64.b64encode(f).decode() for f in files]})).image == files
+    assert parse_request(*request({**told, "parameters": {"binary_data_size": len(packed)}}, packed)).image == files
 
 
 def test_outputs_asked_for() -> None:
@@ -51,7 +51,7 @@ def test_outputs_asked_for() -> None:
         id="7",
         outputs=[{"name": "logits"}, {"name": "heatmap", "parameters": {"binary_data": True}}],
     )
-    wish = parse(body, length)
+    wish = parse_request(body, length)
     assert wish.outputs == [("logits", False), ("heatmap", True)]
     assert (wish.id, wish.binary) == ("7", False)
 
@@ -81,7 +81,7 @@ def test_outputs_asked_for() -> None:
 )
 def test_what_does_not_fit_is_named(entry: dict[str, Any], rest: bytes, says: str) -> None:
     with pytest.raises(HttpError) as error:
-        parse(*request(entry, rest))
+        parse_request(*request(entry, rest))
     assert error.value.status == 400
     assert says in error.value.message
 
@@ -89,25 +89,25 @@ def test_what_does_not_fit_is_named(entry: dict[str, Any], rest: bytes, says: st
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"inputs": {}}', b'{"inputs": [1]}', b'{"inputs": []}', b"\xff"])
 def test_what_is_no_request_is_named(body: bytes) -> None:
     with pytest.raises(HttpError) as error:
-        parse(body, None)
+        parse_request(body, None)
     assert error.value.status == 400
 
 
 @given(st.binary(max_size=200), st.one_of(st.none(), st.text(max_size=6), st.integers(-5, 300).map(str)))
 def test_any_bytes_are_read_or_refused(body: bytes, length: str | None) -> None:
     with pytest.raises(HttpError):
-        parse(body, length)
+        parse_request(body, length)
 
 
 def test_an_answer_in_json_and_in_bytes() -> None:
     p = np.array([[0.25, 0.75]], np.float32)
-    text, headers = render({"model_name": "m"}, [("probabilities", p, False), ("prediction", ["ü"], False)])
+    text, headers = render_response({"model_name": "m"}, [("probabilities", p, False), ("prediction", ["ü"], False)])
     said = json.loads(text)
     assert said["outputs"][0] == {"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.25, 0.75]}
     assert said["outputs"][1] == {"name": "prediction", "datatype": "BYTES", "shape": [1], "data": ["ü"]}
     assert headers == {"Content-Type": "application/json"}
 
-    text, headers = render({"model_name": "m"}, [("probabilities", p, True), ("prediction", ["ü"], True)])
+    text, headers = render_response({"model_name": "m"}, [("probabilities", p, True), ("prediction", ["ü"], True)])
     end = int(headers["Inference-Header-Content-Length"])
     assert [o["parameters"]["binary_data_size"] for o in json.loads(text[:end])["outputs"]] == [8, 6]
     np.testing.assert_array_equal(np.frombuffer(text[end : end + 8], "<f4"), p[0])

@@ -25,8 +25,7 @@ from live import Live
 from medloupe.embed.windows import cut_beat_windows
 from medloupe.errors import SignalError
 from medloupe.inference.ecgs import EcgPredictor
-from medloupe.serving.engine import ecg
-from medloupe.serving.engine import kept as ecgkept
+from medloupe.serving.engine import ecg_intake, ecg_storage
 from medloupe.serving.engine.checkup import CheckUp
 from places import ROOT
 
@@ -209,9 +208,9 @@ def test_too_long_for_a_request() -> None:
     checkup = CheckUp.of(ecgmodels.beats_model(rhythm=False))
     data = ecgwriters.npz(signal=np.zeros((1, 50 * 3700), np.float32), fs=50.0)
     with pytest.raises(SignalError, match=r"1\.0 hours; at most 1 "):
-        ecg.read({"x.npz": data}, "x.npz", [checkup], None)
+        ecg_intake.read_recording({"x.npz": data}, "x.npz", [checkup], None)
     with pytest.raises(SignalError, match="4,000,001 lines"):
-        ecg.read(b"# fs=20000\n" + b"1,2\n" * 4_000_000, "x.csv", [checkup], None)
+        ecg_intake.read_recording(b"# fs=20000\n" + b"1,2\n" * 4_000_000, "x.csv", [checkup], None)
 
 
 # ---------------------------------------------------------------- kept and remembered
@@ -228,7 +227,7 @@ def test_an_answer_and_its_files_are_kept(ecg_live: Live) -> None:
         assert entry["image_kept"] and entry["ecg"]["counts"] == said["ecg"]["counts"]
         assert entry["given"] == {"age": "70"} and "file" not in entry
         assert kept.headers["content-disposition"].endswith(f'{said["id"]}.{suffix}"')
-        back = ecgkept.opened(f"x.{suffix}", kept.content)
+        back = ecg_storage.unpack(f"x.{suffix}", kept.content)
         assert back == (sent if suffix == "zip" else next(iter(sent.values())))
         assert page.text.count('<svg class="paper"') == 2, "drawn again, in strips of 10 s"
         assert 'class="shade"' not in page.text
@@ -241,19 +240,21 @@ def test_of_long_recordings_the_journal_keeps_the_counts(ecg_live: Live) -> None
         entry = client.get(f"/api/v1/predictions/{said['id']}").json()
     assert entry["ecg"]["counts"] == said["ecg"]["counts"]
     assert max(b["second"] for b in said["ecg"]["beats"]) > 80
-    assert 50 < max(b["second"] for b in entry["ecg"]["beats"]) < ecgkept.DRAWN_SECONDS
+    assert 50 < max(b["second"] for b in entry["ecg"]["beats"]) < ecg_storage.DRAWN_SECONDS
 
 
 def test_what_was_kept_is_told_by_its_content() -> None:
-    assert [ecgkept.suffix(d) for d in (b"0       " + bytes(9), b"\xffBIOSEMI", b"PK\x03\x04", b"I,II\n")] == [
+    assert [
+        ecg_storage.guess_suffix(d) for d in (b"0       " + bytes(9), b"\xffBIOSEMI", b"PK\x03\x04", b"I,II\n")
+    ] == [
         "edf",
         "bdf",
         "npz",
         "csv",
     ]
-    assert ecgkept.suffix(ecgwriters.dicom_waveform(WHOLE)) == "dcm"
+    assert ecg_storage.guess_suffix(ecgwriters.dicom_waveform(WHOLE)) == "dcm"
     with pytest.raises(SignalError, match="damaged"):
-        ecgkept.opened("x.zip", b"no zip")
+        ecg_storage.unpack("x.zip", b"no zip")
 
 
 # ---------------------------------------------------------------- what there is

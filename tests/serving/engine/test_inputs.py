@@ -21,7 +21,7 @@ from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import NOTHING, beside, encoded, widths
+from medloupe.serving.engine.inputs import NO_INPUTS, input_widths, read_inputs, weigh_encoded
 from medloupe.store.models import Store
 from severallive import NAME, write_files
 
@@ -205,25 +205,25 @@ def test_what_reads_the_picture_alone_is_asked_without_a_step_more(model: Model)
     checkup = CheckUp.of(model)
     assert checkup.extras is not None
     plain = CheckUp.of(replace(model, extras=None))
-    assert beside(plain, {}) is NOTHING
-    assert beside(plain, {"csrf": "x", "input.age": "5"}).ignored == ("age",)
-    assert beside(checkup, {f"x{i}": "1" for i in range(100)}).ignored == tuple(f"x{i}" for i in range(20))
+    assert read_inputs(plain, {}) is NO_INPUTS
+    assert read_inputs(plain, {"csrf": "x", "input.age": "5"}).ignored == ("age",)
+    assert read_inputs(checkup, {f"x{i}": "1" for i in range(100)}).ignored == tuple(f"x{i}" for i in range(20))
 
 
 def test_a_prefix_sets_an_input_apart(model: Model) -> None:
-    assert beside(CheckUp.of(model), {"age": "5", "input.age": "63"}).given == {"age": "63"}
+    assert read_inputs(CheckUp.of(model), {"age": "5", "input.age": "63"}).given == {"age": "63"}
 
 
 def test_encoded_and_named_inputs_say_the_same(model: Model) -> None:
     checkup = CheckUp.of(model)
     assert checkup.extras is not None
     clinical, notes = checkup.extras.vectors(several.GIVEN)
-    (found,) = encoded(checkup, {"clinical": clinical[None], "notes": notes[None]})
-    named = beside(checkup, several.GIVEN)
+    (found,) = weigh_encoded(checkup, {"clinical": clinical[None], "notes": notes[None]})
+    named = read_inputs(checkup, several.GIVEN)
     assert found.logits is not None and named.logits is not None
     np.testing.assert_allclose(found.logits, named.logits, atol=1e-5)
-    (half,) = encoded(checkup, {"notes": notes[None]})
+    (half,) = weigh_encoded(checkup, {"notes": notes[None]})
     assert half.logits is not None
     np.testing.assert_allclose(half.logits, checkup.extras.weight[:, -len(notes) :] @ notes, atol=1e-5)
-    assert widths(checkup) == {"clinical": len(clinical), "notes": len(notes)}
+    assert input_widths(checkup) == {"clinical": len(clinical), "notes": len(notes)}
     assert probabilities(found.logits, "multiclass").sum() == pytest.approx(1)

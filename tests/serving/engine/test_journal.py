@@ -16,8 +16,8 @@ from sqlalchemy import Engine, text
 from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person
 from medloupe.errors import StorageError, UnknownError
-from medloupe.serving.engine.journal import Journal, without_values
-from medloupe.store.database import open_engine as open_engine
+from medloupe.serving.engine.journal import Journal, drop_input_values
+from medloupe.store.database import open_engine
 from medloupe.store.tables import now
 
 PASSWORD = "a horse, a spoon and rain"
@@ -157,9 +157,9 @@ def test_what_was_given_goes_with_the_image(journal: Journal, engine: Engine) ->
     together(lambda: journal.forget(made["id"], LOCAL, image_only=True))
     left = journal.get(made["id"], LOCAL).answer
     assert left == {**row(LOCAL)["answer"], "inputs": [{"name": "age"}]}
-    assert without_values(left) == left
+    assert drop_input_values(left) == left
     plain = row(LOCAL)["answer"]
-    assert without_values(plain) is plain
+    assert drop_input_values(plain) is plain
 
 
 def test_many_at_once_share_a_transaction_and_one_that_fails_fails_alone(journal: Journal, engine: Engine) -> None:

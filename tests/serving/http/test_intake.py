@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from medloupe.serving.http import intake
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.http.intake import MAX_IMAGES, Admission, read
+from medloupe.serving.http.intake import MAX_IMAGES, Admission, read_upload
 
 LIMIT = 1 << 20
 Ask = Callable[..., Awaitable[httpx.Response]]
@@ -23,7 +23,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission(places=2, workers=2)
+    return Admission(places=2)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def ask(admission: Admission) -> Ask:
     async def answer(request: Request) -> JSONResponse:
         try:
             with admission.room() as room:
-                upload = await read(request, room, LIMIT)
+                upload = await read_upload(request, room, LIMIT)
                 held = admission.bytes
         except HttpError as e:
             return JSONResponse(e.as_json(), e.status, e.headers)

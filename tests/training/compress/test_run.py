@@ -32,7 +32,7 @@ from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile import writer
-from medloupe.serving.engine.precisions import key_of
+from medloupe.serving.engine.precisions import measurement_key
 from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress
@@ -392,7 +392,7 @@ def test_a_server_runs_the_faster_one(
     usual = store.get("spots")
     pace = own.home / "cache" / "graphs" / "pace.json"
     pace.parent.mkdir(parents=True, exist_ok=True)
-    pace.write_text(json.dumps({key_of(usual.backbone.sha256, made.backbone.sha256): times}))
+    pace.write_text(json.dumps({measurement_key(usual.backbone.sha256, made.backbone.sha256): times}))
     picture = sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         said = client.get("/api/v1/models/spots").json()

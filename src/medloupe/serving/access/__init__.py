@@ -1,1 +1,1 @@
-"""Who asks, and what they may."""
+"""Access: who asks, and what they may."""

@@ -1,4 +1,4 @@
-"""Guessing passwords, slowed down; and how many passwords are checked at a time, since each check costs a core."""
+"""Slow the guessing of passwords down, and check one at a time, since each check costs a core."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ _LIMITS = {"pair": _Limit(5, 300), "name": _Limit(50, 30), "address": _Limit(20,
 
 
 class Attempts:
-    """Failed log-ins by name, by address and by both: beyond the free ones each doubles the wait."""
+    """Failed log-ins by name, by address and by both: beyond the free ones each doubles the wait.
+
+    Parameters
+    ----------
+    clock
+        Tells the time in seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
@@ -43,7 +49,13 @@ class Attempts:
 
     @asynccontextmanager
     async def turn(self, name: str, address: str) -> AsyncIterator[None]:
-        """The block checks a password, one at a time. Raises HttpError 429 while that has to wait for too long."""
+        """Wait for the turn of a log-in: the block checks its password, one at a time.
+
+        Raises
+        ------
+        HttpError
+            429 while the name or address has to wait, or too many wait already.
+        """
         self._check(name, address)
         if self._present >= WAITING:
             raise HttpError(
@@ -57,8 +69,14 @@ class Attempts:
         finally:
             self._present -= 1
 
-    def failed(self, name: str, address: str) -> bool:
-        """A wrong password was given. Whether the audit log should say so: a flood must not fill the disk."""
+    def record_failure(self, name: str, address: str) -> bool:
+        """Note that a wrong password was given.
+
+        Returns
+        -------
+        bool
+            Whether the audit log should say so: a flood must not fill the disk.
+        """
         now = self._clock()
         for key in _keys(name, address):
             count, last, _ = self._failures.get(key, (0, now, 0.0))
@@ -75,8 +93,11 @@ class Attempts:
         self._lines.append(now)
         return True
 
-    def succeeded(self, name: str, address: str) -> None:
-        """The right one was given. Clears that name there, and not the address: its owner may guess at other names."""
+    def record_success(self, name: str, address: str) -> None:
+        """Note that the right password was given.
+
+        Clears that name at that address, and not the address: its owner may guess at other names.
+        """
         self._failures.pop(_keys(name, address)[0], None)
 
     def _check(self, name: str, address: str) -> None:
@@ -94,5 +115,5 @@ class Attempts:
 
 
 def _keys(name: str, address: str) -> tuple[Key, Key, Key]:
-    named = name.strip().casefold()[:64]
-    return ("pair", named, address), ("name", named), ("address", address)
+    key = name.strip().casefold()[:64]
+    return ("pair", key, address), ("name", key), ("address", address)

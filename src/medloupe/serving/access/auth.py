@@ -1,4 +1,4 @@
-"""Who is asking, and whether they may: for each request, before any route sees it.
+"""Recognise who asks, and refuse what they may not, for each request before any route sees it.
 
 Without accounts whoever sits at the computer may do all, but only from there: the server must be asked by a loopback
 name (a page elsewhere could make its own name point here), and not through a proxy. With accounts everybody logs in,
@@ -28,8 +28,15 @@ from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person, Role
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
-from medloupe.serving.access.lookups import EVERYBODY, Memory
-from medloupe.serving.access.origin import address, came_by_proxy, host_name, is_https, is_loopback, is_ours
+from medloupe.serving.access.lookups import EVERYBODY, LookupCache
+from medloupe.serving.access.origin import (
+    came_by_proxy,
+    client_address,
+    host_name,
+    is_https,
+    is_loopback,
+    is_own_origin,
+)
 from medloupe.serving.http.errors import HttpError, as_http
 
 LOGIN_COOKIE = "medloupe_login"
@@ -43,7 +50,13 @@ log = logging.getLogger("medloupe.serving")
 
 
 def check_bind(host: str, people: People) -> None:
-    """Raises MedloupeError where others could reach the server and nobody could log in."""
+    """Refuse to listen where others could reach the server and nobody could log in.
+
+    Raises
+    ------
+    MedloupeError
+        The address is not this machine's own, and there is no admin.
+    """
     if not is_loopback(host) and not people.has_admin():
         raise MedloupeError(
             f"On {host} others can reach the server, and there are no accounts yet; it was not started.",
@@ -52,7 +65,13 @@ def check_bind(host: str, people: People) -> None:
 
 
 def require(request: Request, role: Role) -> Person:
-    """The person asking. Raises HttpError 401 when nobody is logged in, 403 when the role is too low."""
+    """Return the person who asks, who must have a role or a higher one.
+
+    Raises
+    ------
+    HttpError
+        401 when nobody is logged in, 403 when the role is too low.
+    """
     person: Person | None = getattr(request.state, "person", None)
     if person is None:
         raise HttpError(
@@ -70,8 +89,15 @@ def require(request: Request, role: Role) -> Person:
 
 
 def check_csrf(request: Request, value: str | None) -> None:
-    """Raises HttpError 403 unless value is the token that our own forms carry. Not asked of who sends an API token: no
-    other site can make a browser do that."""
+    """Check that a form is our own, by the token that those carry.
+
+    Not asked of who sends an API token: no other site can make a browser do that.
+
+    Raises
+    ------
+    HttpError
+        403 for another token, or none.
+    """
     if getattr(request.state, "via", "") == "token":
         return
     wanted = getattr(request.state, "csrf", "")
@@ -81,18 +107,27 @@ def check_csrf(request: Request, value: str | None) -> None:
         )
 
 
-def local_path(path: str | None) -> str:
-    """Where to go after logging in: a path of this server, else "/"."""
+def redirect_path(path: str | None) -> str:
+    """Return where to go after logging in: the path if it is one of this server, else "/"."""
     if not path or not path.startswith("/") or path[1:2] in ("/", "\\") or not path.isprintable():
         return "/"
     return path
 
 
 async def log_in(request: Request, name: str, password: str) -> Callable[[Response], None]:
-    """Check a password; returns what puts the new log-in's cookie on a response.
+    """Check a password and open a log-in.
 
-    Raises HttpError: 401 for a wrong name or password, 429 with Retry-After after too many of them or while many people
-    log in. Raises MedloupeError where the database cannot be used.
+    Returns
+    -------
+    Callable
+        Puts the new log-in's cookie on a response.
+
+    Raises
+    ------
+    HttpError
+        401 for a wrong name or password; 429 with Retry-After after too many of them or while many people log in.
+    MedloupeError
+        The database cannot be used.
     """
     people: People = request.app.state.people
     person = await check_password(request, name, password)
@@ -106,16 +141,16 @@ async def log_in(request: Request, name: str, password: str) -> Callable[[Respon
 
 
 async def check_password(request: Request, name: str, password: str) -> Person:
-    """Whose password that is, without logging in. Raises as log_in."""
+    """Return whose name and password these are, without logging in; raises as `log_in` does."""
     people: People = request.app.state.people
     attempts: Attempts = request.app.state.attempts
-    where = address(request.scope)
+    where = client_address(request.scope)
     async with attempts.turn(name, where):
         person = await asyncio.to_thread(people.authenticate, name, password)
         if person is not None:
-            attempts.succeeded(name, where)
+            attempts.record_success(name, where)
             return person
-        noted = attempts.failed(name, where)
+        noted = attempts.record_failure(name, where)
     id = _request_id(request)
     log.warning("log-in failed", extra={"request_id": id, "address": where})
     if noted:
@@ -133,13 +168,23 @@ async def log_out(request: Request, response: Response) -> None:
 
 
 class Guard:
-    """ASGI middleware: puts `person` (or None), `csrf` and `via` into the request's state, or refuses.
+    """ASGI middleware that puts `person` (or None), `csrf` and `via` into the request's state, or refuses.
 
-    loopback: whether only this machine can reach the server. hosts: names, besides those of this machine, under which
-    it may be asked while there are no accounts. memory: of log-ins looked up lately, shared with log_out.
+    Parameters
+    ----------
+    app
+        What is behind it.
+    people
+        The accounts.
+    loopback
+        Whether only this machine can reach the server.
+    hosts
+        Names, besides those of this machine, under which it may be asked while there are no accounts.
+    memory
+        Log-ins looked up lately, shared with `log_out`.
     """
 
-    def __init__(self, app: ASGIApp, people: People, loopback: bool, hosts: Sequence[str], memory: Memory):
+    def __init__(self, app: ASGIApp, people: People, loopback: bool, hosts: Sequence[str], memory: LookupCache):
         self.app = app
         self._people = people
         self._loopback = loopback
@@ -232,7 +277,7 @@ def _check_origin(scope: Scope, state: dict[str, Any], headers: Headers) -> None
     if scope["method"] in _SAFE or state["via"] == "token":
         return
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
-    if (origin is not None and not is_ours(origin, scope, headers)) or site in ("cross-site", "same-site"):
+    if (origin is not None and not is_own_origin(origin, scope, headers)) or site in ("cross-site", "same-site"):
         raise HttpError(
             403, "cross_site", "The request was made by a page of another site.", "Use this server's own page."
         )
@@ -275,7 +320,7 @@ def _request_id(request: Request) -> str:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, error: HttpError) -> None:
-    """As the application says what goes wrong: a page to a browser, JSON to a program."""
+    """Answer as the application says what goes wrong: a page to a browser, JSON to a program."""
     handler = getattr(scope.get("app"), "exception_handlers", {}).get(HttpError)
     if handler is None:
         response: Response = JSONResponse(error.as_json(), error.status, error.headers)

@@ -1,4 +1,4 @@
-"""Who a cookie or a token belongs to, remembered for a moment, so that the database is not asked at each request."""
+"""Remember for a moment whose a cookie or token is, so that the database is not asked at each request."""
 
 from __future__ import annotations
 
@@ -21,29 +21,41 @@ _GRACE = 1.5  # seconds more for which the old answer counts, while everybody's 
 
 @dataclass(slots=True)
 class _Known:
-    """until: when it is too old, of time.monotonic(). old: what was known before, while this is being asked."""
+    """One look-up.
+
+    until: when it is too old, of time.monotonic(). old: what was known before, while this is being asked.
+    """
 
     until: float
     answer: asyncio.Future[Any]
     old: _Known | None = None
 
     def usable(self, now: float) -> bool:
-        """Whether it still counts while a newer answer is waited for."""
+        """Tell whether it still counts while a newer answer is waited for."""
         self.old = None
         return self.answer.done() and self.answer.exception() is None and now < self.until + _GRACE
 
 
-class Memory:
-    """What was looked up in the database lately, so that it is not asked at each request. Holds no secrets."""
+class LookupCache:
+    """What was looked up in the database lately; holds no secrets."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
         self._threads = ThreadPoolExecutor(2, "guard")  # its own: slow work of others must not make everybody wait
 
     async def look(self, kind: str, secret: str, find: Callable[[str], Any]) -> Any:
-        """What `find` says of the secret, about REMEMBERED seconds old at most; who asks meanwhile waits for the same.
+        """Look a secret up, or take what was found about REMEMBERED seconds ago at most.
 
-        kind: parts what is asked of different tables.
+        Who asks meanwhile waits for the same answer.
+
+        Parameters
+        ----------
+        kind
+            Parts what is asked of different tables.
+        secret
+            The cookie or token.
+        find
+            Asks the database for it, in another thread.
         """
         key = _key(kind, secret)
         now = time.monotonic()
@@ -67,7 +79,7 @@ class Memory:
             raise
 
     def forget(self, kind: str, secret: str) -> None:
-        """It is no longer true."""
+        """Forget a look-up that is no longer true."""
         self._known.pop(_key(kind, secret), None)
 
 

@@ -1,4 +1,4 @@
-"""Where a request comes from: which address, under which name it asks, from whose page, over TLS or not.
+"""Tell where a request comes from: which address, under which name it asks, from whose page, over TLS or not.
 
 What a proxy says of that is believed only where a lie gains nothing.
 """
@@ -15,7 +15,7 @@ _PROXY = ("forwarded", "via", "x-real-ip")  # and all that begin with x-forwarde
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own, which others cannot reach."""
+    """Tell whether an address or name is this machine's own, which others cannot reach."""
     name = host.strip("[]").lower().rstrip(".")
     if name == "localhost":
         return True
@@ -25,8 +25,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def address(scope: Scope) -> str:
-    """Where a request comes from: what a proxy says of it, where it came through one.
+def client_address(scope: Scope) -> str:
+    """Return the address of a request: what a proxy says of it, where it came through one.
 
     A proxy is on this machine or, as in a network of containers, at a private address. A person at a private address
     may claim another one, which evades the limits by address; those by name stay.
@@ -48,18 +48,18 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def is_https(scope: Scope) -> bool:
-    """Whether the browser speaks TLS, here or to a proxy. Who claims it falsely only loses their own cookies."""
+    """Tell whether the browser speaks TLS, here or to a proxy; who claims it falsely only loses their own cookies."""
     said = Headers(scope=scope).get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     return scope.get("scheme") == "https" or said == "https"
 
 
 def came_by_proxy(headers: Headers) -> bool:
-    """Whether a proxy says that it was in between; some do not."""
+    """Tell whether a proxy says that it was in between; some do not."""
     return any(name in _PROXY or name.startswith("x-forwarded-") for name in headers)
 
 
-def is_ours(origin: str, scope: Scope, headers: Headers) -> bool:
-    """Whether an Origin names this server as the browser asked for it."""
+def is_own_origin(origin: str, scope: Scope, headers: Headers) -> bool:
+    """Tell whether an Origin names this server as the browser asked for it."""
     scheme, found, place = origin.lower().partition("://")
     if not found or scheme not in (("https",) if is_https(scope) else ("http", "https")):
         return False
@@ -68,7 +68,7 @@ def is_ours(origin: str, scope: Scope, headers: Headers) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without the port; "" where there is none."""
+    """Return the name in a Host header, without the port; "" where there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "") if "@" not in host else ""
     except ValueError:

@@ -1,1 +1,1 @@
-"""Routes that speak JSON."""
+"""Routes that speak JSON, and the Open Inference Protocol."""

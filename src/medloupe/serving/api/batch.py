@@ -1,4 +1,4 @@
-"""All outputs of a check-up for many examples at once, as the Open Inference Protocol wants them. Nothing of HTTP."""
+"""Compute all outputs of a check-up for many examples at once, as the Open Inference Protocol wants them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from medloupe.model.prediction import Prediction
 from medloupe.serving.engine import ecg
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import Beside, beside, encoded
+from medloupe.serving.engine.inputs import GivenInputs, read_inputs, weigh_encoded
 from medloupe.serving.engine.service import Service
 
 OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """answers: one for each example. outputs: by name, (N, ...) or N texts."""
+class BatchResult:
+    """The outputs for a batch of N examples.
+
+    Attributes
+    ----------
+    answers : list of Answer
+        One for each example.
+    outputs : dict
+        By name, float32 (N, ...) or N texts.
+    """
 
     answers: list[Answer]
     outputs: dict[str, np.ndarray | list[str]]
@@ -30,22 +38,33 @@ class Made:
 
 def infer_all(
     service: Service, checkup: CheckUp, image: np.ndarray | list[bytes], maps: bool, given: dict[str, np.ndarray]
-) -> Made:
-    """All outputs for pixels (N, h, w, 3) or files; one pass of the network for each picture, to bound its memory.
+) -> BatchResult:
+    """Compute all outputs for a batch; one pass of the network for each picture, to bound its memory.
 
-    given: what is known beside them, float32 (N, width) by name.
+    Parameters
+    ----------
+    service
+        The running service.
+    checkup
+        Which answers.
+    image
+        Pixels uint8 (N, h, w, 3) or N files; of ECGs windows float32 (N, L, T) in mV.
+    maps
+        Whether to compute the output `heatmap`.
+    given
+        What is known beside them, float32 (N, width) by name, encoded.
     """
-    known = encoded(checkup, given) if given else [beside(checkup, {})] * len(image)
+    known = weigh_encoded(checkup, given) if given else [read_inputs(checkup, {})] * len(image)
     answers: list[Answer] = []
     rows: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
     if checkup.ecg is not None:
         return _infer_ecg(service, checkup, np.asarray(image), maps, known)
     for one, more in zip(image, known, strict=True):
-        pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fitted(one, checkup)
-        seen = service.asker.see(checkup, pixels[None], maps=maps)
-        found = service.asker.judge(checkup, seen, 0)
+        pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fit_to(one, checkup)
+        seen = service.answerer.networks.forward(checkup, pixels[None], maps=maps)
+        found = service.answerer.networks.apply_head(checkup, seen, 0)
         logits = found.logits if more.logits is None else found.logits + more.logits
-        answer = service.asker.answer(checkup, seen.shared[0], found.logits, {}, known=more)
+        answer = service.answerer.answer(checkup, seen.shared[0], found.logits, {}, known=more)
         digest = hashlib.sha256(one).hexdigest()
         answers.append(Answer(id=secrets.token_hex(16), digest=digest, prediction=answer, checkup=checkup))
         rows["probabilities"].append(checkup.probabilities(logits).astype(np.float32))
@@ -53,12 +72,14 @@ def infer_all(
         rows["embedding"].append(found.embedding)
         if found.parts is not None:
             rows["heatmap"].append(found.parts)
-    return _made(answers, rows)
+    return _collect(answers, rows)
 
 
-def _infer_ecg(service: Service, checkup: CheckUp, windows: np.ndarray, maps: bool, known: list[Beside]) -> Made:
-    """The same for windows float32 (N, L, T), in one pass."""
-    seen = ecg.see(service.asker.run, checkup, windows, maps=maps)
+def _infer_ecg(
+    service: Service, checkup: CheckUp, windows: np.ndarray, maps: bool, known: list[GivenInputs]
+) -> BatchResult:
+    """Compute the same for windows float32 (N, L, T), in one pass."""
+    seen = ecg.run_windows(service.answerer.networks.run, checkup, windows, maps=maps)
     scores = checkup.novelty.score(seen.embedding).tolist() if checkup.novelty is not None else [None] * len(windows)
     logits = seen.logits + np.stack([np.zeros(len(checkup.labels)) if k.logits is None else k.logits for k in known])
     answers: list[Answer] = []
@@ -82,18 +103,18 @@ def _infer_ecg(service: Service, checkup: CheckUp, windows: np.ndarray, maps: bo
         "embedding": list(seen.embedding),
         "heatmap": list(seen.parts) if seen.parts is not None else [],
     }
-    return _made(answers, rows)
+    return _collect(answers, rows)
 
 
-def _made(answers: list[Answer], rows: dict[str, list[Any]]) -> Made:
+def _collect(answers: list[Answer], rows: dict[str, list[Any]]) -> BatchResult:
     predictions: list[Prediction] = [a.prediction for a in answers]
     outputs: dict[str, np.ndarray | list[str]] = {n: np.stack(v) for n, v in rows.items() if v}
     outputs["prediction"] = [p.prediction for p in predictions]
     outputs["refused"] = [p.refused.reason if p.refused else "" for p in predictions]
-    return Made(answers, outputs)
+    return BatchResult(answers, outputs)
 
 
-def _fitted(pixels: np.ndarray, checkup: CheckUp) -> np.ndarray:
+def _fit_to(pixels: np.ndarray, checkup: CheckUp) -> np.ndarray:
     if pixels.shape[:2] == (checkup.size, checkup.size):
         return pixels
     return fit(pixels, checkup.size)

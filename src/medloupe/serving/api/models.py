@@ -1,4 +1,4 @@
-"""The JSON routes of models: what there is, their passports and files, and which version is in production."""
+"""Serve the JSON routes of models: what there is, their passports and files, and which version is in production."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from medloupe.errors import UnknownError
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.predictions import Name
-from medloupe.serving.context import admission, audit, service_of
-from medloupe.serving.engine.inputs import asked_for
+from medloupe.serving.context import add_to_audit_log, admission_of, service_of
+from medloupe.serving.engine.inputs import form_fields
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.http.intake import JsonRoute, body
+from medloupe.serving.http.intake import JsonRoute, read_body
 from medloupe.store.names import check_name
 
 router = APIRouter(route_class=JsonRoute)
@@ -86,7 +86,7 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
         "modality": "image" if c.ecg is None else "ecg",
         "input_size": c.size,
         **({} if c.ecg is None else {"leads": list(c.ecg.leads), "rate": c.ecg.rate, "before": c.ecg.before}),
-        "inputs": asked_for(c),
+        "inputs": form_fields(c),
         "precision": c.precision,
         "precisions": list(c.precisions),
         "auc": c.auc,
@@ -152,19 +152,19 @@ async def rollback(request: Request, name: Name, wish: Annotated[RollbackIn | No
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _FILE}}}},
 )
 async def add(request: Request, name: Name) -> dict[str, Any]:
-    """An ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
+    """Send an ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
     person = require(request, "admin")
     check_name(name)
-    with admission(request).room() as room, tempfile.TemporaryDirectory() as folder:
+    with admission_of(request).room() as room, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as f:
-            async for chunk in body(request, room):
+            async for chunk in read_body(request, room):
                 f.write(chunk)
         if path.stat().st_size == 0:
             raise HttpError(422, "no_model", "The request brings no model file.", "Send the ONNX file as the body.")
-        with admission(request).place():
+        with admission_of(request).place():
             version = await service_of(request).add(name, path)
-    await audit(request, person, "model.add", f"{name}@{version}")
+    await add_to_audit_log(request, person, "model.add", f"{name}@{version}")
     return {"name": name, "version": version}
 
 

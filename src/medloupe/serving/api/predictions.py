@@ -1,4 +1,4 @@
-"""The JSON routes of pictures: asking, predictions and feedback. docs/api.md is their manual."""
+"""Serve the JSON routes of pictures: asking, predictions and feedback. docs/api.md is their manual."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from medloupe.accounts.person import Person
 from medloupe.errors import ImageError, UnknownError
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
-from medloupe.serving.context import admission, audit, note, service_of
+from medloupe.serving.context import add_to_audit_log, admission_of, note_answer, service_of
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.ecg import of_kind
+from medloupe.serving.engine.ecg_intake import select_by_kind
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.http.intake import JsonRoute, Upload, flag, read
+from medloupe.serving.http.intake import JsonRoute, Upload, parse_flag, read_upload
 
 router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
@@ -60,7 +60,7 @@ async def predict_auto(
     heatmap: bool = False,
     models: Annotated[str, Query(description="Ask these instead, by name, with commas; `all` for all.")] = "",
 ) -> Response:
-    """The check-up that knows pictures of this kind answers, or none does and it is refused.
+    """Let the check-up answer that knows pictures of this kind; where none does, it is refused.
 
     With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order; `all` are
     those that read such files, pictures or ECGs.
@@ -71,62 +71,67 @@ async def predict_auto(
     service = service_of(request)
     names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
     checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
-    with admission(request).room() as room:
-        upload = await read(request, room)
+    with admission_of(request).room() as room:
+        upload = await read_upload(request, room)
         file, data = upload.one()
         if models == "all":
-            checkups = of_kind(checkups, data, file)
-        with admission(request).place():
+            checkups = select_by_kind(checkups, data, file)
+        with admission_of(request).place():
             answers = await service.ask_many(
                 checkups, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
             )
     for answer in answers:
-        note(request, answer)
+        note_answer(request, answer)
     return JSONResponse({"predictions": [a.as_json() for a in answers]})
 
 
 @router.post("/predict", openapi_extra=takes("user", "model"), summary="The plain form")
 async def predict_plain(request: Request) -> Response:
-    """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out; without `model`, or
-    with `auto`, the app chooses."""
+    """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out.
+
+    Without `model`, or with `auto`, the app chooses.
+    """
     person = require(request, "clinician")
-    with admission(request).room() as room:
-        upload = await read(request, room)
+    with admission_of(request).room() as room:
+        upload = await read_upload(request, room)
         name = upload.fields.get("model", "").strip()
         upload.one()
-        wanted = flag(upload.fields.get("heatmap"))
-        with admission(request).place():
+        wanted = parse_flag(upload.fields.get("heatmap"))
+        with admission_of(request).place():
             checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
             answer = await _ask(request, person, checkup, upload, 0, wanted)
     return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
 
 
 async def _predict(request: Request, person: Person, checkup: CheckUp | None, heatmap: bool) -> Response:
-    with admission(request).room() as room:
-        upload = await read(request, room)
-        with admission(request).place():
+    with admission_of(request).room() as room:
+        upload = await read_upload(request, room)
+        with admission_of(request).place():
             if len(upload.images) == 1:
                 answer = await _ask(request, person, checkup, upload, 0, heatmap)
                 return JSONResponse(answer.as_json())
-            said = [await _ask_kindly(request, person, checkup, upload, i, heatmap) for i in range(len(upload.images))]
+            said = [
+                await _ask_or_error(request, person, checkup, upload, i, heatmap) for i in range(len(upload.images))
+            ]
     return JSONResponse({"predictions": said})
 
 
 async def _ask(
     request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
 ) -> Answer:
-    """About one image of a request."""
+    """Ask about one image of a request."""
     file, data = upload.images[i]
     answer = await service_of(request).ask(
         checkup, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
     )
-    note(request, answer)
+    note_answer(request, answer)
     return answer
 
 
-async def _ask_kindly(
+async def _ask_or_error(
     request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
 ) -> dict[str, Any]:
+    """Ask about one of several images; one that cannot be read does not keep the others from their answers."""
     try:
         return (await _ask(request, person, checkup, upload, i, heatmap)).as_json()
     except ImageError as e:
@@ -137,7 +142,7 @@ async def _ask_kindly(
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """One remembered answer."""
+    """Write one remembered answer as JSON."""
     said = {"right": entry.right, "labels": list(entry.labels)} if entry.commented else None
     return {**entry.answer, "id": entry.id, "at": entry.at, "image_kept": entry.kept, "feedback": said}
 
@@ -154,7 +159,7 @@ async def predictions(
 
 @router.get("/api/v1/predictions/{id}", summary="One prediction")
 async def prediction(request: Request, id: PredictionId) -> dict[str, Any]:
-    """What was answered, and what was said of it."""
+    """Get what was answered, and what was said of it."""
     person = require(request, "clinician")
     return entry_json(await asyncio.to_thread(service_of(request).journal.get, id, person))
 
@@ -172,7 +177,7 @@ async def forget(request: Request, id: PredictionId) -> Response:
     """Nothing of it is left but the audit log's line that it was deleted."""
     person = require(request, "clinician")
     await service_of(request).journal.forget(id, person)
-    await audit(request, person, "prediction.delete", id)
+    await add_to_audit_log(request, person, "prediction.delete", id)
     return Response(status_code=204)
 
 
@@ -189,8 +194,8 @@ async def image(request: Request, id: PredictionId) -> Response:
 
 @router.delete("/api/v1/predictions/{id}/image", status_code=204, summary="Delete the kept image")
 async def forget_image(request: Request, id: PredictionId) -> Response:
-    """The answer stays."""
+    """Delete the image; the answer stays."""
     person = require(request, "clinician")
     await service_of(request).journal.forget(id, person, image_only=True)
-    await audit(request, person, "image.delete", id)
+    await add_to_audit_log(request, person, "image.delete", id)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2 over HTTP, so that its clients (tritonclient, KServe) work unchanged.
+"""Speak the Open Inference Protocol v2 over HTTP, so that its clients (tritonclient, KServe) work unchanged.
 
 The input `image` takes pixels, UINT8 [N, height, width, 3] RGB of any size (others than the network's are fitted), or
 image files, BYTES [N]. A model of ECGs takes `signal` instead, windows in mV as its file takes them, FP32 [N, leads,
@@ -9,6 +9,7 @@ the announced labels, and `refused`, why a picture was not judged ("" where it w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -22,16 +23,16 @@ from medloupe.serving.access.auth import require
 from medloupe.serving.api import tensors
 from medloupe.serving.api.batch import OUTPUTS, infer_all
 from medloupe.serving.api.schemas import FAILURES
-from medloupe.serving.context import admission, note, service_of
+from medloupe.serving.context import admission_of, note_answer, service_of
 from medloupe.serving.engine import ecg
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import widths
+from medloupe.serving.engine.inputs import input_widths
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.http.intake import MAX_IMAGES, body
+from medloupe.serving.http.intake import MAX_IMAGES, read_body
 from medloupe.version import __version__
 
 
-class Failure(BaseModel):
+class ProtocolErrorBody(BaseModel):
     """The body of every answer that is no success: what went wrong and what to do."""
 
     error: str
@@ -40,7 +41,7 @@ class Failure(BaseModel):
 router = APIRouter(
     prefix="/v2",
     tags=["Open Inference Protocol v2"],
-    responses={status: {**said, "model": Failure} for status, said in FAILURES.items()},
+    responses={status: {**said, "model": ProtocolErrorBody} for status, said in FAILURES.items()},
 )
 Name = Annotated[str, InPath(max_length=64)]
 VersionText = Annotated[str, InPath(max_length=10)]
@@ -55,30 +56,30 @@ async def metadata() -> dict[str, Any]:
 
 @router.get("/health/live", summary="Liveness")
 async def live() -> dict[str, Any]:
-    """Always, while the process answers."""
+    """Say yes, always, while the process answers."""
     return {"live": True}
 
 
 @router.get("/health/ready", summary="Readiness")
 async def ready(request: Request) -> JSONResponse:
     """Not while it is shutting down."""
-    is_ready = not admission(request).draining
+    is_ready = not admission_of(request).draining
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/models/{name}", summary="Model metadata")
 async def model(request: Request, name: Name) -> dict[str, Any]:
-    """Inputs and outputs of the version in production."""
-    return await _described(request, name, "")
+    """List the inputs and outputs of the version in production."""
+    return await _describe(request, name, "")
 
 
 @router.get("/models/{name}/versions/{version}", summary="Metadata of a version")
 async def model_version(request: Request, name: Name, version: VersionText) -> dict[str, Any]:
-    """Inputs and outputs."""
-    return await _described(request, name, version)
+    """List the inputs and outputs of a version."""
+    return await _describe(request, name, version)
 
 
-async def _described(request: Request, name: str, version: str) -> dict[str, Any]:
+async def _describe(request: Request, name: str, version: str) -> dict[str, Any]:
     require(request, "viewer")
     checkup = await _find(request, name, version)
     k, size = len(checkup.labels), checkup.size
@@ -98,7 +99,7 @@ async def _described(request: Request, name: str, version: str) -> dict[str, Any
             {"name": "signal", "datatype": "FP32", "shape": [-1, *checkup.shape]}
             if checkup.ecg is not None
             else {"name": "image", "datatype": "UINT8", "shape": [-1, size, size, 3]},
-            *({"name": n, "datatype": "FP32", "shape": [-1, width]} for n, width in widths(checkup).items()),
+            *({"name": n, "datatype": "FP32", "shape": [-1, width]} for n, width in input_widths(checkup).items()),
         ],
         "outputs": [{"name": n, "datatype": t, "shape": s} for n, t, s in outputs],
     }
@@ -137,61 +138,46 @@ _REQUEST: dict[str, Any] = {
 @router.post("/models/{name}/infer", summary="Inference", openapi_extra=_REQUEST)
 async def infer(request: Request, name: Name) -> Response:
     """JSON or binary tensor data, in and out."""
-    return await _inferred(request, name, "")
+    return await _infer(request, name, "")
 
 
 @router.post("/models/{name}/versions/{version}/infer", summary="Inference by a version", openapi_extra=_REQUEST)
 async def infer_version(request: Request, name: Name, version: VersionText) -> Response:
     """JSON or binary tensor data, in and out."""
-    return await _inferred(request, name, version)
+    return await _infer(request, name, version)
 
 
-async def _inferred(request: Request, name: str, version: str) -> Response:
+async def _infer(request: Request, name: str, version: str) -> Response:
     person = require(request, "clinician")
     checkup = await _find(request, name, version)
     service = service_of(request)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, "compressed", "Compressed requests are not read.", "Send them as they are.")
-    with admission(request).room() as room, ExitStack() as at_work:
-        data = b"".join([chunk async for chunk in body(request, room)])
-        at_work.enter_context(admission(request).place())
+    with admission_of(request).room() as room, ExitStack() as at_work:
+        data = b"".join([chunk async for chunk in read_body(request, room)])
+        at_work.enter_context(admission_of(request).place())
         told = request.headers.get("inference-header-content-length")
-        wish = await service.in_pool(tensors.parse, data, told)  # many numbers take long
-        _check(wish, checkup)
+        wish = await service.in_pool(tensors.parse_request, data, told)  # many numbers take long
+        _check_main_input(wish, checkup)
         wanted = wish.outputs or [(n, wish.binary) for n in (*OUTPUTS, *_TEXTS)]
-        if unknown := [n for n, _ in wanted if n not in (*OUTPUTS, *_TEXTS)]:
-            raise HttpError(
-                400,
-                "unknown_output",
-                f"There is no output {unknown[0][:60]!r}.",
-                f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
-            )
+        _check_outputs([n for n, _ in wanted])
+        _check_inputs_beside(wish, checkup)
         maps = any(n == "heatmap" for n, _ in wanted)
-        taken = widths(checkup)
-        for n, values in wish.beside.items():
-            if n not in taken or values.shape != (len(wish.image), taken[n]):
-                expected = f"[{len(wish.image)}, {taken[n]}]" if n in taken else "no such input"
-                raise HttpError(
-                    400,
-                    "bad_inference_request",
-                    f"`{n}` has the shape {list(values.shape)}; expected {expected}.",
-                    "See GET /v2/models/NAME for inputs and outputs.",
-                )
         made = await service.in_pool(infer_all, service, checkup, wish.image, maps, wish.beside)
         sources = [d if isinstance(d, bytes) else d.tobytes() for d in wish.image]
         await service.record(made.answers, sources, person)
         for answer in made.answers:
-            note(request, answer)
+            note_answer(request, answer)
         head = {"model_name": name, "model_version": str(checkup.version or 1)}
         if wish.id:
             head["id"] = wish.id
         outputs = [(n, made.outputs[n], binary) for n, binary in wanted]
-        text, headers = await service.in_pool(tensors.render, head, outputs)
+        text, headers = await service.in_pool(tensors.render_response, head, outputs)
     return Response(text, headers=headers)
 
 
-def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
-    """Raises HttpError where the main input is too much, or none that the check-up takes."""
+def _check_main_input(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
+    """Check the main input: that it is not too much, and one that the check-up takes."""
     of_ecgs = checkup.ecg is not None
     most = ecg.BATCH if of_ecgs else MAX_IMAGES
     if len(wish.image) > most:
@@ -211,6 +197,31 @@ def _check(wish: tensors.Inference, checkup: CheckUp) -> None:
             else f"{checkup.name} takes `image`, as it looks at pictures.",
             "See GET /v2/models/NAME for inputs and outputs.",
         )
+
+
+def _check_outputs(names: Sequence[str]) -> None:
+    """Check that there are such outputs."""
+    if unknown := [n for n in names if n not in (*OUTPUTS, *_TEXTS)]:
+        raise HttpError(
+            400,
+            "unknown_output",
+            f"There is no output {unknown[0][:60]!r}.",
+            f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
+        )
+
+
+def _check_inputs_beside(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
+    """Check that the check-up takes the inputs beside the main one, in their shape."""
+    taken = input_widths(checkup)
+    for n, values in wish.beside.items():
+        if n not in taken or values.shape != (len(wish.image), taken[n]):
+            expected = f"[{len(wish.image)}, {taken[n]}]" if n in taken else "no such input"
+            raise HttpError(
+                400,
+                "bad_inference_request",
+                f"`{n}` has the shape {list(values.shape)}; expected {expected}.",
+                "See GET /v2/models/NAME for inputs and outputs.",
+            )
 
 
 async def _find(request: Request, name: str, version: str) -> CheckUp:

@@ -1,4 +1,4 @@
-"""The JSON of pictures as OpenAPI describes it: what is sent, answered and refused."""
+"""Describe the JSON of pictures for OpenAPI: what is sent, answered and refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _START = {"type": "number", "description": "Of ECGs: second from which a page dr
 
 
 def takes(*fields: str) -> dict[str, Any]:
-    """How OpenAPI describes a body with images or ECGs; intake.py reads it and not FastAPI, which would spool it."""
+    """Describe a body with images or ECGs for OpenAPI; intake.py reads it and not FastAPI, which would spool it."""
     form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
     form |= {name: {"type": "string"} for name in fields}
     form |= {"rate": _RATE, "start": _START}
@@ -40,7 +40,7 @@ def takes(*fields: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": kinds}}
 
 
-class Problem(BaseModel):
+class ErrorDetail(BaseModel):
     """What went wrong and what to do."""
 
     code: str
@@ -48,10 +48,10 @@ class Problem(BaseModel):
     hint: str
 
 
-class Failure(BaseModel):
+class ErrorBody(BaseModel):
     """The body of every answer that is no success."""
 
-    error: Problem
+    error: ErrorDetail
 
 
 class RefusedOut(BaseModel):
@@ -78,8 +78,11 @@ class BeatOut(BaseModel):
 
 
 class EcgOut(BaseModel):
-    """What was measured of an ECG. `rhythm`: how even its beats come ("even", "slightly uneven", "uneven"), with "slow"
-    below 60 a minute or "fast" above 100; it names no disease. `counts`, `beats`: of check-ups of single beats."""
+    """What was measured of an ECG.
+
+    `rhythm`: how even its beats come ("even", "slightly uneven", "uneven"), with "slow" below 60 a minute or "fast"
+    above 100; it names no disease. `counts`, `beats`: of check-ups of single beats.
+    """
 
     seconds: float
     rate: float
@@ -93,9 +96,11 @@ class EcgOut(BaseModel):
 
 
 class PredictionOut(BaseModel):
-    """The answer to one picture or ECG. `ecg`: of an ECG alone. `heatmap`: by label, what each place adds to the logit.
-    `inputs`: only of a model that reads more than the picture. `ignored`: fields of the form that are none of its
-    inputs."""
+    """The answer to one picture or ECG.
+
+    `ecg`: of an ECG alone. `heatmap`: by label, what each place adds to the logit. `inputs`: only of a model that reads
+    more than the picture. `ignored`: fields of the form that are none of its inputs.
+    """
 
     file: str = ""
     model: str | None
@@ -126,7 +131,7 @@ class FeedbackIn(BaseModel):
 
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": text}
+    status: {"model": ErrorBody, "description": text}
     for status, text in (
         (400, "The request cannot be read."),
         (401, "Log in first."),

@@ -1,4 +1,4 @@
-"""Tensors on the wire of the Open Inference Protocol v2: JSON, or the binary tensor data extension. Nothing of HTTP.
+"""Read and write tensors of the Open Inference Protocol v2: as JSON, or by its binary tensor data extension.
 
 Source: KServe "Open Inference Protocol" and Triton's "Binary Tensor Data Extension".
 """
@@ -10,7 +10,7 @@ import binascii
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +31,24 @@ _FP32, _UINT8, _BYTES = "FP32", "UINT8", "BYTES"
 
 
 @dataclass(slots=True, kw_only=True)
-class Inference:
-    """A request. image: uint8 (N, h, w, 3), or the bytes of N files; of ECGs their windows float32 (N, L, T). main: its
-    name, "image" or "signal". beside: float32 (N, width) by name, encoded. outputs: (name, whether binary), none for
-    all."""
+class InferenceRequest:
+    """A request for inference.
+
+    Attributes
+    ----------
+    id : str
+        As the client calls it, or "".
+    image : ndarray or list of bytes
+        Pixels uint8 (N, h, w, 3), or the bytes of N files; of ECGs their windows float32 (N, L, T).
+    main : str
+        The name of that input, "image" or "signal".
+    beside : dict of ndarray
+        Float32 (N, width) by name, encoded.
+    outputs : list of (str, bool)
+        The name of each output asked for, and whether as binary data; none for all.
+    binary : bool
+        Whether all are wanted as binary data.
+    """
 
     id: str
     image: np.ndarray | list[bytes]
@@ -44,18 +58,98 @@ class Inference:
     binary: bool = False
 
 
-def parse(body: bytes, header_length: str | None) -> Inference:
-    """The request in a body. header_length: of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
+def parse_request(body: bytes, header_length: str | None) -> InferenceRequest:
+    """Read the request in a body.
 
-    Raises HttpError 400 for what is not of the protocol, 413 for more JSON than is read.
+    Parameters
+    ----------
+    body
+        JSON, then binary tensor data.
+    header_length
+        Bytes of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
+
+    Raises
+    ------
+    HttpError
+        400 for what is not of the protocol, 413 for more JSON than is read.
     """
+    text, rest = _split_json(body, header_length)
+    said = _load_json(text)
+    inputs = said.get("inputs") if isinstance(said, Mapping) else None
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(i, Mapping) for i in inputs):
+        raise _bad("The request must have the input `image`, or of ECGs `signal`.")
+    names, main = _input_names(inputs)
+    parts = _share_out(inputs, rest)
+    binary = _parameter(said, "binary_data_output") is True
+    outputs = _wanted_outputs(said, binary)
+    entry, part = next((i, p) for n, i, p in zip(names, inputs, parts, strict=True) if n == main)
+    return InferenceRequest(
+        id=str(said.get("id") or "")[:200],
+        image=_image(entry, part) if main == "image" else _numbers("signal", entry, part, 3),
+        main=main,
+        beside={n: _numbers(n, i, p) for n, i, p in zip(names, inputs, parts, strict=True) if n not in MAIN},
+        outputs=outputs,
+        binary=binary,
+    )
+
+
+def render_response(
+    head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
+) -> tuple[bytes, dict[str, str]]:
+    """Write an answer.
+
+    Parameters
+    ----------
+    head
+        What stands in its JSON before the outputs.
+    outputs
+        Name, values and whether as binary data; texts are BYTES tensors.
+
+    Returns
+    -------
+    tuple of bytes, dict
+        Its body and headers.
+    """
+    entries, parts = [], []
+    for name, values, binary in outputs:
+        entry, part = _output(name, values, binary)
+        entries.append(entry)
+        parts.append(part)
+    text = json.dumps({**head, "outputs": entries}).encode()
+    if all(part is None for part in parts):
+        return text, {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
+    return b"".join([text, *(part for part in parts if part is not None)]), headers
+
+
+def _output(name: str, values: np.ndarray | list[str], binary: bool) -> tuple[dict[str, Any], bytes | None]:
+    """Write one output: its entry in the JSON, and what follows the JSON if it is binary data."""
+    texts = isinstance(values, list)
+    entry: dict[str, Any] = {
+        "name": name,
+        "datatype": _BYTES if texts else _FP32,
+        "shape": [len(values)] if texts else list(values.shape),
+    }
+    if not binary:
+        entry["data"] = values if texts else np.asarray(values, np.float64).ravel().tolist()
+        return entry, None
+    data = _pack(values) if texts else np.ascontiguousarray(values, "<f4").tobytes()
+    entry["parameters"] = {"binary_data_size": len(data)}
+    return entry, data
+
+
+def _split_json(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    """Part a body into its JSON and the bytes that follow."""
     end = len(body)
     if header_length is not None:
         digits = header_length if header_length.isascii() and header_length.isdigit() else ""
         if not 0 < len(digits) < 12 or int(digits) > len(body):
             raise _bad(f"Inference-Header-Content-Length is {header_length[:40]!r}; the body has {len(body):,} bytes.")
         end = int(digits)
-    text = body[:end]
+    return body[:end], body[end:]
+
+
+def _load_json(text: bytes) -> Any:
     if len(text) > MAX_JSON or any(text.count(mark) > most for mark, most in _MOST_OF.items()):
         raise HttpError(
             413,
@@ -64,12 +158,13 @@ def parse(body: bytes, header_length: str | None) -> Inference:
             "Send pixels as binary tensor data, or image files as BYTES.",
         )
     try:
-        said = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as e:
         raise _bad(f"The request is no JSON ({str(e)[:100]}).") from e
-    inputs = said.get("inputs") if isinstance(said, Mapping) else None
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(i, Mapping) for i in inputs):
-        raise _bad("The request must have the input `image`, or of ECGs `signal`.")
+
+
+def _input_names(inputs: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
+    """Check the names of the inputs; return them, and which is the main one."""
     names = [str(i.get("name"))[:60] for i in inputs]
     if unknown := [name for name in names if name not in (*MAIN, *BESIDE)]:
         raise _bad(
@@ -79,53 +174,20 @@ def parse(body: bytes, header_length: str | None) -> Inference:
     main = [name for name in names if name in MAIN]
     if len(set(names)) < len(names) or len(main) != 1:
         raise _bad("The request must have the input `image` once (of ECGs `signal`), and others at most once.")
-    at = names.index(main[0])
-    parts = _shares(inputs, body[end:])
+    return names, main[0]
+
+
+def _wanted_outputs(said: Mapping[str, Any], binary: bool) -> list[tuple[str, bool]]:
     wanted = said.get("outputs") or []
     if not isinstance(wanted, list) or not all(
         isinstance(o, Mapping) and isinstance(o.get("name"), str) for o in wanted
     ):
         raise _bad("`outputs` must be a list of objects with a name.")
-    binary = _parameter(said, "binary_data_output") is True
-    return Inference(
-        id=str(said.get("id") or "")[:200],
-        image=_image(inputs[at], parts[at]) if main[0] == "image" else _numbers("signal", inputs[at], parts[at], 3),
-        main=main[0],
-        beside={n: _numbers(n, i, part) for n, i, part in zip(names, inputs, parts, strict=True) if n not in MAIN},
-        outputs=[(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted],
-        binary=binary,
-    )
+    return [(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted]
 
 
-def render(
-    head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
-) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of an answer. outputs: (name, values, whether binary); texts are BYTES tensors."""
-    described: list[dict[str, Any]] = []
-    parts: list[bytes] = []
-    for name, values, binary in outputs:
-        texts = isinstance(values, list)
-        entry: dict[str, Any] = {
-            "name": name,
-            "datatype": _BYTES if texts else _FP32,
-            "shape": [len(values)] if texts else list(values.shape),
-        }
-        if binary:
-            data = _pack(values) if texts else np.ascontiguousarray(values, "<f4").tobytes()
-            entry["parameters"] = {"binary_data_size": len(data)}
-            parts.append(data)
-        else:
-            entry["data"] = values if texts else np.asarray(values, np.float64).ravel().tolist()
-        described.append(entry)
-    text = json.dumps({**head, "outputs": described}).encode()
-    if not parts:
-        return text, {"Content-Type": "application/json"}
-    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
-    return b"".join([text, *parts]), headers
-
-
-def _shares(inputs: Sequence[Mapping[str, Any]], rest: bytes) -> list[bytes]:
-    """What of the bytes after the JSON belongs to each input. With one input all of it does, to be checked there."""
+def _share_out(inputs: Sequence[Mapping[str, Any]], rest: bytes) -> list[bytes]:
+    """Share the bytes after the JSON out to the inputs. With one input all of it is its own, to be checked there."""
     if len(inputs) == 1:
         return [rest]
     parts, at = [], 0
@@ -154,18 +216,12 @@ def _shape(name: str, entry: Mapping[str, Any]) -> list[int]:
 
 
 def _numbers(name: str, entry: Mapping[str, Any], rest: bytes, dimensions: int = 2) -> np.ndarray:
-    """float32 (N, width), or of more dimensions, all of them numbers."""
+    """Read an input float32 (N, width), or of more dimensions, all of it numbers."""
     shape, kind, size = _shape(name, entry), entry.get("datatype"), _parameter(entry, "binary_data_size")
     if kind != _FP32 or len(shape) != dimensions:
         raise _bad(f"`{name}` is {str(kind)[:20]} {shape}; expected FP32 of {dimensions} dimensions.")
     if size is None:
-        try:
-            values = np.asarray(entry.get("data"), object).ravel().tolist()
-            if not set(map(type, values)) <= {int, float}:
-                raise TypeError
-            flat = np.array(values, np.float64)
-        except (ValueError, TypeError, RecursionError, OverflowError) as e:
-            raise _bad(f"`data` of {name} must be numbers, flat or nested evenly.") from e
+        flat = _floats(name, entry.get("data"))
     else:
         if len(rest) % 4:
             raise _bad(f"`{name}` has {len(rest):,} bytes, no whole number of FP32 values.")
@@ -177,29 +233,48 @@ def _numbers(name: str, entry: Mapping[str, Any], rest: bytes, dimensions: int =
     return flat.reshape(shape).astype(np.float32)
 
 
+def _floats(name: str, data: Any) -> np.ndarray:
+    """Read numbers from JSON, flat or nested evenly: float64, flat."""
+    try:
+        values = np.asarray(data, object).ravel().tolist()
+        if not set(map(type, values)) <= {int, float}:
+            raise TypeError
+        return np.array(values, np.float64)
+    except (ValueError, TypeError, RecursionError, OverflowError) as e:
+        raise _bad(f"`data` of {name} must be numbers, flat or nested evenly.") from e
+
+
 def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
+    """Read the input `image`: pixels uint8 (N, h, w, 3), or the bytes of N files."""
     shape, kind = _shape("image", entry), entry.get("datatype")
     size = _parameter(entry, "binary_data_size")
     if size is not None and (type(size) is not int or size != len(rest)):
         raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest):,} bytes follow the JSON.")
+    data = entry.get("data")
     if kind == _BYTES:
-        if math.prod(shape) != shape[0]:
-            raise _bad(f"A BYTES image must have the shape [N], not {shape}.")
-        files = _unpack(rest) if size is not None else _from_base64(entry.get("data"))
-        if len(files) != shape[0]:
-            raise _bad(f"The shape says {shape[0]} files, {len(files)} came.")
-        return files
+        return _files(shape, lambda: _unpack(rest) if size is not None else _from_base64(data))
     if kind != _UINT8:
         raise _bad(f"The image is {str(kind)[:20]}; expected UINT8 (RGB pixels) or BYTES (image files).")
     if len(shape) != 4 or shape[3] != 3:
         raise _bad(f"The image has the shape {shape}; expected [N, height, width, 3].")
-    flat = np.frombuffer(rest, np.uint8) if size is not None else _from_numbers(entry.get("data"))
+    flat = np.frombuffer(rest, np.uint8) if size is not None else _from_numbers(data)
     if flat.size != math.prod(shape):
         raise _bad(f"The shape {shape} needs {math.prod(shape):,} values, {flat.size:,} came.")
     return flat.reshape(shape)
 
 
+def _files(shape: Sequence[int], read: Callable[[], list[bytes]]) -> list[bytes]:
+    """Read the files of a BYTES image once its shape, (N,), is known to be sound."""
+    if math.prod(shape) != shape[0]:
+        raise _bad(f"A BYTES image must have the shape [N], not {shape}.")
+    files = read()
+    if len(files) != shape[0]:
+        raise _bad(f"The shape says {shape[0]} files, {len(files)} came.")
+    return files
+
+
 def _from_numbers(data: Any) -> np.ndarray:
+    """Read pixels from JSON: uint8, flat."""
     try:  # as objects: an array of texts would give each the room of the longest
         values = np.asarray(data, object).ravel().tolist()
     except (ValueError, TypeError, RecursionError) as e:
@@ -219,6 +294,7 @@ def _from_base64(data: Any) -> list[bytes]:
 
 
 def _unpack(data: bytes) -> list[bytes]:
+    """Read a BYTES tensor: each element after its length, uint32 little endian."""
     found, at = [], 0
     while at < len(data):
         if at + 4 > len(data):

@@ -1,1 +1,1 @@
-"""From an upload to an answer: networks, check-ups, journal."""
+"""From an upload to an answer: check-ups, networks, journal; nothing of HTTP."""

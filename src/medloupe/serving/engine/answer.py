@@ -1,4 +1,4 @@
-"""What a check-up answered, and what belongs to it."""
+"""Define the answer of a check-up, with what belongs to it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,28 @@ if TYPE_CHECKING:
 class Answer:
     """A Prediction and what belongs to it.
 
-    digest: sha256 of the image's or ECG's bytes. checkup: the one that answered; None where all refused. preview: the
-    picture for a web page. evidence: by label, PNG of a transparent overlay for the preview. places: by label, float32
-    (h, w), what each place adds to the logit. given: inputs beside the picture as they came. ignored: fields that were
-    none. foreign: novelty of an ECG, above 1 where it was refused.
+    Attributes
+    ----------
+    id : str
+        Of this answer, random: 32 hexadecimal digits.
+    digest : str
+        Sha256 of the image's or ECG's bytes.
+    prediction : Prediction
+        What was answered.
+    checkup : CheckUp, optional
+        The one that answered; None where all refused.
+    preview : Preview, optional
+        The picture for a web page.
+    evidence : Mapping of bytes
+        By label, the PNG of a transparent overlay for the preview.
+    places : Mapping of ndarray
+        By label, float32 (h, w): what each place adds to the logit.
+    given : Mapping of str
+        Inputs beside the picture, as they came.
+    ignored : tuple of str
+        Fields that were none of its inputs.
+    foreign : float
+        Novelty of an ECG, above 1 where it was refused.
     """
 
     id: str
@@ -37,7 +55,7 @@ class Answer:
     foreign: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """The Prediction, its id and, if asked for, the heat map's numbers."""
+        """Return the Prediction, its id and, if asked for, the heat map's numbers."""
         said = {**self.prediction.as_json(), "id": self.id}
         if self.ignored:
             said["ignored"] = list(self.ignored)

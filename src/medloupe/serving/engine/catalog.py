@@ -1,4 +1,4 @@
-"""The check-ups: what answers under each name, as small as it can be, exchanged in one step when a version changes."""
+"""Hold the check-ups in production by name, and exchange them in one step when a version changes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,20 @@ class Catalog:
     """The check-ups in production; safe to use from several threads.
 
     A reader takes a whole state at once and keeps it for its request: answers of two versions cannot mix.
-    warm: called with each new check-up before it answers anybody, so that no request waits for its network to open.
-    choose: which of a version's check-ups by precision is to answer (precisions.py); by default the one trained in.
+
+    Parameters
+    ----------
+    store
+        Where versions come from.
+    warm
+        Called with each new check-up before it answers anybody, so that no request waits for its network to open.
+    choose
+        Which of a version's check-ups by precision is to answer (precisions.py); by default the one trained in.
+
+    Attributes
+    ----------
+    swaps : int
+        Versions taken up since the start.
     """
 
     def __init__(
@@ -49,11 +61,17 @@ class Catalog:
         self.swaps = 0
 
     def all(self) -> list[CheckUp]:
-        """Those in production, by title; everyday objects last."""
+        """List those in production, by title; everyday objects last."""
         return sorted(self._now.values(), key=lambda c: (c.name == shipped.EVERYDAY, c.title.lower()))
 
     def get(self, name: str, version: int | None = None) -> CheckUp:
-        """The version in production, or another one. Raises StoreError when there is none."""
+        """Return the version in production, or another one.
+
+        Raises
+        ------
+        StoreError
+            There is no such check-up or version, or it cannot be loaded.
+        """
         found = self._now.get(name)
         if found is None:
             raise UnknownError(
@@ -63,45 +81,67 @@ class Catalog:
         return found if version in (None, found.version) else self._other(name, version)
 
     def refresh(self) -> bool:
-        """Take up what changed in the store; whether anything did. Raises StoreError when the store cannot be read."""
+        """Take up what changed in the store.
+
+        Returns
+        -------
+        bool
+            Whether anything did.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
         with self._lock:
             marks = self._store.production()
             again = bool(self.broken) and time.monotonic() >= self._again
             if marks == self._marks and self._now and not again:
                 return False
-            made: dict[str, CheckUp] = {}
-            broken: dict[str, str] = {}
-            for name, mark in {**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks}.items():
-                if name in self._now and self._loaded.get(name) == mark:
-                    made[name] = self._now[name]
-                    continue
-                try:
-                    made[name] = self.load(name, mark[0])
-                    self._loaded[name] = mark
-                except Exception as e:  # whatever is wrong with one must not stop the others
-                    if not isinstance(e, MedloupeError):
-                        log.exception("unexpected", extra={"model": name, "version": mark[0]})
-                    broken[name] = str(e)
-                    log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
-                    if name in self._now:  # the one that answered so far goes on
-                        made[name] = self._now[name]
+            made, broken = self._load_all({**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks})
             self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
             self._again = time.monotonic() + _RETRY
             self._marks, self._now, self.broken = marks, made, broken
             return True
 
+    def _load_all(self, marks: Mapping[str, tuple[int | None, str]]) -> tuple[dict[str, CheckUp], dict[str, str]]:
+        """Load what changed: the check-ups by name, and the errors of those that cannot be loaded."""
+        made: dict[str, CheckUp] = {}
+        broken: dict[str, str] = {}
+        for name, mark in marks.items():
+            if name in self._now and self._loaded.get(name) == mark:
+                made[name] = self._now[name]
+                continue
+            try:
+                made[name] = self.load(name, mark[0])
+                self._loaded[name] = mark
+            except Exception as e:  # whatever is wrong with one must not stop the others
+                if not isinstance(e, MedloupeError):
+                    log.exception("unexpected", extra={"model": name, "version": mark[0]})
+                broken[name] = str(e)
+                log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
+                if name in self._now:  # the one that answered so far goes on
+                    made[name] = self._now[name]
+        return made, broken
+
     def load(self, name: str, version: int | None) -> CheckUp:
-        """A version from the store, or a model of the package, with its network open. Raises StoreError."""
+        """Load a version from the store, or a model of the package (None), and open its network.
+
+        Raises
+        ------
+        StoreError
+            There is no such version, or it cannot be loaded.
+        """
         if version is None:
             checkup = CheckUp.of(shipped.load_shipped(name))
             shipped.load_shipped.cache_clear()  # what is needed of them is in the check-ups now
         else:
-            checkup = self._chosen(name, version)
+            checkup = self._load_chosen(name, version)
         self._warm(checkup)
         return checkup
 
-    def _chosen(self, name: str, version: int) -> CheckUp:
-        """A version in the precision that is to answer here."""
+    def _load_chosen(self, name: str, version: int) -> CheckUp:
+        """Load a version in the precision that is to answer here."""
         options = {"fp32": CheckUp.of(self._store.get(name, version, report=False))}
         try:
             variants = self._store.variants(name, version)

@@ -1,4 +1,4 @@
-"""One version of a model as serving holds it: what is needed to answer and to introduce it, not the whole card."""
+"""Hold one version of a model as serving needs it: to answer and to be introduced, without its whole card."""
 
 from __future__ import annotations
 
@@ -26,8 +26,17 @@ _MOST_HARDSHIPS = 60  # read from a card
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A label's operating point, or how it fares when announced. sensitivity, specificity, ppv: measured shares, None
-    where there is none."""
+    """A label's operating point, or how it fares when announced.
+
+    Attributes
+    ----------
+    threshold : float, optional
+        The probability from which the label is announced.
+    sensitivity, specificity, ppv : float, optional
+        Measured shares, 0 to 1; None where there is none.
+    words : str
+        The same as a sentence.
+    """
 
     threshold: float | None
     sensitivity: float | None
@@ -38,8 +47,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardship:
-    """What a change of the pictures does (stress.py). name: of the change; title: in English. value, low, high: of the
-    AUC's difference to unchanged pictures. refused: share of pictures refused."""
+    """What a change of the pictures does (evaluation/stress.py).
+
+    Attributes
+    ----------
+    name, title : str
+        Of the change; the title is in English.
+    value, low, high : float, optional
+        The AUC's difference to unchanged pictures, with its 95 % interval.
+    refused : float, optional
+        Share of pictures refused, 0 to 1.
+    """
 
     name: str
     title: str
@@ -53,14 +71,38 @@ class Hardship:
 class CheckUp:
     """One version of a model, ready to answer: what is needed for that and for introducing it, not the whole card.
 
-    network, network_sha256: the ONNX file that runs. tail: the tuned upper stages that run after it, if any. whole: the
-    file answers by itself, with outputs `logits` and `heatmap`; else it is a backbone, `weight` float32 (K, d) and
-    `bias` (K,) are the head, d the leading part of the embedding that has any weight. images: how many it was trained
-    on. adapted_to: name of the data whose adapted_cases its percentages and lines were fitted to, if any. precision: of
-    the network. precisions: those in which the version keeps its accuracy. base: sha256 of the
-    network that it was trained on, whatever runs. extras: what it reads beside the picture, if anything. ecg: of a
-    check-up of ECGs its backbone's card, which says what windows it takes; None where it looks at pictures. announced:
-    how each label fares when it is the one announced.
+    Attributes
+    ----------
+    version : int, optional
+        None for a check-up of the package.
+    network, network_sha256 : Path, str
+        The ONNX file that runs.
+    tail : Tail, optional
+        The tuned upper stages that run after it.
+    whole : bool
+        The file answers by itself, with outputs `logits` and `heatmap`; else it is a backbone.
+    weight, bias : ndarray
+        The head, float32 (K, d) and (K,); d is the leading part of the embedding that has any weight.
+    novelty : Novelty, optional
+        Tells how foreign a picture is.
+    points : Mapping of Point
+        The operating point of each label.
+    images : int, optional
+        How many it was trained on.
+    adapted_to, adapted_cases : str, int
+        Name of the data to whose cases its percentages and lines were fitted, and how many; "" where to none.
+    precision : str
+        Of the network.
+    precisions : tuple of str
+        Those in which the version keeps its accuracy.
+    base : str
+        Sha256 of the network that it was trained on, whatever runs.
+    extras : Extras, optional
+        What it reads beside the picture.
+    ecg : BackboneCard, optional
+        Of a check-up of ECGs its backbone's card, which says what windows it takes; None where it looks at pictures.
+    announced : Mapping of Point
+        How each label fares when it is the one announced.
     """
 
     name: str
@@ -95,18 +137,20 @@ class CheckUp:
     announced: Mapping[str, Point] = field(default_factory=dict)
 
     @property
-    def told(self) -> Mapping[str, Point]:
-        """What is told of each label: its operating point; of single beats, which raise no flags, how it fares when
-        announced."""
+    def shown_points(self) -> Mapping[str, Point]:
+        """What is told of each label.
+
+        Its operating point; of single beats, which raise no flags, how it fares when announced.
+        """
         return self.announced if self.beats else self.points
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example: (S, S, 3) of a picture, (L, T) of a window of an ECG."""
+        """The shape of one example: (S, S, 3) of a picture, (L, T) of a window of an ECG."""
         return (self.size, self.size, 3) if self.ecg is None else self.ecg.input_shape
 
     def blank(self, n: int = 1) -> np.ndarray:
-        """Examples of zeros, as its network takes them."""
+        """Make examples of zeros, as its network takes them."""
         return np.zeros((n, *self.shape), np.uint8 if self.ecg is None else np.float32)
 
     @property
@@ -116,28 +160,36 @@ class CheckUp:
 
     @property
     def task(self) -> str:
+        """How its labels relate: "multiclass" or "multilabel"."""
         return self.rules.task
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The K labels, in the order of its logits."""
         return self.rules.labels
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
-        """Calibrated logits float32 (N, K) of embeddings (N, D), before what is given beside the picture."""
+        """Apply the head to embeddings float32 (N, D).
+
+        Returns
+        -------
+        ndarray
+            Calibrated logits float32 (N, K), before what is given beside the picture.
+        """
         return embedding[:, : self.weight.shape[1]] @ self.weight.T + self.bias
 
     def contributions(self, feature_map: np.ndarray) -> np.ndarray:
-        """What each place adds to each logit, float32 (K, h, w), of one map (D, h, w)."""
+        """Compute what each place of one map, float32 (D, h, w), adds to each logit: float32 (K, h, w)."""
         used = feature_map[: self.weight.shape[1]]
         return (self.weight @ used.reshape(len(used), -1)).reshape(-1, *used.shape[1:])
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """float64, as many as logits."""
+        """Turn logits (..., K) into probabilities float64 of the same shape."""
         return probabilities(logits.astype(np.float64), self.task)
 
     @classmethod
     def of(cls, model: Model) -> CheckUp:
-        """What serving needs of a model."""
+        """Take from a model what serving needs."""
         card = model.card
         data = card.get("data") or {}
         adapted = found if isinstance(found := card.get("adapted"), Mapping) else {}
@@ -149,8 +201,8 @@ class CheckUp:
             name=model.name,
             version=model.version,
             created=str(card.get("created") or ""),
-            title=str(card.get("title") or title(model.name)),
-            rules=Rules.from_card(card),
+            title=str(card.get("title") or readable_title(model.name)),
+            rules=Rules.of(card),
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
             network_sha256=model.backbone.sha256,
@@ -170,16 +222,18 @@ class CheckUp:
             adapted_to=str(adapted.get("data") or ""),
             adapted_cases=int(adapted.get("n") or 0),
             base=model.backbone.sha256,
-            hardships=tuple(_hardships(card.get("stress"))),
+            hardships=tuple(_read_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
             ecg=model.backbone.card if model.backbone.card.modality == "ecg" else None,
         )
 
 
-def _hardships(entry: Any) -> Iterator[Hardship]:
-    """Those of a card's entry `stress` that alter its pictures at all; cards come from elsewhere, so nothing is taken
-    for granted."""
+def _read_hardships(entry: Any) -> Iterator[Hardship]:
+    """Read those changes of a card's entry `stress` that alter its pictures at all.
+
+    Cards come from elsewhere, so nothing is taken for granted.
+    """
 
     def inner(x: Any, key: str) -> Any:
         return x.get(key) if isinstance(x, Mapping) else None
@@ -202,8 +256,8 @@ def _hardships(entry: Any) -> Iterator[Hardship]:
             )
 
 
-def title(name: str) -> str:
-    """ "chest-pneumonia" as people read it: "Chest pneumonia"."""
+def readable_title(name: str) -> str:
+    """Write a name as people read it: "chest-pneumonia" as "Chest pneumonia"."""
     words = name.replace("-", " ").replace("_", " ").strip()
     return words[:1].upper() + words[1:]
 

@@ -1,4 +1,4 @@
-"""What a request brings beside the picture: the fields of a form that are inputs of the check-up asked."""
+"""Read what a request brings beside the picture: the fields of a form that are inputs of the check-up asked."""
 
 from __future__ import annotations
 
@@ -23,9 +23,20 @@ _MOST_NAMED = 20  # of the fields that were no inputs
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What was given beside one picture. logits: float32 (K,), what it adds, or None. influences: None where the
-    check-up reads the picture alone. given: the inputs as they came, by name. ignored: names that are no inputs."""
+class GivenInputs:
+    """What was given beside one picture.
+
+    Attributes
+    ----------
+    logits : ndarray, optional
+        Float32 (K,): what it adds to the logits.
+    influences : tuple of Influence, optional
+        The same by input; None where the check-up reads the picture alone.
+    given : Mapping of str
+        The inputs as they came, by name.
+    ignored : tuple of str
+        Names that are no inputs.
+    """
 
     logits: np.ndarray | None = None
     influences: tuple[Influence, ...] | None = None
@@ -33,31 +44,37 @@ class Beside:
     ignored: tuple[str, ...] = ()
 
 
-NOTHING = Beside()
+NO_INPUTS = GivenInputs()
 
 
-def beside(checkup: CheckUp, fields: Mapping[str, str]) -> Beside:
-    """What the fields of a form are to a check-up. Raises ClinicalError when a value cannot be read."""
+def read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
+    """Read the fields of a form that are inputs of a check-up.
+
+    Raises
+    ------
+    ClinicalError
+        A value cannot be read.
+    """
     if checkup.extras is None and not fields:
-        return NOTHING
+        return NO_INPUTS
     own = {n.removeprefix(PREFIX): v for n, v in fields.items() if n.startswith(PREFIX)}
     plain = {n: v for n, v in fields.items() if n not in _OTHERS and not n.startswith(PREFIX)}
     given, others = match_inputs(checkup.extras, {**plain, **own})
     ignored = tuple(name[:80] for name in others[:_MOST_NAMED])
     if checkup.extras is None:
-        return Beside(ignored=ignored)
+        return GivenInputs(ignored=ignored)
     found = weigh_inputs(checkup.extras, checkup.labels, given)
-    return Beside(found.logits, found.influences, given, ignored)
+    return GivenInputs(found.logits, found.influences, given, ignored)
 
 
-def asked_for(checkup: CheckUp) -> list[dict[str, Any]]:
-    """The fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
+def form_fields(checkup: CheckUp) -> list[dict[str, Any]]:
+    """List the fields that a form asks for: all inputs but the rhythm of an ECG, which is measured."""
     fields = checkup.extras.fields() if checkup.extras is not None else []
     return [f for f in fields if checkup.ecg is None or f["name"] not in RHYTHM]
 
 
-def widths(checkup: CheckUp) -> dict[str, int]:
-    """How many numbers encode what a check-up reads beside the picture, by the name of its file's input."""
+def input_widths(checkup: CheckUp) -> dict[str, int]:
+    """Count the numbers that encode what a check-up reads beside the picture, by the name of its file's input."""
     extras = checkup.extras
     if extras is None:
         return {}
@@ -65,18 +82,31 @@ def widths(checkup: CheckUp) -> dict[str, int]:
     return {name: width for name, width in found.items() if width}
 
 
-def encoded(checkup: CheckUp, given: Mapping[str, np.ndarray]) -> list[Beside]:
-    """What encoded inputs, float32 (N, width) by name, are to a check-up that has them; for each of N pictures."""
+def weigh_encoded(checkup: CheckUp, given: Mapping[str, np.ndarray]) -> list[GivenInputs]:
+    """Weigh inputs that come encoded, as the Open Inference Protocol sends them.
+
+    Parameters
+    ----------
+    checkup
+        One that has such inputs.
+    given
+        Float32 (N, width) by name.
+
+    Returns
+    -------
+    list of GivenInputs
+        Of each of N pictures.
+    """
     assert checkup.extras is not None
     at, added = 0, {}
-    for name, width in widths(checkup).items():
+    for name, width in input_widths(checkup).items():
         if name in given:
             added[name] = given[name] @ checkup.extras.weight[:, at : at + width].T
         at += width
 
-    def one(i: int) -> Beside:
+    def one(i: int) -> GivenInputs:
         effects = {name: dict(zip(checkup.labels, map(float, rows[i]), strict=True)) for name, rows in added.items()}
         total = np.stack([rows[i] for rows in added.values()]).sum(0)
-        return Beside(total, tuple(Influence(name=n, value="encoded", effect=e) for n, e in effects.items()))
+        return GivenInputs(total, tuple(Influence(name=n, value="encoded", effect=e) for n, e in effects.items()))
 
     return [one(i) for i in range(len(next(iter(given.values()))))]

@@ -1,18 +1,11 @@
-"""What was answered and what people said of it, on the disk before anybody is told that it was.
-
-Writes of many requests go into one transaction: the cost of flushing to the disk is shared, and no request waits for
-more than the transaction before its own.
-"""
+"""Keep what was answered and what people said of it, on the disk before anybody is told that it was."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import queue
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +14,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.errors import StorageError, UnknownError
+from medloupe.serving.engine.writer import TransactionWriter
 from medloupe.store.database import explain_failure
 from medloupe.store.tables import FeedbackRow, PredictionRow, now
 from medloupe.utils.files import sync_folder, write_atomically
@@ -30,16 +24,27 @@ if TYPE_CHECKING:
 
     from medloupe.accounts.person import Person
 
-_MOST = 256  # writes in one transaction
 _ID = re.compile("[0-9a-f]{32}")
-Write = Callable[[Connection], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One answer as it is remembered. answer: the Prediction's JSON without the file's name; where the image is kept,
-    `given` has what came beside it, else `inputs` only the names. kept: whether its image is. right, labels: what was
-    last said of it."""
+    """One answer as it is remembered.
+
+    Attributes
+    ----------
+    at : str
+        When, in UTC, as ISO 8601.
+    answer : dict
+        The Prediction's JSON without the file's name; where the image is kept, `given` has what came beside it, else
+        `inputs` only the names.
+    kept : bool
+        Whether its image is.
+    right, labels : bool, tuple of str
+        What was last said of it.
+    commented : bool
+        Whether anything was.
+    """
 
     id: str
     at: str
@@ -59,25 +64,32 @@ class Journal:
     def __init__(self, engine: Engine, folder: Path):
         self._engine = engine
         self._folder = folder
-        self._queue: queue.SimpleQueue[tuple[Write, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None]
-        self._queue = queue.SimpleQueue()
-        self._connection: Connection | None = None  # of the writing thread
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._writer = TransactionWriter(engine)
 
     def close(self) -> None:
         """Finish what was handed in."""
-        self._queue.put(None)
-        self._thread.join()
+        self._writer.close()
 
     # ------------------------------------------------------------------ writing
 
     async def record(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Keep predictions, each a row of PredictionRow. Returns when they are on the disk. Raises StorageError."""
-        await self._write(lambda c: c.execute(insert(PredictionRow), list(rows)))
+        """Keep predictions, each a row of PredictionRow; returns when they are on the disk.
+
+        Raises
+        ------
+        StorageError
+            The database cannot be written.
+        """
+        await self._writer.write(lambda c: c.execute(insert(PredictionRow), list(rows)))
 
     async def feedback(self, id: str, person: Person, right: bool | None, labels: Sequence[str] | None) -> None:
-        """Keep what a person says of an answer of theirs (an admin: of any). Raises UnknownError when there is none."""
+        """Keep what a person says of an answer of theirs (an admin: of any).
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer.
+        """
 
         def write(c: Connection) -> bool:
             if self._find(c, id, person) is None:
@@ -86,25 +98,33 @@ class Journal:
             c.execute(insert(FeedbackRow), [row])
             return True
 
-        if not await self._write(write):
+        if not await self._writer.write(write):
             raise _unknown(id)
 
     async def forget(self, id: str, person: Person, *, image_only: bool = False) -> None:
-        """Delete an answer with its feedback and its kept image, or the image alone. Raises UnknownError."""
+        """Delete an answer with its feedback and its kept image, or the image alone.
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer of this person.
+        StorageError
+            The image could not be deleted.
+        """
 
         def write(c: Connection) -> str | None:
             row = self._find(c, id, person)
             if row is None:
                 return None
             if image_only:
-                alone = {"kept": None, "answer": without_values(row.answer)}
+                alone = {"kept": None, "answer": drop_input_values(row.answer)}
                 c.execute(update(PredictionRow).where(PredictionRow.id == id).values(**alone))
             else:
                 c.execute(delete(FeedbackRow).where(FeedbackRow.prediction_id == id))
                 c.execute(delete(PredictionRow).where(PredictionRow.id == id))
             return row.kept or ""
 
-        suffix = await self._write(write)
+        suffix = await self._writer.write(write)
         if suffix is None:
             raise _unknown(id)
         if suffix:
@@ -117,7 +137,13 @@ class Journal:
                 ) from e
 
     def keep(self, id: str, data: bytes, suffix: str) -> None:
-        """Keep an image's bytes under the prediction's id, durably. Raises OSError."""
+        """Keep an image's bytes under the prediction's id, durably.
+
+        Raises
+        ------
+        OSError
+            The disk refuses it.
+        """
         path = self.image_path(id, suffix)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # pictures of patients: for the owner's eyes only
         path.parent.mkdir(exist_ok=True)
@@ -125,9 +151,14 @@ class Journal:
         sync_folder(path.parent.parent)
 
     def sweep(self) -> int:
-        """Remove kept images of no prediction, which a server left that was killed in between; how many.
+        """Remove kept images of no prediction, which a server left that was killed in between.
 
         Only those older than an hour: others may belong to a request that is being answered.
+
+        Returns
+        -------
+        int
+            How many.
         """
         with self._reading() as c:
             known = set(c.scalars(select(PredictionRow.id).where(PredictionRow.kept.is_not(None))))
@@ -140,7 +171,17 @@ class Journal:
     # ------------------------------------------------------------------ reading
 
     def mine(self, person: Person, before: str | None = None, limit: int = 50) -> list[Entry]:
-        """A person's answers, the newest first. before: "AT_ID" of the last one seen."""
+        """List a person's answers, the newest first.
+
+        Parameters
+        ----------
+        person
+            Whose.
+        before
+            "AT_ID" of the last one seen.
+        limit
+            How many.
+        """
         wanted = select(PredictionRow).where(PredictionRow.user_id == person.id)
         if before:
             at, _, id = before.replace("\0", "").partition("_")  # which PostgreSQL cannot take
@@ -151,24 +192,31 @@ class Journal:
             return self._entries(c, c.execute(wanted).all())
 
     def get(self, id: str, person: Person) -> Entry:
-        """One answer of a person (an admin: anybody's). Raises UnknownError when there is none."""
+        """Return one answer of a person (to an admin: anybody's).
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer.
+        """
         with self._reading() as c:
-            row = self._find(c, id, person)
-            if row is None:
-                raise _unknown(id)
-            return self._entries(c, [row])[0]
+            return self._entries(c, [self._require(c, id, person)])[0]
 
     def image(self, id: str, person: Person) -> tuple[Path, str] | None:
-        """The kept image of an answer and its suffix, or None. Raises UnknownError when there is no such answer."""
+        """Return where the image of an answer is kept and its suffix, or None.
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer.
+        """
         with self._reading() as c:
-            row = self._find(c, id, person)
-        if row is None:
-            raise _unknown(id)
+            row = self._require(c, id, person)
         path = self.image_path(id, row.kept) if row.kept else None
         return (path, row.kept) if path and path.is_file() else None
 
     def image_path(self, id: str, suffix: str) -> Path:
-        """Where the image of a prediction is kept."""
+        """Return where the image of a prediction is kept."""
         return self._folder / id[:2] / f"{id}.{suffix}"
 
     # ------------------------------------------------------------------ within
@@ -188,6 +236,13 @@ class Journal:
         if person.role != "admin":
             wanted = wanted.where(PredictionRow.user_id == person.id)
         return c.execute(wanted).one_or_none()
+
+    def _require(self, c: Connection, id: str, person: Person) -> Any:
+        """Find the row of an answer; raises UnknownError."""
+        row = self._find(c, id, person)
+        if row is None:
+            raise _unknown(id)
+        return row
 
     def _entries(self, c: Connection, rows: Sequence[Any]) -> list[Entry]:
         ids = [row.id for row in rows]
@@ -209,75 +264,16 @@ class Journal:
             for row in rows
         ]
 
-    async def _write(self, write: Write) -> Any:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-        self._queue.put((write, loop, done))
-        return await done
 
-    def _work(self) -> None:
-        """Writes until the end, over one connection: SQLite clears its log away when the last one is closed."""
-        try:
-            self._write_all()
-        finally:
-            self._disconnect()
+def drop_input_values(answer: dict[str, Any]) -> dict[str, Any]:
+    """Drop from an answer's JSON what tells the values of the inputs given beside the picture; their names stay.
 
-    def _write_all(self) -> None:
-        while True:
-            waiting = [self._queue.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(waiting) < _MOST and waiting[-1] is not None:
-                    waiting.append(self._queue.get_nowait())
-            work = [w for w in waiting if w is not None]
-            if work and not self._commit(work):
-                for one in work:  # apart, so that only those fail that must
-                    self._commit([one], last=True)
-            if len(work) < len(waiting):
-                return
-
-    def _commit(self, work: Sequence[tuple[Write, Any, Any]], last: bool = False) -> bool:
-        """One transaction; False where it failed and nobody was told, because each is tried again alone."""
-        try:
-            if self._connection is None:
-                # Taking the write lock at the start waits for other writers; later, after a read, it would not.
-                self._connection = self._engine.execution_options(writing=True).connect()
-            with self._connection.begin():
-                results = [write(self._connection) for write, _, _ in work]
-        except Exception as e:
-            self._disconnect()  # it may be what failed: a database that was started anew knows it no longer
-            if not last:
-                return False
-            error = explain_failure(self._engine.url, e) if isinstance(e, SQLAlchemyError) else e
-            for _, loop, done in work:
-                loop.call_soon_threadsafe(_settle, done, None, error)
-            return True
-        for (_, loop, done), result in zip(work, results, strict=True):
-            loop.call_soon_threadsafe(_settle, done, result, None)
-        return True
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(Exception):
-                self._connection.close()
-            self._connection = None
-
-
-def without_values(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer's JSON with the names of the inputs given beside the picture, and nothing that tells their values:
-    from how an input moved the answer, its value could be found again."""
+    From how an input moved the answer, its value could be found again.
+    """
     if not answer.get("inputs"):
         return answer
     names = [{"name": i["name"]} for i in answer["inputs"] if i.get("value") or "effect" not in i]
     return {**{key: value for key, value in answer.items() if key != "given"}, "inputs": names}
-
-
-def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
-    if done.cancelled():  # the client went away; what it asked for was done all the same
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
 
 
 def _unknown(id: str) -> UnknownError:

@@ -1,189 +1,187 @@
-"""From the bytes of a picture to its answer: decode, one pass of the network, head, refusal, heat map.
+"""Answer a picture: decode it, run the network once, apply the head, refuse what is foreign, draw the heat map.
 
 Everything here blocks and runs in the server's worker threads.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from medloupe.ecg.recording_files import Source
-from medloupe.embed.tail import join_outputs
 from medloupe.errors import NotAnImageError, StoreError
-from medloupe.graphs.session import run, run_tail
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.heatmaps import draw_overlay, label_evidence
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
-from medloupe.serving.engine import ecg
+from medloupe.serving.engine import ecg, ecg_intake
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.inputs import NOTHING, Beside, beside
+from medloupe.serving.engine.inputs import NO_INPUTS, GivenInputs, read_inputs
+from medloupe.serving.engine.networks import NetworkOutput, Networks
+from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.sessions import Sessions
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """What one pass of a network gave for N pictures. shared: embeddings (N, D). map: (N, D, h, w) if asked for; of a
-    whole model its heat maps (N, K, h, w). cut: (N, C, H, W), for tails; a whole model gives logits (N, K) instead."""
-
-    shared: np.ndarray
-    map: np.ndarray | None
-    cut: np.ndarray | None = None
-    logits: np.ndarray | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What a check-up makes of one picture. embedding: (D,), which its head reads. logits: (K,). parts: (K, h, w), what
-    each place adds, or None."""
-
-    embedding: np.ndarray
-    logits: np.ndarray
-    parts: np.ndarray | None
-
-
-class Asker:
+class Answerer:
     """Answers with the check-ups of a catalog; safe to use from several threads.
 
-    idle: says whether nobody else is being answered, so that a pass of the network may use all cores.
+    Parameters
+    ----------
+    sessions
+        Runs the networks.
+    decoders
+        Decode pictures, in other processes.
+    idle
+        Says whether nobody else is being answered, so that a pass of the network may use all cores.
     """
 
     def __init__(self, sessions: Sessions, decoders: DecoderPool, idle: Callable[[], bool]):
-        self._sessions = sessions
+        self.networks = Networks(sessions, idle)
         self._decoders = decoders
-        self._idle = idle
         self._routed: Sequence[tuple[Router, CheckUp]] = ()
 
     def route_among(self, checkups: Sequence[CheckUp]) -> None:
-        """From now on, choose among these."""
-        self._routed = _routed(checkups)
+        """Choose among these check-ups from now on."""
+        self._routed = _routers_by_network(checkups)
 
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
         if checkup.ecg is not None:
-            ecg.see(self.run, checkup, checkup.blank(), maps=True)
+            ecg.run_windows(self.networks.run, checkup, checkup.blank(), maps=True)
             return
-        self.judge(checkup, self.see(checkup, checkup.blank(), maps=True), 0)
+        self.networks.apply_head(checkup, self.networks.forward(checkup, checkup.blank(), maps=True), 0)
 
-    def ask(
-        self,
-        catalog: Catalog,
-        checkup: CheckUp | None,
-        data: Source,
-        file: str,
-        heatmap: bool,
-        preview: bool,
-        fields: Mapping[str, str],
-    ) -> Answer:
-        """The answer to an image file's bytes, or to an ECG's files; checkup None lets the router choose.
+    def ask(self, catalog: Catalog, checkup: CheckUp | None, question: Question) -> Answer:
+        """Answer one picture or ECG.
 
-        fields: of the form, among them what is given beside the picture. Raises ImageError, StoreError, ClinicalError.
+        Parameters
+        ----------
+        catalog
+            The check-ups in production.
+        checkup
+            Which of them is asked; None lets the router choose.
+        question
+            What is asked.
+
+        Raises
+        ------
+        ImageError
+            It cannot be read, or is of a kind that the check-up does not read.
+        StoreError
+            There is no check-up that could be chosen.
+        ClinicalError
+            A value given beside it cannot be read.
         """
         if checkup is not None and checkup.ecg is not None:
-            return ecg.ask(self.run, [checkup], data, file, heatmap, fields)[0]
-        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
+            return ecg.ask(self.networks.run, [checkup], question)[0]
+        data = question.data
+        if not isinstance(data, bytes) or ecg_intake.is_ecg(data, question.file):
             if checkup is not None:
-                raise ecg.not_a_picture(file, catalog.all())
-            return ecg.choose(self.run, catalog.all(), data, file, heatmap, fields)
+                raise ecg_intake.not_a_picture_error(question.file, catalog.all())
+            return ecg.choose(self.networks.run, catalog.all(), question)
+        if checkup is None:
+            return self._ask_chosen(catalog, question, data)
         started = time.perf_counter()
-        known = beside(checkup, fields) if checkup is not None else None  # what cannot be read is told at once
-        digest = hashlib.sha256(data).hexdigest()
+        known = read_inputs(checkup, question.fields)  # what cannot be read is told at once
+        pixels, shown = self._decode(data, checkup.size, question.preview)
+        at = time.perf_counter()
+        seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
+        timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
+        return self._answer(checkup, seen, timings, question, shown, known)
+
+    def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
+        """Answer a picture by the check-up to which it is least foreign; refuse it where it is foreign to all."""
+        started = time.perf_counter()
         routed = self._routed
-        network = checkup or (routed[0][1] if routed else None)
-        if network is None:
+        if not routed:
             raise StoreError(
                 "There is no check-up yet that can tell its own kind of picture from others.",
                 "Name the check-up, or train one: medloupe train FOLDER --name NAME",
             )
-        shown: Preview | None = None
-        if preview:
-            decoded, shown = self._decoders.decode_and_preview(data, network.size, PREVIEW)
-        else:
-            decoded = self._decoders.decode(data, network.size)
+        pixels, shown = self._decode(data, routed[0][1].size, question.preview)
         at = time.perf_counter()
-        timings = {"decode": 1000 * (at - started)}
-        seen = self.see(network, decoded.pixels[None], maps=heatmap)
-        timings["network"] = 1000 * (time.perf_counter() - at)
-        if checkup is None:
-            passes = [seen, *(self.see(other, decoded.pixels[None], maps=heatmap) for _, other in routed[1:])]
-            timings["network"] = 1000 * (time.perf_counter() - at)
-            sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
-            able = {name: far for router, embedding in sights for name, far in router.rank(embedding).items()}
-            if not able:
-                alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
-                refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
-                nothing = Prediction(
-                    file=file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
-                )
-                return Answer(id=secrets.token_hex(16), digest=digest, prediction=nothing, checkup=None, preview=shown)
-            checkup = catalog.get(min(able, key=able.__getitem__))
-            own = [s for (_, c), s in zip(routed, passes, strict=True) if c.network_sha256 == checkup.network_sha256]
-            if own:
-                seen = own[0]
-            else:  # it was exchanged in this very moment
-                decoded = self._decoders.decode(data, checkup.size)
-                seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
-        return self._answered(checkup, seen, timings, file, digest, shown, known or beside(checkup, fields))
+        passes = [self.networks.forward(first, pixels, maps=question.heatmap) for _, first in routed]
+        timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
+        sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
+        able = {name: far for router, embedding in sights for name, far in router.fitting(embedding).items()}
+        if not able:
+            alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
+            return _refuse_by_all(question, alike, timings, shown)
+        checkup = catalog.get(min(able, key=able.__getitem__))
+        own = [s for (_, c), s in zip(routed, passes, strict=True) if c.network_sha256 == checkup.network_sha256]
+        if own:
+            seen = own[0]
+        else:  # it was exchanged in this very moment
+            pixels, _ = self._decode(data, checkup.size, False)
+            seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
+        return self._answer(checkup, seen, timings, question, shown, read_inputs(checkup, question.fields))
 
-    def ask_many(
-        self, checkups: Sequence[CheckUp], data: Source, file: str, heatmap: bool, fields: Mapping[str, str]
-    ) -> list[Answer]:
-        """The answers of several check-ups to one picture or ECG, in their order; each network runs once.
+    def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
+        """Answer one picture or ECG by each of some check-ups, in their order; each network runs once.
 
-        Raises ImageError, StoreError, ClinicalError.
+        Raises as `ask` does.
         """
         if checkups and all(c.ecg is not None for c in checkups):
-            return ecg.ask(self.run, checkups, data, file, heatmap, fields)
-        if not isinstance(data, bytes) or ecg.is_ecg(data, file):
-            raise ecg.not_a_picture(file, checkups)
+            return ecg.ask(self.networks.run, checkups, question)
+        data = question.data
+        if not isinstance(data, bytes) or ecg_intake.is_ecg(data, question.file):
+            raise ecg_intake.not_a_picture_error(question.file, checkups)
         if other := next((c for c in checkups if c.ecg is not None), None):
             raise NotAnImageError(f"{other.name} reads ECGs, not pictures.", "Ask check-ups of one kind at a time.")
-        known = [beside(checkup, fields) for checkup in checkups]
-        digest = hashlib.sha256(data).hexdigest()
-        passes: dict[str, tuple[Pass, dict[str, float]]] = {}
+        known = [read_inputs(checkup, question.fields) for checkup in checkups]
+        passes: dict[str, tuple[NetworkOutput, dict[str, float]]] = {}
         answers: list[Answer] = []
         for checkup, given in zip(checkups, known, strict=True):
             if checkup.network_sha256 not in passes:
                 started = time.perf_counter()
-                decoded = self._decoders.decode(data, checkup.size)
+                pixels, _ = self._decode(data, checkup.size, False)
                 at = time.perf_counter()
-                seen = self.see(checkup, decoded.pixels[None], maps=heatmap)
+                seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
                 passes[checkup.network_sha256] = seen, spent
             seen, spent = passes[checkup.network_sha256]
-            answers.append(self._answered(checkup, seen, dict(spent), file, digest, None, given))
+            answers.append(self._answer(checkup, seen, dict(spent), question, None, given))
         return answers
 
-    def _answered(
+    def _decode(self, data: bytes, size: int, preview: bool) -> tuple[np.ndarray, Preview | None]:
+        """Decode a picture to pixels uint8 (1, S, S, 3), and what a page shows of it where that is asked for."""
+        if preview:
+            decoded, shown = self._decoders.both(data, size, PREVIEW)
+            return decoded.pixels[None], shown
+        return self._decoders.decode(data, size).pixels[None], None
+
+    def _answer(
         self,
         checkup: CheckUp,
-        seen: Pass,
+        seen: NetworkOutput,
         timings: dict[str, float],
-        file: str,
-        digest: str,
+        question: Question,
         shown: Preview | None,
-        known: Beside,
+        known: GivenInputs,
     ) -> Answer:
-        """What a check-up says to one picture that its network has seen, and what is known beside it."""
+        """Make the answer to one picture that the check-up's network has seen, and to what is known beside it."""
         at = time.perf_counter()
-        found = self.judge(checkup, seen, 0)
-        parts = found.parts
-        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, file, known)
-        answer = Answer(id=secrets.token_hex(16), digest=digest, prediction=prediction, checkup=checkup, preview=shown)
-        answer = replace(answer, given=known.given, ignored=known.ignored)
-        if parts is not None:
+        found = self.networks.apply_head(checkup, seen, 0)
+        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, question.file, known)
+        answer = Answer(
+            id=secrets.token_hex(16),
+            digest=question.digest,
+            prediction=prediction,
+            checkup=checkup,
+            preview=shown,
+            given=known.given,
+            ignored=known.ignored,
+        )
+        if (parts := found.parts) is not None:
             order = [checkup.labels.index(label) for label in prediction.probabilities]
             answer = replace(answer, places={checkup.labels[k]: parts[k] for k in order})
             if shown is not None:
@@ -198,9 +196,25 @@ class Asker:
         logits: np.ndarray,
         timings: Mapping[str, float],
         file: str = "",
-        known: Beside = NOTHING,
+        known: GivenInputs = NO_INPUTS,
     ) -> Prediction:
-        """Shared embedding (D,) and logits (K,) of one picture, and what is known beside it, to a Prediction."""
+        """Make the Prediction of one picture.
+
+        Parameters
+        ----------
+        checkup
+            Which answers.
+        embedding
+            Float32 (D,), as the network without the check-up's tail gave it; by it the picture is refused.
+        logits
+            Float32 (K,), before what is known beside the picture.
+        timings
+            Milliseconds by stage.
+        file
+            The picture's name, as it was sent.
+        known
+            What is known beside the picture.
+        """
         p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
         refused = self._refusal(checkup, embedding)
         rules = checkup.rules
@@ -236,42 +250,18 @@ class Asker:
         box = (left, top, left + w, top + h)
         return {checkup.labels[k]: draw_overlay(label_evidence(parts, k, checkup.task), size, box) for k in order}
 
-    def run(self, checkup: CheckUp, names: Sequence[str], given: np.ndarray) -> list[np.ndarray]:
-        """Outputs of a check-up's network, but not of its tail, by name, for examples as it takes them."""
-        with self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle()) as opened:
-            return run(opened, names, given)
 
-    def see(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> Pass:
-        """One pass of a check-up's network, but not of its tail, over pixels uint8 (N, S, S, 3)."""
-        wanted = ["embedding", "logits" if checkup.whole else "cut"]
-        wanted += ["heatmap" if checkup.whole else "map"] * maps
-        shared, second, *places = self.run(checkup, wanted, pixels)
-        which = {"logits" if checkup.whole else "cut": second}
-        return Pass(shared=shared, map=places[0] if places else None, **which)
-
-    def judge(self, checkup: CheckUp, seen: Pass, row: int) -> Judged:
-        """What the check-up's tail, if it has one, and its head make of one row of what `see` gave."""
-        one = slice(row, row + 1)
-        if seen.logits is not None:
-            parts = seen.map[row] if seen.map is not None else None
-            return Judged(embedding=seen.shared[row], logits=seen.logits[row], parts=parts)
-        embedding = seen.shared[one]
-        feature_map = seen.map[one] if seen.map is not None else None
-        if checkup.tail is not None and seen.cut is not None:
-            names = ["embedding", *["map"] * (feature_map is not None)]
-            with self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle()) as opened:
-                upper = run_tail(opened, names, seen.cut[one])
-            embedding = join_outputs(upper[0], embedding)
-            feature_map = join_outputs(upper[1], feature_map) if feature_map is not None else None
-        return Judged(
-            embedding=embedding[0],
-            logits=checkup.logits(embedding)[0],
-            parts=checkup.contributions(feature_map[0]) if feature_map is not None else None,
-        )
+def _refuse_by_all(question: Question, alike: str, timings: dict[str, float], shown: Preview | None) -> Answer:
+    """Make the answer to a picture that is foreign to every check-up. alike: what it looks like, or ""."""
+    refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
+    nothing = Prediction(
+        file=question.file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
+    )
+    return Answer(id=secrets.token_hex(16), digest=question.digest, prediction=nothing, checkup=None, preview=shown)
 
 
-def _routed(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
-    """A router over the check-ups of each network, and one of these; the network most of them use comes first.
+def _routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
+    """Make a router over the check-ups of each network, with one of these; the network most of them use comes first.
 
     Only check-ups trained on the network that most were trained on: of it, several precisions may run.
     """

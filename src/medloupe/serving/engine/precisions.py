@@ -1,4 +1,4 @@
-"""Which of a check-up's precisions answers on this machine: the one whose network is faster here.
+"""Choose which of a check-up's precisions answers on this machine: the one whose network is faster here.
 
 Timed once on each machine, both networks as they would serve, their runs interleaved; kept beside the optimised copies.
 """
@@ -31,15 +31,18 @@ log = logging.getLogger("medloupe.serving")
 class Precisions:
     """Chooses among the precisions of check-ups; used by one thread at a time.
 
-    folder: where the optimised copies lie, and what was measured.
+    Parameters
+    ----------
+    folder
+        Where the optimised copies lie, and what was measured.
     """
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._known = known(folder)
+        self._known = read_measurements(folder)
 
     def choose(self, options: Mapping[str, CheckUp]) -> CheckUp:
-        """One of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
+        """Choose one of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
 
         Where the other cannot be opened, or is hardly faster, it is fp32. Raises nothing of its own.
         """
@@ -57,8 +60,8 @@ class Precisions:
         return best
 
     def _times_faster(self, usual: CheckUp, other: CheckUp) -> float:
-        """How many times as fast the network of `other` is. Raises ModelFileError, StoreError."""
-        key = key_of(usual.network_sha256, other.network_sha256)
+        """Tell how many times as fast the network of `other` is; raises ModelFileError, StoreError."""
+        key = measurement_key(usual.network_sha256, other.network_sha256)
         if key not in self._known:
             self._known[key] = times = self._measure(usual, other)
             said = f"{other.precision} is {times:.2f} times as fast as {usual.precision}"
@@ -82,8 +85,8 @@ class Precisions:
             log.warning("pace not kept", extra={"reason": str(e)})
 
 
-def known(folder: Path) -> dict[str, float]:
-    """What was measured before, by key_of."""
+def read_measurements(folder: Path) -> dict[str, float]:
+    """Read what was measured before: times faster, by `measurement_key`."""
     try:
         said = json.loads((folder / _FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -91,6 +94,6 @@ def known(folder: Path) -> dict[str, float]:
     return {k: float(v) for k, v in said.items() if isinstance(v, int | float)} if isinstance(said, dict) else {}
 
 
-def key_of(usual_sha256: str, other_sha256: str) -> str:
-    """What a measurement holds for: this kind of machine and two networks."""
+def measurement_key(usual_sha256: str, other_sha256: str) -> str:
+    """Name what a measurement holds for: this kind of machine and two networks."""
     return f"{describe_machine()}:{usual_sha256}:{other_sha256}"

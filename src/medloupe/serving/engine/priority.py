@@ -1,4 +1,4 @@
-"""Who goes first on a busy machine: taking requests in and turning them away, before work on pictures.
+"""Lower the priority of work on pictures, so that requests are taken in and turned away first on a busy machine.
 
 Both compete for the same few cores. A thread that has been computing for seconds would otherwise be as entitled to the
 next milliseconds as the one that only has to say "come back later", and under overload that one would be late.
@@ -11,12 +11,12 @@ import sys
 import threading
 from contextlib import suppress
 
-BY = 10
+NICENESS = 10
 """Steps of `nice`. A machine that has nothing else to do works as fast as before."""
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let the calling thread, and what it starts, yield to the others. Only Linux has this for threads."""
     if sys.platform == "linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BY)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,4 +1,4 @@
-"""Sessions of networks within a number of bytes: shared, leased while in use, the least recently used go first."""
+"""Keep sessions of networks within a number of bytes: leased while in use, the least recently used go first."""
 
 from __future__ import annotations
 
@@ -47,8 +47,19 @@ class _Entry:
 class Sessions:
     """Sessions by the sha256 of their network; safe to use from several threads.
 
-    budget: bytes that the networks held may take together. folder: where optimised copies are kept.
-    cores: threads of a session that runs alone.
+    Parameters
+    ----------
+    budget
+        Bytes that the networks held may take together.
+    folder
+        Where optimised copies are kept.
+    cores
+        Threads of a session that runs alone.
+
+    Attributes
+    ----------
+    loads, evictions : int
+        Sessions opened, and networks given up for others, since the start.
     """
 
     def __init__(self, budget: int, folder: Path, cores: int):
@@ -63,7 +74,7 @@ class Sessions:
 
     @property
     def bytes(self) -> int:
-        """What the networks held take, by their files' sizes."""
+        """Bytes that the networks held take, by their files' sizes."""
         with self._free:
             return sum(e.bytes for e in self._entries.values())
 
@@ -75,13 +86,26 @@ class Sessions:
 
     @contextmanager
     def lease(self, sha256: str, path: Path, *, alone: bool = False) -> Iterator[InferenceSession]:
-        """A session of the network in the ONNX file path, held for as long as the block runs.
+        """Lease a session of a network for as long as the block runs.
 
         It is opened if it is not held, once also when many ask at once. Where the budget is used up, networks that
         nobody uses go first, the least recently used of them before others; if all are in use, this waits.
-        alone: the caller knows of no other work, and all cores may run for it.
-        Raises ModelFileError when the network cannot be opened or is larger than the budget, StoreError when its
-        optimised copy cannot be written.
+
+        Parameters
+        ----------
+        sha256
+            Of the network.
+        path
+            Its ONNX file.
+        alone
+            The caller knows of no other work, and all cores may run for it.
+
+        Raises
+        ------
+        ModelFileError
+            The network cannot be opened or is larger than the budget.
+        StoreError
+            Its optimised copy cannot be written.
         """
         entry = self._take(sha256, path)
         try:
@@ -114,7 +138,7 @@ class Sessions:
         return found
 
     def _may_widen(self, entry: _Entry) -> bool:
-        """Whether it may have a session over all cores: the first few networks, as long as nothing has to go for it."""
+        """Tell whether a network may have a session over all cores: the first few, while nothing has to go for it."""
         if entry.widened:
             return True
         with self._free:
@@ -131,7 +155,7 @@ class Sessions:
                 entry.users += 1
                 self._entries.move_to_end(sha256)
                 return entry
-        copy = self._prepared(sha256, path)
+        copy = self._prepare(sha256, path)
         size = copy.stat().st_size * (1 + computes_in_integers(copy)) + OVERHEAD  # those pack a copy of their weights
         if size > self.budget:
             raise ModelFileError(
@@ -145,7 +169,7 @@ class Sessions:
             self._entries.move_to_end(sha256)
             return entry
 
-    def _prepared(self, sha256: str, path: Path) -> Path:
+    def _prepare(self, sha256: str, path: Path) -> Path:
         with self._free:
             lock = self._preparing.setdefault(sha256, threading.Lock())
         with lock:
@@ -176,7 +200,7 @@ def _no_trim() -> None: ...
 
 
 def _find_trim() -> Callable[[], object]:
-    """Gives freed memory back to the system, where the C library can."""
+    """Find what gives freed memory back to the system, where the C library can."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):

@@ -1,1 +1,1 @@
-"""Requests and responses as such."""
+"""Requests and responses as such: limits, errors and files."""

@@ -1,4 +1,4 @@
-"""Files as answers, of which a client may ask for a part to go on where a download broke off."""
+"""Answer with a file, of which a client may ask for a part to go on where a download broke off."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from medloupe.serving.http.errors import HttpError
 
 
 class Download(FileResponse):
-    """A file, whose ranges go wrong as everything else does. Raises HttpError 416 for a range behind its end.
+    """A file as an answer, whose ranges go wrong as everything else does.
 
-    Source: RFC 9110, 14.2: what is no valid Range is ignored.
+    What is no valid Range is ignored (source: RFC 9110, 14.2).
+
+    Raises
+    ------
+    HttpError
+        416 for a range behind its end.
     """
 
     @classmethod

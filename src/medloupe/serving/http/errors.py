@@ -1,4 +1,4 @@
-"""What goes wrong over HTTP: one exception for all routes, and how the others become it."""
+"""Turn errors into HTTP: one exception for all routes, and how the others become it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,19 @@ from medloupe.errors import (
 
 
 class HttpError(Exception):
-    """An answer that is no success. code: for programs. message, hint: for people. headers: to be sent along."""
+    """An answer that is no success.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    code : str
+        For programs.
+    message, hint : str
+        For people: what went wrong, and what to do or "".
+    headers : dict
+        To be sent along.
+    """
 
     def __init__(self, status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None):
         super().__init__(message)
@@ -34,12 +46,12 @@ class HttpError(Exception):
         self.headers = dict(headers or {})
 
     def as_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 
 def _sendable(text: str) -> str:
-    """Texts of clients may hold halves of characters, which cannot be sent back."""
+    """Replace halves of characters, which texts of clients may hold and which cannot be sent back."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -61,7 +73,7 @@ _STATUS: tuple[tuple[type[MedloupeError], int, str], ...] = (  # the first that 
 
 
 def as_http(error: MedloupeError) -> HttpError:
-    """The HTTP form of an error raised on purpose."""
+    """Turn an error raised on purpose into its HTTP form."""
     status, code = next((s, c) for kind, s, c in _STATUS if isinstance(error, kind))
     headers = {"Retry-After": "5"} if status == 503 else {}
     return HttpError(status, code, error.message, error.hint, headers)

@@ -1,4 +1,4 @@
-"""What comes in: how many requests, how many bytes, how long, before anything is done with them."""
+"""Take requests in, within limits: how many, how many bytes, and how long they may take to come."""
 
 from __future__ import annotations
 
@@ -47,39 +47,68 @@ _NAMED = {"text/csv": "body.csv", "application/edf": "body.edf"}  # of a body, w
 
 @dataclass(slots=True)
 class Upload:
-    """What a request brought. images: (file name, bytes), in their order; the files of one WFDB recording are one.
-    fields: the other parts of a form."""
+    """What a request brought.
+
+    Attributes
+    ----------
+    images : list of (str, Source)
+        File name and bytes of each picture or ECG, in their order; the files of one WFDB recording are one.
+    fields : dict
+        The other parts of a form.
+    """
 
     images: list[tuple[str, Source]] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
     def one(self) -> tuple[str, Source]:
-        """The only image. Raises HttpError when there are several."""
+        """Return the only image: its file name and bytes.
+
+        Raises
+        ------
+        HttpError
+            422 when there are several.
+        """
         if len(self.images) != 1:
             raise HttpError(422, "one_image", f"Expected one image, not {len(self.images)}.", "Send them one by one.")
         return self.images[0]
 
 
 class Admission:
-    """Says no in time: a request that would wait too long is told at once to come back.
+    """Lets requests in, and tells those that would wait too long at once to come back.
 
-    places: requests that may be at work or waiting together.
+    Attributes
+    ----------
+    places : int
+        Requests that may be at work or waiting together.
+    taken : int
+        How many are.
+    bytes : int
+        Bytes of bodies held in memory.
+    rejected : int
+        Requests told to come back since the start.
+    draining : bool
+        Whether the server is about to end.
     """
 
-    def __init__(self, places: int, workers: int):
+    def __init__(self, places: int):
         self.places = places
         self.taken = 0
         self.bytes = 0
         self.rejected = 0
-        self._workers = workers
         self._seconds = 0.05  # of one request, a moving average
         self.draining = False
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place while the block runs. Raises HttpError 503 with Retry-After where there is none."""
+        """Hold a place while the block runs.
+
+        Raises
+        ------
+        HttpError
+            503 with Retry-After where there is none.
+        """
         if self.taken >= self.places:
-            raise self.full()
+            raise self.busy()
         loop = asyncio.get_running_loop()
         started = loop.time()
         self.taken += 1
@@ -91,18 +120,25 @@ class Admission:
 
     @contextmanager
     def room(self) -> Iterator[_Room]:
-        """Hold memory for a body while the block runs; a place is for when it is there, or slow clients would hold
-        them all. Raises HttpError 503 where there is none now, so that no body is sent in vain."""
+        """Hold memory for a body while the block runs.
+
+        A place is for when the body is there, or slow clients would hold them all.
+
+        Raises
+        ------
+        HttpError
+            503 where there is no place now, so that no body is sent in vain.
+        """
         if self.taken >= self.places:
-            raise self.full()
+            raise self.busy()
         room = _Room(self)
         try:
             yield room
         finally:
             self.bytes -= room.bytes
 
-    def full(self) -> HttpError:
-        """What those are told for whom there is no place; it is counted."""
+    def busy(self) -> HttpError:
+        """Make the error for whom there is no place, and count it."""
         return self._busy(f"All {self.places} places are taken.")
 
     def _busy(self, message: str) -> HttpError:
@@ -125,17 +161,31 @@ class _Room:
         self.bytes += size
 
 
-async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
-    """The images and fields of a request: a form with the part `image`, repeated, or one image as the whole body. What
-    an ECG comes in counts as an image here.
+async def read_upload(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
+    """Read the images and fields of a request.
 
-    Raises HttpError: 413 over the limit, 415 for another kind of body, 422 without an image, 408 when it stops coming.
+    It is a form with the part `image`, repeated, or one image as the whole body. What an ECG comes in counts as an
+    image here.
+
+    Parameters
+    ----------
+    request
+        Whose body is read.
+    room
+        Holds memory for it.
+    limit
+        Most bytes of the body.
+
+    Raises
+    ------
+    HttpError
+        413 over the limit, 415 for another kind of body, 422 without an image, 408 when it stops coming.
     """
     kind = request.headers.get("content-type", "").lower()
     if kind.startswith("multipart/form-data"):
         return await _form(request, room, limit)
     if kind.startswith(_RAW) or not kind:
-        data = b"".join([chunk async for chunk in body(request, room, limit)])
+        data = b"".join([chunk async for chunk in read_body(request, room, limit)])
         if not data:
             raise _no_image()
         name = _NAMED.get(kind.partition(";")[0].strip(), "")
@@ -150,8 +200,14 @@ async def read(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
     )
 
 
-async def body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
-    """The body piece by piece, never more than limit bytes of it. Raises HttpError."""
+async def read_body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
+    """Read a body piece by piece, never more than limit bytes of it.
+
+    Raises
+    ------
+    HttpError
+        413 over the limit, 408 when it stops coming, 400 when the connection is closed.
+    """
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and (len(told) > 15 or int(told) > limit):
         raise _too_large(limit)
@@ -183,7 +239,7 @@ async def _next(stream: AsyncIterator[bytes]) -> bytes:
 
 
 class _InMemory(MultiPartParser):
-    """Keeps uploads in memory: pictures of patients do not belong into temporary files."""
+    """A parser that keeps uploads in memory: pictures of patients do not belong into temporary files."""
 
     spool_max_size = MAX_BODY + 1
 
@@ -192,13 +248,13 @@ class JsonRoute(APIRoute):
     """A route whose JSON is read within limits before FastAPI sees it, which would take any amount of it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler around FastAPI's own."""
+        """Wrap FastAPI's own handler."""
         handler = super().get_route_handler()
         if self.body_field is None:
             return handler
 
         async def within_limits(request: Request) -> Response:
-            data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+            data = b"".join([chunk async for chunk in read_body(request, None, MAX_SAID)])
 
             async def receive() -> Message:
                 return {"type": "http.request", "body": data, "more_body": False}
@@ -214,7 +270,7 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
         raise HttpError(
             415, "unsupported_charset", f"The form is in {charset[:40].decode('latin-1')!r}.", "Send it as UTF-8."
         )
-    parser = _InMemory(request.headers, body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
+    parser = _InMemory(request.headers, read_body(request, room, limit), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
@@ -254,6 +310,6 @@ def _too_large(limit: int) -> HttpError:
     )
 
 
-def flag(value: Any) -> bool:
-    """Whether a query parameter or field says yes."""
+def parse_flag(value: Any) -> bool:
+    """Tell whether a query parameter or field says yes."""
     return str(value or "").lower() in ("1", "true", "yes", "on")

@@ -73,12 +73,14 @@ def card(checkup: CheckUp, lang: Language, *, passport: str = "") -> Card:
     order = sorted(checkup.labels, key=lambda name: name != sought)
     labels = tuple(Label(name=n, title=lang.label(n, of), sought=n == sought) for n in order)
     shown = (
-        [sought] if sought is not None and sought in checkup.told else [n for n in checkup.labels if n in checkup.told]
+        [sought]
+        if sought is not None and sought in checkup.shown_points
+        else [n for n in checkup.labels if n in checkup.shown_points]
     )
     points = tuple(
         PointView(label=lang.label(n, of), words=words)
         for n in shown[:_MOST]
-        if (words := in_words(checkup, n, checkup.told[n], lang))
+        if (words := in_words(checkup, n, checkup.shown_points[n], lang))
     )
     auc = (checkup.auc or {}).get("value")
     if len(points) == 1:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from medloupe.serving.engine.kept import DRAWN_SECONDS
+from medloupe.serving.engine.ecg_storage import DRAWN_SECONDS
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:

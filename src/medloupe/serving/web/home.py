@@ -14,15 +14,14 @@ from starlette.responses import Response
 from medloupe.accounts.person import Person
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import admission, audit, note, service_of
-from medloupe.serving.engine import ecg
-from medloupe.serving.engine import kept as ecgkept
+from medloupe.serving.context import add_to_audit_log, admission_of, note_answer, service_of
+from medloupe.serving.engine import ecg_intake, ecg_storage
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.engine.pictures import PREVIEW
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read
+from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read_upload
 from medloupe.serving.web import cards as views
 from medloupe.serving.web import inputs, models, people, readings
 from medloupe.serving.web.emblem import emblem
@@ -116,10 +115,10 @@ async def _result(request: Request, name: str | None) -> Response:
     titles = _titles(service, language)
     found: list[readings.Reading] = []
     status = 200
-    with admission(request).room() as room, ExitStack() as at_work:
-        upload = await read(request, room)
+    with admission_of(request).room() as room, ExitStack() as at_work:
+        upload = await read_upload(request, room)
         check_csrf(request, upload.fields.get("csrf", ""))
-        at_work.enter_context(admission(request).place())
+        at_work.enter_context(admission_of(request).place())
         for file, data in upload.images:
             try:
                 answer = await service.ask(
@@ -130,7 +129,7 @@ async def _result(request: Request, name: str | None) -> Response:
                 status = error.status
                 found.append(readings.failed(file, error, language, _unreadable(e, language)))
                 continue
-            note(request, answer)
+            note_answer(request, answer)
             passport = _passport(service, answer.checkup) if answer.checkup else ""
             found.append(
                 readings.reading(
@@ -140,7 +139,7 @@ async def _result(request: Request, name: str | None) -> Response:
                     at=now(),
                     chosen=name is None,
                     passport=passport,
-                    start=ecg.start(upload.fields) if answer.prediction.ecg is not None else 0.0,
+                    start=ecg_intake.parse_start(upload.fields) if answer.prediction.ecg is not None else 0.0,
                 )
             )
     alone = len(found) == 1
@@ -226,8 +225,8 @@ async def _kept(
         data = await asyncio.to_thread(path.read_bytes)
         if "ecg" not in entry.answer:
             return readings.picture(await service.in_pool(service.decoders.preview, data, PREVIEW)), None
-        source = ecgkept.opened(f"kept.{suffix}", data)
-        return None, await service.in_pool(ecg.drawn_again, source, entry.answer["ecg"], checkup)
+        source = ecg_storage.unpack(f"kept.{suffix}", data)
+        return None, await service.in_pool(ecg_intake.read_again, source, entry.answer["ecg"], checkup)
     except (MedloupeError, OSError):  # the answer is still worth showing
         return None, None
 
@@ -255,7 +254,7 @@ async def forget(request: Request, id: Id) -> Response:
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
     await service_of(request).journal.forget(id, person)
-    await audit(request, person, "prediction.delete", id)
+    await add_to_audit_log(request, person, "prediction.delete", id)
     return to(request, "/history?deleted=1")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence
-from medloupe.serving.engine.inputs import PREFIX, asked_for
+from medloupe.serving.engine.inputs import PREFIX, form_fields
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Moved:
 
 def fields(checkup: CheckUp, lang: Language) -> tuple[Field, ...]:
     """What to ask for beside the picture, in the model's order."""
-    return tuple(_field(i, said, lang) for i, said in enumerate(asked_for(checkup)))
+    return tuple(_field(i, said, lang) for i, said in enumerate(form_fields(checkup)))
 
 
 def title(name: str, lang: Language) -> str:

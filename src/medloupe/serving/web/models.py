@@ -13,7 +13,7 @@ from starlette.responses import Response
 from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import service_of
-from medloupe.serving.engine.checkup import title
+from medloupe.serving.engine.checkup import readable_title
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
@@ -39,7 +39,7 @@ async def models(request: Request) -> Response:
     require(request, "viewer")
     service, language = service_of(request), lang(request)
     versions = await asyncio.to_thread(service.store.list)
-    names = sorted({v.name for v in versions}, key=lambda name: title(name).lower())
+    names = sorted({v.name for v in versions}, key=lambda name: readable_title(name).lower())
     families = [_family(service, name, versions, language) for name in names]
     return page(request, "models.html", tab="models", families=families)
 
@@ -166,7 +166,7 @@ def _family(service: Service, name: str, versions: Sequence[VersionInfo], langua
     present = next((v.version for v in own if v.production), 0)
     return {
         "name": name,
-        "title": title(name),
+        "title": readable_title(name),
         "emblem": emblem(name),
         "versions": [_version(service, v, present, language) for v in own],
         "promotable": [v.version for v in own if not v.production],

@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from medloupe.accounts.people import People
 from medloupe.accounts.person import ROLES, Person
 from medloupe.errors import MedloupeError
-from medloupe.serving.access.auth import check_csrf, check_password, local_path, log_in, log_out, require
-from medloupe.serving.context import audit
+from medloupe.serving.access.auth import check_csrf, check_password, log_in, log_out, redirect_path, require
+from medloupe.serving.context import add_to_audit_log
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.web.render import form, lang, one, page, to
 
@@ -33,8 +33,8 @@ def _people(request: Request) -> People:
 async def login(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
     """The form."""
     if request.state.person is not None:
-        return to(request, local_path(next))
-    return page(request, "login.html", next=local_path(next), name="", problem="")
+        return to(request, redirect_path(next))
+    return page(request, "login.html", next=redirect_path(next), name="", problem="")
 
 
 @router.post("/login")
@@ -42,7 +42,7 @@ async def log_in_now(request: Request) -> Response:
     """Log in, then on to where one wanted to go."""
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
-    name, after = one(fields, "name"), local_path(one(fields, "next"))
+    name, after = one(fields, "name"), redirect_path(one(fields, "next"))
     try:
         put = await log_in(request, name, one(fields, "password"))
     except HttpError as e:
@@ -97,7 +97,7 @@ async def change_password(request: Request) -> Response:
         await asyncio.to_thread(_people(request).set_password, person.name, one(fields, "new"))
     except MedloupeError as e:
         return await _account(request, problem=str(e), status=422)
-    await audit(request, person, "password.change", person.name)
+    await add_to_audit_log(request, person, "password.change", person.name)
     put = await log_in(request, person.name, one(fields, "new"))
     response = to(request, "/account?done=password")
     put(response)
@@ -114,7 +114,7 @@ async def add_token(request: Request) -> Response:
         token = await asyncio.to_thread(_people(request).logins.add_token, person, one(fields, "name"))
     except MedloupeError as e:
         return await _account(request, problem=str(e), status=422)
-    await audit(request, person, "token.add", one(fields, "name").strip())
+    await add_to_audit_log(request, person, "token.add", one(fields, "name").strip())
     return await _account(request, token=token)
 
 
@@ -125,7 +125,7 @@ async def revoke_token(request: Request, id: Annotated[int, InPath(ge=1, lt=2**3
     fields = await form(request)
     check_csrf(request, one(fields, "csrf"))
     await asyncio.to_thread(_people(request).logins.revoke, person, id)
-    await audit(request, person, "token.revoke", str(id))
+    await add_to_audit_log(request, person, "token.revoke", str(id))
     return to(request, "/account?done=revoked")
 
 

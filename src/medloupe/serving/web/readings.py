@@ -264,7 +264,7 @@ def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> 
     named, called = names(said, lang), sorted(called_in(said, True), key=lambda n: -p.get(n, 0))
     given = [title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
     also = lang.t("ecg.also", names=lang.listed(given)) if given else ""
-    points = [_point(n, checkup, lang, named) for n in called if checkup and n in checkup.told]
+    points = [_point(n, checkup, lang, named) for n in called if checkup and n in checkup.shown_points]
     return {
         "says": lang.t("ecg.says_beats"),
         "headline": capital(lang.listed(map(named, called))) or lang.t("result.nothing"),
@@ -275,7 +275,7 @@ def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> 
 
 
 def _point(label: str, checkup: CheckUp, lang: Language, named: Named) -> str:
-    words = in_words(checkup, label, checkup.told[label], lang)
+    words = in_words(checkup, label, checkup.shown_points[label], lang)
     if not words or label == checkup.positive:
         return words
     return lang.t("result.point", label=capital(named(label)), words=words[:1].lower() + words[1:])

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from medloupe.serving.http.errors import HttpError
-from medloupe.serving.http.intake import MAX_SAID, body
+from medloupe.serving.http.intake import MAX_SAID, read_body
 from medloupe.serving.web.emblem import emblem
 from medloupe.serving.web.language import CODES, COOKIE, Language, choose
 
@@ -97,7 +97,7 @@ async def form(request: Request) -> dict[str, list[str]]:
     kind = request.headers.get("content-type", "")
     if not kind.startswith("application/x-www-form-urlencoded"):
         raise HttpError(415, "unsupported_media_type", "Expected the fields of a form.", "Use the form on the page.")
-    data = b"".join([chunk async for chunk in body(request, None, MAX_SAID)])
+    data = b"".join([chunk async for chunk in read_body(request, None, MAX_SAID)])
     try:
         fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
         if any("\0" in value for values in fields.values() for value in values):

@@ -66,7 +66,7 @@ class FittedHead:
     choice: HeadChoice
     candidates: tuple[tuple[HeadChoice, float], ...]
     temperature: np.ndarray
-    assign_folds: np.ndarray
+    folds: np.ndarray
     out_of_fold: np.ndarray
 
 

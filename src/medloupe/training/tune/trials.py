@@ -162,5 +162,5 @@ def _read_outcome(path: Path) -> TrialOutcome:
     if not path.exists():
         return TrialOutcome(auc=np.nan, alpha=0.0, seconds=0.0, scores=np.empty((0, 0)))
     with np.load(path, allow_pickle=False) as held:
-        figures = {name: float(held[name]) for name in ("auc", "share", "seconds")}
-        return TrialOutcome(scores=held["scores"], **figures)
+        auc, alpha, seconds = (float(held[name]) for name in ("auc", "share", "seconds"))
+        return TrialOutcome(auc=auc, alpha=alpha, seconds=seconds, scores=held["scores"])

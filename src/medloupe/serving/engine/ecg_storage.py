@@ -1,4 +1,4 @@
-"""What is kept of an ECG: its files as one, and of its answer what a page shows again."""
+"""Pack the files of an ECG as one to be kept, and shorten of its answer what is remembered."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ DRAWN_SECONDS = 60
 _SUFFIXES = {b"PK\x03\x04": "npz", b"0       ": "edf", b"\xffBIOSEMI": "bdf"}
 
 
-def suffix(data: bytes) -> str:
-    """By what name a file is read that came without one."""
+def guess_suffix(data: bytes) -> str:
+    """Guess the suffix by which a file is read that came without a name."""
     if headers.sniff(data[: headers.SNIFF_BYTES]) == "DICOM":
         return "dcm"
     return next((name for start, name in _SUFFIXES.items() if data.startswith(start)), "csv")
 
 
-def kept(data: Source) -> tuple[str, bytes]:
-    """Under what suffix an ECG is kept, and what is kept: several files as one archive."""
+def pack(data: Source) -> tuple[str, bytes]:
+    """Return under what suffix an ECG is kept, and its bytes: several files as one archive."""
     if isinstance(data, bytes):
-        return suffix(data), data
+        return guess_suffix(data), data
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(data):
@@ -34,8 +34,21 @@ def kept(data: Source) -> tuple[str, bytes]:
     return "zip", out.getvalue()
 
 
-def opened(name: str, data: bytes) -> Source:
-    """What `kept` made of it, back again. name: ends with the suffix. Raises SignalError."""
+def unpack(name: str, data: bytes) -> Source:
+    """Undo `pack`.
+
+    Parameters
+    ----------
+    name
+        Ends with the suffix.
+    data
+        What was kept.
+
+    Raises
+    ------
+    SignalError
+        It is damaged.
+    """
     if not name.endswith(".zip"):
         return data
     try:
@@ -45,9 +58,11 @@ def opened(name: str, data: bytes) -> Source:
         raise SignalError("The ECG that was kept is damaged.") from e
 
 
-def shortened(said: dict[str, Any]) -> dict[str, Any]:
-    """The entry `ecg` of an answer as it is remembered: of a long recording, beats one by one only for what is drawn
-    of it; how many there are of each class stays."""
+def shorten_entry(said: dict[str, Any]) -> dict[str, Any]:
+    """Shorten the entry `ecg` of an answer to what is remembered.
+
+    Of a long recording, beats are kept one by one only for what is drawn of it; how many there are of each class stays.
+    """
     if said["seconds"] <= DRAWN_SECONDS:
         return said
     found = {**said, "r_peaks": [t for t in said["r_peaks"] if t < DRAWN_SECONDS]}

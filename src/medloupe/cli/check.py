@@ -1,0 +1,37 @@
+"""`medloupe check`: find what is wrong with data before any training."""
+
+from __future__ import annotations
+
+from medloupe.cli.options import BackboneName, Data, Home, Image, Json, Labels, Patient, Seed, SplitColumn, Table
+
+
+def run_check(
+    data: Data,
+    labels: Labels = None,
+    patient: Patient = None,
+    split: SplitColumn = None,
+    image: Image = None,
+    table: Table = None,
+    backbone: BackboneName = None,
+    seed: Seed = 0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Say what is wrong with this data, before any training."""
+    from medloupe.cli import console
+    from medloupe.data.reading import read
+    from medloupe.data.scan import scan_dataset
+    from medloupe.embed import registry
+    from medloupe.embed.features import embed
+    from medloupe.training.audit.findings import audit
+    from medloupe.training.fusion.choose import with_columns
+
+    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    with console.progress() as say:
+        network = registry.backbone(backbone or registry.choose_backbone_name(dataset))
+        features = embed(scan_dataset(dataset), network, lambda d, t: say("embedding", d, t))
+        audited = with_columns(audit(features, seed), features.data, seed)
+    if json:
+        console.print_json({**console.dataset_json(dataset), **audited.as_json()})
+    else:
+        console.print_audit(dataset, audited)

@@ -1,0 +1,40 @@
+"""Define what is asked of a check-up: the files of one example and what came with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from medloupe.ecg.recording_files import Source, join_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One picture or ECG to be answered.
+
+    Attributes
+    ----------
+    data : bytes or Mapping
+        The bytes of one file, or of the files of one ECG by name.
+    file : str
+        Its name, as it was sent.
+    heatmap : bool
+        Whether to say what each place adds to each label.
+    preview : bool
+        Whether to make the picture for a web page.
+    fields : Mapping
+        The fields of the form, among them what is given beside the example.
+    """
+
+    data: Source
+    file: str = ""
+    heatmap: bool = False
+    preview: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of all bytes sent."""
+        return hashlib.sha256(join_bytes(self.data)).hexdigest()
