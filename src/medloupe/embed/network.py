@@ -15,7 +15,7 @@ Ask = Callable[[Sequence[str]], list[np.ndarray]]  # outputs by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkOutput:
+class BackboneOutput:
     """What a network made of N pictures.
 
     Attributes
@@ -43,7 +43,7 @@ class Network:
         self._backbone = open_session(backbone.path, threads=threads)
         self._tail = open_session(tail.path, threads=threads) if tail is not None else None
 
-    def see(self, pixels: np.ndarray, *, maps: bool = False) -> NetworkOutput:
+    def see(self, pixels: np.ndarray, *, maps: bool = False) -> BackboneOutput:
         """Run the network once over pixels.
 
         Parameters
@@ -63,7 +63,7 @@ class Network:
 
 def combine_outputs(
     backbone: Ask, tail: Callable[[Sequence[str], np.ndarray], list[np.ndarray]] | None, *, maps: bool
-) -> NetworkOutput:
+) -> BackboneOutput:
     """Combine what backbone and tail give, from functions that run them.
 
     Parameters
@@ -80,9 +80,9 @@ def combine_outputs(
     found = dict(zip(wanted, backbone(wanted), strict=True))
     shared, feature_map = found["embedding"], found.get("map")
     if tail is None:
-        return NetworkOutput(embedding=shared, map=feature_map, shared=shared)
+        return BackboneOutput(embedding=shared, map=feature_map, shared=shared)
     upper = tail(own, found["cut"])
-    return NetworkOutput(
+    return BackboneOutput(
         embedding=join_outputs(upper[0], shared),
         map=join_outputs(upper[1], feature_map) if feature_map is not None else None,
         shared=shared,
