@@ -109,7 +109,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     found = scan_dataset(dataset)
     before = model.head.probabilities(embed(found, model.backbone, tail=model.tail).embeddings)
     for steps in pack.STEPS:
-        made = pack.pack(model, folder, steps)
+        made = pack.pack_checkup(model, folder, steps)
         after = made.head.probabilities(embed(found, made.backbone, tail=made.tail).embeddings)
         moved = float(np.abs(before - after).max())
         if moved <= ROUNDED:
@@ -121,7 +121,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
         **made.card,
         "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made)},
     }
-    return pack.pack(replace(made, card=card), folder, steps)
+    return pack.pack_checkup(replace(made, card=card), folder, steps)
 
 
 def _milliseconds(model: Model) -> dict[str, float]:

@@ -28,7 +28,7 @@ def run_check(
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
-        network = registry.backbone(backbone or registry.usual(dataset))
+        network = registry.backbone(backbone or registry.choose_backbone_name(dataset))
         features = embed(scan_dataset(dataset), network, lambda d, t: say("embedding", d, t))
         audited = probe_table(audit(features, seed), features.data, seed)
     if json:

@@ -35,8 +35,8 @@ def run_predict(
 ) -> None:
     """Ask a model about images or ECGs."""
     from medloupe.cli import console
-    from medloupe.inference.find import AUTO, choosable, elsewhere, find_model
-    from medloupe.inference.predictors import AnyPredictor, ecg_models, predictor
+    from medloupe.inference.find import AUTO, find_model, list_choosable_models, make_looks_like
+    from medloupe.inference.predictors import AnyPredictor, list_ecg_models, predictor
     from medloupe.settings import threads
 
     network_threads = 1 if threads() > 1 else None
@@ -45,7 +45,7 @@ def run_predict(
         raise typer.BadParameter("`auto` asks about the files alone; name the model.", param_hint="--with, --table")
     several = ecgs = False
     if auto:
-        every = AnyPredictor(choosable, ecg_models, network_threads=network_threads, rate=rate)
+        every = AnyPredictor(list_choosable_models, list_ecg_models, network_threads=network_threads, rate=rate)
         answers = every.predict_many(_files(paths, pictures=True, ecgs=True))
     else:
         named = find_model(model)
@@ -54,7 +54,7 @@ def run_predict(
         if rate is not None and not ecgs:
             raise typer.BadParameter(f"{named.name} looks at pictures, which have no rate.", param_hint="--rate")
         beside = _inputs_by_file(named, given or [], table, paths)
-        alike = elsewhere(named.backbone.sha256)
+        alike = make_looks_like(named.backbone.sha256)
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
         answers = asked.predict_many(_files(paths, pictures=not ecgs, ecgs=ecgs), beside)
     failed = done = 0
@@ -70,18 +70,18 @@ def run_predict(
 
 
 def _files(paths: list[str], *, pictures: bool, ecgs: bool) -> Iterator[Path]:
-    from medloupe.inference.pictures import expand
-    from medloupe.inference.predictors import ecg_files, in_folder
+    from medloupe.inference.pictures import expand_paths
+    from medloupe.inference.predictors import list_folder, merge_ecg_parts
 
-    found = expand(paths, lambda folder: in_folder(folder, pictures=pictures, ecgs=ecgs))
-    return ecg_files(found) if ecgs else found
+    found = expand_paths(paths, lambda folder: list_folder(folder, pictures=pictures, ecgs=ecgs))
+    return merge_ecg_parts(found) if ecgs else found
 
 
 def _inputs_by_file(
     model: Model, told: list[str], table: Path | None, paths: list[str]
 ) -> Callable[[Path], Mapping[str, str]] | None:
     """Read what is known beside each image: of all by --with, of each by a row of --table, which goes before."""
-    from medloupe.inference.inputs import considered, from_table, named
+    from medloupe.inference.inputs import read_inputs_table, require_inputs, weigh_inputs
 
     if not told and table is None:
         return None
@@ -90,12 +90,12 @@ def _inputs_by_file(
         if not equals or not name.strip():
             raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
     try:
-        common = named(model, {name.strip(): value for name, _, value in pairs})
+        common = require_inputs(model, {name.strip(): value for name, _, value in pairs})
         ecgs = model.backbone.card.modality == "ecg"
         files = [] if table is None else list(_files(paths, pictures=not ecgs, ecgs=ecgs))
-        rows = {} if table is None else from_table(model, table, files)
+        rows = {} if table is None else read_inputs_table(model, table, files)
         if model.extras is not None:
-            considered(model.extras, model.labels, common)  # what cannot be read is told before any image is
+            weigh_inputs(model.extras, model.labels, common)  # what cannot be read is told before any image is
     except DataError:  # the table, not how it was asked for
         raise
     except MedloupeError as e:

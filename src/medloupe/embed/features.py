@@ -1,4 +1,4 @@
-"""Data set → Features: every image embedded once, cached by content, resumable.
+"""Embed every image of a data set once, cached by content, resumable.
 
 Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
 network on another and no queue of pictures builds up: memory stays the same however large the set is.
@@ -22,7 +22,7 @@ from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.imaging.decode import FITTING, load, load_measured
 from medloupe.settings import home
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
@@ -33,10 +33,20 @@ ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
 class Features:
     """The embeddings of a data set under one backbone.
 
-    data: the readable records, in the order of the rows. embeddings: float32 (N, D), possibly mapped from the cache.
-    facts: (N,) of featurecache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs. digests: sha256 of the
-    content of each. unreadable: (id, why) of records left out. decoded: how many had to be decoded now; the others were
-    cached.
+    Attributes
+    ----------
+    data : Dataset
+        The readable records, in the order of the rows.
+    embeddings : np.ndarray
+        float32 (N, D), possibly mapped from the cache.
+    facts : np.ndarray
+        (N,) of embed.cache.FACTS, size in pixels and bytes, thumbnail; nothing of ECGs.
+    digests : tuple of bytes
+        sha256 of the content of each.
+    unreadable : tuple of (str, str)
+        (id, why) of records left out.
+    decoded : int
+        How many had to be decoded now; the others were cached.
     """
 
     data: Dataset
@@ -48,13 +58,30 @@ class Features:
 
 
 def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
-    """Embed every image of the data set that the cache does not hold yet; with a tail, by the network as tuned.
+    """Embed every image of the data set that the cache does not hold yet.
 
-    Unreadable images are left out and listed, never replaced. Raises DataError when none can be read, StoreError when
-    the cache cannot be written.
+    Unreadable images are left out and listed, never replaced.
+
+    Parameters
+    ----------
+    scanned : Scan
+        The data set, and the digest of each record.
+    backbone : Backbone
+        The network.
+    progress : callable, optional
+        Called with how many are embedded, and of how many.
+    tail : Tail, optional
+        With it they are embedded by the network as tuned.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    StoreError
+        When the cache cannot be written.
     """
     if scanned.data.modality == "ecg":
-        return _of_signals(scanned, backbone, progress)
+        return _embed_ecgs(scanned, backbone, progress)
     cache = open_cache(backbone, tail)
     data, unreadable = scanned.data, dict(scanned.unreadable)
     digests = [scanned.digest[r.id] for r in data.records]
@@ -101,7 +128,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
     )
 
 
-def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
+def _embed_ecgs(scanned: Scan, backbone: Backbone, progress: Progress | None) -> Features:
     from medloupe.embed.signals import embed_signals
 
     data, embeddings, facts, digests, unreadable, new = embed_signals(
@@ -117,17 +144,23 @@ def _of_signals(scanned: Scan, backbone: Backbone, progress: Progress | None) ->
     )
 
 
-def fitted(record: Record, backbone: Backbone) -> np.ndarray:
-    """A record as the network gets it: uint8 (S, S, 3), or of an ECG a window float32 (L, T). Raises ImageError."""
+def fit_record(record: Record, backbone: Backbone) -> np.ndarray:
+    """Fit a record to the network: uint8 (S, S, 3), or of an ECG a window float32 (L, T).
+
+    Raises
+    ------
+    ImageError
+        When it cannot be read.
+    """
     if record.signal is None:
         return load(record.picture, backbone.card.input_size)
-    from medloupe.embed.windows import window
+    from medloupe.embed.windows import fit_window
 
-    return window(record.signal, backbone.card)
+    return fit_window(record.signal, backbone.card)
 
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
-    """The cache of this network under the way of fitting in force."""
+    """Open the cache of this network under the way of fitting in force."""
     made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
     key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
@@ -143,15 +176,15 @@ def _embed_into(
     """Embed the records and append them to the cache; returns why for those that cannot be read."""
     size = backbone.card.input_size
 
-    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
+    def start() -> Callable[[list[tuple[bytes, Record]]], _EmbeddedBatch]:
         pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
         return lambda taken: _embed_batch(taken, pixels, network)
 
     broken: dict[bytes, str] = {}
-    waiting: list[_Batch] = []
+    waiting: list[_EmbeddedBatch] = []
     count = 0
     try:
-        for batch in in_batches(missing.items(), BATCH, start):
+        for batch in map_batches(missing.items(), BATCH, start):
             waiting.append(batch)
             broken |= batch.broken
             count += len(batch.digests) + len(batch.broken)
@@ -168,14 +201,14 @@ def _embed_into(
 
 
 @dataclass(slots=True)
-class _Batch:
+class _EmbeddedBatch:
     digests: list[bytes]
     embeddings: np.ndarray
     facts: np.ndarray
     broken: dict[bytes, str]
 
 
-def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _EmbeddedBatch:
     digests: list[bytes] = []
     facts = np.empty(len(taken), FACTS)
     broken: dict[bytes, str] = {}
@@ -192,10 +225,10 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
             broken[digest] = e.message
     n = len(digests)
     embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
-    return _Batch(digests, embeddings, facts[:n], broken)
+    return _EmbeddedBatch(digests, embeddings, facts[:n], broken)
 
 
-def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
+def _append(cache: FeatureCache, batches: list[_EmbeddedBatch]) -> None:
     full = [b for b in batches if b.digests]
     if full:
         cache.append(
@@ -210,5 +243,5 @@ def _length(raw: bytes | np.ndarray) -> int:
 
 
 def _thumb(fitted: np.ndarray) -> np.ndarray:
-    """uint8 (THUMB, THUMB, 3)."""
+    """Shrink a fitted image to uint8 (THUMB, THUMB, 3)."""
     return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))

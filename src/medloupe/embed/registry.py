@@ -1,4 +1,4 @@
-"""The registry of backbones: name → where the network comes from and what it takes and gives.
+"""Look up backbones by name: where the network comes from and what it takes and gives.
 
 A backbone is an ONNX file with the input `image` uint8 (N, S, S, 3) RGB (normalisation is in the graph) and the
 outputs `map` float32 (N, D, h, w), `embedding` float32 (N, D), which is the mean of `map` over its places, and `cut`
@@ -108,8 +108,8 @@ BACKBONES: dict[str, BackboneCard] = {
 }
 
 
-def usual(data: Dataset) -> str:
-    """The name of the backbone for a data set where nobody asks for another."""
+def choose_backbone_name(data: Dataset) -> str:
+    """Choose the name of the backbone for a data set where nobody asks for another."""
     if data.modality == "image":
         return DEFAULT
     first = data.records[0].signal if data.records else None
@@ -118,17 +118,25 @@ def usual(data: Dataset) -> str:
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
-    """The backbone of that name, the one in an ONNX file given by path, or one of `transformers` (hub.py).
+    """Return the backbone of that name, the one in an ONNX file given by path, or one of `transformers` (embed/hub).
 
-    Raises BackboneError when the name is unknown, the weights are not installed, or the file lacks the outputs.
+    Parameters
+    ----------
+    name : str or Path
+        A key of BACKBONES, the path of an .onnx file or of a folder, or hub:OWNER/NAME.
+
+    Raises
+    ------
+    BackboneError
+        When the name is unknown, the weights are not installed, or the file lacks the outputs.
     """
     text = str(name)
     if text in BACKBONES:
         card = BACKBONES[text]
-        path = STARTER / card.file if card.file else _made_on_first_use(card)
+        path = STARTER / card.file if card.file else _convert_weights(card)
         return Backbone(card=card, path=path, sha256=_sha256(path))
     if text.endswith(".onnx"):
-        return _from_file(Path(text))
+        return _read_file(Path(text))
     from medloupe.embed.hub.source import hub_backbone, is_reference
 
     if is_reference(text):
@@ -143,8 +151,8 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
 _sha256 = cache(sha256_of)  # of files that stay as they are
 
 
-def _made_on_first_use(card: BackboneCard) -> Path:
-    """Converts the weights that the extra brought, once, into the cache under home."""
+def _convert_weights(card: BackboneCard) -> Path:
+    """Convert the weights that the extra brought, once, into the cache under home."""
     out = home() / "cache" / "backbones" / f"{card.name}.onnx"
     if out.exists():
         return out
@@ -164,13 +172,13 @@ def _made_on_first_use(card: BackboneCard) -> Path:
     return out
 
 
-def _from_file(path: Path) -> Backbone:
-    """A backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
-    from medloupe.graphs.session import session
+def _read_file(path: Path) -> Backbone:
+    """Read a backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
+    from medloupe.graphs.session import open_session
 
     if not path.is_file():
         raise BackboneError(f"There is no backbone file {path}.", "Give the path of an existing .onnx file.")
-    opened = session(path)
+    opened = open_session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
     types = {v.name: v.type for v in opened.get_inputs()}
     signal = "signal" in types
@@ -210,13 +218,13 @@ def _from_file(path: Path) -> Backbone:
         levels=(shapes["embedding"][1],),
         places=tuple(shapes["map"][2:]),
         cut=NO_CUT if signal else tuple(shapes["cut"][1:]),
-        **(_recording(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
+        **(_read_ecg_metadata(opened.get_modelmeta().custom_metadata_map, shapes["signal"][1], path) if signal else {}),
     )
     return Backbone(card=card, path=path, sha256=_sha256(path))
 
 
-def _recording(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
-    """What the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
+def _read_ecg_metadata(metadata: Mapping[str, str], leads: int, path: Path) -> dict[str, Any]:
+    """Read what the metadata of a backbone of ECGs says of its windows. Raises BackboneError."""
     try:
         said = json.loads(metadata.get(SIGNAL_KEY, ""))
         names, rate, before = tuple(said["leads"]), float(said["rate"]), float(said["before"])

@@ -1,4 +1,4 @@
-"""Examples that are the same everywhere, to try networks on."""
+"""Generate examples that are the same everywhere, to try networks on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
 
 
-def generated(card: BackboneCard) -> np.ndarray:
-    """Three examples that are the same everywhere, as the backbone takes them: uint8 (3, S, S, 3) or float32
-    (3, L, T), noise, a sum of sines and zeros, in mV."""
+def generate_examples(card: BackboneCard) -> np.ndarray:
+    """Generate three examples as the backbone takes them; the same everywhere.
+
+    Returns
+    -------
+    np.ndarray
+        uint8 (3, S, S, 3), or of ECGs float32 (3, L, T): noise, a sum of sines and zeros, in mV.
+    """
     if card.modality != "ecg":
-        return generated_images(card.input_size)
+        return generate_images(card.input_size)
     leads, samples = card.input_shape
     noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
     seconds = np.arange(samples) / card.rate
@@ -22,8 +27,8 @@ def generated(card: BackboneCard) -> np.ndarray:
     return np.stack([noise, waves, np.zeros_like(noise)]).astype(np.float32)
 
 
-def generated_images(size: int) -> np.ndarray:
-    """Three images that are the same everywhere: noise, a slope and plain grey; uint8 (3, size, size, 3)."""
+def generate_images(size: int) -> np.ndarray:
+    """Generate three images: noise, a slope and plain grey, uint8 (3, size, size, 3); the same everywhere."""
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
     slope = np.arange(size)[:, None] + np.arange(size)[None] * 2
     images = np.stack([noise, np.repeat((slope * 255 // (3 * size))[..., None], 3, 2), np.full_like(noise, 128)])

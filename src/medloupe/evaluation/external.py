@@ -13,7 +13,7 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.inference.inputs import Stated, stated_by
+from medloupe.inference.inputs import StatedInputs, encode_stated_inputs
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
@@ -105,7 +105,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
             f" data and {int((~known).sum()):,} carry none of the model's labels.",
             "Bring labelled images that the model has not seen.",
         )
-    beside = stated_by(model, [features.data.records[i] for i in rows])
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
     judged = _judge(model, features.embeddings[rows], beside, targets[rows], audited.groups[rows])
     card = _build_card(model, features, judged, rows, _describe_inputs(beside, len(rows)), audited.as_json(), seed)
     shown = render_examples(features, judged, rows, model.head, model.backbone, model.tail)
@@ -117,7 +117,9 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     )
 
 
-def _judge(model: Model, embeddings: np.ndarray, beside: Stated, targets: np.ndarray, groups: np.ndarray) -> Judged:
+def _judge(
+    model: Model, embeddings: np.ndarray, beside: StatedInputs, targets: np.ndarray, groups: np.ndarray
+) -> Judged:
     """Answer every image as the model does, by its own rules."""
     rules, task = Rules.from_card(model.card), model.card["task"]
     p = probabilities(model.head.logits(embeddings) + beside.logits, task)[None]
@@ -173,7 +175,7 @@ def _build_card(
     return card
 
 
-def _describe_inputs(beside: Stated, n: int) -> dict[str, Any] | None:
+def _describe_inputs(beside: StatedInputs, n: int) -> dict[str, Any] | None:
     """Say which of the model's inputs beside the picture the data states, of n records; None where it reads none."""
     if not beside.counts:
         return None

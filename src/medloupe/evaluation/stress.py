@@ -27,7 +27,7 @@ from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.training.heads.ranking import ranking_scores
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 from medloupe.utils.datauri import jpeg_uri
 from medloupe.utils.progress import StageProgress
 
@@ -235,7 +235,7 @@ def _run_network(
 
     done = 0
     say("changing pictures", 0, n)
-    for count in in_batches(range(n), 1, lambda: look):
+    for count in map_batches(range(n), 1, lambda: look):
         done += count
         say("changing pictures", done, n)
     return logits, scores, altered

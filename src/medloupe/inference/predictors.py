@@ -1,4 +1,4 @@
-"""Which predictor answers: by what a model looks at, and with `auto` by what each file is."""
+"""Choose the predictor that answers: by what a model looks at, and with `auto` by what each file is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import StoreError
 from medloupe.imaging import headers
-from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, in_turn
+from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, predict_in_order
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 
@@ -27,7 +27,19 @@ def predictor(
     looks_like: LooksLike | None = None,
     rate: float | None = None,
 ) -> Predictor | EcgPredictor:
-    """A model ready to answer. looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none."""
+    """Make a model ready to answer.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    looks_like : callable, optional
+        Of pictures, as Predictor has it.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
+    """
     if model.backbone.card.modality == "ecg":
         from medloupe.inference.ecgs import EcgPredictor
 
@@ -38,7 +50,14 @@ def predictor(
 class AnyPredictor:
     """Lets each file choose the model, pictures and ECGs alike; safe to use from several threads.
 
-    pictures, ecgs: called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    Parameters
+    ----------
+    pictures, ecgs : callable
+        Called when the first file of that kind comes; they raise StoreError where there is no model for it.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
     """
 
     def __init__(
@@ -53,7 +72,10 @@ class AnyPredictor:
         self._threads, self._rate = network_threads, rate
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many; what kind a file is of is told by its first bytes and its name."""
+        """Answer files as Predictor.predict_many does.
+
+        What kind a file is of is told by its first bytes and its name.
+        """
         pictures = cache(lambda: AutoPredictor(self._pictures(), network_threads=self._threads))
         ecgs = cache(self._of_ecgs)
 
@@ -65,13 +87,13 @@ class AnyPredictor:
         def predict(path: Path) -> Prediction:
             return ecgs().predict(path) if is_ecg_file(path) else pictures().predict(path)
 
-        yield from in_turn(predict, chosen(files))
+        yield from predict_in_order(predict, chosen(files))
 
-    def _of_ecgs(self) -> EcgAuto:
-        return EcgAuto(self._ecgs(), network_threads=self._threads, rate=self._rate)
+    def _of_ecgs(self) -> AutoEcgPredictor:
+        return AutoEcgPredictor(self._ecgs(), network_threads=self._threads, rate=self._rate)
 
 
-class EcgAuto:
+class AutoEcgPredictor:
     """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
 
     def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
@@ -81,27 +103,39 @@ class EcgAuto:
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
 
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
-        """The answer to one ECG. Raises SignalError."""
+        """Answer one ECG.
+
+        Raises
+        ------
+        SignalError
+            When it cannot be read or is no usable ECG.
+        """
         from medloupe.ecg.files import read_ecg
-        from medloupe.inference.recordings import fitting
+        from medloupe.inference.recordings import select_fitting_backbones
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
-        able = fitting(signal, [p.model.backbone.card for p in self._predictors])
+        able = select_fitting_backbones(signal, [p.model.backbone.card for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
-        answers = [self._predictors[k].judged(signal, {}, file=file, heatmap=heatmap) for k in able]
+        answers = [self._predictors[k].predict_signal(signal, {}, file=file, heatmap=heatmap) for k in able]
         answered = [a for a in answers if a[0].refused is None]
         return min(answered or answers, key=lambda a: a[1])[0]
 
 
-def ecg_models() -> list[Model]:
-    """The models of ECGs in production or shipped. Raises StoreError when there is none."""
+def list_ecg_models() -> list[Model]:
+    """List the models of ECGs in production or shipped.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
     from medloupe.starter import shipped
     from medloupe.store.models import Store
 
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load(name) for name in shipped.names() if name not in stored]
+    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in stored]
     able = [m for m in models if m.backbone.card.modality == "ecg"]
     if not able:
         raise StoreError(
@@ -111,7 +145,7 @@ def ecg_models() -> list[Model]:
 
 
 def is_ecg_file(path: Path) -> bool:
-    """Whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
+    """Tell whether a file is an ECG rather than a picture, by its start and its name; False where it cannot be read."""
     from medloupe.ecg.files import is_ecg_bytes
 
     try:
@@ -124,8 +158,8 @@ def is_ecg_file(path: Path) -> bool:
     return is_ecg_bytes(start, path.name)
 
 
-def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
+def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
+    """List the files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
     done: set[Path] = set()
     for path in paths:
         header = path.with_suffix(".hea")
@@ -136,8 +170,8 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield chosen
 
 
-def in_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
-    """What a folder holds of pictures and ECGs, as data sets are read."""
+def list_folder(folder: Path, *, pictures: bool, ecgs: bool) -> Iterator[Path]:
+    """List what a folder holds of pictures and ECGs, as data sets are read."""
     from medloupe.data.readers.base import walk
 
     seen = walk(folder)

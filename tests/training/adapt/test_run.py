@@ -486,7 +486,7 @@ def test_a_shipped_model(home: Path, tmp_path: Path, capsys: Capture) -> None:
     """It is not in the store: what comes of it is version 1 there, and answers under the name."""
     from medloupe.starter import shipped
 
-    labels = shipped.load("imagenet").labels[:2]
+    labels = shipped.load_shipped("imagenet").labels[:2]
     rows = [{"file": "", "label": labels[i % 2]} for i in range(40)]
     root = generated.table(tmp_path / "pets", rows, [generated.tissue(i, bool(i % 2)) for i in range(40)])
     said = run(capsys, "adapt", "imagenet", root, "--json")

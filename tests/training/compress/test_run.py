@@ -25,10 +25,10 @@ from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
-from medloupe.embed.tail import split_off
-from medloupe.embed.tail import write as write_tail
+from medloupe.embed.tail import extract_upper_part
+from medloupe.embed.tail import write_tail as write_tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile import writer
@@ -78,7 +78,7 @@ def blind(folder: Path) -> Backbone:
             tensor.CopyFrom(onnx.numpy_helper.from_array((value * 1e-3).astype(value.dtype), tensor.name))
     onnx.save(model, folder / "blind.onnx")
     pictures = [np.full((224, 224, 3), grey, np.uint8) for grey in (0, 128, 255)]
-    return eightbit.of_backbone(replace(usual, path=folder / "blind.onnx"), pictures)
+    return eightbit.quantise_backbone(replace(usual, path=folder / "blind.onnx"), pictures)
 
 
 # ----------------------------------------------------------------------- files
@@ -112,7 +112,7 @@ def test_the_card_has_both_sets_of_figures(eight: compress.CompressedModel) -> N
     assert said["judged"]["images"] == 32 and said["int8"]["agreement"] > 0.8
     assert said["times_faster"] > 0 and said["calibration"]["images"] == 160
     json.dumps(said, allow_nan=False)
-    assert eight.model.backbone.sha256 == eightbit.shipped_sha256(), "the one that all share"
+    assert eight.model.backbone.sha256 == eightbit.hash_shipped_network(), "the one that all share"
 
 
 def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
@@ -183,8 +183,8 @@ def test_a_network_that_loses_accuracy_is_refused(
     own: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = blind(tmp_path)
-    monkeypatch.setattr(eightbit, "shipped", lambda network: bad)
-    monkeypatch.setattr(eightbit, "of_backbone", lambda network, images: bad)
+    monkeypatch.setattr(eightbit, "find_shipped_network", lambda network: bad)
+    monkeypatch.setattr(eightbit, "quantise_backbone", lambda network, images: bad)
     with pytest.raises(CompressionRefusedError, match="not written in 8 bits: the AUC falls from") as caught:
         eight_bit(own)
     error = caught.value
@@ -203,7 +203,7 @@ def test_where_the_shared_network_fails_one_of_its_own_is_made(
     own: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, bad = backbone(), blind(tmp_path)
-    monkeypatch.setattr(eightbit, "shipped", lambda network: bad)
+    monkeypatch.setattr(eightbit, "find_shipped_network", lambda network: bad)
     made = eight_bit(own)
     assert made.accepted and made.model.backbone.sha256 not in (bad.sha256, usual.sha256)
     assert made.model.card["precision"]["calibration"]["of"] == "the training images of this model"
@@ -214,7 +214,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)
     model = store.get("spots")
-    tail = write_tail(other_weights(split_off(onnx.load(model.backbone.path)), spread=0.1), tmp_path)
+    tail = write_tail(other_weights(extract_upper_part(onnx.load(model.backbone.path)), spread=0.1), tmp_path)
     said = {"finetuning": {"winner": "tail"}, "calibration": {"temperature": 3.0}, "tail": tail.as_json()}
 
     def write_files(folder: Path, made: Model) -> None:
@@ -230,7 +230,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     made = compress.compress(tuned, found)
     plain = compress.compress(model, found)
     assert made.model.tail is not None and made.model.tail.sha256 != tail.sha256
-    assert made.model.backbone.sha256 == eightbit.shipped_sha256(), "the lower stages are shared"
+    assert made.model.backbone.sha256 == eightbit.hash_shipped_network(), "the lower stages are shared"
     assert "flatters both figures" in made.model.card["precision"]["judged"]["words"]
     assert made.model.card["per_label"] == tuned.card["per_label"]
     ratio = np.linalg.norm(plain.model.head.weight) / np.linalg.norm(made.model.head.weight)
@@ -431,14 +431,14 @@ def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Co
 
 
 def test_integer_networks_are_packed_and_float_ones_mapped(own: Trained, tmp_path: Path) -> None:
-    from medloupe.graphs.optimised import computes_in_integers, open_optimised, optimised
+    from medloupe.graphs.optimised import computes_in_integers, ensure_optimised, open_optimised
 
-    eight = eightbit.shipped(backbone())
+    eight = eightbit.find_shipped_network(backbone())
     assert eight is not None
     pixels = medloupe.imaging.decode.load(generated.tissue(1, True), 224)[None]
     for network, integers in ((backbone(), False), (eight, True)):
-        copy = optimised(network.path, network.sha256, tmp_path / "graphs")
+        copy = ensure_optimised(network.path, network.sha256, tmp_path / "graphs")
         assert computes_in_integers(copy) == integers
         a = run(open_optimised(copy, 1), ["embedding"], pixels)[0]
-        b = run(session(network.path), ["embedding"], pixels)[0]
+        b = run(open_session(network.path), ["embedding"], pixels)[0]
         assert np.abs(a - b).mean() < 0.02 * b.std()

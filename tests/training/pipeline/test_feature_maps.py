@@ -22,7 +22,7 @@ from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.embed.tail import Tail
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.model.head import Head
 from medloupe.report.pages import render
 from medloupe.training.pipeline.feature_maps import TILES, find_stage_outputs, render_report_stages, render_stages
@@ -80,7 +80,7 @@ def test_another_backbone_is_left_out(tmp_path: Path) -> None:
 
 def test_the_tiles_are_the_activations() -> None:
     image = pixels()
-    (cut,) = session(backbone().path).run(["cut"], {"image": image[None]})
+    (cut,) = open_session(backbone().path).run(["cut"], {"image": image[None]})
     answers = np.asarray(cut)[0].reshape(112, -1)
     row = seen(image)["rows"][4]
     assert len(row["tiles"]) == TILES
@@ -95,7 +95,7 @@ def test_the_tiles_are_the_activations() -> None:
 def test_filters_are_chosen_by_the_picture_not_by_its_padding() -> None:
     image = pixels().copy()
     image[:60] = image[-60:] = 0
-    (cut,) = session(backbone().path).run(["cut"], {"image": image[None]})
+    (cut,) = open_session(backbone().path).run(["cut"], {"image": image[None]})
     answers, rows = np.asarray(cut)[0], slice(4, 10)  # of 14, those that lie wholly in the picture
     liveliest, loudest = (int(x.reshape(112, -1).std(1).argmax()) for x in (answers[:, rows], answers))
     assert liveliest != loudest

@@ -106,7 +106,7 @@ def test_without_a_network_the_backbone_stays(network: Backbone) -> None:
 
 
 def test_a_tail_lies_under_home_again(network: Backbone, home: Path) -> None:
-    written = tails.write(tails.split_off(tails.graph_of(network)), home / "cache" / "tuned")
+    written = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), home / "cache" / "tuned")
     data = written.path.read_bytes()
     made = outcome(data, tail=written.as_json())
     written.path.unlink()  # caches may be emptied
@@ -131,7 +131,7 @@ def test_a_whole_network_takes_the_place_of_the_backbone(network: Backbone, home
 
 def test_everything_it_depends_on_names_it(network: Backbone, tmp_path: Path) -> None:
     found = scan_dataset(tunable.data(6))
-    tail = tails.write(tails.split_off(tails.graph_of(network)), tmp_path)
+    tail = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), tmp_path)
     paths = [
         outcome_path(found, network, Options()),
         outcome_path(found, network, Options(finetune="tail")),

@@ -21,7 +21,7 @@ from medloupe.serving.engine.question import Question
 
 if TYPE_CHECKING:
     from medloupe.ecg.signal import Signal
-    from medloupe.inference.recordings import Found, Looked
+    from medloupe.inference.recordings import SignalAnswer, WindowOutputs
     from medloupe.serving.engine.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
@@ -31,7 +31,7 @@ BATCH = 256
 """Windows at once."""
 
 
-def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> WindowOutputs:
     """Run a check-up's network and head over windows.
 
     Parameters
@@ -45,7 +45,7 @@ def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) 
     maps
         Whether to say what each place of a window adds to each logit, too.
     """
-    from medloupe.inference.recordings import Looked
+    from medloupe.inference.recordings import WindowOutputs
 
     names = ["embedding"]
     if checkup.whole:
@@ -59,7 +59,7 @@ def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) 
         logits.append(found["logits"] if checkup.whole else checkup.logits(found["embedding"]))
         if maps:
             parts.append(found["heatmap"] if checkup.whole else np.stack([*map(checkup.contributions, found["map"])]))
-    return Looked(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
+    return WindowOutputs(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
 
 
 def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
@@ -120,11 +120,11 @@ def _receive(question: Question, checkups: Iterable[CheckUp], rate: float | None
 
 
 def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs) -> Answer:
-    from medloupe.inference.recordings import find, influences
+    from medloupe.inference.recordings import answer_signal, list_influences
 
     assert checkup.ecg is not None
     at = time.perf_counter()
-    found = find(
+    found = answer_signal(
         received.signal,
         checkup.ecg,
         checkup.rules,
@@ -143,7 +143,7 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
         },
         refused=refused,
         timings={"decode": received.milliseconds, "network": 1000 * (time.perf_counter() - at)},
-        inputs=influences(checkup.extras, checkup.labels, known.given),
+        inputs=list_influences(checkup.extras, checkup.labels, known.given),
         ecg=found.reading,
     )
     answer = Answer(
@@ -158,7 +158,7 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
     return replace(answer, places=_places(checkup, found, prediction)) if found.parts is not None else answer
 
 
-def _places(checkup: CheckUp, found: Found, prediction: Prediction) -> dict[str, np.ndarray]:
+def _places(checkup: CheckUp, found: SignalAnswer, prediction: Prediction) -> dict[str, np.ndarray]:
     assert found.parts is not None
     return {label: found.parts[checkup.labels.index(label)] for label in prediction.probabilities}
 
@@ -173,17 +173,17 @@ def refusal(checkup: CheckUp, novelty: float | None) -> Refusal | None:
 
 
 def _select_fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
-    from medloupe.inference.recordings import fitting
+    from medloupe.inference.recordings import select_fitting_backbones
 
-    return [checkups[k] for k in fitting(signal, [c.ecg for c in checkups if c.ecg is not None])]
+    return [checkups[k] for k in select_fitting_backbones(signal, [c.ecg for c in checkups if c.ecg is not None])]
 
 
 def _read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
     """Read what is given beside an ECG; the rhythm is measured, and no field of anybody's."""
-    from medloupe.inference.recordings import asked_for
+    from medloupe.inference.recordings import list_askable_ecg_inputs
 
     found = read_inputs(checkup, {name: value for name, value in fields.items() if name not in ecg_intake.FIELDS})
-    names = asked_for(checkup.extras)
+    names = list_askable_ecg_inputs(checkup.extras)
     given = {name: value for name, value in found.given.items() if name in names}
     measured = tuple(name for name in found.given if name not in names)
     return replace(found, given=given, ignored=(*found.ignored, *measured))

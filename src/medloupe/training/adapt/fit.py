@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.inference.inputs import stated_by
+from medloupe.inference.inputs import encode_stated_inputs
 from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
@@ -167,7 +167,7 @@ def fit_to_cases(model: Model, features: Features, cases: LocalCases, *, sensiti
     ValueError
         When the cases are too few for two folds.
     """
-    beside = stated_by(model, [features.data.records[i] for i in cases.rows])
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in cases.rows])
     embeddings = features.embeddings[cases.rows]
     fitter = _LocalFitter(model, cases, model.head.logits(embeddings) + beside.logits, sensitivity, seed)
     before, after = fitter.judge_before(), fitter.judge_after()

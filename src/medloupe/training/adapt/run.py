@@ -20,7 +20,7 @@ from medloupe.data.scan import scan_dataset
 from medloupe.data.split import count_folds
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.inference.inputs import scaled
+from medloupe.inference.inputs import scale_extras
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.evidence import Evidence
@@ -198,7 +198,7 @@ def _assemble(fitting: LocalFit) -> AdaptedModel:
     model = replace(
         base,
         head=fitting.calibration.fold_into(base.head),
-        extras=scaled(base.extras, fitting.calibration.scale),
+        extras=scale_extras(base.extras, fitting.calibration.scale),
         card=build_adapted_card(fitting),
         report="",
         onnx=None if base.backbone.path != base.onnx else base.onnx,

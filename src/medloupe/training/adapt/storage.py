@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from medloupe.errors import StoreError
-from medloupe.graphs.optimised import optimised
+from medloupe.graphs.optimised import ensure_optimised
 from medloupe.imaging import decode
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
@@ -96,7 +96,7 @@ def _add_whole(store: Store, model: Model, writer: _AdaptedFiles, actor: str) ->
         write_onnx(model, file)
         made = reader.load(file)
         # No server is to optimise it at the promotion, while people wait.
-        optimised(file, sha256_of(file), store.home / "cache" / "graphs")
+        ensure_optimised(file, sha256_of(file), store.home / "cache" / "graphs")
         return store.add(made, write_files=writer, actor=actor)
 
 

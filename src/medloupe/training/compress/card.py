@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.graphs.latency import race
-from medloupe.graphs.session import run, session
+from medloupe.graphs.latency import measure_pace
+from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import Model
 from medloupe.training.compress.fidelity import PrecisionFigures
 
@@ -55,8 +55,8 @@ def build_precision_entry(
     """
     size = model.backbone.card.input_size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
-    opened = [session(each.backbone.path, threads=1) for each in (full, small)]
-    pace = race([lambda s=s: run(s, ["embedding"], pixels) for s in opened])
+    opened = [open_session(each.backbone.path, threads=1) for each in (full, small)]
+    pace = measure_pace([lambda s=s: run(s, ["embedding"], pixels) for s in opened])
     said: dict[str, Any] = {
         "precision": "int8",
         "accepted": not fell,

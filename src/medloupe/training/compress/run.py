@@ -183,7 +183,7 @@ def _candidate_networks(
     model: Model, features: Features, planned: Plan, say: StageProgress
 ) -> Iterator[tuple[Backbone, Tail | None, dict[str, Any]]]:
     """Yield backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
-    base = eightbit.shipped(model.backbone)
+    base = eightbit.find_shipped_network(model.backbone)
     images: list[np.ndarray] = []
 
     def own() -> list[np.ndarray]:
@@ -193,8 +193,8 @@ def _candidate_networks(
 
     for backbone in dict.fromkeys((base, None)):  # where none is shipped, it is made once
         try:
-            made = backbone or eightbit.of_backbone(model.backbone, own())
-            tail = None if model.tail is None else eightbit.of_tail(model.tail, made, own())
+            made = backbone or eightbit.quantise_backbone(model.backbone, own())
+            tail = None if model.tail is None else eightbit.quantise_tail(model.tail, made, own())
         except ValueError:  # nothing in it that could be 8-bit
             continue
         source: dict[str, Any] = {"method": "range without the rarest 1 in 100,000 values; bias corrected"}
@@ -294,7 +294,7 @@ def _label_rows(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _join_tail(backbone: Backbone, tail: Tail | None) -> Backbone:
-    return backbone if tail is None else eightbit.composed(backbone, tail)
+    return backbone if tail is None else eightbit.compose_network(backbone, tail)
 
 
 def _seed(model: Model) -> int:

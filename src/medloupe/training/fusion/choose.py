@@ -12,7 +12,7 @@ from medloupe.data.dates import AGE, add_ages, date_columns
 from medloupe.data.records import Dataset
 from medloupe.data.values import is_stated
 from medloupe.ecg.beats import RHYTHM
-from medloupe.embed.hub.text import TextNet
+from medloupe.embed.hub.text import TextNetwork
 from medloupe.errors import ColumnError, DataError
 from medloupe.inputs import encoder
 from medloupe.inputs.clinical import Column
@@ -72,7 +72,7 @@ class ChosenInputs:
     probes: tuple[ColumnProbe, ...]
     findings: tuple[Finding, ...]
     said: tuple[str, ...]
-    network: TextNet | None = None
+    network: TextNetwork | None = None
 
     def fit_encoders(self, rows: np.ndarray, seed: int) -> tuple[tuple[Column, ...], TextEncoder | None]:
         """Fit the encoders of columns and notes to some rows, int (n,), of the records."""

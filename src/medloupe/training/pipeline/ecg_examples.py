@@ -9,7 +9,7 @@ import numpy as np
 from medloupe.ecg.paper import draw_beat
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.features import Features, fitted
+from medloupe.embed.features import Features, fit_record
 from medloupe.embed.network import Network
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
@@ -40,7 +40,7 @@ def make_ecg_drawer(
     network, card = Network(backbone, threads=1), backbone.card
 
     def draw(row: int, k: int) -> tuple[str, None]:
-        window = fitted(features.data.records[row], backbone)
+        window = fit_record(features.data.records[row], backbone)
         feature_map = network.see(window[None], maps=True).map
         assert feature_map is not None
         values = heatmaps.label_evidence(heatmaps.map_contributions(head, feature_map)[0], k, task)[0]

@@ -11,7 +11,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.network import Network
 from medloupe.embed.tail import Tail
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.metrics.tables import Judged
 from medloupe.model import heatmaps
@@ -79,7 +79,7 @@ def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Ba
 
 def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> EvidenceReader:
     """Make what reads the evidence of a picture: a self-contained file has its heat maps ready, and no map."""
-    opened = session(backbone.path, threads=1)
+    opened = open_session(backbone.path, threads=1)
     if tail is None and any(o.name == "heatmap" for o in opened.get_outputs()):
         return lambda pixels: run(opened, ["heatmap"], pixels)[0][0]
     network = Network(backbone, tail, threads=1)

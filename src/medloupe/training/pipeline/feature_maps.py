@@ -19,7 +19,7 @@ from PIL import Image
 
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.imaging.decode import load
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
@@ -120,7 +120,7 @@ def render_stages(
     maps = values.pop("map")
     rows = [(s.name, values[s.value][0]) for s in named]
     if tail is not None:
-        upper = np.asarray(session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
+        upper = np.asarray(open_session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
         maps = np.concatenate([upper, maps[:, upper.shape[1] :]], axis=1)
         rows = _replace_tuned_stages(rows, upper[0])
     size = pixels.shape[0]
@@ -213,7 +213,7 @@ def _run_stages(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[st
     asked = [*names, "map", "cut"]
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in asked)
-    network = session(model.SerializeToString(), threads=1)
+    network = open_session(model.SerializeToString(), threads=1)
     return dict(zip(asked, map(np.asarray, network.run(asked, {"image": pixels[None]})), strict=True))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import Tail, graph_of, lower_levels, upper
+from medloupe.embed.tail import Tail, find_upper_part, list_lower_levels, load_graph
 from medloupe.errors import FinetuneError
 from medloupe.settings import home
 from medloupe.training.options import MINUTES, Options
@@ -77,7 +77,7 @@ class Tuning:
         if self.tuned is None or verdict.tuned is None or verdict.tuned.alpha == 0:
             return backbone, options.start
         graph = build_tuned_graph(backbone, self.tuned, verdict.tuned.alpha)
-        written = tail.write(graph, home() / "cache" / "tuned")
+        written = tail.write_tail(graph, home() / "cache" / "tuned")
         if self.tuned.kind == "tail":
             return backbone, written
         described = replace(backbone.card, name=f"{backbone.card.name}, tuned", file=None, weights=None, extra=None)
@@ -222,7 +222,7 @@ def _tune(
 
 def untuned_levels(backbone: Backbone) -> tuple[int, ...]:
     """Tell how the end of the embedding divides that a tail leaves alone; by it pictures of other kinds are told."""
-    return lower_levels(backbone.card, upper(graph_of(backbone)).width) or backbone.card.levels
+    return list_lower_levels(backbone.card, find_upper_part(load_graph(backbone)).width) or backbone.card.levels
 
 
 def _build_entry(found: TunedFit, tuned: TunedNetworks, options: Options) -> dict[str, Any]:

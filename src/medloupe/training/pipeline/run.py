@@ -127,7 +127,7 @@ def _resolve_options(options: Options, start: Model | None, told: Mapping[str, A
         )
     fields = dict(told)
     if fields.get("notes_model") is not None:
-        fields["notes_model"] = text.find(str(fields["notes_model"]))
+        fields["notes_model"] = text.find_text_network(str(fields["notes_model"]))
     for several in ("clinical", "mask"):
         if fields.get(several) is not None:
             fields[several] = tuple(fields[several])
@@ -136,12 +136,14 @@ def _resolve_options(options: Options, start: Model | None, told: Mapping[str, A
 
 def _choose_network(data: Dataset, backbone: str | Path | None, start: Model | None) -> Backbone:
     """Choose the network to embed with; raise BackboneError where it reads another kind of data."""
-    network = start.backbone if start is not None else registry.backbone(backbone or registry.usual(data))
+    network = (
+        start.backbone if start is not None else registry.backbone(backbone or registry.choose_backbone_name(data))
+    )
     if network.card.modality != data.modality:
         reads = {"image": "pictures", "ecg": "ECGs"}
         raise BackboneError(
             f"The network {network.card.name} reads {reads[network.card.modality]}; {data.root} holds {data.things}.",
-            f"Leave --backbone and --from out: {registry.usual(data)} is taken then.",
+            f"Leave --backbone and --from out: {registry.choose_backbone_name(data)} is taken then.",
         )
     return network
 
@@ -157,7 +159,7 @@ def _compute_or_reuse(found: Scan, network: Backbone, options: Options, say: Sta
         outcome = learn(found, network, options, say)
         write_outcome(kept, outcome)
     if options.notes_model is not None:
-        text.remember(options.notes_model)
+        text.remember_network(options.notes_model)
     return outcome, reused
 
 
@@ -169,12 +171,12 @@ class _VersionFiles:
         self.page = ""
 
     def __call__(self, folder: Path, model: Model) -> None:
-        from medloupe.embed.features import fitted
+        from medloupe.embed.features import fit_record
         from medloupe.modelfile.writer import write_onnx
         from medloupe.report.pages import render
 
         step = max(1, len(self.records) // CHECKED)
-        seen = np.stack([fitted(record, model.backbone) for record in self.records[::step][:CHECKED]])
+        seen = np.stack([fit_record(record, model.backbone) for record in self.records[::step][:CHECKED]])
         out = folder / "model.onnx"
         parity = write_onnx(model, out, check_images=seen)
         onnx = {"bytes": out.stat().st_size, "parity": parity}
