@@ -23,8 +23,8 @@ import onnxruntime
 
 import medloupe
 from medloupe.errors import CompressionRefusedError
-from medloupe.graphs.latency import race
-from medloupe.graphs.session import run, session
+from medloupe.graphs.latency import measure_pace
+from medloupe.graphs.session import open_session, run
 from medloupe.inference.find import find_model
 from medloupe.training.compress.export import export
 
@@ -44,8 +44,8 @@ def measured(name: str, folder: Path, rounds: int) -> dict[str, Any]:
     said = medloupe.load(paths["int8"]).card["precision"]
     size = find_model(name).backbone.card.input_size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
-    opened = [session(path, threads=1) for path in paths.values()]
-    pace = race([lambda s=s: run(s, ["probabilities"], pixels) for s in opened], rounds)
+    opened = [open_session(path, threads=1) for path in paths.values()]
+    pace = measure_pace([lambda s=s: run(s, ["probabilities"], pixels) for s in opened], rounds)
     sensitivity = said["fp32"]["sensitivity"]
     falls = {label: sensitivity[label] - said["int8"]["sensitivity"][label] for label in sensitivity}
     worst = max(falls, key=falls.__getitem__)

@@ -82,7 +82,7 @@ def _bundled() -> list[np.ndarray]:
 def fitted(own: str, parts: Mapping[str, Sights], without: str = "", seed: int = 0) -> Novelty:
     """As shipped, on these parts of the sets, by the same levels of the embedding (a tuned check-up's are the lower
     ones); one kind may be left out of the contrast."""
-    part, kept = parts[own], shipped.load(OWN[own]).novelty
+    part, kept = parts[own], shipped.load_shipped(OWN[own]).novelty
     levels = kept.levels if kept is not None else backbone().card.levels
     novelty = Novelty.fit(part.plain.astype(np.float32), part.groups, levels, seed)
     if novelty is None:

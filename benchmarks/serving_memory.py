@@ -33,7 +33,7 @@ import drills
 from drills import NAME
 from faults_serving import trained
 from live import Live, running
-from medloupe.graphs.optimised import optimised
+from medloupe.graphs.optimised import ensure_optimised
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head
 from medloupe.modelfile.reader import load
@@ -138,7 +138,7 @@ def add_networks(home: Path, names: Sequence[str]) -> None:
             )
             made = store.add(load(path), write_files=link(store))
             kept = store.get(name, made.version).backbone
-            optimised(kept.path, kept.sha256, home / "cache" / "graphs")
+            ensure_optimised(kept.path, kept.sha256, home / "cache" / "graphs")
             backbone.path.unlink()
 
 

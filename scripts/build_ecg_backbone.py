@@ -35,7 +35,7 @@ from medloupe.ecg.beats import BEAT, RHYTHM
 from medloupe.ecg.signal import TWELVE
 from medloupe.embed.backbone import BackboneCard
 from medloupe.embed.modalities import SIGNAL_KEY
-from medloupe.embed.windows import window
+from medloupe.embed.windows import fit_window
 from medloupe.errors import ImageError
 
 RATE, BEAT_BEFORE, BEAT_SIZE, TWELVE_BEFORE, TWELVE_SIZE = 125.0, 0.25, 89, 0.352, 112
@@ -141,7 +141,7 @@ def read_beats(folder: Path) -> Beats:
     card = card_of(BEAT, BEAT_SIZE, BEAT_BEFORE)
     held = {r.patient for r in data.records if r.split == "test"} - {None}  # 201 is of the person of 202
     taken = [r for r in data.records if r.split != "test" and r.labels and r.patient not in held]
-    windows = np.stack([window(r.signal, card) for r in taken])
+    windows = np.stack([fit_window(r.signal, card) for r in taken])
     told = np.array([[float(r.columns.get(name) or np.nan) for name in RHYTHM] for r in taken])
     classes = np.array([data.labels.index(next(iter(r.labels))) for r in taken])
     # the kind of beat as annotated is no column of the data set, as it tells the class
@@ -161,7 +161,7 @@ def read_twelve(folder: Path) -> np.ndarray:
     for record in data.records:
         if record.split != "test":
             try:
-                windows.append(window(record.signal, card))
+                windows.append(fit_window(record.signal, card))
             except ImageError as e:
                 print(f"{record.id}: {e}")
     return np.stack(windows)

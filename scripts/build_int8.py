@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medloupe.embed.eightbit import SHIPPED, of_backbone
+from medloupe.embed.eightbit import SHIPPED, quantise_backbone
 from medloupe.embed.registry import backbone
 from medloupe.imaging.decode import load
 
@@ -36,7 +36,7 @@ def main() -> None:
     told = parser.parse_args()
     network = backbone()
     images = [image for folder in told.folders for image in pictures(folder, network.card.input_size)]
-    made = of_backbone(network, images)
+    made = quantise_backbone(network, images)
     shutil.copyfile(made.path, SHIPPED)
     print(f"{SHIPPED}: {SHIPPED.stat().st_size:,} bytes, sha256 {made.sha256}")
 

@@ -35,7 +35,8 @@ from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
 from medloupe.starter import pack, shipped
-from medloupe.training.pipeline.card import refusal_limit, refusing
+from medloupe.training.pipeline.card import describe_refusal
+from medloupe.training.pipeline.cautions import word_refusal_limit
 from medloupe.training.pipeline.run import train
 from starters import STARTERS, Starter
 
@@ -65,14 +66,14 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
         others = [sights[n] for n, kind in KINDS.items() if kind != one.kind]
         model = replace(model, novelty=contrasted(model.novelty, sights[one.data], alike, others))
         stressed = stress.stress(model, dataset, images=STRESSED, progress=say)
-    return replace(model, card=_card(one, model, stress.as_card(stressed)))
+    return replace(model, card=_card(one, model, stress.stress_entry(stressed)))
 
 
 def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[str, Any]:
     card = {k: v for k, v in model.card.items() if k not in _GONE}
     limits = [text for text in card["limits"] if " unlike all that it was trained on" not in text]
     if model.novelty is not None:
-        limits.append(refusal_limit(model.novelty, card["data"]["things"]))
+        limits.append(word_refusal_limit(model.novelty, card["data"]["things"]))
     return {
         **card,
         "title": one.title,
@@ -81,7 +82,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
         "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],
-        "novelty": refusing(model.novelty),
+        "novelty": describe_refusal(model.novelty),
         **({"stress": stressed} if stressed else {}),
     }
 
@@ -108,7 +109,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     found = scan_dataset(dataset)
     before = model.head.probabilities(embed(found, model.backbone, tail=model.tail).embeddings)
     for steps in pack.STEPS:
-        made = pack.pack(model, folder, steps)
+        made = pack.pack_checkup(model, folder, steps)
         after = made.head.probabilities(embed(found, made.backbone, tail=made.tail).embeddings)
         moved = float(np.abs(before - after).max())
         if moved <= ROUNDED:
@@ -120,7 +121,7 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
         **made.card,
         "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made)},
     }
-    return pack.pack(replace(made, card=card), folder, steps)
+    return pack.pack_checkup(replace(made, card=card), folder, steps)
 
 
 def _milliseconds(model: Model) -> dict[str, float]:

@@ -19,7 +19,7 @@ _ASIDE = (
 
 def page() -> str:
     """The whole page as Markdown."""
-    cards = [shipped.load(name).card for name in shipped.shipped() if name != shipped.EVERYDAY]
+    cards = [shipped.load_shipped(name).card for name in shipped.list_shipped() if name != shipped.EVERYDAY]
     out = [
         "# The check-ups in the box",
         "",

@@ -21,7 +21,7 @@ import medloupe
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import FITTING, decode, load
@@ -210,7 +210,7 @@ def _looked(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> Sig
 def embedded(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """float16 (N, D) of pictures uint8 (h, w, 3), on the shared backbone."""
     network = backbone()
-    opened, size = session(network.path), network.card.input_size
+    opened, size = open_session(network.path), network.card.input_size
     out = [np.zeros((0, network.card.dimension), np.float32)]
     for i in range(0, len(pictures), _BATCH):
         batch = np.stack([load(picture, size) for picture in pictures[i : i + _BATCH]])

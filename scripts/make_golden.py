@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from medloupe.embed.samples import generated_images
-from medloupe.graphs.session import run, session
+from medloupe.embed.samples import generate_images
+from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
@@ -31,9 +31,9 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(tiny.model(Path(folder)), path)
-    (probabilities,) = run(session(path), ["probabilities"], generated_images(tiny.SIZE))
+    (probabilities,) = run(open_session(path), ["probabilities"], generate_images(tiny.SIZE))
     answers = {
-        "images": f"medloupe.embed.samples.generated_images({tiny.SIZE})",
+        "images": f"medloupe.embed.samples.generate_images({tiny.SIZE})",
         "labels": list(load(path).labels),
         "probabilities": [[round(float(p), 7) for p in row] for row in probabilities],
     }

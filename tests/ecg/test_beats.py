@@ -13,7 +13,7 @@ from medloupe.ecg.beats import RHYTHM, cut_beats, find_r_peaks, rhythm_features,
 from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal, arrange_leads
 from medloupe.ecg.wfdb import aami_class, read_annotations
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 RATES = (250, 360, 500)
 
@@ -187,7 +187,7 @@ def test_real_peaks_are_those_annotated(record: str, least: float, real_sets: Pa
 @pytest.mark.realdata
 def test_real_windows_are_those_of_the_data_set(real_sets: Path):
     folder = real_sets / "ecg_beats"
-    arrays = load(folder / "mitbih_beats.npz")
+    arrays = load_npz(folder / "mitbih_beats.npz")
     rows = np.flatnonzero(arrays["record_id"] == 100)[::4]
     signal = arrange_leads(read_ecg(folder / "wfdb" / "100.hea"), ("MLII",))
     windows = cut_beats(signal, arrays["sample"][rows], 0.25, 0.46, 125)[:, 0]

@@ -19,7 +19,7 @@ import pytest
 from medloupe.embed.lite import _same_padding, build_graph, read_checkpoint
 from medloupe.embed.registry import BACKBONES, STARTER, backbone
 from medloupe.errors import ModelFileError
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from synthetic import radiograph
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -198,7 +198,7 @@ def picture() -> np.ndarray:
 
 
 def test_the_shipped_backbone_gives_known_answers():
-    embedding = session(backbone().path).run(["embedding"], {"image": picture()[None]})[0][0]
+    embedding = open_session(backbone().path).run(["embedding"], {"image": picture()[None]})[0][0]
     known = {
         113: 4.59824,
         468: 3.53153,
@@ -215,7 +215,7 @@ def test_the_shipped_backbone_gives_known_answers():
 def test_the_embedding_is_the_mean_of_the_map_and_the_cut_has_its_shape():
     b = backbone()
     images = np.stack([picture(), radiograph(0)])
-    embedding, feature_map, cut = session(b.path).run(["embedding", "map", "cut"], {"image": images})
+    embedding, feature_map, cut = open_session(b.path).run(["embedding", "map", "cut"], {"image": images})
     assert embedding.shape == (2, b.card.dimension)
     assert feature_map.shape == (2, b.card.dimension, *b.card.places)
     assert cut.shape == (2, *b.card.cut) == (2, 112, 14, 14)
@@ -226,7 +226,7 @@ def test_the_embedding_is_the_mean_of_the_map_and_the_cut_has_its_shape():
 
 
 def test_a_batch_is_answered_as_one_by_one():
-    network = session(backbone().path)
+    network = open_session(backbone().path)
     images = np.stack([picture(), radiograph(0), radiograph(1)])
     together = network.run(["embedding"], {"image": images})[0]
     for image, expected in zip(images, together, strict=True):
@@ -242,7 +242,7 @@ def test_it_sees_a_cat_and_a_cup_of_coffee():
     with np.load(STARTER / "imagenet.npz") as stored:
         weight, bias = stored["weight"].astype(np.float32), stored["bias"]
     names = json.loads((STARTER / "imagenet-labels.json").read_text("utf-8"))
-    network = session(backbone().path)
+    network = open_session(backbone().path)
     for photograph, expected in ((data.chelsea(), "Egyptian cat"), (data.coffee(), "espresso")):
         embedding = network.run(["embedding"], {"image": load(photograph, 224)[None]})[0][0]
         assert names[int((weight @ embedding[:1280] + bias).argmax())] == expected
@@ -259,8 +259,8 @@ def test_the_published_weights_make_the_shipped_file():
     path = next(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))
     made, head = build_graph(read_checkpoint(path), 224, "efficientnet-lite0")
     assert head["weight"].shape == (1000, 1280)
-    ours = session(made.SerializeToString()).run(["embedding"], {"image": picture()[None]})[0]
-    shipped = session(backbone().path).run(["embedding"], {"image": picture()[None]})[0]
+    ours = open_session(made.SerializeToString()).run(["embedding"], {"image": picture()[None]})[0]
+    shipped = open_session(backbone().path).run(["embedding"], {"image": picture()[None]})[0]
     np.testing.assert_allclose(ours, shipped, atol=1e-4)
 
 

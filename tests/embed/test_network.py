@@ -12,9 +12,9 @@ import pytest
 import tunable
 from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.network import Network, seen
+from medloupe.embed.network import Network, combine_outputs
 from medloupe.embed.tail import Tail
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from othertails import tuned
 
 IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(7)])
@@ -27,12 +27,12 @@ def base(tmp_path: Path) -> Backbone:
 
 @pytest.fixture
 def tail(base: Backbone, tmp_path: Path) -> Tail:
-    return tails.write(tuned(tails.split_off(tails.graph_of(base)), spread=0.3), tmp_path / "tails")
+    return tails.write_tail(tuned(tails.extract_upper_part(tails.load_graph(base)), spread=0.3), tmp_path / "tails")
 
 
 def test_without_a_tail_everything_is_the_backbones(base: Backbone) -> None:
     found = Network(base).see(IMAGES, maps=True)
-    embedding, feature_map = run(session(base.path), ["embedding", "map"], IMAGES)
+    embedding, feature_map = run(open_session(base.path), ["embedding", "map"], IMAGES)
     np.testing.assert_array_equal(found.embedding, embedding)
     np.testing.assert_array_equal(found.shared, embedding)
     np.testing.assert_array_equal(found.map, feature_map)
@@ -42,8 +42,8 @@ def test_without_a_tail_everything_is_the_backbones(base: Backbone) -> None:
 def test_with_a_tail_the_upper_part_is_the_tails(base: Backbone, tail: Tail) -> None:
     network = Network(base, tail)
     found = network.see(IMAGES, maps=True)
-    cut, embedding, feature_map = run(session(base.path), ["cut", "embedding", "map"], IMAGES)
-    own, own_map = session(tail.path).run(["embedding", "map"], {"cut": cut})
+    cut, embedding, feature_map = run(open_session(base.path), ["cut", "embedding", "map"], IMAGES)
+    own, own_map = open_session(tail.path).run(["embedding", "map"], {"cut": cut})
     u = tail.width
     np.testing.assert_allclose(found.embedding[:, :u], own, atol=1e-6)
     np.testing.assert_array_equal(found.embedding[:, u:], embedding[:, u:])
@@ -66,9 +66,9 @@ def test_nothing_is_computed_that_is_not_asked_for(base: Backbone) -> None:
         asked.append(list(names))
         return [np.ones((1, 2, 2, 2)[: 2 if n == "embedding" else 4], np.float32) for n in names]
 
-    seen(backbone, None, maps=False)
-    seen(backbone, None, maps=True)
-    found = seen(backbone, upper, maps=False)
+    combine_outputs(backbone, None, maps=False)
+    combine_outputs(backbone, None, maps=True)
+    found = combine_outputs(backbone, upper, maps=False)
     assert asked == [["embedding"], ["embedding", "map"], ["embedding", "cut"], ["embedding"]]
     assert found.embedding.tolist() == [[1, 1, 0, 0]]
     assert found.shared.tolist() == [[0, 0, 0, 0]]

@@ -23,7 +23,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.pictures import open_cache
 from medloupe.errors import DataError, StoreError
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.imaging.decode import load
 from places import TESTS
 from synthetic import folder, of_files, of_records, scene
@@ -67,7 +67,7 @@ def test_rows_are_in_the_order_of_the_records(home: Path, pictures: Path, small:
     data = of_files(pictures)
     found = embed(scan_dataset(data), small)
     assert [r.id for r in found.data.records] == [r.id for r in data.records]
-    network = session(small.path, threads=1)
+    network = open_session(small.path, threads=1)
     for i, record in enumerate(data.records):
         assert isinstance(record.image, Path)
         pixels = load(record.image, small.card.input_size)

@@ -16,9 +16,9 @@ import tiny
 import tinyecg
 from ecgsets import Learned
 from medloupe.embed.backbone import NO_CUT, BackboneCard
-from medloupe.embed.registry import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, backbone, usual
+from medloupe.embed.registry import BACKBONES, DEFAULT, ECG_BEATS, ECG_TWELVE, backbone, choose_backbone_name
 from medloupe.errors import BackboneError, MedloupeError
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -37,7 +37,7 @@ class TestCards:
         if card.weights and importlib.util.find_spec(card.weights) is None:
             pytest.skip(f"needs the extra {card.extra}")
         b = backbone(name)
-        network = session(b.path)
+        network = open_session(b.path)
         rng, shape = np.random.default_rng(0), (1, *card.input_shape)
         if card.modality == "ecg":
             given = {"signal": rng.normal(0, 0.3, shape).astype(np.float32)}
@@ -201,11 +201,11 @@ def test_windows_that_cannot_be_are_refused(tmp_path: Path, metadata: dict[str, 
 
 
 def test_the_usual_backbone_is_that_of_the_data(of_beats: Learned, of_twelve: Learned, tmp_path: Path) -> None:
-    assert usual(of_beats.data) == ECG_BEATS
-    assert usual(of_twelve.data) == ECG_TWELVE
+    assert choose_backbone_name(of_beats.data) == ECG_BEATS
+    assert choose_backbone_name(of_twelve.data) == ECG_TWELVE
     files = replace(
         of_twelve.data, records=tuple(replace(r, signal=tmp_path / "r.hea") for r in of_twelve.data.records)
     )
-    assert usual(files) == ECG_TWELVE
-    assert usual(replace(of_twelve.data, records=())) == ECG_TWELVE
-    assert usual(replace(of_twelve.data, modality="image")) == DEFAULT
+    assert choose_backbone_name(files) == ECG_TWELVE
+    assert choose_backbone_name(replace(of_twelve.data, records=())) == ECG_TWELVE
+    assert choose_backbone_name(replace(of_twelve.data, modality="image")) == DEFAULT

@@ -18,7 +18,7 @@ from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import scan_dataset
 from medloupe.ecg.signal import Signal
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.features import Features, embed, fitted
+from medloupe.embed.features import Features, embed, fit_record
 from medloupe.embed.network import Network
 from medloupe.embed.registry import ECG_BEATS, backbone
 from medloupe.errors import DataError, StoreError, UnreadableImageError
@@ -77,7 +77,7 @@ def test_each_row_is_what_the_network_makes_of_its_window(home: Path, small: Bac
     assert said == [(6, 6)]
     network = Network(small, threads=1)
     for record, row in zip(data.records, found.embeddings, strict=True):
-        window = fitted(record, small)
+        window = fit_record(record, small)
         assert window.shape == small.card.input_shape
         np.testing.assert_allclose(network.see(window[None]).embedding[0], row, atol=1e-5)
 

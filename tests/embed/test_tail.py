@@ -17,7 +17,7 @@ from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import FinetuneError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.training.tune.network import extract_trainable
 from medloupe.training.tune.recipe import Recipe
 from othertails import lower_first, tuned
@@ -27,11 +27,11 @@ IMAGES = np.stack([tunable.picture(i, i % 2 == 1) for i in range(5)])
 
 def test_where_the_shipped_backbone_divides() -> None:
     base = backbone()
-    at = tails.upper(tails.graph_of(base))
+    at = tails.find_upper_part(tails.load_graph(base))
     assert at.width == 1792 == 1280 + 320 + 192
     assert len(at.levels) == 3
-    assert tails.lower_levels(base.card, at.width) == (256, 1536)
-    assert tails.has_upper(tails.graph_of(base))
+    assert tails.list_lower_levels(base.card, at.width) == (256, 1536)
+    assert tails.has_upper_part(tails.load_graph(base))
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_where_the_shipped_backbone_divides() -> None:
 )
 def test_what_is_left_below(levels: tuple[int, ...], width: int, left: tuple[int, ...], tmp_path: Path) -> None:
     card = replace(tunable.backbone(tmp_path).card, levels=levels)
-    assert tails.lower_levels(card, width) == left
+    assert tails.list_lower_levels(card, width) == left
 
 
 @pytest.mark.parametrize("shipped", [False, True])
 def test_a_tail_split_off_changes_nothing(shipped: bool, tmp_path: Path) -> None:
     base = backbone() if shipped else tunable.backbone(tmp_path)
     images = IMAGES if not shipped else np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
-    graph = tails.split_off(tails.graph_of(base))
+    graph = tails.extract_upper_part(tails.load_graph(base))
     onnx.checker.check_model(graph, full_check=True)
     assert [v.name for v in graph.graph.input] == ["cut"]
     assert {v.name for v in graph.graph.output} == {"map", "embedding"}
-    tail = tails.write(graph, tmp_path / "tails")
+    tail = tails.write_tail(graph, tmp_path / "tails")
     plain, split = Network(base).see(images, maps=True), Network(base, tail).see(images, maps=True)
     assert plain.map is not None and split.map is not None
     np.testing.assert_allclose(split.embedding, plain.embedding, atol=1e-4)
@@ -62,13 +62,13 @@ def test_a_tail_split_off_changes_nothing(shipped: bool, tmp_path: Path) -> None
 def test_merged_into_one_file_it_computes_the_same(shipped: bool, tmp_path: Path) -> None:
     base = backbone() if shipped else tunable.backbone(tmp_path)
     images = IMAGES if not shipped else np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
-    model = tails.graph_of(base)
-    graph = tuned(tails.split_off(model), spread=0.01 if shipped else 0.2)
-    tail = tails.write(graph, tmp_path / "tails")
+    model = tails.load_graph(base)
+    graph = tuned(tails.extract_upper_part(model), spread=0.01 if shipped else 0.2)
+    tail = tails.write_tail(graph, tmp_path / "tails")
     apart = Network(base, tail).see(images, maps=True)
     path = tmp_path / "merged.onnx"
-    path.write_bytes(tails.merged(model, graph).SerializeToString())
-    embedding, feature_map = run(session(path), ["embedding", "map"], images)
+    path.write_bytes(tails.merge_weights(model, graph).SerializeToString())
+    embedding, feature_map = run(open_session(path), ["embedding", "map"], images)
     assert apart.map is not None
     np.testing.assert_allclose(embedding, apart.embedding, atol=1e-4)
     np.testing.assert_allclose(feature_map, apart.map, atol=1e-4)
@@ -82,14 +82,14 @@ def test_merged_into_one_file_it_computes_the_same(shipped: bool, tmp_path: Path
 
 
 def test_a_tail_is_kept_under_its_hash(tmp_path: Path) -> None:
-    graph = tails.split_off(tunable.graph())
-    one = tails.write(graph, tmp_path / "a" / "b")
-    assert one == tails.write(graph, tmp_path / "a" / "b")
+    graph = tails.extract_upper_part(tunable.graph())
+    one = tails.write_tail(graph, tmp_path / "a" / "b")
+    assert one == tails.write_tail(graph, tmp_path / "a" / "b")
     assert hashlib.sha256(one.path.read_bytes()).hexdigest() == one.sha256
     assert one.path.stem == one.sha256[:32]
     assert one.width == tunable.UPPER
     assert tails.Tail.from_json(one.as_json(), one.path) == one
-    assert tails.write(tuned(graph), tmp_path / "a" / "b").path != one.path
+    assert tails.write_tail(tuned(graph), tmp_path / "a" / "b").path != one.path
     assert len(list((tmp_path / "a" / "b").iterdir())) == 2
 
 
@@ -113,9 +113,9 @@ def past_the_cut(nodes: list[Any], weights: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize("change", [lower_only, lower_first, past_the_cut])
 def test_a_backbone_without_upper_stages_says_so(change: Any) -> None:
     model = tunable.graph(change)
-    assert not tails.has_upper(model)
+    assert not tails.has_upper_part(model)
     with pytest.raises(FinetuneError, match="no trainable stages above its cut") as caught:
-        tails.split_off(model)
+        tails.extract_upper_part(model)
     assert "--finetune full" in caught.value.hint
 
 
@@ -127,8 +127,8 @@ def test_a_cut_that_is_made_by_a_layer_itself() -> None:
             node.output[:] = ["cut" if o == "stem_relu6" else o for o in node.output]
 
     model = tunable.graph(named)
-    assert tails.upper(model) == tails.Upper(given="cut", levels=("sum",), width=tunable.UPPER)
-    onnx.checker.check_model(tails.split_off(model), full_check=True)
+    assert tails.find_upper_part(model) == tails.UpperPart(given="cut", levels=("sum",), width=tunable.UPPER)
+    onnx.checker.check_model(tails.extract_upper_part(model), full_check=True)
 
 
 def test_what_each_recipe_trains() -> None:

@@ -21,8 +21,8 @@ from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
 from medloupe.evaluation import heldout, robustness
-from medloupe.evaluation.robustness import Answered, Asked, Row, sentences, table
-from medloupe.evaluation.stress import Stressed, as_card, stress
+from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
+from medloupe.evaluation.stress import StressResult, stress, stress_entry
 from medloupe.imaging.corruptions import CORRUPTIONS, Corruption
 from medloupe.imaging.decode import load
 from medloupe.metrics import weighted
@@ -83,18 +83,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def stressed(lab: Lab) -> Stressed:
+def stressed(lab: Lab) -> StressResult:
     return stress(lab.model, medloupe.read(lab.data), changes=SOME, images=2 * EACH)
 
 
-def row(of: Stressed, name: str) -> Row:
+def row(of: StressResult, name: str) -> CorruptionRow:
     return next(r for r in of.rows if r.change.name == name)
 
 
 # ------------------------------------------------------------------ real trainings
 
 
-def test_a_label_in_fine_texture_is_lost_by_blur_and_not_by_the_light(stressed: Stressed) -> None:
+def test_a_label_in_fine_texture_is_lost_by_blur_and_not_by_the_light(stressed: StressResult) -> None:
     assert stressed.judged == "out of fold"
     assert stressed.images == 2 * EACH and stressed.positive == "rough"
     assert set(stressed.unchanged) == set(robustness.FIGURES)
@@ -113,7 +113,7 @@ def test_a_label_in_fine_texture_is_lost_by_blur_and_not_by_the_light(stressed: 
     assert stressed.words[0].startswith("Most sensitive to: blur (strong): AUC −0.")
 
 
-def test_what_alters_nothing_moves_nothing(stressed: Stressed) -> None:
+def test_what_alters_nothing_moves_nothing(stressed: StressResult) -> None:
     grey = row(stressed, "greyscale")
     assert grey.altered == 0
     assert grey.same["value"] == 1
@@ -121,7 +121,7 @@ def test_what_alters_nothing_moves_nothing(stressed: Stressed) -> None:
         assert moved["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
-def test_the_same_figures_each_time(lab: Lab, stressed: Stressed) -> None:
+def test_the_same_figures_each_time(lab: Lab, stressed: StressResult) -> None:
     data = medloupe.read(lab.data)
     first, again = (stress(lab.model, data, changes=SOME[:1], images=12) for _ in range(2))
     assert again.as_json() == first.as_json() and again.pictures == first.pictures
@@ -152,7 +152,7 @@ def test_stand_ins_share_the_images_out_and_keep_groups_apart(lab: Lab) -> None:
     data = medloupe.read(lab.data)
     features = embed(scan_dataset(data), lab.model.backbone)
     groups = np.arange(len(data)) // 2
-    judges = heldout.fold_by_fold(lab.model, features, features.embeddings, data.targets, groups, 0)
+    judges = heldout.make_fold_judges(lab.model, features, features.embeddings, data.targets, groups, 0)
     rows = np.concatenate([j.rows for j in judges])
     assert sorted(rows.tolist()) == list(range(len(data)))
     owner = {int(i): n for n, j in enumerate(judges) for i in j.rows}
@@ -219,7 +219,7 @@ def test_several_findings_at_once(lab: Lab, tmp_path: Path) -> None:
     parsed(html)
 
 
-def test_tuned_stages_and_adapted_models_are_named(lab: Lab, stressed: Stressed) -> None:
+def test_tuned_stages_and_adapted_models_are_named(lab: Lab, stressed: StressResult) -> None:
     data = medloupe.read(lab.data)
     tuned = replace(lab.model, card={**lab.model.card, "finetuning": {"winner": "full"}})
     found = stress(tuned, data, changes=[])
@@ -268,9 +268,9 @@ def test_what_cannot_be_judged(lab: Lab, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ figures
 
 
-def asked(n: int, groups: np.ndarray | None = None) -> Asked:
+def asked(n: int, groups: np.ndarray | None = None) -> StressQuestion:
     truth = np.arange(n) % 2
-    return Asked(
+    return StressQuestion(
         targets=np.column_stack([1 - truth, truth]).astype(np.float32),
         groups=np.arange(n) if groups is None else groups,
         labels=("well", "ill"),
@@ -279,7 +279,9 @@ def asked(n: int, groups: np.ndarray | None = None) -> Asked:
     )
 
 
-def answered(of: Asked, skill: float, seed: int = 0, noise: float = 1.0, refused: float = 0.0) -> Answered:
+def answered(
+    of: StressQuestion, skill: float, seed: int = 0, noise: float = 1.0, refused: float = 0.0
+) -> StressAnswers:
     """Answers that tell the truth the better the greater the skill; the same seed gives the same luck."""
     rng = np.random.default_rng(seed)
     z = skill * (2 * of.targets[:, 1] - 1) + noise * rng.normal(0, 1, len(of.targets))
@@ -287,7 +289,7 @@ def answered(of: Asked, skill: float, seed: int = 0, noise: float = 1.0, refused
     probabilities = np.column_stack([1 - p, p]).astype(np.float32)
     called = np.eye(2, dtype=bool)[(p > 0.5).astype(int)]
     away = rng.random(len(p)) < refused
-    return Answered(scores=probabilities, probabilities=probabilities, called=called, flags=called, refused=away)
+    return StressAnswers(scores=probabilities, probabilities=probabilities, called=called, flags=called, refused=away)
 
 
 def change(name: str) -> Corruption:
@@ -299,7 +301,7 @@ def test_differences_are_paired() -> None:
     of = asked(200)
     before, worse = answered(of, 1.0), answered(of, 0.9)
     unlucky = answered(of, 0.9, seed=5)
-    unchanged, rows = table(of, before, [(change("a"), worse, 1.0), (change("b"), unlucky, 1.0)])
+    unchanged, rows = compare_figures(of, before, [(change("a"), worse, 1.0), (change("b"), unlucky, 1.0)])
 
     def width(m: Any) -> float:
         return m["high"] - m["low"]
@@ -314,8 +316,8 @@ def test_groups_are_drawn_whole() -> None:
     of = asked(240)
     before, after = answered(of, 1.0), answered(of, 0.7, noise=1.3)
     # A copy of every image in its own group tells nothing new, and must not make the interval narrower.
-    single = table(of, before, [(change("a"), after, 1.0)])[1][0].figures["auc"]["difference"]
-    twice = Asked(
+    single = compare_figures(of, before, [(change("a"), after, 1.0)])[1][0].figures["auc"]["difference"]
+    twice = StressQuestion(
         targets=np.repeat(of.targets, 2, 0),
         groups=np.repeat(of.groups, 2),
         labels=of.labels,
@@ -323,12 +325,14 @@ def test_groups_are_drawn_whole() -> None:
         positive="ill",
     )
 
-    def doubled(a: Answered) -> Answered:
+    def doubled(a: StressAnswers) -> StressAnswers:
         assert a.refused is not None
         parts = (a.scores, a.probabilities, a.called, a.flags, a.refused)
-        return Answered(**dict(zip(Answered.__slots__, (np.repeat(x, 2, 0) for x in parts), strict=True)))
+        return StressAnswers(**dict(zip(StressAnswers.__slots__, (np.repeat(x, 2, 0) for x in parts), strict=True)))
 
-    copied = table(twice, doubled(before), [(change("a"), doubled(after), 1.0)])[1][0].figures["auc"]["difference"]
+    copied = compare_figures(twice, doubled(before), [(change("a"), doubled(after), 1.0)])[1][0].figures["auc"][
+        "difference"
+    ]
     assert copied["low"] == pytest.approx(single["low"], abs=1e-6)
     assert copied["high"] == pytest.approx(single["high"], abs=1e-6)
 
@@ -336,7 +340,7 @@ def test_groups_are_drawn_whole() -> None:
 def test_figures_are_those_of_the_formulas() -> None:
     of = asked(100)
     said = answered(of, 1.0, refused=0.2)
-    unchanged, _ = table(of, said, [])
+    unchanged, _ = compare_figures(of, said, [])
     ill = of.targets[:, 1] == 1
     assert unchanged["sensitivity"]["value"] == pytest.approx(said.flags[ill, 1].mean())
     assert unchanged["specificity"]["value"] == pytest.approx(1 - said.flags[~ill, 1].mean())
@@ -350,7 +354,7 @@ def test_no_difference_seen_is_no_proof_of_none() -> None:
     """Where no answer differs a bootstrap has no spread; forty groups still allow what Wilson's interval does."""
     of = asked(40)
     said = answered(of, 1.0)
-    figures = table(of, said, [(change("a"), said, 1.0)])[1][0].figures
+    figures = compare_figures(of, said, [(change("a"), said, 1.0)])[1][0].figures
     refused = figures["refused"]["difference"]
     assert refused["value"] == 0
     assert refused["high"] == pytest.approx(weighted.wilson(0, 40)[1])
@@ -359,16 +363,16 @@ def test_no_difference_seen_is_no_proof_of_none() -> None:
 
 def test_data_of_one_label_tells_refusals_and_changed_answers_only() -> None:
     of = replace(asked(40), targets=np.tile(np.float32([0, 1]), (40, 1)), positive=None)
-    unchanged, rows = table(of, answered(of, 1.0), [(change("a"), answered(of, 0.5), 1.0)])
+    unchanged, rows = compare_figures(of, answered(of, 1.0), [(change("a"), answered(of, 0.5), 1.0)])
     assert unchanged["auc"]["value"] is None and rows[0].figures["auc"]["difference"]["value"] is None
     assert rows[0].same["value"] is not None
-    assert "cannot be computed" in sentences(unchanged, rows, 40)[0]
+    assert "cannot be computed" in word_shifts(unchanged, rows, 40)[0]
 
 
 def test_what_is_said() -> None:
     of = asked(300)
     before = answered(of, 2.0)
-    unchanged, rows = table(
+    unchanged, rows = compare_figures(
         of,
         before,
         [
@@ -378,11 +382,11 @@ def test_what_is_said() -> None:
             (change("frame"), answered(of, 2.0, refused=0.5), 1.0),
         ],
     )
-    first, second, third = sentences(unchanged, rows, 300)
+    first, second, third = word_shifts(unchanged, rows, 300)
     assert first.startswith("Most sensitive to: fog: AUC −0.") and "; rain: AUC −0." in first and "sun" not in first
     assert "frame 4" in second or "frame 5" in second
     assert third == "Holds (AUC within ±0.02) under: sun."
-    none, rest = sentences(unchanged, rows[2:3], 12)[0], sentences(unchanged, rows[2:3], 12)[-1]
+    none, rest = word_shifts(unchanged, rows[2:3], 12)[0], word_shifts(unchanged, rows[2:3], 12)[-1]
     assert none == "No change lowers the AUC by more than chance explains."
     assert "fewer than 30 groups" in rest
 
@@ -390,8 +394,8 @@ def test_what_is_said() -> None:
 # ------------------------------------------------------------------ where it is shown
 
 
-def test_the_card_keeps_figures_and_no_pictures(stressed: Stressed) -> None:
-    entry = as_card(stressed)
+def test_the_card_keeps_figures_and_no_pictures(stressed: StressResult) -> None:
+    entry = stress_entry(stressed)
     text = json.dumps(entry)
     assert "data:image" not in text and len(text) < 1500 * (1 + len(stressed.rows))
     assert entry["unchanged"]["auc"]["value"] == pytest.approx(stressed.unchanged["auc"]["value"], abs=1e-4)
@@ -399,11 +403,11 @@ def test_the_card_keeps_figures_and_no_pictures(stressed: Stressed) -> None:
     assert entry["words"] == list(stressed.words)
 
 
-def test_the_report_shows_it_where_the_card_has_it(stressed: Stressed) -> None:
+def test_the_report_shows_it_where_the_card_has_it(stressed: StressResult) -> None:
     card = {"name": "skin", "task": "multiclass", "labels": ["normal", "rough"], "metrics": {}}
     without = render({"card": card, "curves": {}, "examples": {}})
     assert "What the field does to it" not in without
-    page = render({"card": {**card, "stress": as_card(stressed)}, "curves": {}, "examples": {}})
+    page = render({"card": {**card, "stress": stress_entry(stressed)}, "curves": {}, "examples": {}})
     parsed(page)
     text = visible(page)
     assert "What the field does to it" in text and stressed.words[0] in text
@@ -418,7 +422,7 @@ def test_the_report_shows_it_where_the_card_has_it(stressed: Stressed) -> None:
         parsed(render({"card": {**card, "stress": odd}, "curves": {}, "examples": {}}))
 
 
-def test_its_own_page_shows_one_image_under_every_change(stressed: Stressed) -> None:
+def test_its_own_page_shows_one_image_under_every_change(stressed: StressResult) -> None:
     page = render_stress(stressed.as_json(), stressed.pictures)
     parsed(page)
     assert page.count("data:image/jpeg") == 1 + len(SOME) == len(stressed.pictures)
@@ -429,8 +433,8 @@ def test_its_own_page_shows_one_image_under_every_change(stressed: Stressed) -> 
     assert "<script>alert" not in render_stress(hostile.as_json(), hostile.pictures)
 
 
-def test_the_check_up_page_shows_it_in_both_languages(stressed: Stressed, lab: Lab) -> None:
-    model = replace(lab.model, card={**lab.model.card, "stress": as_card(stressed)})
+def test_the_check_up_page_shows_it_in_both_languages(stressed: StressResult, lab: Lab) -> None:
+    model = replace(lab.model, card={**lab.model.card, "stress": stress_entry(stressed)})
     checkup = CheckUp.of(model)
     assert [h.name for h in checkup.hardships] == ["blur-strong", "darker"]  # what alters nothing is left out
     english, french = (cards.describe_checkup(checkup, language(code)) for code in ("en", "fr"))
@@ -443,13 +447,13 @@ def test_the_check_up_page_shows_it_in_both_languages(stressed: Stressed, lab: L
         assert all(language(code).has(f"stress.{c.name}") for code in ("en", "fr"))
 
 
-def test_a_version_with_it_is_stored_exported_and_served(stressed: Stressed, lab: Lab, tmp_path: Path) -> None:
+def test_a_version_with_it_is_stored_exported_and_served(stressed: StressResult, lab: Lab, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    card = {**lab.model.card, "stress": as_card(stressed), "name": "rough-skin"}
+    card = {**lab.model.card, "stress": stress_entry(stressed), "name": "rough-skin"}
     model = replace(lab.model, card=card, onnx=None)
     stored = Store(home).add(model, write_files=lambda folder, m: (write_onnx(m, folder / "model.onnx"), None)[1])
     assert stored.onnx is not None
-    assert medloupe.load(stored.onnx).card["stress"] == as_card(stressed)
+    assert medloupe.load(stored.onnx).card["stress"] == stress_entry(stressed)
     with running(home) as server, server.client(headers={"Accept": "text/html"}) as client:
         page = client.get("/checkups/rough-skin?lang=fr").text
         other = client.get("/checkups/imagenet?lang=fr").text
@@ -472,11 +476,11 @@ def test_cards_from_elsewhere_stop_nothing(entry: Any, lab: Lab) -> None:
     assert len(cards.describe_checkup(checkup, language("fr")).hardships) <= 1
 
 
-def test_models_show_says_it(stressed: Stressed, capsys: Capture) -> None:
+def test_models_show_says_it(stressed: StressResult, capsys: Capture) -> None:
     from medloupe.cli.console import print_card
 
     head = Head(weight=np.zeros((2, 3), np.float32), bias=np.zeros(2, np.float32), task="multiclass")
-    card = {"name": "skin", "labels": ["normal", "rough"], "task": "multiclass", "stress": as_card(stressed)}
+    card = {"name": "skin", "labels": ["normal", "rough"], "task": "multiclass", "stress": stress_entry(stressed)}
     print_card(Model(backbone=None, head=head, card=card))  # type: ignore[arg-type]
     assert f"In the field: {stressed.words[0]}" in capsys.readouterr().out
 

@@ -15,16 +15,16 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import tunable
 from medloupe.embed.registry import backbone
-from medloupe.embed.tail import graph_of, upper
+from medloupe.embed.tail import find_upper_part, load_graph
 from medloupe.errors import FinetuneError
 from medloupe.graphs import module as torchgraph
-from medloupe.graphs.nodes import constants, needed
-from medloupe.graphs.session import run, session
+from medloupe.graphs.nodes import read_constants, select_nodes
+from medloupe.graphs.session import open_session, run
 
 torch = pytest.importorskip("torch")
 
 
-def generated_images(size: int, n: int = 2) -> np.ndarray:
+def generate_images(size: int, n: int = 2) -> np.ndarray:
     """uint8 (n, S, S, 3): noise over a slope, so that no two places look alike."""
     rng = np.random.default_rng(size)
     slope = np.linspace(0, 160, size)[:, None, None]
@@ -84,7 +84,7 @@ def test_every_known_operation(what: str) -> None:
     x = np.random.default_rng(1).normal(0, 5, (3, 4, 9, 9)).astype(np.float32)
     opened = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (expected,) = opened.run(None, {"x": x})
-    (found,) = in_torch(torchgraph.part(model, "x", ["y"]), x)
+    (found,) = in_torch(torchgraph.build_trainable_module(model, "x", ["y"]), x)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -104,52 +104,52 @@ UNKNOWN = {
 def test_any_other_is_named(what: str) -> None:
     kind, inputs, held, attributes = UNKNOWN[what]
     with pytest.raises(FinetuneError, match=f"{kind}.*y") as caught:
-        torchgraph.part(one_node(kind, inputs, held, **attributes), "x", ["y"])
+        torchgraph.build_trainable_module(one_node(kind, inputs, held, **attributes), "x", ["y"])
     assert "--finetune none" in caught.value.hint
 
 
 def test_the_whole_shipped_backbone() -> None:
     base = backbone()
-    model = graph_of(base)
+    model = load_graph(base)
     joined = next(n for n in model.graph.node if "map" in n.output)
-    images = generated_images(base.card.input_size)
-    levels = in_torch(torchgraph.part(model, "image", list(joined.input)), images)
-    (expected,) = run(session(base.path), ["map"], images)
+    images = generate_images(base.card.input_size)
+    levels = in_torch(torchgraph.build_trainable_module(model, "image", list(joined.input)), images)
+    (expected,) = run(open_session(base.path), ["map"], images)
     np.testing.assert_allclose(np.concatenate(levels, 1), expected, atol=1e-3)
 
 
 def test_the_part_above_the_cut_of_the_shipped_backbone() -> None:
     base = backbone()
-    model = graph_of(base)
-    at = upper(model)
-    cut, expected = run(session(base.path), ["cut", "map"], generated_images(base.card.input_size))
-    levels = np.concatenate(in_torch(torchgraph.part(model, at.given, at.levels), cut), 1)
+    model = load_graph(base)
+    at = find_upper_part(model)
+    cut, expected = run(open_session(base.path), ["cut", "map"], generate_images(base.card.input_size))
+    levels = np.concatenate(in_torch(torchgraph.build_trainable_module(model, at.given, at.levels), cut), 1)
     assert levels.shape[1] == at.width
     np.testing.assert_allclose(levels, expected[:, : at.width], atol=1e-3)
 
 
 @pytest.mark.parametrize("shipped", [True, False])
 def test_weights_there_and_back_are_the_same_bytes(shipped: bool) -> None:
-    model = graph_of(backbone()) if shipped else tunable.graph()
-    at = upper(model)
+    model = load_graph(backbone()) if shipped else tunable.graph()
+    at = find_upper_part(model)
     for given, outputs in ((at.given, list(at.levels)), ("image", ["map"])):
-        weights = torchgraph.weights_of(torchgraph.part(model, given, outputs))
-        again = torchgraph.with_weights(model, weights)
+        weights = torchgraph.weights_of(torchgraph.build_trainable_module(model, given, outputs))
+        again = torchgraph.replace_weights(model, weights)
         assert again.SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)
 
 
 def test_changed_weights_are_used_and_the_graph_they_came_from_is_not_touched() -> None:
     model = tunable.graph()
     before = model.SerializeToString()
-    at = upper(model)
-    module = torchgraph.part(model, at.given, at.levels)
+    at = find_upper_part(model)
+    module = torchgraph.build_trainable_module(model, at.given, at.levels)
     rng = np.random.default_rng(3)
     changed = {k: v + rng.normal(0, 0.2, v.shape).astype(np.float32) for k, v in torchgraph.weights_of(module).items()}
-    other = torchgraph.with_weights(model, changed)
+    other = torchgraph.replace_weights(model, changed)
     assert model.SerializeToString() == before
-    rounded = torchgraph.as_stored(model, changed)
+    rounded = torchgraph.round_to_stored(model, changed)
     assert all(np.abs(rounded[k] - v).max() > 0 for k, v in changed.items())  # held in half precision
-    found = torchgraph.weights_of(torchgraph.part(other, at.given, at.levels))
+    found = torchgraph.weights_of(torchgraph.build_trainable_module(other, at.given, at.levels))
     assert found.keys() == changed.keys()
     for k, v in found.items():
         np.testing.assert_array_equal(v, rounded[k])
@@ -158,21 +158,21 @@ def test_changed_weights_are_used_and_the_graph_they_came_from_is_not_touched() 
 
 def test_only_what_leads_to_the_outputs_takes_part() -> None:
     model = tunable.graph()
-    names = {n.output[0] for n in needed(model, ["sum"], ["stem_relu6"])}
+    names = {n.output[0] for n in select_nodes(model, ["sum"], ["stem_relu6"])}
     assert {"widen", "filter", "narrow", "sum", "widen_w"} <= names
     assert not names & {"stem", "nchw", "pooled", "map"}
-    weights = torchgraph.weights_of(torchgraph.part(model, "stem_relu6", ["sum"]))
+    weights = torchgraph.weights_of(torchgraph.build_trainable_module(model, "stem_relu6", ["sum"]))
     assert sorted(weights) == [f"{n}_{p}" for n in ("filter", "narrow", "widen") for p in "bw"]
 
 
 def test_a_part_that_needs_more_than_it_is_given_says_what() -> None:
     with pytest.raises(FinetuneError, match="above 'widen_relu6' also needs image") as caught:
-        torchgraph.part(tunable.graph(), "widen_relu6", ["map"])
+        torchgraph.build_trainable_module(tunable.graph(), "widen_relu6", ["map"])
     assert "--finetune full" in caught.value.hint
 
 
 def test_constants_are_read_in_single_precision() -> None:
-    held = constants(tunable.graph())
+    held = read_constants(tunable.graph())
     assert held["widen_w"].dtype == np.float32
     assert held["widen_w_f16"].dtype == np.float16
     np.testing.assert_array_equal(held["widen_w"], held["widen_w_f16"])
@@ -181,11 +181,11 @@ def test_constants_are_read_in_single_precision() -> None:
 def test_random_weights_are_the_seeds(tmp_path: Path) -> None:
     model: ModelProto = tunable.graph()
     onnx.checker.check_model(model, full_check=True)
-    images = generated_images(tunable.SIZE)
+    images = generate_images(tunable.SIZE)
     found = []
     for seed in (1, 1, 2):
-        module = torchgraph.part(model, "image", ["map"])
-        torchgraph.randomised(module, seed)
+        module = torchgraph.build_trainable_module(model, "image", ["map"])
+        torchgraph.randomise_weights(module, seed)
         found.append(in_torch(module.eval(), images)[0])
     np.testing.assert_array_equal(found[0], found[1])
     assert np.abs(found[0] - found[2]).max() > 0.01

@@ -19,10 +19,10 @@ from generated import tissue
 from medloupe.embed import eightbit
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
-from medloupe.embed.tail import Tail, split_off, write
+from medloupe.embed.tail import Tail, extract_upper_part, write_tail
 from medloupe.graphs import quantise
-from medloupe.graphs.calibrate import observe
-from medloupe.graphs.session import run, session
+from medloupe.graphs.calibrate import observe_activations
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 
 
@@ -46,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[onnx.ModelProto, on
 def test_it_answers_nearly_as_before(small: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
     images = pictures(40, tiny.SIZE)[12:]
     names = ["embedding", "map", "cut"]
-    before, after = (run(session(m.SerializeToString()), names, images) for m in small)
+    before, after = (run(open_session(m.SerializeToString()), names, images) for m in small)
     for a, b in zip(before, after, strict=True):
         assert a.shape == b.shape
         assert np.abs(a - b).mean() < 0.02 * a.std()
@@ -111,7 +111,7 @@ def test_the_shift_of_lost_weights_is_exact(told: dict[str, Any]) -> None:
     given_, made = (helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "xy")
     graph = helper.make_graph([node], "g", [given_], [made], [numpy_helper.from_array(lost, "w")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    y = np.asarray(session(model.SerializeToString()).run(None, {"x": x})[0])
+    y = np.asarray(open_session(model.SerializeToString()).run(None, {"x": x})[0])
     shift = quantise._shift(lost.astype(np.float64), x.mean(0, dtype=np.float64), node)
     np.testing.assert_allclose(shift, y.mean((0, 2, 3)), atol=1e-5)
 
@@ -121,7 +121,7 @@ def test_correcting_the_bias_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> 
 
     def apart() -> float:
         made = quantise.quantise(model, feeds(images))
-        a, b = (run(session(m.SerializeToString()), ["embedding"], images)[0] for m in (model, made))
+        a, b = (run(open_session(m.SerializeToString()), ["embedding"], images)[0] for m in (model, made))
         return float(np.abs((a - b).mean(0)).sum() / a.std(0).sum())
 
     corrected = apart()
@@ -131,7 +131,7 @@ def test_correcting_the_bias_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_ranges_leave_out_what_is_rarest(small: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
     images = pictures(8, tiny.SIZE)
-    seen = observe(small[0], ["stem", "image"], feeds(images))
+    seen = observe_activations(small[0], ["stem", "image"], feeds(images))
     stem = np.concatenate([_value(small[0], "stem", image) for image in images])
     assert seen["stem"].low >= stem.min() and seen["stem"].high <= stem.max() == pytest.approx(seen["stem"].largest)
     np.testing.assert_allclose(seen["stem"].mean, stem.mean(0), atol=1e-4)
@@ -142,16 +142,16 @@ def _value(model: onnx.ModelProto, name: str, image: np.ndarray) -> np.ndarray:
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     probe.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return run(session(probe.SerializeToString()), [name], image[None])[0]
+    return run(open_session(probe.SerializeToString()), [name], image[None])[0]
 
 
 def test_the_shipped_network_sees_what_the_float_one_sees() -> None:
     network = backbone()
-    eight = eightbit.shipped(network)
+    eight = eightbit.find_shipped_network(network)
     assert eight is not None and eight.path.stat().st_size < 3.8e6
     names = ("astronaut", "brick", "camera", "coffee", "coins", "grass", "gravel", "moon", "page", "text")
     images = np.stack([load(getattr(data, name)(), 224) for name in names])
-    a, b = (run(session(n.path), ["embedding"], images)[0] for n in (network, eight))
+    a, b = (run(open_session(n.path), ["embedding"], images)[0] for n in (network, eight))
     spread = a.std(0)
     told = spread > 0.05 * spread.mean()  # of all that tells these pictures apart
     a, b = ((x - a.mean(0))[:, told] / spread[told] for x in (a, b))
@@ -161,19 +161,19 @@ def test_the_shipped_network_sees_what_the_float_one_sees() -> None:
 
 def test_a_tail_becomes_bytes_and_joins_its_backbone(home: Path, tmp_path: Path) -> None:
     network, images = backbone(), pictures(4, 224)
-    tail = write(_other_weights(split_off(onnx.load(network.path))), tmp_path)
-    apart, whole = Network(network, tail).see(images, maps=True), eightbit.composed(network, tail)
+    tail = write_tail(_other_weights(extract_upper_part(onnx.load(network.path))), tmp_path)
+    apart, whole = Network(network, tail).see(images, maps=True), eightbit.compose_network(network, tail)
     assert apart.map is not None
-    embedding, places = run(session(whole.path), ["embedding", "map"], images)
+    embedding, places = run(open_session(whole.path), ["embedding", "map"], images)
     np.testing.assert_allclose(embedding, apart.embedding, atol=1e-4)
     np.testing.assert_allclose(places, apart.map, atol=1e-3)
-    eight = eightbit.shipped(network)
+    eight = eightbit.find_shipped_network(network)
     assert eight is not None
-    small = eightbit.of_tail(tail, eight, list(images))
+    small = eightbit.quantise_tail(tail, eight, list(images))
     assert isinstance(small, Tail) and small.width == tail.width
     assert small.path.stat().st_size < 0.6 * tail.path.stat().st_size
     near = Network(eight, small).see(images).embedding
-    joined = run(session(eightbit.composed(eight, small).path), ["embedding"], images)[0]
+    joined = run(open_session(eightbit.compose_network(eight, small).path), ["embedding"], images)[0]
     # Not to the last digit: the two round at the cut alike, but ONNX Runtime sums in another order where it fuses more.
     assert np.abs(near - joined).mean() < 0.02 * near.std()
     assert np.corrcoef(near.ravel(), embedding.ravel())[0, 1] > 0.97

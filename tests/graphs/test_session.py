@@ -9,7 +9,7 @@ import several
 import tiny
 import tinyecg
 from medloupe.errors import ModelFileError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.modelfile import writer
 
 IMAGES = np.zeros((2, tiny.SIZE, tiny.SIZE, 3), np.uint8)
@@ -17,14 +17,14 @@ IMAGES = np.zeros((2, tiny.SIZE, tiny.SIZE, 3), np.uint8)
 
 def test_file_and_bytes_answer_alike(tmp_path: Path) -> None:
     path = tiny.backbone(tmp_path).path
-    from_file = run(session(path, threads=1), ["embedding", "map"], IMAGES)
-    from_bytes = run(session(path.read_bytes()), ["embedding", "map"], IMAGES)
+    from_file = run(open_session(path, threads=1), ["embedding", "map"], IMAGES)
+    from_bytes = run(open_session(path.read_bytes()), ["embedding", "map"], IMAGES)
     np.testing.assert_array_equal(from_file[0], from_bytes[0])
     assert [a.shape for a in from_file] == [(2, tiny.D), (2, tiny.D, tiny.PLACES, tiny.PLACES)]
 
 
 def test_session_keeps_to_what_it_is_told(tmp_path: Path) -> None:
-    opened = session(tiny.backbone(tmp_path).path, threads=3)
+    opened = open_session(tiny.backbone(tmp_path).path, threads=3)
     assert opened.get_providers() == ["CPUExecutionProvider"]
     assert opened.get_session_options().intra_op_num_threads == 3
 
@@ -32,7 +32,7 @@ def test_session_keeps_to_what_it_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [b"", b"junk", Path("nowhere.onnx"), "nowhere.onnx"])
 def test_what_cannot_be_opened_is_named(source: bytes | Path | str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ModelFileError, match="cannot open") as caught:
-        session(source)
+        open_session(source)
     assert caught.value.hint
     assert capfd.readouterr().err == ""
 
@@ -41,7 +41,7 @@ def test_what_is_not_given_beside_the_picture_is_all_zeros(tmp_path: Path) -> No
     model = several.model(tmp_path)
     writer.write_onnx(model, tmp_path / "m.onnx")
     assert model.extras is not None
-    opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
+    opened, n = open_session(tmp_path / "m.onnx"), len(IMAGES)
     clinical = np.ones((n, model.extras.clinical_width), np.float32)
     zeros = {"notes": np.zeros((n, model.extras.notes_width), np.float32)}
     (bare,) = run(opened, ["logits"], IMAGES)
@@ -54,13 +54,13 @@ def test_what_is_not_given_beside_the_picture_is_all_zeros(tmp_path: Path) -> No
 
 
 def test_the_first_input_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    opened = session(tinyecg.written(tmp_path))
+    opened = open_session(tinyecg.written(tmp_path))
     (embedding,) = run(opened, ["embedding"], tinyecg.signals(3))
     assert embedding.shape == (3, tinyecg.D)
 
 
 def test_failure_while_running_is_named_and_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    opened = session(tiny.backbone(tmp_path).path)
+    opened = open_session(tiny.backbone(tmp_path).path)
     with pytest.raises(ModelFileError, match=r"failed on uint8 input of shape \(2, 5, 32, 3\)"):
         run(opened, ["embedding"], IMAGES[:, :5])
     assert capfd.readouterr().err == ""

@@ -20,7 +20,13 @@ from medloupe.data.modalities import ECGS, PICTURES, recognise_file
 from medloupe.errors import MedloupeError, NotAnImageError, SignalError, StoreError
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.inference.pictures import Predictor
-from medloupe.inference.predictors import EcgAuto, ecg_files, in_folder, models_of, predictor
+from medloupe.inference.predictors import (
+    AutoEcgPredictor,
+    list_folder,
+    list_models,
+    merge_ecg_parts,
+    predictor,
+)
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
 
@@ -134,7 +140,7 @@ def test_each_kind_of_model_has_its_predictor(trained: object) -> None:
 
 
 def test_an_ecg_chooses_by_its_leads() -> None:
-    auto = EcgAuto([ecgmodels.beats_model(), ecgmodels.twelve_model()])
+    auto = AutoEcgPredictor([ecgmodels.beats_model(), ecgmodels.twelve_model()])
     assert auto.predict({"a.csv": ecgsaved.csv(ecgmodels.standard(1))}).model == "leads"
     assert auto.predict(ecgsaved.wfdb(ecgmodels.recording(1))).model == "beats"
 
@@ -145,13 +151,13 @@ def test_of_several_the_least_foreign_answers() -> None:
     stranger = replace(
         other, card={**other.card, "name": "stranger"}, novelty=replace(other.novelty, limit=other.novelty.limit / 2)
     )
-    auto = EcgAuto([stranger, other])
+    auto = AutoEcgPredictor([stranger, other])
     assert auto.predict(ecgsaved.wfdb(ecgmodels.recording(2))).model == "beats"
 
 
 def test_which_files_of_a_folder_are_ecgs(folder: Path) -> None:
     def names(*, pictures: bool, ecgs: bool) -> list[str]:
-        return sorted(p.name for p in in_folder(folder, [*["image"] * pictures, *["ecg"] * ecgs]))
+        return sorted(p.name for p in list_folder(folder, [*["image"] * pictures, *["ecg"] * ecgs]))
 
     assert names(pictures=False, ecgs=True) == ["first.hea", "second.csv"]
     assert names(pictures=True, ecgs=False) == ["scan.png"]
@@ -159,7 +165,7 @@ def test_which_files_of_a_folder_are_ecgs(folder: Path) -> None:
     ecgs = {p.name: recognise_file(p) is ECGS for p in folder.iterdir()}
     assert ecgs == {"first.hea": True, "first.dat": True, "second.csv": True, "table.csv": True, "scan.png": False}
     assert recognise_file(folder / "nothing.png") is PICTURES and recognise_file(folder / "first") is ECGS
-    assert [p.name for p in ecg_files(sorted(folder.glob("first*")))] == ["first.hea"]
+    assert [p.name for p in merge_ecg_parts(sorted(folder.glob("first*")))] == ["first.hea"]
 
 
 # ---------------------------------------------------------------- command line
@@ -203,7 +209,7 @@ def test_no_ecgs_and_no_models(ecg_home: Path, home: Path, tmp_path: Path) -> No
     code, _, err = run(ecg_home, "beats", tmp_path / "empty")
     assert code == 1 and "There are no ECGs" in err
     with pytest.raises(StoreError, match="reads ECGs"):
-        models_of("ecg")
+        list_models("ecg")
 
 
 def test_a_picture_among_ecgs_is_told_and_the_rest_answered(ecg_home: Path, folder: Path) -> None:

@@ -41,13 +41,13 @@ def test_the_version_in_production_answers(home: Path, tmp_path: Path) -> None:
 
 def test_shipped_models_need_no_store(home: Path) -> None:
     model = find_model("imagenet")
-    assert model is shipped.load("imagenet")
+    assert model is shipped.load_shipped("imagenet")
     assert len(model.labels) == 1000
     assert not home.exists()
     with pytest.raises(StoreError, match="no model 'imagenet'"):
         find_model("imagenet@3")
     with pytest.raises(StoreError, match=r"Shipped are: .*imagenet"):
-        shipped.load("imagenett")
+        shipped.load_shipped("imagenett")
 
 
 def test_ones_own_model_goes_before_a_shipped_one(home: Path, tmp_path: Path) -> None:

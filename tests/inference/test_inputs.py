@@ -32,13 +32,13 @@ def table(path: Path, *rows: dict[str, Any]) -> Path:
 
 def test_the_parts_make_the_whole(model: Model) -> None:
     assert model.extras is not None
-    found = inputs.considered(model.extras, model.labels, several.GIVEN)
+    found = inputs.weigh_inputs(model.extras, model.labels, several.GIVEN)
     clinical, notes = model.extras.vectors(several.GIVEN)
     np.testing.assert_allclose(found.logits, model.extras.logits(clinical[None], notes[None])[0], atol=1e-5)
     assert [i.name for i in found.influences] == ["age", "sex", "place", "history"]
     parts = [[i.effect[name] for name in model.labels] for i in found.influences]
     np.testing.assert_allclose(np.sum(parts, 0), found.logits, atol=1e-5)
-    nothing = inputs.considered(model.extras, model.labels, {})
+    nothing = inputs.weigh_inputs(model.extras, model.labels, {})
     assert not nothing.logits.any() and nothing.influences == ()
 
 
@@ -47,34 +47,34 @@ def test_the_parts_make_the_whole(model: Model) -> None:
     [("age", "age"), ("AGE", "age"), (" Place ", "place"), ("notes", "history"), ("History", "history")],
 )
 def test_names_are_taken_as_people_write_them(model: Model, name: str, means: str) -> None:
-    assert inputs.sorted_out(model.extras, {name: "5", "shoe_size": "42"}) == ({means: "5"}, ["shoe_size"])
-    assert inputs.named(model, {name: "5"}) == {means: "5"}
+    assert inputs.match_inputs(model.extras, {name: "5", "shoe_size": "42"}) == ({means: "5"}, ["shoe_size"])
+    assert inputs.require_inputs(model, {name: "5"}) == {means: "5"}
 
 
 def test_an_exact_name_goes_before_a_like_one(model: Model) -> None:
     assert model.extras is not None
     twins = tuple(replace(model.extras.columns[0], name=name) for name in ("T_1", "t 1"))
     extras = replace(model.extras, columns=twins)
-    assert inputs.sorted_out(extras, {"T_1": "1", "t 1": "2"})[0] == {"T_1": "1", "t 1": "2"}
+    assert inputs.match_inputs(extras, {"T_1": "1", "t 1": "2"})[0] == {"T_1": "1", "t 1": "2"}
 
 
 def test_empty_values_are_not_given(model: Model) -> None:
-    assert inputs.named(model, {"age": "  ", "sex": ""}) == {}
+    assert inputs.require_inputs(model, {"age": "  ", "sex": ""}) == {}
 
 
 def test_what_is_no_input_is_told(model: Model) -> None:
     with pytest.raises(MedloupeError, match=r"tiny has no input 'aeg'; .* takes: age, sex, place, history") as caught:
-        inputs.named(model, {"aeg": "5"})
+        inputs.require_inputs(model, {"aeg": "5"})
     assert caught.value.hint == "Did you mean 'age'?"
     with pytest.raises(MedloupeError, match="reads the picture alone; it has no input 'age'"):
-        inputs.named(replace(model, extras=None), {"age": "5"})
-    assert inputs.sorted_out(None, {"age": "5"}) == ({}, ["age"])
+        inputs.require_inputs(replace(model, extras=None), {"age": "5"})
+    assert inputs.match_inputs(None, {"age": "5"}) == ({}, ["age"])
 
 
 def test_a_value_that_cannot_be_read_names_column_value_and_what_was_expected(model: Model) -> None:
     assert model.extras is not None
     with pytest.raises(ClinicalError, match="age is given as 'old'; expected a number in years, usually"):
-        inputs.considered(model.extras, model.labels, {"age": "old"})
+        inputs.weigh_inputs(model.extras, model.labels, {"age": "old"})
 
 
 # ------------------------------------------------------------------ tables
@@ -89,24 +89,24 @@ def test_rows_name_files_by_any_end_of_their_path(model: Model, tmp_path: Path) 
         {"image": "2", "Age": "", "eyes": "brown"},
         {"image": "elsewhere/3.png", "Age": "70", "eyes": "brown"},
     )
-    found = inputs.from_table(model, path, files)
+    found = inputs.read_inputs_table(model, path, files)
     assert found == {files[0]: {"age": "40"}, files[1]: {"age": "50"}, files[2]: {}}
 
 
 def test_tables_that_tell_nothing_are_refused(model: Model, tmp_path: Path) -> None:
     file = tmp_path / "1.png"
     with pytest.raises(MedloupeError, match="has no input of tiny; it has: image, aged") as caught:
-        inputs.from_table(model, table(tmp_path / "a.csv", {"image": "1.png", "aged": "4"}), [file])
+        inputs.read_inputs_table(model, table(tmp_path / "a.csv", {"image": "1.png", "aged": "4"}), [file])
     assert caught.value.hint == "Did you mean 'aged'?"
     with pytest.raises(DataError, match=r"No column of .* names the files asked about"):
-        inputs.from_table(model, table(tmp_path / "b.csv", {"image": "9.png", "age": "4"}), [file])
+        inputs.read_inputs_table(model, table(tmp_path / "b.csv", {"image": "9.png", "age": "4"}), [file])
     rows = ({"image": "1.png", "age": "4"}, {"image": "1.png", "age": "5"})
     with pytest.raises(DataError, match=r"says different things of .*1.png in 2 rows"):
-        inputs.from_table(model, table(tmp_path / "c.csv", *rows), [file])
-    same = inputs.from_table(model, table(tmp_path / "d.csv", rows[0], rows[0]), [file])
+        inputs.read_inputs_table(model, table(tmp_path / "c.csv", *rows), [file])
+    same = inputs.read_inputs_table(model, table(tmp_path / "d.csv", rows[0], rows[0]), [file])
     assert same == {file: {"age": "4"}}
     with pytest.raises(MedloupeError, match="tiny takes: nothing beside the picture"):
-        inputs.from_table(replace(model, extras=None), tmp_path / "d.csv", [file])
+        inputs.read_inputs_table(replace(model, extras=None), tmp_path / "d.csv", [file])
 
 
 # ------------------------------------------------------------------ data sets
@@ -119,21 +119,21 @@ def test_what_records_state_is_counted_and_added(model: Model) -> None:
         Record(id="1", columns={"age": "old", "sex": "M", "history": "dry cough"}),
         Record(id="2", columns={"age": "unknown", "eyes": "blue"}),
     ]
-    found = inputs.stated_by(model, records)
+    found = inputs.encode_stated_inputs(model, records)
     assert found.counts == {"age": 1, "sex": 2, "place": 0, "history": 1}
     assert found.unreadable == {"age": 1}
     clean: list[dict[str, str]] = [{"age": "40", "sex": "F"}, {"sex": "M", "history": "dry cough"}, {}]
-    expected = [inputs.considered(model.extras, model.labels, row).logits for row in clean]
+    expected = [inputs.weigh_inputs(model.extras, model.labels, row).logits for row in clean]
     np.testing.assert_allclose(found.logits, expected, atol=1e-5)
     assert not found.logits[2].any()
-    alone = inputs.stated_by(replace(model, extras=None), records)
+    alone = inputs.encode_stated_inputs(replace(model, extras=None), records)
     assert alone.logits.shape == (3, 4) and not alone.logits.any() and alone.counts == {}
 
 
 def test_scaling_logits_scales_what_extras_add(model: Model) -> None:
     scale = np.array([1.0, 2.0, 0.5, 1.0])
-    made = inputs.scaled(model.extras, scale)
+    made = inputs.scale_extras(model.extras, scale)
     assert made is not None and model.extras is not None
-    before, after = (inputs.considered(e, model.labels, several.GIVEN).logits for e in (model.extras, made))
+    before, after = (inputs.weigh_inputs(e, model.labels, several.GIVEN).logits for e in (model.extras, made))
     np.testing.assert_allclose(after, before * scale, rtol=1e-5)
-    assert inputs.scaled(None, scale) is None
+    assert inputs.scale_extras(None, scale) is None

@@ -28,7 +28,7 @@ from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImage
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
 from medloupe.inference import pictures
-from medloupe.inference.pictures import AutoPredictor, Predictor, expand
+from medloupe.inference.pictures import AutoPredictor, Predictor, expand_paths
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
@@ -179,12 +179,14 @@ def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None
     stray(root)
     (root / ".hidden.png").write_bytes(b"x")
     (tmp_path / "link").symlink_to(root / "deep")
-    names = {str(p.relative_to(root)) for p in expand([str(root)])}
+    names = {str(p.relative_to(root)) for p in expand_paths([str(root)])}
     assert names == {"deep/b.png", "a[1].png", "IM000001"}
     assert names == set(walk(root).images)
-    assert [p.name for p in expand([str(root / "a[1].png")])] == ["a[1].png"]  # a file, though it looks like a glob
-    assert [p.name for p in expand([str(tmp_path / "link")])] == ["b.png"]
-    assert list(expand([str(root / "none*.png"), "gone.png"])) == [root / "none*.png", Path("gone.png")]
+    assert [p.name for p in expand_paths([str(root / "a[1].png")])] == [
+        "a[1].png"
+    ]  # a file, though it looks like a glob
+    assert [p.name for p in expand_paths([str(tmp_path / "link")])] == ["b.png"]
+    assert list(expand_paths([str(root / "none*.png"), "gone.png"])) == [root / "none*.png", Path("gone.png")]
 
 
 def test_models_with_and_without_tails_are_chosen_from_one_pass(
@@ -197,7 +199,9 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
         rng = np.random.default_rng(seed)
         tail = None
         if name != "plain":
-            tail = tails.write(tuned(tails.split_off(tails.graph_of(base)), seed, 0.3), tmp_path / "tails")
+            tail = tails.write_tail(
+                tuned(tails.extract_upper_part(tails.load_graph(base)), seed, 0.3), tmp_path / "tails"
+            )
         weight = rng.normal(0, 1, (2, tunable.D)).astype(np.float32)
         first = 1000 * seed
         images = np.stack([tunable.picture(first + i, bool(seed)) // (1 + seed) for i in range(40)])

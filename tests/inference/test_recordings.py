@@ -14,9 +14,18 @@ from medloupe.ecg.reading import describe_reading, describe_regularity, restore_
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.embed.registry import BACKBONES, ECG_BEATS, ECG_TWELVE
-from medloupe.embed.windows import beats, twelve
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.errors import ClinicalError, SignalError
-from medloupe.inference.recordings import Found, Looked, asked_for, columns, find, fitting, influences, leads_there
+from medloupe.inference.recordings import (
+    SignalAnswer,
+    WindowOutputs,
+    answer_signal,
+    format_rhythm_columns,
+    list_askable_ecg_inputs,
+    list_influences,
+    measure_lead_share,
+    select_fitting_backbones,
+)
 from medloupe.model import heatmaps
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
@@ -25,16 +34,16 @@ from medloupe.model.rules import Rules
 BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 
 
-def seen(model: Model, windows: np.ndarray) -> Looked:
+def seen(model: Model, windows: np.ndarray) -> WindowOutputs:
     found = Network(model.backbone, threads=1).see(windows, maps=True)
     assert found.map is not None
-    return Looked(
+    return WindowOutputs(
         found.embedding, model.head.logits(found.embedding), heatmaps.map_contributions(model.head, found.map)
     )
 
 
-def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) -> Found:
-    return find(
+def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) -> SignalAnswer:
+    return answer_signal(
         signal,
         model.backbone.card,
         Rules.from_card(model.card),
@@ -57,8 +66,8 @@ def test_each_beat_is_judged_and_the_share_is_their_mean() -> None:
     assert found.reading.counts == {"N": wanted.count("N"), "V": wanted.count("V")}
     assert found.novelty is not None and found.novelty < 1
     assert found.parts is None, "each beat has its own"
-    taken = beats(signal, BEATS)
-    rows = [columns(row) for row in taken.rhythm]
+    taken = cut_beat_windows(signal, BEATS)
+    rows = [format_rhythm_columns(row) for row in taken.rhythm]
     p = probabilities(seen(model, taken.windows).logits + model.extras.logits(*model.extras.encode(rows)), "multiclass")
     np.testing.assert_allclose(found.probabilities, p.mean(0), atol=1e-6)
     np.testing.assert_allclose([b.probability for b in beats_found], p.max(1), atol=1e-6)
@@ -76,18 +85,18 @@ def test_a_single_odd_beat_is_counted_but_not_announced() -> None:
 def test_what_people_tell_counts_together_with_the_rhythm() -> None:
     model = ecgmodels.beats_model()
     assert model.extras is not None
-    assert asked_for(model.extras) == ("age",)
+    assert list_askable_ecg_inputs(model.extras) == ("age",)
     signal = ecgmodels.recording(72)
     alone, told = found_in(signal, model), found_in(signal, model, {"age": "80"})
-    rows = [{**columns(row), "age": "80"} for row in beats(signal, BEATS).rhythm]
+    rows = [{**format_rhythm_columns(row), "age": "80"} for row in cut_beat_windows(signal, BEATS).rhythm]
     added = model.extras.logits(*model.extras.encode(rows))
-    logits = seen(model, beats(signal, BEATS).windows).logits
+    logits = seen(model, cut_beat_windows(signal, BEATS).windows).logits
     np.testing.assert_allclose(told.probabilities, probabilities(logits + added, "multiclass").mean(0), atol=1e-6)
     assert not np.allclose(alone.probabilities, told.probabilities, atol=1e-3)
-    (age,) = list(influences(model.extras, model.labels, {"age": "80"}) or ())
+    (age,) = list(list_influences(model.extras, model.labels, {"age": "80"}) or ())
     assert (age.name, age.value) == ("age", "80 years")
-    assert influences(model.extras, model.labels, {}) == ()
-    assert influences(None, model.labels, {}) is None
+    assert list_influences(model.extras, model.labels, {}) == ()
+    assert list_influences(None, model.labels, {}) is None
     with pytest.raises(ClinicalError, match="age"):
         found_in(signal, model, {"age": "old"})
 
@@ -98,7 +107,7 @@ def test_a_whole_ecg_by_its_typical_beat(blocked: bool, label: str) -> None:
     signal = ecgmodels.standard(81, blocked)
     found = found_in(signal, model)
     assert found.announced == label
-    window, peaks, _, _ = twelve(signal, TWELVE)
+    window, peaks, _, _ = compute_typical_window(signal, TWELVE)
     np.testing.assert_allclose(
         found.probabilities, probabilities(seen(model, window[None]).logits[0], "multilabel"), atol=1e-6
     )
@@ -147,16 +156,16 @@ def test_missing_leads_are_named() -> None:
 def test_which_backbone_suits_the_leads() -> None:
     twelve_leads, two = ecgmodels.standard(1), ecgmodels.recording(1)
     cards = [BEATS, TWELVE]
-    assert fitting(twelve_leads, cards) == [1]
-    assert fitting(two, cards) == [0]
-    assert fitting(two, [TWELVE]) == [0], "where there is no other"
-    assert fitting(twelve_leads, [BEATS]) == [0]
+    assert select_fitting_backbones(twelve_leads, cards) == [1]
+    assert select_fitting_backbones(two, cards) == [0]
+    assert select_fitting_backbones(two, [TWELVE]) == [0], "where there is no other"
+    assert select_fitting_backbones(twelve_leads, [BEATS]) == [0]
     eight = [twelve_leads.leads.index(name) for name in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
     given = replace(
         twelve_leads, samples=twelve_leads.samples[eight], leads=tuple(twelve_leads.leads[k] for k in eight)
     )
-    assert leads_there(given, TWELVE) == 1, "the others follow from I and II"
-    assert leads_there(two, TWELVE) == pytest.approx(2 / 12), "MLII stands for II"
+    assert measure_lead_share(given, TWELVE) == 1, "the others follow from I and II"
+    assert measure_lead_share(two, TWELVE) == pytest.approx(2 / 12), "MLII stands for II"
 
 
 @pytest.mark.parametrize(
@@ -193,5 +202,5 @@ def test_a_single_beat_has_no_rhythm() -> None:
     assert len(find_r_peaks(signal)) == 1
     found = found_in(signal, ecgmodels.beats_model()).reading
     assert (found.heart_rate, found.regularity, len(found.beats)) == (None, "", 1)
-    assert columns(np.full(6, np.nan)) == {}
-    assert set(columns(np.ones(6))) == set(RHYTHM)
+    assert format_rhythm_columns(np.full(6, np.nan)) == {}
+    assert set(format_rhythm_columns(np.ones(6))) == set(RHYTHM)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytext
-from medloupe.embed.hub.text import find
+from medloupe.embed.hub.text import find_text_network
 from medloupe.inputs.encoder import fit_text_encoder, read_text_encoder
 from medloupe.inputs.notes import METHOD, Notes
 from medloupe.inputs.projection import TextEncoder
@@ -20,7 +20,7 @@ TEXTS = [f"{('fever and cough', 'came by bus')[i % 2]} {i}" for i in range(40)]
 
 @pytest.mark.parametrize("by_network", [False, True])
 def test_both_ways_are_learned_kept_and_asked_alike(by_network: bool, tmp_path: Path) -> None:
-    network = find(str(tinytext.save(tmp_path / "small"))) if by_network else None
+    network = find_text_network(str(tinytext.save(tmp_path / "small"))) if by_network else None
     made: TextEncoder | None = fit_text_encoder(TEXTS, network, mask=("bus",), column="report", seed=0)
     assert made is not None and isinstance(made, Sentences if by_network else Notes)
     assert made.method == (network.words if network else METHOD)

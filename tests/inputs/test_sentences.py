@@ -22,7 +22,7 @@ import tunable
 from fresh import named
 from generated import run
 from live import running
-from medloupe.embed.hub.text import TextNet, find, remember
+from medloupe.embed.hub.text import TextNetwork, find_text_network, remember_network
 from medloupe.errors import NotesError
 from medloupe.inputs.encoder import read_text_encoder
 from medloupe.inputs.extras import Extras
@@ -44,11 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def network(folder: Path) -> TextNet:
-    return find(str(folder))
+def network(folder: Path) -> TextNetwork:
+    return find_text_network(str(folder))
 
 
-def fitted(network: TextNet, **options: Any) -> Sentences:
+def fitted(network: TextNetwork, **options: Any) -> Sentences:
     found = Sentences.fit(written(), network, **options)
     assert found is not None
     return found
@@ -57,7 +57,7 @@ def fitted(network: TextNet, **options: Any) -> Sentences:
 # ------------------------------------------------------------ numbers
 
 
-def test_like_notes_lie_together(network: TextNet) -> None:
+def test_like_notes_lie_together(network: TextNetwork) -> None:
     notes = fitted(network)
     one, other, far = notes.vectors(["fever and cough", "cough and dry fever", "waited an hour"])
     assert np.linalg.norm(one - other) < 0.8 * np.linalg.norm(one - far)
@@ -69,7 +69,7 @@ def test_like_notes_lie_together(network: TextNet) -> None:
     assert Sentences.fit(["fever"] * 9, network) is None
 
 
-def test_nothing_said_is_zero_and_needs_no_network(network: TextNet, home: Path) -> None:
+def test_nothing_said_is_zero_and_needs_no_network(network: TextNetwork, home: Path) -> None:
     notes = read_text_encoder(fitted(network).as_json())
     for text in (None, "", " \n", "!!! ..."):
         assert not notes.vectors([text])[0].any()
@@ -77,7 +77,7 @@ def test_nothing_said_is_zero_and_needs_no_network(network: TextNet, home: Path)
         notes.vectors(["fever"])[0]
 
 
-def test_masked_words_change_nothing(network: TextNet) -> None:
+def test_masked_words_change_nothing(network: TextNetwork) -> None:
     notes = fitted(network, mask=("*covid*",))
     np.testing.assert_allclose(notes.vectors(["fever COVID-19 cough"])[0], notes.vectors(["Fever cough"])[0], atol=1e-6)
     assert not notes.vectors(["covid"])[0].any()
@@ -87,7 +87,7 @@ def test_masked_words_change_nothing(network: TextNet) -> None:
     )
 
 
-def test_it_comes_back_from_json(network: TextNet, home: Path) -> None:
+def test_it_comes_back_from_json(network: TextNetwork, home: Path) -> None:
     notes = fitted(network, mask=("pcr",), column="report")
     text = json.dumps(notes.as_json())
     assert "networks" not in text, "where the network lies is nobody's business"
@@ -95,7 +95,7 @@ def test_it_comes_back_from_json(network: TextNet, home: Path) -> None:
     assert isinstance(back, Sentences) and back.source is None
     assert (back.column, back.mask, back.width, back.method) == ("report", ("pcr",), notes.width, network.words)
     assert back.field() == {"name": "report", "kind": "notes", "label": "report"} and back.nbytes == notes.nbytes
-    remember(network)
+    remember_network(network)
     for given in ("fever and cough", "came by bus"):
         np.testing.assert_allclose(back.vectors([given])[0], notes.vectors([given])[0], atol=1e-5)
 
@@ -126,7 +126,7 @@ def test_it_comes_back_from_json(network: TextNet, home: Path) -> None:
         {"idf": ""},
     ],
 )
-def test_hostile_json_is_refused(change: dict[str, Any], network: TextNet) -> None:
+def test_hostile_json_is_refused(change: dict[str, Any], network: TextNetwork) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         read_text_encoder({**fitted(network).as_json(), **change})
 
@@ -160,7 +160,7 @@ print(json.dumps([t for t in touched if not t[1].startswith(imported)]))
 
 @pytest.mark.parametrize("named", ["trap", "/etc", "https://example.org/x", "hub:owner/name", "../trap"])
 def test_a_file_opens_no_network_that_nobody_here_named(
-    named: str, network: TextNet, folder: Path, tmp_path: Path, home: Path
+    named: str, network: TextNetwork, folder: Path, tmp_path: Path, home: Path
 ) -> None:
     """The very network lies there, in the working folder, too."""
     shutil.copytree(folder, tmp_path / "trap")

@@ -18,10 +18,10 @@ from medloupe.data.reading import READERS
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.backbone import BackboneCard
 from medloupe.embed.features import embed
-from medloupe.embed.registry import BACKBONES, backbone, usual
-from medloupe.embed.windows import window
+from medloupe.embed.registry import BACKBONES, backbone, choose_backbone_name
+from medloupe.embed.windows import fit_window
 from medloupe.evaluation.external import validate
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.inference.pictures import Predictor
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
@@ -102,7 +102,7 @@ def test_every_reader_and_backbone(reader: str, network: str, home: Path, tmp_pa
 def test_every_reader_of_ecgs_and_its_usual_backbone(reader: str, home: Path, tmp_path: Path) -> None:
     data = medloupe.read(CASES[reader](tmp_path / "case"))
     assert data.reader == reader
-    network = usual(data)
+    network = choose_backbone_name(data)
     assert BACKBONES[network].modality == "ecg"
     model = round_trip(data, "mini", tmp_path, network)
     assert model.card["modality"] == "ecg"
@@ -132,10 +132,10 @@ def test_every_backbone_says_where_it_comes_from_and_what_it_gives(card: Backbon
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_backbone_keeps_the_contract(name: str) -> None:
     found = backbone(name)
-    card, opened = found.card, session(found.path)
+    card, opened = found.card, open_session(found.path)
     if card.modality == "ecg":
         signals = [ecgmaker.ecg(ecgmaker.even(10, bpm), 10, 250, noise=0.01) for bpm in (60, 90)]
-        given = {"signal": np.stack([window(signal, card) for signal in signals])}
+        given = {"signal": np.stack([fit_window(signal, card) for signal in signals])}
     else:
         images = [
             Image.fromarray(i).resize((card.input_size, card.input_size)) for i in (tissue(1, True), tissue(2, False))

@@ -23,7 +23,7 @@ import live
 import medloupe
 from medloupe.cli.app import app
 from medloupe.errors import FinetuneError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.inference.predictors import predictor
 from medloupe.store.models import Store
 from medloupe.training.audit.findings import audit
@@ -86,7 +86,7 @@ def test_the_file_alone_is_enough(trained: Trained) -> None:
 
     kind, card = EMBEDDINGS[trained.case.name], trained.model.backbone.card
     window = kind.window(trained.new, card)[None]
-    (p,) = run(session(trained.file), ["probabilities"], {kind.input: window})
+    (p,) = run(open_session(trained.file), ["probabilities"], {kind.input: window})
     said = trained.model.predict(trained.new).probabilities
     np.testing.assert_allclose(p[0], [said[label] for label in trained.model.labels], atol=1e-4)
 

@@ -13,7 +13,7 @@ import pytest
 
 import generated
 from medloupe.embed.registry import backbone
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from places import ROOT
 from synthetic import radiograph
 
@@ -119,7 +119,7 @@ def test_the_loop_starts_from_the_weights_of_medloupe() -> None:
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().sub(MEAN).div(SCALE)
     with torch.inference_mode():
         theirs = network.map(x).mean((2, 3)).numpy()
-    (ours,) = run(session(backbone().path), ["embedding"], pixels)
+    (ours,) = run(open_session(backbone().path), ["embedding"], pixels)
     ours = ours[:, : theirs.shape[1]]
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)  # ours are kept in half precision
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medloupe.embed.registry import backbone
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.model.head import Head
 from medloupe.model.heatmaps import _COLOUR, _MOST, draw_overlay, label_evidence, map_contributions
 from synthetic import radiograph
@@ -34,7 +34,7 @@ def opened(png: bytes) -> Image.Image:
 
 
 def test_the_parts_add_up_to_the_logits_of_the_real_backbone():
-    network = session(backbone().path)
+    network = open_session(backbone().path)
     images = np.stack([radiograph(0), radiograph(1)])
     feature_map, embedding = network.run(["map", "embedding"], {"image": images})
     h = head(3, embedding.shape[1])

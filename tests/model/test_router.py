@@ -16,8 +16,8 @@ from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
-from medloupe.inference.everyday import everyday
-from medloupe.inference.find import choosable, elsewhere
+from medloupe.inference.everyday import load_everyday
+from medloupe.inference.find import list_choosable_models, make_looks_like
 from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.model.novelty import Novelty, sketch
 from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, refusal_reason
@@ -110,12 +110,12 @@ def test_only_what_is_clear_is_named(bias: tuple[float, ...], said: str) -> None
 
 
 def test_the_everyday_head_is_that_of_the_shipped_model() -> None:
-    head = everyday(backbone().sha256)
+    head = load_everyday(backbone().sha256)
     assert head is not None
     assert set(head.labels) >= EVOKED
-    assert everyday("0" * 64) is None
+    assert load_everyday("0" * 64) is None
     assert head.weight.nbytes < 3e6
-    whole = shipped.load("imagenet").head
+    whole = shipped.load_shipped("imagenet").head
     x = np.random.default_rng(0).gamma(0.5, 1, 3584).astype(np.float32)
     ours = head.weight @ x[: head.weight.shape[1]] + head.bias
     assert ours == pytest.approx(whole.logits(x[None])[0], abs=1e-2)
@@ -156,7 +156,7 @@ def stripes(number: int, narrow: bool) -> np.ndarray:
 
 def test_auto_answers_as_the_chosen_model_would(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_HOME", str(two))
-    models = choosable()
+    models = list_choosable_models()
     assert [m.name for m in models] == ["spots", "stripes"]
     auto = AutoPredictor(models)
     for name, picture in (("spots", generated.tissue(900, True)), ("stripes", stripes(900, True))):
@@ -214,7 +214,9 @@ def test_without_a_store_only_the_refusal_is_said(
     shutil.copy(trained.onnx, tmp_path / "spots.onnx")
     monkeypatch.setenv("MEDLOUPE_HOME", str(tmp_path / "empty"))
     model = medloupe.load(tmp_path / "spots.onnx")
-    refused = Predictor(model, looks_like=elsewhere(model.backbone.sha256)).predict(np.zeros((9, 9), np.uint8)).refused
+    refused = (
+        Predictor(model, looks_like=make_looks_like(model.backbone.sha256)).predict(np.zeros((9, 9), np.uint8)).refused
+    )
     assert refused is not None
     assert refused.looks_like == ""
     assert not (tmp_path / "empty").exists()
@@ -225,7 +227,7 @@ def test_nothing_to_choose_from(home: Path, tmp_path: Path, capsys: pytest.Captu
     run(capsys, "predict", "auto", picture).failed("can be chosen by an image: it is empty")
     medloupe.train(medloupe.read(generated.folders(tmp_path / "few", 5)), name="few")
     with pytest.raises(StoreError, match=r"none of its models \(few\) can be"):
-        choosable()
+        list_choosable_models()
 
 
 def test_models_that_cannot_be_chosen_are_not_taken(tmp_path: Path) -> None:

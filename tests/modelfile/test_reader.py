@@ -41,11 +41,11 @@ from badmodels import (
     weight,
     wrong_type,
 )
-from medloupe.embed.modalities import generated
-from medloupe.embed.samples import generated_images
+from medloupe.embed.modalities import generate_examples
+from medloupe.embed.samples import generate_images
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError
 from medloupe.graphs import check
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.modelfile import card as filecard
 from medloupe.modelfile import reader, writer
 from medloupe.modelfile.card import read_card
@@ -72,7 +72,7 @@ def written(path: Path, data: bytes) -> Path:
 def test_golden_file_still_answers_the_same() -> None:
     recorded = json.loads(GOLDEN_FILE.with_suffix(".json").read_text(encoding="utf-8"))
     model = reader.load(GOLDEN_FILE)
-    (p,) = run(session(GOLDEN_FILE), ["probabilities"], generated_images(tiny.SIZE))
+    (p,) = run(open_session(GOLDEN_FILE), ["probabilities"], generate_images(tiny.SIZE))
     assert list(model.labels) == recorded["labels"]
     np.testing.assert_allclose(p, recorded["probabilities"], atol=1e-5)
 
@@ -87,9 +87,9 @@ def test_loading_gives_back_what_was_saved(tmp_path: Path, task: str) -> None:
     assert (loaded.head.task, loaded.labels, loaded.version) == (task, tuple(tiny.LABELS), 3)
     assert loaded.onnx == loaded.backbone.path == tmp_path / "m.onnx"
     assert loaded.backbone.card == model.backbone.card
-    images = generated_images(tiny.SIZE)
-    (embedding,) = run(session(loaded.backbone.path), ["embedding"], images)
-    (p,) = run(session(tmp_path / "m.onnx"), ["probabilities"], images)
+    images = generate_images(tiny.SIZE)
+    (embedding,) = run(open_session(loaded.backbone.path), ["embedding"], images)
+    (p,) = run(open_session(tmp_path / "m.onnx"), ["probabilities"], images)
     np.testing.assert_allclose(loaded.head.probabilities(embedding), p, atol=1e-6)
 
 
@@ -491,14 +491,14 @@ FUZZ = """
     from pathlib import Path
     import numpy as np
     from medloupe import modelfile
-    from medloupe.embed.samples import generated_images
+    from medloupe.embed.samples import generate_images
     from medloupe.errors import ModelFileError
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
     from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-    images = generated_images(32)
+    images = generate_images(32)
     loaded = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -515,7 +515,7 @@ FUZZ = """
         except ModelFileError as error:
             assert error.hint, error
             continue
-        assert all(np.isfinite(a).all() for a in run(session(path), OUTPUTS, images)), seed
+        assert all(np.isfinite(a).all() for a in run(open_session(path), OUTPUTS, images)), seed
         assert np.isfinite(model.head.weight).all() and len(model.labels) == len(model.head.bias)
         loaded += 1
     print("loaded", loaded)
@@ -558,8 +558,8 @@ def test_extras_come_back_as_they_were_saved(tmp_path: Path, richer: bytes) -> N
     ours, theirs = (e.vectors(several.GIVEN) for e in (loaded.extras, expected.extras))
     np.testing.assert_array_equal(np.concatenate(ours), np.concatenate(theirs))
     loaded.save(tmp_path / "again.onnx")
-    feeds = {"image": generated_images(tiny.SIZE), "clinical": np.tile(ours[0], (3, 1))}
-    answers = [run(session(tmp_path / n), ["logits"], feeds)[0] for n in ("m.onnx", "again.onnx")]
+    feeds = {"image": generate_images(tiny.SIZE), "clinical": np.tile(ours[0], (3, 1))}
+    answers = [run(open_session(tmp_path / n), ["logits"], feeds)[0] for n in ("m.onnx", "again.onnx")]
     np.testing.assert_array_equal(answers[0], answers[1])
 
 
@@ -641,7 +641,7 @@ def test_a_model_of_ecgs_is_read(tmp_path: Path) -> None:
     assert loaded.backbone.card == model.backbone.card
     assert loaded.backbone.card.leads == ("MLII", "V1")
     np.testing.assert_array_equal(loaded.head.weight, model.head.weight)
-    examples = generated(model.backbone.card)
+    examples = generate_examples(model.backbone.card)
     assert (examples.dtype, examples.shape) == (np.float32, (3, 2, 64))
     assert not examples[2].any() and examples[0].any() and 0.5 < np.abs(examples[1]).max() < 5
 

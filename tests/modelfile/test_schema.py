@@ -87,9 +87,9 @@ def test_the_published_schema_is_that_of_the_code() -> None:
     assert published == schema.json_schema(), f"make it anew: {again}"
 
 
-@pytest.mark.parametrize("name", shipped.shipped())
+@pytest.mark.parametrize("name", shipped.list_shipped())
 def test_shipped_cards_fit_the_schema(name: str) -> None:
-    validated(json.loads(json.dumps(dict(shipped.load(name).card))))
+    validated(json.loads(json.dumps(dict(shipped.load_shipped(name).card))))
 
 
 def test_old_cards_fit_the_schema() -> None:

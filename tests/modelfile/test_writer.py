@@ -19,12 +19,12 @@ from medloupe.embed import tail as tails
 from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, ModelFileError, ParityError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.modelfile import reader, writer
 from medloupe.modelfile.layout import OUTPUTS
-from medloupe.training.compress.run import half
+from medloupe.training.compress.run import to_half_precision
 from othertails import tuned
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (11, tiny.SIZE, tiny.SIZE, 3)).astype(np.uint8)
@@ -44,8 +44,8 @@ def left_over(folder: Path) -> list[str]:
 def test_file_answers_as_the_training_path_does(tmp_path: Path, task: str) -> None:
     model = tiny.model(tmp_path, task)
     apart = writer.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES)
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
-    trained_on, maps = run(session(model.backbone.path), ["embedding", "map"], IMAGES)
+    p, logits, embedding, heatmap = run(open_session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
+    trained_on, maps = run(open_session(model.backbone.path), ["embedding", "map"], IMAGES)
     assert apart <= 1e-6
     np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)
     np.testing.assert_allclose(logits, model.head.logits(trained_on), atol=1e-5)
@@ -94,8 +94,8 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, model: Model) -> No
 def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     """One file answers as backbone, tail and head did; the map that the heads read is the tuned one."""
     base = tunable.backbone(tmp_path / "backbone")
-    graph = tuned(tails.split_off(tails.graph_of(base)), spread=0.3)
-    tail = tails.write(graph, tmp_path / "tails")
+    graph = tuned(tails.extract_upper_part(tails.load_graph(base)), spread=0.3)
+    tail = tails.write_tail(graph, tmp_path / "tails")
     rng = np.random.default_rng(0)
     head = Head(
         weight=rng.normal(0, 1, (3, base.card.dimension)).astype(np.float32),
@@ -106,10 +106,10 @@ def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     model = Model(backbone=base, head=head, card=card, tail=tail)
     assert writer.write_onnx(model, tmp_path / "m.onnx", check_images=IMAGES) <= 1e-5
     names = {t.name for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
-    assert len(names) == len({t.name for t in tails.graph_of(base).graph.initializer}) + 2 + len(
+    assert len(names) == len({t.name for t in tails.load_graph(base).graph.initializer}) + 2 + len(
         names & {"head.kernel", "head.kernel_shape"}
     )  # no weights twice
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
+    p, logits, embedding, heatmap = run(open_session(tmp_path / "m.onnx"), OUTPUTS, IMAGES)
     seen = Network(base, tail).see(IMAGES, maps=True)
     assert seen.map is not None
     np.testing.assert_allclose(embedding, seen.embedding, atol=1e-5)
@@ -121,21 +121,21 @@ def test_a_tail_is_merged_into_the_file(tmp_path: Path, task: str) -> None:
     loaded = reader.load(tmp_path / "m.onnx")
     assert loaded.tail is None and loaded.backbone.sha256 != base.sha256  # its network is its own
     loaded.save(tmp_path / "again.onnx")
-    (again,) = run(session(tmp_path / "again.onnx"), ["probabilities"], IMAGES)
+    (again,) = run(open_session(tmp_path / "again.onnx"), ["probabilities"], IMAGES)
     np.testing.assert_array_equal(again, p)
 
 
 def test_a_tail_of_another_backbone_is_refused_and_leaves_nothing(tmp_path: Path, model: Model) -> None:
     """Nothing of it fits in: the file would answer as the untuned network."""
     base = tunable.backbone(tmp_path / "backbone", lambda nodes, weights: None)
-    graph = tails.split_off(tails.graph_of(base))
+    graph = tails.extract_upper_part(tails.load_graph(base))
     for tensor in graph.graph.initializer:
         tensor.name = f"other_{tensor.name}"
     for node in graph.graph.node:
         node.input[:] = [
             f"other_{i}" if f"other_{i}" in {t.name for t in graph.graph.initializer} else i for i in node.input
         ]
-    tail = tails.write(tuned(graph, spread=0.5), tmp_path / "backbone" / "tails")
+    tail = tails.write_tail(tuned(graph, spread=0.5), tmp_path / "backbone" / "tails")
     head = Head(weight=np.ones((2, tunable.D), np.float32), bias=np.zeros(2, np.float32), task="multilabel")
     head.weight[1] = -1
     card = {"name": "x", "task": "multilabel", "labels": ["a", "b"], "tail": tail.as_json()}
@@ -149,7 +149,7 @@ def test_a_loaded_model_can_be_saved_again(tmp_path: Path, model: Model) -> None
     second = reader.load(first.save(tmp_path / "b.onnx").onnx or "")
     second.save(tmp_path / "c.onnx")
     assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
-    answers = [run(session(tmp_path / f), ["probabilities"], IMAGES)[0] for f in ("a.onnx", "c.onnx")]
+    answers = [run(open_session(tmp_path / f), ["probabilities"], IMAGES)[0] for f in ("a.onnx", "c.onnx")]
     np.testing.assert_array_equal(*answers)
 
 
@@ -369,8 +369,8 @@ def test_extras_add_to_the_logits_and_nothing_else(tmp_path: Path, task: str, pa
     wanted = [(name, shape) for name, shape in shapes if shape]
     assert [(v.name, [d.dim_value for d in v.type.tensor_type.shape.dim][1:]) for v in graph.input] == wanted
     writer.write_onnx(replace(model, extras=None), tmp_path / "alone.onnx")
-    opened, n = session(tmp_path / "m.onnx"), len(IMAGES)
-    alone = run(session(tmp_path / "alone.onnx"), OUTPUTS, IMAGES)
+    opened, n = open_session(tmp_path / "m.onnx"), len(IMAGES)
+    alone = run(open_session(tmp_path / "alone.onnx"), OUTPUTS, IMAGES)
     for ours, theirs in zip(run(opened, OUTPUTS, IMAGES), alone, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     rng = np.random.default_rng(0)
@@ -393,7 +393,7 @@ def test_extras_of_other_labels_are_refused(tmp_path: Path, model: Model) -> Non
 
 
 def test_halved_weights_leave_extras_as_they_are(tmp_path: Path) -> None:
-    model = half(several.model(tmp_path))
+    model = to_half_precision(several.model(tmp_path))
     assert writer.write_onnx(model, tmp_path / "m.onnx", tolerance=writer.PARITY_SMALL) <= 0.01
     loaded = reader.load(tmp_path / "m.onnx").extras
     assert loaded is not None and model.extras is not None
@@ -409,8 +409,8 @@ def test_a_model_of_ecgs_takes_signals(tmp_path: Path, task: str) -> None:
     assert writer.write_onnx(model, tmp_path / "m.onnx", check_images=x) <= 1e-6
     graph = onnx.load(tmp_path / "m.onnx").graph
     assert [v.name for v in graph.input] == ["signal", "clinical"]
-    p, logits, embedding, heatmap = run(session(tmp_path / "m.onnx"), OUTPUTS, x)
-    (trained_on,) = run(session(model.backbone.path), ["embedding"], x)
+    p, logits, embedding, heatmap = run(open_session(tmp_path / "m.onnx"), OUTPUTS, x)
+    (trained_on,) = run(open_session(model.backbone.path), ["embedding"], x)
     np.testing.assert_allclose(embedding, trained_on, atol=1e-6)
     np.testing.assert_allclose(p, model.head.probabilities(trained_on), atol=1e-6)
     np.testing.assert_allclose(heatmap.mean((2, 3)) + model.head.bias, logits, atol=1e-5)

@@ -31,14 +31,14 @@ def nudged(share: float, folder: Path) -> tails.Tail:
     """The backbone's own upper stages, every weight moved a little, as tuning does."""
     from medloupe.embed.registry import backbone
 
-    graph = tails.split_off(tails.graph_of(backbone()))
+    graph = tails.extract_upper_part(tails.load_graph(backbone()))
     rng = np.random.default_rng(0)
     for tensor in graph.graph.initializer:
         w = numpy_helper.to_array(tensor)
         if w.ndim > 1:
             moved = w.astype(np.float32) + share * w.std() * rng.standard_normal(w.shape).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(moved.astype(w.dtype), tensor.name))
-    return tails.write(graph, folder)
+    return tails.write_tail(graph, folder)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def model(trained: Trained, tmp_path: Path) -> Model:
 
 
 def test_it_answers_as_before(model: Model, tmp_path: Path) -> None:
-    shipped = pack.pack(model, tmp_path / "shipped" / "spots")
-    again = pack.unpack(tmp_path / "shipped" / "spots")
+    shipped = pack.pack_checkup(model, tmp_path / "shipped" / "spots")
+    again = pack.unpack_checkup(tmp_path / "shipped" / "spots")
     for seed in range(6):
         pixels = generated.tissue(seed, seed % 2 == 0)
         before, after = (m.predict(pixels).probabilities for m in (model, shipped))
@@ -65,7 +65,7 @@ def test_it_answers_as_before(model: Model, tmp_path: Path) -> None:
 
 def test_what_is_read_beside_the_picture_is_shipped_too(model: Model, tmp_path: Path) -> None:
     model = replace(model, extras=several.extras(2))
-    shipped = pack.pack(model, tmp_path / "spots")
+    shipped = pack.pack_checkup(model, tmp_path / "spots")
     pixels = generated.tissue(3, True)
     before, after = (m.predict(pixels, several.GIVEN) for m in (model, shipped))
     assert after.inputs == before.inputs and after.inputs
@@ -75,17 +75,17 @@ def test_what_is_read_beside_the_picture_is_shipped_too(model: Model, tmp_path: 
 def test_a_tail_takes_few_bytes_and_its_file_is_made_once(model: Model, tmp_path: Path) -> None:
     assert model.tail is not None
     folder = tmp_path / "spots"
-    shipped = pack.pack(model, folder)
+    shipped = pack.pack_checkup(model, folder)
     assert (folder / "tail.npz").stat().st_size < 0.45 * model.tail.path.stat().st_size
     assert shipped.tail is not None
     made = shipped.tail.path.stat().st_mtime_ns
-    again = pack.unpack(folder)
+    again = pack.unpack_checkup(folder)
     assert again.tail == shipped.tail
     assert again.tail.path.stat().st_mtime_ns == made
     whole = again.tail.path.read_bytes()
     for damaged in (b"", whole[:-1] + bytes([whole[-1] ^ 1])):  # what lies in the cache is not believed
         again.tail.path.write_bytes(damaged)
-        assert pack.unpack(folder).tail == shipped.tail
+        assert pack.unpack_checkup(folder).tail == shipped.tail
         assert again.tail.path.read_bytes() == whole
 
 
@@ -93,7 +93,7 @@ def test_more_steps_are_more_exact(model: Model, tmp_path: Path) -> None:
     assert model.tail is not None
 
     def apart(steps: int) -> float:
-        shipped = pack.pack(model, tmp_path / str(steps), steps)
+        shipped = pack.pack_checkup(model, tmp_path / str(steps), steps)
         assert shipped.tail is not None
         graphs = (onnx.load(t.path) for t in (model.tail, shipped.tail) if t is not None)
         one, two = ([numpy_helper.to_array(t).astype(float) for t in g.graph.initializer] for g in graphs)
@@ -104,7 +104,7 @@ def test_more_steps_are_more_exact(model: Model, tmp_path: Path) -> None:
 
 
 def test_it_can_be_exported_and_gone_on_from(model: Model, tmp_path: Path) -> None:
-    shipped = pack.pack(model, tmp_path / "spots")
+    shipped = pack.pack_checkup(model, tmp_path / "spots")
     write_onnx(shipped, tmp_path / "whole.onnx")
     pixels = generated.tissue(3, True)
     whole = load(tmp_path / "whole.onnx").predict(pixels).probabilities
@@ -117,7 +117,7 @@ def test_it_can_be_exported_and_gone_on_from(model: Model, tmp_path: Path) -> No
 def test_without_a_tail_there_is_none(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "spots").mkdir()
     (tmp_path / "spots" / "tail.npz").write_bytes(b"of an earlier build")
-    shipped = pack.pack(find_model("spots"), tmp_path / "spots")
+    shipped = pack.pack_checkup(find_model("spots"), tmp_path / "spots")
     assert shipped.tail is None
     assert sorted(p.name for p in (tmp_path / "spots").iterdir()) == ["card.json", "head.npz"]
     pixels = generated.tissue(3, True)
@@ -126,7 +126,7 @@ def test_without_a_tail_there_is_none(trained: Trained, tmp_path: Path) -> None:
 
 def test_damage_is_told(model: Model, tmp_path: Path) -> None:
     folder = tmp_path / "spots"
-    pack.pack(model, folder)
+    pack.pack_checkup(model, folder)
     card = json.loads((folder / "card.json").read_text())
     elsewhere = {**card, "backbone": {**card["backbone"], "sha256": "0"}}
     for wrong in (
@@ -137,18 +137,18 @@ def test_damage_is_told(model: Model, tmp_path: Path) -> None:
         lambda: (folder / "card.json").write_text("{"),
         lambda: (folder / "card.json").write_text(json.dumps(elsewhere)),
     ):
-        shipped = pack.pack(model, folder)
+        shipped = pack.pack_checkup(model, folder)
         assert shipped.tail is not None
         shipped.tail.path.unlink()  # else the tail is not read from the package again
         wrong()
         with pytest.raises(StoreError, match="spots cannot be read"):
-            pack.unpack(folder)
+            pack.unpack_checkup(folder)
 
 
 def test_only_the_shared_network_is_shipped(home: Path, tmp_path: Path) -> None:
     other = tiny.model(tmp_path)
     with pytest.raises(StoreError, match="network of its own"):
-        pack.pack(other, tmp_path / "x")
+        pack.pack_checkup(other, tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -159,7 +159,7 @@ def test_models_of_ecgs_are_shipped(
     learned: Learned = request.getfixturevalue(which)
     monkeypatch.setenv("MEDLOUPE_HOME", str(learned.home))
     model = learned.model
-    shipped = pack.pack(model, tmp_path / "ecg")
+    shipped = pack.pack_checkup(model, tmp_path / "ecg")
     assert sorted(p.name for p in (tmp_path / "ecg").iterdir()) == ["card.json", "head.npz"]
     assert shipped.backbone.card == model.backbone.card
     signal = ecgmodels.recording(1) if which == "of_beats" else ecgmodels.standard(1)
@@ -170,13 +170,13 @@ def test_models_of_ecgs_are_shipped(
 
 def test_a_network_that_is_none_of_the_packages_is_not_shipped(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="networks that come with the package"):
-        pack.pack(tinyecg.model(tmp_path), tmp_path / "out")
+        pack.pack_checkup(tinyecg.model(tmp_path), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_card_that_names_an_unknown_network_is_said(of_twelve: Learned, tmp_path: Path) -> None:
-    pack.pack(of_twelve.model, tmp_path / "ecg")
+    pack.pack_checkup(of_twelve.model, tmp_path / "ecg")
     path = tmp_path / "ecg" / pack.CARD
     path.write_text(path.read_text("utf-8").replace('"ecg-12lead"', '"ecg-13lead"'), "utf-8")
     with pytest.raises(StoreError, match="ecg cannot be read"):
-        pack.unpack(tmp_path / "ecg")
+        pack.unpack_checkup(tmp_path / "ecg")

@@ -20,7 +20,7 @@ from medloupe.errors import MedloupeError, NotAnImageError, StoreError
 from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
-from medloupe.inference.find import choosable, find_model
+from medloupe.inference.find import find_model, list_choosable_models
 from medloupe.inference.pictures import AutoPredictor, Predictor
 from medloupe.serving.web.language import CODES, language
 from medloupe.starter import shipped
@@ -32,7 +32,7 @@ sys.path.insert(0, str(SCRIPTS))
 import checkups_page  # noqa: E402
 from starters import STARTERS  # noqa: E402
 
-CHECKUPS = [name for name in shipped.shipped() if name != shipped.EVERYDAY]
+CHECKUPS = [name for name in shipped.list_shipped() if name != shipped.EVERYDAY]
 DEFINED = {s.name: s for s in STARTERS}
 ECGS = [s.name for s in STARTERS if s.kind == "ECG"]
 PICTURES = [name for name in CHECKUPS if name not in ECGS]
@@ -46,26 +46,26 @@ def _all(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
 
 def test_what_is_defined_is_shipped() -> None:
     assert set(CHECKUPS) == set(DEFINED)
-    assert shipped.names() == shipped.shipped()
+    assert shipped.list_offered() == shipped.list_shipped()
 
 
 def test_what_is_offered_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_STARTERS", "none")
-    assert shipped.names() == ()
+    assert shipped.list_offered() == ()
     with pytest.raises(StoreError, match="no model"):
         find_model("malaria")
     monkeypatch.setenv("MEDLOUPE_STARTERS", "skin, malaria")
-    assert shipped.names() == ("malaria", "skin")
-    assert {m.name for m in choosable()} == {"malaria", "skin"}
+    assert shipped.list_offered() == ("malaria", "skin")
+    assert {m.name for m in list_choosable_models()} == {"malaria", "skin"}
     monkeypatch.setenv("MEDLOUPE_STARTERS", "skn")
     with pytest.raises(MedloupeError, match="names 'skn'") as e:
-        shipped.names()
+        shipped.list_offered()
     assert "skin" in e.value.hint
 
 
 @pytest.mark.parametrize("name", CHECKUPS)
 def test_the_card_says_what_must_be_known(name: str) -> None:
-    model = shipped.load(name)
+    model = shipped.load_shipped(name)
     card, one = model.card, DEFINED[name]
     assert (card["name"], card["version"], card["title"], card["about"]) == (name, None, one.title, one.about)
     assert card["licence"] == card["data"]["licence"] == one.licence
@@ -91,7 +91,7 @@ def test_every_title_and_label_is_in_words(code: str) -> None:
     words = language(code)
     for name in CHECKUPS:
         assert f"starter.{name}" in words.words
-        for label in shipped.load(name).labels:
+        for label in shipped.load_shipped(name).labels:
             assert f"label.{name}.{label.casefold()}" in words.words, label
     if code == "en":
         assert {n: words.t(f"starter.{n}") for n in CHECKUPS} == {n: DEFINED[n].title for n in CHECKUPS}
@@ -109,7 +109,7 @@ def test_the_page_is_in_step() -> None:
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "starters", "list", "--json").lines
-    assert [line["name"] for line in said] == list(shipped.shipped())
+    assert [line["name"] for line in said] == list(shipped.list_shipped())
     assert all(line["offered"] for line in said)
     assert {line["name"]: line["things"] for line in said}["arrhythmia"] == "beats"
     (skin,) = [line for line in said if line["name"] == "skin"]
@@ -137,17 +137,17 @@ def test_foreign_pictures_are_refused_by_all() -> None:
     )
     foreign = [bundled(name) for name in names]
     foreign += [np.full((200, 200, 3), 127, np.uint8), generated.tissue(1, True)]
-    auto = AutoPredictor(choosable())
+    auto = AutoPredictor(list_choosable_models())
     for picture in foreign:
         assert auto.predict(picture).refused is not None
     for name in PICTURES:
-        predictor = Predictor(shipped.load(name))
+        predictor = Predictor(shipped.load_shipped(name))
         assert all(predictor.predict(picture).refused is not None for picture in foreign), name
 
 
 def test_a_cat_without_colour_is_no_chest() -> None:
     cat = bundled("chelsea.png").mean(2).astype(np.uint8)
-    said = Predictor(shipped.load("pneumonia")).predict(cat).refused
+    said = Predictor(shipped.load_shipped("pneumonia")).predict(cat).refused
     assert said is not None
     assert "pneumonia" in said.reason
 
@@ -156,13 +156,13 @@ def test_a_cat_without_colour_is_no_chest() -> None:
 @pytest.mark.slow
 def test_own_pictures_are_answered_and_find_their_check_up(real_sets: Path) -> None:
     """On pictures that took part in training: no figure, but whole and in the right place."""
-    auto = AutoPredictor(choosable())
+    auto = AutoPredictor(list_choosable_models())
     of_kind = {s.name: s.kind for s in STARTERS if s.name in PICTURES}
-    network = Network(shipped.load("malaria").backbone)
+    network = Network(shipped.load_shipped("malaria").backbone)
     for one in (s for s in STARTERS if s.name in PICTURES):
         data = one.read(real_sets)
         records = [r for r in data.records if r.labels][:: max(1, len(data) // 40)][:40]
-        model = shipped.load(one.name)
+        model = shipped.load_shipped(one.name)
         assert model.novelty is not None
         pixels = np.stack([pixels_of(r.picture, 224) for r in records])
         refused = model.novelty.score(network.see(pixels, maps=False).embedding) > 1
@@ -179,7 +179,7 @@ def test_own_pictures_are_answered_and_find_their_check_up(real_sets: Path) -> N
 def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
     """Of pictures that took part in the contrast: that it holds for others is for benchmarks/refusal.py to say."""
     (one,) = (s for s in STARTERS if s.name == "pneumonia")
-    predictor = Predictor(shipped.load("pneumonia"))
+    predictor = Predictor(shipped.load_shipped("pneumonia"))
     screen = next(c for c in CORRUPTIONS if c.name == "screen")
     records = one.read(real_sets).records[::60][:30]
     refused = [predictor.predict(screen(limit_size(decode(r.picture)))).refused is not None for r in records]
@@ -187,7 +187,7 @@ def test_a_photographed_x_ray_is_answered(real_sets: Path) -> None:
 
 
 def test_ecgs_are_answered_beat_by_beat() -> None:
-    model = shipped.load("arrhythmia")
+    model = shipped.load_shipped("arrhythmia")
     assert model.labels == ("N", "S", "V", "F")
     assert any("rhythms" in limit for limit in model.card["limits"])
     assert (model.card["modality"], model.card["backbone"]["name"]) == ("ecg", ECG_BEATS)
@@ -203,7 +203,7 @@ def test_ecgs_are_answered_beat_by_beat() -> None:
 
 
 def test_twelve_leads_are_answered() -> None:
-    model = shipped.load("ecg12")
+    model = shipped.load_shipped("ecg12")
     assert model.labels == ("NORM", "MI", "STTC", "CD", "HYP")
     assert any("rhythm is not seen" in limit for limit in model.card["limits"])
     assert (model.card["modality"], model.card["backbone"]["name"]) == ("ecg", ECG_TWELVE)
@@ -216,25 +216,25 @@ def test_twelve_leads_are_answered() -> None:
 
 @pytest.mark.parametrize("name", ECGS)
 def test_the_card_of_an_ecg_check_up_names_its_data(name: str) -> None:
-    card = shipped.load(name).card
+    card = shipped.load_shipped(name).card
     assert card["licence"] in ("ODC-BY 1.0", "CC BY 4.0")
     assert card["data"]["citation"] == DEFINED[name].citation
     assert card["data"]["patients"] >= 30
     assert any("not" in limit and "trained on" in limit for limit in card["limits"])
     with pytest.raises(MedloupeError, match="sampling rate"):
-        shipped.load(name).predict(np.zeros((64, 64, 3), np.uint8))
+        shipped.load_shipped(name).predict(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(NotAnImageError, match="looks at pictures"):
-        shipped.load("malaria").predict(ecgmodels.standard(1))
+        shipped.load_shipped("malaria").predict(ecgmodels.standard(1))
 
 
 def test_one_can_go_on_from_a_check_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tuned = next(name for name in CHECKUPS if shipped.load(name).tail is not None)
+    tuned = next(name for name in CHECKUPS if shipped.load_shipped(name).tail is not None)
     data = generated.folders(tmp_path / "mine", 8)
     run(capsys, "train", data, "--name", "mine", "--from", tuned, "--json")
     card = find_model("mine").card
     assert any("public pictures" in w["text"] for w in card["warnings"])
     assert card["started_from"]["name"] == tuned
-    assert card["tail"] == shipped.load(tuned).card["tail"]
+    assert card["tail"] == shipped.load_shipped(tuned).card["tail"]
     assert DEFINED[tuned].licence in card["licence"]
 
 

@@ -188,7 +188,7 @@ def add_versions(home: Path, scratch: Path) -> dict[int, Model]:
     network of its own. The gate lets them pass: they bring version 1's evidence."""
     from dataclasses import replace
 
-    from medloupe.graphs.optimised import optimised
+    from medloupe.graphs.optimised import ensure_optimised
     from medloupe.modelfile.reader import load
     from medloupe.modelfile.writer import write_onnx
 
@@ -208,7 +208,7 @@ def add_versions(home: Path, scratch: Path) -> dict[int, Model]:
     store.add(load(scratch / "whole.onnx"), write_files=write_files)
     models = {number: store.get(NAME, number) for number in (1, 2, 3)}
     network = models[3].backbone
-    optimised(network.path, network.sha256, home / "cache" / "graphs")  # before it is needed
+    ensure_optimised(network.path, network.sha256, home / "cache" / "graphs")  # before it is needed
     return models
 
 

@@ -18,7 +18,7 @@ from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.network import Network
 from medloupe.embed.registry import ECG_BEATS, ECG_TWELVE, backbone
-from medloupe.embed.windows import beats, twelve
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.model.bundle import Model
@@ -53,7 +53,7 @@ def beats_model(rhythm: bool = True) -> Model:
     network = Network(base, threads=1)
     embeddings, labels, groups = [], [], []
     for seed in range(40):
-        taken = beats(recording(seed), base.card)
+        taken = cut_beat_windows(recording(seed), base.card)
         embeddings.append(network.see(taken.windows).embedding)
         labels += [int(k % 5 == 4) for k in range(len(taken.peaks))]
         groups += [seed] * len(taken.peaks)
@@ -67,7 +67,7 @@ def twelve_model() -> Model:
     base = backbone(ECG_TWELVE)
     network = Network(base, threads=1)
     labels = [seed % 2 for seed in range(50)]
-    windows = np.stack([twelve(standard(seed, bool(seed % 2)), base.card)[0] for seed in range(50)])
+    windows = np.stack([compute_typical_window(standard(seed, bool(seed % 2)), base.card)[0] for seed in range(50)])
     found = network.see(windows).embedding
     return _model("leads", "Twelve leads", base, found, np.array(labels), range(50), ["SINUS", "BLOCK"], "multilabel")
 

@@ -287,8 +287,8 @@ def seen() -> dict[str, Any] | None:
     from medloupe.embed.registry import backbone
     from medloupe.imaging.decode import load
     from medloupe.model.head import Head
-    from medloupe.training.pipeline.examples import content_box
-    from medloupe.training.pipeline.feature_maps import stages
+    from medloupe.training.pipeline.examples import find_content_box
+    from medloupe.training.pipeline.feature_maps import render_stages
 
     rng = np.random.default_rng(4)
     url, _ = picture(rng, opacity=True)
@@ -297,13 +297,13 @@ def seen() -> dict[str, Any] | None:
     weight = rng.normal(0, 0.01, (2, network.card.dimension)).astype(np.float32)
     head = Head(weight=weight, bias=np.zeros(2, np.float32), task="multiclass")
     size = network.card.input_size
-    return stages(
+    return render_stages(
         load(pixels, size),
         network,
         head,
         1,
         labels=("NORMAL", "PNEUMONIA"),
-        box=content_box(pixels.shape[1], pixels.shape[0], size),
+        box=find_content_box(pixels.shape[1], pixels.shape[0], size),
         file='person "0" & son.jpeg',
     )
 

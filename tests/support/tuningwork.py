@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import tunable
-from medloupe.embed.tail import upper
-from medloupe.graphs.session import run, session
+from medloupe.embed.tail import find_upper_part
+from medloupe.graphs.session import open_session, run
 from medloupe.training.tune.activations import Activations, cache_activations
 from medloupe.training.tune.jobs import Job, TrainingInputs
 from medloupe.training.tune.loader import ActivationSource
@@ -39,7 +39,7 @@ def activation_source(folder: Path, sick: np.ndarray) -> ActivationSource:
     """Activations of one picture for each entry, bool, of which some are sick."""
     network = tunable.backbone(folder)
     images = np.stack([tunable.picture(i, bool(s)) for i, s in enumerate(sick)])
-    cut, embedding = run(session(network.path), ["cut", "embedding"], images)
+    cut, embedding = run(open_session(network.path), ["cut", "embedding"], images)
     maps = cut.transpose(0, 2, 3, 1).astype(np.float16)
     return ActivationSource(Activations(maps=(maps,)), embedding[:, : tunable.UPPER], 1)
 
@@ -49,7 +49,7 @@ def prepared(folder: Path) -> dict[str, Any]:
     network = tunable.backbone(folder / "backbone")
     features = tunable.features(network, N)
     cached = cache_activations(features, network, STILL, 2)
-    assert upper(tunable.graph()).width == tunable.UPPER
+    assert find_upper_part(tunable.graph()).width == tunable.UPPER
     inputs = TrainingInputs(
         backbone=network.path,
         start=None,

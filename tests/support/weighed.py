@@ -10,7 +10,7 @@ import numpy as np
 from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.notes import Notes
-from medloupe.training.fusion.encoded import Encoded
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.heads.fit import FittedHead, fit
 from medloupe.training.options import Options
 from synthetic import features, of_targets, one_hot
@@ -33,11 +33,11 @@ class Patients:
         """The head on the picture alone."""
         return fit(self.embeddings, self.targets, self.groups, task=self.task, levels=(D,), repeats=repeats)
 
-    def encoded(self, *columns: str, notes: bool = False) -> tuple[Encoded, tuple[Column, ...], Notes | None]:
+    def encoded(self, *columns: str, notes: bool = False) -> tuple[EncodedInputs, tuple[Column, ...], Notes | None]:
         """Columns, and the notes, as learned from all rows."""
         found = tuple(c for name in columns if (c := Column.fit(name, [r.get(name) for r in self.rows])))
         text = Notes.fit([r.get("notes") for r in self.rows], dimension=8) if notes else None
-        return Encoded.of(found, text, self.rows), found, text
+        return EncodedInputs.encode(found, text, self.rows), found, text
 
     def features(self, **changes: Any) -> Features:
         """As if embedded. changes: of the records, one entry each (split, patient)."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from medloupe.embed.hub.text import TextNet
+from medloupe.embed.hub.text import TextNetwork
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.training.options import FINETUNE_MODES, Options
 
-NETWORK = TextNet(folder=Path("x"), words="x", sha256="cd" * 32)
+NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
 
 
 @pytest.mark.parametrize(

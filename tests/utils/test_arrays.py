@@ -1,4 +1,4 @@
-"""NumPy archives: their names and arrays, and none of what they could do."""
+"""NumPy arrays from strangers: what they hold, and none of what they could do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load, names
+from medloupe.utils.arrays import decode_base64, decode_finite, encode_base64, list_npz, load_npz
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_arrays_by_name(path: Path):
-    assert names(path) == {"X", "fs"}
+    assert list_npz(path) == {"X", "fs"}
     for source in (path, path.read_bytes()):
-        arrays = load(source, "a.npz")
+        arrays = load_npz(source, "a.npz")
         assert arrays["X"].tolist() == [[0, 1, 2], [3, 4, 5]]
         assert int(arrays["fs"]) == 360
 
@@ -34,8 +34,8 @@ def test_broken_archives(path: Path):
         path.write_bytes(bad)
         for source in (path, bad):
             with pytest.raises(DataError, match=r"a\.npz"):
-                load(source, "a.npz")
-    assert names(path.with_name("absent.npz")) == frozenset()
+                load_npz(source, "a.npz")
+    assert list_npz(path.with_name("absent.npz")) == frozenset()
 
 
 def test_a_shape_that_the_bytes_do_not_bear_out():
@@ -44,4 +44,32 @@ def test_a_shape_that_the_bytes_do_not_bear_out():
         header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000,), }\n"
         archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(80))
     with pytest.raises(DataError, match="claims 800000000000 bytes and holds 80"):
-        load(out.getvalue(), "a.npz")
+        load_npz(out.getvalue(), "a.npz")
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "<u8"])
+def test_numbers_come_back_from_base64_bit_for_bit(dtype: str):
+    values = np.arange(6, dtype=dtype).reshape(2, 3) / np.array(3, dtype)
+    text = encode_base64(values.T, dtype)
+    assert decode_base64(text, dtype, "values").tobytes() == np.ascontiguousarray(values.T, dtype).tobytes()
+    assert decode_finite(text, 6, dtype, "values", "the labels").tolist() == values.T.astype(dtype).ravel().tolist()
+
+
+@pytest.mark.parametrize("text", ["%%%%", "AAA", "AAAA"])
+def test_text_that_is_no_base64_of_numbers(text: str):
+    with pytest.raises(ValueError, match="weights are no base64 of float32"):
+        decode_base64(text, "<f4", "weights")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "weights do not fit 2 labels"),
+        (encode_base64(np.zeros(3), "<f4"), "weights do not fit 2 labels"),
+        (encode_base64(np.array([1, np.nan]), "<f4"), "weights hold values that are no numbers"),
+        (encode_base64(np.array([1, np.inf]), "<f4"), "weights hold values that are no numbers"),
+    ],
+)
+def test_numbers_of_another_count_or_not_finite(value: object, message: str):
+    with pytest.raises(ValueError, match=message):
+        decode_finite(value, 2, "<f4", "weights", "2 labels")

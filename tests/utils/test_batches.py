@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("n", [0, 1, 7, 100])
 @pytest.mark.parametrize("size", [1, 4])
 def test_every_item_once(n: int, size: int) -> None:
-    batches = list(in_batches(range(n), size, lambda: list))
+    batches = list(map_batches(range(n), size, lambda: list))
     assert sorted(i for b in batches for i in b) == list(range(n))
     assert all(0 < len(b) <= size for b in batches)
     assert len(batches) == -(-n // size)
@@ -31,7 +31,7 @@ def test_each_thread_has_work_of_its_own() -> None:
         started.append(threading.get_ident())
         return lambda taken: (threading.get_ident(), time.sleep(0.01))[0]
 
-    workers = set(in_batches(range(30), 1, start))
+    workers = set(map_batches(range(30), 1, start))
     assert len(started) == len(set(started)) == 3
     assert workers <= set(started)
     assert len(workers) > 1
@@ -45,7 +45,7 @@ def test_items_are_taken_as_they_are_needed() -> None:
             taken.append(i)
             yield i
 
-    for _, _ in zip(range(5), in_batches(endless(), 2, lambda: len), strict=False):
+    for _, _ in zip(range(5), map_batches(endless(), 2, lambda: len), strict=False):
         pass
     assert len(taken) < 200
 
@@ -70,14 +70,14 @@ def test_an_error_is_raised_where_the_results_are_read(where: str) -> None:
 
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError, match=where):
-        list(in_batches(items(), 3, start))
+        list(map_batches(items(), 3, start))
     assert threading.active_count() == before
 
 
 def test_leaving_early_ends_the_threads() -> None:
     before = threading.active_count()
     done: list[int] = []
-    for batch in in_batches(range(10_000), 1, lambda: lambda taken: done.append(taken[0]) or taken):
+    for batch in map_batches(range(10_000), 1, lambda: lambda taken: done.append(taken[0]) or taken):
         if batch[0] >= 5:
             break
     del batch
@@ -91,5 +91,5 @@ def test_leaving_early_ends_the_threads() -> None:
 
 
 def test_an_exception_may_be_a_result() -> None:
-    (found,) = in_batches([1], 1, lambda: lambda taken: ValueError("kept"))
+    (found,) = map_batches([1], 1, lambda: lambda taken: ValueError("kept"))
     assert isinstance(found, ValueError)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medloupe.utils.files import locked, sync_folder, write_atomically
+from medloupe.utils.files import exclusive_lock, sync_folder, write_atomically
 
 
 def test_writes_and_replaces(tmp_path: Path):
@@ -92,8 +92,8 @@ def test_syncing_a_folder(tmp_path: Path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from medloupe.utils.files import locked
-with locked(Path(sys.argv[1])):
+from medloupe.utils.files import exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -107,7 +107,7 @@ def test_a_lock_is_exclusive_and_dies_with_its_process(tmp_path: Path):
     got: list[float] = []
 
     def wait() -> None:
-        with locked(lock):
+        with exclusive_lock(lock):
             got.append(time.monotonic())
 
     waiting = threading.Thread(target=wait)
@@ -124,7 +124,41 @@ def test_a_lock_is_exclusive_and_dies_with_its_process(tmp_path: Path):
 
 
 def test_a_lock_is_freed_by_an_error(tmp_path: Path):
-    with pytest.raises(RuntimeError), locked(tmp_path / "lock"):
+    with pytest.raises(RuntimeError), exclusive_lock(tmp_path / "lock"):
         raise RuntimeError
-    with locked(tmp_path / "lock"):
+    with exclusive_lock(tmp_path / "lock"):
         pass
+
+
+def test_a_lock_in_a_folder_that_is_gone_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), exclusive_lock(tmp_path / "gone" / "lock"):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of this kind are POSIX's")
+def test_others_may_take_the_lock_too(tmp_path: Path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    with exclusive_lock(tmp_path / "lock"):
+        assert (tmp_path / "lock").stat().st_mode == plain.stat().st_mode
+
+
+def test_threads_take_turns(tmp_path: Path):
+    inside: list[int] = []
+    most: list[int] = []
+
+    def enter() -> None:
+        for _ in range(5):
+            with exclusive_lock(tmp_path / "lock"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.002)
+                inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 20

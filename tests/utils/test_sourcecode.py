@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from medloupe.training.pipeline.outcome import _COMPUTES
-from medloupe.utils.sourcecode import imported_by, source_digest
+from medloupe.utils.sourcecode import imported_by, imported_names, source_digest
 from places import ROOT
 
 PRINT = "import sys; from medloupe.utils.sourcecode import source_digest as d; print(d(sys.argv[1]))"
@@ -73,3 +74,49 @@ def test_what_is_imported_later_counts_and_what_only_types_need_too() -> None:
         "medloupe.training.heads.fit",
     } <= imported_by("medloupe.training.pipeline.finetuning")
     assert imported_by("medloupe.errors") == {"medloupe.errors"}
+
+
+def names_by_ast(source: str) -> set[str]:
+    """What `imported_names` should find, by the parser alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and not node.level and f"{node.module}.".startswith("medloupe."):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("medloupe.")}
+    return found
+
+
+def test_imports_found_by_their_form_are_those_that_the_parser_finds() -> None:
+    sources = sorted((ROOT / "src").rglob("*.py"))
+    assert len(sources) > 100
+    for path in sources:
+        assert imported_names(path.read_bytes()) == names_by_ast(path.read_text("utf-8")), path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from medloupe.a import b",
+        "if x:\n    from medloupe.a import b as c, d  # why",
+        "from medloupe.a import (\n    b,\n    c as d,\n)",
+        "from medloupe.a import (  # import (these)\n    b,  # one)\n    c,\n)",
+        "from medloupe.a import b, \\\n    c",
+        "x = 1; from medloupe.a import b",
+        "import os; import medloupe.a",
+        "if x: import medloupe.a, os as system",
+        "import os, medloupe.a as b, medloupe",
+        "from medloupe.a import *",
+        "from medloupe import a",
+        "from . import a\nfrom .a import b\nfrom os import path",
+        "from medlouper.a import b\nimport medlouper.a",
+        "def f():\n\tfrom medloupe.a import b",
+        "'''A text:\nto import (from elsewhere)\n'''\nfrom medloupe.a import b",
+        "from medloupe.a import b\r\nfrom medloupe.c import d\r\n",
+        "from medloupe.ä import ö",
+        "from\\\n medloupe.a import b",
+        "",
+    ],
+)
+def test_imports_in_any_form_are_found(source: str) -> None:
+    assert imported_names(source.encode()) == names_by_ast(source)

@@ -12,7 +12,7 @@ from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, 
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
-    from medloupe.training.adapt.run import Adapted
+    from medloupe.training.adapt.run import AdaptedModel
 
 _CALLED = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
 _WIDE = 28  # characters of a label's name
@@ -41,7 +41,8 @@ def run_adapt(
     from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
-    from medloupe.training.adapt.run import adapt, keep
+    from medloupe.training.adapt.run import adapt
+    from medloupe.training.adapt.storage import keep_adapted
 
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")
@@ -49,7 +50,7 @@ def run_adapt(
     dataset = read(data, labels=labels, patient=patient, image=image, table=table)
     with console.progress() as say:
         made = adapt(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
-    kept = None if dry_run else keep(made, name=name)
+    kept = None if dry_run else keep_adapted(made, name=name)
     if report:
         console.write_page(report, made.page if kept is None else kept.report)
     if json:
@@ -58,7 +59,7 @@ def run_adapt(
         _print(made, kept, report)
 
 
-def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
+def _print(made: AdaptedModel, kept: Model | None, report: Path | None) -> None:
     """Print sentences first, then the table; what to do next comes last."""
     from medloupe.cli.console import DISCLAIMER
 
@@ -91,7 +92,7 @@ def _print(made: Adapted, kept: Model | None, report: Path | None) -> None:
         typer.echo(f"  report  {report}", err=True)
 
 
-def _next_step(made: Adapted, kept: Model) -> str:
+def _next_step(made: AdaptedModel, kept: Model) -> str:
     """Say what was written and what to do with it."""
     from medloupe.store.models import Store
 

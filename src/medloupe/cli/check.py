@@ -24,13 +24,13 @@ def run_check(
     from medloupe.embed import registry
     from medloupe.embed.features import embed
     from medloupe.training.audit.findings import audit
-    from medloupe.training.fusion.choose import with_columns
+    from medloupe.training.fusion.choose import probe_table
 
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
     with console.progress() as say:
-        network = registry.backbone(backbone or registry.usual(dataset))
+        network = registry.backbone(backbone or registry.choose_backbone_name(dataset))
         features = embed(scan_dataset(dataset), network, lambda d, t: say("embedding", d, t))
-        audited = with_columns(audit(features, seed), features.data, seed)
+        audited = probe_table(audit(features, seed), features.data, seed)
     if json:
         console.print_json({**console.dataset_json(dataset), **audited.as_json()})
     else:

@@ -36,7 +36,7 @@ def run_predict(
     """Ask a model about images or ECGs."""
     from medloupe.cli import console
     from medloupe.data.modalities import MODALITIES
-    from medloupe.inference.find import AUTO, elsewhere, find_model
+    from medloupe.inference.find import AUTO, find_model, make_looks_like
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
@@ -57,7 +57,7 @@ def run_predict(
         if rate is not None and not kind.timed:
             raise typer.BadParameter(f"{named.name} looks at {kind.called}, which have no rate.", param_hint="--rate")
         beside = _inputs_by_file(named, given or [], table, paths)
-        alike = elsewhere(named.backbone.sha256)
+        alike = make_looks_like(named.backbone.sha256)
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
         answers = asked.predict_many(_files(paths, kinds), beside)
     failed = done = 0
@@ -73,10 +73,10 @@ def run_predict(
 
 
 def _files(paths: list[str], kinds: Collection[str]) -> Iterator[Path]:
-    from medloupe.inference.pictures import expand
-    from medloupe.inference.predictors import answering, in_folder
+    from medloupe.inference.pictures import expand_paths
+    from medloupe.inference.predictors import answering, list_folder
 
-    found = expand(paths, lambda folder: in_folder(folder, kinds))
+    found = expand_paths(paths, lambda folder: list_folder(folder, kinds))
     for kind in kinds:
         found = answering(kind).whole(found)
     return found
@@ -86,7 +86,7 @@ def _inputs_by_file(
     model: Model, told: list[str], table: Path | None, paths: list[str]
 ) -> Callable[[Path], Mapping[str, str]] | None:
     """Read what is known beside each image: of all by --with, of each by a row of --table, which goes before."""
-    from medloupe.inference.inputs import considered, from_table, named
+    from medloupe.inference.inputs import read_inputs_table, require_inputs, weigh_inputs
 
     if not told and table is None:
         return None
@@ -95,11 +95,11 @@ def _inputs_by_file(
         if not equals or not name.strip():
             raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
     try:
-        common = named(model, {name.strip(): value for name, _, value in pairs})
+        common = require_inputs(model, {name.strip(): value for name, _, value in pairs})
         files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))
-        rows = {} if table is None else from_table(model, table, files)
+        rows = {} if table is None else read_inputs_table(model, table, files)
         if model.extras is not None:
-            considered(model.extras, model.labels, common)  # what cannot be read is told before any image is
+            weigh_inputs(model.extras, model.labels, common)  # what cannot be read is told before any image is
     except DataError:  # the table, not how it was asked for
         raise
     except MedloupeError as e:

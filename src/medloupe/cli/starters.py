@@ -17,8 +17,8 @@ def starters_list(json: Json = False, home: Home = None) -> None:
     from medloupe.cli import console
     from medloupe.starter import shipped
 
-    offered = set(shipped.names())
-    for name in shipped.shipped():
+    offered = set(shipped.list_offered())
+    for name in shipped.list_shipped():
         entry = _entry(name, offered)
         if json:
             console.print_json(entry)
@@ -41,7 +41,7 @@ def starters_list(json: Json = False, home: Home = None) -> None:
 def _entry(name: str, offered: set[str]) -> dict[str, Any]:
     from medloupe.starter import shipped
 
-    card = shipped.load(name).card
+    card = shipped.load_shipped(name).card
     auc = (card.get("metrics") or {}).get("auc")
     return {
         "name": name,

@@ -11,7 +11,7 @@ from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, 
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
-    from medloupe.evaluation.stress import Stressed
+    from medloupe.evaluation.stress import StressResult
 
 
 def run_stress(
@@ -54,7 +54,7 @@ def run_stress(
         _print(found, report)
 
 
-def _print(found: Stressed, report: Path | None) -> None:
+def _print(found: StressResult, report: Path | None) -> None:
     """Print the table on stdout, with the sentences around it."""
     from medloupe.cli.console import DISCLAIMER, MORE_THAN_CHANCE, format_difference
 

@@ -74,7 +74,7 @@ def run_train(
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
     from medloupe.training.options import FINETUNE_MODES
-    from medloupe.training.pipeline.run import summary
+    from medloupe.training.pipeline.run import summarise
     from medloupe.training.pipeline.run import train as run
 
     if finetune not in FINETUNE_MODES:
@@ -108,6 +108,6 @@ def run_train(
         )
     folder = Store.open().folder(model.name, model.version)
     if json:
-        console.print_json(summary(model, folder))
+        console.print_json(summarise(model, folder))
     else:
         console.print_model(model, folder)

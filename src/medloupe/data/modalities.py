@@ -163,9 +163,9 @@ class _Ecgs(Modality):
         return read_ecg(source, rate=rate)
 
     def fault(self, example: Any) -> str:
-        from medloupe.ecg.quality import fault
+        from medloupe.ecg.quality import describe_fault
 
-        return fault(example)
+        return describe_fault(example)
 
     def digest(self, record: Record) -> bytes:
         return digest_ecg(record)

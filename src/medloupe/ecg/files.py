@@ -17,7 +17,7 @@ from medloupe.ecg.channels import MAX_LEADS, Channel, assemble_signal, check_siz
 from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file of an ECG that is read."""
@@ -109,7 +109,7 @@ def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Si
     if edf.is_edf(data[:256]):
         return edf.read(data, name)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return signal_from_arrays(load(data, name), name, rate)
+        return signal_from_arrays(load_npz(data, name), name, rate)
     if suffix == ".hea":
         return wfdb.read(files, name)
     if suffix == ".dat":

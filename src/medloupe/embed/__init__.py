@@ -1,4 +1,4 @@
-"""From examples to embeddings: backbones, tails, and features computed once."""
+"""Turn examples into embeddings: backbones, tails, and features computed once."""
 
 import lazy_loader
 

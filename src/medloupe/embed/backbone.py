@@ -1,4 +1,4 @@
-"""What a backbone is: its card and its file."""
+"""Describe a backbone: its card and its file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,35 @@ NO_CUT = (0, 0, 0)
 class BackboneCard:
     """Where a backbone comes from and what it gives.
 
-    input_size: side in pixels. dimension: D. levels: how D divides, the last map first, then the outputs of earlier
-    stages, then their textures; one number where there are no levels. places: (h, w) of the map. cut: (C, H, W).
-    file: name of the ONNX file shipped in the package, or None when it is made on first use from `weights`, the
-    module of a package that holds them, installed by `extra`.
-
-    modality "ecg": input_size is T, the samples of one window; leads: their names, in order; rate: samples a second;
-    before: seconds of the window before the R peak. Such a backbone has no cut: (0, 0, 0). Of other kinds of data the
-    card says the shape of one example.
+    Attributes
+    ----------
+    name, source, licence : str
+        What it is called, where it comes from, and under which terms.
+    input_size : int
+        Side in pixels; of ECGs T, the samples of one window.
+    dimension : int
+        D, of an embedding.
+    levels : tuple of int
+        How D divides, the last map first, then the outputs of earlier stages, then their textures; one number where
+        there are no levels.
+    places : (int, int)
+        (h, w) of the map.
+    cut : (int, int, int)
+        (C, H, W); a backbone of ECGs has no cut: (0, 0, 0).
+    file : str or None
+        Name of the ONNX file shipped in the package, or None when it is made on first use from `weights`.
+    weights, extra : str or None
+        The module of a package that holds the weights, and the extra that installs it.
+    modality : str
+        What it looks at: the name of a kind of data, as in `data.modalities`.
+    leads : tuple of str
+        Of ECGs: the names of the leads, in order.
+    rate : float
+        Of ECGs: samples a second.
+    before : float
+        Of ECGs: seconds of the window before the R peak.
+    shape : tuple of int
+        Of other kinds of data: the shape of one example; () of pictures and ECGs.
     """
 
     name: str
@@ -43,7 +64,7 @@ class BackboneCard:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one example: (S, S, 3) of a picture, (L, T) of an ECG, and of other kinds as the card says."""
+        """Shape of one example: (S, S, 3) of a picture, (L, T) of an ECG, and of other kinds as the card says."""
         if self.shape:
             return self.shape
         if self.leads:
@@ -52,7 +73,7 @@ class BackboneCard:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> BackboneCard:
-        """What a model's card says of its backbone (Backbone.as_json), read back."""
+        """Read back what a model's card says of its backbone (Backbone.as_json)."""
         return cls(
             name=entry["name"],
             source=entry["source"],
@@ -79,7 +100,7 @@ class Backbone:
     sha256: str
 
     def as_json(self) -> dict[str, Any]:
-        """What the card of a model says of its backbone."""
+        """Describe the backbone for the card of a model."""
         c = self.card
         signal = {"modality": c.modality, "leads": list(c.leads), "rate": c.rate, "before": c.before}
         shape = {"shape": list(c.shape)} if c.shape else {}

@@ -1,4 +1,4 @@
-"""The feature cache: rows found by the content of an image, appended, never changed.
+"""Keep features by the content of their images: rows that are appended and never changed.
 
 One folder a backbone and way of fitting. Row i of three files belongs together:
 
@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from medloupe.errors import StoreError
-from medloupe.utils.files import locked
+from medloupe.utils.files import exclusive_lock
 
 THUMB = 32
 FACTS = np.dtype([("width", "<u4"), ("height", "<u4"), ("bytes", "<u8"), ("thumb", "u1", (THUMB, THUMB, 3))])
@@ -32,7 +32,17 @@ _CHUNK = 256  # rows read at a time
 class FeatureCache:
     """Embeddings and facts of images by the sha256 of their bytes.
 
-    folder: created when missing. dimension: D. Raises StoreError when the folder cannot be read or written.
+    Parameters
+    ----------
+    folder : Path
+        Created when missing.
+    dimension : int
+        D, of the embeddings.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be read or written.
     """
 
     def __init__(self, folder: Path, dimension: int):
@@ -50,9 +60,24 @@ class FeatureCache:
         return digest in self.rows
 
     def append(self, digests: Sequence[bytes], embeddings: np.ndarray, facts: np.ndarray) -> None:
-        """Add rows: n digests of 32 bytes, embeddings float32 (n, D), facts (n,) of dtype FACTS."""
+        """Add rows.
+
+        Parameters
+        ----------
+        digests : sequence of bytes
+            n sha256 of 32 bytes.
+        embeddings : np.ndarray
+            float32 (n, D).
+        facts : np.ndarray
+            (n,) of dtype FACTS.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be written.
+        """
         try:
-            with locked(self.folder / "lock"):
+            with exclusive_lock(self.folder / "lock"):
                 self._read_index()  # another process may have added rows
                 start = len(self._checksums)
                 embeddings = np.ascontiguousarray(embeddings, np.float32)
@@ -70,9 +95,21 @@ class FeatureCache:
         self._checksums += checksums
 
     def read(self, digests: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        """Embeddings float32 (n, D), facts (n,), and the positions whose rows are missing or damaged.
+        """Read rows; those that lie in order are mapped from the file, without a copy, else they are gathered.
 
-        Rows that lie in order are mapped from the file, without a copy; else they are gathered.
+        Returns
+        -------
+        embeddings : np.ndarray
+            float32 (n, D).
+        facts : np.ndarray
+            (n,) of dtype FACTS.
+        damaged : list of int
+            The positions whose rows are missing or damaged.
+
+        Raises
+        ------
+        StoreError
+            When the files cannot be read.
         """
         try:
             return self._read(digests)
@@ -118,7 +155,7 @@ class FeatureCache:
         return np.frombuffer(data, dtype)[0] if len(data) == dtype.itemsize else None
 
     def _read_index(self) -> None:
-        """Takes in rows that were appended since the last look; a torn last entry is left out."""
+        """Take in rows that were appended since the last look; a torn last entry is left out."""
         path = self.folder / "index.bin"
         if not path.exists():
             return

@@ -1,4 +1,4 @@
-"""The 8-bit networks of a model: the one that is shipped, or one made for its own kind of picture.
+"""Find or make the 8-bit networks of a model: the one that is shipped, or one for its own kind of picture.
 
 The shipped one was calibrated on open pictures of several kinds (scripts/build_int8.py). All check-ups that keep their
 accuracy on it share it, so that many of them still cost one network.
@@ -28,68 +28,100 @@ SHIPPED = STARTER / "efficientnet-lite0-int8.onnx"
 SUFFIX = "-int8"
 
 
-def shipped(network: Backbone) -> Backbone | None:
-    """The shipped 8-bit network of a backbone, if it is the default one."""
+def find_shipped_network(network: Backbone) -> Backbone | None:
+    """Find the shipped 8-bit network of a backbone, if it is the default one."""
     usual = backbone()
     if network.sha256 != usual.sha256 or not SHIPPED.is_file():
         return None
-    return _named(network, SHIPPED, shipped_sha256())
+    return _name_network(network, SHIPPED, hash_shipped_network())
 
 
-def shipped_sha256() -> str:
-    """Hash of the shipped 8-bit network's file."""
+def hash_shipped_network() -> str:
+    """Hash the shipped 8-bit network's file: sha256 in hex."""
     return _hash(SHIPPED.read_bytes())
 
 
-def of_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
-    """An 8-bit network of a backbone; images: uint8 (S, S, 3) that it is calibrated on. Kept in the cache.
+def quantise_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
+    """Write a backbone in 8 bits and keep it in the cache.
 
-    Raises ValueError where the network has nothing to write in 8 bits, OSError when the cache cannot be written.
+    Parameters
+    ----------
+    network : Backbone
+        The float network.
+    images : iterable of np.ndarray
+        uint8 (S, S, 3) that it is calibrated on.
+
+    Raises
+    ------
+    ValueError
+        Where the network has nothing to write in 8 bits.
+    OSError
+        When the cache cannot be written.
     """
     import onnx
 
     from medloupe.graphs.quantise import quantise
 
     data = onnx.load(network.path, load_external_data=False)
-    return _named(network, *_kept(quantise(data, ({"image": image[None]} for image in images))))
+    return _name_network(network, *_keep_in_cache(quantise(data, ({"image": image[None]} for image in images))))
 
 
-def of_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
-    """An 8-bit tail, calibrated on what the 8-bit backbone gives it for images uint8 (S, S, 3).
+def quantise_tail(tail: Tail, eight: Backbone, images: Sequence[np.ndarray]) -> Tail:
+    """Write a tail in 8 bits, calibrated on what the 8-bit backbone gives it, and keep it in the cache.
 
-    Raises as of_backbone does.
+    Parameters
+    ----------
+    tail : Tail
+        The float tail.
+    eight : Backbone
+        The 8-bit backbone below it.
+    images : sequence of np.ndarray
+        uint8 (S, S, 3) that it is calibrated on.
+
+    Raises
+    ------
+    ValueError
+        Where the tail has nothing to write in 8 bits.
+    OSError
+        When the cache cannot be written.
     """
     import onnx
 
     from medloupe.graphs.quantise import quantise
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
-    opened = session(eight.path)
+    opened = open_session(eight.path)
     data = onnx.load(tail.path, load_external_data=False)
-    path, sha256 = _kept(quantise(data, ({"cut": run(opened, ["cut"], image[None])[0]} for image in images)))
+    path, sha256 = _keep_in_cache(quantise(data, ({"cut": run(opened, ["cut"], image[None])[0]} for image in images)))
     return replace(tail, path=path, sha256=sha256)
 
 
-def composed(network: Backbone, tail: Tail) -> Backbone:
-    """Backbone and tail as one network, which gives the tuned `map` and `embedding`. Kept in the cache.
+def compose_network(network: Backbone, tail: Tail) -> Backbone:
+    """Compose backbone and tail to one network, which gives the tuned `map` and `embedding`, and keep it in the cache.
 
     What the tail takes the place of is not computed any more.
     """
     import onnx
 
     whole = onnx.load(network.path, load_external_data=False)
-    path, sha256 = _kept(join(whole, onnx.load(tail.path, load_external_data=False)))
+    path, sha256 = _keep_in_cache(join_graphs(whole, onnx.load(tail.path, load_external_data=False)))
     return Backbone(card=network.card, path=path, sha256=sha256)
 
 
-def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
-    """A backbone's graph whose map begins with the tail's. Raises ValueError where its map is not made of parts."""
+def join_graphs(whole: ModelProto, tail: ModelProto) -> ModelProto:
+    """Join a backbone's graph and a tail's: its map begins with the tail's.
+
+    Raises
+    ------
+    ValueError
+        Where the map is not made of parts, or nothing makes `cut`.
+    """
     from onnx import ModelProto, helper
     from onnx.compose import add_prefix
 
-    from medloupe.embed.tail import upper
+    from medloupe.embed.tail import find_upper_part
 
-    parts = upper(whole).levels
+    parts = find_upper_part(whole).levels
     out = ModelProto()
     out.CopyFrom(whole)
     del out.graph.node[:]
@@ -109,7 +141,7 @@ def join(whole: ModelProto, tail: ModelProto) -> ModelProto:
 
 
 def _order_cut_first(model: ModelProto) -> None:
-    """`cut` may be made after what now reads it: put it right behind what it is made of."""
+    """Put `cut`, which may be made after what now reads it, right behind what it is made of."""
     nodes = list(model.graph.node)
     made = next(n for n in nodes if n.output[0] == "cut")
     nodes.remove(made)
@@ -119,12 +151,12 @@ def _order_cut_first(model: ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _named(network: Backbone, path: Path, sha256: str) -> Backbone:
+def _name_network(network: Backbone, path: Path, sha256: str) -> Backbone:
     return Backbone(card=replace(network.card, name=network.card.name + SUFFIX), path=path, sha256=sha256)
 
 
-def _kept(model: ModelProto) -> tuple[Path, str]:
-    """Where a network lies in the cache, and its hash."""
+def _keep_in_cache(model: ModelProto) -> tuple[Path, str]:
+    """Write a network into the cache, where it is not yet; its path and its hash."""
     data = model.SerializeToString(deterministic=True)
     sha256 = _hash(data)
     path = home() / "cache" / "networks" / f"{sha256[:32]}.onnx"

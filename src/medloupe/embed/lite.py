@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as an ONNX graph: from published weights to a backbone file.
+"""Build EfficientNet-Lite as an ONNX graph: from published weights to a backbone file.
 
 The published PyTorch checkpoints are read without PyTorch and without executing anything from the file; batch
 normalisation is folded into the convolutions; weights are stored in half precision and computed in single precision.
@@ -83,9 +83,12 @@ class _Reader(pickle.Unpickler):
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
-    """Tensors by name from a PyTorch state dictionary in the pre-1.6 file format, without PyTorch.
+    """Read tensors by name from a PyTorch state dictionary in the pre-1.6 file format, without PyTorch.
 
-    Raises ModelFileError when the file is of another format or holds anything but tensors.
+    Raises
+    ------
+    ModelFileError
+        When the file is of another format or holds anything but tensors.
     """
     f = io.BytesIO(Path(path).read_bytes())
     try:
@@ -144,7 +147,7 @@ class _Graph:
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[list[int], int]:
-    """TensorFlow's SAME padding (more at the bottom and right) and the output size."""
+    """Compute TensorFlow's SAME padding (more at the bottom and right) and the output size."""
     out = -(-size // stride)
     total = max((out - 1) * stride + kernel - size, 0)
     lo, hi = total // 2, total - total // 2
@@ -152,14 +155,28 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[list[int], int]:
 
 
 def build_graph(state: dict[str, np.ndarray], size: int, name: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """The backbone as an ONNX model, and its ImageNet head.
+    """Build the backbone as an ONNX model.
 
-    state: tensors by name (read_checkpoint). size: input side in pixels.
-    Inputs: image uint8 (N, size, size, 3) RGB. Outputs: map float32 (N, D, h, w), in this order the last map, the
-    output of every stage but the first, and the expanded activations of stages 5 to 2, each average-pooled to the
-    places of the last map (lesions differ in texture as much as in shape, and the last map alone has forgotten it);
-    embedding float32 (N, D), its mean over places; cut float32 (N, C, H, W) after stage 5.
-    Returns the model and {"weight": (1000, 1280), "bias": (1000,)}, which belongs to the first 1280 channels of D.
+    Its input is `image` uint8 (N, size, size, 3) RGB. Its outputs are `map` float32 (N, D, h, w), in this order the
+    last map, the output of every stage but the first, and the expanded activations of stages 5 to 2, each
+    average-pooled to the places of the last map (lesions differ in texture as much as in shape, and the last map alone
+    has forgotten it); `embedding` float32 (N, D), its mean over places; `cut` float32 (N, C, H, W) after stage 5.
+
+    Parameters
+    ----------
+    state : dict
+        Tensors by name, from `read_checkpoint`.
+    size : int
+        Input side in pixels.
+    name : str
+        Of the graph.
+
+    Returns
+    -------
+    model : ModelProto
+        The backbone.
+    head : dict
+        Its ImageNet head {"weight": (1000, 1280), "bias": (1000,)}, which belongs to the first 1280 channels of D.
     """
     g = _Graph()
     g.const("zero", np.array(0, np.float32))
@@ -237,7 +254,7 @@ def _conv(
     stride: int = 1,
     relu: bool = True,
 ) -> _Activation:
-    """A convolution with its batch normalisation folded in."""
+    """Add a convolution with its batch normalisation folded in."""
     w = state[weight + ".weight"]
     scale = state[bn + ".weight"] / np.sqrt(state[bn + ".running_var"] + BN_EPS)
     bias = state[bn + ".bias"] - state[bn + ".running_mean"] * scale
@@ -256,7 +273,7 @@ def _conv(
 
 
 def _pool(g: _Graph, level: _Activation, px: int) -> str:
-    """The level averaged down to px places a side; where the sides don't divide, the last window is smaller."""
+    """Average a level down to px places a side; where the sides don't divide, the last window is smaller."""
     k = -(-level.px // px)
     rest = k * px - level.px
     return g.op(

@@ -166,9 +166,9 @@ class _Pictures(Embedding):
         raise NotImplementedError("A picture is shown as it is, with an overlay of its heat map.")
 
     def generated(self, card: BackboneCard) -> np.ndarray:
-        from medloupe.embed.samples import generated_images
+        from medloupe.embed.samples import generate_images
 
-        return generated_images(card.input_size)
+        return generate_images(card.input_size)
 
     def embed(self, scanned: Scan, backbone: Backbone, tail: Tail | None, progress: Progress | None) -> Embedded:
         from medloupe.embed.pictures import embed_pictures
@@ -203,9 +203,9 @@ class _Ecgs(Embedding):
         return next((card.name for card in shipped if card.leads == leads and card != usual), usual.name)
 
     def window(self, example: Any, card: BackboneCard) -> np.ndarray:
-        from medloupe.embed.windows import window
+        from medloupe.embed.windows import fit_window
 
-        return window(example, card)
+        return fit_window(example, card)
 
     def drawn(self, window: np.ndarray, card: BackboneCard, attention: np.ndarray | None, title: str) -> str:
         from medloupe.ecg.paper import draw_beat
@@ -216,16 +216,16 @@ class _Ecgs(Embedding):
         return draw_beat(signal, attention=attention, title=title)
 
     def generated(self, card: BackboneCard) -> np.ndarray:
-        from medloupe.embed.samples import generated_signals
+        from medloupe.embed.samples import generate_signals
 
-        return generated_signals(card)
+        return generate_signals(card)
 
     def embed(self, scanned: Scan, backbone: Backbone, tail: Tail | None, progress: Progress | None) -> Embedded:
         from medloupe.embed.signals import Windows, embed_signals
-        from medloupe.embed.windows import window
+        from medloupe.embed.windows import fit_window
 
         how = Windows(
-            window=lambda record, card: window(record.signal, card),
+            window=lambda record, card: fit_window(record.signal, card),
             made_by=str(self.fitting),
             dtype=self.dtype,
             many="ECGs",
@@ -262,7 +262,7 @@ class _Ecgs(Embedding):
 EMBEDDINGS: Table[Embedding] = Table("embed", _Pictures(), _Ecgs())
 
 
-def generated(card: BackboneCard) -> np.ndarray:
+def generate_examples(card: BackboneCard) -> np.ndarray:
     """Make three examples that are the same everywhere, as the backbone takes them."""
     return EMBEDDINGS[card.modality].generated(card)
 

@@ -1,4 +1,4 @@
-"""A data set of pictures embedded: every image once, cached by content, resumable.
+"""Embed every image of a data set once, cached by content, resumable.
 
 Worker threads each read, decode, fit and embed their own small batches, so that decoding one batch overlaps with the
 network on another and no queue of pictures builds up: memory stays the same however large the set is.
@@ -23,11 +23,11 @@ from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
 from medloupe.imaging.decode import FITTING, load_measured
 from medloupe.settings import home
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
+from medloupe.utils.progress import Progress
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
-Progress = Callable[[int, int], None]
 
 
 def embed_pictures(
@@ -89,7 +89,7 @@ def embed_pictures(
 
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
-    """The cache of this network under the way of fitting in force."""
+    """Open the cache of this network under the way of fitting in force."""
     made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
     key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
@@ -105,15 +105,15 @@ def _embed_into(
     """Embed the records and append them to the cache; returns why for those that cannot be read."""
     size = backbone.card.input_size
 
-    def start() -> Callable[[list[tuple[bytes, Record]]], _Batch]:
+    def start() -> Callable[[list[tuple[bytes, Record]]], _EmbeddedBatch]:
         pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
         return lambda taken: _embed_batch(taken, pixels, network)
 
     broken: dict[bytes, str] = {}
-    waiting: list[_Batch] = []
+    waiting: list[_EmbeddedBatch] = []
     count = 0
     try:
-        for batch in in_batches(missing.items(), BATCH, start):
+        for batch in map_batches(missing.items(), BATCH, start):
             waiting.append(batch)
             broken |= batch.broken
             count += len(batch.digests) + len(batch.broken)
@@ -130,14 +130,14 @@ def _embed_into(
 
 
 @dataclass(slots=True)
-class _Batch:
+class _EmbeddedBatch:
     digests: list[bytes]
     embeddings: np.ndarray
     facts: np.ndarray
     broken: dict[bytes, str]
 
 
-def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _Batch:
+def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network: Network) -> _EmbeddedBatch:
     digests: list[bytes] = []
     facts = np.empty(len(taken), FACTS)
     broken: dict[bytes, str] = {}
@@ -154,10 +154,10 @@ def _embed_batch(taken: list[tuple[bytes, Record]], pixels: np.ndarray, network:
             broken[digest] = e.message
     n = len(digests)
     embeddings = network.see(pixels[:n]).embedding if n else np.empty((0, 0), np.float32)
-    return _Batch(digests, embeddings, facts[:n], broken)
+    return _EmbeddedBatch(digests, embeddings, facts[:n], broken)
 
 
-def _append(cache: FeatureCache, batches: list[_Batch]) -> None:
+def _append(cache: FeatureCache, batches: list[_EmbeddedBatch]) -> None:
     full = [b for b in batches if b.digests]
     if full:
         cache.append(
@@ -172,5 +172,5 @@ def _length(raw: bytes | np.ndarray) -> int:
 
 
 def _thumb(fitted: np.ndarray) -> np.ndarray:
-    """uint8 (THUMB, THUMB, 3)."""
+    """Shrink a fitted image to uint8 (THUMB, THUMB, 3)."""
     return np.asarray(Image.fromarray(fitted).resize((THUMB, THUMB), Image.Resampling.BOX))

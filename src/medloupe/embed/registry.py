@@ -1,4 +1,4 @@
-"""The registry of backbones: name → where the network comes from and what it takes and gives.
+"""Look up backbones by name: where the network comes from and what it takes and gives.
 
 A backbone is an ONNX file with the input `image` uint8 (N, S, S, 3) RGB (normalisation is in the graph) and the
 outputs `map` float32 (N, D, h, w), `embedding` float32 (N, D), which is the mean of `map` over its places, and `cut`
@@ -104,24 +104,32 @@ BACKBONES: dict[str, BackboneCard] = {
 }
 
 
-def usual(data: Dataset) -> str:
-    """The name of the backbone for a data set where nobody asks for another."""
+def choose_backbone_name(data: Dataset) -> str:
+    """Choose the name of the backbone for a data set where nobody asks for another."""
     shipped = [card for card in BACKBONES.values() if card.modality == data.modality]
     return EMBEDDINGS[data.modality].default_backbone(data, shipped)
 
 
 def backbone(name: str | Path = DEFAULT) -> Backbone:
-    """The backbone of that name, the one in an ONNX file given by path, or one of `transformers` (hub.py).
+    """Return the backbone of that name, the one in an ONNX file given by path, or one of `transformers` (embed/hub).
 
-    Raises BackboneError when the name is unknown, the weights are not installed, or the file lacks the outputs.
+    Parameters
+    ----------
+    name : str or Path
+        A key of BACKBONES, the path of an .onnx file or of a folder, or hub:OWNER/NAME.
+
+    Raises
+    ------
+    BackboneError
+        When the name is unknown, the weights are not installed, or the file lacks the outputs.
     """
     text = str(name)
     if text in BACKBONES:
         card = BACKBONES[text]
-        path = STARTER / card.file if card.file else _made_on_first_use(card)
+        path = STARTER / card.file if card.file else _convert_weights(card)
         return Backbone(card=card, path=path, sha256=_sha256(path))
     if text.endswith(".onnx"):
-        return _from_file(Path(text))
+        return _read_file(Path(text))
     from medloupe.embed.hub.source import hub_backbone, is_reference
 
     if is_reference(text):
@@ -136,8 +144,8 @@ def backbone(name: str | Path = DEFAULT) -> Backbone:
 _sha256 = cache(sha256_of)  # of files that stay as they are
 
 
-def _made_on_first_use(card: BackboneCard) -> Path:
-    """Converts the weights that the extra brought, once, into the cache under home."""
+def _convert_weights(card: BackboneCard) -> Path:
+    """Convert the weights that the extra brought, once, into the cache under home."""
     out = home() / "cache" / "backbones" / f"{card.name}.onnx"
     if out.exists():
         return out
@@ -157,13 +165,13 @@ def _made_on_first_use(card: BackboneCard) -> Path:
     return out
 
 
-def _from_file(path: Path) -> Backbone:
-    """A backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
-    from medloupe.graphs.session import session
+def _read_file(path: Path) -> Backbone:
+    """Read a backbone from any ONNX file with the contract's input and outputs; sizes are read from the file."""
+    from medloupe.graphs.session import open_session
 
     if not path.is_file():
         raise BackboneError(f"There is no backbone file {path}.", "Give the path of an existing .onnx file.")
-    opened = session(path)
+    opened = open_session(path)
     shapes = {v.name: v.shape for v in (*opened.get_inputs(), *opened.get_outputs())}
     types = {v.name: v.type for v in opened.get_inputs()}
     kind = next((k for k in EMBEDDINGS if k.input in types), EMBEDDINGS["image"])

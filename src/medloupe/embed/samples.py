@@ -1,4 +1,4 @@
-"""Examples that are the same everywhere, to try networks on."""
+"""Generate examples that are the same everywhere, to try networks on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
 
 
-def generated_signals(card: BackboneCard) -> np.ndarray:
-    """Three windows that are the same everywhere: noise, a sum of sines and zeros; float32 (3, L, T) in mV."""
+def generate_signals(card: BackboneCard) -> np.ndarray:
+    """Generate three windows, the same everywhere: noise, a sum of sines and zeros; float32 (3, L, T) in mV."""
     leads, samples = card.input_shape
     noise = np.random.default_rng(0).normal(0, 0.3, (leads, samples))
     seconds = np.arange(samples) / card.rate
@@ -19,8 +19,8 @@ def generated_signals(card: BackboneCard) -> np.ndarray:
     return np.stack([noise, waves, np.zeros_like(noise)]).astype(np.float32)
 
 
-def generated_images(size: int) -> np.ndarray:
-    """Three images that are the same everywhere: noise, a slope and plain grey; uint8 (3, size, size, 3)."""
+def generate_images(size: int) -> np.ndarray:
+    """Generate three images: noise, a slope and plain grey, uint8 (3, size, size, 3); the same everywhere."""
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
     slope = np.arange(size)[:, None] + np.arange(size)[None] * 2
     images = np.stack([noise, np.repeat((slope * 255 // (3 * size))[..., None], 3, 2), np.full_like(noise, 128)])

@@ -1,4 +1,4 @@
-"""A data set of signals embedded: every one brought into the backbone's window, cached as a whole.
+"""Embed a data set of signals: every one brought into the backbone's window, cached as a whole.
 
 Beats of ECGs are many and small, so that one file holds a data set's embeddings under the contents of all its records.
 """
@@ -48,15 +48,50 @@ def embed_signals(
     how: Windows,
     progress: Progress | None,
 ) -> tuple[Dataset, np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]:
-    """The readable part of the data, its embeddings float32 (N, D), facts, digests, why others are left out, and how
-    many were embedded now. Raises DataError when none can be read, StoreError when the cache cannot be written."""
+    """Embed the readable part of a data set of ECGs.
+
+    Parameters
+    ----------
+    data : Dataset
+        The records.
+    digest : dict
+        sha256 of each record's content by its id; empty where it cannot be read.
+    unreadable : dict
+        Why, by id, of those that could not be read before.
+    backbone : Backbone
+        The network.
+    progress : callable or None
+        Called with how many are embedded, and of how many.
+
+    Returns
+    -------
+    data : Dataset
+        The readable part.
+    embeddings : np.ndarray
+        float32 (N, D).
+    facts : np.ndarray
+        (N,) of NO_FACTS.
+    digests : tuple of bytes
+        sha256 of the content of each.
+    unreadable : dict
+        Why, by id, others are left out.
+    new : int
+        How many were embedded now; the others were cached.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    StoreError
+        When the cache cannot be written.
+    """
     kept = [i for i, r in enumerate(data.records) if digest[r.id]]
     digests = [digest[data.records[i].id] for i in kept]
     path = _cache(digests, backbone, how.made_by)
     found = _read(path, len(kept), backbone.card.dimension)
     new = 0
     if found is None and kept:
-        found = _embedded([data.records[i] for i in kept], backbone, how, progress)
+        found = _embed_records([data.records[i] for i in kept], backbone, how, progress)
         new = len(kept) - len(found[1])
         _write(path, *found)
     embeddings, broken = found or (np.empty((0, backbone.card.dimension), np.float32), {})
@@ -82,10 +117,10 @@ def _cache(digests: list[bytes], backbone: Backbone, made_by: str) -> Path:
     return home() / "cache" / "signals" / f"{key[:32]}.npz"
 
 
-def _embedded(
+def _embed_records(
     records: list[Record], backbone: Backbone, how: Windows, progress: Progress | None
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Embeddings (N, D), and by row why those of zeros could not be read."""
+    """Embed records: embeddings (N, D), and by row why those of zeros could not be read."""
     from medloupe.embed.network import Network
 
     network = Network(backbone, threads=1)

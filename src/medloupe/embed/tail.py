@@ -1,4 +1,4 @@
-"""The tail: the upper stages of a backbone, tuned for one task, above the cut that all models share.
+"""Split, join and keep tails: the upper stages of a backbone, tuned for one task, above the cut that all models share.
 
 A tail is an ONNX file with the input `cut` float32 (N, C, H, W), the backbone's output of that name, and the outputs
 `map` float32 (N, U, h, w) and `embedding` float32 (N, U). They take the place of the first U numbers of the backbone's
@@ -34,27 +34,36 @@ class Tail:
     width: int
 
     def as_json(self) -> dict[str, Any]:
-        """What the card of a model says of its tail."""
+        """Describe the tail for the card of a model."""
         return {"sha256": self.sha256, "width": self.width}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], path: Path) -> Tail:
-        """What as_json gave, with the file's present place."""
+        """Read back what `as_json` gave, with the file's present place."""
         return cls(path=path, sha256=str(entry["sha256"]), width=int(entry["width"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upper:
-    """Where a backbone divides. given: name of the value at the cut. levels: names of the parts of `map` above it,
-    in their order, each (N, c, h, w). width: U, the channels of these together."""
+class UpperPart:
+    """Where a backbone divides.
+
+    Attributes
+    ----------
+    given : str
+        Name of the value at the cut.
+    levels : tuple of str
+        Names of the parts of `map` above it, in their order, each (N, c, h, w).
+    width : int
+        U, the channels of these together.
+    """
 
     given: str
     levels: tuple[str, ...]
     width: int
 
 
-def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
-    """How the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
+def list_lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
+    """List how the last D - width numbers of an embedding divide: the levels that a tail does not touch."""
     rest, left = [], width
     for level in card.levels:
         taken = min(left, level)
@@ -64,9 +73,15 @@ def lower_levels(card: BackboneCard, width: int) -> tuple[int, ...]:
     return tuple(rest)
 
 
-def upper(model: ModelProto) -> Upper:
-    """The part of a backbone's graph above its cut. Raises FinetuneError where there is none that stands by itself."""
-    from medloupe.graphs.nodes import constants
+def find_upper_part(model: ModelProto) -> UpperPart:
+    """Find the part of a backbone's graph above its cut.
+
+    Raises
+    ------
+    FinetuneError
+        Where there is none that stands by itself.
+    """
+    from medloupe.graphs.nodes import read_constants
 
     by_output = {o: n for n in model.graph.node for o in n.output}
     made = by_output.get("cut")
@@ -74,27 +89,27 @@ def upper(model: ModelProto) -> Upper:
     joined = by_output["map"]
     parts = list(joined.input) if joined.op_type == "Concat" else ["map"]
     # a level pooled straight from the cut holds nothing that could be trained
-    above = [p for p in parts if _weighed(by_output, p, given, set(constants(model)))]
+    above = [p for p in parts if _is_trainable(by_output, p, given, set(read_constants(model)))]
     if not above or above != parts[: len(above)]:
         raise FinetuneError(
             "This backbone has no trainable stages above its cut, or they are not the first part of its map.",
             "Use --finetune full or none.",
         )
     shapes = _channels(model)
-    return Upper(given=given, levels=tuple(above), width=sum(shapes[p] for p in above))
+    return UpperPart(given=given, levels=tuple(above), width=sum(shapes[p] for p in above))
 
 
-def has_upper(model: ModelProto) -> bool:
-    """Whether `upper` finds a part that can be tuned by itself."""
+def has_upper_part(model: ModelProto) -> bool:
+    """Tell whether `find_upper_part` finds a part that can be tuned by itself."""
     try:
-        upper(model)
+        find_upper_part(model)
     except FinetuneError:
         return False
     return True
 
 
-def _weighed(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
-    """Whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
+def _is_trainable(by_output: Mapping[str, Any], value: str, given: str, held: set[str]) -> bool:
+    """Tell whether a convolution lies between the cut and the value, and all of the value comes through the cut."""
     found, todo = False, [value]
     seen: set[str] = set()
     while todo:
@@ -118,14 +133,20 @@ def _channels(model: ModelProto) -> dict[str, int]:
     return {v.name: v.type.tensor_type.shape.dim[1].dim_value for v in values if len(v.type.tensor_type.shape.dim) > 1}
 
 
-def split_off(model: ModelProto) -> ModelProto:
-    """The upper part of a backbone as a graph of its own, with the weights it has. Raises FinetuneError."""
+def extract_upper_part(model: ModelProto) -> ModelProto:
+    """Extract the upper part of a backbone as a graph of its own, with the weights it has.
+
+    Raises
+    ------
+    FinetuneError
+        Where there is none that stands by itself.
+    """
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.graphs.nodes import needed
+    from medloupe.graphs.nodes import select_nodes
 
-    at = upper(model)
-    nodes = needed(model, at.levels, [at.given])
+    at = find_upper_part(model)
+    nodes = select_nodes(model, at.levels, [at.given])
     out = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, producer_name="medloupe")
     for node in nodes:
         out.graph.node.add().CopyFrom(node)
@@ -146,8 +167,8 @@ def split_off(model: ModelProto) -> ModelProto:
     return out
 
 
-def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
-    """The backbone's graph with the tail's weights in it: what is one file computes what the two did."""
+def merge_weights(backbone: ModelProto, tail: ModelProto) -> ModelProto:
+    """Copy the backbone's graph with the tail's weights in it: what is one file computes what the two did."""
     from onnx import ModelProto
 
     out = ModelProto()
@@ -159,8 +180,8 @@ def merged(backbone: ModelProto, tail: ModelProto) -> ModelProto:
     return out
 
 
-def write(tail: ModelProto, folder: Path) -> Tail:
-    """Keep a tail in a folder, under its hash."""
+def write_tail(tail: ModelProto, folder: Path) -> Tail:
+    """Write a tail into a folder, under its hash. Raises OSError."""
     from medloupe.utils.files import write_atomically
 
     data = tail.SerializeToString(deterministic=True)
@@ -172,13 +193,19 @@ def write(tail: ModelProto, folder: Path) -> Tail:
 
 
 @lru_cache(maxsize=2)
-def graph_of(backbone: Backbone) -> ModelProto:
-    """The backbone's ONNX graph; not to be changed."""
+def load_graph(backbone: Backbone) -> ModelProto:
+    """Load the backbone's ONNX graph; not to be changed."""
     import onnx
 
     return onnx.load(backbone.path, load_external_data=False)
 
 
-def joined(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
-    """Embeddings (N, D) or maps (N, D, h, w): the tail's (N, U, …) in place of the first U of the backbone's."""
+def join_outputs(of_tail: np.ndarray, of_backbone: np.ndarray) -> np.ndarray:
+    """Put a tail's outputs in place of the first U numbers of the backbone's.
+
+    Parameters
+    ----------
+    of_tail, of_backbone : np.ndarray
+        Embeddings (N, U) and (N, D), or maps (N, U, h, w) and (N, D, h, w).
+    """
     return np.concatenate([of_tail, of_backbone[:, of_tail.shape[1] :]], axis=1)

@@ -1,4 +1,4 @@
-"""An ECG → the window a backbone reads: the same for training, command line, server and report.
+"""Bring an ECG into the window a backbone reads: the same for training, command line, server and report.
 
 Two kinds of window. Of a backbone whose leads are BEAT, one beat and beside it the recording's typical beat, on one
 lead: what is unusual for this heart. Of one with the standard leads, the typical beat of the whole ECG on each lead;
@@ -23,10 +23,24 @@ FITTING = 1  # raise when the windows of the same ECG change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beats:
-    """A recording taken apart. signal: cleaned, on the leads it came with. peaks: int (n,), R peaks in its samples.
-    rhythm: float32 (n, 6), see beats.rhythm. windows: float32 (n, 2, T), each beat and the typical one. lead: the one
-    they are cut from. notes: sentences about leads left out and what was guessed."""
+class BeatWindows:
+    """A recording taken apart.
+
+    Attributes
+    ----------
+    signal : Signal
+        Cleaned, on the leads it came with.
+    peaks : np.ndarray
+        int (n,), R peaks in its samples.
+    rhythm : np.ndarray
+        float32 (n, 6), see ecg.beats.rhythm.
+    windows : np.ndarray
+        float32 (n, 2, T) in mV, each beat and the typical one.
+    lead : str
+        The lead they are cut from.
+    notes : tuple of str
+        Sentences about leads left out and what was guessed.
+    """
 
     signal: Signal
     peaks: np.ndarray
@@ -36,33 +50,55 @@ class Beats:
     notes: tuple[str, ...]
 
 
-def after(card: BackboneCard) -> float:
-    """Seconds of the window after the R peak."""
+def seconds_after_peak(card: BackboneCard) -> float:
+    """Tell how many seconds of the window lie after the R peak."""
     return card.input_size / card.rate - card.before
 
 
-def window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
-    """float32 (L, T) of one example: a beat cut out already, or a whole ECG, of which a backbone of beats gets the one
-    nearest its middle. Raises SignalError."""
+def fit_window(source: Signal | Path | None, card: BackboneCard) -> np.ndarray:
+    """Fit one example to a backbone's window.
+
+    Parameters
+    ----------
+    source : Signal, Path or None
+        A beat cut out already, or a whole ECG, of which a backbone of beats gets the one nearest its middle.
+    card : BackboneCard
+        Of the backbone.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (L, T), in mV.
+
+    Raises
+    ------
+    SignalError
+        When there is no ECG, or it has no beat or lead for the window.
+    """
     signal = read_ecg(source) if isinstance(source, Path) else source
     if signal is None:
         raise SignalError("There is no ECG.", "Give a file or a Signal.")
     if card.leads == BEAT:
         if signal.leads == BEAT:
             return _recut(signal, card)
-        taken = beats(signal, card)
+        taken = cut_beat_windows(signal, card)
         middle = int(np.argmin(np.abs(taken.peaks - signal.samples.shape[1] / 2)))
         return taken.windows[middle]
-    return twelve(signal, card)[0]
+    return compute_typical_window(signal, card)[0]
 
 
-def beats(signal: Signal, card: BackboneCard) -> Beats:
-    """A recording as beats on one lead; one beat cut out before, beside its typical one, as it is. Raises SignalError
-    where there is none to be found."""
+def cut_beat_windows(signal: Signal, card: BackboneCard) -> BeatWindows:
+    """Cut a recording into beats on one lead; one beat cut out before stays beside its typical one, as it is.
+
+    Raises
+    ------
+    SignalError
+        Where there is no beat to be found.
+    """
     good, notes = require_usable(signal)
     if signal.leads == BEAT:
         peak = np.array([round(card.before * signal.rate)])
-        return Beats(
+        return BeatWindows(
             signal=remove_noise(good),
             peaks=peak,
             rhythm=rhythm_features(peak, signal.rate),
@@ -78,10 +114,10 @@ def beats(signal: Signal, card: BackboneCard) -> Beats:
     # beats that were cut out before they came here have their wander, which a window's median takes away for the most
     one = slice(lead, lead + 1)
     single = remove_noise(replace(good, samples=good.samples[one], leads=good.leads[one]), wander=False)
-    cuts = cut_beats(single, peaks, card.before, after(card), card.rate)
+    cuts = cut_beats(single, peaks, card.before, seconds_after_peak(card), card.rate)
     timing = rhythm_features(peaks, clean.rate)
     whole = np.concatenate([cuts, np.broadcast_to(typical_beat(cuts, timing), cuts.shape)], axis=1)
-    return Beats(
+    return BeatWindows(
         signal=clean,
         peaks=peaks,
         rhythm=timing,
@@ -91,9 +127,27 @@ def beats(signal: Signal, card: BackboneCard) -> Beats:
     )
 
 
-def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
-    """A whole ECG: its typical beat float32 (L, T) on the card's leads, R peaks, the cleaned signal on these leads, and
-    notes. Raises SignalError where there is no beat or no lead of the card."""
+def compute_typical_window(
+    signal: Signal, card: BackboneCard
+) -> tuple[np.ndarray, np.ndarray, Signal, tuple[str, ...]]:
+    """Compute the typical beat of a whole ECG on the card's leads.
+
+    Returns
+    -------
+    window : np.ndarray
+        float32 (L, T), in mV; 0 on leads that are missing.
+    peaks : np.ndarray
+        int (n,), R peaks in the signal's samples.
+    signal : Signal
+        The cleaned signal on these leads.
+    notes : tuple of str
+        Sentences about leads left out, missing ones, and what was guessed.
+
+    Raises
+    ------
+    SignalError
+        Where there is no beat or no lead of the card.
+    """
     good, notes = require_usable(signal)
     there = arrange_leads(remove_noise(good), card.leads)
     absent = np.array([not np.isfinite(lead).any() for lead in there.samples])
@@ -110,15 +164,17 @@ def twelve(signal: Signal, card: BackboneCard) -> tuple[np.ndarray, np.ndarray, 
         names = ", ".join(name for name, gone in zip(card.leads, absent, strict=True) if gone)
         notes = (*notes, f"Missing: {names}.")
     made = typical_beat(
-        cut_beats(there, peaks, card.before, after(card), card.rate), rhythm_features(peaks, there.rate)
+        cut_beats(there, peaks, card.before, seconds_after_peak(card), card.rate), rhythm_features(peaks, there.rate)
     )
     return np.nan_to_num(made).astype(np.float32), peaks, there, notes
 
 
 def _recut(signal: Signal, card: BackboneCard) -> np.ndarray:
-    """A beat that was cut out before, at another rate: its R peak stands where the card has it."""
+    """Recut a beat that was cut out before, at another rate: its R peak stands where the card has it."""
     peak = np.array([round(card.before * signal.rate)])
-    return np.nan_to_num(cut_beats(signal, peak, card.before, after(card), card.rate)[0]).astype(np.float32)
+    return np.nan_to_num(cut_beats(signal, peak, card.before, seconds_after_peak(card), card.rate)[0]).astype(
+        np.float32
+    )
 
 
 def _lead(signal: Signal) -> int:

@@ -1,4 +1,4 @@
-"""A finished model, judged again."""
+"""Judge finished models: on other data, against each other, and under changes of the pictures."""
 
 import lazy_loader
 

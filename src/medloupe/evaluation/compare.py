@@ -14,13 +14,26 @@ from medloupe.store.names import parse_reference
 
 
 def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> RunComparison:
-    """Hold two runs of the store against each other, each a name or name@version.
+    """Compare two runs of the store on the records that both were judged on.
 
-    The same runs and seed give the same figures. Raises StoreError when there is no such run, it keeps no predictions,
-    or the two cannot be compared.
+    The same runs and seed give the same figures.
+
+    Parameters
+    ----------
+    a, b : str
+        Each a name or name@version.
+    draws : int
+        Of the bootstrap over groups.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    StoreError
+        When there is no such run, it keeps no predictions, or the two cannot be compared.
     """
     store = Store.open()
-    (one, card, first), (other, card_other, second) = (_run(store, reference) for reference in (a, b))
+    (one, card, first), (other, card_other, second) = (_read_run(store, reference) for reference in (a, b))
     if one == other:
         raise StoreError(
             f"{a} and {b} are the same run, {one}.",
@@ -29,8 +42,8 @@ def compare_runs(a: str, b: str, *, draws: int = DRAWS, seed: int = 0) -> RunCom
     return compare_evidence(first, second, runs=(one, other), cards=(card, card_other), draws=draws, seed=seed)
 
 
-def _run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
-    """name@version, card and predictions of a run."""
+def _read_run(store: Store, reference: str) -> tuple[str, Mapping[str, Any], Evidence]:
+    """Read a run: name@version, card and predictions."""
     if reference.endswith(".onnx"):
         raise StoreError(
             f"{reference} is a file; files carry no record of the predictions they were judged by.",

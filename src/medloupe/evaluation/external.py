@@ -1,4 +1,4 @@
-"""External validation: a model judged on another site's data."""
+"""Validate a model externally: judge it on another site's data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.inference.inputs import Stated, stated_by
+from medloupe.inference.inputs import StatedInputs, encode_stated_inputs
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import subgroups
@@ -23,6 +23,8 @@ from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
 from medloupe.training.audit.findings import audit
+from medloupe.training.pipeline.examples import render_examples
+from medloupe.training.provenance import describe_data
 from medloupe.utils.progress import Progress
 from medloupe.version import __version__
 
@@ -31,8 +33,14 @@ from medloupe.version import __version__
 class Validation:
     """A model's figures on data it was not trained on.
 
-    report: the same three parts as a training report: card, curves, examples. seen: images of the data that the model
-    was trained on, which were left out. unlabelled, unreadable: likewise left out.
+    Attributes
+    ----------
+    report : dict
+        The same three parts as a training report: card, curves, examples.
+    seen : int
+        Images of the data that the model was trained on, which were left out.
+    unlabelled, unreadable : int
+        Images that were likewise left out.
     """
 
     report: dict[str, Any]
@@ -41,7 +49,7 @@ class Validation:
     unreadable: int
 
     def as_json(self) -> dict[str, Any]:
-        """The line that `evaluate --json` prints."""
+        """Give the line that `evaluate --json` prints."""
         card = self.report["card"]
         return {
             "name": card["name"],
@@ -57,9 +65,28 @@ class Validation:
 
 
 def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress | None = None) -> Validation:
-    """Judge a model on labelled data; images that it was trained on are left out, by content. Ages follow from dates.
+    """Judge a model on labelled data, but for images that it was trained on; ages follow from dates.
 
-    Raises DataError when the labels do not fit the model's or nothing remains to judge on.
+    Parameters
+    ----------
+    model : Model
+        Any: of the store, or of a file.
+    data : Dataset
+        With the model's labels, under any of their names.
+    seed : int
+        Of the bootstrap.
+    progress : callable, optional
+        Told how many images are embedded, of how many.
+
+    Returns
+    -------
+    Validation
+        The figures, and what was left out.
+
+    Raises
+    ------
+    DataError
+        When the labels do not fit the model's or nothing remains to judge on.
     """
     data = add_ages(data)
     targets = align_targets(model, data)
@@ -78,89 +105,78 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
             f" data and {int((~known).sum()):,} carry none of the model's labels.",
             "Bring labelled images that the model has not seen.",
         )
-    beside = stated_by(model, [features.data.records[i] for i in rows])
-    logits = model.head.logits(features.embeddings[rows]) + beside.logits
-    p = probabilities(logits, model.card["task"])[None]
-    rules = Rules.from_card(model.card)
-    limits = rules.limits.astype(np.float64)
-    judged = Judged(
-        probabilities=p,
-        answers=(p * rules.weights).argmax(2),
-        flags=p >= rules.limits,
-        targets=targets[rows],
-        groups=audited.groups[rows],
-        labels=model.labels,
-        task=model.card["task"],
-    )
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in rows])
+    judged = _judge(model, features.embeddings[rows], beside, targets[rows], audited.groups[rows])
+    card = _build_card(model, features, judged, rows, _describe_inputs(beside, len(rows)), audited.as_json(), seed)
+    shown = render_examples(features, judged, rows, model.head, model.backbone, model.tail)
     return Validation(
-        report=_report(model, features, judged, rows, beside, audited.as_json(), limits, seed),
+        report={"card": card, "curves": {**curves(judged), "learning": []}, "examples": shown},
         seen=int((known & learned).sum()),
         unlabelled=int((~known).sum()),
         unreadable=len(features.unreadable),
     )
 
 
-def _report(
+def _judge(
+    model: Model, embeddings: np.ndarray, beside: StatedInputs, targets: np.ndarray, groups: np.ndarray
+) -> Judged:
+    """Answer every image as the model does, by its own rules."""
+    rules, task = Rules.from_card(model.card), model.card["task"]
+    p = probabilities(model.head.logits(embeddings) + beside.logits, task)[None]
+    return Judged(
+        probabilities=p,
+        answers=(p * rules.weights).argmax(2),
+        flags=p >= rules.limits,
+        targets=targets,
+        groups=groups,
+        labels=model.labels,
+        task=task,
+    )
+
+
+def _build_card(
     model: Model,
     features: Features,
     judged: Judged,
     rows: np.ndarray,
-    beside: Stated,
+    inputs: dict[str, Any] | None,
     audited: dict[str, Any],
-    limits: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    from medloupe.training.pipeline.examples import examples
-
+    """Build the model's card with the figures measured here in place of those of its training."""
     data, old = features.data, model.card
-    sensitivity = tables.target_sensitivity(old)
     figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
+    limits = Rules.from_card(old).limits.astype(np.float64)
     sentence = (
         f"Judged on {len(rows):,} {data.things} of {data.name} ({groups:,} groups of patients and copies), none of"
         " which the model was trained on. Labels, calibration and operating points are the model's own, unchanged."
     )
-    said = _inputs(beside, len(rows))
-    if said:
-        sentence += f" {said['words']}"
+    if inputs:
+        sentence += f" {inputs['words']}"
     card = {
         **old,
         "medloupe": __version__,
         "label_counts": data.counts(),
-        "data": {
-            "name": data.name,
-            "records": len(data) + len(features.unreadable),
-            "labelled": len(rows),
-            "unreadable": [{"file": f, "error": e} for f, e in features.unreadable],
-            "groups": groups,
-            "patients": len({data.records[i].patient for i in rows} - {None}) or None,
-            "splits": {},
-            "licence": data.origin.get("licence"),
-            "citation": data.origin.get("citation"),
-            "source": data.origin.get("source"),
-            "reader": data.reader,
-            "things": data.things,
-            "skipped": {reason: len(names) for reason, names in data.skipped.items()},
-            "notes": list(data.notes),
-        },
+        "data": describe_data(features, rows, groups),
         "split": {"scheme": "external validation", "groups": groups, "test": len(rows), "sentence": sentence},
         "audit": audited,
         "metrics": figures,
         "claimed": claimed,
         "secondary": {"title": "What the model's own card claims", "metrics": claimed} if claimed else None,
-        "per_label": tables.per_label(judged, limits, sensitivity, seed),
+        "per_label": tables.per_label(judged, limits, tables.target_sensitivity(old), seed),
         "confusion": tables.confusion(judged),
         "subgroups": subgroups(judged, [data.records[i] for i in rows], seed),
         "warnings": _warnings(figures, claimed),
-        **({"inputs": {**(old.get("inputs") or {}), "here": said}} if said else {}),
     }
-    shown = examples(features, judged, rows, model.head, model.backbone, model.tail)
-    return {"card": card, "curves": {**curves(judged), "learning": []}, "examples": shown}
+    if inputs:
+        card["inputs"] = {**(old.get("inputs") or {}), "here": inputs}
+    return card
 
 
-def _inputs(beside: Stated, n: int) -> dict[str, Any] | None:
-    """Which of the model's inputs beside the picture the data states, of n records; None where it reads no others."""
+def _describe_inputs(beside: StatedInputs, n: int) -> dict[str, Any] | None:
+    """Say which of the model's inputs beside the picture the data states, of n records; None where it reads none."""
     if not beside.counts:
         return None
     stated = ", ".join(f"{name} of {count:,}" for name, count in beside.counts.items() if count)

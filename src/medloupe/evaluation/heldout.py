@@ -1,8 +1,9 @@
-"""Who may judge which images of a data set: the model, or heads made as its own that have not seen the image's group.
+"""Choose who may judge which images of a data set: the model, or heads made as its own that have not seen them.
 
 A shipped model has learned from all images of its data set, so it cannot be judged on them. Heads fitted in the same
-way (penalty, levels) fold by fold can stand in for its own; where the model was judged on an official test split, one
-head fitted without that split does. Temperature, thresholds and what is refused come from the other folds too.
+way (regularisation, levels) fold by fold can stand in for its own; where the model was judged on an official test
+split, one head fitted without that split does. Temperature, thresholds and what is refused come from the other folds
+too.
 """
 
 from __future__ import annotations
@@ -40,11 +41,21 @@ from medloupe.utils.progress import StageProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class HeldOutJudge:
     """One head with the rules by which it answers.
 
-    rows: int (n,), which images it may judge. limits: float32 (K,), thresholds of the operating points. weights: (K,),
-    what probabilities are multiplied by before the largest is announced. novelty: by what it refuses, or None.
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (n,), which images it may judge.
+    head : Head
+        By which it answers.
+    limits : np.ndarray
+        float32 (K,), thresholds of the operating points.
+    weights : np.ndarray
+        (K,), what probabilities are multiplied by before the largest is announced.
+    novelty : Novelty or None
+        By what it refuses, if it does.
     """
 
     rows: np.ndarray
@@ -55,38 +66,65 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class HeldOutPanel:
     """Images to be judged, and who judges them.
 
-    records, targets (n, K), groups (n,): of the images. judges: their rows are positions among the images; together
-    they have all. judged: "model" where it is the model itself, "out of fold" or "test split" where heads stand in.
-    of: how many images these were chosen from. fitted: labelled training images at hand. left_out: by reason.
+    Attributes
+    ----------
+    records : tuple of Record
+        Of n images.
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (n,), of patients and copies.
+    judges : list of HeldOutJudge
+        Their rows are positions among the images; together they have all.
+    judged : str
+        "model" where it is the model itself, "out of fold" or "test split" where heads stand in.
+    of : int
+        How many images these were chosen from.
+    fitted : int
+        Labelled training images at hand.
+    left_out : mapping of str to int
+        How many images, by reason.
     """
 
     records: tuple[Record, ...]
     targets: np.ndarray
     groups: np.ndarray
-    judges: list[Judge]
+    judges: list[HeldOutJudge]
     judged: str
     of: int
     fitted: int
     left_out: Mapping[str, int]
 
 
-def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> Panel:
-    """Choose about `most` images of the data, whole groups, and who judges them. Raises DataError where nobody can."""
+def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress) -> HeldOutPanel:
+    """Choose about `most` images of the data, whole groups, and who judges them.
+
+    Parameters
+    ----------
+    model : Model
+        To be judged.
+    data : Dataset
+        With its labels.
+    most : int
+        Images wanted.
+    seed : int
+        Of the choice and of folds.
+    say : callable
+        Told the stage, how much of it is done, and of how much.
+
+    Raises
+    ------
+    DataError
+        Where nobody can judge.
+    """
     targets, found = align_targets(model, data), scan_dataset(data)
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
-    learned = usable.copy()
-    if (model.card.get("data") or {}).get("digests"):
-        learned &= seen_in_training(model.card, digests)
-        adapted = (model.card.get("adapted") or {}).get("digests")
-        if adapted:  # they moved its lines, but taught it nothing
-            learned &= ~find_known(decode_digests(adapted), digests)
-    else:
-        learned[:] = False
+    learned = usable & _trained_on(model, digests)
     new = usable & ~learned
     left_out = {"unlabelled": int((~known).sum()), "unreadable": int((~readable).sum())}
     if not usable.any():
@@ -96,16 +134,9 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
             "Bring labelled images; `medloupe check` says what is wrong with these.",
         )
     if learned.sum() > new.sum():
-        return _unseen_by_others(
-            model,
-            found,
-            targets,
-            np.flatnonzero(learned),
-            most,
-            seed,
-            say,
-            {**left_out, "not trained on": int(new.sum())},
-        )
+        left_out["not trained on"] = int(new.sum())
+        made = _assemble_stand_ins(model, found, targets, np.flatnonzero(learned), most, seed, say)
+        return replace(made, left_out=left_out)
     rows = np.flatnonzero(new)
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
     together = join_groups(
@@ -114,13 +145,13 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
         rows_with_same_value(digests[i] for i in rows),
     )
     rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
-    features = embed(_part(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
-    kept = _rows_of(features, data)
-    return Panel(
+    features = embed(_select_rows(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    kept = _match_rows(features, data)
+    return HeldOutPanel(
         records=features.data.records,
         targets=targets[kept],
-        groups=_groups(features),
-        judges=[own(model, np.arange(len(kept)))],
+        groups=_find_groups(features),
+        judges=[make_own_judge(model, np.arange(len(kept)))],
         judged="model",
         of=int(new.sum()),
         fitted=0,
@@ -128,33 +159,36 @@ def panel(model: Model, data: Dataset, most: int, seed: int, say: StageProgress)
     )
 
 
-def _unseen_by_others(
-    model: Model,
-    found: Scan,
-    targets: np.ndarray,
-    rows: np.ndarray,
-    most: int,
-    seed: int,
-    say: StageProgress,
-    left_out: Mapping[str, int],
-) -> Panel:
-    """Images that the model was trained on, each for a judge that has not seen its group."""
-    part = _part(found, rows)
+def _trained_on(model: Model, digests: list[bytes]) -> np.ndarray:
+    """Find the images that the model has learned from, as far as its card tells: bool (N,)."""
+    if not (model.card.get("data") or {}).get("digests"):
+        return np.zeros(len(digests), bool)
+    learned = seen_in_training(model.card, digests)
+    if adapted := (model.card.get("adapted") or {}).get("digests"):  # they moved its lines, but taught it nothing
+        learned = learned & ~find_known(decode_digests(adapted), digests)
+    return learned
+
+
+def _assemble_stand_ins(
+    model: Model, found: Scan, targets: np.ndarray, rows: np.ndarray, most: int, seed: int, say: StageProgress
+) -> HeldOutPanel:
+    """Choose images that the model was trained on, each for a judge that has not seen its group."""
+    part = _select_rows(found, rows)
     features = embed(part, model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     shared = features
     if model.tail is not None:
         shared = embed(part, model.backbone, lambda d, t: say("embedding", d, t))
-    y, groups = targets[_rows_of(features, found.data)], _groups(shared)
+    y, groups = targets[_match_rows(features, found.data)], _find_groups(shared)
     say("fitting", 0, 1)
-    planned = _plan(model, features, groups)
+    planned = _plan_of_training(model, features, groups)
     if planned is not None and planned.test is not None:
-        judges, judged = [for_test(model, features, shared.embeddings, y, planned, seed)], "test split"
+        judges, judged = [make_test_judge(model, features, shared.embeddings, y, planned, seed)], "test split"
     else:
-        judges, judged = fold_by_fold(model, features, shared.embeddings, y, groups, seed), "out of fold"
+        judges, judged = make_fold_judges(model, features, shared.embeddings, y, groups, seed), "out of fold"
     say("fitting", 1, 1)
     pool = np.sort(np.concatenate([j.rows for j in judges]))
     chosen = sample_rows(pool, y, groups, most, seed)
-    return Panel(
+    return HeldOutPanel(
         records=tuple(features.data.records[i] for i in chosen),
         targets=y[chosen],
         groups=groups[chosen],
@@ -162,48 +196,65 @@ def _unseen_by_others(
         judged=judged,
         of=len(pool),
         fitted=len(y),
-        left_out=left_out,
+        left_out={},
     )
 
 
-def _plan(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
-    """The plan of the training, where the model was judged on an official test split."""
+def _plan_of_training(model: Model, features: Features, groups: np.ndarray) -> Plan | None:
+    """Plan as in the training, where the model was judged on an official test split."""
     if (model.card.get("split") or {}).get("scheme") != "official test":
         return None
     return plan_split(features.data, groups)
 
 
-def _part(found: Scan, rows: np.ndarray) -> Scan:
+def _select_rows(found: Scan, rows: np.ndarray) -> Scan:
     return replace(found, data=replace(found.data, records=tuple(found.data.records[i] for i in rows)), unreadable={})
 
 
-def _rows_of(features: Features, data: Dataset) -> np.ndarray:
+def _match_rows(features: Features, data: Dataset) -> np.ndarray:
     position = {r.id: i for i, r in enumerate(data.records)}
     return np.array([position[r.id] for r in features.data.records], np.int64)
 
 
-def _groups(features: Features) -> np.ndarray:
-    """Patients, copies and near copies together, as the audit has them."""
+def _find_groups(features: Features) -> np.ndarray:
+    """Find groups of patients, copies and near copies, as the audit has them."""
     found = duplicates.find(features)
     patients = rows_with_same_value(r.patient for r in features.data.records)
     return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
 
 
-def own(model: Model, rows: np.ndarray) -> Judge:
-    """The model itself, for images (rows) that it was not trained on."""
+def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
+    """Make the model itself a judge, of images (rows) that it was not trained on."""
     rules = Rules.from_card(model.card)
-    return Judge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
+    return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
 
 
-def fold_by_fold(
+def make_fold_judges(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
-) -> list[Judge]:
-    """Judges that share all rows of the features out among them, each for the groups that it has not seen.
+) -> list[HeldOutJudge]:
+    """Fit judges that share all rows of the features out among them, each for the groups that it has not seen.
 
-    shared: (N, D), embeddings by the untuned backbone, which novelty reads. targets: (N, K) of 1/0/NaN, in the order of
-    the model's labels. Raises DataError where the groups are too few, or the card does not say how its head was made.
+    Parameters
+    ----------
+    model : Model
+        Whose head they stand in for.
+    features : Features
+        By its network.
+    shared : np.ndarray
+        float32 (N, D), embeddings by the untuned backbone, which novelty reads.
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN, in the order of the model's labels.
+    groups : np.ndarray
+        int (N,).
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    DataError
+        Where the groups are too few, or the card does not say how its head was made.
     """
-    choice = _choice(model)
+    choice = _head_choice(model)
     count = count_folds(targets, groups, FOLDS)
     if not count:
         raise _too_few(model)
@@ -218,18 +269,33 @@ def fold_by_fold(
     judges = []
     for f, solution in enumerate(solutions):
         others = fold != f
-        head, limits, weights = _rules(model, solution, logits[others], p[others], targets[others])
-        novelty = _novelty(model, shared[others], groups[others], seed)
-        judges.append(Judge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty))
+        head, limits, weights = _fit_rules(model, solution, logits[others], p[others], targets[others])
+        novelty = _fit_novelty(model, shared[others], groups[others], seed)
+        judges.append(
+            HeldOutJudge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty)
+        )
     return judges
 
 
-def for_test(
+def make_test_judge(
     model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, planned: Plan, seed: int
-) -> Judge:
-    """The one judge of an official test split, fitted on planned.fitting. Arguments and errors as of `fold_by_fold`."""
+) -> HeldOutJudge:
+    """Fit the one judge of an official test split, on the rows that the plan fits on.
+
+    Parameters
+    ----------
+    model, features, shared, targets, seed
+        As for `make_fold_judges`.
+    planned : Plan
+        With a test split.
+
+    Raises
+    ------
+    DataError
+        As `make_fold_judges` does.
+    """
     assert planned.test is not None
-    choice = _choice(model)
+    choice = _head_choice(model)
     rows, task = planned.fitting, str(model.card["task"])
     y, groups = targets[rows], planned.groups[rows]
     count = count_folds(y, groups, FOLDS)
@@ -239,15 +305,15 @@ def for_test(
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
-    novelty = _novelty(model, shared[rows], groups, seed)
-    return Judge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
+    head, limits, weights = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
+    novelty = _fit_novelty(model, shared[rows], groups, seed)
+    return HeldOutJudge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
 
 
-def _rules(
+def _fit_rules(
     model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
 ) -> tuple[Head, np.ndarray, np.ndarray]:
-    """Head, limits and weights from out-of-fold logits and probabilities (n, K) of the other images, with their truth.
+    """Fit head, limits and weights by out-of-fold logits and probabilities (n, K) of the other images, and their truth.
 
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
@@ -264,8 +330,8 @@ def _rules(
     return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
 
 
-def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
-    """Fitted without the images to be judged, as the model's own; that itself where they are too few.
+def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
+    """Fit it without the images to be judged, as the model's own; take that itself where they are too few.
 
     Its contrast to other kinds is the model's: those kinds are not at hand.
     """
@@ -275,7 +341,7 @@ def _novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) ->
     return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
 
 
-def _choice(model: Model) -> HeadChoice:
+def _head_choice(model: Model) -> HeadChoice:
     said = model.card.get("head") or {}
     if said.get("regularisation") is None or not said.get("levels"):
         raise DataError(

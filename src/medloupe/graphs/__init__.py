@@ -1,1 +1,1 @@
-"""ONNX graphs as such: nothing of medicine."""
+"""Read, check, run and rewrite ONNX graphs as such: nothing of medicine."""

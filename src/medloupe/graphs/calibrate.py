@@ -1,4 +1,4 @@
-"""What the activations of a float network look like on sample pictures: the range of each, and its mean per place.
+"""Observe the activations of a float network on sample pictures: the range of each, and its mean per place.
 
 Both are what writing the network in 8 bits needs (quantise.py). They come from pictures alone; no label is looked at.
 """
@@ -19,9 +19,18 @@ _SAMPLED = 4000  # values of one activation of one picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One activation on sample pictures. low, high: its range but for the rarest values. largest: of all values.
-    mean: float64 (C, H, W)."""
+class ObservedRange:
+    """One activation as seen on sample pictures.
+
+    Attributes
+    ----------
+    low, high : float
+        Its range but for the rarest values (OUTSIDE).
+    largest : float
+        The largest of all values.
+    mean : np.ndarray
+        Its mean over the pictures, float64 (C, H, W).
+    """
 
     low: float
     high: float
@@ -29,16 +38,38 @@ class Seen:
     mean: np.ndarray
 
 
-def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str, np.ndarray]]) -> dict[str, Seen]:
-    """The activations `names` (N, C, H, W) of a float network, by name.
+def observe_activations(
+    model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str, np.ndarray]]
+) -> dict[str, ObservedRange]:
+    """Observe activations of a float network by running it on sample pictures.
 
-    feeds: the inputs of one picture each, N = 1. A range comes from a fixed sample of every picture's values: one
-    extreme value would make the steps of all others coarse. Raises ValueError without any feed, ModelFileError when the
-    network cannot run.
+    A range comes from a fixed sample of every picture's values: one extreme value would make the steps of all others
+    coarse.
+
+    Parameters
+    ----------
+    model : ModelProto
+        The network.
+    names : iterable of str
+        The activations to observe, each (N, C, H, W).
+    feeds : iterable of mapping
+        The inputs of one picture each by name, N = 1.
+
+    Returns
+    -------
+    dict
+        What was seen of each activation, by its name.
+
+    Raises
+    ------
+    ValueError
+        Without any feed.
+    ModelFileError
+        When the network cannot run.
     """
     from onnx import ModelProto, TensorProto, helper
 
-    from medloupe.graphs.session import session
+    from medloupe.graphs.session import open_session
 
     names = list(dict.fromkeys(names))
     inputs = {v.name for v in model.graph.input}
@@ -49,7 +80,7 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
     probe.graph.output.extend(
         helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in inner if n not in declared
     )
-    opened = session(probe.SerializeToString())
+    opened = open_session(probe.SerializeToString())
     rng = np.random.default_rng(0)
     samples: dict[str, list[np.ndarray]] = {n: [] for n in names}
     sums: dict[str, np.ndarray] = {}
@@ -71,5 +102,6 @@ def observe(model: ModelProto, names: Iterable[str], feeds: Iterable[Mapping[str
         raise ValueError("There are no pictures to observe the network on.")
     ends = {n: np.quantile(np.concatenate(s), [OUTSIDE, 1 - OUTSIDE]) for n, s in samples.items()}
     return {
-        n: Seen(low=float(ends[n][0]), high=float(ends[n][1]), largest=largest[n], mean=sums[n] / count) for n in names
+        n: ObservedRange(low=float(ends[n][0]), high=float(ends[n][1]), largest=largest[n], mean=sums[n] / count)
+        for n in names
     }

@@ -1,4 +1,4 @@
-"""What an ONNX graph from a stranger may hold, found out before anything of it runs.
+"""Find out what an ONNX graph from a stranger holds, before anything of it runs.
 
 Each rule closes one way in which a small file harms the machine that opens it:
 
@@ -52,10 +52,23 @@ _EXPORT = "Only load models exported by medloupe, from a source you trust."
 
 
 def parse(data: bytes, called: str) -> ModelProto:
-    """The ONNX model in data, after all checks named above; called is its name for messages.
+    """Parse an ONNX model, after all checks named above.
 
-    Raises ModelFileError when data is damaged, NotOurModelError when it is no feed-forward network of known sizes,
-    UnsafeModelError when it breaks one of the rules.
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    called : str
+        Its name for messages.
+
+    Raises
+    ------
+    ModelFileError
+        When it is damaged.
+    NotOurModelError
+        When it is no feed-forward network of known sizes.
+    UnsafeModelError
+        When it breaks one of the rules.
     """
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
@@ -111,7 +124,7 @@ def _check_node(node: NodeProto, called: str) -> None:
 
 
 def _check_tensor(tensor: TensorProto, called: str) -> None:
-    """Refuses a tensor that lies outside the file, is of an unusual type, or whose size is not that of its bytes."""
+    """Refuse a tensor that lies outside the file, is of an unusual type, or whose size is not that of its bytes."""
     from onnx import TensorProto as T
 
     if tensor.external_data or tensor.data_location == T.EXTERNAL:
@@ -150,7 +163,7 @@ def _check_tensor(tensor: TensorProto, called: str) -> None:
 
 
 def _check_sizes(model: ModelProto, called: str) -> None:
-    """Infers the shape of every intermediate at one image, and refuses unknown or excessive ones.
+    """Infer the shape of every intermediate at one image, and refuse unknown or excessive ones.
 
     Also refuses cyclic graphs, names used twice and wrong types, as part of the ONNX standard.
     """
@@ -188,7 +201,7 @@ def _check_sizes(model: ModelProto, called: str) -> None:
 
 
 def _without_weights(model: ModelProto) -> ModelProto:
-    """The same graph at one image, its weights turned into inputs: quick to check, whatever the size of the file."""
+    """Copy the graph at one image, its weights turned into inputs: quick to check, whatever the size of the file."""
     from onnx import ModelProto, helper
 
     graph = model.graph
@@ -211,7 +224,10 @@ def _without_weights(model: ModelProto) -> ModelProto:
 
 
 def _check_totals(graph: GraphProto, shapes: Mapping[str, Sequence[int]], called: str) -> None:
-    """shapes: of every tensor at one image; a missing one could not be inferred."""
+    """Refuse a graph whose intermediates or multiplications are too many.
+
+    shapes: of every tensor at one image; a missing one could not be inferred.
+    """
     stored = sum(math.prod(t.dims) for t in graph.initializer)
     varying = {v.name for v in graph.input}
     total = constant = work = 0
@@ -247,7 +263,7 @@ def _check_totals(graph: GraphProto, shapes: Mapping[str, Sequence[int]], called
 
 
 def _work(node: NodeProto, shapes: Mapping[str, Sequence[int]], made: int) -> int:
-    """Multiplications of one node, or more; made: elements of its outputs."""
+    """Count the multiplications of one node, or more. made: elements of its outputs."""
     inputs = [shapes.get(name, ()) for name in node.input]
     read = [math.prod(shape) for shape in inputs]
     if node.op_type in CONVOLUTIONS:

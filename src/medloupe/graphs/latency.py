@@ -1,4 +1,7 @@
-"""How long networks take, side by side: their runs interleaved, so that what else the machine does hits all alike."""
+"""Measure how long networks take, side by side.
+
+Their runs are interleaved, so that what else the machine does hits all alike.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,23 @@ _WARMING = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """milliseconds: median of one run of each. times_faster: median over rounds of the first one's time divided by
-    each one's; steadier than the milliseconds on a busy machine."""
+    """How long several things take.
+
+    Attributes
+    ----------
+    milliseconds : tuple of float
+        Median of one run of each.
+    times_faster : tuple of float
+        Median over rounds of the first one's time divided by each one's; steadier than the milliseconds on a busy
+        machine.
+    """
 
     milliseconds: tuple[float, ...]
     times_faster: tuple[float, ...]
 
 
-def race(runs: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> Pace:
-    """Call each of runs once a round, after a few rounds to warm up."""
+def measure_pace(runs: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> Pace:
+    """Call each of runs once a round, after a few rounds to warm up, and measure what each call takes."""
     spent = np.empty((rounds, len(runs)))
     for turn in range(-_WARMING, rounds):
         for i, run in enumerate(runs):

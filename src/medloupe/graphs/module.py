@@ -1,4 +1,4 @@
-"""A part of an ONNX network as a PyTorch module whose weights can be trained, and written back.
+"""Turn a part of an ONNX network into a PyTorch module whose weights can be trained, and write them back.
 
 Only what convolutional backbones are made of is known: convolutions with folded normalisation, ReLU6, sums, average
 pooling. Since normalisation is folded into the weights, its statistics stay as they are, which small sets of medical
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.errors import FinetuneError
-from medloupe.graphs.nodes import attributes, constants, needed
+from medloupe.graphs.nodes import read_attributes, read_constants, select_nodes
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,13 @@ MOMENTUM = 0.1  # of a batch's statistics in the running ones
 
 
 def import_torch() -> Any:
-    """The module torch. Raises FinetuneError, saying how to install it, where it is not there."""
+    """Import PyTorch.
+
+    Raises
+    ------
+    FinetuneError
+        Where it is not installed; says how to install it.
+    """
     try:
         import torch
     except ImportError as e:
@@ -33,15 +39,31 @@ def import_torch() -> Any:
     return torch
 
 
-def part(model: ModelProto, given: str, outputs: Sequence[str]) -> torch.nn.Module:
-    """The part of a network from the value `given` (N, C, H, W) to outputs, as a module: a tensor in, a tuple out.
+def build_trainable_module(model: ModelProto, given: str, outputs: Sequence[str]) -> torch.nn.Module:
+    """Build a module of the part of a network between a value and outputs: a tensor in, a tuple out.
 
-    given: a value's name, or "image" for pixels uint8 (N, S, S, 3). Its weights are parameters, named by the graph with
-    dots as underscores. Raises FinetuneError where the graph holds what cannot be trained here.
+    Parameters
+    ----------
+    model : ModelProto
+        The network.
+    given : str
+        The value's name, (N, C, H, W), or "image" for pixels uint8 (N, S, S, 3).
+    outputs : sequence of str
+        The names of the values that the module gives, in this order.
+
+    Returns
+    -------
+    torch.nn.Module
+        Its weights are parameters, named by the graph with dots as underscores.
+
+    Raises
+    ------
+    FinetuneError
+        Where the graph holds what cannot be trained here.
     """
     torch = import_torch()
-    held = constants(model)
-    nodes = [n for n in needed(model, outputs, [given]) if n.output[0] not in held]
+    held = read_constants(model)
+    nodes = [n for n in select_nodes(model, outputs, [given]) if n.output[0] not in held]
 
     class Part(torch.nn.Module):
         def __init__(self) -> None:
@@ -73,18 +95,21 @@ def part(model: ModelProto, given: str, outputs: Sequence[str]) -> torch.nn.Modu
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """The module's weights, float32, by the key of their name in the graph (`key_of`)."""
+    """Copy the weights of a module, float32, by their names in the graph with dots as underscores."""
     return {name.removeprefix("weights."): p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
 
 
-def with_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelProto:
-    """A copy of the graph with trained weights in place of its own, stored in the precision they had."""
+def replace_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelProto:
+    """Copy a graph with trained weights in place of its own, stored in the precision they had.
+
+    weights: by name with dots as underscores, as `weights_of` gives them.
+    """
     from onnx import ModelProto, numpy_helper
 
     out = ModelProto()
     out.CopyFrom(model)
     stored = {n.output[0]: n.input[0] for n in out.graph.node if n.op_type == "Cast"}
-    by_tensor = {stored.get(name, name): name for name in constants(model)}
+    by_tensor = {stored.get(name, name): name for name in read_constants(model)}
     for tensor in out.graph.initializer:
         name = by_tensor.get(tensor.name, tensor.name)
         if _key(name) in weights:
@@ -93,9 +118,9 @@ def with_weights(model: ModelProto, weights: Mapping[str, np.ndarray]) -> ModelP
     return out
 
 
-def as_stored(model: ModelProto, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights as they come back from a graph that was given them: rounded where it holds half precision."""
-    held = {_key(name): value for name, value in constants(with_weights(model, weights)).items()}
+def round_to_stored(model: ModelProto, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give weights as they come back from a graph that stored them: rounded where it holds half precision."""
+    held = {_key(name): value for name, value in read_constants(replace_weights(model, weights)).items()}
     return {name: held.get(name, value).astype(np.float32) for name, value in weights.items()}
 
 
@@ -104,8 +129,8 @@ def _key(name: str) -> str:
 
 
 def _operation(torch: Any, node: NodeProto, held: Mapping[str, np.ndarray]) -> Callable[..., Any]:
-    """The node as a function of tensors. Raises FinetuneError for what is not known."""
-    f, a, kind = torch.nn.functional, attributes(node), node.op_type
+    """Build the node as a function of tensors. Raises FinetuneError for what is not known."""
+    f, a, kind = torch.nn.functional, read_attributes(node), node.op_type
     tensors_only = held.keys().isdisjoint(node.input)
     if kind == "Conv" and a.get("auto_pad", b"NOTSET") == b"NOTSET":
         return _convolution(f, a)
@@ -151,12 +176,22 @@ def _convolution(f: Any, a: Mapping[str, Any]) -> Callable[..., Any]:
     return run
 
 
-def randomised(module: torch.nn.Module, seed: int) -> None:
-    """Give a module of `part` random weights, and the batch normalisation back that was folded into the old ones.
+def randomise_weights(module: torch.nn.Module, seed: int) -> None:
+    """Give a module random weights, and the batch normalisation back that was folded into the old ones.
 
     A network this deep does not train from nothing without it; whoever trains one from scratch has it. Its running
     statistics are buffers of the module, its scale is a parameter, and its shift is the bias of the convolution.
-    Sources: He et al., "Delving deep into rectifiers" (ICCV 2015); Ioffe & Szegedy, "Batch normalization" (ICML 2015).
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        From `build_trainable_module`; changed in place.
+    seed : int
+        Of PyTorch's random numbers.
+
+    References
+    ----------
+    He et al., "Delving deep into rectifiers" (ICCV 2015); Ioffe & Szegedy, "Batch normalization" (ICML 2015).
     """
     torch = import_torch()
     torch.manual_seed(seed)
@@ -171,11 +206,13 @@ def randomised(module: torch.nn.Module, seed: int) -> None:
     for i, (run, inputs, output) in enumerate(steps):
         name = _key(inputs[1]) if len(inputs) > 1 else ""
         if name in weights and weights[name].ndim == 4:
-            steps[i] = (_normalised(torch, module, run, f"norm{i}", len(weights[name])), inputs, output)
+            steps[i] = (_add_normalisation(torch, module, run, f"norm{i}", len(weights[name])), inputs, output)
 
 
-def _normalised(torch: Any, module: Any, run: Callable[..., Any], name: str, channels: int) -> Callable[..., Any]:
-    """A convolution with batch normalisation behind it."""
+def _add_normalisation(
+    torch: Any, module: Any, run: Callable[..., Any], name: str, channels: int
+) -> Callable[..., Any]:
+    """Put batch normalisation behind a convolution; its scale and statistics belong to the module."""
     module.register_parameter(f"{name}_scale", torch.nn.Parameter(torch.ones(channels)))
     module.register_buffer(f"{name}_mean", torch.zeros(channels))
     module.register_buffer(f"{name}_variance", torch.ones(channels))

@@ -1,4 +1,4 @@
-"""Networks as this machine runs them fastest: optimised once, kept as a file, mapped into memory by every session.
+"""Keep networks as this machine runs them fastest: optimised once, mapped into memory by every session.
 
 ONNX Runtime's own format with its layout for this processor loads ten times faster than the ONNX file, and its weights
 are pages of the file, which several sessions and processes share and the system may drop and read again.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError, StorageError
 from medloupe.graphs.session import session_options
-from medloupe.utils.files import locked, sha256_of, sync_folder
+from medloupe.utils.files import exclusive_lock, sha256_of, sync_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -29,22 +29,37 @@ _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _SECONDS = 120  # a network that takes longer to optimise is none that could be served
 
 
-def optimised(path: Path, sha256: str, folder: Path) -> Path:
-    """The optimised copy of a network, made if it is not there yet or damaged.
+def ensure_optimised(path: Path, sha256: str, folder: Path) -> Path:
+    """Return the optimised copy of a network; make it where it is not there yet or damaged.
 
-    path: the ONNX file. sha256: of its content. folder: where copies lie, one for each network, version of ONNX
-    Runtime and kind of processor, with a checksum in its name. It is made in a process of its own: it takes several
-    times the network's memory, and a graph that makes ONNX Runtime crash must not take the server with it.
-    Raises ModelFileError when the network cannot be optimised, StorageError when the copy cannot be written.
+    It is made in a process of its own: it takes several times the network's memory, and a graph that makes ONNX Runtime
+    crash must not take the server with it.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    sha256 : str
+        Of its content, in hex.
+    folder : Path
+        Where copies lie, one for each network, version of ONNX Runtime and kind of processor, with a checksum in its
+        name.
+
+    Raises
+    ------
+    ModelFileError
+        When the network cannot be optimised.
+    StorageError
+        When the copy cannot be written.
     """
-    stem = f"{sha256[:32]}-{machine()}"
+    stem = f"{sha256[:32]}-{describe_machine()}"
     try:
-        found = _sound(folder, stem)
+        found = _find_intact(folder, stem)
         if found is not None:
             return found
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / "lock"):  # another process may have made it meanwhile: look again
-            found = _sound(folder, stem)
+        with exclusive_lock(folder / "lock"):  # another process may have made it meanwhile: look again
+            found = _find_intact(folder, stem)
             if found is None:
                 found = _make(path, folder, stem)
                 sync_folder(folder)
@@ -57,9 +72,19 @@ def optimised(path: Path, sha256: str, folder: Path) -> Path:
 
 
 def open_optimised(path: Path, threads: int) -> InferenceSession:
-    """A session of an optimised copy, its weights mapped, its memory from the allocator that all sessions share.
+    """Open a session of an optimised copy, its weights mapped, its memory from the allocator that all sessions share.
 
-    Raises ModelFileError when the copy is damaged; it is deleted then, to be made again.
+    Parameters
+    ----------
+    path : Path
+        The copy, from `ensure_optimised`.
+    threads : int
+        Of one run.
+
+    Raises
+    ------
+    ModelFileError
+        When the copy is damaged; it is deleted then, to be made again.
     """
     import onnxruntime
 
@@ -91,7 +116,7 @@ def open_optimised(path: Path, threads: int) -> InferenceSession:
 
 @cache
 def computes_in_integers(path: Path) -> bool:
-    """Whether an optimised copy has integer kernels. Raises OSError."""
+    """Tell whether an optimised copy has integer kernels. Raises OSError."""
     with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(b"QLinearConv") >= 0
 
@@ -108,8 +133,11 @@ def write_optimised(source: Path, out: Path) -> None:
 
 
 @cache
-def machine() -> str:
-    """What an optimised copy depends on besides its network: ONNX Runtime's version and the processor's abilities."""
+def describe_machine() -> str:
+    """Describe what an optimised copy depends on besides its network.
+
+    That is ONNX Runtime's version and the processor's abilities.
+    """
     import onnxruntime
 
     flags = platform.machine() + platform.processor()
@@ -122,9 +150,11 @@ def machine() -> str:
 _checked: set[Path] = set()  # copies whose checksum this process has seen to be right
 
 
-def _sound(folder: Path, stem: str) -> Path | None:
-    """The copy that is there. What does not match its checksum is deleted: with damaged weights it would still answer,
-    only wrongly. Checked once a process: it is as long as opening it."""
+def _find_intact(folder: Path, stem: str) -> Path | None:
+    """Find the copy that is there, and delete one that does not match its checksum.
+
+    With damaged weights it would still answer, only wrongly. Checked once a process: it is as long as opening it.
+    """
     for path in folder.glob(f"{stem}-*.ort"):
         if path in _checked or path.stem.rpartition("-")[2] == _checksum(path):
             _checked.add(path)
@@ -162,7 +192,7 @@ def _make(path: Path, folder: Path, stem: str) -> Path:
 
 @cache
 def _share_allocator() -> None:
-    """One arena for all sessions of the process: its size is set by how many run at once, not by how many there are."""
+    """Share one arena among all sessions: its size is set by how many run at once, not by how many there are."""
     import onnxruntime
 
     _return_large_blocks()

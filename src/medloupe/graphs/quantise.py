@@ -1,4 +1,4 @@
-"""A network in 8 bits: smaller, and faster on processors that multiply bytes.
+"""Write a network in 8 bits: smaller, and faster on processors that multiply bytes.
 
 The result is a standard ONNX graph of QuantizeLinear and DequantizeLinear around float operators (QDQ), which ONNX
 Runtime turns into integer kernels. Activations are uint8 with one scale each, weights int8 with one scale an output
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.graphs.calibrate import Seen, observe
-from medloupe.graphs.nodes import attributes, constants
+from medloupe.graphs.calibrate import ObservedRange, observe_activations
+from medloupe.graphs.nodes import read_attributes, read_constants
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -36,19 +36,29 @@ _BIAS = 2**30  # largest bias in its own steps
 
 
 def quantise(model: ModelProto, feeds: Iterable[Mapping[str, np.ndarray]]) -> ModelProto:
-    """The network in 8 bits, with the same inputs and outputs.
+    """Write a network in 8 bits, with the same inputs and outputs; the same model and feeds give the same bytes.
 
-    model: a float network; weights stored in half precision (float16 + Cast) are taken as such. feeds: its inputs for
-    one sample picture each. The same model and feeds give the same bytes. Raises ValueError where the network has no
-    convolution that could be written so, ModelFileError when it cannot run.
+    Parameters
+    ----------
+    model : ModelProto
+        A float network; weights stored in half precision (float16 + Cast) are taken as such.
+    feeds : iterable of mapping
+        Its inputs for one sample picture each, by name.
+
+    Raises
+    ------
+    ValueError
+        Where the network has no convolution that could be written so.
+    ModelFileError
+        When it cannot run.
     """
     from onnx import checker
 
     plan = _Plan(model)
     if not plan.convs:
         raise ValueError("The network has no convolutions with constant weights; there is nothing to write in 8 bits.")
-    seen = observe(model, plan.observed, feeds)
-    out = _Writer(model, plan, seen).write()
+    seen = observe_activations(model, plan.observed, feeds)
+    out = _IntegerGraphWriter(model, plan, seen).write()
     checker.check_model(out, full_check=True)
     return out
 
@@ -62,7 +72,7 @@ class _Plan:
     """
 
     def __init__(self, model: ModelProto):
-        self.weights = constants(model)
+        self.weights = read_constants(model)
         self.nodes = [n for n in model.graph.node if n.output[0] not in self.weights]
         self.convs = {n.output[0]: n for n in self.nodes if self._is_conv(n)}
         users: dict[str, list[NodeProto]] = {}
@@ -92,7 +102,7 @@ class _Plan:
         return node.op_type == "Conv" and constant and self.weights[node.input[1]].ndim == 4
 
     def _relu(self, node: NodeProto) -> float | None:
-        """Where a node that cuts off below 0 cuts off above, if it is one."""
+        """Tell where a node that cuts off below 0 cuts off above; None where it is no such node."""
         if node.op_type == "Relu":
             return np.inf
         ends = [self.weights.get(i) for i in node.input[1:]] if node.op_type == "Clip" else []
@@ -100,7 +110,7 @@ class _Plan:
         return float(high) if low is not None and high is not None and float(low) == 0 < float(high) else None
 
     def _pixels(self, node: NodeProto, users: Mapping[str, list[NodeProto]]) -> _Pixels | None:
-        """The normalisation of pixels that ends in this node, if bytes can be taken for it as they are."""
+        """Find the normalisation of pixels that ends in this node, if bytes can be taken for it as they are."""
         by_output = {o: n for n in self.nodes for o in n.output}
         chain: list[NodeProto] = []
         at: NodeProto | None = node
@@ -118,7 +128,7 @@ class _Plan:
             return None
         return _Pixels(
             image=cast.input[0],
-            perm=list(attributes(transpose)["perm"]),
+            perm=list(read_attributes(transpose)["perm"]),
             scale=step,
             zero=round(level),
             replaced=frozenset(n.output[0] for n in chain),
@@ -127,7 +137,10 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pixels:
-    """(image.transpose(perm) - zero) * scale; replaced: names of the values on the way to it."""
+    """Pixels as a convolution reads them: (image.transpose(perm) - zero) * scale.
+
+    replaced: names of the values on the way to it.
+    """
 
     image: str
     perm: list[int]
@@ -136,11 +149,14 @@ class _Pixels:
     replaced: frozenset[str]
 
 
-class _Writer:
-    """Writes the graph of a plan. Every value keeps its name: of an activation that is bytes, `NAME.exact` is what is
-    rounded, `NAME.bytes` the bytes, NAME what they stand for."""
+class _IntegerGraphWriter:
+    """Writes the graph of a plan.
 
-    def __init__(self, model: ModelProto, plan: _Plan, seen: Mapping[str, Seen]):
+    Every value keeps its name: of an activation that is bytes, `NAME.exact` is what is rounded, `NAME.bytes` the bytes,
+    NAME what they stand for.
+    """
+
+    def __init__(self, model: ModelProto, plan: _Plan, seen: Mapping[str, ObservedRange]):
         self.model, self.plan, self.seen = model, plan, seen
         self.casts = {n.output[0]: n for n in model.graph.node if n.op_type == "Cast" and n.output[0] in plan.weights}
         self.nodes: list[NodeProto] = []
@@ -149,7 +165,7 @@ class _Writer:
         self.bytes_of: dict[str, str] = {}  # float value that enters a convolution → what its bytes stand for
 
     def write(self) -> ModelProto:
-        """The whole graph."""
+        """Write the whole graph."""
         from onnx import ModelProto, numpy_helper
 
         plan, model = self.plan, self.model
@@ -177,7 +193,7 @@ class _Writer:
         return out
 
     def _keep(self, node: NodeProto) -> None:
-        """A node that stays in float, with its weights as they were stored."""
+        """Keep a node in float, with its weights as they were stored."""
         for name in node.input:
             if name in self.plan.weights and name not in self.tensors:
                 cast = self.casts.get(name)
@@ -213,11 +229,11 @@ class _Writer:
         self._constant(f"{name}.weight", whole.astype(np.int8), scale)
         self._constant(f"{name}.bias", np.round(bias / sums).astype(np.int32), sums)
         made = plan.absorbed.get(name, name)
-        self._node("Conv", [source, f"{name}.weight", f"{name}.bias"], f"{made}.exact", **attributes(node))
+        self._node("Conv", [source, f"{name}.weight", f"{name}.bias"], f"{made}.exact", **read_attributes(node))
         self._round(f"{made}.exact", made, made, cut=made != name)
 
     def _round(self, value: str, activation: str, out: str, *, cut: bool = False) -> None:
-        """Bytes of a float value, and what they stand for. cut: a ReLU is to be absorbed."""
+        """Write bytes of a float value, and what they stand for. cut: a ReLU is to be absorbed."""
         seen = self.seen[activation]
         low, high = min(seen.low, 0.0), max(seen.high, 0.0)
         if cut:
@@ -236,7 +252,7 @@ class _Writer:
         self.step[out] = float(np.float32(step))
 
     def _constant(self, name: str, whole: np.ndarray, scale: np.ndarray) -> None:
-        """A constant stored as whole numbers, with a scale an output channel."""
+        """Store a constant as whole numbers, with a scale an output channel."""
         self._tensor(f"{name}.whole", whole)
         self._tensor(f"{name}.scale", scale)
         self._tensor(f"{name}.zero", np.zeros(len(scale), whole.dtype))
@@ -252,9 +268,11 @@ class _Writer:
 
 
 def _weight_scale(weight: np.ndarray) -> np.ndarray:
-    """The scale (O,) of each output channel of weight (O, C, h, w): its largest weight, or pair of neighbours, is 127.
+    """Choose the scale (O,) of each output channel of weight (O, C, h, w).
 
-    Depthwise convolutions multiply one channel at a time, in 32 bits; only sums over channels meet in pairs.
+    With it the channel's largest weight, or pair of neighbours, is 127. Depthwise convolutions multiply one channel
+    at a time, in 32 bits; only sums over channels meet in pairs.
+
     """
     single = np.abs(weight).reshape(len(weight), -1).max(1)
     if weight.shape[1] == 1:
@@ -267,11 +285,11 @@ def _weight_scale(weight: np.ndarray) -> np.ndarray:
 
 
 def _shift(lost: np.ndarray, mean: np.ndarray, node: NodeProto) -> np.ndarray:
-    """By how much each output channel (O,) of a convolution falls, on average, when its weights lose `lost`.
+    """Compute by how much each output channel (O,) falls, on average, when a convolution's weights lose `lost`.
 
     mean: (C, H, W) of its input.
     """
-    told = attributes(node)
+    told = read_attributes(node)
     height, width = lost.shape[2:]
     down, right = told.get("strides", [1, 1])
     up_dilated, side_dilated = told.get("dilations", [1, 1])

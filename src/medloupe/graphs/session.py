@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions, opened in one way everywhere: on the CPU, quiet, without spinning threads.
+"""Open ONNX Runtime sessions in one way everywhere: on the CPU, quiet, without spinning threads.
 
 Importing this module is cheap; ONNX Runtime (about 20 ms, 18 MiB) is imported when the first session opens.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe import settings
 from medloupe.errors import ModelFileError
-from medloupe.settings import threads as default_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -20,29 +20,38 @@ if TYPE_CHECKING:
 SILENT = 4  # ONNX Runtime's log severity "fatal": its errors are raised as well, so stderr need not repeat them
 
 
-def session(source: str | Path | bytes, threads: int | None = None) -> InferenceSession:
-    """A session on the CPU.
+def open_session(source: str | Path | bytes, threads: int | None = None) -> InferenceSession:
+    """Open a session on the CPU.
 
-    source: an ONNX file, or its bytes. threads: of one run (default: settings.threads()).
-    Raises ModelFileError when ONNX Runtime cannot open it.
+    Parameters
+    ----------
+    source : str, Path or bytes
+        An ONNX file, or its bytes.
+    threads : int, optional
+        Threads of one run; settings.threads() by default.
+
+    Raises
+    ------
+    ModelFileError
+        When ONNX Runtime cannot open it.
     """
     import onnxruntime
 
     try:
         return onnxruntime.InferenceSession(
             source if isinstance(source, bytes) else str(source),
-            session_options(threads or default_threads()),
+            session_options(threads or settings.threads()),
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own
         raise ModelFileError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot open {_called(source)}: {_first_line(error)}",
+            f"ONNX Runtime {onnxruntime.__version__} cannot open {_called(source)}: {first_line(error)}",
             "The file is damaged, or made for a newer ONNX Runtime (pip install -U onnxruntime).",
         ) from error
 
 
 def session_options(threads: int) -> Any:
-    """onnxruntime.SessionOptions with what every session has in common; threads: of one run."""
+    """Make onnxruntime.SessionOptions with what every session has in common. threads: of one run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -58,11 +67,22 @@ def session_options(threads: int) -> Any:
 def run(
     opened: InferenceSession, names: Sequence[str], given: np.ndarray | Mapping[str, np.ndarray]
 ) -> list[np.ndarray]:
-    """The outputs of those names, computing nothing else.
+    """Run a session for the outputs of those names, computing nothing else.
 
-    given: what the first input takes, such as `image` uint8 (N, S, S, 3), or the inputs by name. An input of numbers
-    that is not given is all zeros, which the models' inputs beside the picture read as missing.
-    Raises ModelFileError when the graph fails while it runs.
+    Parameters
+    ----------
+    opened : InferenceSession
+        From `open_session`.
+    names : sequence of str
+        The outputs.
+    given : np.ndarray or mapping
+        What the first input takes, such as `image` uint8 (N, S, S, 3), or the inputs by name. An input of numbers that
+        is not given is all zeros, which the models' inputs beside the picture read as missing.
+
+    Raises
+    ------
+    ModelFileError
+        When the graph fails while it runs.
     """
     inputs = opened.get_inputs()
     feed = dict(given) if isinstance(given, Mapping) else {inputs[0].name: given}
@@ -75,7 +95,7 @@ def run(
 
 
 def run_tail(opened: InferenceSession, names: Sequence[str], cut: np.ndarray) -> list[np.ndarray]:
-    """The same of a tail, for cut float32 (N, C, H, W)."""
+    """Run a session of a tail as `run` does, for cut float32 (N, C, H, W)."""
     return _run(opened, names, {"cut": cut})
 
 
@@ -90,7 +110,7 @@ def _run(opened: InferenceSession, names: Sequence[str], feed: dict[str, np.ndar
     except Exception as error:
         value = next(iter(feed.values()))
         raise ModelFileError(
-            f"The model failed on {value.dtype} input of shape {value.shape}: {_first_line(error)}",
+            f"The model failed on {value.dtype} input of shape {value.shape}: {first_line(error)}",
             "The file is damaged or was not exported by medloupe.",
         ) from error
 
@@ -99,6 +119,6 @@ def _called(source: str | Path | bytes) -> str:
     return f"a model of {len(source):,} bytes" if isinstance(source, bytes) else str(source)
 
 
-def _first_line(error: Exception) -> str:
-    """The start of ONNX Runtime's message, which may go on for pages."""
+def first_line(error: Exception) -> str:
+    """Take the start of a library's message, which may go on for pages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""Protobuf read field by field, in place, before (or without) a parser that builds objects of it.
+"""Read protobuf field by field, in place, before (or without) a parser that builds objects of it.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -15,10 +15,18 @@ MAX_DEPTH = 20  # an ONNX model without control flow nests 7 deep
 SHORT, LONG, BYTES, WORD = 0, 1, 2, 5  # wire types: varint, 8 bytes, length and bytes, 4 bytes
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """The protobuf fields in data: (number, wire type, start and end of the content), nothing copied.
+def iterate_fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """Iterate over the protobuf fields in data, nothing copied.
 
-    Raises ValueError or IndexError where the bytes are not protobuf.
+    Yields
+    ------
+    tuple
+        Number, wire type, start and end of the content.
+
+    Raises
+    ------
+    ValueError or IndexError
+        Where the bytes are not protobuf.
     """
     start, end = 0, len(data)
     while start < end:
@@ -40,7 +48,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A variable-length number and where it ends."""
+    """Read a variable-length number and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -52,11 +60,33 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def count_fields(data: memoryview, message: Any, called: str, count: int = 0, depth: int = 0) -> int:
-    """Adds to count the fields a parser would build, without building any; refuses more than MAX_FIELDS.
+    """Count the fields a parser would build, without building any, and refuse more than MAX_FIELDS.
 
-    Raises ValueError also for text that is not UTF-8, which protobuf would hand out only to fail later.
+    Parameters
+    ----------
+    data : memoryview
+        A message.
+    message : Descriptor
+        Of its kind.
+    called : str
+        The file's name for messages.
+    count, depth : int
+        How many fields were counted before it, and how deep it nests.
+
+    Returns
+    -------
+    int
+        `count` and the fields of this message.
+
+    Raises
+    ------
+    UnsafeModelError
+        When there are more fields, or they nest deeper than MAX_DEPTH.
+    ValueError
+        Where the bytes are not protobuf; also for text that is not UTF-8, which protobuf would hand out only to fail
+        later.
     """
-    for number, kind, begin, end in fields(data):
+    for number, kind, begin, end in iterate_fields(data):
         count += 1
         if count > MAX_FIELDS or depth > MAX_DEPTH:
             raise UnsafeModelError(

@@ -1,4 +1,4 @@
-"""From one example to a Prediction."""
+"""Answer one example: a model and a picture or an ECG become a Prediction."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The runtime for ECGs: file → signal → windows → network → calibrated probabilities → answer. Nothing here trains."""
+"""Answer ECGs: file → signal → windows → network → calibrated probabilities → answer. Nothing here trains."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from medloupe.ecg.files import read_ecg
 from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.errors import SignalError
-from medloupe.graphs.session import run, session
-from medloupe.inference.inputs import named
-from medloupe.inference.pictures import Unanswered, in_turn, read_off
-from medloupe.inference.recordings import Looked, find, influences
+from medloupe.graphs.session import open_session, run
+from medloupe.inference.inputs import require_inputs
+from medloupe.inference.pictures import Unanswered, apply_head, predict_in_order
+from medloupe.inference.recordings import WindowOutputs, answer_signal, list_influences
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.rules import Rules
 
@@ -29,12 +29,22 @@ FOREIGN = "This signal is unlike the ECGs that {} was trained on (novelty {:.2f}
 
 
 class EcgPredictor:
-    """A model of ECGs ready to answer; safe to use from several threads. rate: in Hz, for files that do not tell it."""
+    """A model of ECGs ready to answer; safe to use from several threads.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    rate : float, optional
+        In Hz, for files that do not tell it.
+    """
 
     def __init__(self, model: Model, *, network_threads: int | None = None, rate: float | None = None):
         self.model = model
         self._rate = rate
-        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
         self._rules = Rules.from_card(model.card)
 
@@ -47,24 +57,42 @@ class EcgPredictor:
         heatmap: bool = False,
         rate: float | None = None,
     ) -> Prediction:
-        """The answer to one ECG: a file, the files of an upload by name, or a Signal.
+        """Answer one ECG.
 
-        given: what is known beside it, by the names of the model's inputs. rate: as above, for this one.
-        Raises SignalError when it cannot be read or is no usable ECG, ClinicalError, MedloupeError for an input that
-        it does not have.
+        Parameters
+        ----------
+        source : str, Path, mapping or Signal
+            A file, the files of an upload by name, or a Signal.
+        given : mapping, optional
+            What is known beside it, by the names of the model's inputs.
+        file : str
+            What to call it in the answer; its path by default.
+        heatmap : bool
+            Whether the evidence along the signal is wanted, too.
+        rate : float, optional
+            In Hz, where the file does not tell it; instead of the predictor's.
+
+        Raises
+        ------
+        SignalError
+            When it cannot be read or is no usable ECG.
+        ClinicalError
+            When a value beside it cannot be read.
+        MedloupeError
+            For an input that the model does not have.
         """
         if isinstance(source, np.ndarray | bytes):
             raise SignalError("An array or bytes do not tell the sampling rate.", "Give a file, or a medloupe Signal.")
         started = time.perf_counter()
-        told = named(self.model, given or {})
+        told = require_inputs(self.model, given or {})
         if isinstance(source, Signal):
             signal = source
         else:
             signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=rate or self._rate)
         name = file or (str(source) if isinstance(source, (str, Path)) else "")
-        return self.judged(signal, told, file=name, heatmap=heatmap, started=started)[0]
+        return self.predict_signal(signal, told, file=name, heatmap=heatmap, started=started)[0]
 
-    def judged(
+    def predict_signal(
         self,
         signal: Signal,
         given: Mapping[str, str],
@@ -73,11 +101,38 @@ class EcgPredictor:
         heatmap: bool = False,
         started: float | None = None,
     ) -> tuple[Prediction, float]:
-        """The answer to a Signal and how foreign it is, 0 where the model refuses nothing. started: by perf_counter,
-        when reading it began. Raises SignalError, ClinicalError."""
+        """Answer a Signal, and tell how foreign it is.
+
+        Parameters
+        ----------
+        signal : Signal
+            The ECG.
+        given : mapping
+            What is known beside it, by the model's names.
+        file : str
+            What to call it in the answer.
+        heatmap : bool
+            Whether the evidence along the signal is wanted, too.
+        started : float, optional
+            By perf_counter, when reading it began.
+
+        Returns
+        -------
+        prediction : Prediction
+            The answer.
+        novelty : float
+            Above 1 it is foreign; 0 where the model refuses nothing.
+
+        Raises
+        ------
+        SignalError
+            When it is no usable ECG.
+        ClinicalError
+            When a value beside it cannot be read.
+        """
         model = self.model
         decoded = time.perf_counter()
-        found = find(
+        found = answer_signal(
             signal,
             model.backbone.card,
             self._rules,
@@ -102,30 +157,30 @@ class EcgPredictor:
                 "decode": 1000 * (decoded - (decoded if started is None else started)),
                 "network": 1000 * (answered - decoded),
             },
-            inputs=influences(model.extras, model.labels, given),
+            inputs=list_influences(model.extras, model.labels, given),
             ecg=found.reading,
         )
         return prediction, found.novelty or 0.0
 
-    def _see(self, windows: np.ndarray, heatmap: bool) -> Looked:
+    def _see(self, windows: np.ndarray, heatmap: bool) -> WindowOutputs:
         parts = [self._see_some(windows[i : i + _BATCH], heatmap) for i in range(0, len(windows), _BATCH)]
-        return Looked(
+        return WindowOutputs(
             np.concatenate([p.embedding for p in parts]),
             np.concatenate([p.logits for p in parts]),
             np.concatenate([p.parts for p in parts if p.parts is not None]) if heatmap else None,
         )
 
-    def _see_some(self, windows: np.ndarray, heatmap: bool) -> Looked:
+    def _see_some(self, windows: np.ndarray, heatmap: bool) -> WindowOutputs:
         if self._file is not None:
-            wanted = ["embedding", "logits", *["heatmap"] * heatmap]
+            wanted = ["embedding", "logits", "heatmap"] if heatmap else ["embedding", "logits"]
             made = run(self._file, wanted, {"signal": windows})
-            return Looked(made[0], made[1], made[2] if heatmap else None)
+            return WindowOutputs(made[0], made[1], made[2] if heatmap else None)
         assert self._network is not None
         seen = self._network.see(windows, maps=heatmap)
-        return Looked(seen.embedding, *read_off(self.model, seen.embedding, seen.map))
+        return WindowOutputs(seen.embedding, *apply_head(self.model, seen.embedding, seen.map))
 
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
     ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many."""
-        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
+        """Answer files as Predictor.predict_many does."""
+        return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)

@@ -1,4 +1,4 @@
-"""From what a person types to a model: a name in the store, name@version, an .onnx file, or a shipped one."""
+"""Find the model that a person names: one in the store, name@version, an .onnx file, or a shipped one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ AUTO = "auto"
 
 
 def find_model(reference: str) -> Model:
-    """The model of that name (its version in production), name@version or file.
+    """Find the model of that name (its version in production), name@version or file.
 
     A model in the store goes before a shipped one of the same name.
-    Raises StoreError, ModelFileError or BackboneError.
+
+    Raises
+    ------
+    StoreError
+        When there is no such model, or it is damaged.
+    ModelFileError
+        When the file cannot be read.
+    BackboneError
+        When its backbone is not at hand.
     """
     if reference.endswith(".onnx") or Path(reference).is_file():
         from medloupe.modelfile.reader import load
@@ -33,16 +41,20 @@ def find_model(reference: str) -> Model:
 
     name, version = parse_reference(reference)
     store = Store.open()
-    if version is None and name in shipped.names() and not store.has(name):
-        return shipped.load(name)
+    if version is None and name in shipped.list_offered() and not store.has(name):
+        return shipped.load_shipped(name)
     return store.get(name, version)
 
 
-def choosable() -> list[Model]:
-    """The models among which an image can choose: in production or shipped, on the default backbone, knowing their own
-    kind.
+def list_choosable_models() -> list[Model]:
+    """List the models among which an image can choose.
 
-    Raises StoreError when there is none.
+    They are in production or shipped, on the default backbone, and know their own kind.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
     """
     from medloupe.embed.registry import backbone
     from medloupe.starter import shipped
@@ -51,7 +63,7 @@ def choosable() -> list[Model]:
     store, usual = Store.open(), backbone().sha256
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load(name) for name in shipped.names() if name not in (*stored, shipped.EVERYDAY)]
+    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in (*stored, shipped.EVERYDAY)]
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
@@ -62,17 +74,20 @@ def choosable() -> list[Model]:
     return able
 
 
-def elsewhere(backbone_sha256: str) -> LooksLike:
-    """What else an image looks like that a model on this backbone refused; the store is read when first asked."""
-    from medloupe.inference.everyday import everyday
+def make_looks_like(backbone_sha256: str) -> LooksLike:
+    """Make the function that says what else an image looks like that a model on this backbone refused.
+
+    The store is read when it is first asked.
+    """
+    from medloupe.inference.everyday import load_everyday
     from medloupe.model.router import Router
 
     @cache
     def router() -> Router:
         try:
-            others = {m.name: m.novelty for m in choosable() if m.backbone.sha256 == backbone_sha256}
+            others = {m.name: m.novelty for m in list_choosable_models() if m.backbone.sha256 == backbone_sha256}
         except StoreError:  # empty or damaged: the refusal stands, and nothing more can be said
             others = {}
-        return Router({name: n for name, n in others.items() if n is not None}, everyday(backbone_sha256))
+        return Router({name: n for name, n in others.items() if n is not None}, load_everyday(backbone_sha256))
 
     return lambda embedding, asked: router().looks_like(embedding, asked)

@@ -1,4 +1,4 @@
-"""What people give beside a picture, on a command line, in a table or in a form, against what the model reads."""
+"""Match what people give beside a picture, on a command line, in a table or in a form, to what the model reads."""
 
 from __future__ import annotations
 
@@ -23,15 +23,29 @@ NOTES = "notes"
 
 
 @dataclass(frozen=True, slots=True)
-class Considered:
-    """What is given beside one picture. logits: float32 (K,), what it adds. influences: the same, input by input."""
+class WeighedInputs:
+    """What is given beside one picture.
+
+    Attributes
+    ----------
+    logits : np.ndarray
+        float32 (K,), what it adds.
+    influences : tuple of Influence
+        The same, input by input.
+    """
 
     logits: np.ndarray
     influences: tuple[Influence, ...]
 
 
-def considered(extras: Extras, labels: Sequence[str], given: Mapping[str, str]) -> Considered:
-    """What given inputs, by their names, add to the labels' logits. Raises ClinicalError for an unreadable value."""
+def weigh_inputs(extras: Extras, labels: Sequence[str], given: Mapping[str, str]) -> WeighedInputs:
+    """Compute what given inputs, by their names, add to the labels' logits.
+
+    Raises
+    ------
+    ClinicalError
+        For an unreadable value.
+    """
     effects = extras.effects(given) if given else ()
     total = np.zeros(len(labels), np.float32)
     for effect in effects:
@@ -40,13 +54,27 @@ def considered(extras: Extras, labels: Sequence[str], given: Mapping[str, str]) 
         Influence(name=e.input, value=e.value, effect=dict(zip(labels, map(float, e.logits), strict=True)))
         for e in effects
     )
-    return Considered(total, influences)
+    return WeighedInputs(total, influences)
 
 
-def sorted_out(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The inputs among named values, by the model's names for them, and the names that are none of its inputs.
+def match_inputs(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Match named values to a model's inputs.
 
     Case and blanks do not count, and `notes` means the notes. Empty values are left out.
+
+    Parameters
+    ----------
+    extras : Extras or None
+        What the model reads beside the picture.
+    fields : mapping
+        Values by the names that people gave them.
+
+    Returns
+    -------
+    given : dict
+        The inputs among them, by the model's names for them.
+    others : list of str
+        The names that are none of its inputs.
     """
     known = {} if extras is None else {_plain(name): name for name in reversed(extras.names)}
     if extras is not None and extras.notes is not None:
@@ -63,17 +91,23 @@ def sorted_out(extras: Extras | None, fields: Mapping[str, str]) -> tuple[dict[s
     return given, others
 
 
-def asked_of(model: Model) -> tuple[str, ...]:
-    """The inputs that people are asked for: all but those that are measured, as the rhythm of an ECG is."""
+def list_askable_inputs(model: Model) -> tuple[str, ...]:
+    """List the inputs that people are asked for: all but those that are measured, as the rhythm of an ECG is."""
     names = model.extras.names if model.extras is not None else ()
     measured = MODALITIES[model.backbone.card.modality].measured
     return tuple(n for n in names if n not in measured)
 
 
-def named(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
-    """The same where all names must be inputs of the model. Raises MedloupeError for one that is not."""
-    given, others = sorted_out(model.extras, fields)
-    names = asked_of(model)
+def require_inputs(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
+    """Match named values to a model's inputs where all must be inputs of it.
+
+    Raises
+    ------
+    MedloupeError
+        For a name that is no input, or an input that is measured.
+    """
+    given, others = match_inputs(model.extras, fields)
+    names = list_askable_inputs(model)
     if measured := [name for name in given if name not in names]:
         raise MedloupeError(
             f"{measured[0]} is measured from the {MODALITIES[model.backbone.card.modality].one} itself.",
@@ -89,17 +123,28 @@ def named(model: Model, fields: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def from_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]]:
-    """What the rows of a table say of the files they name, by file; files without a row are left out.
+def read_inputs_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, dict[str, str]]:
+    """Read what the rows of a table say of the files they name.
 
-    A row names a file by its name, with or without folders and suffix. Raises DataError when the table cannot be read,
-    names none of the files or says different things of one, MedloupeError when it has none of the model's inputs.
+    A row names a file by its name, with or without folders and suffix.
+
+    Returns
+    -------
+    dict
+        Inputs by the model's names, by file; files without a row are left out.
+
+    Raises
+    ------
+    DataError
+        When the table cannot be read, names none of the files or says different things of one.
+    MedloupeError
+        When it has none of the model's inputs.
     """
     from medloupe.data.readers.sheet import load_sheet
 
     sheet = load_sheet(table)
-    names = asked_of(model)
-    given, _ = sorted_out(model.extras, dict.fromkeys(sheet.columns, "?"))
+    names = list_askable_inputs(model)
+    given, _ = match_inputs(model.extras, dict.fromkeys(sheet.columns, "?"))
     if not any(name in names for name in given):
         raise MedloupeError(
             f"{table} has no input of {model.name}; it has: {', '.join(sheet.columns)}."
@@ -115,7 +160,7 @@ def from_table(model: Model, table: Path, files: Iterable[Path]) -> dict[Path, d
         )
     found: dict[Path, dict[str, str]] = {}
     for file, places in rows.items():
-        said = [sorted_out(model.extras, dict(zip(sheet.columns, sheet.rows[i], strict=True)))[0] for i in places]
+        said = [match_inputs(model.extras, dict(zip(sheet.columns, sheet.rows[i], strict=True)))[0] for i in places]
         if any(other != said[0] for other in said[1:]):
             raise DataError(f"{table} says different things of {file} in {len(said)} rows.", "Leave one row for each.")
         found[file] = {name: value for name, value in said[0].items() if name in names}
@@ -145,11 +190,17 @@ def _rows(cells: Sequence[str], files: Sequence[Path]) -> dict[Path, list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class StatedInputs:
     """What the records of a data set state of a model's inputs.
 
-    logits: float32 (N, K), what it adds. counts: how many records state each input. unreadable: in how many it cannot
-    be read, which counts as missing.
+    Attributes
+    ----------
+    logits : np.ndarray
+        float32 (N, K), what it adds.
+    counts : dict
+        How many records state each input.
+    unreadable : dict
+        In how many each cannot be read, which counts as missing.
     """
 
     logits: np.ndarray
@@ -157,14 +208,14 @@ class Stated:
     unreadable: dict[str, int]
 
 
-def stated_by(model: Model, records: Sequence[Record]) -> Stated:
-    """Of columns that go by the inputs' names."""
+def encode_stated_inputs(model: Model, records: Sequence[Record]) -> StatedInputs:
+    """Encode what records state of a model's inputs, in columns that go by the inputs' names."""
     extras, k = model.extras, len(model.labels)
     if extras is None:
-        return Stated(np.zeros((len(records), k), np.float32), {}, {})
+        return StatedInputs(np.zeros((len(records), k), np.float32), {}, {})
     from medloupe.data.values import is_stated
 
-    rows = [sorted_out(extras, record.columns)[0] for record in records]
+    rows = [match_inputs(extras, record.columns)[0] for record in records]
     rows = [{name: value for name, value in row.items() if is_stated(value)} for row in rows]
     unreadable: dict[str, int] = {}
     for column in extras.columns:
@@ -172,11 +223,11 @@ def stated_by(model: Model, records: Sequence[Record]) -> Stated:
             if value is None and row.pop(column.name, None) is not None:
                 unreadable[column.name] = unreadable.get(column.name, 0) + 1
     counts = {name: sum(name in row for row in rows) for name in extras.names}
-    return Stated(extras.logits(*extras.encode(rows)), counts, unreadable)
+    return StatedInputs(extras.logits(*extras.encode(rows)), counts, unreadable)
 
 
-def scaled(extras: Extras | None, scale: np.ndarray) -> Extras | None:
-    """Extras of a model whose logits are multiplied by scale (K,)."""
+def scale_extras(extras: Extras | None, scale: np.ndarray) -> Extras | None:
+    """Scale the extras of a model whose logits are multiplied by scale (K,)."""
     if extras is None:
         return None
     return replace(extras, weight=np.ascontiguousarray(extras.weight * scale[:, None], np.float32))

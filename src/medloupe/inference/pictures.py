@@ -1,4 +1,4 @@
-"""The runtime: image → decode → network → calibrated probabilities → answer. Nothing here trains."""
+"""Answer pictures: image → decode → network → calibrated probabilities → answer. Nothing here trains."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.embed.modalities import EMBEDDINGS
-from medloupe.embed.network import Network, seen
+from medloupe.embed.network import Network, combine_outputs
 from medloupe.errors import ClinicalError, ImageError
-from medloupe.graphs.session import run, run_tail, session
+from medloupe.graphs.session import open_session, run, run_tail
 from medloupe.imaging.decode import load
-from medloupe.inference.everyday import everyday
+from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence, Prediction, Refusal
@@ -26,7 +26,7 @@ from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
-    from medloupe.inference.inputs import Considered
+    from medloupe.inference.inputs import WeighedInputs
 
 _AHEAD = 8  # images decoded or answered at once for each worker
 LooksLike = Callable[[np.ndarray, str], str]  # as Router.looks_like
@@ -37,14 +37,22 @@ class Predictor:
     """A model ready to answer; safe to use from several threads.
 
     A model loaded from one self-contained file answers with that file, one from the store with its backbone and head.
-    looks_like: asked what a refused picture looks like instead, with its embedding and the model's name.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    looks_like : callable, optional
+        Asked what a refused picture looks like instead, with its embedding and the model's name.
     """
 
     def __init__(self, model: Model, *, network_threads: int | None = None, looks_like: LooksLike | None = None):
         self.model = model
         self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
-        self._file = session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._rules = Rules.from_card(model.card)
         self._kind = EMBEDDINGS[model.backbone.card.modality]
@@ -57,10 +65,27 @@ class Predictor:
         file: str = "",
         heatmap: bool = False,
     ) -> Prediction:
-        """The answer to one image: a path, the bytes of a file, or pixels.
+        """Answer one image.
 
-        given: what is known beside it, by the names of the model's inputs. Raises ImageError, ClinicalError when a
-        value cannot be read, MedloupeError when the model has no such input.
+        Parameters
+        ----------
+        image : str, Path, bytes or np.ndarray
+            A path, the bytes of a file, or pixels.
+        given : mapping, optional
+            What is known beside it, by the names of the model's inputs.
+        file : str
+            What to call it in the answer; its path by default.
+        heatmap : bool
+            Whether heat maps are wanted, too.
+
+        Raises
+        ------
+        ImageError
+            When it cannot be read.
+        ClinicalError
+            When a value beside it cannot be read.
+        MedloupeError
+            When the model has no such input.
         """
         beside = self._beside(given or {})
         started = time.perf_counter()
@@ -70,7 +95,9 @@ class Predictor:
         logits, parts, shared = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
-        return self.answer(
+        return make_prediction(
+            self.model,
+            self._rules,
             name,
             logits[0] if beside is None else logits[0] + beside.logits,
             None if parts is None else parts[0],
@@ -79,28 +106,47 @@ class Predictor:
             inputs=None if beside is None else beside.influences,
         )
 
-    def _beside(self, given: Mapping[str, str]) -> Considered | None:
-        """What is given beside a picture; None of a model that reads the picture alone."""
+    def _beside(self, given: Mapping[str, str]) -> WeighedInputs | None:
+        """Weigh what is given beside a picture; None of a model that reads the picture alone."""
         if self.model.extras is None and not given:
             return None
-        from medloupe.inference.inputs import considered, named
+        from medloupe.inference.inputs import require_inputs, weigh_inputs
 
-        known = named(self.model, given)
-        return None if self.model.extras is None else considered(self.model.extras, self.model.labels, known)
+        known = require_inputs(self.model, given)
+        return None if self.model.extras is None else weigh_inputs(self.model.extras, self.model.labels, known)
 
     def run(self, pixels: np.ndarray, *, heatmap: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Calibrated logits (N, K) and, if asked for, heat maps (N, K, h, w), of pixels uint8 (N, S, S, 3) alone."""
+        """Run the model on pictures alone.
+
+        Parameters
+        ----------
+        pixels : np.ndarray
+            uint8 (N, S, S, 3).
+        heatmap : bool
+            Whether heat maps are wanted, too.
+
+        Returns
+        -------
+        logits : np.ndarray
+            float32 (N, K), calibrated.
+        heatmaps : np.ndarray or None
+            float32 (N, K, h, w), if asked for.
+        """
         return self._run(pixels, heatmap=heatmap)[:2]
 
     def _run(self, pixels: np.ndarray, *, heatmap: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Logits, heat maps as `run` gives them, and embeddings (N, D) that novelty reads, of a file only if needed."""
+        """Run as `run` does; also embeddings (N, D) that novelty reads, of a file only if needed."""
         if self._file is not None:
-            wanted = ["logits", *["embedding"] * (self.model.novelty is not None), *["heatmap"] * heatmap]
+            wanted = ["logits"]
+            if self.model.novelty is not None:
+                wanted.append("embedding")
+            if heatmap:
+                wanted.append("heatmap")
             found = dict(zip(wanted, run(self._file, wanted, pixels), strict=True))
             return found["logits"], found.get("heatmap"), found.get("embedding")
         assert self._network is not None
         seen = self._network.see(pixels, maps=heatmap)
-        return (*read_off(self.model, seen.embedding, seen.map), seen.shared)
+        return (*apply_head(self.model, seen.embedding, seen.map), seen.shared)
 
     def embedding(self, source: str | Path | bytes | np.ndarray) -> np.ndarray:
         """What novelty reads of one example: float32 (D,). Raises ImageError."""
@@ -111,7 +157,7 @@ class Predictor:
         return self._network.see(window).shared[0]
 
     def refusal(self, embedding: np.ndarray) -> Refusal | None:
-        """Why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
+        """Tell why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
         novelty = self.model.novelty
         if novelty is None or (score := float(novelty.score(embedding[None])[0])) <= 1:
             return None
@@ -120,33 +166,25 @@ class Predictor:
             reason=refusal_reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
         )
 
-    def answer(
-        self,
-        file: str,
-        logits: np.ndarray,
-        parts: np.ndarray | None,
-        timings: Mapping[str, float],
-        *,
-        refused: Refusal | None = None,
-        inputs: tuple[Influence, ...] | None = None,
-    ) -> Prediction:
-        """Logits (K,) to a Prediction."""
-        return answer(self.model, self._rules, file, logits, parts, timings, refused, inputs)
-
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
     ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """Answers in the order of the files, several at once; an unreadable file gives its error and the rest go on.
+        """Answer files in their order, several at once; an unreadable file gives its error and the rest go on.
 
         given: what is known beside each picture.
         """
-        return in_turn(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
+        return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
 
 
 class AutoPredictor:
     """Lets each image choose the model, one pass of the network for all; safe to use from several threads.
 
-    models: each with a novelty, all on the same backbone.
+    Parameters
+    ----------
+    models : sequence of Model
+        Each with a novelty, all on the same backbone.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
     """
 
     def __init__(self, models: Sequence[Model], *, network_threads: int | None = None):
@@ -156,19 +194,24 @@ class AutoPredictor:
         self.size: int = backbone.card.input_size
         self._models = {m.name: (m, Rules.from_card(m.card)) for m in models}
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
-        self._router = Router(checkups, everyday(backbone.sha256))
-        self._network = session(backbone.path, threads=network_threads)
-        self._tails = {m.name: session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
+        self._router = Router(checkups, load_everyday(backbone.sha256))
+        self._network = open_session(backbone.path, threads=network_threads)
+        self._tails = {m.name: open_session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
 
     def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
-        """The answer of the model whose kind of picture this is; a refusal by nobody in particular where there is none.
+        """Answer by the model whose kind of picture this is; refuse in nobody's name where there is none.
 
-        Raises ImageError.
+        Raises
+        ------
+        ImageError
+            When it cannot be read.
         """
         started = time.perf_counter()
         pixels = load(Path(image) if isinstance(image, str) else image, self.size)
         decoded = time.perf_counter()
-        names = ["embedding", *["cut"] * bool(self._tails), *["map"] * heatmap]
+        names = ["embedding", "map"] if heatmap else ["embedding"]
+        if self._tails:
+            names.append("cut")
         found = dict(zip(names, run(self._network, names, pixels[None]), strict=True))
         timings = {"decode": 1000 * (decoded - started), "network": 1000 * (time.perf_counter() - decoded)}
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
@@ -182,17 +225,17 @@ class AutoPredictor:
         model, rules = self._models[chosen]
         tail = self._tails.get(chosen)
         upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
-        looked = seen(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
-        logits, parts = read_off(model, looked.embedding, looked.map)
-        return answer(model, rules, name, logits[0], None if parts is None else parts[0], timings)
+        looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
+        logits, parts = apply_head(model, looked.embedding, looked.map)
+        return make_prediction(model, rules, name, logits[0], None if parts is None else parts[0], timings)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many."""
-        return in_turn(self.predict, files)
+        """Answer files as Predictor.predict_many does."""
+        return predict_in_order(self.predict, files)
 
 
-def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Calibrated logits (N, K) and, from maps (N, D, h, w), heat maps (N, K, h, w)."""
+def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Apply a model's head: calibrated logits (N, K) and, from maps (N, D, h, w), heat maps (N, K, h, w)."""
     logits = model.head.logits(embedding)
     if maps is None:
         return logits, None
@@ -201,7 +244,7 @@ def read_off(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tu
     return logits, map_contributions(model.head, maps)
 
 
-def answer(
+def make_prediction(
     model: Model,
     rules: Rules,
     file: str,
@@ -211,7 +254,7 @@ def answer(
     refused: Refusal | None = None,
     inputs: tuple[Influence, ...] | None = None,
 ) -> Prediction:
-    """Logits (K,) to a Prediction. A refused image keeps its probabilities, but nothing is announced."""
+    """Turn logits (K,) into a Prediction. A refused image keeps its probabilities, but nothing is announced."""
     p = probabilities(logits.astype(np.float64), rules.task)
     shown = rules.labels_shown(p)
     return Prediction(
@@ -227,10 +270,10 @@ def answer(
     )
 
 
-def in_turn(
+def predict_in_order(
     predict: Callable[[Path], Prediction], files: Iterable[Path]
 ) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-    """What predict says of each file, in their order, several at once; what one file lacks is given, not raised."""
+    """Predict each file in its order, several at once; what one file lacks is given, not raised."""
     waiting = iter(files)
 
     def one(path: Path) -> tuple[Path, Prediction | Unanswered]:
@@ -246,11 +289,18 @@ def in_turn(
             running += [pool.submit(one, path) for path in islice(waiting, 1)]
 
 
-def expand(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
-    """The files that paths name: files as they are, folders by all images within, globs by what they match.
+def expand_paths(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
+    """Expand paths to the files that they name.
 
-    within: what counts in a folder, instead of images. What counts as an image is what counts when a data set is read.
-    A path that names nothing comes back as it is, to fail as a missing file.
+    Files stay as they are, folders become all images within, globs what they match. A path that names nothing comes
+    back as it is, to fail as a missing file.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        As people type them.
+    within : callable, optional
+        What counts in a folder, instead of images. What counts as an image is what counts when a data set is read.
     """
     within = within or _images_in
     for text in paths:

@@ -1,4 +1,4 @@
-"""Which predictor answers: by what a model looks at, and with `auto` by what each file is.
+"""Choose the predictor that answers: by what a model looks at, and with `auto` by what each file is.
 
 The table has an entry for each kind of data; kinds added from outside that bring none answer by what their entries in
 data/modalities and embed/modalities say.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from medloupe.data.modalities import MODALITIES, PICTURES, of_suffix, recognise_file
 from medloupe.errors import StoreError
-from medloupe.inference.find import choosable
-from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, in_turn
+from medloupe.inference.find import list_choosable_models
+from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, predict_in_order
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
 from medloupe.utils.tables import Table
@@ -67,7 +67,7 @@ class _Pictures(Answering):
         return Predictor(model, network_threads=network_threads, looks_like=looks_like)
 
     def chooser(self, *, network_threads: int | None, rate: float | None) -> AutoPredictor:
-        return AutoPredictor(choosable(), network_threads=network_threads)
+        return AutoPredictor(list_choosable_models(), network_threads=network_threads)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
         return seen.images
@@ -83,11 +83,11 @@ class _Ecgs(Answering):
 
         return EcgPredictor(model, network_threads=network_threads, rate=rate)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None) -> EcgAuto:
-        return EcgAuto(models_of("ecg"), network_threads=network_threads, rate=rate)
+    def chooser(self, *, network_threads: int | None, rate: float | None) -> AutoEcgPredictor:
+        return AutoEcgPredictor(list_models("ecg"), network_threads=network_threads, rate=rate)
 
     def whole(self, files: Iterable[Path]) -> Iterator[Path]:
-        return ecg_files(files)
+        return merge_ecg_parts(files)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
         from medloupe.data.readers.ecg.folder import find_ecgs
@@ -112,7 +112,7 @@ class _Added(Answering):
     def chooser(self, *, network_threads: int | None, rate: float | None) -> Chooser:
         from medloupe.inference.examples import ExampleAuto
 
-        return ExampleAuto(models_of(self.name), network_threads=network_threads)
+        return ExampleAuto(list_models(self.name), network_threads=network_threads)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
         return [name for names in seen.skipped.values() for name in names if of_suffix(name) is self._kind]
@@ -135,7 +135,16 @@ def predictor(
 ) -> Predictor | EcgPredictor:
     """Make a model ready to answer.
 
-    looks_like: of pictures, as Predictor has it. rate: of ECGs, where a file tells none.
+    Parameters
+    ----------
+    model : Model
+        The model.
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    looks_like : callable, optional
+        Of pictures, as Predictor has it.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
     """
     kind = answering(model.backbone.card.modality)
     return kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate)
@@ -145,13 +154,23 @@ class AnyPredictor:
     """Lets each file choose the model, whatever kind of data it is; safe to use from several threads.
 
     The models of a kind are opened when the first file of it comes; StoreError where there is none for it.
+
+    Parameters
+    ----------
+    network_threads : int, optional
+        Of one run of the network; settings.threads() by default.
+    rate : float, optional
+        Of ECGs, in Hz, where a file tells none.
     """
 
     def __init__(self, *, network_threads: int | None = None, rate: float | None = None):
         self._threads, self._rate = network_threads, rate
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """As Predictor.predict_many; what kind a file is of is told by its first bytes and its name."""
+        """Answer files as Predictor.predict_many does.
+
+        What kind a file is of is told by its first bytes and its name.
+        """
 
         @cache
         def chooser(kind: str) -> Chooser:
@@ -165,10 +184,10 @@ class AnyPredictor:
         def predict(path: Path) -> Prediction:
             return chooser(recognise_file(path).name).predict(path)
 
-        yield from in_turn(predict, chosen(files))
+        yield from predict_in_order(predict, chosen(files))
 
 
-class EcgAuto:
+class AutoEcgPredictor:
     """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
 
     def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
@@ -178,27 +197,39 @@ class EcgAuto:
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
 
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
-        """The answer to one ECG. Raises SignalError."""
+        """Answer one ECG.
+
+        Raises
+        ------
+        SignalError
+            When it cannot be read or is no usable ECG.
+        """
         from medloupe.ecg.files import read_ecg
-        from medloupe.inference.recordings import fitting
+        from medloupe.inference.recordings import select_fitting_backbones
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
-        able = fitting(signal, [p.model.backbone.card for p in self._predictors])
+        able = select_fitting_backbones(signal, [p.model.backbone.card for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
-        answers = [self._predictors[k].judged(signal, {}, file=file, heatmap=heatmap) for k in able]
+        answers = [self._predictors[k].predict_signal(signal, {}, file=file, heatmap=heatmap) for k in able]
         answered = [a for a in answers if a[0].refused is None]
         return min(answered or answers, key=lambda a: a[1])[0]
 
 
-def models_of(kind: str) -> list[Model]:
-    """Open the models of a kind of data in production or shipped. Raises StoreError when there is none."""
+def list_models(kind: str) -> list[Model]:
+    """List the models of a kind of data in production or shipped. kind: its name.
+
+    Raises
+    ------
+    StoreError
+        When there is none.
+    """
     from medloupe.starter import shipped
     from medloupe.store.models import Store
 
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load(name) for name in shipped.names() if name not in stored]
+    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in stored]
     able = [m for m in models if m.backbone.card.modality == kind]
     if not able:
         raise StoreError(
@@ -208,8 +239,8 @@ def models_of(kind: str) -> list[Model]:
     return able
 
 
-def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
+def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
+    """List the files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
     done: set[Path] = set()
     for path in paths:
         header = path.with_suffix(".hea")
@@ -220,7 +251,7 @@ def ecg_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield chosen
 
 
-def in_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
+def list_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
     """List what a folder holds of some kinds of data, as data sets are read. kinds: their names."""
     from medloupe.data.readers.base import walk
 

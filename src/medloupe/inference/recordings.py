@@ -1,4 +1,4 @@
-"""What a model says of an ECG: of every beat of a recording, or of a whole twelve-lead ECG. Nothing here trains."""
+"""Answer ECGs by a model: every beat of a recording, or a whole twelve-lead ECG. Nothing here trains."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_features
 from medloupe.ecg.quality import drop_bad_leads
 from medloupe.ecg.reading import Beat, Reading, describe_regularity
 from medloupe.ecg.signal import Signal, arrange_leads
-from medloupe.embed.windows import beats, twelve
-from medloupe.inference.inputs import considered
+from medloupe.embed.windows import compute_typical_window, cut_beat_windows
+from medloupe.inference.inputs import weigh_inputs
 from medloupe.model import heatmaps
 from medloupe.model.head import probabilities
 
@@ -30,22 +30,44 @@ FEWEST, LEAST_SHARE = 2, 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a network and its head make of N windows. embedding: (N, D). logits: (N, K). parts: (N, K, h, w) or None."""
+class WindowOutputs:
+    """What a network and its head make of N windows.
+
+    Attributes
+    ----------
+    embedding : np.ndarray
+        float32 (N, D).
+    logits : np.ndarray
+        float32 (N, K).
+    parts : np.ndarray or None
+        float32 (N, K, h, w), the heat maps, if asked for.
+    """
 
     embedding: np.ndarray
     logits: np.ndarray
     parts: np.ndarray | None
 
 
-See = Callable[[np.ndarray], Looked]  # of windows float32 (N, L, T)
+See = Callable[[np.ndarray], WindowOutputs]  # of windows float32 (N, L, T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A model's answer to an ECG, before it is put in words. probabilities: (K,); of a recording the mean of its beats,
-    which is the share of beats to be expected of each class. announced: as Prediction.prediction. novelty: score, above
-    1 the ECG is foreign; None where the model refuses nothing. parts: (K, 1, w) of a whole ECG, if asked for."""
+class SignalAnswer:
+    """A model's answer to an ECG, before it is put in words.
+
+    Attributes
+    ----------
+    probabilities : np.ndarray
+        (K,); of a recording the mean of its beats, which is the share of beats to be expected of each class.
+    announced : str
+        As Prediction.prediction.
+    novelty : float or None
+        Score, above 1 the ECG is foreign; None where the model refuses nothing.
+    reading : Reading
+        What was measured, and the beats found.
+    parts : np.ndarray or None
+        (K, 1, w) of a whole ECG, if asked for.
+    """
 
     probabilities: np.ndarray
     announced: str
@@ -54,7 +76,7 @@ class Found:
     parts: np.ndarray | None = None
 
 
-def find(
+def answer_signal(
     signal: Signal,
     card: BackboneCard,
     rules: Rules,
@@ -63,29 +85,57 @@ def find(
     extras: Extras | None,
     novelty: Novelty | None,
     given: Mapping[str, str] | None = None,
-) -> Found:
-    """The answer to a signal. Raises SignalError.
+) -> SignalAnswer:
+    """Answer a signal.
 
-    extras: of what it reads beside the signal; of a model of beats they are fed with the rhythm found, too. given: what
-    people tell, by the names of its inputs. Raises ClinicalError where that cannot be read.
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    card : BackboneCard
+        Of the model's backbone.
+    rules : Rules
+        By which the model announces.
+    see : callable
+        The network and its head, of windows float32 (N, L, T) in mV.
+    extras : Extras or None
+        Of what the model reads beside the signal; of a model of beats they are fed with the rhythm found, too.
+    novelty : Novelty or None
+        Of what is foreign to the model.
+    given : mapping, optional
+        What people tell, by the names of its inputs.
+
+    Raises
+    ------
+    SignalError
+        When it is no usable ECG.
+    ClinicalError
+        Where what people tell cannot be read.
     """
-    return (_of_beats if card.leads == BEAT else _of_whole)(signal, card, rules, see, extras, novelty, given or {})
+    model = _SignalModel(card, rules, see, extras, novelty)
+    return (_answer_beats if card.leads == BEAT else _answer_whole)(signal, model, given or {})
 
 
-def _of_beats(
-    signal: Signal,
-    card: BackboneCard,
-    rules: Rules,
-    see: See,
-    extras: Extras | None,
-    novelty: Novelty | None,
-    given: Mapping[str, str],
-) -> Found:
-    taken = beats(signal, card)
-    looked = see(taken.windows)
+@dataclass(frozen=True, slots=True)
+class _SignalModel:
+    """What answers a signal."""
+
+    card: BackboneCard
+    rules: Rules
+    see: See
+    extras: Extras | None
+    novelty: Novelty | None
+
+
+def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
+    card, rules, extras, novelty = model.card, model.rules, model.extras, model.novelty
+    taken = cut_beat_windows(signal, card)
+    looked = model.see(taken.windows)
     logits = looked.logits.astype(np.float64)
     if extras is not None:
-        logits = logits + extras.logits(*extras.encode([{**given, **columns(row)} for row in taken.rhythm]))
+        logits = logits + extras.logits(
+            *extras.encode([{**given, **format_rhythm_columns(row)} for row in taken.rhythm])
+        )
     p = probabilities(logits, rules.task)
     called = np.array([rules.flags(row) for row in p])
     chosen = np.where(called, p, -1).argmax(1)
@@ -100,27 +150,20 @@ def _of_beats(
             heatmaps.label_evidence(parts, k, rules.task)[0]
             for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
         ]
-        attention = _spread(np.array(each), taken.peaks, taken.signal, card)
+        attention = _spread_evidence(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
-    return Found(
+    return SignalAnswer(
         probabilities=p.mean(0),
-        announced=_of_recording(found),
+        announced=_summarise_beats(found),
         novelty=score,
         reading=_reading(taken.signal, taken.peaks, taken.rhythm, taken.notes, found, attention),
     )
 
 
-def _of_whole(
-    signal: Signal,
-    card: BackboneCard,
-    rules: Rules,
-    see: See,
-    extras: Extras | None,
-    novelty: Novelty | None,
-    given: Mapping[str, str],
-) -> Found:
-    window, peaks, there, notes = twelve(signal, card)
-    looked = see(window[None])
+def _answer_whole(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
+    card, rules, extras, novelty = model.card, model.rules, model.extras, model.novelty
+    window, peaks, there, notes = compute_typical_window(signal, card)
+    looked = model.see(window[None])
     logits = looked.logits[0].astype(np.float64)
     if extras is not None:
         logits = logits + extras.logits(*extras.encode([given]))[0]
@@ -130,8 +173,8 @@ def _of_whole(
     if parts is not None:
         flags = rules.flags(p)
         label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
-        attention = _spread(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
-    return Found(
+        attention = _spread_evidence(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
+    return SignalAnswer(
         probabilities=p,
         announced=rules.announce(p),
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
@@ -140,41 +183,51 @@ def _of_whole(
     )
 
 
-def columns(row: np.ndarray) -> dict[str, str]:
-    """The rhythm of one beat (6,) as clinical columns; what is not known is left out."""
+def format_rhythm_columns(row: np.ndarray) -> dict[str, str]:
+    """Format the rhythm of one beat (6,) as clinical columns; what is not known is left out."""
     return {name: f"{value:.4f}" for name, value in zip(RHYTHM, row.tolist(), strict=True) if value == value}
 
 
-def asked_for(extras: Extras | None) -> tuple[str, ...]:
-    """The inputs that people are asked for: all but the rhythm, which is measured."""
+def list_askable_ecg_inputs(extras: Extras | None) -> tuple[str, ...]:
+    """List the inputs that people are asked for: all but the rhythm, which is measured."""
     return () if extras is None else tuple(name for name in extras.names if name not in RHYTHM)
 
 
-def influences(extras: Extras | None, labels: Sequence[str], given: Mapping[str, str]) -> tuple[Influence, ...] | None:
-    """What each input that people gave adds to the labels' logits; None where there is none to give. ClinicalError."""
-    names = asked_for(extras)
+def list_influences(
+    extras: Extras | None, labels: Sequence[str], given: Mapping[str, str]
+) -> tuple[Influence, ...] | None:
+    """List what each input that people gave adds to the labels' logits; None where there is none to give.
+
+    Raises
+    ------
+    ClinicalError
+        For an unreadable value.
+    """
+    names = list_askable_ecg_inputs(extras)
     if extras is None or not names:
         return None
-    return tuple(i for i in considered(extras, labels, given).influences if i.name in names)
+    return tuple(i for i in weigh_inputs(extras, labels, given).influences if i.name in names)
 
 
-def fitting(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
-    """Which of several backbones an ECG's leads suit: those of whole ECGs all of whose leads are there, else those of
-    beats, else those that find most of theirs."""
+def select_fitting_backbones(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
+    """Select which of several backbones an ECG's leads suit, by their positions.
+
+    They are those of whole ECGs all of whose leads are there, else those of beats, else those that find most of theirs.
+    """
     beat = [k for k, card in enumerate(cards) if card.leads == BEAT]
-    share = [0.0 if k in beat else leads_there(signal, card) for k, card in enumerate(cards)]
+    share = [0.0 if k in beat else measure_lead_share(signal, card) for k, card in enumerate(cards)]
     complete = [k for k, s in enumerate(share) if s == 1]
     return complete or beat or [k for k, s in enumerate(share) if s == max(share)]
 
 
-def leads_there(signal: Signal, card: BackboneCard) -> float:
-    """Which share of a backbone's leads an ECG has, or gives by way of others."""
+def measure_lead_share(signal: Signal, card: BackboneCard) -> float:
+    """Measure which share of a backbone's leads an ECG has, or gives by way of others: 0 to 1."""
     there = arrange_leads(drop_bad_leads(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
 
 
-def _of_recording(found: tuple[Beat, ...]) -> str:
-    """The commonest class, and the others of which there are more than a beat or two, joined with "|"."""
+def _summarise_beats(found: tuple[Beat, ...]) -> str:
+    """Join the commonest class, and the others of which there are more than a beat or two, with "|"."""
     counts = Counter(b.label for b in found if b.label).most_common()
     least = max(FEWEST, LEAST_SHARE * len(found))
     return "|".join(label for i, (label, n) in enumerate(counts) if i == 0 or n >= least)
@@ -200,8 +253,8 @@ def _reading(
     )
 
 
-def _spread(each: np.ndarray, peaks: np.ndarray, signal: Signal, card: BackboneCard) -> np.ndarray:
-    """Evidence (1, w) for all beats or (n, w) for each, along a window → float32 at the signal's samples, 0 to 1."""
+def _spread_evidence(each: np.ndarray, peaks: np.ndarray, signal: Signal, card: BackboneCard) -> np.ndarray:
+    """Spread evidence (1, w) for all beats, or (n, w) for each, to the signal's samples: float32 (T,), 0 to 1."""
     n = signal.samples.shape[1]
     out = np.zeros(n, np.float32)
     rows = np.broadcast_to(each, (len(peaks), each.shape[-1]))

@@ -9,11 +9,11 @@ from medloupe.inputs.notes import Notes
 from medloupe.inputs.projection import TextEncoder
 
 if TYPE_CHECKING:
-    from medloupe.embed.hub.text import TextNet
+    from medloupe.embed.hub.text import TextNetwork
 
 
 def fit_text_encoder(
-    texts: Sequence[str | None], network: TextNet | None, *, mask: Sequence[str], column: str, seed: int
+    texts: Sequence[str | None], network: TextNetwork | None, *, mask: Sequence[str], column: str, seed: int
 ) -> TextEncoder | None:
     """Fit to the training notes, by a network or by their letters; None where fewer than ten say anything.
 

@@ -17,7 +17,7 @@ from medloupe.inputs.clinical import Column, encode
 from medloupe.inputs.encoder import read_text_encoder
 from medloupe.inputs.limits import FORMAT
 from medloupe.inputs.projection import TextEncoder
-from medloupe.utils.arraytext import as_text, of_size
+from medloupe.utils.arrays import decode_finite, encode_base64
 from medloupe.utils.validation import read_entry
 
 _SHOWN = 60  # characters of a note repeated beside its effect
@@ -145,7 +145,7 @@ class Extras:
             "labels": len(self.weight),
             "columns": [c.as_json() for c in self.columns],
             "notes": self.notes.as_json() if self.notes else None,
-            "weight": as_text(self.weight, "<f4"),
+            "weight": encode_base64(self.weight, "<f4"),
         }
 
     @classmethod
@@ -167,7 +167,7 @@ class Extras:
         if not extras.names or len(set(extras.names)) < len(extras.names):
             raise ValueError("the extras have no inputs, or two of one name")
         width = extras.clinical_width + extras.notes_width
-        weight = of_size(checked.weight, labels * width, "<f4", "the weights", "the inputs")
+        weight = decode_finite(checked.weight, labels * width, "<f4", "the weights", "the inputs")
         if np.abs(weight).max(initial=0) > 1e6:
             raise ValueError("the weights hold values that are no numbers")
         return cls(columns=columns, notes=notes, weight=weight.reshape(labels, width).astype(np.float32))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.inputs.limits import MOST_DIMENSIONS
-from medloupe.utils.arraytext import as_text, of_size
+from medloupe.utils.arrays import decode_finite, encode_base64
 
 DIMENSION = 32
 FEWEST = 10  # notes to learn from
@@ -119,7 +119,7 @@ def leading_singular_vectors(x: np.ndarray, count: int, seed: int) -> np.ndarray
 
 def encode_halves(values: np.ndarray) -> str:
     """Encode float16 as base64."""
-    return as_text(values, "<f2")
+    return encode_base64(values, "<f2")
 
 
 def decode_halves(text: object, size: int) -> np.ndarray:
@@ -130,4 +130,4 @@ def decode_halves(text: object, size: int) -> np.ndarray:
     ValueError
         It is none, or holds other than numbers.
     """
-    return of_size(text, size, "<f2", "the arrays of the notes", "together").astype(np.float16)
+    return decode_finite(text, size, "<f2", "the arrays of the notes", "together").astype(np.float16)

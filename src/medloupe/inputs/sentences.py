@@ -19,7 +19,7 @@ from medloupe.inputs.projection import DIMENSION, FEWEST, TextEncoder, decode_ha
 from medloupe.utils.validation import read_entry
 
 if TYPE_CHECKING:
-    from medloupe.embed.hub.text import TextNet
+    from medloupe.embed.hub.text import TextNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Sentences(TextEncoder):
 
     network: str
     sha256: str
-    source: TextNet | None = field(default=None, compare=False, repr=False)
+    source: TextNetwork | None = field(default=None, compare=False, repr=False)
 
     @property
     def method(self) -> str:
@@ -49,7 +49,7 @@ class Sentences(TextEncoder):
     def fit(
         cls,
         texts: Sequence[str | None],
-        network: TextNet,
+        network: TextNetwork,
         *,
         dimension: int = DIMENSION,
         mask: Sequence[str] = (),
@@ -108,10 +108,10 @@ class Sentences(TextEncoder):
         return z
 
     def _embed(self, said: list[str]) -> np.ndarray:
-        from medloupe.embed.hub.text import at_hand
+        from medloupe.embed.hub.text import find_by_sha256
 
         try:
-            network = self.source or at_hand(self.sha256, self.network)
+            network = self.source or find_by_sha256(self.sha256, self.network)
             x = network.embed(said, remembering=self.source is not None)
             if x.shape[1] != len(self.axes):
                 raise BackboneError("The network that reads them does not fit the model.", "Export the model again.")

@@ -49,7 +49,7 @@ def label_evidence(parts: np.ndarray, label: int, task: str) -> np.ndarray:
 
 
 def along(values: np.ndarray, samples: int) -> np.ndarray | None:
-    """Spread evidence (h, w) along a window of so many samples: float (samples,), 0 to 1; None where none speaks for it."""
+    """Spread evidence (h, w) along a window: float (samples,), 0 to 1; None where nothing speaks for the label."""
     row = values.max(0)
     at = (np.arange(samples) + 0.5) / samples * len(row) - 0.5
     found = np.interp(at, np.arange(len(row)), np.maximum(row, 0))

@@ -30,7 +30,7 @@ import numpy as np
 
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
-from medloupe.utils.arraytext import as_text, decoded
+from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
 
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
@@ -195,10 +195,10 @@ class Novelty:
         return {
             "levels": arrays["levels"].tolist(),
             "numbers": arrays["numbers"].tolist(),
-            "mean": as_text(self.mean, "<f2"),
-            "axes": as_text(self.axes, "<f2"),
-            "spread": as_text(self.spread, "<f4"),
-            **({} if self.contrast is None else {_CONTRAST: as_text(self.contrast.as_array(), "<f4")}),
+            "mean": encode_base64(self.mean, "<f2"),
+            "axes": encode_base64(self.axes, "<f2"),
+            "spread": encode_base64(self.spread, "<f4"),
+            **({} if self.contrast is None else {_CONTRAST: encode_base64(self.contrast.as_array(), "<f4")}),
         }
 
     @classmethod
@@ -302,4 +302,4 @@ def _limit(distance: np.ndarray, width: int, room: float) -> float:
 def _array(text: str, dtype: str) -> np.ndarray:
     if len(text) > _LONGEST:
         raise ValueError(_SENTENCES["*"])
-    return decoded(text, dtype, "its arrays")
+    return decode_base64(text, dtype, "its arrays")

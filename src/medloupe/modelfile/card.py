@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
-from medloupe.graphs.wire import BYTES, MAX_FIELDS, fields
+from medloupe.graphs.wire import BYTES, MAX_FIELDS, iterate_fields
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import Novelty, match_levels
 
@@ -243,11 +243,11 @@ def parse_extras(data: bytes, card: Mapping[str, Any], called: str) -> Extras | 
 def _metadata(data: memoryview) -> dict[str, list[memoryview]]:
     """Find the values of our metadata keys, in place. Raises ValueError or IndexError where data is not protobuf."""
     found: dict[str, list[memoryview]] = {}
-    parts = fields(data)
+    parts = iterate_fields(data)
     for number, kind, begin, end in islice(parts, MAX_FIELDS):
         if number == METADATA_PROPS and kind == BYTES:
             entry = data[begin:end]
-            pair = {n: entry[b:e] for n, k, b, e in islice(fields(entry), MAX_FIELDS) if k == BYTES}
+            pair = {n: entry[b:e] for n, k, b, e in islice(iterate_fields(entry), MAX_FIELDS) if k == BYTES}
             for key in (CARD_KEY, FORMAT_KEY, NOVELTY_KEY, EXTRAS_KEY):
                 if pair.get(1) == key.encode():
                     found.setdefault(key, []).append(pair.get(2, memoryview(b"")))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.modalities import EMBEDDINGS, generated
+from medloupe.embed.modalities import EMBEDDINGS, generate_examples
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
@@ -176,11 +176,11 @@ def _run_trial(data: bytes, head: Head, extras: Extras | None, card: Mapping[str
     That is done as if nothing were known but the picture, and with extras.
     """
     from medloupe.embed.backbone import BackboneCard
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
-    opened = session(data)
+    opened = open_session(data)
     base = BackboneCard.from_json(card["backbone"])
-    examples = generated(base)
+    examples = generate_examples(base)
     alone = run(opened, OUTPUTS, examples)
     added = np.zeros_like(alone[1])
     _check_answers(alone, added, head, base, called)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.modalities import EMBEDDINGS, generated
-from medloupe.embed.tail import merged
+from medloupe.embed.modalities import EMBEDDINGS, generate_examples
+from medloupe.embed.tail import merge_weights
 from medloupe.errors import BackboneError, ModelFileError, ParityError
 from medloupe.model.bundle import CARD_FORMAT, Model
 from medloupe.model.head import probabilities
@@ -91,7 +91,7 @@ def write_onnx(
     """
     path = Path(path)
     shape, kind = model.backbone.card.input_shape, EMBEDDINGS[model.backbone.card.modality].dtype
-    images = generated(model.backbone.card) if check_images is None else check_images
+    images = generate_examples(model.backbone.card) if check_images is None else check_images
     if images.dtype != kind or not images.ndim or not len(images) or images.shape[1:] != shape:
         wanted = f"{np.dtype(kind)} (n, {', '.join(map(str, shape))})"
         raise ValueError(f"check_images must be {wanted}, not {images.dtype} {images.shape}.")
@@ -262,7 +262,7 @@ def _backbone_body(model: Model) -> ModelProto:
         whole = onnx.load(path, load_external_data=False)
         if model.tail is not None:
             path = model.tail.path
-            whole = merged(whole, onnx.load(path, load_external_data=False))
+            whole = merge_weights(whole, onnx.load(path, load_external_data=False))
     except (OSError, DecodeError) as error:
         raise BackboneError(f"The backbone {path} cannot be read: {error}.", "Install medloupe again.") from error
     out = layout.extract_body(whole)
@@ -287,9 +287,9 @@ def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> f
     That path is the backbone's own session and the head in numpy.
     """
     from medloupe.embed.network import Network
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
-    ours, theirs = session(path), Network(model.backbone, model.tail)
+    ours, theirs = open_session(path), Network(model.backbone, model.tail)
     wanted = ("probabilities", "logits", "heatmap")
     (first, _), *more = layout.model_inputs(model.backbone.card, model.extras)
     worst = gap = 0.0

@@ -1,1 +1,1 @@
-"""What is in the box: the shipped networks, heads and check-ups."""
+"""Offer what is in the box: the shipped networks, heads and check-ups."""

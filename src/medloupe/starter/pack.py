@@ -1,4 +1,4 @@
-"""A check-up as the package ships it: a folder with its card, its head and, where it has one, its tail in few bytes.
+"""Pack a check-up as the package ships it: its card, its head and, where it has one, its tail, in few bytes.
 
     card.json     the evaluation passport
     head.npz      head, novelty and extras, as the store keeps them
@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.registry import BACKBONES, backbone
-from medloupe.embed.tail import Tail, graph_of, split_off
+from medloupe.embed.tail import Tail, extract_upper_part, load_graph, write_tail
 from medloupe.errors import BackboneError, StoreError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import head_bytes, read_head
@@ -40,12 +39,28 @@ STEPS = (31, 127)  # of a difference, up and down: six bits, which pack well, or
 _SCALE, _WHOLE = "scale:", "whole:"
 
 
-def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
-    """Write a model on a backbone that comes with the package into a folder; the model as it will be read from there.
+def pack_checkup(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
+    """Write a model on a backbone that comes with the package into a folder.
 
-    Its probabilities may differ a little from those it had: a tail's weights are rounded. steps: to how many in each
-    direction, at most 127; more are more exact and larger. Raises StoreError for a model on another backbone, whose
-    network would have to be shipped too.
+    Parameters
+    ----------
+    model : Model
+        The model.
+    folder : Path
+        Made where it is missing.
+    steps : int
+        To how many steps in each direction a tail's weights are rounded, at most 127; more are more exact and larger.
+
+    Returns
+    -------
+    Model
+        As it will be read from there. Its probabilities may differ a little from those it had: a tail's weights are
+        rounded.
+
+    Raises
+    ------
+    StoreError
+        For a model on another backbone, whose network would have to be shipped too.
     """
     known = BACKBONES.get(model.backbone.card.name)
     usual = backbone(known.name) if known is not None and known.file else backbone()
@@ -61,45 +76,51 @@ def pack(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
     if model.tail is not None:
         import onnx
 
-        stored = _differences(onnx.load(model.tail.path, load_external_data=False), usual, steps)
+        stored = _encode_differences(onnx.load(model.tail.path, load_external_data=False), usual, steps)
         write_atomically(folder / TAIL, stored)
-        card["tail"] = _written(_graph(stored, usual)).as_json()
+        card["tail"] = _write_tail_file(_restore_graph(stored, usual)).as_json()
     write_atomically(folder / HEAD, head_bytes(model.head, model.novelty, model.extras))
     text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
     write_atomically(folder / CARD, text.encode())
-    return unpack(folder)
+    return unpack_checkup(folder)
 
 
-def unpack(folder: Path) -> Model:
-    """The check-up in a folder that `pack` wrote. Raises StoreError when a part of it is missing or damaged."""
+def unpack_checkup(folder: Path) -> Model:
+    """Read the check-up in a folder that `pack_checkup` wrote.
+
+    Raises
+    ------
+    StoreError
+        When a part of it is missing or damaged.
+    """
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         usual = backbone(str(card["backbone"]["name"]))
         head, novelty, extras = read_head((folder / HEAD).read_bytes(), card["task"])
         if card["backbone"]["sha256"] != usual.sha256:
             raise ValueError(f"it belongs to another network than the installed {usual.card.name}")
-        tail, graph = _kept(card["tail"]) if card.get("tail") else None, None
+        tail, graph = _find_tail(card["tail"]) if card.get("tail") else None, None
         if card.get("tail") and tail is None:
-            graph = _graph((folder / TAIL).read_bytes(), usual)
+            graph = _restore_graph((folder / TAIL).read_bytes(), usual)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, BackboneError) as e:
         raise StoreError(f"The shipped check-up {folder.name} cannot be read: {e}.", "Install medloupe again.") from e
     if graph is not None:
-        tail = _written(graph)
+        tail = _write_tail_file(graph)
     return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
 
 
-def _kept(entry: Mapping[str, Any]) -> Tail | None:
-    """The tail's file, if it was written before and is whole."""
+def _find_tail(entry: Mapping[str, Any]) -> Tail | None:
+    """Find the tail's file, if it was written before and is whole."""
     path = _folder() / f"{entry['sha256'][:32]}.onnx"
     if not path.is_file() or sha256_of(path) != entry["sha256"]:
         return None
     return Tail.from_json(entry, path)
 
 
-def _written(graph: ModelProto) -> Tail:
-    """The tail's file, written. Raises StoreError where it cannot be."""
+def _write_tail_file(graph: ModelProto) -> Tail:
+    """Write the tail's file. Raises StoreError where it cannot be."""
     try:
-        return tails.write(graph, _folder())
+        return write_tail(graph, _folder())
     except OSError as e:
         raise StoreError(
             f"{_folder()} cannot be written: {e.strerror or e}.", "Choose another place with --home or MEDLOUPE_HOME."
@@ -110,12 +131,14 @@ def _folder() -> Path:
     return home() / "cache" / "starters"
 
 
-def _differences(tail: ModelProto, network: Backbone, steps: int) -> bytes:
-    """A tail's weights less the backbone's as .npz bytes: int8 with a float32 scale an output channel; small tensors
-    as they are."""
-    base = _weights(split_off(graph_of(network)))
+def _encode_differences(tail: ModelProto, network: Backbone, steps: int) -> bytes:
+    """Compute a tail's weights less the backbone's, as .npz bytes.
+
+    They are int8 with a float32 scale an output channel; small tensors stay as they are.
+    """
+    base = _read_weights(extract_upper_part(load_graph(network)))
     arrays: dict[str, np.ndarray] = {}
-    for name, w in _weights(tail).items():
+    for name, w in _read_weights(tail).items():
         if w.size < FEWEST or w.ndim < 2 or w.dtype.kind != "f":
             arrays[_WHOLE + name] = w
             continue
@@ -128,27 +151,27 @@ def _differences(tail: ModelProto, network: Backbone, steps: int) -> bytes:
     return out.getvalue()
 
 
-def _weights(graph: ModelProto) -> dict[str, np.ndarray]:
+def _read_weights(graph: ModelProto) -> dict[str, np.ndarray]:
     from onnx import numpy_helper
 
     return {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
 
 
-def _graph(stored: bytes, network: Backbone) -> ModelProto:
+def _restore_graph(stored: bytes, network: Backbone) -> ModelProto:
     from onnx import numpy_helper
 
-    graph = split_off(graph_of(network))
+    graph = extract_upper_part(load_graph(network))
     with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
         for tensor in graph.graph.initializer:
             base = numpy_helper.to_array(tensor)
-            w = _tuned(arrays, tensor.name, base)
+            w = _restore_weights(arrays, tensor.name, base)
             if w.shape != base.shape:
                 raise ValueError(f"the tail's {tensor.name} has the shape {w.shape} instead of {base.shape}")
             tensor.CopyFrom(numpy_helper.from_array(w.astype(base.dtype), tensor.name))
     return graph
 
 
-def _tuned(arrays: Mapping[str, np.ndarray], name: str, base: np.ndarray) -> np.ndarray:
+def _restore_weights(arrays: Mapping[str, np.ndarray], name: str, base: np.ndarray) -> np.ndarray:
     if _WHOLE + name in arrays:
         return arrays[_WHOLE + name]
     scale = arrays[_SCALE + name].reshape(-1, *[1] * (base.ndim - 1))

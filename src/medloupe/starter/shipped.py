@@ -1,6 +1,6 @@
-"""The models that come with the package: check-ups trained by scripts/build_starters.py, and everyday objects.
+"""Load the models that come with the package: check-ups trained by scripts/build_starters.py, and everyday objects.
 
-A check-up is a folder in checkups/ (shipping.py). Everyday objects are the published head of the backbone, which knows
+A check-up is a folder in checkups/ (pack.py). Everyday objects are the published head of the backbone, which knows
 the thousand classes of ImageNet.
 """
 
@@ -25,15 +25,20 @@ CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
 SHOWN = 5  # labels answered of ImageNet's thousand
 
 
-def shipped() -> tuple[str, ...]:
-    """All that the package holds, by name; everyday objects last."""
+def list_shipped() -> tuple[str, ...]:
+    """List all that the package holds, by name; everyday objects last."""
     return (*sorted(p.parent.name for p in CHECKUPS.glob("*/card.json")), EVERYDAY)
 
 
-def names() -> tuple[str, ...]:
-    """Those to offer here, by name: all unless MEDLOUPE_STARTERS says otherwise. Raises MedloupeError for an unknown
-    name in it."""
-    told, known = setting("MEDLOUPE_STARTERS").strip(), shipped()
+def list_offered() -> tuple[str, ...]:
+    """List the models to offer here, by name: all unless MEDLOUPE_STARTERS says otherwise.
+
+    Raises
+    ------
+    MedloupeError
+        For an unknown name in it.
+    """
+    told, known = setting("MEDLOUPE_STARTERS").strip(), list_shipped()
     if told in ("all", "none"):
         return known if told == "all" else ()
     wanted = [name for part in told.split(",") if (name := part.strip())]
@@ -46,8 +51,8 @@ def names() -> tuple[str, ...]:
     return tuple(name for name in known if name in wanted)
 
 
-def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Weights float16 (1000, 1280) on the last map, biases float32 (1000,) and labels of the everyday objects."""
+def load_everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Load weights float16 (1000, 1280) on the last map, biases float32 (1000,) and labels of the everyday objects."""
     folder = files("medloupe") / "starter"
     labels = json.loads((folder / "imagenet-labels.json").read_text("utf-8"))
     with (folder / "imagenet.npz").open("rb") as f, np.load(f, allow_pickle=False) as stored:
@@ -55,20 +60,26 @@ def everyday_head() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 
 @cache
-def load(name: str) -> Model:
-    """A shipped model. Raises StoreError for any other name."""
-    known = shipped()
+def load_shipped(name: str) -> Model:
+    """Load a shipped model.
+
+    Raises
+    ------
+    StoreError
+        For any other name.
+    """
+    known = list_shipped()
     if name not in known:
         raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(known)}.")
     if name == EVERYDAY:
         return _everyday()
-    from medloupe.starter.pack import unpack
+    from medloupe.starter.pack import unpack_checkup
 
-    return unpack(CHECKUPS / name)
+    return unpack_checkup(CHECKUPS / name)
 
 
 def _everyday() -> Model:
-    top, bias, known = everyday_head()
+    top, bias, known = load_everyday_head()
     labels = list(known)
     network = backbone()
     weight = np.zeros((len(labels), network.card.dimension), np.float32)

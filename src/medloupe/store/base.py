@@ -27,7 +27,7 @@ from medloupe.errors import StorageError
 from medloupe.settings import setting
 from medloupe.store.blobs import Blobs
 from medloupe.store.pending import Pending
-from medloupe.utils.files import locked
+from medloupe.utils.files import exclusive_lock
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -100,7 +100,7 @@ class Storage:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
         with self._explain_errors():
             _ = self.engine  # which may take the lock itself
-            with locked(self.home / "store.lock"):
+            with exclusive_lock(self.home / "store.lock"):
                 with suppress(OSError):  # what cannot go now goes with a later writer
                     self._pending.sweep(self._list_kept)
                 try:

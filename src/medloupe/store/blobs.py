@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medloupe.errors import StorageError
-from medloupe.utils.files import sync_up, write_atomically
+from medloupe.utils.files import sync_folders, write_atomically
 
 
 class Blobs:
@@ -28,7 +28,7 @@ class Blobs:
                 return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-        sync_up(path.parent, self.home)
+        sync_folders(path.parent, self.home)
 
     def get(self, sha256: str) -> bytes:
         """Read the content. Raises StorageError when it is missing or damaged."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from medloupe.errors import StorageError, StoreError
 from medloupe.settings import setting
-from medloupe.utils.files import locked
+from medloupe.utils.files import exclusive_lock
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -139,7 +139,7 @@ def _begin(connection: Connection) -> None:
 def _hold_schema_lock(made: Engine, home: Path) -> Iterator[None]:
     """Be the only one to change the schema, on this machine or, with PostgreSQL, on any."""
     if made.dialect.name == "sqlite":
-        with locked(home / "store.lock"):
+        with exclusive_lock(home / "store.lock"):
             yield
         return
     with made.connect() as connection:

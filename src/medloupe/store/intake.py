@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from medloupe.graphs.optimised import optimised
+from medloupe.graphs.optimised import ensure_optimised
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
 from medloupe.store.names import check_name
@@ -55,5 +55,5 @@ def add_file(file: Path, *, name: str | None = None, actor: str = "local", store
 
         store = store or Store.open()
         if model.backbone.path == own:  # kept as it is: no server is to optimise it at the promotion, while people wait
-            optimised(own, hashlib.sha256(data).hexdigest(), store.home / "cache" / "graphs")
+            ensure_optimised(own, hashlib.sha256(data).hexdigest(), store.home / "cache" / "graphs")
         return store.add(model, write_files=write_files, actor=actor)

@@ -21,7 +21,7 @@ from medloupe.modelfile.parts import backbone_bytes, head_bytes, read_backbone, 
 from medloupe.settings import home as default_home
 from medloupe.store.names import Version, check_name, is_name
 from medloupe.store.promote import ProductionStorage
-from medloupe.utils.files import sync_folder, sync_up
+from medloupe.utils.files import sync_folder, sync_folders
 
 WriteFiles = Callable[[Path, Model], None]
 
@@ -108,7 +108,7 @@ class Store(ProductionStorage):
                 _sync(path)
             sync_folder(temporary)
             temporary.rename(folder)
-            sync_up(folder.parent, self.home)
+            sync_folders(folder.parent, self.home)
             with writing_session(self.engine) as session:
                 row = Versions(session, self.home).lock(model.name)
                 if row is None:

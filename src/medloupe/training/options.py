@@ -9,7 +9,7 @@ from medloupe.errors import DataError, did_you_mean
 from medloupe.inputs.limits import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
-    from medloupe.embed.hub.text import TextNet
+    from medloupe.embed.hub.text import TextNetwork
     from medloupe.embed.tail import Tail
 
 FINETUNE_MODES = ("none", "tail", "full", "auto")
@@ -73,7 +73,7 @@ class Options:
     scratch: bool = False
     clinical: tuple[str, ...] | None = None
     notes: str | None = None
-    notes_model: TextNet | None = None
+    notes_model: TextNetwork | None = None
     mask: tuple[str, ...] | None = None
     keep_leaks: bool = False
 

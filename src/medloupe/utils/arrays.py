@@ -1,7 +1,8 @@
-"""NumPy .npz files from strangers: never unpickled, and no memory taken that their bytes do not bear out."""
+"""Read NumPy arrays from strangers, as .npz files or base64: never unpickled, sizes checked before memory is taken."""
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 import zlib
@@ -18,8 +19,21 @@ MAX_UNPACKED_BYTES = 512 * 2**20
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, TokenError)  # by a damaged archive or header
 
 
-def load(source: Path | bytes, name: str | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name, without ever unpickling. DataError when it is broken or not what it claims."""
+def load_npz(source: Path | bytes, name: str | None = None) -> dict[str, np.ndarray]:
+    """Load the arrays of an .npz file by name, without ever unpickling.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        The file, or the bytes of one that was sent, which may unpack to MAX_UNPACKED_BYTES.
+    name : str, optional
+        What to call it in errors; the source's path by default.
+
+    Raises
+    ------
+    DataError
+        When it is broken, not what it claims, or does not fit into memory.
+    """
     name = name or str(source)
     try:
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
@@ -38,13 +52,88 @@ def load(source: Path | bytes, name: str | None = None) -> dict[str, np.ndarray]
         raise DataError(f"{name} does not fit into memory.", "Use a smaller version of it.") from None
 
 
-def names(path: Path) -> frozenset[str]:
-    """The names of a file's arrays, without reading them; none where it is no .npz."""
+def list_npz(path: Path) -> frozenset[str]:
+    """List the names of an .npz file's arrays without reading them; none where it is no .npz."""
     try:
         with zipfile.ZipFile(path) as archive:
             return frozenset(member.removesuffix(".npy") for member in archive.namelist())
     except (*_BROKEN, OSError, ValueError, RuntimeError):
         return frozenset()
+
+
+def encode_base64(values: np.ndarray, dtype: str) -> str:
+    """Encode an array as base64 of its bytes in C order, for JSON.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        Numbers of any shape.
+    dtype : str
+        As which numbers they are written, such as "<f2".
+    """
+    return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
+
+
+def decode_base64(text: str, dtype: str, what: str) -> np.ndarray:
+    """Decode what `encode_base64` wrote.
+
+    Parameters
+    ----------
+    text : str
+        Base64 of the numbers' bytes.
+    dtype : str
+        As which numbers they were written, such as "<f2".
+    what : str
+        What to call them in errors.
+
+    Returns
+    -------
+    np.ndarray
+        The numbers (n,), of the dtype.
+
+    Raises
+    ------
+    ValueError
+        When the text is no base64 or holds no whole number of values.
+    """
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype)
+    except ValueError as e:  # no base64, or no whole number of values
+        raise ValueError(f"{what} are no base64 of {np.dtype(dtype).name}") from e
+
+
+def decode_finite(text: object, size: int, dtype: str, what: str, fits: str) -> np.ndarray:
+    """Decode base64 from a stranger that must hold just so many finite numbers.
+
+    Parameters
+    ----------
+    text : object
+        What stands where the base64 should.
+    size : int
+        How many numbers there must be.
+    dtype : str
+        As which numbers they were written, such as "<f2".
+    what : str
+        What to call them in errors.
+    fits : str
+        What they must fit, in words, for errors.
+
+    Returns
+    -------
+    np.ndarray
+        The numbers (size,), of the dtype.
+
+    Raises
+    ------
+    ValueError
+        When there are more or fewer of them, or one is not finite.
+    """
+    if not isinstance(text, str) or len(text) != 4 * -(-np.dtype(dtype).itemsize * size // 3):
+        raise ValueError(f"{what} do not fit {fits}")
+    values = decode_base64(text, dtype, what)
+    if len(values) != size or not np.isfinite(values).all():
+        raise ValueError(f"{what} hold values that are no numbers")
+    return values
 
 
 def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

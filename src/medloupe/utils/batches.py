@@ -1,4 +1,4 @@
-"""Work on many items in threads, a few at a time, without a queue of results building up."""
+"""Map a function over batches of many items in threads, without a queue of results building up."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_batches(
+def map_batches(
     items: Iterable[Item], size: int, start: Callable[[], Callable[[list[Item]], Result]]
 ) -> Iterator[Result]:
-    """What the work gives for every `size` items, in the order of getting done.
+    """Yield what the work gives for every `size` items, in the order of getting done.
 
-    start: called once in each thread, gives the work of that thread, which may keep buffers of its own. What a thread
-    raises is raised here; leaving the loop early stops the threads.
+    What a thread raises is raised here; leaving the loop early stops the threads.
+
+    Parameters
+    ----------
+    items : iterable
+        Taken as the threads need them, `settings.threads()` of which there are.
+    size : int
+        Items of one batch; the last may have fewer.
+    start : callable
+        Called once in each thread, gives the work of that thread, which may keep buffers of its own.
     """
     todo = _Shared(iter(items))
     done: queue.Queue[tuple[Result] | BaseException | None] = queue.Queue(maxsize=2 * threads())

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, tell their content apart, and lock between processes."""
+"""Write files whole or not at all, tell their content apart, and lock them between processes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from pathlib import Path
 
 from medloupe.errors import StoreError
 
+_POLL_SECONDS = 0.02  # between looks at a lock that another holds
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write data to a temporary file beside path, flush it to the disk, then rename.
 
-    Raises OSError; nothing half-written is left under the name.
+    Raises
+    ------
+    OSError
+        When it cannot be written; nothing half-written is left under the name.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -33,7 +38,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_cache(path: Path, data: bytes) -> None:
-    """The same for a file of a cache, whose folder is made where it is missing. Raises StoreError."""
+    """Write a file of a cache as `write_atomically` does, into a folder that is made where it is missing.
+
+    Raises
+    ------
+    StoreError
+        When the cache cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
@@ -58,7 +69,7 @@ def sha256_of(path: Path) -> str:
 
 @cache
 def _umask() -> int:
-    """The process's mask of rights; mkstemp ignores it, and it can only be read by setting it."""
+    """Read the process's mask of rights; mkstemp ignores it, and it can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -76,7 +87,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sync_up(folder: Path, top: Path) -> None:
+def sync_folders(folder: Path, top: Path) -> None:
     """Make the folder and those above it durable, up to top: each may be new."""
     for each in (folder, *folder.parents):
         sync_folder(each)
@@ -85,21 +96,22 @@ def sync_up(folder: Path, top: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes, for as long as the block runs; freed when the process dies."""
-    with path.open("a+b") as f:
-        if os.name == "nt":
-            import msvcrt
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes and threads while the block runs; it is freed when the process dies.
 
-            f.seek(0)
-            msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)
-            try:
-                yield
-            finally:
-                f.seek(0)
-                msvcrt.locking(f.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
+    Parameters
+    ----------
+    path : Path
+        A file for nothing but this lock, made where it is missing and left there. Its folder must exist.
 
-            fcntl.flock(f, fcntl.LOCK_EX)
-            yield  # closing the file frees the lock
+    Raises
+    ------
+    OSError
+        When the file cannot be opened for writing, or its file system knows no locks.
+    """
+    from filelock import FileLock  # imported here: it takes 30 ms, and most commands hold no lock
+
+    path.open("a+b").close()  # FileLock would make a missing folder anew instead of failing
+    # A soft lock outlives the process that dies, so that a file system without real ones is an error, as it always was.
+    with FileLock(path, poll_interval=_POLL_SECONDS, thread_local=False, fallback_to_soft=False):
+        yield

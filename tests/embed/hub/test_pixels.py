@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import transformers
 
-from medloupe.embed.hub.pixels import MOST, Pixels, pixels
+from medloupe.embed.hub.pixels import MOST, PixelFormat, read_pixel_format
 from medloupe.errors import BackboneError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 
 
-def applied(given: Pixels) -> np.ndarray:
+def applied(given: PixelFormat) -> np.ndarray:
     """float32 (3, S, S), as the graph has it."""
     x = IMAGE.transpose(2, 0, 1).astype(np.float32)
     x = x * given.scale[:, None, None] + given.shift[:, None, None]
@@ -39,7 +39,7 @@ def test_as_transformers_prepares_them(kind: str, options: dict[str, Any]) -> No
         do_resize=False, do_center_crop=False, size={"height": 32, "width": 32}, **options
     )
     want = theirs(IMAGE, return_tensors="np")["pixel_values"][0]
-    given = pixels(theirs.to_dict(), {}, "x")
+    given = read_pixel_format(theirs.to_dict(), {}, "x")
     assert given.size == 32
     assert not given.assumed
     np.testing.assert_allclose(applied(given), want, atol=1e-5)
@@ -59,15 +59,15 @@ def test_as_transformers_prepares_them(kind: str, options: dict[str, Any]) -> No
     ],
 )
 def test_the_side(stated: dict[str, Any], network: dict[str, Any], size: int) -> None:
-    assert pixels(stated, network, "x").size == size
+    assert read_pixel_format(stated, network, "x").size == size
 
 
 def test_what_is_not_stated_is_assumed_and_said() -> None:
-    given = pixels({}, {"image_size": 32}, "x")
+    given = read_pixel_format({}, {"image_size": 32}, "x")
     assert given.assumed
     want = (IMAGE / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(applied(given), want.transpose(2, 0, 1), atol=1e-5)
-    assert not pixels({"do_normalize": False, "size": 32}, {}, "x").assumed
+    assert not read_pixel_format({"do_normalize": False, "size": 32}, {}, "x").assumed
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_what_is_not_stated_is_assumed_and_said() -> None:
 )
 def test_refused(stated: dict[str, Any], said: str) -> None:
     with pytest.raises(BackboneError, match=said) as error:
-        pixels(stated, {}, "odd")
+        read_pixel_format(stated, {}, "odd")
     assert "odd" in error.value.message
     assert error.value.hint

@@ -23,13 +23,13 @@ import medloupe
 from live import running
 from medloupe.embed import tail
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.hub import source, vision
-from medloupe.embed.hub.pixels import pixels
+from medloupe.embed.hub import pretrained, source, vision
+from medloupe.embed.hub.pixels import read_pixel_format
 from medloupe.embed.registry import backbone
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.evaluation.external import validate
 from medloupe.graphs import check
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.inference.pictures import Predictor
 from medloupe.store.models import Store
 
@@ -73,7 +73,7 @@ def networks(_networks: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(b: Backbone, images: np.ndarray) -> list[np.ndarray]:
-    return run(session(b.path), ["map", "embedding", "cut"], images)
+    return run(open_session(b.path), ["map", "embedding", "cut"], images)
 
 
 def expected(folder: Path, images: np.ndarray) -> torch.Tensor:
@@ -117,7 +117,7 @@ def test_the_file_is_plain_onnx_that_tells_nothing_of_this_machine(kind: str, ne
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", vision.OPSET)]
     assert [v.name for v in model.graph.input] == ["image"]
-    assert not tail.has_upper(model)
+    assert not tail.has_upper_part(model)
     for told in (str(networks), "site-packages", "stack_trace", str(Path.home())):
         assert told.encode() not in data
 
@@ -126,15 +126,15 @@ def test_made_once_and_again_when_the_folder_changes(networks: Path, tmp_path: P
     first = backbone(networks / "vit")
     folder = tmp_path / "vit"
     shutil.copytree(networks / "vit", folder)
-    monkeypatch.setattr(vision, "export", lambda *a: pytest.fail("exported again"))
+    monkeypatch.setattr(vision, "export_backbone", lambda *a: pytest.fail("exported again"))
     assert backbone(str(folder)) == first
     made: list[str] = []
 
-    def noted(folder: Path, given: Any, called: str) -> vision.Exported:
+    def noted(folder: Path, given: Any, called: str) -> vision.ExportedBackbone:
         made.append(called)
-        return vision.Exported(data=b"x", dimension=1, levels=(1,), places=(1, 1))
+        return vision.ExportedBackbone(data=b"x", dimension=1, levels=(1,), places=(1, 1))
 
-    monkeypatch.setattr(vision, "export", noted)
+    monkeypatch.setattr(vision, "export_backbone", noted)
     (folder / "README.md").write_text(CARD.replace("apache-2.0", "other\nlicense_name: my-terms"))
     assert backbone(folder).card.licence == "my-terms"
     shutil.copy(networks / "dinov2" / "model.safetensors", folder)
@@ -265,10 +265,10 @@ def test_an_export_that_answers_otherwise_is_refused(networks: Path, tmp_path: P
     """The file of one network held against another of the same kind."""
     torch.manual_seed(1)
     transformers.AutoModel.from_config(CONFIGS["vit"]).save_pretrained(tmp_path / "other")
-    given = pixels({"size": SIDE, "image_mean": MEAN, "image_std": DEVIATION}, {}, "vit")
+    given = read_pixel_format({"size": SIDE, "image_mean": MEAN, "image_std": DEVIATION}, {}, "vit")
     data = backbone(networks / "vit").path.read_bytes()
     with torch.no_grad():
-        module = vision._module(torch, vision.load(tmp_path / "other", "vit"), given, "vit")
+        module = vision._module(torch, pretrained.load_network(tmp_path / "other", "vit"), given, "vit")
         with pytest.raises(BackboneError, match="answers differently as ONNX"):
             vision._check(torch, data, module, SIDE, "vit")
 
@@ -327,7 +327,8 @@ def test_what_was_fetched_before_needs_no_hub(networks: Path, unreachable: dict[
     shutil.copytree(networks / "vit", at / "snapshots" / commit)
     ask = (
         "from medloupe.embed.hub import vision;"  # what exporting gives is seen above
-        "vision.export = lambda *a: vision.Exported(data=b'x', dimension=1, levels=(1,), places=(1, 1));"
+        "made = vision.ExportedBackbone(data=b'x', dimension=1, levels=(1,), places=(1, 1));"
+        "vision.export_backbone = lambda *a: made;"
         "from medloupe.embed.registry import backbone; b = backbone('hub:owner/vit');"
         "print(b.card.name, b.card.source, b.card.licence, sep='|')"
     )
@@ -362,8 +363,8 @@ def test_what_names_no_repository(name: str, home: Path) -> None:
 )
 def test_the_licence_of_a_model_card(header: str, licence: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(header.encode())
-    assert source.licence_of(tmp_path) == licence
+    assert source.read_licence(tmp_path) == licence
 
 
 def test_without_a_model_card_the_licence_is_unknown(tmp_path: Path) -> None:
-    assert source.licence_of(tmp_path) == source.UNKNOWN
+    assert source.read_licence(tmp_path) == source.UNKNOWN

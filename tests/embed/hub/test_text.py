@@ -16,7 +16,7 @@ import transformers
 
 import tinytext
 from medloupe.embed.hub import text as textnet
-from medloupe.embed.hub.text import TextNet, at_hand, find, remember
+from medloupe.embed.hub.text import TextNetwork, find_by_sha256, find_text_network, remember_network
 from medloupe.errors import BackboneError, StoreError
 
 TEXTS = ("fever and cough", "came by bus", "waited an hour", "Fever  and cough " * 40, "x")
@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def network(folder: Path) -> TextNet:
-    return find(str(folder))
+def network(folder: Path) -> TextNetwork:
+    return find_text_network(str(folder))
 
 
 def expected(folder: Path, text: str) -> np.ndarray:
@@ -41,7 +41,7 @@ def expected(folder: Path, text: str) -> np.ndarray:
     return vectors.mean(0) / np.linalg.norm(vectors.mean(0))
 
 
-def test_a_text_is_the_mean_of_its_tokens(network: TextNet, folder: Path) -> None:
+def test_a_text_is_the_mean_of_its_tokens(network: TextNetwork, folder: Path) -> None:
     x = network.embed(TEXTS)
     assert x.shape == (len(TEXTS), tinytext.HIDDEN) and x.dtype == np.float32
     for text, vector in zip(TEXTS, x, strict=True):  # whatever stood beside it in the batch, and however long it is
@@ -50,7 +50,7 @@ def test_a_text_is_the_mean_of_its_tokens(network: TextNet, folder: Path) -> Non
     assert network.words == "transformers network of the folder small" and str(folder.parent) not in network.words
 
 
-def test_only_trainings_remember_texts(network: TextNet) -> None:
+def test_only_trainings_remember_texts(network: TextNetwork) -> None:
     network.embed(TEXTS)
     assert network.known == {}
     first = network.embed(TEXTS, remembering=True)
@@ -70,17 +70,17 @@ def test_pickled_weights_are_not_read(folder: Path, tmp_path: Path) -> None:
     (old / "model.safetensors").unlink()
     torch.save({}, old / "pytorch_model.bin")
     with pytest.raises(BackboneError, match=r"pytorch_model\.bin is not read"):
-        find(str(old))
+        find_text_network(str(old))
 
 
 def test_what_is_no_network_is_said(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="There is no folder") as error:
-        find(str(tmp_path / "missing"))
+        find_text_network(str(tmp_path / "missing"))
     assert "hub:OWNER/NAME" in error.value.hint
     with pytest.raises(BackboneError, match=r"holds no config\.json"):
-        find(str(tmp_path))
+        find_text_network(str(tmp_path))
     with pytest.raises(BackboneError, match="names no repository"):
-        find("hub:https://example.org/x")
+        find_text_network("hub:https://example.org/x")
 
 
 def test_a_network_that_reads_no_texts(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_network_that_reads_no_texts(tmp_path: Path) -> None:
     )
     transformers.ViTModel(config).save_pretrained(tmp_path / "vit")
     with pytest.raises(BackboneError, match="cannot read texts") as error:
-        find(str(tmp_path / "vit")).open()
+        find_text_network(str(tmp_path / "vit")).open()
     assert "encoder of texts" in error.value.hint
 
 
@@ -109,7 +109,7 @@ def test_a_config_that_is_not_its_own(change: dict[str, object], said: str, fold
     config = json.loads((odd / "config.json").read_text())
     (odd / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(BackboneError, match=said):
-        find(str(odd)).open()
+        find_text_network(str(odd)).open()
     assert not (tmp_path / "ran").exists()
 
 
@@ -119,21 +119,21 @@ def test_damaged_files(name: str, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, broken)
     (broken / name).write_bytes(b"junk")
     with pytest.raises(BackboneError, match="broken") as error:
-        find(str(broken)).open()
+        find_text_network(str(broken)).open()
     assert error.value.hint
 
 
 def test_a_network_that_changes_while_it_is_in_use(folder: Path, tmp_path: Path) -> None:
     moving = tmp_path / "moving"
     shutil.copytree(folder, moving)
-    network = find(str(moving))
+    network = find_text_network(str(moving))
     network.embed(["fever"])
     shutil.copy(tinytext.save(tmp_path / "other", seed=1) / "model.safetensors", moving)
     with pytest.raises(BackboneError, match="changed while it was in use"):
         network.embed(["fever"])
 
 
-def test_without_the_extra(network: TextNet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(network: TextNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     textnet._open.cache_clear()
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BackboneError, match="need transformers, which is not installed") as error:
@@ -145,41 +145,41 @@ def test_without_the_extra(network: TextNet, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_by_its_files_and_only_where_a_person_named_it(
-    network: TextNet, folder: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    network: TextNetwork, folder: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BackboneError, match="not at hand: some words") as error:
-        at_hand(network.sha256, "some words")
+        find_by_sha256(network.sha256, "some words")
     assert "MEDLOUPE_NOTES_MODELS" in error.value.hint
     moved, other = tmp_path / "moved", tinytext.save(tmp_path / "other", seed=1)
     shutil.copytree(folder, moved)
     monkeypatch.setenv("MEDLOUPE_NOTES_MODELS", f"{other}, {tmp_path / 'none'}")
     with pytest.raises(BackboneError) as error:
-        at_hand(network.sha256, "some words")
+        find_by_sha256(network.sha256, "some words")
     assert "other is another network" in error.value.message and "There is no folder" in error.value.message
     monkeypatch.setenv("MEDLOUPE_NOTES_MODELS", f"{other}, {moved}")
-    assert at_hand(network.sha256, "").folder == moved
+    assert find_by_sha256(network.sha256, "").folder == moved
     monkeypatch.delenv("MEDLOUPE_NOTES_MODELS")
-    remember(network)
-    assert at_hand(network.sha256, "").folder == folder
+    remember_network(network)
+    assert find_by_sha256(network.sha256, "").folder == folder
     with pytest.raises(BackboneError):
-        at_hand(find(str(other)).sha256, "")
+        find_by_sha256(find_text_network(str(other)).sha256, "")
 
 
 def test_what_was_remembered_and_then_changed_is_not_taken(folder: Path, tmp_path: Path, home: Path) -> None:
     moving = tmp_path / "moving"
     shutil.copytree(folder, moving)
-    network = find(str(moving))
-    remember(network)
+    network = find_text_network(str(moving))
+    remember_network(network)
     (moving / "vocab.txt").write_text("[PAD]\n")
     with pytest.raises(BackboneError, match="moving is another network"):
-        at_hand(network.sha256, "")
+        find_by_sha256(network.sha256, "")
 
 
-def test_a_home_that_cannot_be_written(network: TextNet, home: Path) -> None:
+def test_a_home_that_cannot_be_written(network: TextNetwork, home: Path) -> None:
     home.parent.mkdir(exist_ok=True)
     home.write_text("no folder")
     with pytest.raises(StoreError, match="cannot be written"):
-        remember(network)
+        remember_network(network)
 
 
 def test_names_of_the_hub_are_taken_from_its_cache_alone(folder: Path, tmp_path: Path) -> None:
@@ -189,9 +189,9 @@ def test_names_of_the_hub_are_taken_from_its_cache_alone(folder: Path, tmp_path:
     (at / "refs" / "main").write_text(commit)
     shutil.copytree(folder, at / "snapshots" / commit)
     code = (
-        "from medloupe.embed.hub.text import at_hand, find\n"
-        f"print(at_hand({find(str(folder)).sha256!r}, '').words)\n"
-        "try: at_hand('0' * 64, 'x')\n"
+        "from medloupe.embed.hub.text import find_by_sha256\n"
+        f"print(find_by_sha256({find_text_network(str(folder)).sha256!r}, '').words)\n"
+        "try: find_by_sha256('0' * 64, 'x')\n"
         "except Exception as e: print(e)\n"
     )
     environment = {

@@ -22,7 +22,7 @@ import ecgsaved
 import ecgwriters
 import generated
 from live import Live
-from medloupe.embed.windows import beats
+from medloupe.embed.windows import cut_beat_windows
 from medloupe.errors import SignalError
 from medloupe.inference.ecgs import EcgPredictor
 from medloupe.serving.engine import ecg_intake, ecg_storage
@@ -290,7 +290,7 @@ def as_input(name: str, values: np.ndarray, *, binary: bool = True) -> triton.In
 
 def test_windows_by_the_inference_protocol(client: triton.InferenceServerClient) -> None:
     model = ecgmodels.beats_model()
-    windows = beats(TWO, model.backbone.card).windows
+    windows = cut_beat_windows(TWO, model.backbone.card).windows
     (told, clinical) = client.get_model_metadata("beats")["inputs"]
     assert (told["name"], told["datatype"], told["shape"]) == ("signal", "FP32", [-1, 2, windows.shape[2]])
     assert clinical["name"] == "clinical"

@@ -47,11 +47,11 @@ def image(seed: int = 0) -> np.ndarray:
 
 
 def test_the_optimised_copy_answers_as_the_file_does(networks: list[tuple[str, Path]], copies: Path) -> None:
-    from medloupe.graphs.session import session
+    from medloupe.graphs.session import open_session
 
     sessions = Sessions(1 << 30, copies, cores=2)
     for sha256, path in networks[:2]:
-        (want,) = run(session(path), ["embedding"], image())
+        (want,) = run(open_session(path), ["embedding"], image())
         for alone in (False, True):
             with sessions.lease(sha256, path, alone=alone) as opened:
                 (got,) = run(opened, ["embedding"], image())
@@ -60,9 +60,9 @@ def test_the_optimised_copy_answers_as_the_file_does(networks: list[tuple[str, P
 
 def test_one_copy_a_network_and_machine(networks: list[tuple[str, Path]], tmp_path: Path) -> None:
     sha256, path = networks[0]
-    first = optimised.optimised(path, sha256, tmp_path)
+    first = optimised.ensure_optimised(path, sha256, tmp_path)
     made = first.stat().st_mtime_ns
-    assert optimised.optimised(path, sha256, tmp_path) == first
+    assert optimised.ensure_optimised(path, sha256, tmp_path) == first
     assert first.stat().st_mtime_ns == made
     assert [p.suffix for p in tmp_path.iterdir() if p.name != "lock"] == [".ort"]
 
@@ -89,7 +89,7 @@ def test_many_who_ask_at_once_open_it_once(networks: list[tuple[str, Path]], tmp
 
 
 def test_the_least_recently_used_goes_first(networks: list[tuple[str, Path]], copies: Path) -> None:
-    size = optimised.optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
+    size = optimised.ensure_optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
     sessions = Sessions(int(3.5 * size), copies, cores=1)
     for i in (0, 1, 2, 0, 3):  # 1 has waited longest when 3 needs room
         with sessions.lease(*networks[i]):
@@ -106,7 +106,7 @@ def test_the_least_recently_used_goes_first(networks: list[tuple[str, Path]], co
 
 
 def test_what_is_in_use_is_waited_for_and_not_taken_away(networks: list[tuple[str, Path]], copies: Path) -> None:
-    size = optimised.optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
+    size = optimised.ensure_optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
     sessions = Sessions(int(1.5 * size), copies, cores=1)
     order: list[str] = []
 
@@ -135,7 +135,7 @@ def test_a_network_larger_than_the_budget_is_refused(networks: list[tuple[str, P
 
 def test_a_damaged_copy_is_made_again(networks: list[tuple[str, Path]], tmp_path: Path) -> None:
     sha256, path = networks[0]
-    copy = optimised.optimised(path, sha256, tmp_path)
+    copy = optimised.ensure_optimised(path, sha256, tmp_path)
     copy.write_bytes(b"not a graph" * 100)
     sessions = Sessions(1 << 30, tmp_path, cores=1)
     with pytest.raises(ModelFileError, match="made again"), sessions.lease(sha256, path):
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written_is_named(networks: list[tuple[str, Path
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads the memory from /proc")
 def test_a_thousand_exchanges_leave_no_memory_behind(networks: list[tuple[str, Path]], copies: Path) -> None:
-    size = optimised.optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
+    size = optimised.ensure_optimised(networks[0][1], networks[0][0], copies).stat().st_size + OVERHEAD
     sessions = Sessions(int(1.5 * size), copies, cores=1)
 
     def exchange(times: int) -> int:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from medloupe.metrics import tables
 from medloupe.model.head import Head, probabilities
-from medloupe.training.adapt.recalibrate import KINDS, Calibration, choose, crossfitted, fit, losses
+from medloupe.training.adapt.recalibrate import (
+    KINDS,
+    Calibration,
+    choose_calibration,
+    cross_fit_calibrations,
+    fit_calibration,
+    row_log_losses,
+)
 from synthetic import one_hot
 
 
@@ -39,14 +46,14 @@ def several(seed: int, n: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarr
 
 
 def lost(z: np.ndarray, y: np.ndarray, task: str = "multiclass") -> float:
-    summed, known = losses(z, y, task)
+    summed, known = row_log_losses(z, y, task)
     return float(summed.sum() / known.sum())
 
 
 def chosen(z: np.ndarray, y: np.ndarray, seed: int = 0) -> Calibration:
     own = np.arange(len(z))
-    kind, _ = choose(z, y, own, task="multiclass", seed=seed)
-    return fit(z, y, own, task="multiclass", kind=kind)
+    kind, _ = choose_calibration(z, y, own, task="multiclass", seed=seed)
+    return fit_calibration(z, y, own, task="multiclass", kind=kind)
 
 
 # ------------------------------------------------------------------ what is known
@@ -55,30 +62,30 @@ def chosen(z: np.ndarray, y: np.ndarray, seed: int = 0) -> Calibration:
 @pytest.mark.parametrize("prior", [(0.9, 0.1), (0.6, 0.25, 0.1, 0.05)])
 def test_a_shift_of_prevalence_is_found(prior: tuple[float, ...]) -> None:
     z, y = cases(1, 4000, prior)
-    made = fit(z, y, np.arange(len(z)), task="multiclass", kind=KINDS[1])
+    made = fit_calibration(z, y, np.arange(len(z)), task="multiclass", kind=KINDS[1])
     expected = np.log(np.array(prior)) - np.log(prior).mean()
     assert made.shift == pytest.approx(expected, abs=0.15)
     assert made.shift.sum() == pytest.approx(0, abs=1e-6)
     assert (made.scale == 1).all()
-    p = probabilities(made.logits(z), "multiclass")
+    p = probabilities(made.apply(z), "multiclass")
     assert p.mean(0) == pytest.approx(y.mean(0), abs=0.005)  # as many expected as there are
 
 
 def test_a_temperature_is_found() -> None:
     z, y = cases(2, 4000, surer=2.0)
-    made = fit(z, y, np.arange(len(z)), task="multiclass", kind=KINDS[2])
+    made = fit_calibration(z, y, np.arange(len(z)), task="multiclass", kind=KINDS[2])
     assert made.scale == pytest.approx([0.5, 0.5], abs=0.05)
     assert made.shift == pytest.approx([0, 0], abs=0.1)
 
 
 def test_labels_of_several_are_shifted_each_for_itself() -> None:
     z, y = several(3, 4000, shift=1.5)
-    made = fit(z, y, np.arange(len(z)), task="multilabel", kind=KINDS[1])
+    made = fit_calibration(z, y, np.arange(len(z)), task="multilabel", kind=KINDS[1])
     assert made.shift == pytest.approx([1.5, 0], abs=0.15)
-    made = fit(z, y, np.arange(len(z)), task="multilabel", kind=KINDS[2])
+    made = fit_calibration(z, y, np.arange(len(z)), task="multilabel", kind=KINDS[2])
     assert made.shift == pytest.approx([1.5, 0], abs=0.25)
     assert made.scale == pytest.approx([1, 1], abs=0.1)
-    kind, _ = choose(z, y, np.arange(len(z)), task="multilabel")
+    kind, _ = choose_calibration(z, y, np.arange(len(z)), task="multilabel")
     assert kind == KINDS[1]
 
 
@@ -86,12 +93,12 @@ def test_the_minimum_is_one() -> None:
     """No small step in any direction makes the penalised log loss smaller: twice the data, nearly the same answer."""
     z, y = cases(4, 400, (0.8, 0.2), surer=1.5)
     groups = np.arange(len(z))
-    made = fit(z, y, groups, task="multiclass", kind=KINDS[2])
-    best = lost(made.logits(z), y)
+    made = fit_calibration(z, y, groups, task="multiclass", kind=KINDS[2])
+    best = lost(made.apply(z), y)
     for da, db in ((0.05, 0), (-0.05, 0), (0, 0.1), (0, -0.1)):
         other = Calibration(kind="", scale=made.scale + da, shift=made.shift + np.array([db, -db]))
-        assert lost(other.logits(z), y) > best - 1e-3
-    doubled = fit(np.r_[z, z], np.r_[y, y], np.r_[groups, groups + 1000], task="multiclass", kind=KINDS[2])
+        assert lost(other.apply(z), y) > best - 1e-3
+    doubled = fit_calibration(np.r_[z, z], np.r_[y, y], np.r_[groups, groups + 1000], task="multiclass", kind=KINDS[2])
     assert doubled.shift == pytest.approx(made.shift, abs=0.05)
 
 
@@ -115,7 +122,7 @@ def test_new_cases_are_never_told_worse_by_more_than_noise(prior: tuple[float, f
     held_z, held_y = cases(10_000, 4000, prior, surer)
     before = lost(held_z, held_y)
     changes = [
-        lost(chosen(*cases(seed, 60, prior, surer), seed=seed).logits(held_z), held_y) - before for seed in range(25)
+        lost(chosen(*cases(seed, 60, prior, surer), seed=seed).apply(held_z), held_y) - before for seed in range(25)
     ]
     assert np.mean(changes) < 0.01
     assert np.quantile(changes, 0.9) < 0.05
@@ -127,21 +134,21 @@ def test_fifty_cases_do_not_run_away() -> None:
     """Told apart without a mistake, the likelihood alone would make the model infinitely sure."""
     truth = np.arange(50) % 2
     z = np.where(one_hot(truth, 2) == 1, 3.0, -3.0).astype(np.float32)
-    made = fit(z, one_hot(truth, 2), np.arange(50), task="multiclass", kind=KINDS[2])
+    made = fit_calibration(z, one_hot(truth, 2), np.arange(50), task="multiclass", kind=KINDS[2])
     assert 1 <= made.scale[0] < 2
     assert np.abs(made.shift).max() < 0.1
 
 
 def test_many_images_of_few_patients_count_as_few() -> None:
     z, y = cases(5, 300, (0.95, 0.05))
-    alone = fit(z, y, np.arange(300), task="multiclass", kind=KINDS[1])
-    together = fit(z, y, np.arange(300) // 50, task="multiclass", kind=KINDS[1])
+    alone = fit_calibration(z, y, np.arange(300), task="multiclass", kind=KINDS[1])
+    together = fit_calibration(z, y, np.arange(300) // 50, task="multiclass", kind=KINDS[1])
     assert abs(together.shift[0]) < 0.7 * abs(alone.shift[0])
 
 
 def test_a_model_that_ranks_backwards_is_not_turned_round() -> None:
     z, y = cases(6, 200)
-    made = fit(-z, y, np.arange(200), task="multiclass", kind=KINDS[2])
+    made = fit_calibration(-z, y, np.arange(200), task="multiclass", kind=KINDS[2])
     assert made.scale[0] == pytest.approx(0.1)
 
 
@@ -151,33 +158,35 @@ def test_a_model_that_ranks_backwards_is_not_turned_round() -> None:
 def test_a_class_that_does_not_come_here_keeps_its_odds() -> None:
     z, y = cases(7, 120, (0.7, 0.2, 0.1))
     without = y[:, 2] == 0
-    made = fit(z[without], y[without], np.arange(without.sum()), task="multiclass", kind=KINDS[2])
+    made = fit_calibration(z[without], y[without], np.arange(without.sum()), task="multiclass", kind=KINDS[2])
     assert made.shift[2] == 0
     assert made.shift[0] > made.shift[1]
-    one = fit(z[y[:, 0] == 1], y[y[:, 0] == 1], np.arange(int(y[:, 0].sum())), task="multiclass", kind=KINDS[2])
+    one = fit_calibration(
+        z[y[:, 0] == 1], y[y[:, 0] == 1], np.arange(int(y[:, 0].sum())), task="multiclass", kind=KINDS[2]
+    )
     assert (one.scale == 1).all() and (one.shift == 0).all()
 
 
 def test_a_finding_without_cases_for_or_against_is_left_alone() -> None:
     z, y = several(8, 80, shift=2)
     y[:, 1] = np.where(y[:, 1] == 1, np.nan, y[:, 1])
-    made = fit(z, y, np.arange(80), task="multilabel", kind=KINDS[2])
+    made = fit_calibration(z, y, np.arange(80), task="multilabel", kind=KINDS[2])
     assert (made.scale[1], made.shift[1]) == (1, 0)
     assert made.shift[0] > 0.5
 
 
 def test_too_few_for_two_folds() -> None:
     z, y = cases(9, 40)
-    assert choose(z, y, np.zeros(40, int), task="multiclass") == ("unchanged", ())
+    assert choose_calibration(z, y, np.zeros(40, int), task="multiclass") == ("unchanged", ())
     with pytest.raises(ValueError, match="two groups"):
-        next(crossfitted(z, y, np.zeros(40, int), task="multiclass"))
+        next(cross_fit_calibrations(z, y, np.zeros(40, int), task="multiclass"))
 
 
 def test_parts_cover_every_row_once_a_repeat_and_groups_stay_whole() -> None:
     z, y = cases(11, 90)
     groups = np.arange(90) // 2
     seen = np.zeros((3, 90), int)
-    for part in crossfitted(z, y, groups, task="multiclass", repeats=3):
+    for part in cross_fit_calibrations(z, y, groups, task="multiclass", repeats=3):
         seen[part.repeat, part.own] += 1
         assert not set(groups[part.own]) & set(groups[part.others])
         assert len(part.own) + len(part.others) == 90
@@ -198,9 +207,9 @@ def test_folding_into_the_head_is_exact(seed: int, task: str) -> None:
     scale = np.full(3, rng.uniform(0.3, 2)) if task == "multiclass" else rng.uniform(0.3, 2, 3)
     made = Calibration(kind=KINDS[2], scale=scale, shift=rng.normal(0, 2, 3))
     e = rng.normal(size=(20, 5)).astype(np.float32)
-    expected = probabilities(made.logits(head.logits(e)), task)
-    assert made.folded(head).probabilities(e) == pytest.approx(expected, abs=1e-5)
-    assert Calibration.unchanged(3).folded(head) is head
+    expected = probabilities(made.apply(head.logits(e)), task)
+    assert made.fold_into(head).probabilities(e) == pytest.approx(expected, abs=1e-5)
+    assert Calibration.unchanged(3).fold_into(head) is head
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -210,8 +219,8 @@ def test_announcing(seed: int) -> None:
     targets = one_hot(np.r_[0, 1, 2, rng.integers(0, 3, 50)], 3)
     z = rng.normal(0, 2, (200, 3))
     made = Calibration(kind=KINDS[2], scale=np.full(3, rng.uniform(0.3, 2)), shift=rng.normal(0, 1, 3))
-    before, after = probabilities(z, "multiclass"), probabilities(made.logits(z), "multiclass")
+    before, after = probabilities(z, "multiclass"), probabilities(made.apply(z), "multiclass")
     balanced = tables.class_weights(targets, 1.0)
-    assert ((after * made.weights(balanced, 1.0)).argmax(1) == (before * balanced).argmax(1)).all()
+    assert ((after * made.class_weights(balanced, 1.0)).argmax(1) == (before * balanced).argmax(1)).all()
     plain = tables.class_weights(targets, 0.0)
-    assert made.weights(plain, 0.0) == pytest.approx(plain)
+    assert made.class_weights(plain, 0.0) == pytest.approx(plain)

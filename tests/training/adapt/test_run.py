@@ -22,12 +22,13 @@ from medloupe.embed.features import embed
 from medloupe.embed.network import Network
 from medloupe.errors import DataError, StoreError
 from medloupe.evaluation.external import validate
-from medloupe.evaluation.heldout import panel
+from medloupe.evaluation.heldout import assemble_panel
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
-from medloupe.training.adapt.fit import reaching
-from medloupe.training.adapt.run import Adapted, adapt, keep
+from medloupe.training.adapt.fit import draw_thresholds
+from medloupe.training.adapt.run import AdaptedModel, adapt
+from medloupe.training.adapt.storage import keep_adapted
 from medloupe.training.compress.export import export
 from parsing import parsed, visible
 from synthetic import of_records
@@ -76,7 +77,7 @@ def ward(root: Path, n: int = 72, every: int = 4, first: int = 5000, strength: f
     return root
 
 
-def made_of(model: Model, root: Path, sensitivity: float = 0.9) -> Adapted:
+def made_of(model: Model, root: Path, sensitivity: float = 0.9) -> AdaptedModel:
     return adapt(model, medloupe.read(root), sensitivity=sensitivity)
 
 
@@ -86,7 +87,7 @@ def made_of(model: Model, root: Path, sensitivity: float = 0.9) -> Adapted:
 def test_only_head_calibration_and_lines_differ(own: Trained, model: Model, tmp_path: Path) -> None:
     data = ward(tmp_path / "ward")
     made = made_of(model, data)
-    kept = keep(made)
+    kept = keep_adapted(made)
     assert (kept.name, kept.version) == ("spots", 2)
     again = Store.open().get("spots", 2)
     assert Store.open().production()["spots"][0] == 1  # a candidate until it is promoted
@@ -125,7 +126,7 @@ def test_only_head_calibration_and_lines_differ(own: Trained, model: Model, tmp_
 
 def test_the_file_the_page_and_what_it_says(own: Trained, model: Model, tmp_path: Path) -> None:
     data = ward(tmp_path / "ward")
-    kept = keep(made_of(model, data))
+    kept = keep_adapted(made_of(model, data))
     folder = own.home / "models" / "spots" / "2"
     loaded = medloupe.load(folder / "model.onnx")
     assert loaded.card["adapted"]["words"] == kept.card["adapted"]["words"]
@@ -147,7 +148,7 @@ def test_the_file_the_page_and_what_it_says(own: Trained, model: Model, tmp_path
 
 
 def test_the_lines_find_on_new_cases_what_they_promise(own: Trained, model: Model, tmp_path: Path) -> None:
-    kept = keep(made_of(model, ward(tmp_path / "ward", 72, 3), sensitivity=0.8))
+    kept = keep_adapted(made_of(model, ward(tmp_path / "ward", 72, 3), sensitivity=0.8))
     line = next(r for r in kept.card["per_label"] if r["label"] == "sick")["operating_point"]
     later = validate(kept, medloupe.read(ward(tmp_path / "later", 120, 3, first=9000)))
     point = next(r for r in later.report["card"]["per_label"] if r["label"] == "sick")["operating_point"]
@@ -163,7 +164,7 @@ def test_the_lines_find_on_new_cases_what_they_promise(own: Trained, model: Mode
 
 def test_where_calibration_holds_only_the_lines_change(own: Trained, tmp_path: Path) -> None:
     """A model adapted to a ward needs no second calibration there: it starts from the first, and that holds."""
-    first = keep(made_of(Store.open().get("spots"), ward(tmp_path / "ward", 72, 4, strength=0.2)))
+    first = keep_adapted(made_of(Store.open().get("spots"), ward(tmp_path / "ward", 72, 4, strength=0.2)))
     second = made_of(first, ward(tmp_path / "again", 60, 4, first=9000, strength=0.2))
     entry = second.entry
     assert entry["calibration"]["kind"] == "unchanged"
@@ -174,7 +175,7 @@ def test_where_calibration_holds_only_the_lines_change(own: Trained, tmp_path: P
     assert entry["before"]["adapted"]["data"] == "ward"
     assert entry["prevalence"]["before"]["sick"] == 0.25
     assert second.model.card["decision"]["weights"] == pytest.approx(first.card["decision"]["weights"])
-    kept = keep(second)
+    kept = keep_adapted(second)
     assert kept.version == 3
     with pytest.raises(DataError, match="60 of its images"):
         made_of(kept, tmp_path / "again")
@@ -197,14 +198,14 @@ def test_what_is_read_beside_the_picture_is_adapted_with_it(own: Trained, model:
     z += [entry["shift"][n] for n in model.labels]
     turned = np.exp(z) / np.exp(z).sum()
     np.testing.assert_allclose([after.probabilities[n] for n in model.labels], turned, atol=1e-4)
-    kept = keep(made)
+    kept = keep_adapted(made)
     stored = Store.open().get("both", kept.version).extras
     assert stored is not None
     np.testing.assert_array_equal(stored.weight, made.model.extras.weight)
 
 
 def test_the_gate_can_compare_them(own: Trained, model: Model, tmp_path: Path) -> None:
-    keep(made_of(model, ward(tmp_path / "ward")))
+    keep_adapted(made_of(model, ward(tmp_path / "ward")))
     store = Store.open()
     old, new = (Evidence.read(store.folder("spots", v)) for v in (1, 2))
     assert old is not None and new is not None
@@ -221,15 +222,15 @@ def test_the_gate_can_compare_them(own: Trained, model: Model, tmp_path: Path) -
 def test_local_cases_can_still_judge_it(own: Trained, model: Model, tmp_path: Path) -> None:
     """They moved its lines and percentages, but taught it nothing: no other head stands in for it."""
     data = medloupe.read(ward(tmp_path / "ward"))
-    kept = keep(adapt(model, data))
+    kept = keep_adapted(adapt(model, data))
     adapted = Store.open().get(kept.name, kept.version)
-    chosen = panel(adapted, data, 300, 0, lambda stage, done, total: None)
+    chosen = assemble_panel(adapted, data, 300, 0, lambda stage, done, total: None)
     assert (chosen.judged, len(chosen.records)) == ("model", len(data))
-    assert panel(adapted, medloupe.read(own.data), 300, 0, lambda *_: None).judged != "model"
+    assert assemble_panel(adapted, medloupe.read(own.data), 300, 0, lambda *_: None).judged != "model"
 
 
 def test_8_bits_would_undo_it(own: Trained, model: Model, tmp_path: Path) -> None:
-    keep(made_of(model, ward(tmp_path / "ward")))
+    keep_adapted(made_of(model, ward(tmp_path / "ward")))
     with pytest.raises(DataError, match="adapted to local cases") as e:
         export("spots@2", tmp_path / "small.onnx", precision="int8", data=own.data)
     assert "fp16" in e.value.hint
@@ -261,7 +262,7 @@ def test_images_of_the_training_are_left_out(own: Trained, model: Model, tmp_pat
 
 def test_what_was_adapted_to_is_known_from_then_on(own: Trained, model: Model, tmp_path: Path) -> None:
     data = ward(tmp_path / "ward")
-    kept = keep(made_of(model, data))
+    kept = keep_adapted(made_of(model, data))
     with pytest.raises(DataError, match="72 of its images"):
         validate(kept, medloupe.read(data))
     assert validate(model, medloupe.read(data)).as_json()["n"] == 72
@@ -310,11 +311,11 @@ def test_a_line_is_reached_by_the_share_promised(n: int) -> None:
     reached = []
     for _ in range(2000):
         p = rng.random((n, 1))
-        line = reaching(p, np.ones((n, 1)), 0.9)[0]
+        line = draw_thresholds(p, np.ones((n, 1)), 0.9)[0]
         reached.append(1 - line)
     expected = 0.9 if n >= 9 else n / (n + 1)
     assert expected - 0.01 <= np.mean(reached) <= expected + 1 / (n + 1)
-    assert np.isnan(reaching(np.ones((n, 1)), np.zeros((n, 1)), 0.9)[0])
+    assert np.isnan(draw_thresholds(np.ones((n, 1)), np.zeros((n, 1)), 0.9)[0])
 
 
 # ------------------------------------------------------------- other kinds of models
@@ -336,7 +337,7 @@ def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
     model = medloupe.train(of_records(rows(60, 0, (2, 2)), names, tmp_path, "multilabel"), name="findings")
     made = adapt(model, of_records(rows(80, 1000, (5, 4)), names, tmp_path, "multilabel"))
     assert made.entry["figures"]["after"]["log_loss"]["value"] <= made.entry["figures"]["before"]["log_loss"]["value"]
-    kept = keep(made)
+    kept = keep_adapted(made)
     assert kept.version == 2 and "decision" in kept.card
     assert [row["label"] for row in kept.card["per_label"]] == list(names)
     without = [replace(r, labels={"spots": r.labels["spots"]}) for r in rows(80, 3000, (5, 4))]
@@ -362,7 +363,7 @@ def test_a_class_that_does_not_come_here_keeps_its_line(home: Path, tmp_path: Pa
     assert 0 < new["operating_point"]["threshold"] < 1
     assert {r["label"] for r in made.entry["labels"]} == {"normal", "sick"}
     assert made.entry["calibration"]["shift"].get("white", 0) == 0
-    kept = keep(made)
+    kept = keep_adapted(made)
     assert set(kept.card["decision"]["weights"]) == {"normal", "sick", "white"}
 
 
@@ -370,7 +371,7 @@ def test_a_model_file(own: Trained, tmp_path: Path) -> None:
     """On an installed backbone its head is taken; where its name is free, it is kept under that."""
     loaded = medloupe.load(own.onnx)
     made = made_of(loaded, ward(tmp_path / "ward"))
-    kept = keep(made, store=Store(tmp_path / "elsewhere"))
+    kept = keep_adapted(made, store=Store(tmp_path / "elsewhere"))
     assert (kept.name, kept.version) == ("spots", 1)
     path = next((tmp_path / "ward" / "sick").iterdir())
     stored = Store(tmp_path / "elsewhere").get("spots")
@@ -386,8 +387,8 @@ def test_a_file_of_another_model_does_not_take_a_name(own: Trained, model: Model
     )
     made = made_of(other, ward(tmp_path / "ward"))
     with pytest.raises(StoreError, match="another model 'spots'"):
-        keep(made)
-    kept = keep(made, name="mine")
+        keep_adapted(made)
+    kept = keep_adapted(made, name="mine")
     assert (kept.name, kept.version) == ("mine", 1)
     evidence = Evidence.read(own.home / "models" / "mine" / "1")
     assert evidence is not None and len(evidence.digests) == 72  # what the other was judged by is not known
@@ -413,7 +414,7 @@ def test_a_file_with_a_network_of_its_own(own: Trained, model: Model, tmp_path: 
     assert loaded.backbone.path == whole
     made = made_of(loaded, ward(tmp_path / "ward"))
     assert made.entry["calibration"]["kind"] != "unchanged"
-    kept = keep(made, name="whole")
+    kept = keep_adapted(made, name="whole")
     stored = Store.open().get("whole")
     assert stored.onnx is not None and stored.card["adapted"]["n"] == 72
     path = next((tmp_path / "ward" / "sick").iterdir())
@@ -431,7 +432,7 @@ def test_a_file_with_a_network_of_its_own(own: Trained, model: Model, tmp_path: 
 
 
 def test_the_served_page_says_to_what_it_was_adapted(own: Trained, model: Model, tmp_path: Path) -> None:
-    kept = keep(made_of(model, ward(tmp_path / "ward")))
+    kept = keep_adapted(made_of(model, ward(tmp_path / "ward")))
     Store.open().promote("spots", kept.version, actor="test")
     with running(own.home) as server:
         for code, said in (("en", "Adapted to ward, 72 cases"), ("fr", "Ajusté à ward, 72 cas")):
@@ -485,7 +486,7 @@ def test_a_shipped_model(home: Path, tmp_path: Path, capsys: Capture) -> None:
     """It is not in the store: what comes of it is version 1 there, and answers under the name."""
     from medloupe.starter import shipped
 
-    labels = shipped.load("imagenet").labels[:2]
+    labels = shipped.load_shipped("imagenet").labels[:2]
     rows = [{"file": "", "label": labels[i % 2]} for i in range(40)]
     root = generated.table(tmp_path / "pets", rows, [generated.tissue(i, bool(i % 2)) for i in range(40)])
     said = run(capsys, "adapt", "imagenet", root, "--json")

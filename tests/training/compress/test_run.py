@@ -25,10 +25,10 @@ from medloupe.embed import eightbit
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
-from medloupe.embed.tail import split_off
-from medloupe.embed.tail import write as write_tail
+from medloupe.embed.tail import extract_upper_part
+from medloupe.embed.tail import write_tail as write_tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile import writer
@@ -36,9 +36,9 @@ from medloupe.serving.engine.precisions import measurement_key
 from medloupe.store.models import Store
 from medloupe.training.compress import fidelity
 from medloupe.training.compress import run as compress
-from medloupe.training.compress.fidelity import Figures
+from medloupe.training.compress.fidelity import PrecisionFigures
 from medloupe.training.heads.fit import HeadChoice
-from medloupe.training.pipeline.finetuning import untouched
+from medloupe.training.pipeline.finetuning import untuned_levels
 from othertails import tuned as other_weights
 from trained import Trained
 
@@ -52,14 +52,14 @@ def own(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tr
     return replace(trained, home=home)
 
 
-def eight_bit(own: Trained) -> compress.Compressed:
+def eight_bit(own: Trained) -> compress.CompressedModel:
     """`spots` in 8 bits."""
     model = Store(own.home).get("spots")
     return compress.compress(model, whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"))
 
 
 @pytest.fixture(scope="module")
-def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.Compressed:
+def eight(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> compress.CompressedModel:
     """The same, made once. For reading only."""
     home = tmp_path_factory.mktemp("eight") / "home"
     shutil.copytree(_trained.home, home)
@@ -78,7 +78,7 @@ def blind(folder: Path) -> Backbone:
             tensor.CopyFrom(onnx.numpy_helper.from_array((value * 1e-3).astype(value.dtype), tensor.name))
     onnx.save(model, folder / "blind.onnx")
     pictures = [np.full((224, 224, 3), grey, np.uint8) for grey in (0, 128, 255)]
-    return eightbit.of_backbone(replace(usual, path=folder / "blind.onnx"), pictures)
+    return eightbit.quantise_backbone(replace(usual, path=folder / "blind.onnx"), pictures)
 
 
 # ----------------------------------------------------------------------- files
@@ -103,7 +103,7 @@ def test_one_command_gives_a_small_file_that_answers_alike(
     assert loaded.predict(images[0], heatmap=True).heatmap is not None
 
 
-def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
+def test_the_card_has_both_sets_of_figures(eight: compress.CompressedModel) -> None:
     said = eight.model.card["precision"]
     for precision in ("fp32", "int8"):
         assert set(said[precision]["sensitivity"]) == {"normal", "sick"}
@@ -112,7 +112,7 @@ def test_the_card_has_both_sets_of_figures(eight: compress.Compressed) -> None:
     assert said["judged"]["images"] == 32 and said["int8"]["agreement"] > 0.8
     assert said["times_faster"] > 0 and said["calibration"]["images"] == 160
     json.dumps(said, allow_nan=False)
-    assert eight.model.backbone.sha256 == eightbit.shipped_sha256(), "the one that all share"
+    assert eight.model.backbone.sha256 == eightbit.hash_shipped_network(), "the one that all share"
 
 
 def test_what_is_read_beside_the_picture_stays_as_it_is(own: Trained) -> None:
@@ -157,7 +157,7 @@ def test_half_precision_halves_weights_and_changes_no_answer(
     network = Backbone(card=model.backbone.card, path=tmp_path / "single.onnx", sha256="0" * 64)
     model = replace(model, backbone=network)
     model.save(tmp_path / "32.onnx")
-    compress.half(model).save(tmp_path / "16.onnx")
+    compress.to_half_precision(model).save(tmp_path / "16.onnx")
     sizes = [(tmp_path / f"{bits}.onnx").stat().st_size for bits in (32, 16)]
     assert sizes[1] < 0.55 * sizes[0]
     image = sorted(own.data.rglob("*.png"))[0]
@@ -183,8 +183,8 @@ def test_a_network_that_loses_accuracy_is_refused(
     own: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = blind(tmp_path)
-    monkeypatch.setattr(eightbit, "shipped", lambda network: bad)
-    monkeypatch.setattr(eightbit, "of_backbone", lambda network, images: bad)
+    monkeypatch.setattr(eightbit, "find_shipped_network", lambda network: bad)
+    monkeypatch.setattr(eightbit, "quantise_backbone", lambda network, images: bad)
     with pytest.raises(CompressionRefusedError, match="not written in 8 bits: the AUC falls from") as caught:
         eight_bit(own)
     error = caught.value
@@ -203,7 +203,7 @@ def test_where_the_shared_network_fails_one_of_its_own_is_made(
     own: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, bad = backbone(), blind(tmp_path)
-    monkeypatch.setattr(eightbit, "shipped", lambda network: bad)
+    monkeypatch.setattr(eightbit, "find_shipped_network", lambda network: bad)
     made = eight_bit(own)
     assert made.accepted and made.model.backbone.sha256 not in (bad.sha256, usual.sha256)
     assert made.model.card["precision"]["calibration"]["of"] == "the training images of this model"
@@ -214,13 +214,13 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     """Its calibration stays: judged on images that it has seen, it would seem surer than it is."""
     store = Store(own.home)
     model = store.get("spots")
-    tail = write_tail(other_weights(split_off(onnx.load(model.backbone.path)), spread=0.1), tmp_path)
+    tail = write_tail(other_weights(extract_upper_part(onnx.load(model.backbone.path)), spread=0.1), tmp_path)
     said = {"finetuning": {"winner": "tail"}, "calibration": {"temperature": 3.0}, "tail": tail.as_json()}
 
     def write_files(folder: Path, made: Model) -> None:
         writer.write_onnx(made, folder / "model.onnx")
 
-    below = untouched(model.backbone)
+    below = untuned_levels(model.backbone)
     shared = embed(whereabouts.scan_training_data(medloupe.read(own.data), model.card, "spots"), model.backbone)
     novelty = Novelty.fit(shared.embeddings, np.arange(len(shared.embeddings)), below, 0)
     assert novelty is not None
@@ -230,7 +230,7 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     made = compress.compress(tuned, found)
     plain = compress.compress(model, found)
     assert made.model.tail is not None and made.model.tail.sha256 != tail.sha256
-    assert made.model.backbone.sha256 == eightbit.shipped_sha256(), "the lower stages are shared"
+    assert made.model.backbone.sha256 == eightbit.hash_shipped_network(), "the lower stages are shared"
     assert "flatters both figures" in made.model.card["precision"]["judged"]["words"]
     assert made.model.card["per_label"] == tuned.card["per_label"]
     ratio = np.linalg.norm(plain.model.head.weight) / np.linalg.norm(made.model.head.weight)
@@ -259,11 +259,14 @@ def test_a_tuned_tail_becomes_8_bit_too(own: Trained, tmp_path: Path) -> None:
     ],
 )
 def test_what_falls_too_far_is_named(auc: float, sensitivity: dict[str, float], said: list[str]) -> None:
-    before, after = Figures(auc=0.9, sensitivity={"a": 0.8, "b": 0.5}), Figures(auc=auc, sensitivity=sensitivity)
-    fell = fidelity.falls(before, after)
+    before, after = (
+        PrecisionFigures(auc=0.9, sensitivity={"a": 0.8, "b": 0.5}),
+        PrecisionFigures(auc=auc, sensitivity=sensitivity),
+    )
+    fell = fidelity.describe_falls(before, after)
     assert len(fell) == len(said)
     assert all(part in line for part, line in zip(said, fell, strict=True))
-    assert (fidelity.worst_fall(before, after) <= 1 + 1e-6) == (not said)
+    assert (fidelity.measure_worst_fall(before, after) <= 1 + 1e-6) == (not said)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
@@ -271,7 +274,7 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 120)
     y = np.eye(2, dtype=np.float32)[truth] if kind == "multiclass" else rng.integers(0, 2, (120, 2)).astype(np.float32)
-    task = fidelity.Task(
+    task = fidelity.PrecisionTask(
         labels=("a", "b"),
         kind=kind,
         targets=y,
@@ -282,11 +285,11 @@ def test_each_is_judged_by_heads_that_did_not_see_it(kind: str) -> None:
         sensitivity=0.9,
     )
     noise = rng.normal(size=(120, 300)).astype(np.float32)  # with so many numbers each could be learned by heart
-    assert abs(fidelity.judge(noise, task).figures.auc - 0.5) < 0.15
+    assert abs(fidelity.judge_embeddings(noise, task).figures.auc - 0.5) < 0.15
     told = noise.copy()
     told[:, :20] += np.repeat(3 * y, 10, axis=1)
-    before = fidelity.judge(told, task)
-    same = fidelity.judge(told, task, before)
+    before = fidelity.judge_embeddings(told, task)
+    same = fidelity.judge_embeddings(told, task, before)
     assert before.figures.auc > 0.9
     assert same.figures == replace(before.figures, agreement=1.0)
     assert fidelity.fit_head(told, task, before).weight.shape == (2, 300)
@@ -303,7 +306,7 @@ def test_calibration_keeps_out_of_the_test_split(home: Path, tmp_path: Path) -> 
         leaking=np.empty(0, np.int64),
         notes=(),
     )
-    images = compress._calibration(features, planned, 224, 0, lambda *_: None)
+    images = compress._calibration_images(features, planned, 224, 0, lambda *_: None)
     allowed = {medloupe.imaging.decode.load(data.records[i].image, 224).tobytes() for i in fitting}
     assert len(images) == len(fitting) and {i.tobytes() for i in images} <= allowed
 
@@ -333,7 +336,7 @@ def test_images_that_moved_are_asked_for(own: Trained, tmp_path: Path, capsys: p
         whereabouts.scan_training_data(medloupe.read(elsewhere), Store(own.home).get("spots").card, "spots")
 
 
-def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Compressed, tmp_path: Path) -> None:
+def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.CompressedModel, tmp_path: Path) -> None:
     eight.file.save(tmp_path / "m.onnx")
     assert str(own.data).encode() not in (tmp_path / "m.onnx").read_bytes()
 
@@ -341,7 +344,7 @@ def test_where_the_images_lie_is_not_exported(own: Trained, eight: compress.Comp
 # ----------------------------------------------------------------------- store
 
 
-def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.Compressed) -> None:
+def test_the_store_keeps_it_with_its_version(own: Trained, eight: compress.CompressedModel) -> None:
     store = Store(own.home)
     mark = store.production()["spots"]
     made = eight.model
@@ -384,7 +387,7 @@ def _add_again(store: Store, own: Trained) -> Model:
 
 @pytest.mark.parametrize(("times", "runs"), [(1.9, "int8"), (0.7, "fp32")])
 def test_a_server_runs_the_faster_one(
-    own: Trained, eight: compress.Compressed, times: float, runs: str, capsys: pytest.CaptureFixture[str]
+    own: Trained, eight: compress.CompressedModel, times: float, runs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(own.home)
     made = eight.model
@@ -407,7 +410,7 @@ def test_a_server_runs_the_faster_one(
     assert shown["served_times_faster"] == times and shown["accepted"]
 
 
-def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Compressed) -> None:
+def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.CompressedModel) -> None:
     store, picture = Store(own.home), sorted(own.data.rglob("*.png"))[0]
     with running(own.home) as server, server.client() as client:
         assert client.get("/api/v1/models/spots").json()["precisions"] == ["fp32"]
@@ -428,14 +431,14 @@ def test_a_server_takes_it_up_and_times_it_once(own: Trained, eight: compress.Co
 
 
 def test_integer_networks_are_packed_and_float_ones_mapped(own: Trained, tmp_path: Path) -> None:
-    from medloupe.graphs.optimised import computes_in_integers, open_optimised, optimised
+    from medloupe.graphs.optimised import computes_in_integers, ensure_optimised, open_optimised
 
-    eight = eightbit.shipped(backbone())
+    eight = eightbit.find_shipped_network(backbone())
     assert eight is not None
     pixels = medloupe.imaging.decode.load(generated.tissue(1, True), 224)[None]
     for network, integers in ((backbone(), False), (eight, True)):
-        copy = optimised(network.path, network.sha256, tmp_path / "graphs")
+        copy = ensure_optimised(network.path, network.sha256, tmp_path / "graphs")
         assert computes_in_integers(copy) == integers
         a = run(open_optimised(copy, 1), ["embedding"], pixels)[0]
-        b = run(session(network.path), ["embedding"], pixels)[0]
+        b = run(open_session(network.path), ["embedding"], pixels)[0]
         assert np.abs(a - b).mean() < 0.02 * b.std()

@@ -10,22 +10,22 @@ import pytest
 from medloupe.data.split import Plan, plan_split
 from medloupe.embed.features import Features
 from medloupe.metrics.tables import headline
-from medloupe.training.fusion.ablation import Weighed, weigh
-from medloupe.training.fusion.choose import choose
+from medloupe.training.fusion.ablation import WeighedVerdict, weigh_inputs
+from medloupe.training.fusion.choose import choose_inputs
 from medloupe.training.fusion.contributions import ALL, IMAGE, NOTES, NOTHING, TABLE, WITH_NOTES, WITH_TABLE
-from medloupe.training.fusion.examples import KINDS, moved
+from medloupe.training.fusion.examples import KINDS, pick_influence_examples
 from medloupe.training.heads.verdict import Verdict, judge
 from weighed import D, Patients, asked, patients
 
 
 def judged(
     found: Patients, *columns: str, notes: str | None = None, **changes
-) -> tuple[Features, Plan, Verdict, Weighed]:
+) -> tuple[Features, Plan, Verdict, WeighedVerdict]:
     features = found.features(**changes)
     planned = plan_split(features.data, found.groups)
     verdict = judge(features, planned, levels=(D,), seed=0, sensitivity=0.9)
-    inputs = choose(features.data, planned.fitting, planned.groups, asked(*columns, notes=notes))
-    return features, planned, verdict, weigh(features, planned, verdict, inputs, seed=0, sensitivity=0.9)
+    inputs = choose_inputs(features.data, planned.fitting, planned.groups, asked(*columns, notes=notes))
+    return features, planned, verdict, weigh_inputs(features, planned, verdict, inputs, seed=0, sensitivity=0.9)
 
 
 def test_figures_are_those_of_picture_and_inputs() -> None:
@@ -103,8 +103,8 @@ def test_several_labels(task: str) -> None:
     assert weighed.extras is not None and weighed.shown is not None
     assert weighed.extras.weight.shape[0] == 3
     assert weighed.verdict.judged.task == task
-    inputs = choose(features.data, np.arange(200), np.arange(200), asked("age", notes="notes"))
-    shown = moved(features, weighed.shown, inputs)
+    inputs = choose_inputs(features.data, np.arange(200), np.arange(200), asked("age", notes="notes"))
+    shown = pick_influence_examples(features, weighed.shown, inputs)
     assert [m["kind"] for m in shown] == list(KINDS)
     toward, away, _ = shown
     assert toward["after"] > toward["before"] and away["after"] < away["before"]
@@ -119,8 +119,8 @@ def test_effects_are_what_the_answer_moved_by() -> None:
     change = (after - before)[:, 1] - (after - before)[:, 0]
     added = shown.effects.sum(1)
     np.testing.assert_allclose(change, added[:, 1] - added[:, 0], atol=1e-3)
-    inputs = choose(features.data, np.arange(200), np.arange(200), asked("age", notes="notes"))
-    for m in moved(features, shown, inputs):
+    inputs = choose_inputs(features.data, np.arange(200), np.arange(200), asked("age", notes="notes"))
+    for m in pick_influence_examples(features, shown, inputs):
         assert features.data.records[int(m["file"])].labels == {m["label"]: 1}
         told = {e["name"]: e["value"] for e in m["inputs"]}
         assert "fever" not in json.dumps(told), "of notes only their length is told"

@@ -16,8 +16,8 @@ from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.model.head import Head
 from medloupe.training.audit.findings import audit
 from medloupe.training.fusion import beats, choose
-from medloupe.training.fusion.beats import Jointly
-from medloupe.training.fusion.choose import Inputs
+from medloupe.training.fusion.beats import JointFeatures
+from medloupe.training.fusion.choose import ChosenInputs
 from medloupe.training.heads.verdict import Verdict, judge
 from medloupe.training.options import Options
 
@@ -37,23 +37,23 @@ def planned(features: Features) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def inputs(features: Features, planned: Plan) -> Inputs:
-    return choose.choose(features.data, planned.fitting, planned.groups, Options())
+def inputs(features: Features, planned: Plan) -> ChosenInputs:
+    return choose.choose_inputs(features.data, planned.fitting, planned.groups, Options())
 
 
 @pytest.fixture(scope="module")
-def joined(features: Features, planned: Plan, inputs: Inputs, of_beats: Learned) -> Jointly:
-    made = beats.join(features, planned, inputs, of_beats.model.backbone.card.levels, 0)
+def joined(features: Features, planned: Plan, inputs: ChosenInputs, of_beats: Learned) -> JointFeatures:
+    made = beats.join_rhythm(features, planned, inputs, of_beats.model.backbone.card.levels, 0)
     assert made is not None
     return made
 
 
 @pytest.fixture(scope="module")
-def verdict(joined: Jointly, planned: Plan) -> Verdict:
+def verdict(joined: JointFeatures, planned: Plan) -> Verdict:
     return judge(joined.features, planned, levels=joined.levels, seed=0, sensitivity=0.9)
 
 
-def test_the_rhythm_stands_behind_the_shape(joined: Jointly, features: Features):
+def test_the_rhythm_stands_behind_the_shape(joined: JointFeatures, features: Features):
     n, d = features.embeddings.shape
     assert joined.width == d == BACKBONES[ECG_BEATS].dimension
     assert joined.features.embeddings.shape == (n, d + sum(c.width for c in joined.columns)) == (n, sum(joined.levels))
@@ -63,9 +63,9 @@ def test_the_rhythm_stands_behind_the_shape(joined: Jointly, features: Features)
 
 
 def test_taken_apart_the_head_says_exactly_the_same(
-    joined: Jointly, verdict: Verdict, features: Features, inputs: Inputs
+    joined: JointFeatures, verdict: Verdict, features: Features, inputs: ChosenInputs
 ):
-    head, extras = joined.apart(verdict.head)
+    head, extras = joined.split_head(verdict.head)
     assert extras is not None
     assert head.weight.shape == (3, joined.width)
     assert extras.names == RHYTHM
@@ -76,30 +76,32 @@ def test_taken_apart_the_head_says_exactly_the_same(
     np.testing.assert_array_equal(head.bias, verdict.head.bias)
 
 
-def test_a_beat_whose_rhythm_is_not_known_gets_nothing_from_it(joined: Jointly, verdict: Verdict):
-    _, extras = joined.apart(verdict.head)
+def test_a_beat_whose_rhythm_is_not_known_gets_nothing_from_it(joined: JointFeatures, verdict: Verdict):
+    _, extras = joined.split_head(verdict.head)
     assert extras is not None
     assert not extras.logits(*extras.encode([{}])).any()
     assert extras.logits(*extras.encode([{"rr_previous_ratio": "0.7"}])).any()
 
 
 def test_where_the_search_leaves_the_rhythm_out_there_are_no_extras(
-    joined: Jointly, planned: Plan, verdict: Verdict, inputs: Inputs
+    joined: JointFeatures, planned: Plan, verdict: Verdict, inputs: ChosenInputs
 ):
     weight = verdict.head.weight.copy()
     weight[:, joined.width :] = 0
     without = Head(weight=weight, bias=verdict.head.bias, task="multiclass")
-    head, extras = joined.apart(without)
+    head, extras = joined.split_head(without)
     assert extras is None
     np.testing.assert_array_equal(head.weight, weight[:, : joined.width])
-    said = beats.facts(joined, planned, replace(verdict, fitted=replace(verdict.fitted, head=without)), inputs, 0)
+    said = beats.describe_rhythm(
+        joined, planned, replace(verdict, fitted=replace(verdict.fitted, head=without)), inputs, 0
+    )
     assert said["fields"] == []
     assert said["unused"] == list(RHYTHM)
     assert "the model reads the shape alone" in said["words"]
 
 
-def test_the_facts_say_what_each_tells(joined: Jointly, planned: Plan, verdict: Verdict, inputs: Inputs):
-    said = beats.facts(joined, planned, verdict, inputs, 0)
+def test_the_facts_say_what_each_tells(joined: JointFeatures, planned: Plan, verdict: Verdict, inputs: ChosenInputs):
+    said = beats.describe_rhythm(joined, planned, verdict, inputs, 0)
     rows = {row["name"]: row for row in said["fusion"]}
     assert list(rows) == ["image", "table", "all"]
     auc = {name: row["auc"]["value"] for name, row in rows.items()}
@@ -112,30 +114,32 @@ def test_the_facts_say_what_each_tells(joined: Jointly, planned: Plan, verdict: 
     assert auc["image"] == pytest.approx(tried[tuple(range(len(joined.levels) - 1))], abs=0.01)
 
 
-def test_judged_on_a_test_split(joined: Jointly, planned: Plan, inputs: Inputs):
+def test_judged_on_a_test_split(joined: JointFeatures, planned: Plan, inputs: ChosenInputs):
     test = np.flatnonzero(np.isin(planned.groups, np.unique(planned.groups)[:4]))
     split = replace(planned, test=test, fitting=np.setdiff1d(planned.fitting, test))
     verdict = judge(joined.features, split, levels=joined.levels, seed=0, sensitivity=0.9)
-    said = beats.facts(joined, split, verdict, inputs, 0)
+    said = beats.describe_rhythm(joined, split, verdict, inputs, 0)
     rows = {row["name"]: row["auc"]["value"] for row in said["fusion"]}
     assert list(rows) == ["image", "table", "all", "everything removed"]
     assert rows["all"] > rows["image"] > rows["everything removed"] - 0.1
     assert rows["all"] > 0.95
 
 
-def test_what_it_suits(of_beats: Learned, of_twelve: Learned, joined: Jointly, planned: Plan, inputs: Inputs):
-    assert beats.suits(of_beats.data)
-    assert not beats.suits(of_twelve.data)
-    assert not beats.suits(replace(of_beats.data, modality="image"))
+def test_what_it_suits(
+    of_beats: Learned, of_twelve: Learned, joined: JointFeatures, planned: Plan, inputs: ChosenInputs
+):
+    assert beats.holds_beats(of_beats.data)
+    assert not beats.holds_beats(of_twelve.data)
+    assert not beats.holds_beats(replace(of_beats.data, modality="image"))
     levels = of_beats.model.backbone.card.levels
-    assert beats.join(joined.features, planned, replace(inputs, columns=()), levels, 0) is None
+    assert beats.join_rhythm(joined.features, planned, replace(inputs, columns=()), levels, 0) is None
     notes = tuple({**row, "said": f"beat {i % 7} of {i % 3}"} for i, row in enumerate(inputs.rows))
-    assert beats.join(joined.features, planned, replace(inputs, notes="said", rows=notes), levels, 0) is None
+    assert beats.join_rhythm(joined.features, planned, replace(inputs, notes="said", rows=notes), levels, 0) is None
 
 
-def test_the_model_is_the_joint_one(of_beats: Learned, joined: Jointly, verdict: Verdict):
+def test_the_model_is_the_joint_one(of_beats: Learned, joined: JointFeatures, verdict: Verdict):
     model = of_beats.model
-    head, extras = joined.apart(verdict.head)
+    head, extras = joined.split_head(verdict.head)
     assert model.extras is not None and extras is not None
     np.testing.assert_allclose(model.head.weight, head.weight, atol=1e-6)
     np.testing.assert_allclose(model.extras.weight, extras.weight, atol=1e-6)

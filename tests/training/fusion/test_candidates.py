@@ -7,12 +7,19 @@ import pytest
 
 from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
-from medloupe.training.fusion.candidates import Candidate, choose, error, one_after_another, to_try, without_one
+from medloupe.training.fusion.candidates import (
+    FusionCandidate,
+    choose_candidate,
+    leave_one_out,
+    leave_out_in_turn,
+    list_candidates,
+    standard_error,
+)
 
-NONE = Candidate(inputs=(), clinical=0, notes=0)
-WEAK = Candidate(inputs=(0,), clinical=0.03, notes=0)
-FREE = Candidate(inputs=(0,), clinical=3, notes=0)
-MORE = Candidate(inputs=(0, 1), clinical=3, notes=0)
+NONE = FusionCandidate(inputs=(), clinical=0, notes=0)
+WEAK = FusionCandidate(inputs=(0,), clinical=0.03, notes=0)
+FREE = FusionCandidate(inputs=(0,), clinical=3, notes=0)
+MORE = FusionCandidate(inputs=(0, 1), clinical=3, notes=0)
 
 
 def losses(*means: float, spread: float = 0.1, n: int = 400) -> np.ndarray:
@@ -22,24 +29,26 @@ def losses(*means: float, spread: float = 0.1, n: int = 400) -> np.ndarray:
 
 def test_no_gain_takes_nothing() -> None:
     groups = np.arange(400)
-    assert choose(losses(0.5, 0.499, 0.5, 0.498), [NONE, WEAK, FREE, MORE], groups) == 0
-    assert choose(losses(0.5, 0.4, 0.41, 0.399), [NONE, WEAK, FREE, MORE], groups) == 1
-    assert choose(losses(0.5, 0.4, 0.39, 0.3), [NONE, WEAK, FREE, MORE], groups) == 3
+    assert choose_candidate(losses(0.5, 0.499, 0.5, 0.498), [NONE, WEAK, FREE, MORE], groups) == 0
+    assert choose_candidate(losses(0.5, 0.4, 0.41, 0.399), [NONE, WEAK, FREE, MORE], groups) == 1
+    assert choose_candidate(losses(0.5, 0.4, 0.39, 0.3), [NONE, WEAK, FREE, MORE], groups) == 3
 
 
 def test_few_independent_patients_need_a_larger_gain() -> None:
     found = losses(0.5, 0.49, spread=0.05)
-    assert choose(found, [NONE, WEAK], np.arange(400)) == 1
+    assert choose_candidate(found, [NONE, WEAK], np.arange(400)) == 1
     found[1, 200:] += 0.05
     found[1, :200] -= 0.05
-    assert choose(found, [NONE, WEAK], np.arange(400) // 200) == 0
+    assert choose_candidate(found, [NONE, WEAK], np.arange(400) // 200) == 0
 
 
 def test_the_error_is_that_of_independent_groups() -> None:
     difference = np.random.default_rng(1).normal(size=500)
-    assert error(difference, np.arange(500)) == pytest.approx(difference.std(ddof=1) / np.sqrt(500))
+    assert standard_error(difference, np.arange(500)) == pytest.approx(difference.std(ddof=1) / np.sqrt(500))
     doubled = np.repeat(difference, 2)
-    assert error(doubled, np.repeat(np.arange(500), 2)) == pytest.approx(error(difference, np.arange(500)))
+    assert standard_error(doubled, np.repeat(np.arange(500), 2)) == pytest.approx(
+        standard_error(difference, np.arange(500))
+    )
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
@@ -59,10 +68,10 @@ def test_the_loss_is_the_log_loss(task: str) -> None:
 
 
 def test_what_is_tried() -> None:
-    tried = to_try(2, notes=True)
+    tried = list_candidates(2, notes=True)
     assert {c.inputs for c in tried} == {(), (0, 1), (2,), (0, 1, 2)}
-    assert {c.inputs for c in to_try(0, notes=True)} == {(), (0,)}
-    assert [c.inputs for c in without_one(MORE)] == [(1,), (0,)]
-    assert without_one(WEAK) == []
-    most = Candidate(inputs=(0, 1, 2, 3), clinical=1, notes=1)
-    assert [c.inputs for c in one_after_another(most, [0.3, 0.5, 0.1, 0.2])] == [(0, 1), (1,)]
+    assert {c.inputs for c in list_candidates(0, notes=True)} == {(), (0,)}
+    assert [c.inputs for c in leave_one_out(MORE)] == [(1,), (0,)]
+    assert leave_one_out(WEAK) == []
+    most = FusionCandidate(inputs=(0, 1, 2, 3), clinical=1, notes=1)
+    assert [c.inputs for c in leave_out_in_turn(most, [0.3, 0.5, 0.1, 0.2])] == [(0, 1), (1,)]

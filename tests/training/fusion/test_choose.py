@@ -11,7 +11,7 @@ import pytest
 from medloupe.data.records import Dataset
 from medloupe.errors import ColumnError, DataError
 from medloupe.training.audit.finding import Audit
-from medloupe.training.fusion.choose import Inputs, asked, check, choose, with_columns
+from medloupe.training.fusion.choose import ChosenInputs, check_columns, choose_inputs, probe_table, reads_inputs
 from medloupe.training.options import Options
 from weighed import Patients, patients, with_column
 
@@ -33,9 +33,9 @@ def data(found: Patients | None = None) -> Dataset:
     return (found or example()).features().data
 
 
-def chosen(found: Patients | None = None, **options: Any) -> Inputs:
+def chosen(found: Patients | None = None, **options: Any) -> ChosenInputs:
     d = data(found)
-    return choose(d, np.arange(len(d)), np.arange(len(d)), Options(**options))
+    return choose_inputs(d, np.arange(len(d)), np.arange(len(d)), Options(**options))
 
 
 def test_all_is_all_that_names_no_answer() -> None:
@@ -77,16 +77,16 @@ def test_case_does_not_matter_and_typos_are_answered() -> None:
     assert chosen(clinical=("AGE",)).columns == ("age",)
     for options in (Options(clinical=("agee",)), Options(notes="agee")):
         with pytest.raises(ColumnError, match="Did you mean 'age'"):
-            check(data(), options)
-    check(data(), Options(clinical=("all",), notes="notes"))
+            check_columns(data(), options)
+    check_columns(data(), Options(clinical=("all",), notes="notes"))
 
 
 def test_what_is_asked() -> None:
     plain, proposing = data(), replace(data(), clinical=("age",))
-    assert not asked(plain, Options()) and asked(proposing, Options())
-    assert not asked(proposing, Options(clinical=()))
-    assert asked(plain, Options(notes="notes")) and asked(plain, Options(clinical=("age",)))
-    found = choose(proposing, np.arange(N), np.arange(N), Options())
+    assert not reads_inputs(plain, Options()) and reads_inputs(proposing, Options())
+    assert not reads_inputs(proposing, Options(clinical=()))
+    assert reads_inputs(plain, Options(notes="notes")) and reads_inputs(plain, Options(clinical=("age",)))
+    found = choose_inputs(proposing, np.arange(N), np.arange(N), Options())
     assert found.columns == ("age",)
 
 
@@ -143,8 +143,8 @@ def test_the_probe_sees_the_rows_it_may_learn_from_alone() -> None:
     values = [("Y" if v else "N") if i < N // 2 else "NY"[i % 2] for i, v in enumerate(y)]
     d = data(with_column(base, "marker", list(values)))
     options = Options(clinical=("marker",))
-    assert choose(d, np.arange(N // 2), np.arange(N), options).columns == ()
-    assert choose(d, np.arange(N // 2, N), np.arange(N), options).columns == ("marker",)
+    assert choose_inputs(d, np.arange(N // 2), np.arange(N), options).columns == ()
+    assert choose_inputs(d, np.arange(N // 2, N), np.arange(N), options).columns == ("marker",)
 
 
 def test_a_model_can_have_so_many_columns() -> None:
@@ -157,7 +157,7 @@ def test_a_model_can_have_so_many_columns() -> None:
 
 def test_the_data_check_names_columns_of_which_no_model_is_asked() -> None:
     audit = Audit(checked=N, findings=(), groups=np.arange(N), shortcut=None)
-    said = with_columns(audit, data()).as_json()
+    said = probe_table(audit, data()).as_json()
     assert [(f["level"], f["title"]) for f in said["findings"]] == [("notice", "Column 'dx_type' names the answer")]
     assert {c["name"] for c in said["columns"]} >= {"age", "sex", "dx_type"}
     assert "columns" not in audit.as_json()
@@ -165,7 +165,7 @@ def test_the_data_check_names_columns_of_which_no_model_is_asked() -> None:
 
 def test_encoders_learn_from_the_rows_told() -> None:
     found = chosen(clinical=("age",), notes="notes")
-    columns, notes = found.encoders(np.arange(50), 0)
-    more, _ = found.encoders(np.arange(N), 0)
+    columns, notes = found.fit_encoders(np.arange(50), 0)
+    more, _ = found.fit_encoders(np.arange(N), 0)
     assert notes is not None and notes.column == "notes"
     assert columns[0].mean != more[0].mean

@@ -22,10 +22,10 @@ from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.embed.registry import backbone
 from medloupe.embed.tail import Tail
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.model.head import Head
 from medloupe.report.pages import render
-from medloupe.training.pipeline.feature_maps import TILES, of_report, stage_outputs, stages
+from medloupe.training.pipeline.feature_maps import TILES, find_stage_outputs, render_report_stages, render_stages
 
 LABELS = ("normal", "sick")
 SHAPES = [
@@ -50,7 +50,7 @@ def head(dimension: int = 3584) -> Head:
 
 
 def seen(image: np.ndarray, **more: Any) -> dict[str, Any]:
-    found = stages(image, backbone(), head(), 1, labels=LABELS, **more)
+    found = render_stages(image, backbone(), head(), 1, labels=LABELS, **more)
     assert found is not None
     return found
 
@@ -67,7 +67,7 @@ def levels(uri: str) -> np.ndarray:
 
 
 def test_every_stage_of_the_shipped_backbone_is_found() -> None:
-    found = stage_outputs(backbone().path)
+    found = find_stage_outputs(backbone().path)
     assert [s.name for s in found] == [*(f"Stage {i}" for i in range(1, 8)), "Last map"]
     assert found[4].value == "block10_sum"  # where the cut is
     assert [tuple(r["shape"]) for r in seen(pixels())["rows"]] == SHAPES
@@ -75,12 +75,12 @@ def test_every_stage_of_the_shipped_backbone_is_found() -> None:
 
 def test_another_backbone_is_left_out(tmp_path: Path) -> None:
     made = tiny.model(tmp_path)
-    assert stages(np.zeros((32, 32, 3), np.uint8), made.backbone, made.head, 0) is None
+    assert render_stages(np.zeros((32, 32, 3), np.uint8), made.backbone, made.head, 0) is None
 
 
 def test_the_tiles_are_the_activations() -> None:
     image = pixels()
-    (cut,) = session(backbone().path).run(["cut"], {"image": image[None]})
+    (cut,) = open_session(backbone().path).run(["cut"], {"image": image[None]})
     answers = np.asarray(cut)[0].reshape(112, -1)
     row = seen(image)["rows"][4]
     assert len(row["tiles"]) == TILES
@@ -95,7 +95,7 @@ def test_the_tiles_are_the_activations() -> None:
 def test_filters_are_chosen_by_the_picture_not_by_its_padding() -> None:
     image = pixels().copy()
     image[:60] = image[-60:] = 0
-    (cut,) = session(backbone().path).run(["cut"], {"image": image[None]})
+    (cut,) = open_session(backbone().path).run(["cut"], {"image": image[None]})
     answers, rows = np.asarray(cut)[0], slice(4, 10)  # of 14, those that lie wholly in the picture
     liveliest, loudest = (int(x.reshape(112, -1).std(1).argmax()) for x in (answers[:, rows], answers))
     assert liveliest != loudest
@@ -129,7 +129,7 @@ def upper(path: Path, gain: float) -> Tail:
     """The upper third of the shipped backbone as a tail of its own, stage 7 multiplied by gain."""
     whole = onnx.load(backbone().path)
     levels_ = ["last_map_relu6", "block15_project", "block14_sum"]
-    cut, *_ = (s.value for s in stage_outputs(backbone().path) if s.name == "Stage 5")
+    cut, *_ = (s.value for s in find_stage_outputs(backbone().path) if s.name == "Stage 5")
     wanted, nodes = set(levels_), []
     for node in reversed(whole.graph.node):
         if wanted & set(node.output) and cut not in node.output:
@@ -173,10 +173,10 @@ def test_the_image_of_a_report(tmp_path: Path, home: Path) -> None:
     record = features.data.records[1]
     example = {"file": record.id, "heatmap_label": "sick"}
     other = {"file": features.data.records[0].id, "heatmap_label": "normal"}
-    found = of_report(features, {"right": [example], "wrong": [other]}, head(), backbone())
+    found = render_report_stages(features, {"right": [example], "wrong": [other]}, head(), backbone())
     assert found and (found["file"], found["label"]) == (record.id, "sick")
-    direct = stages(np.asarray(Image.open(str(record.image)).resize((224, 224))), backbone(), head(), 1)
+    direct = render_stages(np.asarray(Image.open(str(record.image)).resize((224, 224))), backbone(), head(), 1)
     assert direct and [r["shape"] for r in direct["rows"]] == [r["shape"] for r in found["rows"]]
-    fallback = of_report(features, {"right": [], "wrong": [other]}, head(), backbone())
+    fallback = render_report_stages(features, {"right": [], "wrong": [other]}, head(), backbone())
     assert fallback and fallback["label"] == "normal"
-    assert of_report(features, {"right": [], "wrong": []}, head(), backbone()) is None
+    assert render_report_stages(features, {"right": [], "wrong": []}, head(), backbone()) is None

@@ -413,7 +413,7 @@ def test_where_the_curves_part(losses: tuple[float, ...], at: int | None) -> Non
 
 
 def test_what_no_tail_touches(made: Made) -> None:
-    assert sum(finetuning.untouched(tuned_model(made).backbone)) == tunable.LOWER
+    assert sum(finetuning.untuned_levels(tuned_model(made).backbone)) == tunable.LOWER
 
 
 # ------------------------------------------------------------ the shipped backbone

@@ -45,7 +45,9 @@ def start(network: Path, tmp_path: Path, *, tail: bool = True, licence: str | No
     )
     if not tail:
         return model
-    written = tails.write(tuned(tails.split_off(tails.graph_of(model.backbone)), spread=0.3), tmp_path / "tails")
+    written = tails.write_tail(
+        tuned(tails.extract_upper_part(tails.load_graph(model.backbone)), spread=0.3), tmp_path / "tails"
+    )
     card = {**model.card, "tail": written.as_json()}
     made = Store.open().add(replace(model, tail=written, card=card, onnx=None), write_files=write_only_onnx)
     return Store.open().get("first", made.version)

@@ -102,26 +102,26 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 
 
 def test_without_a_network_the_backbone_stays(network: Backbone) -> None:
-    assert outcome().parts(network) == (network, None)
+    assert outcome().restore_network(network) == (network, None)
 
 
 def test_a_tail_lies_under_home_again(network: Backbone, home: Path) -> None:
-    written = tails.write(tails.split_off(tails.graph_of(network)), home / "cache" / "tuned")
+    written = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), home / "cache" / "tuned")
     data = written.path.read_bytes()
     made = outcome(data, tail=written.as_json())
     written.path.unlink()  # caches may be emptied
-    backbone, tail = made.parts(network)
+    backbone, tail = made.restore_network(network)
     assert backbone is network
     assert tail == written
     assert written.path.read_bytes() == data
-    assert made.parts(network) == (network, tail)
+    assert made.restore_network(network) == (network, tail)
 
 
 def test_a_whole_network_takes_the_place_of_the_backbone(network: Backbone, home: Path) -> None:
     data = tunable.graph(lambda nodes, weights: weights.update(stem_b=np.ones(4))).SerializeToString()
     described = replace(network.card, name="tunable, tuned")
     made = outcome(data, whole=True, backbone=replace(network, card=described).as_json())
-    backbone, tail = made.parts(network)
+    backbone, tail = made.restore_network(network)
     assert tail is None
     assert backbone.card.name == "tunable, tuned"
     assert backbone.sha256 == hashlib.sha256(data).hexdigest()
@@ -131,7 +131,7 @@ def test_a_whole_network_takes_the_place_of_the_backbone(network: Backbone, home
 
 def test_everything_it_depends_on_names_it(network: Backbone, tmp_path: Path) -> None:
     found = scan_dataset(tunable.data(6))
-    tail = tails.write(tails.split_off(tails.graph_of(network)), tmp_path)
+    tail = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), tmp_path)
     paths = [
         outcome_path(found, network, Options()),
         outcome_path(found, network, Options(finetune="tail")),

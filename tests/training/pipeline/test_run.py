@@ -16,7 +16,7 @@ from medloupe.errors import DataError, StoreError
 from medloupe.imaging import decode
 from medloupe.modelfile.card import read_card
 from medloupe.store.models import Store
-from medloupe.training.pipeline.run import summary
+from medloupe.training.pipeline.run import summarise
 from medloupe.training.pipeline.steps import check_trainable
 from trained import Trained
 
@@ -156,7 +156,7 @@ def test_what_is_said_on_the_way_and_in_the_end(home: Path, tmp_path: Path) -> N
     embedding = [done for stage, done, _ in said if stage == "embedding"]
     assert embedding == sorted(embedding)
     assert embedding[-1] == 16
-    line = json.loads(json.dumps(summary(model, home / "x")))
+    line = json.loads(json.dumps(summarise(model, home / "x")))
     assert line["metrics"] == model.card["metrics"]
     assert line["onnx"] == str(home / "x" / "model.onnx")
 

@@ -15,7 +15,7 @@ from medloupe.data.scan import scan_dataset
 from medloupe.data.split import plan_split
 from medloupe.embed.features import embed
 from medloupe.errors import FinetuneError
-from medloupe.graphs.module import import_torch, part, randomised, weights_of
+from medloupe.graphs.module import build_trainable_module, import_torch, randomise_weights, weights_of
 from medloupe.report.training import few_images, finetuning
 from medloupe.training.options import Options
 from medloupe.training.scratch.few import SIZES, feasible_sizes, linear_scores, mean_auc, nested_subsets
@@ -66,9 +66,9 @@ def test_both_networks_are_followed_on_the_same_split_and_with_few_images(home: 
 
 def test_random_weights_have_their_normalisation_back_and_learn(tmp_path: Path) -> None:
     torch = import_torch()
-    module = part(tunable.graph(), "image", ["sum", "pooled"])
+    module = build_trainable_module(tunable.graph(), "image", ["sum", "pooled"])
     before = weights_of(module)
-    randomised(module, 3)
+    randomise_weights(module, 3)
     assert sum(name.endswith("_scale") for name in weights_of(module)) == 4  # one for each convolution
     assert not np.allclose(before["widen_w"], weights_of(module)["widen_w"])
     y = torch.tensor(np.arange(64) % 2)
@@ -92,8 +92,8 @@ def test_random_weights_have_their_normalisation_back_and_learn(tmp_path: Path) 
     np.testing.assert_allclose(torch.cat(alone), together, atol=1e-4)
     right = (head(together).argmax(1) == y).float().mean()
     assert right > 0.9
-    randomised(other := part(tunable.graph(), "image", ["sum", "pooled"]), 3)
-    randomised(same := part(tunable.graph(), "image", ["sum", "pooled"]), 3)
+    randomise_weights(other := build_trainable_module(tunable.graph(), "image", ["sum", "pooled"]), 3)
+    randomise_weights(same := build_trainable_module(tunable.graph(), "image", ["sum", "pooled"]), 3)
     for name, value in weights_of(other).items():
         np.testing.assert_array_equal(value, weights_of(same)[name])
 

@@ -15,7 +15,7 @@ import tunable
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.errors import StoreError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.training.tune import activations
 from medloupe.training.tune.activations import cache_activations, cache_pixels, count_missing
@@ -55,7 +55,7 @@ def expected(features: Features, network: Backbone, v: int, allowed: Symmetry = 
     if v:
         seeds = [np.random.default_rng([v, *d[:8]]) for d in features.digests]
         pixels = [random_view(p, allowed, rng) for p, rng in zip(pixels, seeds, strict=True)]
-    (cut,) = run(session(network.path), ["cut"], np.stack(pixels))
+    (cut,) = run(open_session(network.path), ["cut"], np.stack(pixels))
     return cut.transpose(0, 2, 3, 1).astype(np.float16)
 
 

@@ -58,7 +58,7 @@ def test_no_module_that_a_training_runs_on_is_forgotten_in_its_name() -> None:
 
 
 def test_the_time_is_measured(features: Features, network: Backbone) -> None:
-    model = tail.graph_of(network)
+    model = tail.load_graph(network)
     read, width = inputs.prepare_inputs(
         features, network, model, QUICK, Symmetry(mirror=True, turn=True), None, lambda *at: None
     )
@@ -74,7 +74,7 @@ def test_all_that_a_training_depends_on_names_it(features: Features, network: Ba
     y = features.data.targets.copy()
     assert named() == named()
     job = run._job("final", PLAN.fitting, GROUPS, QUICK, 0, y)
-    start = tail.write(tail.split_off(tail.graph_of(network)), tmp_path)
+    start = tail.write_tail(tail.extract_upper_part(tail.load_graph(network)), tmp_path)
     others = [
         named(features=tunable.features(network, N, first=500)),
         named(plan=replace(PLAN, groups=np.arange(N))),

@@ -83,17 +83,19 @@ def test_what_is_embedded_is_what_will_ship(given: dict[str, Any], tmp_path: Pat
     """Weights are rounded as the file holds them, and an ONNX session gives the same numbers."""
     from medloupe.embed import tail as tails
     from medloupe.embed.network import Network
-    from medloupe.graphs.module import with_weights
-    from medloupe.graphs.nodes import constants
+    from medloupe.graphs.module import replace_weights
+    from medloupe.graphs.nodes import read_constants
     from medloupe.training.tune.network import interpolate_weights
 
     (done,) = run_jobs([job(recipe=replace(QUICK, rate=3e-2, views=1))], **given)
-    graph = tails.split_off(tunable.graph())
-    held = constants(graph)
+    graph = tails.extract_upper_part(tunable.graph())
+    held = read_constants(graph)
     network = tunable.backbone(tmp_path / "again")
     images = np.stack([tunable.picture(i, i % 2 == 1) for i in range(N)])
     for share, embeddings in done.embeddings.items():
-        tail = tails.write(with_weights(graph, interpolate_weights(done.weights, held, share)), tmp_path / "tails")
+        tail = tails.write_tail(
+            replace_weights(graph, interpolate_weights(done.weights, held, share)), tmp_path / "tails"
+        )
         seen = Network(network, tail).see(images).embedding[:, : tunable.UPPER]
         np.testing.assert_allclose(seen, embeddings, atol=6e-3)  # activations are cached in half precision
         assert np.abs(given["inputs"].embeddings - embeddings).max() > 0.05

@@ -54,7 +54,7 @@ def job_folders(home: Path) -> dict[str, dict[str, np.ndarray]]:
 
 def seen_by(network: Backbone, made: TunedNetworks, share: float, folder: Path) -> np.ndarray:
     """Embeddings by what would ship."""
-    written = tail.write(build_tuned_graph(network, made, share), folder)
+    written = tail.write_tail(build_tuned_graph(network, made, share), folder)
     if made.kind == "tail":
         return Network(network, written).see(IMAGES).embedding
     return Network(replace(network, path=written.path, sha256=written.sha256)).see(IMAGES).embedding
@@ -140,8 +140,8 @@ def test_too_few_minutes_are_said_before_any_training(
 @pytest.mark.usefixtures("two_folds")
 def test_it_goes_on_from_a_tail(kind: Any, features: Features, network: Backbone, tmp_path: Path) -> None:
     """Hardly trained, the network is that of the start, not the backbone's."""
-    graph = moved(tail.split_off(tail.graph_of(network)), spread=0.3)
-    start = tail.write(graph, tmp_path / "start")
+    graph = moved(tail.extract_upper_part(tail.load_graph(network)), spread=0.3)
+    start = tail.write_tail(graph, tmp_path / "start")
     base = embed(scan_dataset(features.data), network, tail=start).embeddings
     still = replace(QUICK, kind=kind, rate=1e-9, views=1)
     made = tune(features, PLAN, network, still, seed=0, start=start, base=base)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medloupe.embed.registry import backbone
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.training.tune import views
 from medloupe.training.tune.views import LIGHT, TURN, Symmetry, judge_symmetry, random_view, symmetry_variants
 
@@ -33,7 +33,7 @@ def organ(number: int, way: int) -> np.ndarray:
 def probe(ways: Any, n: int = 48) -> Symmetry:
     """Asks the shipped backbone, as training does."""
     base = backbone()
-    network, size = session(base.path), base.card.input_size
+    network, size = open_session(base.path), base.card.input_size
     found = []
     for i in range(n):
         large = np.asarray(Image.fromarray(organ(i, ways(i))).resize((size, size)))

@@ -17,7 +17,7 @@ from medloupe.data.readers.base import ReadOptions, merge_reasons, npz_files, wa
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split, Task
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load
+from medloupe.utils.arrays import load_npz
 
 _SPLITS: tuple[Split, ...] = ("test", "train", "val")  # as their ids sort
 _ORGANS = (
@@ -89,7 +89,7 @@ def read_medmnist(path: Path, reader: str) -> Dataset:
     DataError
         Where the file is broken, or its arrays are others.
     """
-    arrays = load(path)
+    arrays = load_npz(path)
     present: list[Split] = [split for split in _SPLITS if f"{split}_images" in arrays and f"{split}_labels" in arrays]
     if not present:
         raise _not_medmnist(path, arrays)

@@ -1,1 +1,1 @@
-"""Networks of `transformers`, by name or folder, from safetensors only."""
+"""Load networks of `transformers`, by name or folder, from safetensors only."""

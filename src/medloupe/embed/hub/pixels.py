@@ -1,4 +1,4 @@
-"""How a published network takes its pixels: side, range, mean and deviation, read from its preprocessor_config.json.
+"""Read how a published network takes its pixels: side, range, mean and deviation, from its preprocessor_config.json.
 
 `transformers` has a class for each kind of preprocessing, which needs torchvision or works one image at a time; a
 backbone has them as one multiplication and one addition in its graph. What cannot be said so is refused.
@@ -21,9 +21,20 @@ _OTHER = ("do_color_quantize", "do_grayscale", "do_thumbnail", "do_convert_annot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pixels:
-    """size: side in pixels. scale, shift: float32 (3,), what a byte of each colour is multiplied by and then added to.
-    reversed: whether the network takes blue first. assumed: whether mean and deviation were not stated."""
+class PixelFormat:
+    """How a network takes its pixels.
+
+    Attributes
+    ----------
+    size : int
+        Side in pixels.
+    scale, shift : np.ndarray
+        float32 (3,), what a byte of each colour is multiplied by and then added to.
+    reversed : bool
+        Whether the network takes blue first.
+    assumed : bool
+        Whether mean and deviation were not stated.
+    """
 
     size: int
     scale: np.ndarray
@@ -32,11 +43,22 @@ class Pixels:
     assumed: bool
 
 
-def pixels(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -> Pixels:
-    """What preprocessor_config.json states (empty where there is none), with config.json of the network for the side.
+def read_pixel_format(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -> PixelFormat:
+    """Read how a network takes its pixels from its settings.
 
-    called: the network's name for messages. Raises BackboneError where it does what a graph of ours cannot, or its
-    side is not to be told.
+    Parameters
+    ----------
+    stated : mapping
+        What preprocessor_config.json states; empty where there is none.
+    network : mapping
+        The network's config.json, for the side.
+    called : str
+        The network's name for messages.
+
+    Raises
+    ------
+    BackboneError
+        Where it does what a graph of ours cannot, or its side is not to be told.
     """
     if unknown := [key for key in _OTHER if stated.get(key)]:
         raise BackboneError(
@@ -61,7 +83,7 @@ def pixels(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) -
         scale, shift = scale / deviation, (shift - mean) / deviation
         if "EfficientNet" in _kind(stated) and stated.get("include_top", True):
             scale, shift = scale / deviation, shift / deviation  # as its authors did, on purpose
-    return Pixels(
+    return PixelFormat(
         size=_size(stated, network, called),
         scale=scale.astype(np.float32),
         shift=shift.astype(np.float32),
@@ -89,7 +111,7 @@ def _size(stated: Mapping[str, Any], network: Mapping[str, Any], called: str) ->
 
 
 def _sides(said: Any) -> list[Any]:
-    """The sides in any of the ways in which they have been written."""
+    """List the sides in any of the ways in which they have been written."""
     if isinstance(said, Mapping):
         return [said[k] for k in ("height", "width", "shortest_edge", "longest_edge") if said.get(k) is not None][:2]
     return list(said)[-2:] if isinstance(said, list | tuple) else [] if said is None else [said]

@@ -1,4 +1,4 @@
-"""Backbones from `transformers`: by name from the Hugging Face hub, or from a folder as `save_pretrained` leaves it.
+"""Find backbones of `transformers`: by name on the Hugging Face hub, or in a folder as `save_pretrained` leaves it.
 
 Weights are read from safetensors only, never from pickles, and no code of the folder is run. The network is written as
 ONNX once, into home/cache/backbones, and is a backbone like any other from then on: neither PyTorch nor transformers
@@ -32,7 +32,7 @@ _REPOSITORY = re.compile(r"([\w.-]+/)?[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class NetworkFiles:
     """A network's files at hand. name: short, for cards. words: where it comes from."""
 
     folder: Path
@@ -41,34 +41,41 @@ class Source:
 
 
 def is_reference(text: str) -> bool:
-    """Whether text names a network of this module: `hub:OWNER/NAME`, or an existing folder."""
+    """Tell whether text names a network of this module: `hub:OWNER/NAME`, or an existing folder."""
     return text.startswith(PREFIX) or Path(text).is_dir()
 
 
 def hub_backbone(reference: str) -> Backbone:
-    """The backbone of `hub:OWNER/NAME`, `hub:OWNER/NAME@REVISION` or a folder, written as ONNX when first asked for.
+    """Return the backbone of `hub:OWNER/NAME`, `hub:OWNER/NAME@REVISION` or a folder.
 
-    Raises BackboneError when the hub cannot be reached or does not have it, when the folder lacks what is needed, or
-    when the network is none that gives a feature map.
+    It is written as ONNX when first asked for.
+
+    Raises
+    ------
+    BackboneError
+        When the hub cannot be reached or does not have it, when the folder lacks what is needed, or when the network is
+        none that gives a feature map.
     """
-    source = fetched(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local(Path(reference))
-    config = settings_in(source.folder / _CONFIG, source.name)
-    weights = weights_of(source)
-    stated = _stated(source)
-    licence = licence_of(source.folder)
+    source = (
+        fetch_source(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else local_source(Path(reference))
+    )
+    config = read_settings(source.folder / _CONFIG, source.name)
+    weights = find_weights(source)
+    stated = _pixel_settings(source)
+    licence = read_licence(source.folder)
     key = hashlib.sha256(repr((METHOD, source.name, source.words, licence, stated, config)).encode())
     for path in weights:
         key.update(path.name.encode() + bytes.fromhex(sha256_of(path)))
     out = home() / "cache" / "backbones" / f"{source.name}-{key.hexdigest()[:16]}.onnx"
     described = out.with_suffix(".json")  # written last: where it is, both are
     if not (out.exists() and described.exists()):
-        _make(source, config, stated, licence, out, described)
+        _write_backbone(source, config, stated, licence, out, described)
     card = BackboneCard.from_json(json.loads(described.read_text("utf-8")))
     return Backbone(card=card, path=out, sha256=sha256_of(out))
 
 
-def licence_of(folder: Path) -> str:
-    """The licence that the model card's header (README.md) states, or UNKNOWN."""
+def read_licence(folder: Path) -> str:
+    """Read the licence that the model card's header (README.md) states, or UNKNOWN."""
     try:
         text = (folder / _CARD).read_text("utf-8", errors="replace")
     except OSError:
@@ -82,14 +89,14 @@ def licence_of(folder: Path) -> str:
     return kind[:200] or UNKNOWN
 
 
-def _make(
-    source: Source, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
+def _write_backbone(
+    source: NetworkFiles, config: Mapping[str, Any], stated: Mapping[str, Any], licence: str, out: Path, described: Path
 ) -> None:
-    from medloupe.embed.hub.pixels import pixels
-    from medloupe.embed.hub.vision import export
+    from medloupe.embed.hub.pixels import read_pixel_format
+    from medloupe.embed.hub.vision import export_backbone
 
-    given = pixels(stated, config, source.name)
-    made = export(source.folder, given, source.name)
+    given = read_pixel_format(stated, config, source.name)
+    made = export_backbone(source.folder, given, source.name)
     assumed = "; its normalisation is not stated, ImageNet's is assumed" if given.assumed else ""
     card = BackboneCard(
         name=source.name,
@@ -112,21 +119,40 @@ def _make(
         ) from e
 
 
-def local(folder: Path) -> Source:
-    """The files of a folder. Raises BackboneError where it is no network's."""
+def local_source(folder: Path) -> NetworkFiles:
+    """Find the files of a network in a folder.
+
+    Raises
+    ------
+    BackboneError
+        Where the folder is no network's.
+    """
     if not (folder / _CONFIG).is_file():
         raise BackboneError(
             f"The folder {folder} holds no {_CONFIG}.",
             "A network is a folder with config.json and model.safetensors, as save_pretrained of transformers writes.",
         )
-    name = _clean(folder.resolve().name)
-    return Source(folder=folder, name=name, words=f"transformers network of the folder {name}")
+    name = _clean_name(folder.resolve().name)
+    return NetworkFiles(folder=folder, name=name, words=f"transformers network of the folder {name}")
 
 
-def fetched(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> Source:
-    """The files of a repository of the hub, from its cache where they are there already; cached: from there alone.
+def fetch_source(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False) -> NetworkFiles:
+    """Fetch the files of a repository of the hub, from its cache where they are there already.
 
-    Raises BackboneError."""
+    Parameters
+    ----------
+    asked : str
+        OWNER/NAME, optionally with @REVISION.
+    wanted : sequence of str
+        Patterns of the files.
+    cached : bool
+        Whether to take them from the cache alone.
+
+    Raises
+    ------
+    BackboneError
+        When it cannot be fetched, is not shown to everyone, or is no network.
+    """
     repository, _, revision = asked.partition("@")
     if not _REPOSITORY.fullmatch(repository):
         raise BackboneError(
@@ -169,16 +195,22 @@ def fetched(asked: str, wanted: Sequence[str] = _WANTED, *, cached: bool = False
         raise BackboneError(f"{repository} on the Hugging Face hub has no {_CONFIG}.", "It is no transformers network.")
     commit = folder.name[:12]
     words = f"{repository} on the Hugging Face hub, revision {commit}"
-    return Source(folder=folder, name=_clean(repository.rpartition("/")[2]), words=words)
+    return NetworkFiles(folder=folder, name=_clean_name(repository.rpartition("/")[2]), words=words)
 
 
-def _clean(name: str) -> str:
-    """A name as cards may have it: short, and never like a path or a file."""
+def _clean_name(name: str) -> str:
+    """Make a name as cards may have it: short, and never like a path or a file."""
     return re.sub(r"[^\w.+-]", "-", name).strip(".-")[:80].removesuffix(".onnx") or "network"
 
 
-def weights_of(source: Source) -> list[Path]:
-    """The files of its weights. Raises BackboneError where there are none in safetensors, or too many bytes."""
+def find_weights(source: NetworkFiles) -> list[Path]:
+    """Find the files of a network's weights.
+
+    Raises
+    ------
+    BackboneError
+        Where there are none in safetensors, or too many bytes.
+    """
     found = sorted(p for p in source.folder.glob(_WEIGHTS) if p.is_file())
     if not found:
         others = sorted(p.name for p in source.folder.iterdir() if p.suffix in (".bin", ".h5", ".pt", ".pth", ".ckpt"))
@@ -197,19 +229,32 @@ def weights_of(source: Source) -> list[Path]:
     return found
 
 
-def _stated(source: Source) -> dict[str, Any]:
-    """How it wants its pixels; empty where no file says so."""
+def _pixel_settings(source: NetworkFiles) -> dict[str, Any]:
+    """Read how a network wants its pixels; empty where no file says so."""
     for name in _PROCESSORS:
         path = source.folder / name
         if path.is_file():
-            said = settings_in(path, source.name)
+            said = read_settings(path, source.name)
             inner = said.get("image_processor")
             return inner if isinstance(inner, dict) else said
     return {}
 
 
-def settings_in(path: Path, called: str) -> dict[str, Any]:
-    """A JSON object in a file. Raises BackboneError."""
+def read_settings(path: Path, called: str) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    called : str
+        The network's name for messages.
+
+    Raises
+    ------
+    BackboneError
+        When it cannot be read or is no object.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as e:

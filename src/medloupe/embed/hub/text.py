@@ -1,4 +1,4 @@
-"""Language networks of `transformers`, which turn texts into numbers: by name from the Hugging Face hub, or a folder.
+"""Load language networks of `transformers`, which turn texts into numbers: by name from the hub, or from a folder.
 
 Weights are read from safetensors only, and no code of the folder is run. A model file only says by its sha256 which
 network its notes need. It is looked for among those that a training here read notes with, and those that the setting
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.embed.hub import source as hub
+from medloupe.embed.hub.source import PREFIX, fetch_source, find_weights, local_source
 from medloupe.errors import BackboneError, StoreError
 from medloupe.settings import home, setting
 from medloupe.utils.files import sha256_of, write_atomically
@@ -35,9 +35,20 @@ _opening = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextNet:
-    """A network at hand. words: where it comes from. sha256: of its files that count: settings, tokenizer, weights.
-    known: the numbers of texts that were embedded with `remembering`."""
+class TextNetwork:
+    """A network at hand.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its files lie.
+    words : str
+        Where it comes from.
+    sha256 : str
+        Of its files that count: settings, tokenizer, weights; in hex.
+    known : dict
+        The numbers of texts that were embedded with `remembering`.
+    """
 
     folder: Path
     words: str
@@ -49,9 +60,24 @@ class TextNet:
         self._opened()
 
     def embed(self, texts: Sequence[str], *, remembering: bool = False) -> np.ndarray:
-        """float32 (N, E), each of length 1: the mean over the vectors of a text's first tokens. Raises BackboneError.
+        """Embed texts: each becomes the mean over the vectors of its first tokens, scaled to length 1.
 
-        remembering: texts embedded before are not embedded again; for trainings, which go over their notes repeatedly.
+        Parameters
+        ----------
+        texts : sequence of str
+            N texts, of each of which MOST_TOKENS tokens are read at most.
+        remembering : bool
+            Texts embedded before are not embedded again; for trainings, which go over their notes repeatedly.
+
+        Returns
+        -------
+        np.ndarray
+            float32 (N, E).
+
+        Raises
+        ------
+        BackboneError
+            Where the network cannot be used.
         """
         found: dict[str, np.ndarray] = self.known if remembering else {}
         new = sorted({t for t in texts if t not in found}, key=len)  # texts of like length together: less padding
@@ -61,13 +87,13 @@ class TextNet:
             found.update(zip(batch, opened.embed(batch), strict=True))
         return np.stack([found[t] for t in texts]) if texts else np.zeros((0, opened.width), np.float32)
 
-    def _opened(self) -> _Opened:
+    def _opened(self) -> _OpenTextNetwork:
         with _opening:
             return _open(self.folder, self.words, self.sha256, _stamp(self.folder))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
+class _OpenTextNetwork:
     tokenizer: Any
     network: Any
     most: int
@@ -88,13 +114,25 @@ class _Opened:
             return torch.nn.functional.normalize(mean, dim=1).numpy()
 
 
-def find(reference: str) -> TextNet:
-    """The network of `hub:OWNER/NAME[@REVISION]`, fetched if need be, or of a folder. Raises BackboneError."""
-    return _found(reference, cached=False)
+def find_text_network(reference: str) -> TextNetwork:
+    """Find the network of `hub:OWNER/NAME[@REVISION]`, fetched if need be, or of a folder.
+
+    Raises
+    ------
+    BackboneError
+        Where there is none, or it cannot be fetched.
+    """
+    return _find(reference, cached=False)
 
 
-def remember(network: TextNet) -> None:
-    """From now on models of this home may read notes with this network. Raises StoreError when the disk is full."""
+def remember_network(network: TextNetwork) -> None:
+    """Let models of this home read notes with this network from now on.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full.
+    """
     path = _remembered(network.sha256)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +144,20 @@ def remember(network: TextNet) -> None:
         ) from e
 
 
-def at_hand(sha256: str, words: str) -> TextNet:
-    """The network of this sha256 among those that this home was trained with or that the setting names.
+def find_by_sha256(sha256: str, words: str) -> TextNetwork:
+    """Find a network among those that this home was trained with or that the setting names; nothing is downloaded.
 
-    words: what a model file says of it, for the message alone. Nothing is downloaded. Raises BackboneError.
+    Parameters
+    ----------
+    sha256 : str
+        Of the network, in hex.
+    words : str
+        What a model file says of it, for the message alone.
+
+    Raises
+    ------
+    BackboneError
+        When it is not at hand.
     """
     named: list[str] = []
     with suppress(OSError, ValueError):
@@ -118,7 +166,7 @@ def at_hand(sha256: str, words: str) -> TextNet:
     others = []
     for reference in named:
         try:
-            network = _found(reference, cached=True)
+            network = _find(reference, cached=True)
         except BackboneError as e:
             others.append(f"{reference} cannot be used ({e.message})")
             continue
@@ -133,15 +181,15 @@ def at_hand(sha256: str, words: str) -> TextNet:
     )
 
 
-def _found(reference: str, *, cached: bool) -> TextNet:
-    if reference.startswith(hub.PREFIX):
-        source = hub.fetched(reference.removeprefix(hub.PREFIX), _READ, cached=cached)
+def _find(reference: str, *, cached: bool) -> TextNetwork:
+    if reference.startswith(PREFIX):
+        source = fetch_source(reference.removeprefix(PREFIX), _READ, cached=cached)
     elif Path(reference).is_dir():
-        source = hub.local(Path(reference))
+        source = local_source(Path(reference))
     else:
         raise BackboneError(f"There is no folder {reference}.", "Give that of a language network, or hub:OWNER/NAME.")
-    hub.weights_of(source)
-    return TextNet(folder=source.folder, words=source.words, sha256=_digest(source.folder, _stamp(source.folder)))
+    find_weights(source)
+    return TextNetwork(folder=source.folder, words=source.words, sha256=_digest(source.folder, _stamp(source.folder)))
 
 
 def _remembered(sha256: str) -> Path:
@@ -153,7 +201,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """What changes when the files do."""
+    """Describe the files by what changes when they do: name, size and time of change."""
     try:
         return tuple((p.name, (s := p.stat()).st_size, s.st_mtime_ns) for p in _files(folder))
     except OSError as e:
@@ -172,29 +220,30 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
 
 
 @lru_cache(maxsize=4)
-def _open(folder: Path, words: str, sha256: str, stamp: tuple[tuple[str, int, int], ...]) -> _Opened:
-    from medloupe.embed.hub.vision import first_line, imported, load, quietly
+def _open(folder: Path, words: str, sha256: str, stamp: tuple[tuple[str, int, int], ...]) -> _OpenTextNetwork:
+    from medloupe.embed.hub.pretrained import import_libraries, load_network, silence_libraries
+    from medloupe.graphs.session import first_line
 
-    imported()
+    import_libraries()
     if _digest(folder, stamp) != sha256:
         raise BackboneError(f"{words} changed while it was in use.", "Train again, or put its files back.")
-    with quietly():
+    with silence_libraries():
         from transformers import AutoTokenizer
 
-        network = load(folder, words, "language")
+        network = load_network(folder, words, "language")
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             most = min(MOST_TOKENS, tokenizer.model_max_length, _positions(network.config))
-            opened = _Opened(tokenizer=tokenizer, network=network, most=int(most))
+            opened = _OpenTextNetwork(tokenizer=tokenizer, network=network, most=int(most))
             tried = opened.embed(["one", "two " * MOST_TOKENS])
         except Exception as e:  # of a tokenizer, or of a network that wants more than texts
             raise BackboneError(f"{words} cannot read texts: {first_line(e)}", _CHOOSE) from e
     if tried.ndim != 2 or not np.isfinite(tried).all():
         raise BackboneError(f"{words} gives no vectors of texts.", _CHOOSE)
-    return _Opened(tokenizer=tokenizer, network=network, most=int(most), width=tried.shape[1])
+    return _OpenTextNetwork(tokenizer=tokenizer, network=network, most=int(most), width=tried.shape[1])
 
 
 def _positions(config: Any) -> int:
-    """How many tokens it can tell the places of."""
+    """Tell how many tokens it can tell the places of."""
     most = getattr(config, "max_position_embeddings", None)
     return most if isinstance(most, int) and most > 0 else MOST_TOKENS

@@ -1,4 +1,4 @@
-"""A vision network of `transformers` as an ONNX backbone: pixels in, `map`, `embedding` and `cut` out.
+"""Export a vision network of `transformers` as an ONNX backbone: pixels in, `map`, `embedding` and `cut` out.
 
 Networks that give a feature map (ConvNeXt, ResNet, RegNet, …) keep it. Transformers give one token a patch, which are
 laid out on their grid; where a class token goes before them, it is joined to every place of the map, so that the
@@ -8,20 +8,17 @@ embedding is the mean of the patches and the class token beside it, as linear he
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.hub.pixels import Pixels
+from medloupe.embed.hub.pixels import PixelFormat
+from medloupe.embed.hub.pretrained import import_libraries, load_network, silence_libraries
 from medloupe.errors import BackboneError, ModelFileError
+from medloupe.graphs.session import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -31,12 +28,19 @@ OPSET = 18  # the exporter's lowest
 PARITY = 1e-4  # largest difference to PyTorch, relative to the largest number of the output
 _MOST_PREFIX = 16  # tokens before those of the patches: class, distillation, registers
 _NAMES = {"medloupe.image": "image", "medloupe.map": "map", "medloupe.embedding": "embedding"}  # what no network uses
-_EXPORTING = "torch.onnx._internal.exporter._registration"  # warns of torchvision, which is not needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """data: the ONNX file. dimension, levels, places: as in BackboneCard."""
+class ExportedBackbone:
+    """A network written as ONNX.
+
+    Attributes
+    ----------
+    data : bytes
+        The ONNX file.
+    dimension, levels, places
+        As in BackboneCard.
+    """
 
     data: bytes
     dimension: int
@@ -44,15 +48,28 @@ class Exported:
     places: tuple[int, int]
 
 
-def export(folder: Path, given: Pixels, called: str) -> Exported:
-    """The network of a folder (config.json, *.safetensors) as an ONNX backbone that agrees with it.
+def export_backbone(folder: Path, given: PixelFormat, called: str) -> ExportedBackbone:
+    """Export the network of a folder (config.json, *.safetensors) as an ONNX backbone that agrees with it.
 
-    called: its name for messages. Raises BackboneError where it is none, is of a kind that gives no map, or does not
-    export; nothing of the folder is run as code, and no pickled weights are read.
+    Nothing of the folder is run as code, and no pickled weights are read.
+
+    Parameters
+    ----------
+    folder : Path
+        As save_pretrained leaves it.
+    given : PixelFormat
+        How it takes its pixels.
+    called : str
+        Its name for messages.
+
+    Raises
+    ------
+    BackboneError
+        Where it is no network, is of a kind that gives no map, or does not export.
     """
-    torch = imported("onnxscript")  # which the exporter uses
-    with quietly(), torch.no_grad():
-        network = load(folder, called)
+    torch = import_libraries("onnxscript")  # which the exporter uses
+    with silence_libraries(), torch.no_grad():
+        network = load_network(folder, called)
         network = getattr(network, "vision_model", network)
         _plain_pooling(torch, network)
         _fix_positions(torch, network, given.size, called)
@@ -81,57 +98,17 @@ def export(folder: Path, given: Pixels, called: str) -> Exported:
         data = model.SerializeToString(deterministic=True)
         _check(torch, data, module, side, called)
     d, h, w = dims[0][1:]
-    return Exported(data=data, dimension=d, levels=module.levels, places=(h, w))
+    return ExportedBackbone(data=data, dimension=d, levels=module.levels, places=(h, w))
 
 
 # ----------------------------------------------------------------- the network
 
 
-def imported(*more: str) -> Any:
-    """PyTorch, with all that reads networks, and more modules by name. Raises BackboneError where one is missing."""
-    try:
-        for name in ("safetensors", "transformers", *more):
-            import_module(name)
-        return import_module("torch")
-    except ImportError as e:
-        raise BackboneError(
-            f"Networks of `transformers` need {e.name}, which is not installed.", "Run: pip install 'medloupe[hub]'"
-        ) from e
-
-
-def load(folder: Path, called: str, kind: str = "vision") -> torch.nn.Module:
-    """The network of a folder in PyTorch, on the CPU. kind: for messages. Raises BackboneError where it does not load,
-    or has not all its weights."""
-    imported()
-    from transformers import AutoModel
-
-    try:
-        network, found = AutoModel.from_pretrained(
-            str(folder),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation="eager",
-            output_loading_info=True,
-        )
-    except Exception as e:  # OSError, ValueError, KeyError, ImportError, SafetensorError, …
-        raise BackboneError(
-            f"transformers cannot load {called}: {first_line(e)}",
-            f"It must be a {kind} network of a kind that transformers knows without code from the folder.",
-        ) from e
-    # The pooler is not used here; what else is missing would have random numbers in its place.
-    lacking = sorted(k for k in found["missing_keys"] if "pooler" not in k) + [str(k) for k in found["mismatched_keys"]]
-    if lacking:
-        raise BackboneError(
-            f"The weights of {called} do not fit its config.json: {len(lacking):,} are missing, such as {lacking[0]}.",
-            "Copy or download it once more.",
-        )
-    return network.float().eval()
-
-
 def _plain_pooling(torch: Any, network: torch.nn.Module) -> None:
-    """Means over all places as such: the exporter writes the general pooling, to any size, with operators that depend
-    on how many pictures there are."""
+    """Replace pooling to one place by means over all places.
+
+    The exporter writes the general pooling, to any size, with operators that depend on how many pictures there are.
+    """
 
     class Mean(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -144,7 +121,7 @@ def _plain_pooling(torch: Any, network: torch.nn.Module) -> None:
 
 
 def _fix_positions(torch: Any, network: torch.nn.Module, size: int, called: str) -> None:
-    """Position embeddings that the network would interpolate for every picture are interpolated once."""
+    """Interpolate position embeddings once that the network would interpolate for every picture."""
     embeddings: Any = getattr(network, "embeddings", None)
     interpolate = getattr(embeddings, "interpolate_pos_encoding", None)
     found: list[torch.Tensor] = []
@@ -163,7 +140,7 @@ def _fix_positions(torch: Any, network: torch.nn.Module, size: int, called: str)
 
 
 def _maps_of(torch: Any, network: Any, x: torch.Tensor, called: str) -> torch.Tensor:
-    """What comes out last: (N, C, h, w), or (N, T, C)."""
+    """Ask the network for what comes out last: (N, C, h, w), or (N, T, C)."""
     try:
         out = network(pixel_values=x, return_dict=True).last_hidden_state
     except Exception as e:
@@ -176,8 +153,8 @@ def _maps_of(torch: Any, network: Any, x: torch.Tensor, called: str) -> torch.Te
     return out
 
 
-def _module(torch: Any, network: Any, given: Pixels, called: str) -> Any:
-    """bytes (N, S, S, 3) → map (N, D, h, w), embedding (N, D); `levels`: how D divides."""
+def _module(torch: Any, network: Any, given: PixelFormat, called: str) -> Any:
+    """Wrap the network: bytes (N, S, S, 3) → map (N, D, h, w), embedding (N, D); `levels`: how D divides."""
     probe = _maps_of(torch, network, torch.zeros(2, 3, given.size, given.size), called)
     tokens = probe.ndim == 3
     before, grid = _grid(probe.shape[1], network.config, given.size, called) if tokens else (0, 0)
@@ -212,7 +189,7 @@ def _module(torch: Any, network: Any, given: Pixels, called: str) -> Any:
 
 
 def _grid(tokens: int, config: Any, size: int, called: str) -> tuple[int, int]:
-    """How many tokens go before those of the patches, and how many patches a side there are."""
+    """Tell how many tokens go before those of the patches, and how many patches a side there are."""
     patch = getattr(config, "patch_size", None)
     patch = patch[-1] if isinstance(patch, list | tuple) else patch
     if isinstance(patch, int) and patch > 0 and 0 <= tokens - (size // patch) ** 2 <= _MOST_PREFIX:
@@ -229,7 +206,7 @@ def _grid(tokens: int, config: Any, size: int, called: str) -> tuple[int, int]:
 
 
 def _tidy(model: ModelProto, dims: tuple[int, ...]) -> None:
-    """Adds `cut`, keeps our names ours, and leaves out what the exporter says of this machine."""
+    """Add `cut`, keep our names ours, and leave out what the exporter says of this machine."""
     from onnx import TensorProto, helper
 
     graph = model.graph
@@ -261,7 +238,7 @@ def _tidy(model: ModelProto, dims: tuple[int, ...]) -> None:
 
 
 def _plain_gathers(graph: GraphProto) -> None:
-    """GatherND by one index each is Gather, whose cost graphcheck.py can tell."""
+    """Replace GatherND by one index each by Gather, whose cost graphs/check.py can tell."""
     flat = {t.name: t for t in graph.initializer if len(t.dims) == 2 and t.dims[1] == 1}
     used = set()
     for node in graph.node:
@@ -274,15 +251,18 @@ def _plain_gathers(graph: GraphProto) -> None:
 
 
 def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None:
-    """The file must pass where models are loaded, and answer as PyTorch does, for one picture and for several."""
-    from medloupe.embed.samples import generated_images
+    """Check that the file passes where models are loaded, and answers as PyTorch does.
+
+    It is asked for one picture and for several.
+    """
+    from medloupe.embed.samples import generate_images
     from medloupe.graphs import check
-    from medloupe.graphs.session import run, session
+    from medloupe.graphs.session import open_session, run
 
     try:
         check.parse(data, called)
-        opened = session(data)
-        for images in (generated_images(side)[:1], generated_images(side)):
+        opened = open_session(data)
+        for images in (generate_images(side)[:1], generate_images(side)):
             expected = [t.numpy() for t in module(torch.from_numpy(images))]
             for ours, theirs in zip(run(opened, ["map", "embedding"], images), expected, strict=True):
                 if not np.abs(ours - theirs).max() <= PARITY * np.abs(theirs).max():  # also where not a number
@@ -292,28 +272,3 @@ def _check(torch: Any, data: bytes, module: Any, side: int, called: str) -> None
                     )
     except ModelFileError as e:
         raise BackboneError(f"{called} cannot serve as a backbone: {e.message}", "Choose another backbone.") from e
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without progress bars and warnings of the libraries; all as it was afterwards."""
-    from transformers.utils import logging as theirs
-
-    logger, bars, loud = logging.getLogger(_EXPORTING), theirs.is_progress_bar_enabled(), theirs.get_verbosity()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    theirs.set_verbosity_error()
-    theirs.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-        theirs.set_verbosity(loud)
-        if bars:
-            theirs.enable_progress_bar()
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -98,7 +98,7 @@ class Catalog:
             again = bool(self.broken) and time.monotonic() >= self._again
             if marks == self._marks and self._now and not again:
                 return False
-            made, broken = self._load_all({**dict.fromkeys(shipped.names(), _SHIPPED), **marks})
+            made, broken = self._load_all({**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks})
             self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
             self._again = time.monotonic() + _RETRY
             self._marks, self._now, self.broken = marks, made, broken
@@ -133,8 +133,8 @@ class Catalog:
             There is no such version, or it cannot be loaded.
         """
         if version is None:
-            checkup = CheckUp.of(shipped.load(name))
-            shipped.load.cache_clear()  # what is needed of them is in the check-ups now
+            checkup = CheckUp.of(shipped.load_shipped(name))
+            shipped.load_shipped.cache_clear()  # what is needed of them is in the check-ups now
         else:
             checkup = self._load_chosen(name, version)
         self._warm(checkup)

@@ -22,7 +22,7 @@ from medloupe.serving.engine.windows import Run, run_windows
 
 if TYPE_CHECKING:
     from medloupe.ecg.signal import Signal
-    from medloupe.inference.recordings import Found
+    from medloupe.inference.recordings import SignalAnswer
     from medloupe.serving.engine.checkup import CheckUp
 
 
@@ -78,11 +78,11 @@ def _receive(question: Question, checkups: Iterable[CheckUp], rate: float | None
 
 
 def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs) -> Answer:
-    from medloupe.inference.recordings import find, influences
+    from medloupe.inference.recordings import answer_signal, list_influences
 
     assert checkup.windows is not None
     at = time.perf_counter()
-    found = find(
+    found = answer_signal(
         received.signal,
         checkup.windows,
         checkup.rules,
@@ -101,7 +101,7 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
         },
         refused=refused,
         timings={"decode": received.milliseconds, "network": 1000 * (time.perf_counter() - at)},
-        inputs=influences(checkup.extras, checkup.labels, known.given),
+        inputs=list_influences(checkup.extras, checkup.labels, known.given),
         ecg=found.reading,
     )
     answer = Answer(
@@ -117,7 +117,7 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
     return replace(answer, places=_places(checkup, found, prediction)) if found.parts is not None else answer
 
 
-def _places(checkup: CheckUp, found: Found, prediction: Prediction) -> dict[str, np.ndarray]:
+def _places(checkup: CheckUp, found: SignalAnswer, prediction: Prediction) -> dict[str, np.ndarray]:
     assert found.parts is not None
     return {label: found.parts[checkup.labels.index(label)] for label in prediction.probabilities}
 
@@ -132,17 +132,18 @@ def refusal(checkup: CheckUp, novelty: float | None) -> Refusal | None:
 
 
 def _select_fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp]:
-    from medloupe.inference.recordings import fitting
+    from medloupe.inference.recordings import select_fitting_backbones
 
-    return [checkups[k] for k in fitting(signal, [c.windows for c in checkups if c.windows is not None])]
+    cards = [c.windows for c in checkups if c.windows is not None]
+    return [checkups[k] for k in select_fitting_backbones(signal, cards)]
 
 
 def _read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
     """Read what is given beside an ECG; the rhythm is measured, and no field of anybody's."""
-    from medloupe.inference.recordings import asked_for
+    from medloupe.inference.recordings import list_askable_ecg_inputs
 
     found = read_inputs(checkup, {name: value for name, value in fields.items() if name not in ecg_intake.FIELDS})
-    names = asked_for(checkup.extras)
+    names = list_askable_ecg_inputs(checkup.extras)
     given = {name: value for name, value in found.given.items() if name in names}
     measured = tuple(name for name in found.given if name not in names)
     return replace(found, given=given, ignored=(*found.ignored, *measured))

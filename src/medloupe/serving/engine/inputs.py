@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medloupe.data.modalities import MODALITIES
-from medloupe.inference.inputs import considered, sorted_out
+from medloupe.inference.inputs import match_inputs, weigh_inputs
 from medloupe.model.prediction import Influence
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:
         return NO_INPUTS
     own = {n.removeprefix(PREFIX): v for n, v in fields.items() if n.startswith(PREFIX)}
     plain = {n: v for n, v in fields.items() if n not in _OTHERS and not n.startswith(PREFIX)}
-    given, others = sorted_out(checkup.extras, {**plain, **own})
+    given, others = match_inputs(checkup.extras, {**plain, **own})
     ignored = tuple(name[:80] for name in others[:_MOST_NAMED])
     if checkup.extras is None:
         return GivenInputs(ignored=ignored)
-    found = considered(checkup.extras, checkup.labels, given)
+    found = weigh_inputs(checkup.extras, checkup.labels, given)
     return GivenInputs(found.logits, found.influences, given, ignored)
 
 

@@ -1,7 +1,7 @@
 """The table of how check-ups that read no pictures are asked, and what is kept of what was sent.
 
-Pictures are asked by `pictures.Answerer` itself, which has the decoders and the router. Kinds added from outside are asked
-by what their entries in data/modalities and embed/modalities say.
+Pictures are asked by `pictures.Answerer` itself, which has the decoders and the router. Kinds added from outside are
+asked by what their entries in data/modalities and embed/modalities say.
 """
 
 from __future__ import annotations

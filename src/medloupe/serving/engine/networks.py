@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.embed.tail import joined
+from medloupe.embed.tail import join_outputs
 from medloupe.graphs.session import run, run_tail
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.sessions import Sessions
@@ -98,8 +98,8 @@ class Networks:
             names = ["embedding"] if feature_map is None else ["embedding", "map"]
             with self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle()) as opened:
                 upper = run_tail(opened, names, seen.cut[one])
-            embedding = joined(upper[0], embedding)
-            feature_map = joined(upper[1], feature_map) if feature_map is not None else None
+            embedding = join_outputs(upper[0], embedding)
+            feature_map = join_outputs(upper[1], feature_map) if feature_map is not None else None
         return HeadOutput(
             embedding=embedding[0],
             logits=checkup.logits(embedding)[0],

@@ -16,7 +16,7 @@ import numpy as np
 from medloupe.data.modalities import MODALITIES, PICTURES, recognise_upload
 from medloupe.errors import NotAnImageError, StoreError
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
-from medloupe.inference.everyday import everyday
+from medloupe.inference.everyday import load_everyday
 from medloupe.model.heatmaps import draw_overlay, label_evidence
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
@@ -281,5 +281,5 @@ def _routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, C
     for network, _ in Counter(c.network_sha256 for c in able).most_common():
         sharing = [c for c in able if c.network_sha256 == network]
         kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
-        found.append((Router(kinds, everyday(network)), sharing[0]))
+        found.append((Router(kinds, load_everyday(network)), sharing[0]))
     return found

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.errors import MedloupeError
-from medloupe.graphs.latency import race
-from medloupe.graphs.optimised import machine, open_optimised, optimised
+from medloupe.graphs.latency import measure_pace
+from medloupe.graphs.optimised import describe_machine, ensure_optimised, open_optimised
 from medloupe.graphs.session import run
 from medloupe.utils.files import write_atomically
 
@@ -73,9 +73,9 @@ class Precisions:
         dice = np.random.default_rng(0)
         noise = dice.integers(0, 256, usual.blank().shape, np.uint8)
         pixels = noise if usual.windows is None else (noise / np.float32(128) - 1).astype(np.float32)
-        copies = [optimised(c.network, c.network_sha256, self._folder) for c in (usual, other)]
+        copies = [ensure_optimised(c.network, c.network_sha256, self._folder) for c in (usual, other)]
         opened = [open_optimised(copy, 1) for copy in copies]
-        return race([lambda s=s: run(s, ["embedding"], pixels) for s in opened], ROUNDS).times_faster[1]
+        return measure_pace([lambda s=s: run(s, ["embedding"], pixels) for s in opened], ROUNDS).times_faster[1]
 
     def _write(self) -> None:
         try:
@@ -96,4 +96,4 @@ def read_measurements(folder: Path) -> dict[str, float]:
 
 def measurement_key(usual_sha256: str, other_sha256: str) -> str:
     """Name what a measurement holds for: this kind of machine and two networks."""
-    return f"{machine()}:{usual_sha256}:{other_sha256}"
+    return f"{describe_machine()}:{usual_sha256}:{other_sha256}"

@@ -150,8 +150,8 @@ class Service:
             There is no such model or version.
         """
         if not self.store.has(name):
-            if version is None and name in shipped.names():
-                return shipped.load(name).card
+            if version is None and name in shipped.list_offered():
+                return shipped.load_shipped(name).card
             raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
         return self.store.get(name, version, report=False).card
 

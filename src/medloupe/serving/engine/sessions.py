@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError
-from medloupe.graphs.optimised import computes_in_integers, open_optimised, optimised
+from medloupe.graphs.optimised import computes_in_integers, ensure_optimised, open_optimised
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -173,7 +173,7 @@ class Sessions:
         with self._free:
             lock = self._preparing.setdefault(sha256, threading.Lock())
         with lock:
-            copy = optimised(path, sha256, self._folder)
+            copy = ensure_optimised(path, sha256, self._folder)
         with self._free:
             self._preparing.pop(sha256, None)
         return copy

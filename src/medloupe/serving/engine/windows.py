@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from medloupe.inference.recordings import Looked
+    from medloupe.inference.recordings import WindowOutputs
     from medloupe.serving.engine.checkup import CheckUp
 
 Run = Callable[["CheckUp", Sequence[str], np.ndarray], list[np.ndarray]]
@@ -18,7 +18,7 @@ BATCH = 256
 """Windows at once."""
 
 
-def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> Looked:
+def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) -> WindowOutputs:
     """Run a check-up's network and head over windows.
 
     Parameters
@@ -32,7 +32,7 @@ def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) 
     maps
         Whether to say what each place of a window adds to each logit, too.
     """
-    from medloupe.inference.recordings import Looked
+    from medloupe.inference.recordings import WindowOutputs
 
     names = ["embedding"]
     if checkup.whole:
@@ -46,4 +46,4 @@ def run_windows(run: Run, checkup: CheckUp, windows: np.ndarray, *, maps: bool) 
         logits.append(found["logits"] if checkup.whole else checkup.logits(found["embedding"]))
         if maps:
             parts.append(found["heatmap"] if checkup.whole else np.stack([*map(checkup.contributions, found["map"])]))
-    return Looked(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)
+    return WindowOutputs(np.concatenate(embeddings), np.concatenate(logits), np.concatenate(parts) if maps else None)

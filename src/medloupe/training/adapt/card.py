@@ -1,9 +1,8 @@
-"""The card of a model that was fitted to local cases: what changed, how it fares there, and in words."""
+"""Build the card of a model that was fitted to local cases: what changed, and how it fares there."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,20 +10,21 @@ from typing import Any
 import numpy as np
 
 from medloupe.data.digests import decode_digests, encode_digests
-from medloupe.training.adapt.figures import figures, label_table, prevalence
-from medloupe.training.adapt.fit import Fitting
+from medloupe.training.adapt.figures import compare_figures, measure_prevalence, tabulate_labels
+from medloupe.training.adapt.fit import LocalFit
 from medloupe.training.adapt.recalibrate import KINDS
-from medloupe.training.adapt.words import note, words
+from medloupe.training.adapt.words import describe_fit, describe_shortage
+from medloupe.training.provenance import data_fingerprint, shorten_numbers
 from medloupe.version import __version__
 
 _PREVALENCE = "The percentages hold for the share"  # so begins the sentence among the limits that no longer holds
 
 
-def card(fitting: Fitting) -> dict[str, Any]:
-    """The model's card with the local fit in it: calibration, lines, rule of announcing, and what is said of them."""
+def build_adapted_card(fitting: LocalFit) -> dict[str, Any]:
+    """Build the model's card with the local fit in it: calibration, lines, rule of announcing, and words on them."""
     old, calibration = fitting.model.card, fitting.calibration
-    table = [{**row, "note": note(fitting, row)} for row in label_table(fitting)]
-    entry = _entry(fitting, table)
+    table = [{**row, "note": describe_shortage(fitting, row)} for row in tabulate_labels(fitting)]
+    entry = _adapted_entry(fitting, table)
     here = {row["label"]: row["after"] for row in table if row["after"] is not None}
     made = {
         **old,
@@ -35,11 +35,11 @@ def card(fitting: Fitting) -> dict[str, Any]:
         "adapted": entry,
         "warnings": [*(old.get("warnings") or ()), *_warnings(fitting, entry)],
         "limits": _limits(fitting, entry),
-        "data": {**(old.get("data") or {}), "digests": _digests(fitting)},
+        "data": {**(old.get("data") or {}), "digests": _join_digests(fitting)},
     }
     made.pop("reused", None)
     if here or old.get("per_label"):
-        made["per_label"] = _rows(fitting, here)
+        made["per_label"] = _label_rows(fitting, here)
     if fitting.weights is not None and old.get("decision"):
         made["decision"] = {
             **old["decision"],
@@ -52,8 +52,8 @@ def card(fitting: Fitting) -> dict[str, Any]:
     return made
 
 
-def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
-    """The card's entry `adapted`."""
+def _adapted_entry(fitting: LocalFit, table: list[dict[str, Any]]) -> dict[str, Any]:
+    """Build the card's entry `adapted`."""
     model, data, calibration = fitting.model, fitting.features.data, fitting.calibration
     old = model.card
     records = [data.records[i] for i in fitting.rows]
@@ -63,21 +63,21 @@ def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
         "n": len(fitting.rows),
         "groups": len(np.unique(groups)),
         "patients": len({r.patient for r in records} - {None}) or None,
-        "fingerprint": _fingerprint(fitting),
-        "digests": _local(fitting),
+        "fingerprint": data_fingerprint(fitting.features, fitting.rows.tolist()),
+        "digests": _local_digests(fitting),
         "licence": data.origin.get("licence"),
         "from": {"name": model.name, "version": model.version},
         "sensitivity": fitting.sensitivity,
         "seed": fitting.seed,
         "left_out": dict(fitting.left_out),
-        "prevalence": {"before": _shares(old), "here": prevalence(fitting)},
+        "prevalence": {"before": _previous_shares(old), "here": measure_prevalence(fitting)},
         "calibration": {
             "kind": calibration.kind,
-            "scale": _short(calibration.scale),
+            "scale": shorten_numbers(calibration.scale),
             "shift": {name: round(float(b), 4) for name, b in zip(model.labels, calibration.shift, strict=True) if b},
-            "candidates": [{k: _rounded(v) for k, v in asdict(c).items()} for c in fitting.candidates],
+            "candidates": [{k: _round_float(v) for k, v in asdict(c).items()} for c in fitting.candidates],
         },
-        "figures": figures(fitting),
+        "figures": compare_figures(fitting),
         "labels": table,
         "findings": list(fitting.findings),
         "before": {
@@ -86,14 +86,14 @@ def _entry(fitting: Fitting, table: list[dict[str, Any]]) -> dict[str, Any]:
             ],
             "calibration": old.get("calibration"),
             "decision": old.get("decision"),
-            "adapted": _earlier(old),
+            "adapted": _earlier_entry(old),
         },
     }
-    entry["words"] = words(fitting, entry)
+    entry["words"] = describe_fit(fitting, entry)
     return entry
 
 
-def _shares(old: Mapping[str, Any]) -> dict[str, float] | None:
+def _previous_shares(old: Mapping[str, Any]) -> dict[str, float] | None:
     """How common each label was where the model's percentages came from: training, or the adaptation before."""
     if earlier := (old.get("adapted") or {}).get("prevalence"):
         return {name: entry["value"] for name, entry in earlier["here"].items()}
@@ -101,8 +101,8 @@ def _shares(old: Mapping[str, Any]) -> dict[str, float] | None:
     return {name: round(count / n, 4) for name, count in counts.items()} if counts and n else None
 
 
-def _rows(fitting: Fitting, here: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The card's table with the local operating points; what was measured in training stays beside them."""
+def _label_rows(fitting: LocalFit, here: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Put the local operating points into the card's table; what was measured in training stays beside them."""
     rows = {row["label"]: row for row in fitting.model.card.get("per_label") or ()}
     made = []
     for k, name in enumerate(fitting.model.labels):
@@ -116,17 +116,17 @@ def _rows(fitting: Fitting, here: Mapping[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
-def _calibration(fitting: Fitting) -> dict[str, Any]:
-    """The temperatures that are in the head now, and that more than these is."""
+def _calibration(fitting: LocalFit) -> dict[str, Any]:
+    """State the temperatures that are in the head now, and that more than these is."""
     old = fitting.model.card.get("calibration") or {}
     before = np.asarray(old.get("temperature") if old.get("temperature") is not None else 1.0, float)
-    made = {**old, "temperature": _short(before / fitting.calibration.scale)}
+    made = {**old, "temperature": shorten_numbers(before / fitting.calibration.scale)}
     if fitting.calibration.kind != KINDS[0]:
         made["adapted"] = fitting.calibration.kind
     return made
 
 
-def _limits(fitting: Fitting, entry: Mapping[str, Any]) -> list[str]:
+def _limits(fitting: LocalFit, entry: Mapping[str, Any]) -> list[str]:
     name, kind = entry["data"], fitting.calibration.kind
     said: list[str] = list(fitting.model.card.get("limits") or ())
     if kind != KINDS[0]:
@@ -140,7 +140,7 @@ def _limits(fitting: Fitting, entry: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _warnings(fitting: Fitting, entry: Mapping[str, Any]) -> list[dict[str, str]]:
+def _warnings(fitting: LocalFit, entry: Mapping[str, Any]) -> list[dict[str, str]]:
     said = [{"level": "serious", "text": f"In {entry['data']}: {text}"} for text in fitting.findings]
     now, then = entry["figures"]["before"]["auc"], (fitting.model.card.get("metrics") or {}).get("auc")
     if now["low"] is not None and now["low"] <= 0.5:
@@ -163,35 +163,21 @@ def _warnings(fitting: Fitting, entry: Mapping[str, Any]) -> list[dict[str, str]
     return said
 
 
-def _digests(fitting: Fitting) -> str:
+def _join_digests(fitting: LocalFit) -> str:
     """Also the local images are known from now on, so that nobody judges the model on them unawares."""
     theirs = decode_digests((fitting.model.card.get("data") or {}).get("digests"))
-    return encode_digests(theirs | decode_digests(_local(fitting)))
+    return encode_digests(theirs | decode_digests(_local_digests(fitting)))
 
 
-def _local(fitting: Fitting) -> str:
+def _local_digests(fitting: LocalFit) -> str:
     return encode_digests({fitting.features.digests[row] for row in fitting.rows})
 
 
-def _fingerprint(fitting: Fitting) -> str:
-    made = hashlib.sha256()
-    digests, records = fitting.features.digests, fitting.features.data.records
-    for i in sorted(fitting.rows.tolist(), key=lambda i: digests[i]):
-        made.update(digests[i] + repr(sorted(records[i].labels.items())).encode())
-    return made.hexdigest()
-
-
-def _earlier(old: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a model that was adapted before had been adapted to."""
+def _earlier_entry(old: Mapping[str, Any]) -> dict[str, Any] | None:
+    """State what a model that was adapted before had been adapted to."""
     said = old.get("adapted")
     return None if not said else {k: said.get(k) for k in ("data", "n", "groups", "fingerprint", "from")}
 
 
-def _short(values: np.ndarray) -> float | list[float]:
-    """One number where all are the same."""
-    each = np.atleast_1d(values)
-    return round(float(each[0]), 4) if np.ptp(each) == 0 else [round(float(v), 4) for v in each]
-
-
-def _rounded(value: Any) -> Any:
+def _round_float(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""How a model fares on local cases, before it is fitted to them and after: percentages, lines, prevalence."""
+"""Measure how a model fares on local cases before it is fitted to them and after: percentages, lines, prevalence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from medloupe.metrics import calibration, tables, weighted
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Weighted
 from medloupe.model.rules import Rules
-from medloupe.training.adapt.fit import Fitting
+from medloupe.training.adapt.fit import LocalFit
 
 _MOST = 40  # labels whose calibration is judged one by one
 
 
-def figures(fitting: Fitting) -> dict[str, Any]:
-    """Before, after and the paired difference (after - before), over the same draws of groups."""
+def compare_figures(fitting: LocalFit) -> dict[str, Any]:
+    """Compare a model before and after: the figures of both, and their paired differences (after - before).
+
+    Returns
+    -------
+    dict
+        By "before", "after" and "difference", then by figure: its value and 95 % interval, over the same draws of
+        groups.
+    """
     before, after, seed = fitting.before, fitting.after, fitting.seed
     measures = {
         "log_loss": calibration.log_loss,
@@ -39,16 +46,19 @@ def _difference(new: Weighted, old: Weighted) -> Weighted:
     return lambda weights: new(weights) - old(weights)
 
 
-def label_table(fitting: Fitting) -> list[dict[str, Any]]:
-    """One row a label that occurs here: calibration and operating point, before and after.
+def tabulate_labels(fitting: LocalFit) -> list[dict[str, Any]]:
+    """Tabulate calibration and operating point before and after, a row a label that occurs here.
 
-    `after` is None where the cases are too few for a line of its own; then the old one stays.
+    Returns
+    -------
+    list of dict
+        `after` is None where the cases are too few for a line of its own; then the old one stays.
     """
     targets = fitting.before.targets
     here = np.flatnonzero((targets == 1).any(0))
     sides = {
-        "before": (_part(fitting.before, here), _limits_of(fitting)[here]),
-        "after": (_part(fitting.after, here), fitting.lines[here]),
+        "before": (_select_labels(fitting.before, here), _previous_limits(fitting)[here]),
+        "after": (_select_labels(fitting.after, here), fitting.lines[here]),
     }
     points = {
         side: {row["label"]: row for row in tables.per_label(judged, limits, fitting.sensitivity, fitting.seed)}
@@ -61,7 +71,7 @@ def label_table(fitting: Fitting) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"label": name, "n": points["after"][name]["n"], "groups": cases}
         row["auc"] = points["before"][name]["auc"]
         row["slope"], row["intercept"] = (
-            _reliable(fitting, k, measure) if len(here) <= _MOST else None
+            _measure_reliability(fitting, k, measure) if len(here) <= _MOST else None
             for measure in (calibration.slope, calibration.intercept)
         )
         row["before"] = points["before"][name]["operating_point"]
@@ -70,7 +80,7 @@ def label_table(fitting: Fitting) -> list[dict[str, Any]]:
     return rows
 
 
-def _reliable(fitting: Fitting, k: int, measure: Any) -> dict[str, Metric]:
+def _measure_reliability(fitting: LocalFit, k: int, measure: Any) -> dict[str, Metric]:
     """Slope or intercept of label k, before and after. Of the repeats after, the first: they differ little."""
     truth = fitting.before.targets[:, k]
     sides = (("before", fitting.before), ("after", fitting.after))
@@ -78,8 +88,8 @@ def _reliable(fitting: Fitting, k: int, measure: Any) -> dict[str, Metric]:
     return weighted.bootstrap_intervals(wanted, fitting.before.groups, fitting.seed)
 
 
-def _part(judged: Judged, labels: np.ndarray) -> Judged:
-    """The same for some of the labels."""
+def _select_labels(judged: Judged, labels: np.ndarray) -> Judged:
+    """Keep some of the labels."""
     place = np.full(len(judged.labels), -1)
     place[labels] = np.arange(len(labels))
     return Judged(
@@ -93,12 +103,12 @@ def _part(judged: Judged, labels: np.ndarray) -> Judged:
     )
 
 
-def _limits_of(fitting: Fitting) -> np.ndarray:
+def _previous_limits(fitting: LocalFit) -> np.ndarray:
     return Rules.from_card(fitting.model.card).limits.astype(np.float64)
 
 
-def prevalence(fitting: Fitting) -> dict[str, Any]:
-    """Of each label how many, and the share with its interval over groups."""
+def measure_prevalence(fitting: LocalFit) -> dict[str, Any]:
+    """Count each label's cases, and measure their share with its interval over groups."""
     targets, groups = fitting.before.targets, fitting.before.groups
     known = ~np.isnan(targets)
     labels = fitting.model.labels

@@ -1,32 +1,85 @@
-"""From a model and local cases to a calibration and operating points, judged on cases that neither has seen."""
+"""Fit a model's calibration and operating points to local cases, and judge both on cases that neither has seen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.inference.inputs import stated_by
+from medloupe.inference.inputs import encode_stated_inputs
 from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
 from medloupe.model.rules import Rules
-from medloupe.training.adapt.recalibrate import KINDS, REPEATS, Calibration, Candidate, choose, crossfitted, fit
+from medloupe.training.adapt.recalibrate import (
+    KINDS,
+    REPEATS,
+    Calibration,
+    CalibrationCandidate,
+    choose_calibration,
+    cross_fit_calibrations,
+    fit_calibration,
+)
 
 FEWEST_A_SIDE = 5  # groups with and without a label, for a line of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fitting:
-    """What the local cases are and what came of them, for the card (adaptedcard.py).
+class LocalCases:
+    """The labelled images that a model is fitted to.
 
-    rows: of the features, int (n,). before, after: the same n images judged by the model as it came, and by
-    calibrations and lines made without them. lines: float64 (K,) thresholds that ship. ready: bool (K,), which labels
-    had cases enough for a line of their own. weights: (K,) of the announcing rule (rules.py); None with several labels
-    at once. findings: what is seriously wrong with the local data. left_out: how many images, by reason.
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (n,), of the features.
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN, in the order of the model's labels.
+    groups : np.ndarray
+        int (n,), of patients and copies.
+    left_out : mapping of str to int
+        How many images take no part, by reason.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    groups: np.ndarray
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LocalFit:
+    """What the local cases are and what came of them, for the card.
+
+    Attributes
+    ----------
+    model : Model
+        As it came.
+    features : Features
+        Of all images at hand.
+    rows : np.ndarray
+        int (n,), the cases among them.
+    before, after : Judged
+        The same n images judged by the model as it came, and by calibrations and lines made without them.
+    calibration : Calibration
+        What ships.
+    candidates : tuple of CalibrationCandidate
+        What it was chosen from.
+    lines : np.ndarray
+        float64 (K,), thresholds that ship.
+    ready : np.ndarray
+        bool (K,), which labels had cases enough for a line of their own.
+    weights : np.ndarray or None
+        (K,), of the announcing rule (model/rules.py); None with several labels at once.
+    sensitivity : float
+        That the lines aim at.
+    seed : int
+        Of folds and bootstrap.
+    findings : tuple of str
+        What is seriously wrong with the local data.
+    left_out : mapping of str to int
+        How many images, by reason.
     """
 
     model: Model
@@ -35,7 +88,7 @@ class Fitting:
     before: Judged
     after: Judged
     calibration: Calibration
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CalibrationCandidate, ...]
     lines: np.ndarray
     ready: np.ndarray
     weights: np.ndarray | None
@@ -45,18 +98,45 @@ class Fitting:
     left_out: Mapping[str, int]
 
 
-def ready_labels(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """bool (K,): which labels have cases enough for and against."""
+def find_ready_labels(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Find the labels that have cases enough for and against.
+
+    Parameters
+    ----------
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (n,).
+
+    Returns
+    -------
+    np.ndarray
+        bool (K,).
+    """
     sides = [[len(np.unique(groups[column == v])) for v in (1, 0)] for column in targets.T]
     return np.array([min(side) >= FEWEST_A_SIDE for side in sides])
 
 
-def reaching(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
-    """For each label the highest threshold (K,) that new cases are expected to reach in the share `sensitivity`.
+def draw_thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
+    """Draw for each label the highest threshold that new cases are expected to reach in the share `sensitivity`.
 
-    probabilities, targets: (N, K). With n cases, a new one lies under the j-th smallest in j of n + 1 times (the rank
-    that conformal prediction takes: Vovk et al., "Algorithmic learning in a random world", 2005). Among few cases that
-    is a lower line than the one that finds the share of these very cases. NaN where a label has no case.
+    With n cases, a new one lies under the j-th smallest in j of n + 1 times. Among few cases that is a lower line than
+    the one that finds the share of these very cases. Source: the rank that conformal prediction takes, Vovk et al.,
+    "Algorithmic learning in a random world" (2005).
+
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        (N, K).
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    sensitivity : float
+        From 0 to 1.
+
+    Returns
+    -------
+    np.ndarray
+        float64 (K,); NaN where a label has no case.
     """
     found = np.full(targets.shape[1], np.nan)
     for k, column in enumerate(targets.T):
@@ -66,74 +146,114 @@ def reaching(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float)
     return found
 
 
-def fitted(
-    model: Model,
-    features: Features,
-    rows: np.ndarray,
-    targets: np.ndarray,
-    groups: np.ndarray,
-    sensitivity: float,
-    seed: int,
-    left_out: Mapping[str, int],
-) -> Fitting:
+def fit_to_cases(model: Model, features: Features, cases: LocalCases, *, sensitivity: float, seed: int) -> LocalFit:
     """Choose and fit the calibration, draw the lines, and judge both on cases they have not seen.
 
-    rows: int (n,) of the features; targets: (n, K) of 1/0/NaN, groups: int (n,), of these rows.
+    Parameters
+    ----------
+    model : Model
+        What is fitted.
+    features : Features
+        Of all images at hand, by its network.
+    cases : LocalCases
+        Those to fit to.
+    sensitivity : float
+        Share of the cases that each label's line is to find.
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    ValueError
+        When the cases are too few for two folds.
     """
-    task, rules = model.card["task"], Rules.from_card(model.card)
-    beside = stated_by(model, [features.data.records[i] for i in rows])
-    logits = model.head.logits(features.embeddings[rows]) + beside.logits
-    kind, candidates = choose(logits, targets, groups, task=task, seed=seed)
-    calibration = fit(logits, targets, groups, task=task, kind=kind)
-    strength = float((model.card.get("decision") or {}).get("strength") or 0)
-    as_is = probabilities(logits, task)
-    common: dict[str, Any] = {"targets": targets, "groups": groups, "labels": model.labels, "task": task}
-    before = Judged(
-        probabilities=as_is[None],
-        answers=(as_is * rules.weights).argmax(1)[None],
-        flags=(as_is >= rules.limits)[None],
-        **common,
-    )
-    ready = ready_labels(targets, groups)
-
-    def lines(p: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Of labels with cases enough drawn anew; the others' where their probabilities have gone."""
-        moved = _moved(rules.limits, as_is[rows], p)
-        return np.where(ready, reaching(p, targets[rows], sensitivity), moved).astype(np.float32)
-
-    p = np.empty((REPEATS, *logits.shape), np.float32)
-    flags, answers = np.zeros(p.shape, bool), np.zeros(p.shape[:2], np.int64)
-    for part in crossfitted(logits, targets, groups, task=task, seed=seed):
-        # Where nothing is changed at the end, no fold's calibration is either: then there is no fit to be judged.
-        made = part.calibration if kind != KINDS[0] else calibration
-        theirs = probabilities(made.logits(logits[part.others]), task).astype(np.float32)
-        own = probabilities(made.logits(logits[part.own]), task).astype(np.float32)
-        limits = lines(theirs, part.others)
-        p[part.repeat, part.own] = own
-        flags[part.repeat, part.own] = own >= np.where(np.isnan(limits), np.inf, limits)
-        answers[part.repeat, part.own] = (own * made.weights(rules.weights, strength)).argmax(1)
-    moved = np.asarray(beside.logits * calibration.scale, np.float32)
-    changed = probabilities(calibration.folded(model.head).logits(features.embeddings[rows]) + moved, task)
-    return Fitting(
+    beside = encode_stated_inputs(model, [features.data.records[i] for i in cases.rows])
+    embeddings = features.embeddings[cases.rows]
+    fitter = _LocalFitter(model, cases, model.head.logits(embeddings) + beside.logits, sensitivity, seed)
+    before, after = fitter.judge_before(), fitter.judge_after()
+    calibration = fitter.calibration
+    shifted = np.asarray(beside.logits * calibration.scale, np.float32)
+    changed = probabilities(calibration.fold_into(model.head).logits(embeddings) + shifted, fitter.task)
+    return LocalFit(
         model=model,
         features=features,
-        rows=rows,
+        rows=cases.rows,
         before=before,
-        after=Judged(probabilities=p, answers=answers, flags=flags, **common),
+        after=after,
         calibration=calibration,
-        candidates=candidates,
-        lines=lines(changed, np.arange(len(rows))).astype(np.float64),
-        ready=ready,
-        weights=calibration.weights(rules.weights, strength) if task == "multiclass" else None,
+        candidates=fitter.candidates,
+        lines=fitter.draw_lines(changed, np.arange(len(cases.rows))).astype(np.float64),
+        ready=fitter.ready,
+        weights=fitter.class_weights(calibration) if fitter.task == "multiclass" else None,
         sensitivity=sensitivity,
         seed=seed,
         findings=(),
-        left_out=left_out,
+        left_out=cases.left_out,
     )
 
 
-def _moved(limits: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The old lines (K,) where the new probabilities (n, K) have gone: by as much as each label's logit moved here."""
+class _LocalFitter:
+    """The calibration of some cases, by their logits (n, K), and the two judgements of it."""
+
+    def __init__(self, model: Model, cases: LocalCases, logits: np.ndarray, sensitivity: float, seed: int):
+        self.task: str = model.card["task"]
+        self.labels, self.rules = model.labels, Rules.from_card(model.card)
+        self.strength = float((model.card.get("decision") or {}).get("strength") or 0)
+        self.targets, self.groups, self.logits = cases.targets, cases.groups, logits
+        self.sensitivity, self.seed = sensitivity, seed
+        given = (logits, cases.targets, cases.groups)
+        self.kind, self.candidates = choose_calibration(*given, task=self.task, seed=seed)
+        self.calibration = fit_calibration(*given, task=self.task, kind=self.kind)
+        self.ready = find_ready_labels(cases.targets, cases.groups)
+        self.as_is = probabilities(logits, self.task)
+
+    def judge_before(self) -> Judged:
+        """Judge the model as it came."""
+        answers = (self.as_is * self.rules.weights).argmax(1)[None]
+        return self._judged(self.as_is[None], (self.as_is >= self.rules.limits)[None], answers)
+
+    def judge_after(self) -> Judged:
+        """Judge calibrations and lines that were made without the fold that they are judged on."""
+        p = np.empty((REPEATS, *self.logits.shape), np.float32)
+        flags, answers = np.zeros(p.shape, bool), np.zeros(p.shape[:2], np.int64)
+        for part in cross_fit_calibrations(self.logits, self.targets, self.groups, task=self.task, seed=self.seed):
+            # Where nothing is changed at the end, no fold's calibration is either: then there is no fit to be judged.
+            made = part.calibration if self.kind != KINDS[0] else self.calibration
+            theirs = probabilities(made.apply(self.logits[part.others]), self.task).astype(np.float32)
+            own = probabilities(made.apply(self.logits[part.own]), self.task).astype(np.float32)
+            limits = self.draw_lines(theirs, part.others)
+            p[part.repeat, part.own] = own
+            flags[part.repeat, part.own] = own >= np.where(np.isnan(limits), np.inf, limits)
+            answers[part.repeat, part.own] = (own * self.class_weights(made)).argmax(1)
+        return self._judged(p, flags, answers)
+
+    def draw_lines(self, p: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Draw thresholds, float32 (K,), by probabilities p of some rows.
+
+        Those of labels with cases enough are drawn anew; the others go where their probabilities have gone.
+        """
+        moved = _move_thresholds(self.rules.limits, self.as_is[rows], p)
+        drawn = draw_thresholds(p, self.targets[rows], self.sensitivity)
+        return np.where(self.ready, drawn, moved).astype(np.float32)
+
+    def class_weights(self, calibration: Calibration) -> np.ndarray:
+        """Weights (K,) of the announcing rule after a calibration."""
+        return calibration.class_weights(self.rules.weights, self.strength)
+
+    def _judged(self, p: np.ndarray, flags: np.ndarray, answers: np.ndarray) -> Judged:
+        return Judged(
+            probabilities=p,
+            flags=flags,
+            answers=answers,
+            targets=self.targets,
+            groups=self.groups,
+            labels=self.labels,
+            task=self.task,
+        )
+
+
+def _move_thresholds(limits: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Move the old lines (K,) to where the new probabilities (n, K) have gone: by as much as each label's logit did."""
 
     def logit(p: np.ndarray) -> np.ndarray:
         q = np.clip(p.astype(np.float64), 1e-7, 1 - 1e-7)

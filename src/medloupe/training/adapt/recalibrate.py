@@ -1,4 +1,4 @@
-"""A finished model's percentages, fitted to few local cases: how far, if at all, its logits are shifted and scaled.
+"""Fit a finished model's percentages to few local cases: how far, if at all, its logits are shifted and scaled.
 
 Three candidates, from least to most: nothing; a shift of each label's logit, which is what another prevalence does; a
 shift and one scale, which also makes the model more or less sure. All are drawn towards nothing by a penalty, so that
@@ -32,9 +32,16 @@ _STEPS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """What is done to calibrated logits (N, K): `logits * scale + shift`.
+    """A change of calibrated logits (N, K): `logits * scale + shift`.
 
-    kind: of KINDS. scale: float64 (K,), 1 / temperature; equal for all classes of a multi-class model. shift: (K,).
+    Attributes
+    ----------
+    kind : str
+        Of KINDS.
+    scale : np.ndarray
+        float64 (K,), 1 / temperature; equal for all classes of a multi-class model.
+    shift : np.ndarray
+        float64 (K,), in logits.
     """
 
     kind: str
@@ -43,15 +50,15 @@ class Calibration:
 
     @classmethod
     def unchanged(cls, k: int) -> Calibration:
-        """The one that does nothing to k labels."""
+        """Make the one that does nothing to k labels."""
         return cls(kind=KINDS[0], scale=np.ones(k), shift=np.zeros(k))
 
-    def logits(self, logits: np.ndarray) -> np.ndarray:
-        """float64, as many as given; the very same where nothing changes."""
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits (N, K) into new ones, float64; the very same where nothing changes."""
         return logits if self.kind == KINDS[0] else logits.astype(np.float64) * self.scale + self.shift
 
-    def folded(self, head: Head) -> Head:
-        """The head that gives the new logits by itself; the very same head where nothing changes."""
+    def fold_into(self, head: Head) -> Head:
+        """Make the head that gives the new logits by itself; the very same head where nothing changes."""
         if self.kind == KINDS[0]:
             return head
         return Head(
@@ -60,22 +67,40 @@ class Calibration:
             task=head.task,
         )
 
-    def weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
-        """The class weights (K,) of the announcing rule (evaluate.class_weights) for the new probabilities.
+    def class_weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
+        """Work out the class weights (K,) of the announcing rule for the new probabilities.
 
         The rule divides a class's probability by its share to the power of `strength`, and the shares are now the local
         ones. A scaled likelihood ratio on a new prior, p' ~ q * (p / q_training) ** scale, says which: log q is
         scale * log q_training + shift. So at strength 1, where announcing does not depend on how common a class is,
         every image keeps the class announced before; at strength 0 the most probable is announced, as before.
+
+        Parameters
+        ----------
+        weights : np.ndarray
+            (K,), those before (metrics.tables.class_weights).
+        strength : float
+            From 0 to 1: how far the rule corrects for how common a class is.
         """
         made = weights**self.scale * np.exp(-strength * self.shift)
         return made / made.sum()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One kind as cross-validation sees it. log_loss: out of fold, natural logarithm, mean over what is known.
-    difference: to the best kind's; error: the standard error of that difference, over groups."""
+class CalibrationCandidate:
+    """One kind of calibration, as cross-validation sees it.
+
+    Attributes
+    ----------
+    kind : str
+        Of KINDS.
+    log_loss : float
+        Out of fold, natural logarithm, mean over what is known.
+    difference : float
+        To the best kind's.
+    error : float
+        The standard error of that difference, over groups.
+    """
 
     kind: str
     log_loss: float
@@ -84,8 +109,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
-    """One fold of one repeat: its rows `own`, all other rows, and the calibration made of these alone."""
+class CrossFitFold:
+    """One fold of one repeat.
+
+    Attributes
+    ----------
+    repeat : int
+        Which, from 0.
+    own : np.ndarray
+        int (n,), its rows.
+    others : np.ndarray
+        int (N - n,), all other rows.
+    calibration : Calibration
+        Made of these others alone.
+    """
 
     repeat: int
     own: np.ndarray
@@ -93,47 +130,79 @@ class Part:
     calibration: Calibration
 
 
-def fit(logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, kind: str) -> Calibration:
-    """The calibration of that kind with the least penalised log loss.
+def fit_calibration(
+    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, kind: str
+) -> Calibration:
+    """Fit the calibration of a kind: the least penalised log loss.
 
-    logits: (N, K), calibrated as the model ships. targets: (N, K) of 1/0/NaN. groups: int (N,); many images of few
-    patients weigh against the penalty as that many patients do. Labels that do not both occur and lack here are left as
-    they are: nothing can be known of them.
+    Labels that do not both occur and lack here are left as they are: nothing can be known of them.
+
+    Parameters
+    ----------
+    logits : np.ndarray
+        (N, K), calibrated as the model ships.
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (N,); many images of few patients weigh against the penalty as that many patients do.
+    task : str
+        "multiclass" or "multilabel".
+    kind : str
+        Of KINDS.
     """
     k = logits.shape[1]
-    made = Calibration.unchanged(k)
     if kind == KINDS[0]:
-        return made
-    scaled = kind == KINDS[2]
-    z = logits.astype(np.float64)
+        return Calibration.unchanged(k)
+    z, scaled = logits.astype(np.float64), kind == KINDS[2]
     if task == "multilabel":
-        scale, shift = np.ones(k), np.zeros(k)
-        for j in range(k):
-            known = ~np.isnan(targets[:, j])
-            y = targets[known, j].astype(np.float64)
-            if 0 < y.sum() < len(y):  # yes against no, as two classes half the logit either side of 0
-                sides = np.column_stack([-z[known, j], z[known, j]]) / 2
-                truth = np.column_stack([1 - y, y])
-                scale[j], b = _minimum(sides, truth, _weight(groups[known]), scaled)
-                shift[j] = b[1] - b[0]
+        scale, shift = _fit_labels(z, targets, groups, scaled)
         return Calibration(kind=kind, scale=scale, shift=shift)
     known = ~np.isnan(targets).any(1)
     present = np.flatnonzero((targets[known] == 1).any(0))
     if len(present) < 2:
-        return made
+        return Calibration.unchanged(k)
     shift = np.zeros(k)
     # Among the classes that occur here: that one does not occur in a hundred cases is no proof that it never will.
     z, y = z[known][:, present], targets[known][:, present].astype(np.float64)
-    a, shift[present] = _minimum(z - z.max(1, keepdims=True), y, _weight(groups[known]), scaled)
+    a, shift[present] = _minimise(z - z.max(1, keepdims=True), y, _row_weight(groups[known]), scaled)
     return Calibration(kind=kind, scale=np.full(k, a), shift=shift)
 
 
-def choose(
-    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
-) -> tuple[str, tuple[Candidate, ...]]:
-    """The simplest kind whose log loss out of fold is within one standard error of the best; and all candidates.
+def _fit_labels(z: np.ndarray, targets: np.ndarray, groups: np.ndarray, scaled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Scales and shifts (K,), each label by itself."""
+    k = z.shape[1]
+    scale, shift = np.ones(k), np.zeros(k)
+    for j in range(k):
+        known = ~np.isnan(targets[:, j])
+        y = targets[known, j].astype(np.float64)
+        if 0 < y.sum() < len(y):  # yes against no, as two classes half the logit either side of 0
+            sides = np.column_stack([-z[known, j], z[known, j]]) / 2
+            truth = np.column_stack([1 - y, y])
+            scale[j], b = _minimise(sides, truth, _row_weight(groups[known]), scaled)
+            shift[j] = b[1] - b[0]
+    return scale, shift
 
-    Arguments as for fit. Where the cases are too few for two folds it is "unchanged", and no candidates are told.
+
+def choose_calibration(
+    logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
+) -> tuple[str, tuple[CalibrationCandidate, ...]]:
+    """Choose the simplest kind whose log loss out of fold is within one standard error of the best.
+
+    Parameters
+    ----------
+    logits, targets, groups, task
+        As for `fit_calibration`.
+    seed : int
+        Of the folds.
+    repeats : int
+        Of cross-validation.
+
+    Returns
+    -------
+    kind : str
+        "unchanged" where the cases are too few for two folds.
+    candidates : tuple of CalibrationCandidate
+        All kinds; none where the cases are too few.
     """
     count = count_folds(targets, groups, FOLDS)
     if not count:
@@ -144,30 +213,47 @@ def choose(
         for f in np.unique(fold):
             own, others = fold == f, fold != f
             for i, kind in enumerate(KINDS):
-                made = fit(logits[others], targets[others], groups[others], task=task, kind=kind)
-                total[i, own] += losses(made.logits(logits[own]), targets[own], task)[0]
-    known = losses(logits, targets, task)[1]
+                made = fit_calibration(logits[others], targets[others], groups[others], task=task, kind=kind)
+                total[i, own] += row_log_losses(made.apply(logits[own]), targets[own], task)[0]
+    known = row_log_losses(logits, targets, task)[1]
     lost = total / repeats
     means = lost.sum(1) / known.sum()
     best = int(means.argmin())
     candidates = tuple(
-        Candidate(
+        CalibrationCandidate(
             kind=kind,
             log_loss=float(means[i]),
             difference=float(means[i] - means[best]),
-            error=_error(lost[i] - lost[best], known, groups),
+            error=_standard_error(lost[i] - lost[best], known, groups),
         )
         for i, kind in enumerate(KINDS)
     )
     return next(c.kind for c in candidates if c.difference <= c.error), candidates
 
 
-def crossfitted(
+def cross_fit_calibrations(
     logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0, repeats: int = REPEATS
-) -> Iterator[Part]:
-    """Every fold with a calibration chosen and fitted without it, by which its rows can be judged honestly.
+) -> Iterator[CrossFitFold]:
+    """Choose and fit a calibration without each fold, by which its rows can be judged honestly.
 
-    Raises ValueError when the cases are too few for two folds (split.fold_count).
+    Parameters
+    ----------
+    logits, targets, groups, task
+        As for `fit_calibration`.
+    seed : int
+        Of the folds.
+    repeats : int
+        Of cross-validation.
+
+    Yields
+    ------
+    CrossFitFold
+        Every fold of every repeat.
+
+    Raises
+    ------
+    ValueError
+        When the cases are too few for two folds (data/split.py).
     """
     count = count_folds(targets, groups, FOLDS)
     if not count:
@@ -177,12 +263,31 @@ def crossfitted(
         for f in np.unique(fold):
             own, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
             given = (logits[others], targets[others], groups[others])
-            kind, _ = choose(*given, task=task, seed=seed + r, repeats=1)
-            yield Part(repeat=r, own=own, others=others, calibration=fit(*given, task=task, kind=kind))
+            kind, _ = choose_calibration(*given, task=task, seed=seed + r, repeats=1)
+            yield CrossFitFold(
+                repeat=r, own=own, others=others, calibration=fit_calibration(*given, task=task, kind=kind)
+            )
 
 
-def losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Log loss of each row (N,), summed over what is known of it, and how many truths that are (N,)."""
+def row_log_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the log loss of each row.
+
+    Parameters
+    ----------
+    logits : np.ndarray
+        (N, K).
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    task : str
+        "multiclass" or "multilabel".
+
+    Returns
+    -------
+    losses : np.ndarray
+        float64 (N,), summed over what is known of a row.
+    known : np.ndarray
+        float64 (N,), how many truths that are.
+    """
     z = logits.astype(np.float64)
     if task == "multilabel":
         known = ~np.isnan(targets)
@@ -194,13 +299,13 @@ def losses(logits: np.ndarray, targets: np.ndarray, task: str) -> tuple[np.ndarr
     return known * each, np.asarray(known, np.float64)
 
 
-def _weight(groups: np.ndarray) -> float:
-    """What each row counts: together as much as there are groups."""
+def _row_weight(groups: np.ndarray) -> float:
+    """Work out what each row counts: together as much as there are groups."""
     return len(np.unique(groups)) / len(groups)
 
 
-def _error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of the mean of differences (N,) over `known` truths (N,), whole groups drawn."""
+def _standard_error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
+    """Estimate the standard error of the mean of differences (N,) over `known` truths (N,), whole groups drawn."""
     _, group = np.unique(groups, return_inverse=True)
     g, n = int(group.max()) + 1, known.sum()
     sums, sizes = np.bincount(group, difference, g), np.bincount(group, known, g)
@@ -208,8 +313,8 @@ def _error(difference: np.ndarray, known: np.ndarray, groups: np.ndarray) -> flo
     return float(np.sqrt((apart**2).sum() * g / max(1, g - 1)) / n)
 
 
-def _minimum(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
-    """Scale and shifts (K,) with the least penalised log loss of softmax(scale * z + shift); z, y: (N, K).
+def _minimise(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
+    """Find the scale and shifts (K,) with the least penalised log loss of softmax(scale * z + shift); z, y: (N, K).
 
     The penalty is on the scale itself, not its logarithm, so that the problem stays convex, and growing surer is
     dearer than growing less sure.
@@ -221,7 +326,7 @@ def _minimum(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple
 
 
 def _newton(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool, a: float) -> tuple[float, np.ndarray]:
-    """The minimum by damped Newton steps from scale a, which is held where not scaled."""
+    """Minimise by damped Newton steps from scale a, which is held where not scaled."""
     k = z.shape[1]
     at = np.r_[a, np.zeros(k)]
     prior = np.r_[1 / _SCALE**2, np.full(k, 1 / _SHIFT**2)]

@@ -1,4 +1,4 @@
-"""What a local fit says to a doctor, in sentences."""
+"""Say in sentences, to a doctor, what a local fit came to."""
 
 from __future__ import annotations
 
@@ -9,32 +9,40 @@ import numpy as np
 
 from medloupe.data.labels import positive_label
 from medloupe.metrics import calibration
-from medloupe.training.adapt.fit import Fitting
+from medloupe.training.adapt.fit import LocalFit
 from medloupe.training.adapt.recalibrate import KINDS
 
 FEW = 20  # cases of a label below which its sensitivity is hardly known
 _HALF_WIDTHS = (0.10, 0.05)  # of a sensitivity's interval, for which the cases needed are told
 
 
-def words(fitting: Fitting, entry: Mapping[str, Any]) -> list[str]:
-    """What a doctor needs to know, a sentence or two each."""
+def describe_fit(fitting: LocalFit, entry: Mapping[str, Any]) -> list[str]:
+    """Say what a doctor needs to know, a sentence or two each.
+
+    Parameters
+    ----------
+    fitting : LocalFit
+        What came of the cases.
+    entry : mapping
+        The card's entry `adapted`, but for these words.
+    """
     out, n = entry["left_out"], entry["n"]
     first = f"Held against {n:,} cases of {entry['data']} ({entry['groups']:,} groups of patients and copies)."
     if out["seen"]:
         first += f" {out['seen']:,} more were left out: the model had seen them before."
-    said = [first, _held(fitting, entry)]
-    shown = _shown(fitting)
+    said = [first, _describe_calibration(fitting, entry)]
+    shown = _shown_label(fitting)
     for row in entry["labels"]:
         if shown is not None and row["label"] != shown:
             continue
         if row["after"] is not None:
-            said.append(f"{row['label']}: {_line(row)}")
+            said.append(f"{row['label']}: {_describe_operating_point(row)}")
         if row["note"]:
             said.append(row["note"])
     return said
 
 
-def _held(fitting: Fitting, entry: Mapping[str, Any]) -> str:
+def _describe_calibration(fitting: LocalFit, entry: Mapping[str, Any]) -> str:
     lost, kind = entry["figures"], fitting.calibration.kind
     old, new, apart = (lost[side]["log_loss"] for side in ("before", "after", "difference"))
     if kind == KINDS[0]:
@@ -58,7 +66,7 @@ def _held(fitting: Fitting, entry: Mapping[str, Any]) -> str:
     )
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _describe_operating_point(row: Mapping[str, Any]) -> str:
     point = row["after"]
     sensitivity, words = point["sensitivity"], point["words"]
     if sensitivity["low"] is not None:
@@ -71,8 +79,16 @@ def _line(row: Mapping[str, Any]) -> str:
     return words + "."
 
 
-def note(fitting: Fitting, row: Mapping[str, Any]) -> str:
-    """Where the cases are too few, and how many would do."""
+def describe_shortage(fitting: LocalFit, row: Mapping[str, Any]) -> str:
+    """Say of one label that its cases are too few, and how many would do; "" where they are enough.
+
+    Parameters
+    ----------
+    fitting : LocalFit
+        What came of the cases.
+    row : mapping
+        The label's, of `tabulate_labels`.
+    """
     aim, name, cases = fitting.sensitivity, row["label"], row["groups"]
     needed = " and ".join(f"{calibration.cases_needed(aim, h):,} for ±{h:.2f}" for h in _HALF_WIDTHS)
     if row["after"] is None:
@@ -88,7 +104,7 @@ def note(fitting: Fitting, row: Mapping[str, Any]) -> str:
     return ""
 
 
-def _shown(fitting: Fitting) -> str | None:
+def _shown_label(fitting: LocalFit) -> str | None:
     """Of two classes the one that is looked for; None where all are told."""
     card = fitting.model.card
     return card.get("positive") or positive_label(fitting.model.labels, fitting.before.task)

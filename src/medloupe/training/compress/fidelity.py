@@ -1,4 +1,4 @@
-"""What a network in fewer bits keeps of a model's accuracy, judged by heads that have not seen the answers.
+"""Measure what a network in fewer bits keeps of a model's accuracy, by heads that have not seen the answers.
 
 Both networks' embeddings get a head made in the same way, fold by fold: each image is judged by a head that was fitted
 without its group. What differs between the two figures is the network alone.
@@ -26,9 +26,28 @@ _ROUNDING = 1e-9  # a fall of exactly as much as is allowed passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A model's data set without its images. targets: float32 (N, K). groups: int (N,). levels: how embeddings divide.
-    choice, seed: of the model's head. sensitivity: that its operating points aim at."""
+class PrecisionTask:
+    """A model's data set without its images, and how its head was made.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        K names.
+    kind : str
+        "multiclass" or "multilabel".
+    targets : np.ndarray
+        float32 (N, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (N,), of patients and copies.
+    levels : tuple of int
+        How embeddings divide.
+    choice : HeadChoice
+        Of the model's head.
+    seed : int
+        Of the model's head.
+    sensitivity : float
+        That its operating points aim at.
+    """
 
     labels: tuple[str, ...]
     kind: str
@@ -41,36 +60,69 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """How a network fares. auc: macro average. sensitivity: by label, of the label announced; only of labels that
-    occur. Both are means over repeats of cross-validation. agreement: share of the images for which the same is
-    announced as with the network compared to, or None."""
+class PrecisionFigures:
+    """How a network fares, as means over repeats of cross-validation.
+
+    Attributes
+    ----------
+    auc : float
+        Macro average.
+    sensitivity : mapping of str to float
+        By label, of the label announced; only of labels that occur.
+    agreement : float or None
+        Share of the images for which the same is announced as with the network compared to, if there is one.
+    """
 
     auc: float
     sensitivity: Mapping[str, float]
     agreement: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Rounded to what can be told apart."""
+        """Give the figures rounded to what can be told apart."""
         said = {"auc": round(self.auc, 5), "sensitivity": {k: round(v, 5) for k, v in self.sensitivity.items()}}
         return said if self.agreement is None else {**said, "agreement": round(self.agreement, 5)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """Figures and what they come from. logits: float32 (R, N, K), uncalibrated, out of fold. probabilities: the same
-    calibrated. called: bool (R, N, K), which labels are announced."""
+class PrecisionJudgement:
+    """Figures and what they come from.
 
-    figures: Figures
+    Attributes
+    ----------
+    figures : PrecisionFigures
+        How the network fares.
+    logits : np.ndarray
+        float32 (R, N, K), uncalibrated, out of fold.
+    probabilities : np.ndarray
+        float32 (R, N, K), calibrated.
+    called : np.ndarray
+        bool (R, N, K), which labels are announced.
+    """
+
+    figures: PrecisionFigures
     logits: np.ndarray
     probabilities: np.ndarray
     called: np.ndarray
 
 
-def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -> Judgement:
-    """Judge embeddings (N, D) of all images of a task. beside: of the other network, for the agreement.
+def judge_embeddings(
+    embeddings: np.ndarray, task: PrecisionTask, beside: PrecisionJudgement | None = None
+) -> PrecisionJudgement:
+    """Judge the embeddings of all images of a task by heads that have not seen their groups.
 
-    Raises DataError where there are too few groups to cross-validate.
+    Parameters
+    ----------
+    embeddings : np.ndarray
+        float32 (N, D).
+    task : PrecisionTask
+        Their truth.
+    beside : PrecisionJudgement, optional
+        Of the other network, for the agreement.
+
+    Raises
+    ------
+    DataError
+        Where there are too few groups to cross-validate.
     """
     y = task.targets
     count = count_folds(y, task.groups, FOLDS)
@@ -90,16 +142,16 @@ def judge(embeddings: np.ndarray, task: Task, beside: Judgement | None = None) -
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }
-    figures = Figures(
+    figures = PrecisionFigures(
         auc=float(np.mean([macro_auc(ranking_scores(z, task.kind), y) for z in logits])),
         sensitivity=sensitivity,
         agreement=None if beside is None else float((called == beside.called).all(-1).mean()),
     )
-    return Judgement(figures=figures, logits=logits, probabilities=p, called=called)
+    return PrecisionJudgement(figures=figures, logits=logits, probabilities=p, called=called)
 
 
-def falls(before: Figures, after: Figures) -> list[str]:
-    """What fell further than is allowed, in words; empty where the network is accepted."""
+def describe_falls(before: PrecisionFigures, after: PrecisionFigures) -> list[str]:
+    """Say what fell further than is allowed; empty where the network is accepted."""
     said = []
     if before.auc - after.auc > AUC_FALL + _ROUNDING:
         said.append(f"the AUC falls from {before.auc:.4f} to {after.auc:.4f} (at most {AUC_FALL} is allowed)")
@@ -112,16 +164,31 @@ def falls(before: Figures, after: Figures) -> list[str]:
     return said
 
 
-def worst_fall(before: Figures, after: Figures) -> float:
-    """The largest fall as a share of what is allowed; at most 1 where the network is accepted."""
+def measure_worst_fall(before: PrecisionFigures, after: PrecisionFigures) -> float:
+    """Measure the largest fall as a share of what is allowed; at most 1 where the network is accepted."""
     each = [(v - after.sensitivity[label]) / SENSITIVITY_FALL for label, v in before.sensitivity.items()]
     return max([(before.auc - after.auc) / AUC_FALL, *each])
 
 
 def fit_head(
-    embeddings: np.ndarray, task: Task, judged: Judgement, temperature: float | Sequence[float] | None = None
+    embeddings: np.ndarray,
+    task: PrecisionTask,
+    judged: PrecisionJudgement,
+    temperature: float | Sequence[float] | None = None,
 ) -> Head:
-    """The head on all images (N, D), as training makes it. temperature: by default from its out-of-fold logits."""
+    """Fit the head on all images, as training makes it.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray
+        float32 (N, D).
+    task : PrecisionTask
+        Their truth.
+    judged : PrecisionJudgement
+        Of these embeddings.
+    temperature : float or sequence of float, optional
+        By default fitted to the out-of-fold logits.
+    """
     fitter = Fitter(embeddings, task.targets, task.kind, task.levels)
     solution = fitter.solve([(np.ones(len(task.targets), bool), task.choice)])[0]
     if temperature is None:

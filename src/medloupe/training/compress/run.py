@@ -1,12 +1,13 @@
-"""A model in fewer bits, accepted only where it keeps its accuracy.
+"""Compress a model to fewer bits, accepted only where it keeps its accuracy.
 
-8 bits: the network becomes integers (quantise.py), the head is fitted anew on what that network gives, and both are
-judged on the images the model was trained on, each by a head without its group (fidelity.py). First the shipped 8-bit
-network is tried, which models share; where it costs too much, one calibrated on the model's own training images.
+8 bits: the network becomes integers (embed/eightbit.py), the head is fitted anew on what that network gives, and both
+are judged on the images the model was trained on, each by a head without its group (fidelity.py). First the shipped
+8-bit network is tried, which models share; where it costs too much, one calibrated on the model's own training images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,16 +22,14 @@ from medloupe.embed.features import Features, embed
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
-from medloupe.graphs.latency import race
-from medloupe.graphs.session import run, session
 from medloupe.imaging.decode import load
 from medloupe.metrics.tables import target_sensitivity, thresholds
 from medloupe.model.bundle import Model
-from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
 from medloupe.training.compress import fidelity
-from medloupe.training.compress.fidelity import Judgement, Task
+from medloupe.training.compress.card import build_precision_entry
+from medloupe.training.compress.fidelity import PrecisionJudgement, PrecisionTask
 from medloupe.training.heads.fit import HeadChoice
 from medloupe.utils.progress import StageProgress
 
@@ -39,9 +38,18 @@ _SHIPPED_ON = 160  # pictures that the shipped 8-bit network was calibrated on (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compressed:
-    """A model in 8 bits. file: the same as one network, for writing a file. accepted: whether it keeps the accuracy;
-    what it costs stands in `model.card["precision"]`."""
+class CompressedModel:
+    """A model in 8 bits.
+
+    Attributes
+    ----------
+    model : Model
+        With what it costs in `model.card["precision"]`.
+    file : Model
+        The same as one network, for writing a file.
+    accepted : bool
+        Whether it keeps the accuracy.
+    """
 
     model: Model
     file: Model
@@ -49,24 +57,85 @@ class Compressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """One 8-bit network. whole: with its tail in it. source: how it was calibrated, for the card."""
+class _EightBitCandidate:
+    """One 8-bit network.
+
+    Attributes
+    ----------
+    backbone, tail
+        In 8 bits.
+    whole : Backbone
+        With its tail in it.
+    features : Features
+        By it.
+    judged : PrecisionJudgement
+        Of these.
+    source : dict
+        How it was calibrated, for the card.
+    """
 
     backbone: Backbone
     tail: Tail | None
     whole: Backbone
     features: Features
-    judged: Judgement
+    judged: PrecisionJudgement
     source: dict[str, Any]
 
 
-def compress(model: Model, found: Scan, *, force: bool = False, progress: StageProgress | None = None) -> Compressed:
-    """The model in 8 bits. found: the images it was trained on (whereabouts.scanned).
+def compress(
+    model: Model, found: Scan, *, force: bool = False, progress: StageProgress | None = None
+) -> CompressedModel:
+    """Write a model's network in 8 bits, and judge what that costs.
 
-    force: also where it costs more accuracy than allowed; the card then says so. Raises CompressionRefusedError, with
-    both figures, where it does; DataError where the model cannot be made 8-bit or judged; StoreError when the disk is
-    full.
+    Parameters
+    ----------
+    model : Model
+        A finished one, of pictures.
+    found : Scan
+        The images it was trained on (`whereabouts.scan_training_data`).
+    force : bool
+        Also where it costs more accuracy than allowed; the card then says so.
+    progress : callable, optional
+        Told the stage, how much of it is done, and of how much.
+
+    Returns
+    -------
+    CompressedModel
+        The model, and whether it keeps its accuracy.
+
+    Raises
+    ------
+    CompressionRefusedError
+        With both figures, where it costs more accuracy than allowed.
+    DataError
+        Where the model cannot be made 8-bit or judged.
+    StoreError
+        When the disk is full.
     """
+    _check_compressible(model)
+    say = progress or (lambda stage, done, total: None)
+    whole = _join_tail(model.backbone, model.tail)
+    features = embed(found, whole, lambda d, t: say("embedding", d, t))
+    usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
+    planned = plan_split(features.data, audit(usual, _seed(model)).groups)
+    rows = planned.fitting  # an official test split stays out of the decision, as it did in training
+    say("judging", 0, 1)
+    before = fidelity.judge_embeddings(features.embeddings[rows], _describe_task(model, features, planned, rows))
+    say("judging", 1, 1)
+    best = _choose_network(model, found, features, planned, before, say)
+    fell = fidelity.describe_falls(before.figures, best.judged.figures)
+    if fell and not force:
+        raise CompressionRefusedError(
+            f"{model.name} was not written in 8 bits: {'; '.join(fell)}.",
+            "Use --precision fp16, which costs nothing, or overrule this with --force; the card will say so.",
+            before.figures.as_json(),
+            best.judged.figures.as_json(),
+        )
+    return _assemble(model, whole, best, before, planned, fell, found)
+
+
+def _check_compressible(model: Model) -> None:
+    """Raise DataError for a model that has no network of its own that could be written in 8 bits."""
     if not EMBEDDINGS[model.backbone.card.modality].compressible:
         called = MODALITIES[model.backbone.card.modality].called
         raise DataError(
@@ -79,62 +148,57 @@ def compress(model: Model, found: Scan, *, force: bool = False, progress: StageP
             f"{model.name} is at hand as one file only, which cannot be taken apart.",
             "Export it in 8 bits where it was trained.",
         )
-    say = progress or (lambda stage, done, total: None)
-    whole = _whole(model.backbone, model.tail)
-    features = embed(found, whole, lambda d, t: say("embedding", d, t))
-    usual = features if model.tail is None else embed(found, model.backbone, lambda d, t: say("embedding", d, t))
-    planned = plan_split(features.data, audit(usual, _seed(model)).groups)
-    rows = planned.fitting  # an official test split stays out of the decision, as it did in training
-    say("judging", 0, 1)
-    before = fidelity.judge(features.embeddings[rows], _task(model, features, planned, rows))
-    say("judging", 1, 1)
-    best: _Candidate | None = None
-    for backbone, tail, source in _networks(model, features, planned, say):
-        eight = _whole(backbone, tail)
+
+
+def _choose_network(
+    model: Model, found: Scan, features: Features, planned: Plan, before: PrecisionJudgement, say: StageProgress
+) -> _EightBitCandidate:
+    """Take the first network that costs no more than is allowed, or the one that costs least."""
+    rows = planned.fitting
+    best: _EightBitCandidate | None = None
+    least = np.inf
+    for backbone, tail, source in _candidate_networks(model, features, planned, say):
+        eight = _join_tail(backbone, tail)
         made = embed(found, eight, lambda d, t: say("embedding in 8 bits", d, t))
-        judged = fidelity.judge(made.embeddings[rows], _task(model, made, planned, rows), before)
-        candidate = _Candidate(backbone=backbone, tail=tail, whole=eight, features=made, judged=judged, source=source)
-        ahead = fidelity.worst_fall(before.figures, judged.figures)
-        if best is None or ahead < fidelity.worst_fall(before.figures, best.judged.figures):
-            best = candidate
-        if ahead <= 1:
+        judged = fidelity.judge_embeddings(made.embeddings[rows], _describe_task(model, made, planned, rows), before)
+        fall = fidelity.measure_worst_fall(before.figures, judged.figures)
+        if best is None or fall < least:
+            least = fall
+            best = _EightBitCandidate(
+                backbone=backbone, tail=tail, whole=eight, features=made, judged=judged, source=source
+            )
+        if fall <= 1:
             break
     if best is None:
         raise DataError(
             f"The network of {model.name} has no convolutions that could be written in 8 bits.",
             "Export it with --precision fp16.",
         )
-    fell = fidelity.falls(before.figures, best.judged.figures)
-    if fell and not force:
-        raise CompressionRefusedError(
-            f"{model.name} was not written in 8 bits: {'; '.join(fell)}.",
-            "Use --precision fp16, which costs nothing, or overrule this with --force; the card will say so.",
-            before.figures.as_json(),
-            best.judged.figures.as_json(),
-        )
-    return _assembled(model, whole, best, before, planned, fell, found)
+    return best
 
 
-def half(model: Model) -> Model:
-    """The model for a file in half precision: its card says so, its weights are rounded when the file is written."""
+def to_half_precision(model: Model) -> Model:
+    """Mark a model for a file in half precision: its card says so, its weights are rounded when it is written."""
     said = {"precision": "fp16", "words": "Weights are stored in half precision and computed in single precision."}
     return replace(model, card={**model.card, "precision": said}, onnx=None)
 
 
-def _networks(model: Model, features: Features, planned: Plan, say: StageProgress) -> Any:
-    """Backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
-    base = eightbit.shipped(model.backbone)
+def _candidate_networks(
+    model: Model, features: Features, planned: Plan, say: StageProgress
+) -> Iterator[tuple[Backbone, Tail | None, dict[str, Any]]]:
+    """Yield backbone, tail and how they were calibrated, one after another; each is only made when it is asked for."""
+    base = eightbit.find_shipped_network(model.backbone)
     images: list[np.ndarray] = []
 
     def own() -> list[np.ndarray]:
         if not images:
-            images.extend(_calibration(features, planned, model.backbone.card.input_size, _seed(model), say))
+            images.extend(_calibration_images(features, planned, model.backbone.card.input_size, _seed(model), say))
         return images
 
     for backbone in dict.fromkeys((base, None)):  # where none is shipped, it is made once
         try:
-            made = backbone or eightbit.of_backbone(model.backbone, own())
-            tail = None if model.tail is None else eightbit.of_tail(model.tail, made, own())
+            made = backbone or eightbit.quantise_backbone(model.backbone, own())
+            tail = None if model.tail is None else eightbit.quantise_tail(model.tail, made, own())
         except ValueError:  # nothing in it that could be 8-bit
             continue
         source: dict[str, Any] = {"method": "range without the rarest 1 in 100,000 values; bias corrected"}
@@ -151,8 +215,10 @@ def _networks(model: Model, features: Features, planned: Plan, say: StageProgres
             yield made, tail, source
 
 
-def _calibration(features: Features, planned: Plan, size: int, seed: int, say: StageProgress) -> list[np.ndarray]:
-    """Training images uint8 (S, S, 3), at most one a group while there are enough groups, never one of a test split."""
+def _calibration_images(
+    features: Features, planned: Plan, size: int, seed: int, say: StageProgress
+) -> list[np.ndarray]:
+    """Load training images uint8 (S, S, 3): one a group while there are enough groups, never one of a test split."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(planned.fitting)
     _, first = np.unique(planned.groups[order], return_index=True)
@@ -164,15 +230,21 @@ def _calibration(features: Features, planned: Plan, size: int, seed: int, say: S
     return images
 
 
-def _assembled(
-    model: Model, whole: Backbone, best: _Candidate, before: Judgement, planned: Plan, fell: list[str], found: Scan
-) -> Compressed:
-    """The accepted or forced model: head, refusal and thresholds for the 8-bit network, and what it costs."""
+def _assemble(
+    model: Model,
+    whole: Backbone,
+    best: _EightBitCandidate,
+    before: PrecisionJudgement,
+    planned: Plan,
+    fell: list[str],
+    found: Scan,
+) -> CompressedModel:
+    """Make the accepted or forced model: head, refusal and thresholds for the 8-bit network, and what it costs."""
     every = np.flatnonzero(~np.isnan(best.features.data.targets).all(1))
-    task = _task(model, best.features, planned, every)
+    task = _describe_task(model, best.features, planned, every)
     x = best.features.embeddings[every]
     same = np.array_equal(every, planned.fitting)
-    judged = best.judged if same else fidelity.judge(x, task)
+    judged = best.judged if same else fidelity.judge_embeddings(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
     temperature = model.card["calibration"]["temperature"] if model.tuned else None
     head = fidelity.fit_head(x, task, judged, temperature)
@@ -184,75 +256,26 @@ def _assembled(
     limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
     if not model.tuned and model.extras is None:  # lines of a model that reads more were drawn with that
-        card["per_label"] = _per_label(model, limits)
+        card["per_label"] = _label_rows(model, limits)
     if best.tail is not None:
         card["tail"] = best.tail.as_json()
-    card["precision"] = _said(model, whole, best, before, len(planned.fitting), fell, head, novelty, card)
+    file = Model(backbone=best.whole, head=head, card=card, novelty=novelty, extras=model.extras)
+    card["precision"] = build_precision_entry(
+        model,
+        replace(model, backbone=whole, tail=None, report="", onnx=None),
+        file,
+        figures=(before.figures, best.judged.figures),
+        source=best.source,
+        judged=len(planned.fitting),
+        fell=fell,
+    )
     small = replace(model, backbone=best.backbone, tail=best.tail, head=head, novelty=novelty, card=card, onnx=None)
-    return Compressed(model=small, file=replace(small, backbone=best.whole, tail=None), accepted=not fell)
+    return CompressedModel(model=small, file=replace(small, backbone=best.whole, tail=None), accepted=not fell)
 
 
-def _said(
-    model: Model,
-    whole: Backbone,
-    best: _Candidate,
-    before: Judgement,
-    n: int,
-    fell: list[str],
-    head: Head,
-    novelty: Novelty | None,
-    card: dict[str, Any],
-) -> dict[str, Any]:
-    """The card's entry `precision`: both sets of figures, sizes and latencies (docs/card.md)."""
-
-    size = model.backbone.card.input_size
-    pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
-    opened = [session(network.path, threads=1) for network in (whole, best.whole)]
-    pace = race([lambda s=s: run(s, ["embedding"], pixels) for s in opened])
-    before_file = replace(model, backbone=whole, tail=None, report="", onnx=None)
-    said: dict[str, Any] = {
-        "precision": "int8",
-        "accepted": not fell,
-        "forced": bool(fell),
-        "fp32": {**before.figures.as_json(), "bytes": _size(before_file), "latency_ms": pace.milliseconds[0]},
-        "int8": {**best.judged.figures.as_json(), "bytes": 0, "latency_ms": pace.milliseconds[1]},
-        "times_faster": pace.times_faster[1],
-        "calibration": best.source,
-        "judged": {
-            "images": n,
-            "words": " ".join((_JUDGED, *[_TUNED] * model.tuned, *[_ALONE] * (model.extras is not None))),
-            "fell": fell,
-        },
-    }
-    file = Model(backbone=best.whole, head=head, card={**card, "precision": said}, novelty=novelty, extras=model.extras)
-    bare = _size(file) - 1  # the size stands in the file itself
-    said["int8"]["bytes"] = next(n for n in range(bare, bare + 16) if n == bare + len(str(n)))
-    return said
-
-
-_JUDGED = (
-    "Cross-validation by patient or group on the images it was trained on, without an official test split: each by a"
-    " head fitted, on either network, without its group."
-)
-_TUNED = (
-    "The tuned stages themselves had seen these images, which flatters both figures alike: what counts is the"
-    " difference; how good the model is stands in `metrics`."
-)
-_ALONE = (
-    "Judged is what the model makes of the picture alone; what it reads beside it is computed as before and only added."
-)
-
-
-def _size(model: Model) -> int:
-    """Bytes of the file that export writes."""
-    from medloupe.modelfile.writer import build
-
-    return len(build(model).SerializeToString(deterministic=True))
-
-
-def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> Task:
+def _describe_task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> PrecisionTask:
     card = model.card
-    return Task(
+    return PrecisionTask(
         labels=model.labels,
         kind=card["task"],
         targets=features.data.targets[rows],
@@ -264,8 +287,8 @@ def _task(model: Model, features: Features, planned: Plan, rows: np.ndarray) -> 
     )
 
 
-def _per_label(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
-    """The card's rows with the thresholds for the 8-bit network; their figures are those measured in training."""
+def _label_rows(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
+    """Fill the card's rows with the thresholds for the 8-bit network; their figures are those measured in training."""
     rows = []
     for row in model.card.get("per_label") or ():
         limit = limits[model.labels.index(row["label"])]
@@ -274,8 +297,8 @@ def _per_label(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
     return rows
 
 
-def _whole(backbone: Backbone, tail: Tail | None) -> Backbone:
-    return backbone if tail is None else eightbit.composed(backbone, tail)
+def _join_tail(backbone: Backbone, tail: Tail | None) -> Backbone:
+    return backbone if tail is None else eightbit.compose_network(backbone, tail)
 
 
 def _seed(model: Model) -> int:

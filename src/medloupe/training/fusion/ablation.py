@@ -1,4 +1,4 @@
-"""A verdict on the picture, weighed together with clinical columns and notes, and judged again."""
+"""Weigh the picture together with clinical columns and notes, and judge them again, alone and together."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from medloupe.inputs.extras import Extras
 from medloupe.inputs.projection import TextEncoder
 from medloupe.metrics import tables
 from medloupe.training.audit.probe import CS, probe_out_of_fold, probe_unseen
-from medloupe.training.fusion.candidates import NOTES_PENALTIES
-from medloupe.training.fusion.choose import Inputs
+from medloupe.training.fusion.candidates import NOTES_CS
+from medloupe.training.fusion.choose import ChosenInputs
 from medloupe.training.fusion.contributions import (
     ALL,
     IMAGE,
@@ -25,50 +25,87 @@ from medloupe.training.fusion.contributions import (
     TABLE,
     WITH_NOTES,
     WITH_TABLE,
-    contributions,
-    words,
+    compare_contributions,
+    word_contributions,
 )
-from medloupe.training.fusion.encoded import Encoded
-from medloupe.training.fusion.late import Fused, added_to, extras_of, fuse
+from medloupe.training.fusion.encoding import EncodedInputs
+from medloupe.training.fusion.late import FusedWeights, add_to_logits, build_extras, fuse
 from medloupe.training.heads.fit import FittedHead
 from medloupe.training.heads.verdict import Verdict, cross_fit, judge_on_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
-    """verdict: with the extras in its figures, or as it was where none help. extras: what the model reads, or None.
-    facts: for the card. shown: how the judged records were answered; None without inputs."""
+class WeighedVerdict:
+    """A verdict on picture and inputs.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        With the extras in its figures, or as it was where none help.
+    extras : Extras or None
+        What the model reads beside the picture.
+    facts : dict
+        The card's entry `inputs`.
+    shown : JudgedInputs or None
+        How the judged records were answered; None without inputs.
+    """
 
     verdict: Verdict
     extras: Extras | None
     facts: dict[str, Any]
-    shown: Shown | None
+    shown: JudgedInputs | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
-    """Extras learned on some rows, on top of a head's out-of-fold probabilities fitted.out_of_fold (R, n, K)."""
+class LearnedExtras:
+    """Extras learned on some rows, on top of a head's out-of-fold probabilities.
+
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (n,), of the features.
+    targets : np.ndarray
+        (n, K) of 1, 0 and NaN.
+    fitted : FittedHead
+        With the probabilities `out_of_fold`, (R, n, K).
+    columns : tuple of Column
+        Clinical columns, as encoded.
+    notes : TextEncoder or None
+        What reads the notes.
+    encoded : EncodedInputs
+        Of these rows.
+    fused : FusedWeights
+        What was fitted.
+    """
 
     rows: np.ndarray
     targets: np.ndarray
     fitted: FittedHead
     columns: tuple[Column, ...]
     notes: TextEncoder | None
-    encoded: Encoded
-    fused: Fused
+    encoded: EncodedInputs
+    fused: FusedWeights
 
     @property
     def extras(self) -> Extras | None:
-        """The runtime side; None where nothing helps."""
-        return extras_of(self.fused, self.columns, self.notes)
+        """What the model reads beside the picture; None where nothing helps."""
+        return build_extras(self.fused, self.columns, self.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class JudgedInputs:
     """Judged rows, by answers that saw nothing of them.
 
-    systems: probabilities (R, N, K) by what was read. names: of the inputs, the notes last. effects: float32
-    (N, inputs, K), what each input adds to the logits in the first repeat.
+    Attributes
+    ----------
+    rows : np.ndarray
+        int (N,), of the features.
+    systems : dict of str to np.ndarray
+        Probabilities (R, N, K) by what was read.
+    names : tuple of str
+        Of the inputs, the notes last.
+    effects : np.ndarray
+        float32 (N, inputs, K), what each input adds to the logits in the first repeat.
     """
 
     rows: np.ndarray
@@ -77,112 +114,142 @@ class Shown:
     effects: np.ndarray
 
 
-def weigh(
-    features: Features, plan: Plan, verdict: Verdict, inputs: Inputs, *, seed: int, sensitivity: float
-) -> Weighed:
+def weigh_inputs(
+    features: Features, plan: Plan, verdict: Verdict, inputs: ChosenInputs, *, seed: int, sensitivity: float
+) -> WeighedVerdict:
     """Fit weights for the inputs on top of the picture's head, and judge picture and inputs together.
 
     Columns and notes are encoded as the rows learned from say, never the test split; in cross-validation they are
     encoded once, without a look at the labels, for all folds. Where nothing helps the verdict stays as it is.
+
+    Parameters
+    ----------
+    features : Features
+        Of all readable records.
+    plan : Plan
+        Which of them may be learned from, and which judge.
+    verdict : Verdict
+        On the picture alone.
+    inputs : ChosenInputs
+        What is read beside it.
+    seed : int
+        Of folds, dropped inputs and bootstrap.
+    sensitivity : float
+        That operating points aim at.
     """
     data, noun = features.data, MODALITIES[features.data.modality].one
     task = data.task
-    own = _learn(features, plan, inputs, verdict.judging, verdict.fitted, seed)
+    own = _learn_extras(features, plan, inputs, verdict.judging, verdict.fitted, seed)
     if own is None:
         facts = {
-            **_facts(inputs, None),
+            **_card_entry(inputs, None),
             "words": f"None of the inputs asked for can be used: the {noun} is read alone.",
         }
-        return Weighed(verdict=verdict, extras=None, facts=facts, shown=None)
-    extras = own.extras
-    shown, tested = _crossed(own, task), None
-    if plan.test is not None and verdict.on_fitting is not None:
-        rows = plan.fitting if len(verdict.on_fitting.folds[0]) == len(plan.fitting) else verdict.judging
-        tested = _learn(features, plan, inputs, rows, verdict.on_fitting, seed)
+        return WeighedVerdict(verdict=verdict, extras=None, facts=facts, shown=None)
+    tested = _learn_for_test(features, plan, verdict, inputs, seed)
     if tested is not None and plan.test is not None:
-        shown = _tested(tested, inputs, plan.test, verdict.judged.probabilities, task)
-    weighed = verdict if extras is None else _judged(features, plan, verdict, own, tested, shown, sensitivity)
+        shown = _answer_test_split(tested, inputs, plan.test, verdict.judged.probabilities, task)
+    else:
+        shown = _answer_out_of_fold(own, task)
+    extras, weighed = own.extras, verdict
+    if extras is not None:
+        weighed = _rejudge(features, plan, verdict, own, tested, shown, sensitivity)
     used = extras.names if extras else ()
-    table = contributions(
-        _kept(shown.systems, used, inputs.notes), data.targets[shown.rows], plan.groups[shown.rows], task, seed
-    )
+    unused = [name for name in shown.names if name not in used]
+    systems = _select_systems(shown.systems, used, inputs.notes)
+    table = compare_contributions(systems, data.targets[shown.rows], plan.groups[shown.rows], task, seed)
     facts = {
-        **_facts(inputs, extras),
+        **_card_entry(inputs, extras),
         "fusion": table,
         "gain": {"log_loss": round(own.fused.gain[0], 5), "standard_error": round(own.fused.gain[1], 5)},
-        "unused": [n for n in shown.names if n not in used],
-        "words": words(table, used, [n for n in shown.names if n not in used], noun),
+        "unused": unused,
+        "words": word_contributions(table, used, unused, noun),
     }
-    return Weighed(verdict=weighed, extras=extras, facts=facts, shown=shown)
+    return WeighedVerdict(verdict=weighed, extras=extras, facts=facts, shown=shown)
 
 
-def _learn(
-    features: Features, plan: Plan, inputs: Inputs, rows: np.ndarray, fitted: FittedHead, seed: int
-) -> Learned | None:
-    columns, notes = inputs.encoders(rows, seed)
+def _learn_for_test(
+    features: Features, plan: Plan, verdict: Verdict, inputs: ChosenInputs, seed: int
+) -> LearnedExtras | None:
+    """Learn extras without an official test split; None without one."""
+    if plan.test is None or verdict.on_fitting is None:
+        return None
+    rows = plan.fitting if len(verdict.on_fitting.folds[0]) == len(plan.fitting) else verdict.judging
+    return _learn_extras(features, plan, inputs, rows, verdict.on_fitting, seed)
+
+
+def _learn_extras(
+    features: Features, plan: Plan, inputs: ChosenInputs, rows: np.ndarray, fitted: FittedHead, seed: int
+) -> LearnedExtras | None:
+    columns, notes = inputs.fit_encoders(rows, seed)
     if not columns and notes is None:
         return None
-    encoded = Encoded.of(columns, notes, [inputs.rows[i] for i in rows])
+    encoded = EncodedInputs.encode(columns, notes, [inputs.rows[i] for i in rows])
     targets = features.data.targets[rows]
     fused = fuse(
         *(fitted.out_of_fold, fitted.folds, targets, plan.groups[rows], encoded), task=features.data.task, seed=seed
     )
-    return Learned(
+    return LearnedExtras(
         rows=rows, targets=targets, fitted=fitted, columns=columns, notes=notes, encoded=encoded, fused=fused
     )
 
 
-def _crossed(own: Learned, task: str) -> Shown:
-    """The rows learned from, each answered by weights that did not see its fold."""
+def _answer_out_of_fold(own: LearnedExtras, task: str) -> JudgedInputs:
+    """Answer the rows learned from, each by weights that did not see its fold."""
     encoded, folds, image = own.encoded, own.fitted.folds, own.fitted.out_of_fold
     alone = {
         name: probe_out_of_fold(encoded.x[:, part], own.targets, folds, task, tried)[0]
         for name, part, tried in _alone_parts(encoded)
     }
-    with_extras = {name: added_to(image, own.fused.added(x, folds), task) for name, x in _taken_away(encoded).items()}
+    with_extras = {
+        name: add_to_logits(image, own.fused.added_logits(x, folds), task)
+        for name, x in _remove_inputs(encoded).items()
+    }
     weights = own.fused.weights[0, folds[0]]  # (n, D, K)
-    return Shown(
+    return JudgedInputs(
         rows=own.rows,
         systems={IMAGE: image, **alone, **with_extras},
-        names=_names(own),
-        effects=_effects(encoded, weights),
+        names=_input_names(own),
+        effects=_measure_effects(encoded, weights),
     )
 
 
-def _tested(own: Learned, inputs: Inputs, test: np.ndarray, image: np.ndarray, task: str) -> Shown:
-    """The test split, by extras learned from the fitting part alone."""
-    encoded = Encoded.of(own.columns, own.notes, [inputs.rows[i] for i in test])
+def _answer_test_split(
+    own: LearnedExtras, inputs: ChosenInputs, test: np.ndarray, image: np.ndarray, task: str
+) -> JudgedInputs:
+    """Answer the test split by extras learned from the fitting part alone."""
+    encoded = EncodedInputs.encode(own.columns, own.notes, [inputs.rows[i] for i in test])
     alone = {}
     for name, part, tried in _alone_parts(encoded):
         x = own.encoded.x[:, part]
         _, c = probe_out_of_fold(x, own.targets, own.fitted.folds[:1], task, tried)
         alone[name] = probe_unseen(x, own.targets, c, encoded.x[:, part], task)[None]
     weight = own.fused.weight
-    with_extras = {name: added_to(image, (x @ weight)[None], task) for name, x in _taken_away(encoded).items()}
-    return Shown(
+    with_extras = {name: add_to_logits(image, (x @ weight)[None], task) for name, x in _remove_inputs(encoded).items()}
+    return JudgedInputs(
         rows=test,
         systems={IMAGE: image, **alone, **with_extras},
-        names=_names(own),
-        effects=_effects(encoded, np.broadcast_to(weight, (len(test), *weight.shape))),
+        names=_input_names(own),
+        effects=_measure_effects(encoded, np.broadcast_to(weight, (len(test), *weight.shape))),
     )
 
 
-def _judged(
+def _rejudge(
     features: Features,
     plan: Plan,
     verdict: Verdict,
-    own: Learned,
-    tested: Learned | None,
-    shown: Shown,
+    own: LearnedExtras,
+    tested: LearnedExtras | None,
+    shown: JudgedInputs,
     sensitivity: float,
 ) -> Verdict:
-    """The verdict with the extras in its figures, limits and rules."""
+    """Judge again, with the extras in figures, limits and rules."""
     data, task, y = features.data, features.data.task, own.targets
-    p = _together(own, task)
+    p = _answer_together(own, task)
     crossing = cross_fit(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.labels, task, sensitivity)
     more = {"judged": crossing}
     if tested is not None:
-        learned = _together(tested, task)[0]
+        learned = _answer_together(tested, task)[0]
         on_test = judge_on_test(features, plan, shown.systems[ALL][0], learned, tested.targets, sensitivity)
         more = {"judged": on_test, "secondary": crossing}
     return replace(
@@ -194,22 +261,22 @@ def _judged(
     )
 
 
-def _together(own: Learned, task: str) -> np.ndarray:
-    return added_to(own.fitted.out_of_fold, own.fused.added(own.encoded.x, own.fitted.folds), task)
+def _answer_together(own: LearnedExtras, task: str) -> np.ndarray:
+    return add_to_logits(own.fitted.out_of_fold, own.fused.added_logits(own.encoded.x, own.fitted.folds), task)
 
 
-def _names(own: Learned) -> tuple[str, ...]:
+def _input_names(own: LearnedExtras) -> tuple[str, ...]:
     return (*(c.name for c in own.columns), *((own.notes.column,) if own.notes else ()))
 
 
-def _alone_parts(encoded: Encoded) -> list[tuple[str, slice, tuple[float, ...]]]:
+def _alone_parts(encoded: EncodedInputs) -> list[tuple[str, slice, tuple[float, ...]]]:
     f = encoded.clinical.shape[1]
-    parts = [(TABLE, slice(0, f), CS), (NOTES, slice(f, f + encoded.notes.shape[1]), NOTES_PENALTIES)]
+    parts = [(TABLE, slice(0, f), CS), (NOTES, slice(f, f + encoded.notes.shape[1]), NOTES_CS)]
     return [(name, part, tried) for name, part, tried in parts if part.start < part.stop]
 
 
-def _taken_away(encoded: Encoded) -> dict[str, np.ndarray]:
-    """x as it is, and with inputs taken away."""
+def _remove_inputs(encoded: EncodedInputs) -> dict[str, np.ndarray]:
+    """Give x as it is, and with inputs taken away."""
     return {
         WITH_TABLE: encoded.without(notes=True),
         WITH_NOTES: encoded.without(clinical=True),
@@ -218,15 +285,15 @@ def _taken_away(encoded: Encoded) -> dict[str, np.ndarray]:
     }
 
 
-def _effects(encoded: Encoded, weights: np.ndarray) -> np.ndarray:
-    """float32 (N, inputs, K) by weights (N, D, K)."""
+def _measure_effects(encoded: EncodedInputs, weights: np.ndarray) -> np.ndarray:
+    """Measure what each input adds, float32 (N, inputs, K), by weights (N, D, K)."""
     x = encoded.x
     parts = [p for p in encoded.parts if p.start < p.stop]
     return np.stack([np.einsum("nd,ndk->nk", x[:, p], weights[:, p]) for p in parts], axis=1)
 
 
-def _kept(systems: dict[str, np.ndarray], used: tuple[str, ...], notes: str | None) -> dict[str, np.ndarray]:
-    """The systems that say something: none twice, none of a model that there is not."""
+def _select_systems(systems: dict[str, np.ndarray], used: tuple[str, ...], notes: str | None) -> dict[str, np.ndarray]:
+    """Select the systems that say something: none twice, none of a model that there is not."""
     text = notes in used
     table = len(used) > text
     shown = {IMAGE, TABLE, NOTES} | ({ALL, NOTHING} if used else set())
@@ -234,5 +301,5 @@ def _kept(systems: dict[str, np.ndarray], used: tuple[str, ...], notes: str | No
     return {name: p for name, p in systems.items() if name in shown}
 
 
-def _facts(inputs: Inputs, extras: Extras | None) -> dict[str, Any]:
+def _card_entry(inputs: ChosenInputs, extras: Extras | None) -> dict[str, Any]:
     return {"fields": extras.fields() if extras else [], **inputs.as_json(), "fusion": []}

@@ -1,4 +1,4 @@
-"""Beats: shape and rhythm weighed by one head.
+"""Weigh shape and rhythm of beats by one head.
 
 With tens of thousands of beats and a handful of numbers beside them, nothing is gained by fitting the rhythm on top of
 what the shape's head says; and where the network has seen the same recordings, that head is too sure of itself to leave
@@ -21,16 +21,26 @@ from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.model.head import Head
-from medloupe.training.fusion.choose import Inputs
-from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, contributions, words
-from medloupe.training.fusion.encoded import Encoded
+from medloupe.training.fusion.choose import ChosenInputs
+from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, compare_contributions, word_contributions
+from medloupe.training.fusion.encoding import EncodedInputs
 from medloupe.training.heads.fit import HeadChoice, balanced_sample_weights, build_head, refit
 from medloupe.training.heads.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Jointly:
-    """features: embeddings (N, D + F), the encoded columns behind the network's numbers. levels: how they divide."""
+class JointFeatures:
+    """Shape and rhythm as one embedding.
+
+    Attributes
+    ----------
+    features : Features
+        Embeddings float32 (N, D + F), the encoded columns behind the network's numbers.
+    levels : tuple of int
+        How these divide; the last level is the rhythm.
+    columns : tuple of Column
+        Of the rhythm.
+    """
 
     features: Features
     levels: tuple[int, ...]
@@ -38,11 +48,11 @@ class Jointly:
 
     @property
     def width(self) -> int:
-        """D, numbers of the network."""
+        """D, how many numbers the network gives."""
         return sum(self.levels[:-1])
 
-    def apart(self, head: Head) -> tuple[Head, Extras | None]:
-        """A head on both as a head on the network's numbers and the extras, None where the search left these out."""
+    def split_head(self, head: Head) -> tuple[Head, Extras | None]:
+        """Split a head on both into one on the network's numbers and the extras, None where these were left out."""
         d = self.width
         shape = replace(head, weight=np.ascontiguousarray(head.weight[:, :d]))
         if not head.weight[:, d:].any():
@@ -50,39 +60,63 @@ class Jointly:
         return shape, Extras(columns=self.columns, notes=None, weight=np.ascontiguousarray(head.weight[:, d:]))
 
 
-def suits(data: Dataset) -> bool:
-    """Whether a data set is one of beats with their rhythm."""
+def holds_beats(data: Dataset) -> bool:
+    """Tell whether a data set is one of beats with their rhythm."""
     return data.things == MODALITIES[data.modality].parts
 
 
-def join(features: Features, plan: Plan, inputs: Inputs, levels: tuple[int, ...], seed: int) -> Jointly | None:
-    """Features with the rhythm behind them, encoded as the rows learned from say; None where no column can be used, or
-    notes are to be read, which are not fitted this way."""
-    columns, notes = inputs.encoders(plan.fitting, seed)
+def join_rhythm(
+    features: Features, plan: Plan, inputs: ChosenInputs, levels: tuple[int, ...], seed: int
+) -> JointFeatures | None:
+    """Join the rhythm behind the features, encoded as the rows learned from say.
+
+    Parameters
+    ----------
+    features : Features
+        By the network.
+    plan : Plan
+        Which rows may be learned from.
+    inputs : ChosenInputs
+        With columns of the rhythm.
+    levels : tuple of int
+        How the network's embedding divides.
+    seed : int
+        Of the encoders.
+
+    Returns
+    -------
+    JointFeatures or None
+        None where no column can be used, or notes are to be read, which are not fitted this way.
+    """
+    columns, notes = inputs.fit_encoders(plan.fitting, seed)
     if not columns or notes is not None:
         return None
-    encoded = Encoded.of(columns, None, inputs.rows).clinical
+    encoded = EncodedInputs.encode(columns, None, inputs.rows).clinical
     both = np.concatenate([features.embeddings, encoded], axis=1)
-    return Jointly(features=replace(features, embeddings=both), levels=(*levels, encoded.shape[1]), columns=columns)
+    return JointFeatures(
+        features=replace(features, embeddings=both), levels=(*levels, encoded.shape[1]), columns=columns
+    )
 
 
-def facts(joined: Jointly, plan: Plan, verdict: Verdict, inputs: Inputs, seed: int) -> dict[str, Any]:
-    """The card's entry `inputs`: what shape and rhythm tell alone and together, judged as the headline is."""
-    _, extras = joined.apart(verdict.head)
+def describe_rhythm(
+    joined: JointFeatures, plan: Plan, verdict: Verdict, inputs: ChosenInputs, seed: int
+) -> dict[str, Any]:
+    """Build the card's entry `inputs`: what shape and rhythm tell alone and together, judged as the headline is."""
+    _, extras = joined.split_head(verdict.head)
     rows = verdict.rows if plan.test is not None else verdict.judging
     x, y = joined.features.embeddings, joined.features.data.targets
     task = joined.features.data.task
     parts = tuple(range(len(joined.levels)))
     systems = {
-        IMAGE: _answered(joined, plan, verdict, parts[:-1]),
-        TABLE: _answered(joined, plan, verdict, parts[-1:]),
+        IMAGE: _answer_by_levels(joined, plan, verdict, parts[:-1]),
+        TABLE: _answer_by_levels(joined, plan, verdict, parts[-1:]),
         ALL: verdict.judged.probabilities[:1],
     }
     if verdict.on_fitting is not None:
         without = x[rows].copy()
         without[:, joined.width :] = 0
         systems[NOTHING] = verdict.on_fitting.head.probabilities(without)[None]
-    table = contributions(systems, y[rows], plan.groups[rows], task, seed)
+    table = compare_contributions(systems, y[rows], plan.groups[rows], task, seed)
     used = extras.names if extras is not None else ()
     unused = [c.name for c in joined.columns if c.name not in used]
     return {
@@ -90,12 +124,12 @@ def facts(joined: Jointly, plan: Plan, verdict: Verdict, inputs: Inputs, seed: i
         **inputs.as_json(),
         "fusion": table,
         "unused": unused,
-        "words": words(table, used, unused, "shape"),
+        "words": word_contributions(table, used, unused, "shape"),
     }
 
 
-def _answered(joined: Jointly, plan: Plan, verdict: Verdict, parts: tuple[int, ...]) -> np.ndarray:
-    """Probabilities (1, n, K) of the judged rows by heads that have only some of the levels."""
+def _answer_by_levels(joined: JointFeatures, plan: Plan, verdict: Verdict, parts: tuple[int, ...]) -> np.ndarray:
+    """Answer the judged rows, (1, n, K), by heads that have only some of the levels."""
     x, y, task = joined.features.embeddings, joined.features.data.targets, joined.features.data.task
     base = verdict.on_fitting or verdict.fitted  # with a test split, what was fitted without it
     choice = HeadChoice(c=base.choice.c, levels=parts)

@@ -1,4 +1,4 @@
-"""What each input adds: the AUC of the picture, the table and the notes alone and together, with paired differences."""
+"""Compare the AUC of picture, table and notes, alone and together, with paired differences."""
 
 from __future__ import annotations
 
@@ -16,15 +16,31 @@ _TRIVIAL = ((NOTHING, TABLE), (NOTHING, NOTES))
 Systems = Mapping[str, np.ndarray]  # probabilities float32 (R, N, K) by name
 
 
-def contributions(
+def compare_contributions(
     systems: Systems, targets: np.ndarray, groups: np.ndarray, task: str, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """A row a system, in their order: name, macro AUC, and its paired differences to the image, the table and the
-    notes alone.
+    """Compare the macro AUC of systems that read different inputs.
 
-    targets: (N, K) of 1/0/NaN. groups: int (N,). All share the bootstrap's draws, so that differences are paired.
+    Parameters
+    ----------
+    systems : mapping of str to np.ndarray
+        Probabilities float32 (R, N, K) by name.
+    targets : np.ndarray
+        (N, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (N,).
+    task : str
+        "multiclass" or "multilabel".
+    seed : int
+        Of the bootstrap, whose draws all share, so that differences are paired.
+
+    Returns
+    -------
+    list of dict
+        A row a system, in their order: name, macro AUC, and its paired differences to the image, the table and the
+        notes alone.
     """
-    drawn = _drawn(systems, targets, groups, seed)
+    drawn = _draw_aucs(systems, targets, groups, seed)
     binary = task == "multiclass" and targets.shape[1] == 2
     sides = [len(np.unique(groups[targets[:, -1] == side])) for side in (1, 0)]
     rows = []
@@ -38,8 +54,8 @@ def contributions(
     return rows
 
 
-def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Macro AUC (1 + B,) of each system, averaged over its repeats: as they are, then of each draw of groups."""
+def _draw_aucs(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Compute the macro AUC (1 + B,) of each system, averaged over its repeats: as it is, then of each draw."""
     columns = range(targets.shape[1])
     judges = {
         name: [weighted.average([Ranking(p[:, k], targets[:, k]).auc for k in columns]) for p in probability]
@@ -53,32 +69,28 @@ def _drawn(systems: Systems, targets: np.ndarray, groups: np.ndarray, seed: int)
     return {name: np.concatenate(v) for name, v in values.items()}
 
 
-def words(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequence[str], noun: str) -> str:
-    """The table in a sentence or two. used, unused: names of the inputs the model has, and of those that add nothing.
-    noun: what a picture or recording is called."""
+def word_contributions(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequence[str], noun: str) -> str:
+    """Put the table into a sentence or two.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of `compare_contributions`.
+    used, unused : sequence of str
+        Names of the inputs the model has, and of those that add nothing.
+    noun : str
+        What a picture or recording is called.
+    """
     by_name = {row["name"]: row for row in rows}
-    more = _listed(unused)
+    more = _list_names(unused)
     if not used:
         return (
             f"{more[:1].upper()}{more[1:]} {'adds' if len(unused) == 1 else 'add'} nothing to the {noun} that is more"
             f" than noise; the model reads the {noun} alone."
         )
     whole, image = by_name[ALL], by_name[IMAGE]
-    gained: Metric = whole["over_image"]
-    low, high = gained["low"], gained["high"]
-    value = gained["value"] or 0.0
-    said = f"With {_listed(used)} the AUC is {_figure(whole)}; the {noun} alone reaches {_figure(image)}"
-    if low is None or high is None:
-        said += "."
-    elif low > 0:
-        said += f". That is {value:.3f} more (95% interval {low:.3f} to {high:.3f})."
-    elif high < 0:
-        said += f". That is {-value:.3f} less (95% interval {-high:.3f} to {-low:.3f}): do without these inputs."
-    else:
-        said += (
-            f". The difference, {value:+.3f} (95% interval {low:+.3f} to {high:+.3f}), may be noise: the percentages"
-            " fit better, but the ranking of patients is not shown to be better."
-        )
+    said = f"With {_list_names(used)} the AUC is {_format_auc(whole)}; the {noun} alone reaches {_format_auc(image)}"
+    said += _word_gain(whole["over_image"])
     for key, what in (("over_table", "table"), ("over_notes", "notes")):
         over: Metric | None = whole[key]
         if over is not None and over["low"] is not None and over["high"] is not None:
@@ -92,13 +104,29 @@ def words(rows: Sequence[Mapping[str, Any]], used: Sequence[str], unused: Sequen
     return said.replace("-0.", "−0.").replace("(-", "(−")
 
 
-def _figure(row: Mapping[str, Any]) -> str:
+def _word_gain(gained: Metric) -> str:
+    """End the sentence by how much the inputs add, and whether that may be noise."""
+    low, high = gained["low"], gained["high"]
+    value = gained["value"] or 0.0
+    if low is None or high is None:
+        return "."
+    if low > 0:
+        return f". That is {value:.3f} more (95% interval {low:.3f} to {high:.3f})."
+    if high < 0:
+        return f". That is {-value:.3f} less (95% interval {-high:.3f} to {-low:.3f}): do without these inputs."
+    return (
+        f". The difference, {value:+.3f} (95% interval {low:+.3f} to {high:+.3f}), may be noise: the percentages"
+        " fit better, but the ranking of patients is not shown to be better."
+    )
+
+
+def _format_auc(row: Mapping[str, Any]) -> str:
     auc = row["auc"]
     if auc["value"] is None:
         return "not known"
     return f"{auc['value']:.3f}" + (f" ({auc['low']:.3f} to {auc['high']:.3f})" if auc["low"] is not None else "")
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     shown = [n.replace("_", " ") for n in names]
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1] if shown else ""

@@ -1,1 +1,1 @@
-"""From a data set to a model, its card and its report."""
+"""Train on a data set: model, card, report and a version in the store."""

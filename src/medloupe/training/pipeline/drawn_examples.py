@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from medloupe.embed.backbone import Backbone
-from medloupe.embed.features import Features, fitted
+from medloupe.embed.features import Features, fit_record
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.network import Network
 from medloupe.model import heatmaps
@@ -38,7 +38,7 @@ def make_window_drawer(
     kind = EMBEDDINGS[card.modality]
 
     def draw(row: int, k: int) -> tuple[str, None]:
-        window = fitted(features.data.records[row], backbone)
+        window = fit_record(features.data.records[row], backbone)
         feature_map = network.see(window[None], maps=True).map
         assert feature_map is not None
         values = heatmaps.label_evidence(heatmaps.map_contributions(head, feature_map)[0], k, task)

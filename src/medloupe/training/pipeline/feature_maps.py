@@ -1,4 +1,4 @@
-"""What the network looks at, stage by stage, for one image: its feature maps as small pictures.
+"""Render what the network looks at, stage by stage, for one image: its feature maps as small pictures.
 
 A convolutional network looks at a picture through filters, stage after stage: each stage has more filters than the one
 before, on a coarser grid. For every stage the filters that answered most differently across the picture are drawn,
@@ -8,7 +8,6 @@ Networks" (ECCV 2014), here the activations alone, without deconvolution.
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,12 @@ from PIL import Image
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.modalities import EMBEDDINGS
-from medloupe.graphs.session import session
+from medloupe.graphs.session import open_session
 from medloupe.imaging.decode import load
 from medloupe.model import heatmaps
 from medloupe.model.head import Head
-from medloupe.training.pipeline.examples import content_box
+from medloupe.training.pipeline.examples import find_content_box
+from medloupe.utils.datauri import data_uri, jpeg_uri
 
 if TYPE_CHECKING:
     from medloupe.embed.tail import Tail
@@ -60,14 +60,22 @@ _WORDS = (
 _LAST_WORDS = "The last maps. Averaged over all places, they are the numbers that the head weighs."
 
 
-class Stage(NamedTuple):
-    """What comes out of one stage: name, and the name of that value in the ONNX graph."""
+class StageOutput(NamedTuple):
+    """What comes out of one stage.
+
+    Attributes
+    ----------
+    name : str
+        Of the stage, for people.
+    value : str
+        Of its output in the ONNX graph.
+    """
 
     name: str
     value: str
 
 
-def stages(
+def render_stages(
     pixels: np.ndarray,
     backbone: Backbone,
     head: Head,
@@ -78,28 +86,49 @@ def stages(
     box: tuple[int, int, int, int] | None = None,
     file: str = "",
 ) -> dict[str, Any] | None:
-    """The part `stages` of a report for one image; None for a backbone whose graph does not name its stages.
+    """Render the part `stages` of a report for one image.
 
-    pixels: uint8 (S, S, 3), as the network gets it. label: whose heat map ends the series. labels: names of the
-    head's rows. box: left, top, right, bottom of the picture without its padding; filters are chosen by what they
-    answer within. file: what the image is called. All pictures are data URIs, at most about 100 kB together.
-    Raises ModelFileError when the network cannot be run.
+    Parameters
+    ----------
+    pixels : np.ndarray
+        uint8 (S, S, 3), as the network gets it.
+    backbone, head, tail
+        Of the model.
+    label : int
+        Whose heat map ends the series.
+    labels : sequence of str
+        Names of the head's rows.
+    box : tuple of int, optional
+        Left, top, right, bottom of the picture without its padding; filters are chosen by what they answer within.
+    file : str
+        What the image is called.
+
+    Returns
+    -------
+    dict or None
+        All pictures are data URIs, at most about 100 kB together. None for a backbone whose graph does not name its
+        stages.
+
+    Raises
+    ------
+    ModelFileError
+        When the network cannot be run.
     """
-    named = stage_outputs(backbone.path)
+    named = find_stage_outputs(backbone.path)
     if not named:
         return None
-    values = _activations(backbone.path, [s.value for s in named], pixels)
+    values = _run_stages(backbone.path, [s.value for s in named], pixels)
     maps = values.pop("map")
     rows = [(s.name, values[s.value][0]) for s in named]
     if tail is not None:
-        upper = np.asarray(session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
+        upper = np.asarray(open_session(tail.path, threads=1).run(["map"], {"cut": values["cut"]})[0])
         maps = np.concatenate([upper, maps[:, upper.shape[1] :]], axis=1)
-        rows = _retold(rows, upper[0])
+        rows = _replace_tuned_stages(rows, upper[0])
     size = pixels.shape[0]
     shown = []
     for (name, answer), words in zip(rows, (*_WORDS[: len(rows) - 1], _LAST_WORDS), strict=True):
-        inside = _inside(box, size, answer.shape)
-        tiles = [_tile(answer[c], inside) for c in _liveliest(answer[:, *inside])]
+        inside = _find_content_slices(box, size, answer.shape)
+        tiles = [_render_tile(answer[c], inside) for c in _pick_filters(answer[:, *inside])]
         shown.append({"name": name, "shape": list(answer.shape), "words": words, "tiles": tiles})
     found = heatmaps.label_evidence(heatmaps.map_contributions(head, maps)[0], label, head.task)
     return {
@@ -107,18 +136,30 @@ def stages(
         "label": labels[label] if labels else "",
         "size": size,
         "tuned": tail is not None,
-        "image": _uri(_jpeg(pixels), "jpeg"),
+        "image": jpeg_uri(pixels),
         "rows": shown,
-        "heatmap": _uri(heatmaps.draw_overlay(found, size), "png") if found.max() > 0 else None,
+        "heatmap": data_uri(heatmaps.draw_overlay(found, size), "image/png") if found.max() > 0 else None,
     }
 
 
-def of_report(
+def render_report_stages(
     features: Features, shown: Mapping[str, Any], head: Head, backbone: Backbone, tail: Tail | None = None
 ) -> dict[str, Any] | None:
-    """The part `stages` of a training's report: of its first right answer, or of its first error where there is none.
+    """Render the part `stages` of a training's report, of its first right answer, or of its first error without one.
 
-    shown: the part `examples` of the report. None where it shows no image, or the backbone does not name its stages.
+    Parameters
+    ----------
+    features : Features
+        Of all readable records.
+    shown : mapping
+        The part `examples` of the report.
+    head, backbone, tail
+        Of the model.
+
+    Returns
+    -------
+    dict or None
+        None where it shows no image, or the backbone does not name its stages.
     """
     first = next((e for part in ("right", "wrong") for e in shown.get(part) or []), None)
     rows = {record.id: i for i, record in enumerate(features.data.records)}
@@ -126,20 +167,20 @@ def of_report(
         return None
     row, size, labels = rows[first["file"]], backbone.card.input_size, features.data.labels
     facts = features.facts[row]
-    return stages(
+    return render_stages(
         load(features.data.records[row].picture, size),
         backbone,
         head,
         labels.index(first["heatmap_label"]),
         labels=labels,
         tail=tail,
-        box=content_box(int(facts["width"]), int(facts["height"]), size),
+        box=find_content_box(int(facts["width"]), int(facts["height"]), size),
         file=first["file"],
     )
 
 
-def stage_outputs(path: Path) -> list[Stage]:
-    """The stages of a backbone that lite.py named, in order, and last its last map; [] for any other graph.
+def find_stage_outputs(path: Path) -> list[StageOutput]:
+    """Find the stages of a backbone that embed/lite.py named, in order, and last its last map; [] for any other.
 
     A stage ends before a block that adds no shortcut, because the first block of every stage, and no other, changes
     the width.
@@ -158,13 +199,14 @@ def stage_outputs(path: Path) -> list[Stage]:
     if len(ends) != len(_WORDS):
         return []
     found = [
-        Stage(f"Stage {n}", f"block{i}_{'sum' if 'sum' in blocks[i] else 'project'}") for n, i in enumerate(ends, 1)
+        StageOutput(f"Stage {n}", f"block{i}_{'sum' if 'sum' in blocks[i] else 'project'}")
+        for n, i in enumerate(ends, 1)
     ]
-    return [*found, Stage("Last map", _LAST)]
+    return [*found, StageOutput("Last map", _LAST)]
 
 
-def _activations(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Values inside the graph, and `map` and `cut`, for one image (S, S, 3); on a copy of the graph in memory."""
+def _run_stages(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Read values inside the graph, and `map` and `cut`, for one image (S, S, 3); on a copy of the graph in memory."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -172,12 +214,12 @@ def _activations(path: Path, names: Sequence[str], pixels: np.ndarray) -> dict[s
     asked = [*names, "map", "cut"]
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in asked)
-    network = session(model.SerializeToString(), threads=1)
+    network = open_session(model.SerializeToString(), threads=1)
     return dict(zip(asked, map(np.asarray, network.run(asked, {"image": pixels[None]})), strict=True))
 
 
-def _retold(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The stages above the cut as a tail sees them: its map (U, h, w) holds the last map, then them, last first."""
+def _replace_tuned_stages(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Replace the stages above the cut by what a tail sees: its map (U, h, w) holds the last map, then the others."""
     told = list(rows)
     at = 0
     for i in reversed(range(len(rows))):
@@ -189,8 +231,10 @@ def _retold(rows: list[tuple[str, np.ndarray]], upper: np.ndarray) -> list[tuple
     return told
 
 
-def _inside(box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The places of a grid (C, h, w) that lie wholly in the picture: padding answers loudly, but nobody asks it."""
+def _find_content_slices(
+    box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, ...]
+) -> tuple[slice, slice]:
+    """Find the places of a grid (C, h, w) wholly in the picture: padding answers loudly, but nobody asks it."""
     _, h, w = shape
     left, top, right, bottom = box or (0, 0, size, size)
     rows = slice(-(-top * h // size), max(bottom * h // size, -(-top * h // size) + 1))
@@ -198,8 +242,8 @@ def _inside(box: tuple[int, int, int, int] | None, size: int, shape: tuple[int, 
     return rows, columns
 
 
-def _liveliest(answer: np.ndarray) -> list[int]:
-    """The filters of (C, h, w) that differ most from place to place, the liveliest first; no two nearly the same."""
+def _pick_filters(answer: np.ndarray) -> list[int]:
+    """Pick the filters of (C, h, w) that differ most from place to place, those first; no two nearly the same."""
     flat = answer.reshape(len(answer), -1)
     centred = flat - flat.mean(1, keepdims=True)
     spread = np.sqrt((centred**2).mean(1))
@@ -213,8 +257,8 @@ def _liveliest(answer: np.ndarray) -> list[int]:
     return chosen
 
 
-def _tile(answer: np.ndarray, inside: tuple[slice, slice]) -> str:
-    """One filter's answer (h, w) as a picture: dark where it is least inside, bright where it is most."""
+def _render_tile(answer: np.ndarray, inside: tuple[slice, slice]) -> str:
+    """Render one filter's answer (h, w) as a picture: dark where it is least inside, bright where it is most."""
     low, high = np.quantile(answer[inside], (0.01, 0.99))
     if high - low < 1e-9:  # one place alone stands out
         low, high = float(answer[inside].min()), float(answer[inside].max())
@@ -226,20 +270,10 @@ def _tile(answer: np.ndarray, inside: tuple[slice, slice]) -> str:
     image.putpalette(_palette())
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
-    return _uri(out.getvalue(), "png")
+    return data_uri(out.getvalue(), "image/png")
 
 
 def _palette() -> list[int]:
     at = np.linspace(0, len(_VIRIDIS) - 1, _LEVELS)
     channels = [np.interp(at, np.arange(len(_VIRIDIS)), [c[i] for c in _VIRIDIS]) for i in range(3)]
     return np.rint(np.stack(channels, 1)).astype(int).ravel().tolist()
-
-
-def _jpeg(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=80)
-    return out.getvalue()
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,4 +1,4 @@
-"""What a model takes over from the one whose network it goes on from: its licence, and the images it has seen."""
+"""Hand on what a model takes over from the one it goes on from: its licence, and the images its network has seen."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ from medloupe.metrics.evidence import Evidence
 from medloupe.model.bundle import Model
 
 
-def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:
-    """The card of a model that goes on from `start`, with what binds it from there.
+def add_lineage(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> dict[str, Any]:
+    """Add to the card of a model that goes on from `start` what binds it from there.
 
-    digests: sha256 of the images it was now trained and judged on. A network that was tuned carries something of the
-    images it was tuned on: their licence holds for what is made with it, and figures on the same images are too good.
-    A network as it was published carries nothing.
+    A network that was tuned carries something of the images it was tuned on: their licence holds for what is made with
+    it, and figures on the same images are too good. A network as it was published carries nothing.
+
+    Parameters
+    ----------
+    card : mapping
+        Of the new model; it stays as it is.
+    start : Model
+        The one it goes on from.
+    digests : sequence of bytes
+        SHA-256 of the images it was now trained and judged on.
+
+    Returns
+    -------
+    dict
+        The card with licence, limits, warnings and digests of both.
     """
     licence = start.card.get("licence")
-    carries = carries_data(start)
+    carries = network_saw_images(start)
     own = {
         **card,
         "started_from": {"name": start.name, "version": start.version, "licence": licence, "tuned": carries},
@@ -53,23 +66,25 @@ def started(card: Mapping[str, Any], start: Model, digests: Sequence[bytes]) -> 
                 " All figures that rest on them are too good: judge this model on other data (medloupe evaluate).",
             },
         ]
-    own["data"] = {**card["data"], "digests": _joined(card, start.card)}
+    own["data"] = {**card["data"], "digests": _join_digests(card, start.card)}
     return own
 
 
-def untaught(evidence: Evidence, start: Model) -> Evidence:
-    """The predictions that the gate and comparisons may use: not of images that tuned the network gone on from, nor of
-    their patients, as those are too good."""
-    if not carries_data(start):
+def exclude_tuned_images(evidence: Evidence, start: Model) -> Evidence:
+    """Leave out predictions that are too good for the gate and for comparisons.
+
+    Those are of images that tuned the network gone on from, and of their patients.
+    """
+    if not network_saw_images(start):
         return evidence
     return evidence.exclude(seen_in_training(start.card, [d.tobytes() for d in evidence.digests]))
 
 
-def carries_data(model: Model) -> bool:
-    """Whether the model's network, and not only its head, was made of images that someone brought."""
+def network_saw_images(model: Model) -> bool:
+    """Tell whether the model's network, and not only its head, was made of images that someone brought."""
     return model.tuned or bool((model.card.get("started_from") or {}).get("tuned"))
 
 
-def _joined(*cards: Mapping[str, Any]) -> str:
-    """The shortened digests of all of them, so that evaluating also knows what the network has seen before."""
+def _join_digests(*cards: Mapping[str, Any]) -> str:
+    """Join the shortened digests of all of them, so that evaluating also knows what the network has seen before."""
     return encode_digests(set().union(*(decode_digests(c["data"].get("digests")) for c in cards)))

@@ -1,4 +1,4 @@
-"""What a training computed, kept under everything that went into it: the same data and options take it from there."""
+"""Keep what a training computed under everything that went into it: the same data and options take it from there."""
 
 from __future__ import annotations
 
@@ -29,16 +29,30 @@ from medloupe.utils.sourcecode import source_digest
 from medloupe.version import __version__
 
 METHOD = 2  # raise when the method changes what comes out of the same data
-
-
 _COMPUTES = "medloupe.training.pipeline.steps"  # an outcome is named by the code of this and of all that it imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What training gives, apart from names and dates: the head, the report's card, curves and examples, and the
-    predictions that its figures come from. novelty: None with too few images. network: the ONNX file of a tuned tail or
-    of a whole tuned network, with `whole`; b"" without fine-tuning. extras: what the model reads beside the picture."""
+    """What training gives, apart from names and dates.
+
+    Attributes
+    ----------
+    head : Head
+        The head that ships.
+    novelty : Novelty or None
+        By what other kinds are refused; None with too few images.
+    report : dict
+        Card, curves and examples.
+    evidence : Evidence
+        The predictions that the figures come from.
+    network : bytes
+        The ONNX file of a tuned tail, or of a whole tuned network; b"" without fine-tuning.
+    whole : bool
+        Whether `network` is a whole one.
+    extras : Extras or None
+        What the model reads beside the picture.
+    """
 
     head: Head
     novelty: Novelty | None
@@ -48,8 +62,14 @@ class Outcome:
     whole: bool = False
     extras: Extras | None = None
 
-    def parts(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
-        """The backbone and tail of the model, their files under home."""
+    def restore_network(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
+        """Write the model's network under home, and give its backbone and tail.
+
+        Parameters
+        ----------
+        backbone : Backbone
+            The one trained with, which stays where nothing or only a tail was tuned.
+        """
         if not self.network:
             return backbone, None
         folder = home() / "cache" / "tuned"
@@ -66,7 +86,7 @@ class Outcome:
 
 
 def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
-    """Named by everything the outcome depends on."""
+    """Name the file of an outcome by everything that it depends on."""
     data = found.data
     key = hashlib.sha256()
 
@@ -77,19 +97,12 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
     add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
     add(EMBEDDINGS[data.modality].fitting)
     for r in data.records:
-        add(
-            r.id,
-            found.digest[r.id],
-            sorted(r.labels.items()),
-            r.patient,
-            r.split,
-            sorted(r.columns.items()),
-        )
+        add(r.id, found.digest[r.id], sorted(r.labels.items()), r.patient, r.split, sorted(r.columns.items()))
     return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
 
 
 def read_outcome(path: Path) -> Outcome | None:
-    """What write_outcome wrote; None where there is nothing, or nothing whole."""
+    """Read what `write_outcome` wrote; None where there is nothing, or nothing whole."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             report = json.loads(stored["report"].tobytes())
@@ -107,7 +120,13 @@ def read_outcome(path: Path) -> Outcome | None:
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
-    """Keep an outcome. Raises StoreError when the disk is full."""
+    """Keep an outcome.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full.
+    """
     out = io.BytesIO()
     extras = json.dumps(outcome.extras.as_json()).encode() if outcome.extras else b""
     arrays: Mapping[str, Any] = {

@@ -1,135 +1,250 @@
-"""From a scanned data set to an outcome: embed, audit, plan, tune if asked for, judge, describe."""
+"""Compute a training: embed, audit, plan, tune if asked for, judge, describe."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
+from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
-from medloupe.metrics.evidence import Evidence
+from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
+from medloupe.training.provenance import collect_evidence
 from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
+    from medloupe.data.split import Plan
+    from medloupe.inputs.extras import Extras
+    from medloupe.training.audit.finding import Audit
+    from medloupe.training.fusion.ablation import WeighedVerdict
+    from medloupe.training.fusion.beats import JointFeatures
+    from medloupe.training.fusion.choose import ChosenInputs
     from medloupe.training.heads.verdict import Verdict
+    from medloupe.training.pipeline.finetuning import Tuning
+
+
+class _Stages:
+    """Say where a training is, and keep how long each stage took.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        By stage, in the order in which they ended.
+    """
+
+    def __init__(self, say: StageProgress):
+        self._say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, *, quiet: bool = False) -> Iterator[None]:
+        """Time a stage. quiet: it says itself how far it is."""
+        began = time.perf_counter()
+        if not quiet:
+            self._say(name, 0, 1)
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 2)
+        if not quiet:
+            self._say(name, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FittedParts:
+    """What came of fitting: the verdict, the head to ship with what it reads beside, and its network."""
+
+    verdict: Verdict
+    audited: Audit
+    head: Head
+    extras: Extras | None
+    network: Backbone
+    tail: Tail | None
+    novelty: Novelty | None
+    chosen: ChosenInputs | None
+    joined: JointFeatures | None
+    weighed: WeighedVerdict | None
 
 
 def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) -> Outcome:
-    """All of a training but the writing. Raises as training.train does."""
+    """Train and judge, without writing anything but caches.
+
+    Parameters
+    ----------
+    found : Scan
+        The data set, its files read once.
+    network : Backbone
+        What embeds it.
+    options : Options
+        What was asked for.
+    say : callable
+        Told the stage, how much of it is done, and of how much.
+
+    Returns
+    -------
+    Outcome
+        Head, refusal, report and the predictions behind its figures.
+
+    Raises
+    ------
+    MedloupeError
+        As `train` does.
+    """
     from medloupe.data.split import plan_split
-    from medloupe.metrics.curves import curves
     from medloupe.training.audit.findings import audit
-    from medloupe.training.fusion import beats, choose
-    from medloupe.training.fusion.ablation import weigh
-    from medloupe.training.fusion.examples import moved
-    from medloupe.training.heads.verdict import judge
     from medloupe.training.pipeline import finetuning
-    from medloupe.training.pipeline.card import card
-    from medloupe.training.pipeline.examples import examples
-    from medloupe.training.pipeline.feature_maps import of_report
 
-    clock = [time.perf_counter()]
-
-    def lap() -> float:
-        clock.append(time.perf_counter())
-        return round(clock[-1] - clock[-2], 2)
-
-    seconds: dict[str, float] = {}
-    seed, levels = options.seed, network.card.levels
-    shared = embed(found, network, lambda done, total: say("embedding", done, total))
-    features = shared
-    if options.start is not None:
-        features = embed(found, network, lambda done, total: say("embedding", done, total), tail=options.start)
-    seconds["embedding"] = lap()
+    stages = _Stages(say)
+    with stages.stage("embedding", quiet=True):
+        shared, features = _embed(found, network, options, say)
     if features.unreadable:
-        _check_what_is_left(features)
-    say("audit", 0, 1)
-    audited = audit(shared, seed)
-    seconds["audit"] = lap()
-    say("audit", 1, 1)
+        _check_readable(features)
+    with stages.stage("audit"):
+        audited = audit(shared, options.seed)
     planned = plan_split(features.data, audited.groups)
-    tuning = finetuning.attempt(features, shared, planned, network, options, say)
-    seconds["fine-tuning"] = lap()
-    say("fitting", 0, 1)
+    with stages.stage("fine-tuning", quiet=True):
+        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
+    with stages.stage("fitting"):
+        fit = _fit(features, shared, planned, tuning, audited, network, options)
+    with stages.stage("judging"):
+        report = _describe(features, planned, tuning, fit, options)
+    report["card"]["seconds"] = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s != "fine-tuning"}
+    changed = fit.network is not network
+    return Outcome(
+        head=fit.head,
+        novelty=fit.novelty,
+        report=report,
+        evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
+        network=_own_network(fit, changed, options),
+        whole=changed,
+        extras=fit.extras,
+    )
+
+
+def _embed(found: Scan, network: Backbone, options: Options, say: StageProgress) -> tuple[Features, Features]:
+    """Embed by the shared network, and by the tail that the training goes on from, if it does."""
+
+    def tell(done: int, total: int) -> None:
+        say("embedding", done, total)
+
+    shared = embed(found, network, tell)
+    return shared, shared if options.start is None else embed(found, network, tell, tail=options.start)
+
+
+def _fit(
+    features: Features,
+    shared: Features,
+    planned: Plan,
+    tuning: Tuning,
+    audited: Audit,
+    network: Backbone,
+    options: Options,
+) -> _FittedParts:
+    """Fit the head, what it reads beside, and the refusal of other kinds."""
+    from medloupe.training.fusion import beats, choose
+    from medloupe.training.fusion.ablation import weigh_inputs
+    from medloupe.training.pipeline import finetuning
+
+    seed, levels = options.seed, network.card.levels
     chosen = joined = weighed = None
-    if choose.asked(features.data, options):
-        chosen = choose.choose(features.data, planned.fitting, planned.groups, options)
+    if choose.reads_inputs(features.data, options):
+        chosen = choose.choose_inputs(features.data, planned.fitting, planned.groups, options)
         audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
-        if beats.suits(features.data):
-            joined = beats.join(features, planned, chosen, levels, seed)
-    if joined is not None:
-        verdict = judge(joined.features, planned, levels=joined.levels, seed=seed, sensitivity=options.sensitivity)
-    elif tuning.tuned is None:
-        verdict = judge(features, planned, levels=levels, seed=seed, sensitivity=options.sensitivity)
-    else:
-        verdict = tuning.judged(features, planned, levels, options)
+        if beats.holds_beats(features.data):
+            joined = beats.join_rhythm(features, planned, chosen, levels, seed)
+    verdict = _judge(features, planned, tuning, joined, levels, options)
     if chosen is not None and joined is None:
-        weighed = weigh(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
+        weighed = weigh_inputs(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
         verdict = weighed.verdict
     head, extras = verdict.head, weighed.extras if weighed is not None else None
     if joined is not None:
-        head, extras = joined.apart(verdict.head)
-    own, tail = tuning.network(network, verdict, options)
+        head, extras = joined.split_head(verdict.head)
+    own, tail = tuning.write_network(network, verdict, options)
+    kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
-    kept = levels if own is network and tail is None else finetuning.untouched(network)
-    novelty = Novelty.fit(tuning.seen(shared, verdict)[rows], planned.groups[rows], kept, seed)
-    seconds["fitting"] = lap()
-    say("fitting", 1, 1)
-    say("judging", 0, 1)
-    facts = card(features, audited, planned, verdict, own, novelty, seed=seed, sensitivity=options.sensitivity)
+    return _FittedParts(
+        verdict=verdict,
+        audited=audited,
+        head=head,
+        extras=extras,
+        network=own,
+        tail=tail,
+        novelty=Novelty.fit(tuning.novelty_embeddings(shared, verdict)[rows], planned.groups[rows], kept, seed),
+        chosen=chosen,
+        joined=joined,
+        weighed=weighed,
+    )
+
+
+def _judge(
+    features: Features,
+    planned: Plan,
+    tuning: Tuning,
+    joined: JointFeatures | None,
+    levels: tuple[int, ...],
+    options: Options,
+) -> Verdict:
+    """Judge heads on the network that was tuned, or as it is; of beats, on shape and rhythm together."""
+    from medloupe.training.heads.verdict import judge
+
+    if joined is None and tuning.tuned is not None:
+        return tuning.judge(features, planned, levels, options)
+    if joined is not None:
+        features, levels = joined.features, joined.levels
+    return judge(features, planned, levels=levels, seed=options.seed, sensitivity=options.sensitivity)
+
+
+def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedParts, options: Options) -> dict[str, Any]:
+    """Put card, curves and pictures of the report together."""
+    from medloupe.metrics.curves import curves
+    from medloupe.training.fusion import beats
+    from medloupe.training.fusion.examples import pick_influence_examples
+    from medloupe.training.pipeline.card import build_card
+    from medloupe.training.pipeline.examples import render_examples
+    from medloupe.training.pipeline.feature_maps import render_report_stages
+
+    verdict, seed = fit.verdict, options.seed
+    facts = build_card(
+        features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
+    )
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
-        "examples": examples(features, verdict.judged, verdict.rows, head, own, tail),
+        "examples": render_examples(features, verdict.judged, verdict.rows, fit.head, fit.network, fit.tail),
     }
-    report["stages"] = of_report(features, report["examples"], head, own, tail)
-    tuning.describe(report, verdict, tail, options)
-    if joined is not None and chosen is not None:
-        facts["inputs"] = beats.facts(joined, planned, verdict, chosen, seed)
-    if weighed is not None and chosen is not None:
-        facts["inputs"] = weighed.facts
-        report["moved"] = moved(features, weighed.shown, chosen) if weighed.shown and weighed.extras else []
-    seconds["judging"] = lap()
-    facts["seconds"] = {stage: s for stage, s in seconds.items() if s >= 0.005 or stage != "fine-tuning"}
-    say("judging", 1, 1)
-    changed = own is not network
-    data = own.path.read_bytes() if changed else tail.path.read_bytes() if tail and tail is not options.start else b""
-    return Outcome(
-        head=head,
-        novelty=novelty,
-        report=report,
-        evidence=_evidence(features, verdict),
-        network=data,
-        whole=changed,
-        extras=extras,
-    )
+    report["stages"] = render_report_stages(features, report["examples"], fit.head, fit.network, fit.tail)
+    tuning.describe(report, verdict, fit.tail, options)
+    if fit.joined is not None and fit.chosen is not None:
+        facts["inputs"] = beats.describe_rhythm(fit.joined, planned, verdict, fit.chosen, seed)
+    if fit.weighed is not None and fit.chosen is not None:
+        facts["inputs"] = fit.weighed.facts
+        shown = fit.weighed.shown
+        report["moved"] = pick_influence_examples(features, shown, fit.chosen) if shown and fit.weighed.extras else []
+    return report
 
 
-def _evidence(features: Features, verdict: Verdict) -> Evidence:
-    """The predictions behind the figures, for comparing this version with another."""
-    judged = verdict.judged
-    called = [[judged.called(r, k) for k in range(len(judged.labels))] for r in judged.repeats]
-    return Evidence(
-        labels=judged.labels,
-        task=judged.task,
-        digests=Evidence.digest([features.digests[row] for row in verdict.rows]),
-        groups=np.asarray(judged.groups, np.int64),
-        targets=np.asarray(judged.targets, np.float32),
-        probabilities=np.asarray(judged.probabilities, np.float32),
-        announced=np.asarray(called, np.float32).mean(0).T,
-    )
+def _own_network(fit: _FittedParts, changed: bool, options: Options) -> bytes:
+    """Read the bytes of the network or tail that this training made; b"" where it made none."""
+    if changed:
+        return fit.network.path.read_bytes()
+    return fit.tail.path.read_bytes() if fit.tail and fit.tail is not options.start else b""
 
 
 def check_trainable(data: Dataset) -> None:
-    """Raises DataError, saying what is missing, when there is nothing to tell apart."""
+    """Check that a data set can be learned from.
+
+    Raises
+    ------
+    DataError
+        Saying what is missing, when there is nothing to tell apart.
+    """
     if data.task == "detection":
         raise DataError(
             f"{data.root} marks places in pictures (boxes of {', '.join(data.labels)}) but has no classes of whole"
@@ -159,8 +274,8 @@ def check_trainable(data: Dataset) -> None:
         raise DataError(f"{data.root} has no positive case of any label.", "Check the label column.")
 
 
-def _check_what_is_left(features: Features) -> None:
-    """As check_trainable, for the readable part; the error then tells what could not be read."""
+def _check_readable(features: Features) -> None:
+    """Check the readable part; the error then tells what could not be read."""
     try:
         check_trainable(features.data)
     except DataError as e:

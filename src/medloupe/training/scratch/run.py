@@ -18,7 +18,7 @@ import numpy as np
 from medloupe.data.split import Plan, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import graph_of
+from medloupe.embed.tail import load_graph
 from medloupe.graphs.module import import_torch
 from medloupe.settings import home
 from medloupe.training.heads.ranking import ranking_scores
@@ -117,7 +117,7 @@ class _Comparison:
     def inputs(self, recipe: Recipe, side: int, allowed: Symmetry, say: StageProgress) -> TrainingInputs:
         """Prepare what a recipe reads, of pictures of so many pixels to a side."""
         sized = replace(self.network, card=replace(self.network.card, input_size=side))
-        return prepare_inputs(self.features, sized, graph_of(self.network), recipe, allowed, None, say)[0]
+        return prepare_inputs(self.features, sized, load_graph(self.network), recipe, allowed, None, say)[0]
 
 
 def _prepare(features: Features, plan: Plan, network: Backbone, options: Options) -> _Comparison:
@@ -248,7 +248,7 @@ def _measure_and_plan(c: _Comparison, allowed: Symmetry, say: StageProgress) -> 
     views = count_missing(c.features, c.network, allowed, c.usual.views) if c.usual.kind == "tail" else 0
     recipe, started = DEFAULTS["scratch"], time.perf_counter()
     read = c.inputs(recipe, small, allowed, say)
-    each = measure_seconds_an_image(read, recipe, graph_of(c.network), c.features) * _MARGIN
+    each = measure_seconds_an_image(read, recipe, load_graph(c.network), c.features) * _MARGIN
     cores = parallel_jobs()
     of_tuned = (_TAIL if c.usual.kind == "tail" else 1) * (full / small) ** 2
     sides = {side: each / cores * (side / small) ** 2 for side in (full, small)}

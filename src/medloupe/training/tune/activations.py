@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.errors import StoreError
-from medloupe.graphs.session import run, session
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import FITTING, load
 from medloupe.settings import home
 from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, random_view
-from medloupe.utils.batches import in_batches
+from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def cache_pixels(
                 return work
 
             count = 0
-            for taken in in_batches(range(n), 16, start):
+            for taken in map_batches(range(n), 16, start):
                 count += taken
                 if progress:
                     progress(count, n)
@@ -201,7 +201,7 @@ def _fill(
     todo: list[tuple[int, int]],
     progress: Progress | None,
 ) -> None:
-    network, size = session(backbone.path, threads=1), backbone.card.input_size
+    network, size = open_session(backbone.path, threads=1), backbone.card.input_size
     records = features.data.records
 
     def start() -> Callable[[list[tuple[int, int]]], list[tuple[int, int]]]:
@@ -223,7 +223,7 @@ def _fill(
 
     written: list[tuple[int, int]] = []
     count = 0
-    for taken in in_batches(todo, BATCH, start):
+    for taken in map_batches(todo, BATCH, start):
         written += taken
         count += len(taken)
         if len(written) >= _FLUSH or count == len(todo):

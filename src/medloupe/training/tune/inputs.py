@@ -13,9 +13,9 @@ import numpy as np
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import Tail, has_upper, upper
-from medloupe.graphs.module import import_torch, randomised
-from medloupe.graphs.session import run, session
+from medloupe.embed.tail import Tail, find_upper_part, has_upper_part
+from medloupe.graphs.module import import_torch, randomise_weights
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.settings import threads
 from medloupe.training.tune.activations import cache_activations, cache_pixels
@@ -39,7 +39,7 @@ def probe_symmetry(features: Features, backbone: Backbone, groups: np.ndarray, s
     rng = np.random.default_rng(seed)
     first = np.unique(groups, return_index=True)[1]
     rows = np.sort(rng.permutation(first)[:PROBE_PICTURES])
-    network, size = session(backbone.path, threads=threads()), backbone.card.input_size
+    network, size = open_session(backbone.path, threads=threads()), backbone.card.input_size
     found = []
     for row in rows:
         facts = features.facts[row]
@@ -97,7 +97,7 @@ def prepare_inputs(
     StoreError
         When the disk is full.
     """
-    above = upper(model).width if recipe.kind == "tail" or has_upper(model) else backbone.card.dimension
+    above = find_upper_part(model).width if recipe.kind == "tail" or has_upper_part(model) else backbone.card.dimension
     seen = np.ascontiguousarray((features.embeddings if base is None else base)[:, :above])
 
     def tell(done: int, total: int) -> None:
@@ -127,7 +127,7 @@ def measure_seconds_an_image(inputs: TrainingInputs, recipe: Recipe, model: Mode
     source = open_source(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)
     module = extract_trainable(model, recipe)
     if recipe.kind == "scratch":
-        randomised(module, 0)
+        randomise_weights(module, 0)
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(1)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.embed.tail import merged
-from medloupe.graphs.module import as_stored, import_torch, randomised, weights_of
+from medloupe.embed.tail import merge_weights
+from medloupe.graphs.module import import_torch, randomise_weights, round_to_stored, weights_of
 from medloupe.training.tune.loader import open_source
 from medloupe.training.tune.loop import Examples, Trained, train
 from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
@@ -40,11 +40,11 @@ def main(place: Path) -> None:
         targets, embeddings = held["targets"], held["embeddings"]
     model = onnx.load(job["backbone"], load_external_data=False)
     if job["start"]:
-        model = merged(model, onnx.load(job["start"], load_external_data=False))
+        model = merge_weights(model, onnx.load(job["start"], load_external_data=False))
     module = extract_trainable(model, recipe)
     source = open_source([Path(p) for p in job["files"]], job["shape"], embeddings, Symmetry(**job["symmetry"]), recipe)
     if recipe.kind == "scratch":
-        randomised(module, job["seed"])
+        randomise_weights(module, job["seed"])
     pretrained = weights_of(module)
     trained = train(
         module,
@@ -57,7 +57,7 @@ def main(place: Path) -> None:
     found = {}
     for alpha in job["shares"]:
         # what ships is rounded likewise
-        _load_weights(module, as_stored(model, interpolate_weights(trained.weights, pretrained, alpha)))
+        _load_weights(module, round_to_stored(model, interpolate_weights(trained.weights, pretrained, alpha)))
         part = embed_rows(module, source, asked)
         found[f"at_{alpha:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
         found[f"at_{alpha:g}"][asked] = part

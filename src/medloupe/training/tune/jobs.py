@@ -29,7 +29,7 @@ from medloupe.settings import threads
 from medloupe.training.tune.loop import Trained
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
-from medloupe.utils.files import locked, write_atomically
+from medloupe.utils.files import exclusive_lock, write_atomically
 from medloupe.utils.progress import Progress
 
 JOB_MODULE = "medloupe.training.tune.job"  # does one job, in a process of its own
@@ -145,7 +145,7 @@ def run_jobs(
         When a job fails; what was done stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "lock"):  # two that train the same: the second finds it done
+    with exclusive_lock(folder / "lock"):  # two that train the same: the second finds it done
         return _run_pending(jobs, inputs, targets, task, folder, parallel_jobs(), progress)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medloupe.embed.tail import upper
+from medloupe.embed.tail import find_upper_part
 from medloupe.graphs.module import import_torch
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def extract_trainable(model: ModelProto, recipe: Recipe) -> torch.nn.Module:
 
     Each level of the map is an output, float32 (n, C, H, W).
     """
-    from medloupe.graphs.module import part
+    from medloupe.graphs.module import build_trainable_module
 
     if recipe.kind == "tail":
-        at = upper(model)
-        return part(model, at.given, at.levels)
+        at = find_upper_part(model)
+        return build_trainable_module(model, at.given, at.levels)
     node = next(n for n in model.graph.node if "map" in n.output)
-    return part(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])
+    return build_trainable_module(model, "image", list(node.input) if node.op_type == "Concat" else ["map"])
 
 
 def embed_rows(module: torch.nn.Module, source: BatchSource, rows: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ import numpy as np
 from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import Tail, graph_of, joined, merged, split_off
-from medloupe.graphs.module import import_torch, with_weights
-from medloupe.graphs.nodes import constants
+from medloupe.embed.tail import Tail, extract_upper_part, join_outputs, load_graph, merge_weights
+from medloupe.graphs.module import import_torch, replace_weights
+from medloupe.graphs.nodes import read_constants
 from medloupe.settings import home
 from medloupe.training.tune.activations import count_missing, evict_caches, explain_disk_errors
 from medloupe.training.tune.budget import TuningPlan, describe_reductions, limit_trainings, limit_views
@@ -88,7 +88,7 @@ class TunedNetworks:
         if alpha == 0:
             return self.base
         done = self.final if fold is None else self.of_fold[fold]
-        return joined(done.embeddings[alpha], self.base)
+        return join_outputs(done.embeddings[alpha], self.base)
 
     @property
     def alphas(self) -> tuple[float, ...]:
@@ -162,7 +162,7 @@ def tune(
     key = cache_key(features, plan, backbone, jobs_of(asked), start, __name__) + (f"-{minutes:g}" if minutes else "")
     folder = home() / "cache" / "tuning" / key
     planned = _read_plan(folder)
-    model = graph_of(backbone)
+    model = load_graph(backbone)
     allowed, a_view = time_symmetry_probe(features, backbone, plan.groups, seed)
     if planned is not None:
         recipe = planned.recipe
@@ -217,11 +217,11 @@ def build_tuned_graph(backbone: Backbone, tuned: TunedNetworks, alpha: float) ->
 
     own = onnx.load(tuned.start.path, load_external_data=False) if tuned.start is not None else None
     if tuned.kind == "tail":
-        graph = own or split_off(graph_of(backbone))
+        graph = own or extract_upper_part(load_graph(backbone))
     else:
-        graph = merged(graph_of(backbone), own) if own is not None else graph_of(backbone)
-    held = {name.replace(".", "_"): value for name, value in constants(graph).items()}
-    return with_weights(graph, interpolate_weights(tuned.final.weights, held, alpha))
+        graph = merge_weights(load_graph(backbone), own) if own is not None else load_graph(backbone)
+    held = {name.replace(".", "_"): value for name, value in read_constants(graph).items()}
+    return replace_weights(graph, interpolate_weights(tuned.final.weights, held, alpha))
 
 
 def _job(name: str, rows: np.ndarray, groups: np.ndarray, recipe: Recipe, seed: int, targets: np.ndarray) -> Job:
@@ -235,11 +235,11 @@ def _limit_plan(asked: TuningPlan, recipe: Recipe, n: int, each: float, minutes:
     cores = parallel_jobs()
 
     def needs(epochs: int, folds: int) -> float:
-        rounds = n * (assign_folds - 1) + n  # every fold's others, and all
+        rounds = n * (folds - 1) + n  # every fold's others, and all
         looks = n * each / 2 * len(ALPHAS)
-        side_by_side = min(cores, assign_folds + 1)
+        side_by_side = min(cores, folds + 1)
         longest = n * each * epochs + looks  # the final one, on all
-        return max(longest, (rounds * each * epochs + (assign_folds + 1) * looks) / side_by_side)
+        return max(longest, (rounds * each * epochs + (folds + 1) * looks) / side_by_side)
 
     planned = limit_trainings(TuningPlan(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
     return replace(planned, words=describe_reductions(asked, planned, minutes))

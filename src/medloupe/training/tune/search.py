@@ -20,7 +20,7 @@ import numpy as np
 from medloupe.data.split import Plan, sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
-from medloupe.embed.tail import graph_of
+from medloupe.embed.tail import load_graph
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.metrics.weighted import Ranking, average, bootstrap_weights
@@ -241,7 +241,7 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
     y, seed = task.features.data.targets, options.seed
     # split another way than what judges the outcome
     own, rest = hold_out(plan, y, seed + _APART, purpose="search for a recipe", otherwise="leave --search out")
-    model = graph_of(task.network)
+    model = load_graph(task.network)
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
     key = cache_key(features, plan, task.network, [], options.start, __name__)
     folder = home() / "cache" / "search" / f"{key}-{recipe.kind}-{seed}-{budget:g}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from medloupe.embed.features import Features
-from medloupe.embed.tail import joined
+from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.training.heads.fit import CS, Fitter, scale_choices
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
@@ -138,7 +138,7 @@ def _judge(setup: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[f
     data, rows, own = setup.features.data, setup.rows, setup.judging
     best = (np.nan, 0.0, np.empty((0, 0), np.float32))
     for alpha, tuned in embeddings.items():
-        x = joined(tuned, setup.base)
+        x = join_outputs(tuned, setup.base)
         if not (np.isfinite(x[rows]).all() and np.isfinite(x[own]).all()):  # the training came apart
             continue
         fitter = Fitter(x[rows], data.targets[rows], data.task, setup.levels)

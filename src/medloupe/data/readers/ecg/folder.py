@@ -68,7 +68,7 @@ def _is_ecg(path: Path, suffix: str) -> bool:
     if suffix in (".hea", ".edf", ".bdf"):
         return True
     if suffix == ".npz":
-        held = arrays.names(path)
+        held = arrays.list_npz(path)
         return bool(held & {"signal", "ecg", "samples", "X"}) and "y" not in held
     return suffix == ".txt" and _is_text_ecg(path)
 

@@ -13,7 +13,7 @@ from medloupe.data.readers.folders import UNUSED
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Task
 from medloupe.errors import DataError
-from medloupe.utils.arrays import load, names
+from medloupe.utils.arrays import list_npz, load_npz
 
 NOT_AN_ECG = "not an ECG"
 OTHER_ECG = "another ECG file, not read"
@@ -40,7 +40,7 @@ class EcgArrays:
     def __init__(self, path: Path):
         self.path = path
         self.file = path.name
-        self._arrays = load(path)
+        self._arrays = load_npz(path)
 
     def __contains__(self, key: str) -> bool:
         return key in self._arrays
@@ -207,7 +207,7 @@ class EcgNpzReader:
 def find_npz(path: Path, holds: Callable[[frozenset[str]], bool]) -> list[Path]:
     """Find the .npz files at path (the file, or those right in the folder) whose arrays' names are the right ones."""
     files = [path] if path.is_file() else npz_files(path)
-    return [file for file in files if file.suffix.lower() == ".npz" and holds(names(file))]
+    return [file for file in files if file.suffix.lower() == ".npz" and holds(list_npz(file))]
 
 
 def _list_left_out(path: Path, file: Path) -> Mapping[str, tuple[str, ...]]:

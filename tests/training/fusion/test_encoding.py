@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medloupe.training.fusion.encoded import Encoded
+from medloupe.training.fusion.encoding import EncodedInputs
 from weighed import patients
 
 ENCODED, COLUMNS, NOTES = patients(200).encoded("age", "sex", notes=True)
@@ -20,11 +20,11 @@ def test_it_is_columns_and_notes_side_by_side() -> None:
 
 
 def test_a_dropped_column_is_a_missing_one() -> None:
-    without_age = Encoded.of(COLUMNS, NOTES, [{k: v for k, v in r.items() if k != "age"} for r in ROWS])
+    without_age = EncodedInputs.encode(COLUMNS, NOTES, [{k: v for k, v in r.items() if k != "age"} for r in ROWS])
     keep = np.ones((200, 2), bool)
     keep[:, 0] = False
-    np.testing.assert_array_equal(ENCODED.dropped(keep, np.ones(200, bool)), without_age.x)
-    np.testing.assert_array_equal(ENCODED.of_inputs((1, 2)).x, without_age.x)
+    np.testing.assert_array_equal(ENCODED.drop(keep, np.ones(200, bool)), without_age.x)
+    np.testing.assert_array_equal(ENCODED.restrict_to((1, 2)).x, without_age.x)
 
 
 def test_all_taken_away_is_zero() -> None:

@@ -1,4 +1,4 @@
-"""The extras of many rows as numbers, and the same with inputs taken away."""
+"""Encode the inputs of many rows as numbers, and take inputs away from them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from medloupe.inputs.projection import TextEncoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """The extras of N rows as numbers. clinical: float32 (N, F). stated: bool (N, C), which columns are. notes:
-    float32 (N, M)."""
+class EncodedInputs:
+    """The inputs of N rows as numbers.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+        C clinical columns.
+    clinical : np.ndarray
+        float32 (N, F), these encoded.
+    stated : np.ndarray
+        bool (N, C), which columns a row states.
+    notes : np.ndarray
+        float32 (N, M), the notes encoded.
+    """
 
     columns: tuple[Column, ...]
     clinical: np.ndarray
@@ -23,8 +34,10 @@ class Encoded:
     notes: np.ndarray
 
     @classmethod
-    def of(cls, columns: tuple[Column, ...], notes: TextEncoder | None, rows: Sequence[Mapping[str, str]]) -> Encoded:
-        """Of rows that state, by name, what they know."""
+    def encode(
+        cls, columns: tuple[Column, ...], notes: TextEncoder | None, rows: Sequence[Mapping[str, str]]
+    ) -> EncodedInputs:
+        """Encode rows that state, by name, what they know."""
         clinical, stated = encode(columns, rows)
         vectors = np.zeros((len(rows), 0), np.float32)
         if notes is not None:
@@ -33,12 +46,12 @@ class Encoded:
 
     @property
     def x(self) -> np.ndarray:
-        """float32 (N, F + M)."""
+        """All numbers, float32 (N, F + M); a new array each time."""
         return np.concatenate([self.clinical, self.notes], axis=1)
 
     @property
     def input_of(self) -> np.ndarray:
-        """int (F + M,): which column each number belongs to; those of the notes have the number after the last."""
+        """Which column each number belongs to, int (F + M,); those of the notes have the number after the last."""
         widths = [*(c.width for c in self.columns), self.notes.shape[1]]
         return np.repeat(np.arange(len(widths)), widths)
 
@@ -48,8 +61,16 @@ class Encoded:
         ends = np.cumsum([0, *(c.width for c in self.columns), self.notes.shape[1]]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def dropped(self, keep: np.ndarray, notes: np.ndarray) -> np.ndarray:
-        """x with columns as bool (N, C) and notes as bool (N,) say; what is dropped looks as if it had been missing."""
+    def drop(self, keep: np.ndarray, notes: np.ndarray) -> np.ndarray:
+        """Drop inputs from x; what is dropped looks as if it had been missing.
+
+        Parameters
+        ----------
+        keep : np.ndarray
+            bool (N, C), which columns stay.
+        notes : np.ndarray
+            bool (N,), whose notes stay.
+        """
         stated = self.stated & keep
         x = self.x
         at = 0
@@ -65,14 +86,14 @@ class Encoded:
         return x
 
     def without(self, *, clinical: bool = False, notes: bool = False) -> np.ndarray:
-        """x with all columns, or the notes, taken away."""
+        """Take all columns, or the notes, away from x."""
         n, columns = self.stated.shape
-        return self.dropped(np.full((n, columns), not clinical), np.full(n, not notes))
+        return self.drop(np.full((n, columns), not clinical), np.full(n, not notes))
 
-    def of_inputs(self, inputs: Sequence[int]) -> Encoded:
-        """The same, of the same width, as if the table had only these inputs."""
+    def restrict_to(self, inputs: Sequence[int]) -> EncodedInputs:
+        """Restrict to some inputs, in the same width, as if the table had only these."""
         keep = np.zeros(self.stated.shape, bool)
         keep[:, [j for j in inputs if j < len(self.columns)]] = True
-        x = self.dropped(keep, np.full(len(keep), len(self.columns) in inputs))
+        x = self.drop(keep, np.full(len(keep), len(self.columns) in inputs))
         f = self.clinical.shape[1]
         return replace(self, clinical=x[:, :f], stated=self.stated & keep, notes=x[:, f:])
