@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SIGNAL_KEY = "medloupe.ecg"
 """The metadata of a backbone of ECGs that says what its windows are."""
 
-CONTRACT = "The contract stands at the top of medloupe/backbones.py."
+CONTRACT = "The contract stands at the top of medloupe/embed/registry.py."
 
 Embedded = tuple["Dataset", np.ndarray, np.ndarray, tuple[bytes, ...], dict[str, str], int]
 """The readable part of the data, embeddings float32 (N, D), facts (N,), digests, why others are left out by id, and how
