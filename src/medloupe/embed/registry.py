@@ -188,14 +188,14 @@ def _read_file(path: Path) -> Backbone:
             raise BackboneError(
                 f"{path} cannot serve as a backbone: it needs `{value}` of {rank} dimensions, all but the first fixed;"
                 f" it has {', '.join(f'{k}{v}' for k, v in shapes.items())}.",
-                "The contract stands at the top of medloupe/backbones.py.",
+                "The contract stands at the top of medloupe/embed/registry.py.",
             )
     if signal:
         if types["signal"] != "tensor(float)" or shapes["map"][2] != 1:
             raise BackboneError(
                 f"{path} cannot serve as a backbone of ECGs: its `signal` must be float32 (N, L, T) and its `map`"
                 f" (N, D, 1, w); they are {types['signal']} {shapes['signal']} and {shapes['map']}.",
-                "The contract stands at the top of medloupe/backbones.py.",
+                "The contract stands at the top of medloupe/embed/registry.py.",
             )
     elif types["image"] != "tensor(uint8)" or shapes["image"][1] != shapes["image"][2] or shapes["image"][3] != 3:
         raise BackboneError(
@@ -207,7 +207,7 @@ def _read_file(path: Path) -> Backbone:
         raise BackboneError(
             f"{path} cannot serve as a backbone: its `map` has {shapes['map'][1]} channels and its `embedding`"
             f" {shapes['embedding'][1]}; the embedding must be the mean of the map.",
-            "The contract stands at the top of medloupe/backbones.py.",
+            "The contract stands at the top of medloupe/embed/registry.py.",
         )
     card = BackboneCard(
         name=path.stem,
@@ -235,6 +235,6 @@ def _read_ecg_metadata(metadata: Mapping[str, str], leads: int, path: Path) -> d
     except (ValueError, TypeError, KeyError) as e:
         raise BackboneError(
             f"{path} cannot serve as a backbone of ECGs: its metadata {SIGNAL_KEY} cannot be used ({e}).",
-            "The contract stands at the top of medloupe/backbones.py.",
+            "The contract stands at the top of medloupe/embed/registry.py.",
         ) from e
     return {"modality": "ecg", "leads": names, "rate": rate, "before": before}
