@@ -7,8 +7,8 @@ sigkill   servers killed in the middle of predictions, feedback and promotions (
 overload  seconds of requests at ten times the server's capacity (10)
 
 Each prints one JSON line; the exit status is 1 where something was lost, mixed, wrong or, in the median, later than
-its aim. The drills are those of the test suite (tests/drills.py, which says what each figure means), in full. A model
-is trained on generated pictures first, or taken from --home, which is copied. Linux only.
+its aim. The drills are those of the test suite (tests/support/drills.py, which says what each figure means), in full.
+A model is trained on generated pictures first, or taken from --home, which is copied. Linux only.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def finetuned(kind: str, parts: Parts, home: Path) -> list[Outcome]:
 def epoch_seconds(home: Path, images: int) -> list[float]:
     """Seconds in which the machine would train once on so many images, from every training that was done in this home.
 
-    They ran side by side, one a core, unless a GPU took one after the other (tuningjobs.py), and each kept its seconds
-    and the images that it was trained on.
+    They ran side by side, one a core, unless a GPU took one after the other (training/tune/jobs.py), and each kept its
+    seconds and the images that it was trained on.
     """
     from medloupe.settings import threads
 

@@ -10,7 +10,7 @@ import pytest
 from medloupe.settings import threads
 from places import DATA
 
-# The shipped check-ups have tests of their own (test_starters.py); elsewhere only what a test trains is asked.
+# The shipped check-ups have tests of their own (starter/test_shipped.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
 
 # PyTorch's threads wait for each other asleep: spinning, they take the cores from whatever else a shared machine does.

@@ -128,7 +128,7 @@ def without(name: str) -> Any:
 def test_a_file_without_an_output(name: str, tmp_path: Path):
     with pytest.raises(BackboneError, match=f"needs `{name}`") as error:
         backbone(changed(tmp_path, without(name)))
-    assert "medloupe/backbones.py" in error.value.hint
+    assert "medloupe/embed/registry.py" in error.value.hint
 
 
 def unrelated(path: Path, image: list[Any], kind: int = TensorProto.UINT8, d: int = 8) -> Path:

@@ -20,7 +20,8 @@ from live import running
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
-from medloupe.evaluation import heldout, robustness
+from medloupe.evaluation import robustness
+from medloupe.evaluation.judges import make_fold_judges
 from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.evaluation.stress import StressResult, stress, stress_entry
 from medloupe.imaging.corruptions import CORRUPTIONS, Corruption
@@ -152,7 +153,7 @@ def test_stand_ins_share_the_images_out_and_keep_groups_apart(lab: Lab) -> None:
     data = medloupe.read(lab.data)
     features = embed(scan_dataset(data), lab.model.backbone)
     groups = np.arange(len(data)) // 2
-    judges = heldout.make_fold_judges(lab.model, features, features.embeddings, data.targets, groups, 0)
+    judges = make_fold_judges(lab.model, features, features.embeddings, data.targets, groups, 0)
     rows = np.concatenate([j.rows for j in judges])
     assert sorted(rows.tolist()) == list(range(len(data)))
     owner = {int(i): n for n, j in enumerate(judges) for i in j.rows}

@@ -22,7 +22,7 @@ from pictures import cost_of, encode, gradient, inflating_png, jpeg_claiming, ou
 
 
 def documented_fit(image: Image.Image) -> np.ndarray:
-    """The recipe at the top of images.py, word for word."""
+    """The recipe at the top of imaging/decode.py, word for word."""
     im = image.convert("RGB")
     w, h = (max(1, round(side * 224 / max(im.size))) for side in im.size)
     out = Image.new("RGB", (224, 224))

@@ -42,7 +42,7 @@ from trained import Trained
 
 
 def fitted(path: Path) -> np.ndarray:
-    """The fitting as the docstring of medloupe/images.py tells it to people without medloupe."""
+    """The fitting as the docstring of medloupe/imaging/decode.py tells it to people without medloupe."""
     im = Image.open(path).convert("RGB")
     w, h = (max(1, round(side * 224 / max(im.size))) for side in im.size)
     out = Image.new("RGB", (224, 224))

@@ -76,6 +76,18 @@ def test_only_the_model_asks_the_face() -> None:
     assert found == {"model/bundle.py"}
 
 
+def test_no_private_name_crosses_modules() -> None:
+    found = [
+        (path.relative_to(PACKAGE).as_posix(), alias.name)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medloupe")
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+    assert found == []
+
+
 def test_modules_are_small() -> None:
     lines = {p: len(p.read_text("utf-8").splitlines()) for p in MODULES}
     assert [p for p, n in lines.items() if n > 350] == []

@@ -1,6 +1,6 @@
 """Complete example reports with generated scores and generated X-ray-like pictures; no patient's data.
 
-python tests/report_example.py FOLDER     writes binary.html, seven.html, multilabel.html, minimal.html
+python tests/support/report_example.py FOLDER     writes binary.html, seven.html, multilabel.html, minimal.html
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A backbone of a few kilobytes that keeps the contract of medloupe/backbones.py, and a model on it."""
+"""A backbone of a few kilobytes that keeps the contract of medloupe/embed/registry.py, and a model on it."""
 
 from __future__ import annotations
 

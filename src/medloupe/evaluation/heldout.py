@@ -18,8 +18,6 @@ from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, scan_dataset
 from medloupe.data.split import (
     Plan,
-    assign_folds,
-    count_folds,
     join_groups,
     plan_split,
     rows_with_same_value,
@@ -27,42 +25,11 @@ from medloupe.data.split import (
 )
 from medloupe.embed.features import Features, embed
 from medloupe.errors import DataError
-from medloupe.metrics import tables
+from medloupe.evaluation.judges import HeldOutJudge, make_fold_judges, make_own_judge, make_test_judge
 from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
-from medloupe.model.head import Head
-from medloupe.model.novelty import Novelty
-from medloupe.model.rules import Rules
 from medloupe.training.audit import duplicates
-from medloupe.training.heads.fit import FOLDS, Fitter, HeadChoice, build_head
-from medloupe.training.heads.solver import Solution
-from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 from medloupe.utils.progress import StageProgress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutJudge:
-    """One head with the rules by which it answers.
-
-    Attributes
-    ----------
-    rows : np.ndarray
-        int (n,), which images it may judge.
-    head : Head
-        By which it answers.
-    limits : np.ndarray
-        float32 (K,), thresholds of the operating points.
-    weights : np.ndarray
-        (K,), what probabilities are multiplied by before the largest is announced.
-    novelty : Novelty or None
-        By what it refuses, if it does.
-    """
-
-    rows: np.ndarray
-    head: Head
-    limits: np.ndarray
-    weights: np.ndarray
-    novelty: Novelty | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,139 +188,3 @@ def _find_groups(features: Features) -> np.ndarray:
     found = duplicates.find(features)
     patients = rows_with_same_value(r.patient for r in features.data.records)
     return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
-
-
-def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
-    """Make the model itself a judge, of images (rows) that it was not trained on."""
-    rules = Rules.from_card(model.card)
-    return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
-
-
-def make_fold_judges(
-    model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int
-) -> list[HeldOutJudge]:
-    """Fit judges that share all rows of the features out among them, each for the groups that it has not seen.
-
-    Parameters
-    ----------
-    model : Model
-        Whose head they stand in for.
-    features : Features
-        By its network.
-    shared : np.ndarray
-        float32 (N, D), embeddings by the untuned backbone, which novelty reads.
-    targets : np.ndarray
-        (N, K) of 1, 0 and NaN, in the order of the model's labels.
-    groups : np.ndarray
-        int (N,).
-    seed : int
-        Of the folds.
-
-    Raises
-    ------
-    DataError
-        Where the groups are too few, or the card does not say how its head was made.
-    """
-    choice = _head_choice(model)
-    count = count_folds(targets, groups, FOLDS)
-    if not count:
-        raise _too_few(model)
-    task = str(model.card["task"])
-    fold = assign_folds(targets, groups, count, seed)
-    fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
-    solutions = fitter.solve([(fold != f, choice) for f in range(count)])
-    logits = np.empty(targets.shape, np.float32)
-    for f, solution in enumerate(solutions):
-        logits[fold == f] = features.embeddings[fold == f] @ solution.weight + solution.bias
-    p = calibrate_across_folds(logits, targets, fold, task)
-    judges = []
-    for f, solution in enumerate(solutions):
-        others = fold != f
-        head, limits, weights = _fit_rules(model, solution, logits[others], p[others], targets[others])
-        novelty = _fit_novelty(model, shared[others], groups[others], seed)
-        judges.append(
-            HeldOutJudge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty)
-        )
-    return judges
-
-
-def make_test_judge(
-    model: Model, features: Features, shared: np.ndarray, targets: np.ndarray, planned: Plan, seed: int
-) -> HeldOutJudge:
-    """Fit the one judge of an official test split, on the rows that the plan fits on.
-
-    Parameters
-    ----------
-    model, features, shared, targets, seed
-        As for `make_fold_judges`.
-    planned : Plan
-        With a test split.
-
-    Raises
-    ------
-    DataError
-        As `make_fold_judges` does.
-    """
-    assert planned.test is not None
-    choice = _head_choice(model)
-    rows, task = planned.fitting, str(model.card["task"])
-    y, groups = targets[rows], planned.groups[rows]
-    count = count_folds(y, groups, FOLDS)
-    if not count:
-        raise _too_few(model)
-    fold = assign_folds(y, groups, count, seed)
-    fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
-    logits = fitter.out_of_fold(fold, [choice])[0]
-    solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
-    novelty = _fit_novelty(model, shared[rows], groups, seed)
-    return HeldOutJudge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
-
-
-def _fit_rules(
-    model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
-) -> tuple[Head, np.ndarray, np.ndarray]:
-    """Fit head, limits and weights by out-of-fold logits and probabilities (n, K) of the other images, and their truth.
-
-    Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
-    """
-    task = str(model.card["task"])
-    said = Rules.from_card(model.card)
-    if model.tuned and not model.card.get("adapted"):
-        temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
-        return build_head(solution, temperature, task), said.limits, said.weights
-    limits = tables.thresholds(p, y, tables.target_sensitivity(model.card))
-    weights = np.ones(y.shape[1])
-    if task == "multiclass":
-        weights = tables.class_weights(y, tables.best_strength(p, y))
-    head = build_head(solution, fit_temperature(logits, y, task), task)
-    return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
-
-
-def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
-    """Fit it without the images to be judged, as the model's own; take that itself where they are too few.
-
-    Its contrast to other kinds is the model's: those kinds are not at hand.
-    """
-    if model.novelty is None:
-        return None
-    fitted = Novelty.fit(shared, groups, model.novelty.levels, seed)
-    return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
-
-
-def _head_choice(model: Model) -> HeadChoice:
-    said = model.card.get("head") or {}
-    if said.get("regularisation") is None or not said.get("levels"):
-        raise DataError(
-            f"The card of {model.name} does not say how its head was fitted, so no other can stand in for it on images"
-            " that it was trained on.",
-            "Bring labelled images that the model has not seen.",
-        )
-    return HeadChoice(c=float(said["regularisation"]), levels=tuple(said["levels"]))
-
-
-def _too_few(model: Model) -> DataError:
-    return DataError(
-        f"{model.name} was trained on these images, and they are too few to judge it by heads that have not seen them.",
-        "Bring all images it was trained on (two patients with and two without each finding at least), or new ones.",
-    )

@@ -19,7 +19,8 @@ from medloupe.data.labels import is_healthy, positive_label
 from medloupe.data.records import Dataset, Record
 from medloupe.embed.network import Network
 from medloupe.evaluation.basis import word_basis
-from medloupe.evaluation.heldout import HeldOutJudge, HeldOutPanel, assemble_panel
+from medloupe.evaluation.heldout import HeldOutPanel, assemble_panel
+from medloupe.evaluation.judges import HeldOutJudge
 from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.imaging import decode
 from medloupe.imaging.corruptions import CORRUPTIONS, Corruption, limit_size

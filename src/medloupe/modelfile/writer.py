@@ -270,7 +270,7 @@ def _backbone_body(model: Model) -> ModelProto:
     if lacking := {"embedding", "map"} - made:
         raise BackboneError(
             f"The backbone {path} does not compute {' and '.join(sorted(lacking))}.",
-            "The contract stands at the top of medloupe/backbones.py.",
+            "The contract stands at the top of medloupe/embed/registry.py.",
         )
     taken = {*made, *(t.name for t in out.graph.initializer)}
     ours = {*layout.OUTPUTS, layout.HEAD_WEIGHT, layout.HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS} - {"embedding"}

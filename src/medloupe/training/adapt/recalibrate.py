@@ -19,15 +19,11 @@ import numpy as np
 
 from medloupe.data.split import assign_folds, count_folds
 from medloupe.model.head import Head
+from medloupe.training.adapt.newton import minimise_log_loss
 
 KINDS = ("unchanged", "prevalence", "prevalence and temperature")
 FOLDS = 5
 REPEATS = 3
-# How far from "unchanged" is expected before any local case was seen, as standard deviations: of a class's log odds
-# (an odds of 8 to 1 between two classes), and of the scale, which moves less from one hospital to the next.
-_SHIFT, _SCALE = 1.5, 0.5
-_LEAST = 0.1  # scale; a model that ranks backwards here is not turned round by calibrating it
-_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +160,7 @@ def fit_calibration(
     shift = np.zeros(k)
     # Among the classes that occur here: that one does not occur in a hundred cases is no proof that it never will.
     z, y = z[known][:, present], targets[known][:, present].astype(np.float64)
-    a, shift[present] = _minimise(z - z.max(1, keepdims=True), y, _row_weight(groups[known]), scaled)
+    a, shift[present] = minimise_log_loss(z - z.max(1, keepdims=True), y, _row_weight(groups[known]), scaled)
     return Calibration(kind=kind, scale=np.full(k, a), shift=shift)
 
 
@@ -178,7 +174,7 @@ def _fit_labels(z: np.ndarray, targets: np.ndarray, groups: np.ndarray, scaled: 
         if 0 < y.sum() < len(y):  # yes against no, as two classes half the logit either side of 0
             sides = np.column_stack([-z[known, j], z[known, j]]) / 2
             truth = np.column_stack([1 - y, y])
-            scale[j], b = _minimise(sides, truth, _row_weight(groups[known]), scaled)
+            scale[j], b = minimise_log_loss(sides, truth, _row_weight(groups[known]), scaled)
             shift[j] = b[1] - b[0]
     return scale, shift
 
@@ -311,52 +307,3 @@ def _standard_error(difference: np.ndarray, known: np.ndarray, groups: np.ndarra
     sums, sizes = np.bincount(group, difference, g), np.bincount(group, known, g)
     apart = sums - sizes * difference.sum() / n
     return float(np.sqrt((apart**2).sum() * g / max(1, g - 1)) / n)
-
-
-def _minimise(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool) -> tuple[float, np.ndarray]:
-    """Find the scale and shifts (K,) with the least penalised log loss of softmax(scale * z + shift); z, y: (N, K).
-
-    The penalty is on the scale itself, not its logarithm, so that the problem stays convex, and growing surer is
-    dearer than growing less sure.
-    """
-    a, b = _newton(z, y, weight, scaled, 1.0)
-    if a < _LEAST:
-        a, b = _newton(z, y, weight, False, _LEAST)
-    return a, b
-
-
-def _newton(z: np.ndarray, y: np.ndarray, weight: float, scaled: bool, a: float) -> tuple[float, np.ndarray]:
-    """Minimise by damped Newton steps from scale a, which is held where not scaled."""
-    k = z.shape[1]
-    at = np.r_[a, np.zeros(k)]
-    prior = np.r_[1 / _SCALE**2, np.full(k, 1 / _SHIFT**2)]
-    centre = np.r_[1.0, np.zeros(k)]
-    free = slice(0 if scaled else 1, None)
-
-    def value(at: np.ndarray) -> float:
-        s = at[0] * z + at[1:]
-        top = s.max(1, keepdims=True)
-        lost = (np.log(np.exp(s - top).sum(1)) + top[:, 0] - (y * s).sum(1)).sum()
-        return float(weight * lost + 0.5 * (prior * (at - centre) ** 2).sum())
-
-    now = value(at)
-    for _ in range(_STEPS):
-        s = at[0] * z + at[1:]
-        p = np.exp(s - s.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        mean = (p * z).sum(1)
-        slope = weight * np.r_[((p - y) * z).sum(), (p - y).sum(0)] + prior * (at - centre)
-        curve = np.empty((k + 1, k + 1))
-        curve[1:, 1:] = np.diag(p.sum(0)) - p.T @ p
-        curve[0, 1:] = curve[1:, 0] = (p * (z - mean[:, None])).sum(0)
-        curve[0, 0] = (p * z * z).sum() - (mean**2).sum()
-        curve = weight * curve + np.diag(prior)
-        step = np.zeros(k + 1)
-        step[free] = np.linalg.solve(curve[free, free], slope[free])
-        length = 1.0
-        while (ahead := value(at - length * step)) > now and length > 1e-6:
-            length /= 2
-        at, now = at - length * step, min(now, ahead)
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(at[0]), at[1:]
