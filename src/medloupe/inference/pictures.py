@@ -149,7 +149,7 @@ class Predictor:
         return (*apply_head(self.model, seen.embedding, seen.map), seen.shared)
 
     def embedding(self, source: str | Path | bytes | np.ndarray) -> np.ndarray:
-        """What novelty reads of one example: float32 (D,). Raises ImageError."""
+        """Compute what novelty reads of one example: float32 (D,). Raises ImageError."""
         window = self._kind.window(source, self.model.backbone.card)[None]
         if self._file is not None:
             return run(self._file, ["embedding"], window)[0][0]

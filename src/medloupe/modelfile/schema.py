@@ -165,7 +165,10 @@ class SignalBackbone(_NetworkEntry):
 class AddedBackbone(_NetworkEntry):
     """The network under the head, of a kind of data that was added from outside."""
 
-    modality: Text = Field(description="the kind's name; whoever added it says what more must be there")
+    modality: Text = Field(
+        description="the kind's name; whoever added it says what more must be there",
+        json_schema_extra={"not": {"enum": ["image", "ecg"]}},
+    )
     places: Places = Field(description="height and width of the map")
 
     @model_validator(mode="after")

@@ -124,7 +124,7 @@ class Locator:
         return []
 
     def _bare(self, path: str) -> str:
-        """The path without its suffix where that is one of a known kind of file."""
+        """Return the path without its suffix where that is one of a known kind of file."""
         pure = PurePosixPath(path)
         return str(pure.with_suffix("")) if pure.suffix.lower() in self._sure else path
 

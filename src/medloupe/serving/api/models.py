@@ -175,7 +175,7 @@ async def _exists(request: Request, name: str) -> None:
 
 
 def _windows(checkup: CheckUp) -> dict[str, Any]:
-    """What the windows of a check-up are; nothing of pictures."""
+    """Describe the windows of a check-up; nothing of pictures."""
     card = checkup.windows
     if card is None:
         return {}
