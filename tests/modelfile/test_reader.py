@@ -490,14 +490,14 @@ FUZZ = """
     from pathlib import Path
     import numpy as np
     from medloupe import modelfile
-    from medloupe.embed.samples import generated_images
+    from medloupe.embed.samples import generate_images
     from medloupe.errors import ModelFileError
     from medloupe.graphs.session import open_session, run
     from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")
     data, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-    images = generated_images(32)
+    images = generate_images(32)
     loaded = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
