@@ -113,7 +113,7 @@ FORBIDDEN = (
     "program",
     [
         "import medloupe.inference.pictures",
-        "import medloupe.store.models, medloupe.inference.find, medloupe.starter.shipped as s; s.load('imagenet')",
+        "import medloupe.store.models, medloupe.inference.find, medloupe.starter.shipped as s; s.load_shipped('imagenet')",
         "from medloupe.store.models import Store; Store.open().get('spots').predict({image!r}, heatmap=True)",
         "from medloupe.cli.app import main; main(['predict', 'spots', {image!r}, '--json'])",
     ],
