@@ -490,10 +490,10 @@ FUZZ = """
     import sys, warnings
     from pathlib import Path
     import numpy as np
-    from medloupe import modelfile
     from medloupe.embed.samples import generate_images
     from medloupe.errors import ModelFileError
     from medloupe.graphs.session import open_session, run
+    from medloupe.modelfile import reader
     from medloupe.modelfile.layout import OUTPUTS
 
     warnings.simplefilter("error")

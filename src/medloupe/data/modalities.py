@@ -112,7 +112,7 @@ class Modality(ABC):
         return re.sub(rf"\b([Aa])n? {re.escape(self.one)}\b", rf"\1{article} {self.one}", words)
 
 
-class _Pictures(Modality):
+class _PictureModality(Modality):
     name, one, many, called = "image", "image", "images", "pictures"
     suffixes = IMAGE_SUFFIXES
     field = "image"
@@ -133,7 +133,7 @@ class _Pictures(Modality):
         return record.picture
 
 
-class _Ecgs(Modality):
+class _EcgModality(Modality):
     name, one, many, called = "ecg", "ECG", "ECGs", "ECGs"
     suffixes = ECG_SUFFIXES
     field = "signal"
@@ -171,8 +171,8 @@ class _Ecgs(Modality):
         return digest_ecg(record)
 
 
-PICTURES = _Pictures()
-ECGS = _Ecgs()
+PICTURES = _PictureModality()
+ECGS = _EcgModality()
 MODALITIES: Table[Modality] = Table("data", PICTURES, ECGS)
 
 

@@ -144,7 +144,7 @@ class Embedding(ABC):
         return {"modality": self.name, "input_size": shape[-1], "shape": shape, "cut": NO_CUT}
 
 
-class _Pictures(Embedding):
+class _PictureEmbedding(Embedding):
     name, input, dtype, rank = "image", "image", "uint8", 4
     tunable = staged = compressible = overlaid = True
 
@@ -188,7 +188,7 @@ class _Pictures(Embedding):
         return {"input_size": shapes["image"][1], "cut": tuple(shapes["cut"][1:])}
 
 
-class _Ecgs(Embedding):
+class _EcgEmbedding(Embedding):
     name, input = "ecg", "signal"
 
     @property
@@ -259,7 +259,7 @@ class _Ecgs(Embedding):
         return {"input_size": shapes["signal"][2], "cut": NO_CUT, **windows}
 
 
-EMBEDDINGS: Table[Embedding] = Table("embed", _Pictures(), _Ecgs())
+EMBEDDINGS: Table[Embedding] = Table("embed", _PictureEmbedding(), _EcgEmbedding())
 
 
 def generate_examples(card: BackboneCard) -> np.ndarray:

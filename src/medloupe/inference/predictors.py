@@ -58,7 +58,7 @@ class Answering(ABC):
         """Those of a folder's files that are of this kind, relative to it."""
 
 
-class _Pictures(Answering):
+class _PictureAnswering(Answering):
     name = "image"
 
     def predictor(
@@ -73,7 +73,7 @@ class _Pictures(Answering):
         return seen.images
 
 
-class _Ecgs(Answering):
+class _EcgAnswering(Answering):
     name = "ecg"
 
     def predictor(
@@ -95,7 +95,7 @@ class _Ecgs(Answering):
         return find_ecgs(seen).images
 
 
-class _Added(Answering):
+class _AddedAnswering(Answering):
     """A kind added from outside, by its entries in data/modalities and embed/modalities."""
 
     def __init__(self, name: str):
@@ -118,12 +118,12 @@ class _Added(Answering):
         return [name for names in seen.skipped.values() for name in names if of_suffix(name) is self._kind]
 
 
-ANSWERING: Table[Answering] = Table("inference", _Pictures(), _Ecgs())
+ANSWERING: Table[Answering] = Table("inference", _PictureAnswering(), _EcgAnswering())
 
 
 def answering(kind: str) -> Answering:
     """How models of a kind of data answer. Raises MedloupeError where there is no such kind."""
-    return ANSWERING.find(kind) or _Added(kind)
+    return ANSWERING.find(kind) or _AddedAnswering(kind)
 
 
 def predictor(

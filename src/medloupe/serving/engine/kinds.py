@@ -44,7 +44,7 @@ class Asking(ABC):
         """Return under what suffix an example is kept, and its bytes."""
 
 
-class _Ecgs(Asking):
+class _EcgAsking(Asking):
     name = "ecg"
 
     def ask(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
@@ -60,7 +60,7 @@ class _Ecgs(Asking):
         return ecg_storage.pack(data)
 
 
-class _Added(Asking):
+class _AddedAsking(Asking):
     def __init__(self, kind: Modality):
         self.name = kind.name
         self._kind = kind
@@ -78,12 +78,12 @@ class _Added(Asking):
         return (min(self._kind.suffixes)[1:], data) if isinstance(data, bytes) else ecg_storage.pack(data)
 
 
-ASKING: Table[Asking] = Table("asking", _Ecgs())
+ASKING: Table[Asking] = Table("asking", _EcgAsking())
 
 
 def asking(kind: str) -> Asking:
     """Find how check-ups of a kind other than pictures are asked."""
-    return ASKING.find(kind) or _Added(MODALITIES[kind])
+    return ASKING.find(kind) or _AddedAsking(MODALITIES[kind])
 
 
 def select_by_kind(checkups: Sequence[CheckUp], data: Source, file: str) -> list[CheckUp]:
