@@ -20,15 +20,15 @@ FLOW = (  # the order in which data flows; others follow by name
     *("report", "serving", "errors"),
 )
 MORE = {  # package → modules with the names in them
-    "data": {"scan": ("scan",), "split": ("plan", "Plan")},
-    "ecg": {"beats": ("r_peaks", "rhythm", "cut")},
+    "data": {"scan": ("scan_dataset",), "split": ("plan_split", "Plan")},
+    "ecg": {"beats": ("find_r_peaks", "rhythm_features", "cut_beats")},
     "embed": {"registry": ("backbone",), "backbone": ("BackboneCard",), "features": ("Features",)},
     "model": {"prediction": ("Refusal", "Influence")},
     "modelfile": {"writer": ("save",), "card": ("read_card",)},
     "store": {"models": ("VersionInfo",)},
     "inference": {"pictures": ("Predictor", "AutoPredictor")},
-    "training": {"adapt.run": ("adapt", "Adapted"), "compress.run": ("compress", "Compressed")},
-    "evaluation": {"external": ("Validation",), "stress": ("stress", "Stressed")},
+    "training": {"adapt.run": ("adapt", "AdaptedModel"), "compress.run": ("compress", "CompressedModel")},
+    "evaluation": {"external": ("Validation",), "stress": ("stress", "StressResult")},
 }
 
 

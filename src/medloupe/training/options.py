@@ -26,8 +26,8 @@ class Options:
         Of all randomness (folds, bootstrap, fine-tuning): 0 or above. The same seed gives the same model. Costs
         nothing.
     sensitivity : float
-        At which the operating point of each label is set: a share of the cases that must be found, from 0.5 to below
-        1. A higher one flags more of the healthy. Costs nothing.
+        At which the operating point of each label is set: a share of the cases that must be found, at least 0.5 and
+        below 1. A higher one flags more of the healthy. Costs nothing.
     finetune : str
         One of FINETUNE_MODES. "none" trains a linear head on embeddings only: seconds to minutes on a CPU. "tail" tunes
         the upper stages of the network, on cached activations, and "full" all of it: four networks, one a fold and one
