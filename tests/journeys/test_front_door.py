@@ -113,7 +113,8 @@ FORBIDDEN = (
     "program",
     [
         "import medloupe.inference.pictures",
-        "import medloupe.store.models, medloupe.inference.find, medloupe.starter.shipped as s; s.load_shipped('imagenet')",
+        "import medloupe.inference.find, medloupe.store.models\nfrom medloupe.starter import shipped\n"
+        "shipped.load_shipped('imagenet')",
         "from medloupe.store.models import Store; Store.open().get('spots').predict({image!r}, heatmap=True)",
         "from medloupe.cli.app import main; main(['predict', 'spots', {image!r}, '--json'])",
     ],
