@@ -161,8 +161,9 @@ def test_a_killed_training_is_taken_up(given: dict[str, Any]) -> None:
 PARENT = """
     import sys
     from pathlib import Path
-    from tuningwork import LONGER, job, prepared, run
-    run([job("one", LONGER), job("two", LONGER, seed=5)], **prepared(Path(sys.argv[1])))
+    from medloupe.training.tune.jobs import run_jobs
+    from tuningwork import LONGER, job, prepared
+    run_jobs([job("one", LONGER), job("two", LONGER, seed=5)], **prepared(Path(sys.argv[1])))
 """
 
 

@@ -45,7 +45,7 @@ def task(features: Features, judged: Plan, network: Any, options: Options) -> Se
 @pytest.mark.slow
 def test_every_trial_is_recorded_and_a_second_search_takes_them_up(home: Path, tmp_path: Path) -> None:
     features, judged, network = example(tmp_path)
-    options = Options(finetune="tail", search=True, minutes=0.1)
+    options = Options(finetune="tail", search=True, minutes=0.3)
     recipe, found = search(task(features, judged, network, options), nothing)
     usual = {n: v for n, v in found["trials"][0]["params"].items() if n != "share"}
     assert usual == {name: getattr(RECIPE, name) for name in usual}  # the usual recipe comes first
