@@ -74,8 +74,7 @@ def run_train(
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
     from medloupe.training.options import FINETUNE_MODES
-    from medloupe.training.pipeline.run import summarise
-    from medloupe.training.pipeline.run import train as run
+    from medloupe.training.pipeline.run import summarise, train
 
     if finetune not in FINETUNE_MODES:
         raise typer.BadParameter(f"{finetune!r} is none of {', '.join(FINETUNE_MODES)}.", param_hint="--finetune")
@@ -88,7 +87,7 @@ def run_train(
     if not json:
         console.print_dataset(dataset)
     with console.progress() as say:
-        model = run(
+        model = train(
             dataset,
             name=name,
             backbone=backbone,

@@ -17,7 +17,7 @@ import numpy as np
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.registry import STARTER, backbone
 from medloupe.settings import home
-from medloupe.utils.files import write_atomically
+from medloupe.utils.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -38,7 +38,7 @@ def find_shipped_network(network: Backbone) -> Backbone | None:
 
 def hash_shipped_network() -> str:
     """Hash the shipped 8-bit network's file: sha256 in hex."""
-    return _hash(SHIPPED.read_bytes())
+    return sha256_of(SHIPPED)
 
 
 def quantise_backbone(network: Backbone, images: Iterable[np.ndarray]) -> Backbone:
@@ -158,13 +158,9 @@ def _name_network(network: Backbone, path: Path, sha256: str) -> Backbone:
 def _keep_in_cache(model: ModelProto) -> tuple[Path, str]:
     """Write a network into the cache, where it is not yet; its path and its hash."""
     data = model.SerializeToString(deterministic=True)
-    sha256 = _hash(data)
+    sha256 = hashlib.sha256(data).hexdigest()
     path = home() / "cache" / "networks" / f"{sha256[:32]}.onnx"
-    if not path.is_file() or _hash(path.read_bytes()) != sha256:
+    if not path.is_file() or sha256_of(path) != sha256:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     return path, sha256
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def data_uri(data: bytes, media_type: str) -> str:
@@ -16,6 +17,8 @@ def data_uri(data: bytes, media_type: str) -> str:
 
 def jpeg_uri(pixels: np.ndarray, quality: int = 80) -> str:
     """Write a picture, uint8 (H, W, 3), as the data URI of a JPEG file."""
+    from PIL import Image  # a server writes data URIs of files that others have made
+
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return data_uri(file.getvalue(), "image/jpeg")

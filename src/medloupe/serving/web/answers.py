@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.summary import announced_labels, describe_refusal, label_namer, shipped_checkup
 from medloupe.serving.web.views import AnswerPicture, AnswerView, HeatOverlay
+from medloupe.utils.datauri import data_uri
 
 if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
@@ -124,7 +124,7 @@ def view_entry(
 
 def embed_picture(preview: Preview) -> AnswerPicture:
     """Embed a picture in the page."""
-    return AnswerPicture(uri=_uri(preview.jpeg, "image/jpeg"), width=preview.width, height=preview.height)
+    return AnswerPicture(uri=data_uri(preview.jpeg, "image/jpeg"), width=preview.width, height=preview.height)
 
 
 def view_failure(file: str, error: HttpError, lang: Language, because: str = "") -> AnswerView:
@@ -203,7 +203,7 @@ def _view(
         "limits": checkup.limits if checkup else (),
         "ecg": _ecg(said, checkup, lang, ecg, start),
         "kind": kind,
-        "drawing": _uri(drawing.encode(), "image/svg+xml") if drawing else "",
+        "drawing": data_uri(drawing.encode(), "image/svg+xml") if drawing else "",
     }
     if said.get("refused"):
         return AnswerView(**{**common, "limits": ()}, state="refused", **describe_refusal(said, titles, lang, kind))
@@ -237,7 +237,7 @@ def _view(
             HeatOverlay(
                 index=i,
                 label=named(n),
-                uri=_uri(evidence[n], "image/png"),
+                uri=data_uri(evidence[n], "image/png"),
                 first=n == (sought or (called or order)[0]),
             )
             for i, n in enumerate([n for n in order if n in (evidence or {})][:_HEATS])
@@ -291,7 +291,3 @@ def _point(label: str, checkup: CheckUp, lang: Language, named: Namer) -> str:
 
 def _status(status: int, lang: Language) -> int:
     return status if lang.has(f"error.{status}") else 400 if status < 500 else 500
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
