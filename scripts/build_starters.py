@@ -54,11 +54,11 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
     dataset = one.read(data)
     if dataset.modality == "ecg":
         with console.progress() as say:
-            made = train(dataset, name=one.name, clinical=one.clinical, progress=say)
+            made = train(dataset, name=one.name, clinical=one.clinical, progress=say, **one.roles)
         model = find_model(f"{made.name}@{made.version}")
         return replace(model, card=_card(one, model, None))
     with console.progress() as say:
-        made = train(dataset, name=one.name, finetune="auto", minutes=600, progress=say)
+        made = train(dataset, name=one.name, finetune="auto", minutes=600, progress=say, **one.roles)
         model = find_model(f"{made.name}@{made.version}")
         if model.novelty is None:
             raise SystemExit(f"{one.name} cannot refuse pictures: too few groups.")
@@ -79,6 +79,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "title": one.title,
         "about": one.about,
         "kind": one.kind,
+        "scope": list(one.scope),
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
         "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],

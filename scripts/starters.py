@@ -22,7 +22,8 @@ class Starter:
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
     medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
-    beside it. weaknesses: sentences for the card's limits.
+    beside it. normal, harmless, sought (the most dangerous first), ordered: what its labels mean. scope: whom and what
+    it is for, in up to three short lines above its answers. weaknesses: sentences for the card's limits.
     """
 
     name: str
@@ -36,6 +37,17 @@ class Starter:
     relabel: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     clinical: tuple[str, ...] | None = None
+    normal: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
+    ordered: bool = False
+    scope: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> dict[str, object]:
+        """The options of a training that say what the labels mean."""
+        told = {"normal": self.normal, "harmless": self.harmless, "sought": self.sought, "ordered": self.ordered}
+        return {**told, "roles_by": "curated"}
 
     @property
     def collection(self) -> str:
@@ -83,6 +95,13 @@ STARTERS = (
         about="a frontal chest X-ray of a child",
         kind="chest X-ray",
         original="chest_xray",
+        normal=("NORMAL",),
+        sought=("PNEUMONIA",),
+        scope=(
+            "Children of 1 to 5 years",
+            "pneumonia only, no other disease",
+            "photographed screens are read unreliably",
+        ),
         weaknesses=(
             "Trained on children of one to five years from one hospital (Guangzhou); adults look different.",
             "All its pictures were squashed to squares, and training and test folders were collected differently:"
@@ -97,6 +116,12 @@ STARTERS = (
         about="a frontal chest X-ray of an adult in whom pneumonia is known or suspected",
         kind="chest X-ray",
         original="covid_chestxray",
+        sought=("COVID-19", "other_pneumonia"),
+        scope=(
+            "Adults in whom pneumonia is known or suspected",
+            "cannot say normal",
+            "photographed screens are read unreliably",
+        ),
         weaknesses=(
             "It tells COVID-19 from other pneumonias, badly, and cannot say that a chest is normal.",
             "Its pictures come from publications and hospitals all over the world: where a picture comes from may weigh"
@@ -112,6 +137,13 @@ STARTERS = (
         about="one red blood cell cut out of a thin smear under the microscope",
         kind="blood cell",
         original="cell_images",
+        normal=("Uninfected",),
+        sought=("Parasitized",),
+        scope=(
+            "One blood cell at a time",
+            "learned from small grey pictures",
+            "no species and no count",
+        ),
         weaknesses=(
             "It judges one cell at a time; a whole field of view must be cut into cells first.",
             "Trained on grey pictures of 50 pixels: the stain's colour, a strong sign, is not used.",
@@ -124,6 +156,13 @@ STARTERS = (
         about="one slice of a brain MRI",
         kind="brain MRI",
         original="brain_tumor_mri",
+        normal=("notumor",),
+        sought=("glioma", "meningioma", "pituitary"),
+        scope=(
+            "One slice of a brain MRI",
+            "three kinds of tumour, no bleeding or stroke",
+            "a tumour on another slice is not seen",
+        ),
         weaknesses=(
             "The data names no patients: slices of one patient may stand on both sides, which flatters all figures.",
             "Slices with and without tumours come from different collections, so it may know the collection.",
@@ -137,6 +176,13 @@ STARTERS = (
         about="a colour photograph of the back of the eye",
         kind="fundus",
         original="odir5k",
+        normal=("0_no_dr",),
+        ordered=True,
+        scope=(
+            "Grades diabetic retinopathy only",
+            "early signs are often missed",
+            "no other disease of the eye",
+        ),
         weaknesses=(
             "Grades were derived from doctors' keywords, not graded by an official scale.",
             "Few severe and proliferative cases; mild ones are often taken for none.",
@@ -150,6 +196,13 @@ STARTERS = (
         about="a colour photograph of the back of the eye",
         kind="fundus",
         original="odir5k",
+        normal=("not_referable",),
+        sought=("referable",),
+        scope=(
+            "Diabetic retinopathy: refer or not",
+            "moderate or worse is to be referred",
+            "no other disease of the eye",
+        ),
         weaknesses=(
             "Grades were derived from doctors' keywords; referable means moderate or worse.",
             "Other diseases of the eye are not looked for.",
@@ -170,6 +223,14 @@ STARTERS = (
         about="a breast ultrasound picture",
         kind="breast ultrasound",
         original="busi",
+        normal=("normal",),
+        harmless=("benign",),
+        sought=("malignant",),
+        scope=(
+            "One picture of a breast ultrasound",
+            "learned in one hospital",
+            "a lesion on another picture is not seen",
+        ),
         weaknesses=(
             "No patient is named in the data: several pictures of one patient may stand on both sides.",
             "Callipers and text burnt into the pictures go with lesions; without them it may do worse.",
@@ -182,6 +243,13 @@ STARTERS = (
         about="a dermoscopic picture of one skin lesion",
         kind="dermoscopy",
         original="ham10000",
+        harmless=("nv", "bkl", "df", "vasc"),
+        sought=("mel", "bcc", "akiec"),
+        scope=(
+            "One lesion through a dermatoscope",
+            "hardly any dark skin among its patients",
+            "cannot say normal",
+        ),
         weaknesses=(
             "Two in three lesions are harmless moles; of the rarest kinds it saw a few dozen.",
             "Hardly any dark skin among its patients (Austria, Australia).",
@@ -195,6 +263,12 @@ STARTERS = (
         about="a close photograph of a rash",
         kind="photograph of skin",
         original="msld",
+        sought=("Monkey_Pox",),
+        scope=(
+            "A close photograph of a rash",
+            "look-alikes: chickenpox and measles only",
+            "a demonstration on few pictures",
+        ),
         weaknesses=(
             "181 pictures collected from the web, many of the same patients: a demonstration, no more.",
             "Look-alikes are chickenpox and measles only; healthy skin and other rashes get one of the two answers.",
@@ -211,6 +285,13 @@ STARTERS = (
             "ODC-BY 1.0",
             "Moody GB, Mark RG. The impact of the MIT-BIH Arrhythmia Database. IEEE Eng in Med and Biol 20(3):45-50,"
             " 2001; Goldberger AL et al., PhysioNet, Circulation 101(23):e215-e220, 2000",
+        ),
+        normal=("N",),
+        sought=("V", "S", "F"),
+        scope=(
+            "Single beats, not rhythms",
+            "learned on lead II (MLII)",
+            "no fibrillation, blocks or pauses",
         ),
         weaknesses=(
             "Learned from a few dozen recordings of the 1970s, on one lead (MLII); other leads look different.",
@@ -232,6 +313,13 @@ STARTERS = (
             "CC BY 4.0",
             "Wagner P et al. PTB-XL, a large publicly available electrocardiography dataset. Sci Data 7:154, 2020,"
             " doi 10.1038/s41597-020-0495-6",
+        ),
+        normal=("NORM",),
+        sought=("MI", "STTC", "CD", "HYP"),
+        scope=(
+            "Adults at rest, twelve leads",
+            "the typical beat only, no rhythm",
+            "learned from 400 ECGs",
         ),
         weaknesses=(
             "Learned from about four hundred ECGs, mostly of one device and site.",

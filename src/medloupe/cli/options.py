@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,19 @@ Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed,
 Sensitivity = Annotated[
     float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
 ]
+Normal = Annotated[
+    str | None, typer.Option(metavar="LABEL,…", help="Labels that say that nothing was found: never flagged.")
+]
+Sought = Annotated[
+    str | None, typer.Option(metavar="LABEL,…", help="Labels that are findings, the most dangerous first.")
+]
+Harmless = Annotated[str | None, typer.Option(metavar="LABEL,…", help="Labels that say that nothing matters.")]
+Ordered = Annotated[
+    bool, typer.Option("--ordered", help="The labels are grades in their order: the first is normal, the last worst.")
+]
+FalseFlags = Annotated[
+    float, typer.Option(metavar="P", help="Share of the examples without a finding that may be flagged.")
+]
 BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 Clinical = Annotated[
     str | None,
@@ -68,6 +82,15 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a model i
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
+
+
+def parse_labels(told: str | None, labels: Sequence[str]) -> tuple[str, ...]:
+    """Read names of labels with commas between; a label may hold commas itself."""
+    if not told:
+        return ()
+    if told.strip() in labels:
+        return (told.strip(),)
+    return tuple(name.strip() for name in told.split(",") if name.strip())
 
 
 def parse_columns(clinical: str | None) -> list[str] | None:

@@ -10,20 +10,26 @@ from medloupe.cli.options import (
     BackboneName,
     Clinical,
     Data,
+    FalseFlags,
+    Harmless,
     Home,
     Image,
     Json,
     KeepLeaks,
     Labels,
     Mask,
+    Normal,
     Notes,
     NotesModel,
+    Ordered,
     Patient,
     Seed,
     Sensitivity,
+    Sought,
     SplitColumn,
     Table,
     parse_columns,
+    parse_labels,
     parse_mask,
 )
 
@@ -63,17 +69,22 @@ def run_train(
     notes_model: NotesModel = None,
     mask: Mask = "auto",
     keep_leaks: KeepLeaks = False,
+    normal: Normal = None,
+    sought: Sought = None,
+    harmless: Harmless = None,
+    ordered: Ordered = False,
+    false_flags: FalseFlags = 0.25,
     backbone: BackboneName = None,
     seed: Seed = 0,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Train, judge and export a classifier: a store version, report.html and model.onnx."""
-    from medloupe.cli import console
+    from medloupe.cli import console, roles
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
-    from medloupe.training.options import FINETUNE_MODES
+    from medloupe.training.options import FINETUNE_MODES, Options
     from medloupe.training.pipeline.run import summarise, train
 
     if finetune not in FINETUNE_MODES:
@@ -84,12 +95,24 @@ def run_train(
         raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
     began = find_model(start) if start is not None else None
     dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    told = Options(
+        normal=parse_labels(normal, dataset.labels),
+        sought=parse_labels(sought, dataset.labels),
+        harmless=parse_labels(harmless, dataset.labels),
+        ordered=ordered,
+        false_flags=false_flags,
+        seed=seed,
+        sensitivity=sensitivity,
+    )
     if not json:
         console.print_dataset(dataset)
+        told = roles.ask_roles(dataset, told)
+        typer.echo(f"  {told.assign_roles(dataset).roles.words}", err=True)
     with console.progress() as say:
         model = train(
             dataset,
             name=name,
+            options=told,
             backbone=backbone,
             start=began,
             finetune=finetune,
@@ -101,8 +124,6 @@ def run_train(
             notes_model=notes_model,
             mask=parse_mask(mask),
             keep_leaks=keep_leaks,
-            seed=seed,
-            sensitivity=sensitivity,
             progress=say,
         )
     folder = Store.open().folder(model.name, model.version)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from medloupe.data.labels import Roles, recognise_roles
 from medloupe.errors import DataError
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ class Dataset:
         What one record is, in the plural, in words.
     clinical : tuple of str
         The columns that the reader proposes as inputs beside the image or signal.
+    told_roles : Roles or None
+        What a person or the reader says of the labels: which mean that nothing was found, which are looked for; None
+        where that is left to their names.
     """
 
     name: str
@@ -135,6 +139,12 @@ class Dataset:
     modality: str = "image"
     things: str = "images"
     clinical: tuple[str, ...] = ()
+    told_roles: Roles | None = None
+
+    @property
+    def roles(self) -> Roles:
+        """What the labels mean: as told, else as their names say."""
+        return self.told_roles if self.told_roles is not None else recognise_roles(self.labels)
 
     def __len__(self) -> int:
         return len(self.records)

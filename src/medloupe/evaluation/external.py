@@ -16,12 +16,13 @@ from medloupe.errors import DataError
 from medloupe.inference.inputs import StatedInputs, encode_stated_inputs
 from medloupe.metrics import tables
 from medloupe.metrics.curves import curves
+from medloupe.metrics.lines import reached
 from medloupe.metrics.subgroups import subgroups
 from medloupe.metrics.tables import Judged
 from medloupe.model.alignment import align_targets
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
-from medloupe.model.rules import Rules
 from medloupe.training.audit.findings import audit
 from medloupe.training.pipeline.examples import render_examples
 from medloupe.training.provenance import describe_data
@@ -121,12 +122,13 @@ def _judge(
     model: Model, embeddings: np.ndarray, beside: StatedInputs, targets: np.ndarray, groups: np.ndarray
 ) -> Judged:
     """Answer every image as the model does, by its own rules."""
-    rules, task = Rules.from_card(model.card), model.card["task"]
+    decision, task = Decision.from_card(model.card), model.card["task"]
     p = probabilities(model.head.logits(embeddings) + beside.logits, task)[None]
     return Judged(
         probabilities=p,
-        answers=(p * rules.weights).argmax(2),
-        flags=p >= rules.limits,
+        flags=reached(decision.rule, p),
+        unclear=decision.rule.unclear(p),
+        roles=decision.roles,
         targets=targets,
         groups=groups,
         labels=model.labels,
@@ -148,7 +150,7 @@ def _build_card(
     figures = tables.headline(judged, seed)
     claimed = old.get("metrics") or {}
     groups = len(np.unique(judged.groups))
-    limits = Rules.from_card(old).limits.astype(np.float64)
+    limits = Decision.from_card(old).rule.lines.astype(np.float64)
     sentence = (
         f"Judged on {len(rows):,} {data.things} of {data.name} ({groups:,} groups of patients and copies), none of"
         " which the model was trained on. Labels, calibration and operating points are the model's own, unchanged."

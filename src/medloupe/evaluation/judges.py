@@ -10,10 +10,11 @@ from medloupe.data.split import Plan, assign_folds, count_folds
 from medloupe.embed.features import Features
 from medloupe.errors import DataError
 from medloupe.metrics import tables
+from medloupe.metrics.lines import FlagRule, fit_rule
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
-from medloupe.model.rules import Rules
 from medloupe.training.heads.fit import FOLDS, Fitter, HeadChoice, build_head
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
@@ -29,25 +30,22 @@ class HeldOutJudge:
         int (n,), which images it may judge.
     head : Head
         By which it answers.
-    limits : np.ndarray
-        float32 (K,), thresholds of the operating points.
-    weights : np.ndarray
-        (K,), what probabilities are multiplied by before the largest is announced.
+    rule : FlagRule
+        By which it flags.
     novelty : Novelty or None
         By what it refuses, if it does.
     """
 
     rows: np.ndarray
     head: Head
-    limits: np.ndarray
-    weights: np.ndarray
+    rule: FlagRule
     novelty: Novelty | None
 
 
 def make_own_judge(model: Model, rows: np.ndarray) -> HeldOutJudge:
     """Make the model itself a judge, of images (rows) that it was not trained on."""
-    rules = Rules.from_card(model.card)
-    return HeldOutJudge(rows=rows, head=model.head, limits=rules.limits, weights=rules.weights, novelty=model.novelty)
+    rule = Decision.from_card(model.card).rule
+    return HeldOutJudge(rows=rows, head=model.head, rule=rule, novelty=model.novelty)
 
 
 def make_fold_judges(
@@ -90,11 +88,9 @@ def make_fold_judges(
     judges = []
     for f, solution in enumerate(solutions):
         others = fold != f
-        head, limits, weights = _fit_rules(model, solution, logits[others], p[others], targets[others])
+        head, rule = _fit_rules(model, solution, logits[others], p[others], targets[others], groups[others])
         novelty = _fit_novelty(model, shared[others], groups[others], seed)
-        judges.append(
-            HeldOutJudge(rows=np.flatnonzero(~others), head=head, limits=limits, weights=weights, novelty=novelty)
-        )
+        judges.append(HeldOutJudge(rows=np.flatnonzero(~others), head=head, rule=rule, novelty=novelty))
     return judges
 
 
@@ -126,29 +122,25 @@ def make_test_judge(
     fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
     logits = fitter.out_of_fold(fold, [choice])[0]
     solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
-    head, limits, weights = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y)
+    head, rule = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y, groups)
     novelty = _fit_novelty(model, shared[rows], groups, seed)
-    return HeldOutJudge(rows=planned.test, head=head, limits=limits, weights=weights, novelty=novelty)
+    return HeldOutJudge(rows=planned.test, head=head, rule=rule, novelty=novelty)
 
 
 def _fit_rules(
-    model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray
-) -> tuple[Head, np.ndarray, np.ndarray]:
-    """Fit head, limits and weights by out-of-fold logits and probabilities (n, K) of the other images, and their truth.
+    model: Model, solution: Solution, logits: np.ndarray, p: np.ndarray, y: np.ndarray, groups: np.ndarray
+) -> tuple[Head, FlagRule]:
+    """Fit head and rule by out-of-fold logits and probabilities (n, K) of the other images, and their truth.
 
     Of tuned stages that have seen the images the logits look surer than they are: then what training measured stands.
     """
     task = str(model.card["task"])
-    said = Rules.from_card(model.card)
+    said = Decision.from_card(model.card)
     if model.tuned and not model.card.get("adapted"):
         temperature = np.broadcast_to(np.asarray(model.card["calibration"]["temperature"], np.float32), y.shape[1:])
-        return build_head(solution, temperature, task), said.limits, said.weights
-    limits = tables.thresholds(p, y, tables.target_sensitivity(model.card))
-    weights = np.ones(y.shape[1])
-    if task == "multiclass":
-        weights = tables.class_weights(y, tables.best_strength(p, y))
-    head = build_head(solution, fit_temperature(logits, y, task), task)
-    return head, np.where(np.isnan(limits), np.inf, limits).astype(np.float32), weights
+        return build_head(solution, temperature, task), said.rule
+    rule = fit_rule(p, y, groups, said.roles, task, sensitivity=tables.target_sensitivity(model.card))
+    return build_head(solution, fit_temperature(logits, y, task), task), rule
 
 
 def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:

@@ -24,6 +24,7 @@ from medloupe.evaluation.judges import HeldOutJudge
 from medloupe.evaluation.robustness import CorruptionRow, StressAnswers, StressQuestion, compare_figures, word_shifts
 from medloupe.imaging import decode
 from medloupe.imaging.corruptions import CORRUPTIONS, Corruption, limit_size
+from medloupe.metrics.lines import reached
 from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.model.head import probabilities
@@ -265,8 +266,8 @@ def _apply_rules(model: Model, judges: Sequence[HeldOutJudge], logits: np.ndarra
     flags, called = np.zeros(p.shape, bool), np.zeros(p.shape, bool)
     for judge in judges:
         rows = judge.rows
-        flags[rows] = p[rows] >= judge.limits
-        called[rows, (p[rows] * judge.weights).argmax(1)] = True
+        flags[rows] = reached(judge.rule, p[rows])
+        called[rows, p[rows].argmax(1)] = True
     return StressAnswers(
         scores=ranking_scores(logits, task),
         probabilities=p,

@@ -17,8 +17,8 @@ from medloupe.graphs.session import open_session, run
 from medloupe.inference.inputs import require_inputs
 from medloupe.inference.pictures import Unanswered, apply_head, predict_in_order
 from medloupe.inference.recordings import WindowOutputs, answer_signal, list_influences
+from medloupe.model.decision import Decision
 from medloupe.model.prediction import Prediction, Refusal
-from medloupe.model.rules import Rules
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -46,7 +46,7 @@ class EcgPredictor:
         self._rate = rate
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
-        self._rules = Rules.from_card(model.card)
+        self._decision = Decision.from_card(model.card)
 
     def predict(
         self,
@@ -135,7 +135,7 @@ class EcgPredictor:
         found = answer_signal(
             signal,
             model.backbone.card,
-            self._rules,
+            self._decision,
             lambda windows: self._see(windows, heatmap),
             extras=model.extras,
             novelty=model.novelty,
@@ -144,15 +144,15 @@ class EcgPredictor:
         answered = time.perf_counter()
         foreign = found.novelty is not None and found.novelty > 1
         refused = Refusal(reason=FOREIGN.format(model.name, found.novelty), looks_like="") if foreign else None
-        shown = self._rules.labels_shown(found.probabilities)
-        prediction = Prediction(
+        prediction = Prediction.of(
+            self._decision,
+            found.probabilities,
+            said=found.said,
             file=file,
             model=model.name,
             version=model.version,
-            prediction="" if refused else found.announced,
-            probabilities={self._rules.labels[k]: float(found.probabilities[k]) for k in shown},
             refused=refused,
-            heatmap=None if found.parts is None else found.parts[list(shown)],
+            heatmap=found.parts,
             timings={
                 "decode": 1000 * (decoded - (decoded if started is None else started)),
                 "network": 1000 * (answered - decoded),

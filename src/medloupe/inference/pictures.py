@@ -19,10 +19,10 @@ from medloupe.graphs.session import open_session, run, run_tail
 from medloupe.imaging.decode import load
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
-from medloupe.model.prediction import Influence, Prediction, Refusal
+from medloupe.model.prediction import Influence, Prediction, Refusal, refuse_by_all
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
-from medloupe.model.rules import Rules
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Predictor:
         self.size: int = model.backbone.card.input_size
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
-        self._rules = Rules.from_card(model.card)
+        self._decision = Decision.from_card(model.card)
         self._kind = EMBEDDINGS[model.backbone.card.modality]
 
     def predict(
@@ -97,7 +97,7 @@ class Predictor:
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
         return make_prediction(
             self.model,
-            self._rules,
+            self._decision,
             name,
             logits[0] if beside is None else logits[0] + beside.logits,
             None if parts is None else parts[0],
@@ -192,7 +192,7 @@ class AutoPredictor:
         if any(m.novelty is None or m.backbone.sha256 != backbone.sha256 for m in models):
             raise ValueError("Choosing needs models that share a backbone and know their own kind of picture.")
         self.size: int = backbone.card.input_size
-        self._models = {m.name: (m, Rules.from_card(m.card)) for m in models}
+        self._models = {m.name: (m, Decision.from_card(m.card)) for m in models}
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
         self._router = Router(checkups, load_everyday(backbone.sha256))
         self._network = open_session(backbone.path, threads=network_threads)
@@ -219,15 +219,13 @@ class AutoPredictor:
         chosen = self._router.choose(embedding).name
         if chosen is None:
             refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=self._router.looks_like(embedding))
-            return Prediction(
-                file=name, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
-            )
-        model, rules = self._models[chosen]
+            return refuse_by_all(name, refused, timings)
+        model, decision = self._models[chosen]
         tail = self._tails.get(chosen)
         upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
         looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
         logits, parts = apply_head(model, looked.embedding, looked.map)
-        return make_prediction(model, rules, name, logits[0], None if parts is None else parts[0], timings)
+        return make_prediction(model, decision, name, logits[0], None if parts is None else parts[0], timings)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """Answer files as Predictor.predict_many does."""
@@ -246,7 +244,7 @@ def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> 
 
 def make_prediction(
     model: Model,
-    rules: Rules,
+    decision: Decision,
     file: str,
     logits: np.ndarray,
     parts: np.ndarray | None,
@@ -254,17 +252,15 @@ def make_prediction(
     refused: Refusal | None = None,
     inputs: tuple[Influence, ...] | None = None,
 ) -> Prediction:
-    """Turn logits (K,) into a Prediction. A refused image keeps its probabilities, but nothing is announced."""
-    p = probabilities(logits.astype(np.float64), rules.task)
-    shown = rules.labels_shown(p)
-    return Prediction(
+    """Turn logits (K,) into a Prediction. A refused image keeps its probabilities, but nothing is said of it."""
+    return Prediction.of(
+        decision,
+        probabilities(logits.astype(np.float64), decision.task),
+        refused=refused,
+        heatmap=parts,
         file=file,
         model=model.name,
         version=model.version,
-        prediction="" if refused else rules.announce(p),
-        probabilities={rules.labels[k]: float(p[k]) for k in shown},
-        refused=refused,
-        heatmap=None if parts is None else parts[list(shown)],
         timings=timings,
         inputs=inputs,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from medloupe.ecg.signal import Signal, arrange_leads
 from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.inference.inputs import weigh_inputs
 from medloupe.model import heatmaps
+from medloupe.model.decision import Decision, Said
 from medloupe.model.head import probabilities
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
     from medloupe.model.novelty import Novelty
     from medloupe.model.prediction import Influence
-    from medloupe.model.rules import Rules
-
-FEWEST, LEAST_SHARE = 2, 0.01
-"""Beats, and share of all, from which a class other than the commonest is announced for a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +55,8 @@ class SignalAnswer:
     ----------
     probabilities : np.ndarray
         (K,); of a recording the mean of its beats, which is the share of beats to be expected of each class.
-    announced : str
-        As Prediction.prediction.
+    said : Said
+        What is decided, unless it is refused.
     novelty : float or None
         Score, above 1 the ECG is foreign; None where the model refuses nothing.
     reading : Reading
@@ -70,7 +66,7 @@ class SignalAnswer:
     """
 
     probabilities: np.ndarray
-    announced: str
+    said: Said
     novelty: float | None
     reading: Reading
     parts: np.ndarray | None = None
@@ -79,7 +75,7 @@ class SignalAnswer:
 def answer_signal(
     signal: Signal,
     card: BackboneCard,
-    rules: Rules,
+    decision: Decision,
     see: See,
     *,
     extras: Extras | None,
@@ -94,8 +90,8 @@ def answer_signal(
         The ECG.
     card : BackboneCard
         Of the model's backbone.
-    rules : Rules
-        By which the model announces.
+    decision : Decision
+        By which the model says what it says.
     see : callable
         The network and its head, of windows float32 (N, L, T) in mV.
     extras : Extras or None
@@ -112,7 +108,7 @@ def answer_signal(
     ClinicalError
         Where what people tell cannot be read.
     """
-    model = _SignalModel(card, rules, see, extras, novelty)
+    model = _SignalModel(card, decision, see, extras, novelty)
     return (_answer_beats if card.leads == BEAT else _answer_whole)(signal, model, given or {})
 
 
@@ -121,14 +117,14 @@ class _SignalModel:
     """What answers a signal."""
 
     card: BackboneCard
-    rules: Rules
+    decision: Decision
     see: See
     extras: Extras | None
     novelty: Novelty | None
 
 
 def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
-    card, rules, extras, novelty = model.card, model.rules, model.extras, model.novelty
+    card, decision, extras, novelty = model.card, model.decision, model.extras, model.novelty
     taken = cut_beat_windows(signal, card)
     looked = model.see(taken.windows)
     logits = looked.logits.astype(np.float64)
@@ -136,47 +132,46 @@ def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str])
         logits = logits + extras.logits(
             *extras.encode([{**given, **format_rhythm_columns(row)} for row in taken.rhythm])
         )
-    p = probabilities(logits, rules.task)
-    called = np.array([rules.flags(row) for row in p])
-    chosen = np.where(called, p, -1).argmax(1)
+    p = probabilities(logits, decision.task)
+    chosen = p.argmax(1)
     seconds = taken.peaks / taken.signal.rate
     found = tuple(
-        Beat(second=float(t), label=rules.labels[k] if called[i].any() else "", probability=float(p[i, k]))
+        Beat(second=float(t), label=decision.labels[k], probability=float(p[i, k]))
         for i, (t, k) in enumerate(zip(seconds, chosen.tolist(), strict=True))
     )
     attention = None
     if looked.parts is not None:
         each = [
-            heatmaps.label_evidence(parts, k, rules.task)[0]
+            heatmaps.label_evidence(parts, k, decision.task)[0]
             for parts, k in zip(looked.parts, chosen.tolist(), strict=True)
         ]
         attention = _spread_evidence(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
     return SignalAnswer(
         probabilities=p.mean(0),
-        announced=_summarise_beats(found),
+        said=decision.decide_beats(p),
         novelty=score,
         reading=_reading(taken.signal, taken.peaks, taken.rhythm, taken.notes, found, attention),
     )
 
 
 def _answer_whole(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
-    card, rules, extras, novelty = model.card, model.rules, model.extras, model.novelty
+    card, decision, extras, novelty = model.card, model.decision, model.extras, model.novelty
     window, peaks, there, notes = compute_typical_window(signal, card)
     looked = model.see(window[None])
     logits = looked.logits[0].astype(np.float64)
     if extras is not None:
         logits = logits + extras.logits(*extras.encode([given]))[0]
-    p = probabilities(logits, rules.task)
+    p = probabilities(logits, decision.task)
+    said = decision.decide(p)
     parts = None if looked.parts is None else looked.parts[0]
     attention = None
     if parts is not None:
-        flags = rules.flags(p)
-        label = int(np.where(flags, p, -1).argmax() if flags.any() else p.argmax())
-        attention = _spread_evidence(heatmaps.label_evidence(parts, label, rules.task), peaks, there, card)
+        label = decision.labels.index((*said.flagged, said.prediction)[0])
+        attention = _spread_evidence(heatmaps.label_evidence(parts, label, decision.task), peaks, there, card)
     return SignalAnswer(
         probabilities=p,
-        announced=rules.announce(p),
+        said=said,
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
         reading=_reading(there, peaks, rhythm_features(peaks, there.rate), notes, (), attention),
         parts=parts,
@@ -224,13 +219,6 @@ def measure_lead_share(signal: Signal, card: BackboneCard) -> float:
     """Measure which share of a backbone's leads an ECG has, or gives by way of others: 0 to 1."""
     there = arrange_leads(drop_bad_leads(signal)[0], card.leads)
     return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
-
-
-def _summarise_beats(found: tuple[Beat, ...]) -> str:
-    """Join the commonest class, and the others of which there are more than a beat or two, with "|"."""
-    counts = Counter(b.label for b in found if b.label).most_common()
-    least = max(FEWEST, LEAST_SHARE * len(found))
-    return "|".join(label for i, (label, n) in enumerate(counts) if i == 0 or n >= least)
 
 
 def _reading(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from medloupe.data.labels import Roles
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking, Weighted
 
 SENSITIVITY = 0.9  # of the operating points, unless told otherwise
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the correction for how common a class is
-_WORTHWHILE = 0.01  # gain in balanced accuracy for which a stronger correction is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +24,37 @@ class Judged:
     probabilities
         float32 (R, N, K), R repeats of cross-validation, or one run on a test split.
     flags
-        bool (R, N, K), whether the label is at or above its operating point.
-    answers
-        int (R, N), the class announced (see `class_weights`; not used with several labels at once).
+        bool (R, N, K), whether the label is flagged; of labels that are not sought, whether it reaches its threshold.
     targets
         (N, K) of 1/0/NaN.
     groups
         int (N,).
+    roles
+        Of the labels.
+    unclear
+        bool (R, N), whether the answer is too close to call; None where that was not asked.
+    most_probable
+        int (R, N), the most probable class where some are left out here (-1 stands for those); None: as the
+        probabilities say.
     """
 
     probabilities: np.ndarray
     flags: np.ndarray
-    answers: np.ndarray
     targets: np.ndarray
     groups: np.ndarray
     labels: tuple[str, ...]
     task: str
+    roles: Roles
+    unclear: np.ndarray | None = None
+    most_probable: np.ndarray | None = None
+
+    @property
+    def answers(self) -> np.ndarray:
+        """The most probable class, int (R, N)."""
+        return self.probabilities.argmax(2) if self.most_probable is None else self.most_probable
 
     def called(self, repeat: int, k: int) -> np.ndarray:
-        """Tell where label k is announced, bool (N,): the class answered (multiclass), or flagged (multilabel)."""
+        """Tell where label k is said, bool (N,): the most probable class (multiclass), or flagged (multilabel)."""
         return self.flags[repeat, :, k] if self.task == "multilabel" else self.answers[repeat] == k
 
     def rows(self, rows: np.ndarray) -> Judged:
@@ -51,125 +62,19 @@ class Judged:
         return Judged(
             probabilities=self.probabilities[:, rows],
             flags=self.flags[:, rows],
-            answers=self.answers[:, rows],
             targets=self.targets[rows],
             groups=self.groups[rows],
             labels=self.labels,
             task=self.task,
+            roles=self.roles,
+            unclear=None if self.unclear is None else self.unclear[:, rows],
+            most_probable=None if self.most_probable is None else self.most_probable[:, rows],
         )
 
     @property
     def repeats(self) -> range:
         """Numbers of the repeats."""
         return range(len(self.probabilities))
-
-
-def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:
-    """Find for each label the highest threshold (K,) that still finds the share `sensitivity` of its cases.
-
-    NaN for a label without cases.
-    """
-    found = np.full(targets.shape[1], np.nan)
-    for k in range(targets.shape[1]):
-        cases = np.sort(probabilities[targets[:, k] == 1, k])
-        if len(cases):
-            found[k] = cases[int((1 - sensitivity) * len(cases) + 1e-9)]
-    return found
-
-
-def class_weights(targets: np.ndarray, strength: float) -> np.ndarray:
-    """Weigh classes (K,): what their probabilities are multiplied by before the largest is announced.
-
-    Calibrated probabilities lean towards common classes, rightly; announcing only the most probable would hardly ever
-    name a rare one.
-
-    Parameters
-    ----------
-    targets
-        (N, K) of 1/0/NaN.
-    strength
-        0 announces the most probable class; 1 the one whose probability exceeds its share of the training data most,
-        which is best for the balanced accuracy where the calibration is exact.
-    """
-    shares = np.nanmean(targets, axis=0)
-    weights = np.where(shares > 0, shares, 1) ** -strength  # a class without cases is not favoured for its rarity
-    return weights / weights.sum()
-
-
-def best_strength(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Find the least of STRENGTHS whose balanced accuracy on (N, K) is within a hundredth of the best.
-
-    Of very many records, as the beats of recordings, a patient has thousands, and false alarms would outnumber cases:
-    there the macro F1 counts as much as the balanced accuracy.
-    """
-    truth = targets.argmax(1)
-    classes = np.unique(truth)
-    scores = []
-    for strength in STRENGTHS:
-        answer = (probabilities * class_weights(targets, strength)).argmax(1)
-        hits = np.array([((answer == k) & (truth == k)).sum() for k in classes])
-        cases, called = (np.array([(x == k).sum() for k in classes]) for x in (truth, answer))
-        score = float((hits / cases).mean())
-        if len(targets) > weighted.MANY:
-            score = (score + float((2 * hits / (cases + called)).mean())) / 2
-        scores.append(score)
-    return next(s for s, r in zip(STRENGTHS, scores, strict=True) if r >= max(scores) - _WORTHWHILE)
-
-
-def cross_fit_answers(probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Announce each fold with the class weights that the other folds give.
-
-    Parameters
-    ----------
-    probabilities
-        (R, N, K).
-    targets
-        (N, K) of 1/0/NaN.
-    folds
-        int (R, N).
-
-    Returns
-    -------
-    np.ndarray
-        int (R, N), the class.
-    """
-    answers = np.zeros(probabilities.shape[:2], np.int64)
-    for r, fold in enumerate(folds):
-        for f in np.unique(fold):
-            own = fold == f
-            weights = class_weights(targets[~own], best_strength(probabilities[r, ~own], targets[~own]))
-            answers[r, own] = (probabilities[r, own] * weights).argmax(1)
-    return answers
-
-
-def cross_fit_flags(
-    probabilities: np.ndarray, targets: np.ndarray, folds: np.ndarray, sensitivity: float
-) -> np.ndarray:
-    """Flag each fold at the thresholds that the other folds give.
-
-    Parameters
-    ----------
-    probabilities
-        (R, N, K).
-    targets
-        (N, K) of 1/0/NaN.
-    folds
-        int (R, N).
-    sensitivity
-        That the thresholds aim at, 0 to 1.
-
-    Returns
-    -------
-    np.ndarray
-        bool (R, N, K).
-    """
-    flags = np.zeros(probabilities.shape, bool)
-    for r, fold in enumerate(folds):
-        for f in np.unique(fold):
-            own = fold == f
-            limit = thresholds(probabilities[r, ~own], targets[~own], sensitivity)
-            flags[r, own] = probabilities[r, own] >= np.where(np.isnan(limit), np.inf, limit)
-    return flags
 
 
 def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
@@ -195,12 +100,7 @@ def headline(judged: Judged, seed: int = 0) -> dict[str, Metric]:
             hit = truth[np.arange(len(p)), judged.answers[r]]
             add("balanced_accuracy", weighted.average(list(found.values())))
             add("accuracy", weighted.share(hit, judgeable))
-            top = p.argmax(1)
-            right = truth[np.arange(len(p)), top]
-            add("accuracy_most_probable", weighted.share(right, judgeable))
-            recalls = [weighted.share(top == k, truth[:, k]) for k in labels]
-            add("balanced_accuracy_most_probable", weighted.average(recalls))
-            add("ece", weighted.calibration_error(p.max(1), right, np.arange(len(p))))
+            add("ece", weighted.calibration_error(p.max(1), hit, np.arange(len(p))))
         else:
             spared = [weighted.share(~called[k], known[:, k] & ~truth[:, k]) for k in labels]
             add("balanced_accuracy", weighted.average([*found.values(), *spared]))
@@ -263,21 +163,53 @@ def per_label(judged: Judged, limits: np.ndarray, sensitivity: float, seed: int 
             for measure, n in sizes.items():
                 values[prefix + measure] = weighted.widen_share_interval(values[prefix + measure], n)
         point = {m: values.pop("point_" + m) for m in ("sensitivity", "specificity", "ppv", "npv")}
-        threshold = None if np.isnan(limits[k]) else float(limits[k])
+        threshold = float(limits[k]) if np.isfinite(limits[k]) else None
         rows.append(
             {
                 "label": name,
                 "n": int(truth.sum()),
+                "role": judged.roles.of(name),
                 **values,
                 "operating_point": {
                     "threshold": threshold,
                     "target_sensitivity": sensitivity,
                     **point,
+                    "counts": count_states(judged, k),
                     "words": describe_point(point["sensitivity"]["value"], point["specificity"]["value"]),
                 },
             }
         )
     return rows
+
+
+def count_states(judged: Judged, k: int) -> dict[str, Any] | None:
+    """Count what is said of 100 with label k and of 100 without: flagged, unclear, not flagged; None if not sought.
+
+    An answer is unclear where nothing at all is flagged; `n` and `groups` say on how many that rests.
+    """
+    if judged.roles.of(judged.labels[k]) != "sought":
+        return None
+    found: dict[str, Any] = {}
+    close = np.zeros(judged.flags.shape[:2], bool) if judged.unclear is None else judged.unclear
+    for key, value in (("with", 1), ("without", 0)):
+        rows = judged.targets[:, k] == value
+        if not rows.any():
+            found[key] = None
+            continue
+        flagged, unclear = float(judged.flags[:, rows, k].mean()), float(close[:, rows].mean())
+        parts = split_hundred((flagged, unclear, 1 - flagged - unclear))
+        found[key] = dict(zip(("flagged", "unclear", "not_flagged"), parts, strict=True))
+        found[key] |= {"n": int(rows.sum()), "groups": len(np.unique(judged.groups[rows]))}
+    return found
+
+
+def split_hundred(shares: Sequence[float]) -> list[int]:
+    """Write shares that add up to 1 as whole numbers of 100 that add up to 100: those cut most are rounded up."""
+    exact = np.maximum(np.asarray(shares, float), 0) * 100
+    whole = np.floor(exact + 1e-9).astype(int)
+    for k in np.argsort(-(exact - whole), kind="stable")[: 100 - int(whole.sum())]:
+        whole[k] += 1
+    return whole.tolist()
 
 
 def describe_point(sensitivity: float | None, specificity: float | None) -> str:

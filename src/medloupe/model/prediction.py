@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.model.decision import Decision, Said, State, Why
+
 if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
 
@@ -48,20 +50,18 @@ class Influence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer to one image.
+    """The answer to one image or ECG.
 
     Attributes
     ----------
     model, version
         Which answered; "" and None where all check-ups that could be chosen refused.
-    prediction
-        The label at the operating point; for several labels at once those at or above theirs, joined with "|" ("" when
-        none is).
+    said
+        State, reason, most probable label and labels flagged.
     probabilities
-        Calibrated, by label.
+        By label; of a refused or unusable example, still there to be looked into, they mean nothing.
     refused
-        Why the image was not judged; then the prediction is "", and the probabilities, still there to be looked into,
-        mean nothing.
+        Why the image was not judged; then nothing is said.
     heatmap
         float32 (K, h, w), what each place adds to each label's logit, in the order of `probabilities`; None unless
         asked for.
@@ -71,32 +71,109 @@ class Prediction:
         How each input beside the picture moved the answer; None of a model that reads the picture alone.
     ecg
         Of an ECG, its beats and rhythm.
+    scope
+        Whom and what the model is for, in a line; "" where its card does not say.
+    answers
+        Where the app chose, those of all check-ups of the kind; this one is the main answer.
     """
 
     file: str
     model: str
     version: int | None
-    prediction: str
+    said: Said
     probabilities: Mapping[str, float]
     refused: Refusal | None = None
     heatmap: np.ndarray | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[Influence, ...] | None = None
     ecg: Reading | None = None
+    scope: str = ""
+    answers: tuple[Prediction, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        decision: Decision,
+        p: np.ndarray,
+        *,
+        refused: Refusal | None = None,
+        unusable: Why | None = None,
+        said: Said | None = None,
+        heatmap: np.ndarray | None = None,
+        **more: Any,
+    ) -> Prediction:
+        """Make the answer that a decision gives for probabilities (K,).
+
+        Parameters
+        ----------
+        decision
+            Of the model.
+        p
+            float64 (K,), calibrated.
+        refused, unusable
+            Why nothing is said, if so.
+        said
+            What was decided where that does not follow from p alone, as for the beats of a recording.
+        heatmap
+            float32 (K, h, w), in the order of the labels.
+        more
+            The other fields.
+        """
+        shown = list(decision.labels_shown(p))
+        nothing = refused is not None or unusable is not None
+        if said is None or nothing:
+            said = decision.decide(p, refused=refused.reason if refused else "", unusable=unusable)
+        return cls(
+            said=said,
+            probabilities={decision.labels[k]: float(p[k]) for k in shown},
+            refused=refused,
+            heatmap=None if heatmap is None else heatmap[shown],
+            scope=" · ".join(decision.scope),
+            **more,
+        )
+
+    @property
+    def state(self) -> State:
+        """One of unusable, refused, flagged, unclear, clear, answered."""
+        return self.said.state
+
+    @property
+    def prediction(self) -> str:
+        """The most probable label; "" where it was refused or cannot be used."""
+        return self.said.prediction
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """The labels flagged, the most dangerous first."""
+        return self.said.flagged
 
     def as_json(self) -> dict[str, Any]:
         """Give the line that `predict --json` prints."""
-        refused = self.refused and {"reason": self.refused.reason, "looks_like": self.refused.looks_like}
-        said = {
+        why = self.said.why
+        told: dict[str, Any] = {
             "file": self.file,
             "model": self.model or None,
             "version": self.version,
+            "state": self.state,
+            "why": why and {"code": why.code, "text": why.text},
             "prediction": self.prediction,
+            "flagged": list(self.flagged),
             "probabilities": dict(self.probabilities),
-            "refused": refused,
         }
+        if self.said.grade is not None:
+            told |= {"grade": self.said.grade, "at_least": dict(self.said.at_least or {})}
+        told["scope"] = self.scope
+        told["refused"] = self.refused and {"reason": self.refused.reason, "looks_like": self.refused.looks_like}
         if self.inputs is not None:
-            said["inputs"] = [{"name": i.name, "value": i.value, "effect": dict(i.effect)} for i in self.inputs]
+            told["inputs"] = [{"name": i.name, "value": i.value, "effect": dict(i.effect)} for i in self.inputs]
         if self.ecg is not None:
-            said["ecg"] = self.ecg.as_json()
-        return said
+            told["ecg"] = self.ecg.as_json()
+        if self.answers:
+            told["answers"] = [{k: v for k, v in a.as_json().items() if k != "file"} for a in self.answers]
+        return told
+
+
+def refuse_by_all(file: str, refused: Refusal, timings: Mapping[str, float]) -> Prediction:
+    """Make the answer to an example that is foreign to every model that could be chosen."""
+    said = Said(state="refused", why=Why(code="foreign", text=refused.reason), prediction="")
+    return Prediction(file=file, model="", version=None, said=said, probabilities={}, refused=refused, timings=timings)

@@ -88,11 +88,47 @@ class CardFigure(_Open):
     high: Number | None = None
 
 
+class StateCounts(_Open):
+    """What is said of 100 examples: they add up to 100."""
+
+    flagged: int
+    unclear: int
+    not_flagged: int
+    n: int | None = Field(None, description="examples it rests on")
+    groups: int | None = Field(None, description="patients or groups it rests on")
+
+
+class PointCounts(_Open):
+    """What is said of 100 with a label and of 100 without."""
+
+    with_: StateCounts | None = Field(None, alias="with")
+    without: StateCounts | None = None
+
+
+class LabelRole(_Open):
+    """What a label means for the answer."""
+
+    role: Literal["sought", "normal", "harmless", "none"]
+    danger: Annotated[int, Field(ge=1, le=MAX_LABELS)] | None = Field(None, description="1 is the most dangerous")
+
+
+class CardRoles(_Open):
+    """What the labels mean: which are findings, which say that nothing was found."""
+
+    by: Text = Field(description='"told", "curated", or "recognised" by the names of the labels')
+    ordered: bool = Field(False, description="whether the labels are grades, the worst last")
+    false_flags: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="share of examples without a finding that were allowed a flag when the lines were drawn"
+    )
+    labels: dict[str, LabelRole] = Field(default_factory=dict, description="by label; what is left out has none")
+
+
 class OperatingPoint(_Open):
     """From which probability on a label is flagged, and how it fares there."""
 
     threshold: Number | None = Field(None, description="probability from which the label is flagged; null: one half")
     target_sensitivity: Number | None = Field(None, description="the sensitivity aimed at")
+    counts: PointCounts | None = Field(None, description="of findings: of 100 with it and of 100 without")
     words: str | None = Field(None, description="the same as a sentence")
 
 
@@ -104,11 +140,15 @@ class LabelRow(_Open):
 
 
 class Decision(_Open):
-    """How one class is announced."""
+    """When an answer is flagged or unclear, and how often that is right."""
 
-    weights: dict[str, Number] | None = Field(
-        None, description="by label, what its probability is multiplied by before the largest is announced"
+    unclear: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        None, description="probability of any finding from which an answer without a flag is unclear; null: never"
     )
+    not_announced: list[str] | None = Field(None, description="findings that are never flagged: hardly ever right")
+    weak: bool | None = Field(None, description="whether too many with a finding are missed")
+    calibrated: bool | None = Field(None, description="whether its percentages were shown to hold")
+    weights: dict[str, Number] | None = Field(None, description="of versions before 0.2; not used any more")
 
 
 class _NetworkEntry(_Open):
@@ -209,6 +249,10 @@ class ModelCard(_Open):
         Discriminator(_tag),
     ]
     per_label: list[LabelRow] | None = None
+    roles: CardRoles | None = Field(None, description="null: by the names of the labels")
+    scope: Annotated[list[Annotated[Text, Field(max_length=80)]], Field(max_length=3)] | None = Field(
+        None, description="whom and what it is for, in up to three short lines"
+    )
     decision: Decision | None = None
     metrics: dict[str, CardFigure | Any] | None = Field(None, description="figures by name")
     data: Object | None = Field(None, description="what it was trained on, with shortened hashes of the images")
@@ -274,6 +318,9 @@ SENTENCES = {  # ends of sentences that begin with "its card"
     "per_label.#.operating_point.threshold": "has an operating point of {within[1][label]!r} that is no number",
     "decision": "has a 'decision' that is no object",
     "decision.weights": "has weights of its decision that are no numbers",
+    "decision.unclear": "has a beginning of unclear answers that is no probability",
+    "roles": "has 'roles' that do not say what its labels mean",
+    "scope": "has a 'scope' that is no list of up to three short lines",
     "top_shown": "has a 'top_shown' that is no whole number",
     "limits": "has 'limits' that are no list of texts",
     "warnings": "has 'warnings' that are no list of objects with a level and a text",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from medloupe.data.labels import FALSE_FLAGS, tell_roles
 from medloupe.errors import DataError, did_you_mean
 from medloupe.inputs.limits import LONGEST_MASK, MOST_MASKS
 
 if TYPE_CHECKING:
+    from medloupe.data.records import Dataset
     from medloupe.embed.hub.text import TextNetwork
     from medloupe.embed.tail import Tail
 
@@ -57,6 +59,17 @@ class Options:
         none; None blanks those that are found to state the label. Needs `notes`.
     keep_leaks : bool
         Whether columns and notes that name the answer are used all the same.
+    normal, harmless : tuple of str
+        Labels that say that nothing was found, or nothing that matters.
+    sought : tuple of str
+        Labels that are findings, the most dangerous first. Where neither is told, names that are recognised get a role.
+    ordered : bool
+        Whether the labels are grades, in the order of the data: the first is normal, later ones are worse.
+    false_flags : float
+        Share of the examples without a finding that may get any flag, above 0 and at most one half. Fewer costs
+        sensitivity.
+    roles_by : str
+        Who says so, for the card: "told" or "curated".
 
     Raises
     ------
@@ -76,10 +89,21 @@ class Options:
     notes_model: TextNetwork | None = None
     mask: tuple[str, ...] | None = None
     keep_leaks: bool = False
+    normal: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
+    ordered: bool = False
+    false_flags: float = FALSE_FLAGS
+    roles_by: str = "told"
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.sensitivity < 1:
             raise DataError(f"The sensitivity {self.sensitivity} is not between 0.5 and 1.", "Give for example 0.95.")
+        if not 0 < self.false_flags <= 0.5:
+            raise DataError(
+                f"The share {self.false_flags} of false flags is not above 0 and at most one half.",
+                "Give for example 0.1: of 100 without a finding at most 10 are flagged.",
+            )
         if self.seed < 0:
             raise DataError(f"The seed {self.seed} is negative.", "Give 0 or a whole number above.")
         if self.finetune not in FINETUNE_MODES:
@@ -107,4 +131,20 @@ class Options:
         start = self.start.sha256 if self.start else ""
         reader = (self.notes_model.sha256, self.notes_model.words) if self.notes_model else ()
         extras = self.clinical, self.notes, reader, self.mask, self.keep_leaks
-        return self.seed, self.sensitivity, self.finetune, self.minutes, start, self.search, self.scratch, extras
+        roles = self.normal, self.harmless, self.sought, self.ordered, self.false_flags, self.roles_by
+        return self.seed, self.sensitivity, self.finetune, self.minutes, start, self.search, self.scratch, extras, roles
+
+    def assign_roles(self, data: Dataset) -> Dataset:
+        """Give the labels of a data set the roles asked for. Raises DataError for labels that it does not have."""
+        if not (self.normal or self.harmless or self.sought or self.ordered or self.false_flags != FALSE_FLAGS):
+            return data
+        roles = tell_roles(
+            data.labels,
+            normal=self.normal,
+            sought=self.sought,
+            harmless=self.harmless,
+            ordered=self.ordered,
+            by=self.roles_by,
+            false_flags=self.false_flags,
+        )
+        return replace(data, told_roles=roles)

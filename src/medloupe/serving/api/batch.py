@@ -86,14 +86,13 @@ def _infer_windows(
     answers: list[Answer] = []
     for window, row, score, more in zip(windows, logits, scores, known, strict=True):
         p = checkup.probabilities(row)
-        refused = asking(checkup.modality).refusal(checkup, score)
-        prediction = Prediction(
+        prediction = Prediction.of(
+            checkup.decision,
+            p,
             file="",
             model=checkup.name,
             version=checkup.version,
-            prediction="" if refused else checkup.rules.announce(p),
-            probabilities={checkup.labels[k]: float(p[k]) for k in checkup.rules.labels_shown(p)},
-            refused=refused,
+            refused=asking(checkup.modality).refusal(checkup, score),
             inputs=more.influences,
         )
         digest = hashlib.sha256(window.tobytes()).hexdigest()
@@ -110,7 +109,9 @@ def _infer_windows(
 def _collect(answers: list[Answer], rows: dict[str, list[Any]]) -> BatchResult:
     predictions: list[Prediction] = [a.prediction for a in answers]
     outputs: dict[str, np.ndarray | list[str]] = {n: np.stack(v) for n, v in rows.items() if v}
+    outputs["state"] = [p.state for p in predictions]
     outputs["prediction"] = [p.prediction for p in predictions]
+    outputs["flagged"] = ["|".join(p.flagged) for p in predictions]
     outputs["refused"] = [p.refused.reason if p.refused else "" for p in predictions]
     return BatchResult(answers, outputs)
 

@@ -3,8 +3,9 @@
 The input `image` takes pixels, UINT8 [N, height, width, 3] RGB of any size (others than the network's are fitted), or
 image files, BYTES [N]. A model of ECGs takes `signal` instead, windows in mV as its file takes them, FP32 [N, leads,
 samples]. A model that reads more takes `clinical` FP32 [N, F] and `notes` FP32 [N, M] too, encoded as its
-file takes them; what is not given counts as missing. Beside the outputs of the exported file there are `prediction`,
-the announced labels, and `refused`, why a picture was not judged ("" where it was).
+file takes them; what is not given counts as missing. Beside the outputs of the exported file there are `state`,
+`prediction`, the most probable label, `flagged`, the labels flagged, joined by "|", and `refused`, why a picture was
+not judged ("" where it was).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ router = APIRouter(
 )
 Name = Annotated[str, InPath(max_length=64)]
 VersionText = Annotated[str, InPath(max_length=10)]
-_TEXTS = ("prediction", "refused")
+_TEXTS = ("state", "prediction", "flagged", "refused")
 
 
 @router.get("", summary="Server metadata")
@@ -89,8 +90,7 @@ async def _describe(request: Request, name: str, version: str) -> dict[str, Any]
         ("logits", "FP32", [-1, k]),
         ("embedding", "FP32", [-1, -1]),
         ("heatmap", "FP32", [-1, k, -1, -1]),
-        ("prediction", "BYTES", [-1]),
-        ("refused", "BYTES", [-1]),
+        *((name, "BYTES", [-1]) for name in _TEXTS),
     ]
     main = EMBEDDINGS[checkup.modality]
     return {

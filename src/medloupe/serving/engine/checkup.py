@@ -15,9 +15,9 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
 from medloupe.model.novelty import Novelty
-from medloupe.model.rules import Rules
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -112,7 +112,7 @@ class CheckUp:
     version: int | None
     created: str
     title: str
-    rules: Rules
+    decision: Decision
     size: int
     network: Path
     network_sha256: str
@@ -169,12 +169,12 @@ class CheckUp:
     @property
     def task(self) -> str:
         """How its labels relate: "multiclass" or "multilabel"."""
-        return self.rules.task
+        return self.decision.task
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The K labels, in the order of its logits."""
-        return self.rules.labels
+        return self.decision.labels
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
         """Apply the head to embeddings float32 (N, D).
@@ -210,7 +210,7 @@ class CheckUp:
             version=model.version,
             created=str(card.get("created") or ""),
             title=str(card.get("title") or readable_title(model.name)),
-            rules=Rules.from_card(card),
+            decision=Decision.from_card(card),
             size=model.backbone.card.input_size,
             network=model.onnx or model.backbone.path,
             network_sha256=model.backbone.sha256,

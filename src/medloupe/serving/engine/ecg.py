@@ -85,21 +85,20 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
     found = answer_signal(
         received.signal,
         checkup.windows,
-        checkup.rules,
+        checkup.decision,
         lambda windows: run_windows(run, checkup, windows, maps=received.question.heatmap),
         extras=checkup.extras,
         novelty=checkup.novelty,
         given=known.given,
     )
-    prediction = Prediction(
+    prediction = Prediction.of(
+        checkup.decision,
+        found.probabilities,
+        said=found.said,
         file=received.question.file,
         model=checkup.name,
         version=checkup.version,
-        prediction="" if (refused := refusal(checkup, found.novelty)) else found.announced,
-        probabilities={
-            checkup.labels[k]: float(found.probabilities[k]) for k in checkup.rules.labels_shown(found.probabilities)
-        },
-        refused=refused,
+        refused=refusal(checkup, found.novelty),
         timings={"decode": received.milliseconds, "network": 1000 * (time.perf_counter() - at)},
         inputs=list_influences(checkup.extras, checkup.labels, known.given),
         ecg=found.reading,

@@ -69,14 +69,14 @@ def _answer(run: Run, checkup: CheckUp, question: Question) -> Answer:
     p = checkup.probabilities(looked.logits[0] if known.logits is None else looked.logits[0] + known.logits)
     novelty = None if checkup.novelty is None else float(checkup.novelty.score(looked.embedding)[0])
     refused = refusal(MODALITIES[checkup.modality], checkup.name, novelty)
-    rules = checkup.rules
-    shown = list(rules.labels_shown(p))
-    prediction = Prediction(
+    decision = checkup.decision
+    shown = list(decision.labels_shown(p))
+    prediction = Prediction.of(
+        decision,
+        p,
         file=question.file,
         model=checkup.name,
         version=checkup.version,
-        prediction="" if refused else rules.announce(p),
-        probabilities={rules.labels[k]: float(p[k]) for k in shown},
         refused=refused,
         timings={"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)},
         inputs=known.influences,
@@ -97,6 +97,6 @@ def _answer(run: Run, checkup: CheckUp, question: Question) -> Answer:
     attention = None if refused else along(label_evidence(parts, shown[0], checkup.task), window.shape[-1])
     return replace(
         answer,
-        places={rules.labels[k]: parts[k] for k in shown},
+        places={decision.labels[k]: parts[k] for k in shown},
         drawing=draw(checkup, window, attention, f"{MODALITIES[checkup.modality].one} {question.file}".strip()),
     )

@@ -18,7 +18,7 @@ from medloupe.errors import NotAnImageError, StoreError
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.heatmaps import draw_overlay, label_evidence
-from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
@@ -223,15 +223,13 @@ class Answerer:
             What is known beside the picture.
         """
         p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
-        refused = self._refusal(checkup, embedding)
-        rules = checkup.rules
-        return Prediction(
+        return Prediction.of(
+            checkup.decision,
+            p,
             file=file,
             model=checkup.name,
             version=checkup.version,
-            prediction="" if refused else rules.announce(p),
-            probabilities={rules.labels[k]: float(p[k]) for k in rules.labels_shown(p)},
-            refused=refused,
+            refused=self._refusal(checkup, embedding),
             timings=timings,
             inputs=known.influences,
         )
@@ -261,9 +259,7 @@ class Answerer:
 def _refuse_by_all(question: Question, alike: str, timings: dict[str, float], shown: Preview | None) -> Answer:
     """Make the answer to a picture that is foreign to every check-up. alike: what it looks like, or ""."""
     refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
-    nothing = Prediction(
-        file=question.file, model="", version=None, prediction="", probabilities={}, refused=refused, timings=timings
-    )
+    nothing = refuse_by_all(question.file, refused, timings)
     return Answer(id=secrets.token_hex(16), digest=question.digest, prediction=nothing, checkup=None, preview=shown)
 
 

@@ -40,15 +40,8 @@ def build_adapted_card(fitting: LocalFit) -> dict[str, Any]:
     made.pop("reused", None)
     if here or old.get("per_label"):
         made["per_label"] = _label_rows(fitting, here)
-    if fitting.weights is not None and old.get("decision"):
-        made["decision"] = {
-            **old["decision"],
-            "weights": {n: float(w) for n, w in zip(fitting.model.labels, fitting.weights, strict=True)},
-        }
-        if calibration.kind != KINDS[0] and old["decision"].get("strength"):
-            made["decision"]["words"] = str(old["decision"].get("words") or "").replace(
-                "in the training data", f"in {fitting.features.data.name}"
-            )
+    if old.get("decision") and calibration.kind != KINDS[0]:
+        made["decision"] = {**old["decision"], "unclear": fitting.rule.unclear_from}
     return made
 
 

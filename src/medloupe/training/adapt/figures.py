@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from medloupe.metrics import calibration, tables, weighted
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Weighted
-from medloupe.model.rules import Rules
+from medloupe.model.decision import Decision
 from medloupe.training.adapt.fit import LocalFit
 
 _MOST = 40  # labels whose calibration is judged one by one
@@ -95,7 +96,9 @@ def _select_labels(judged: Judged, labels: np.ndarray) -> Judged:
     return Judged(
         probabilities=judged.probabilities[:, :, labels],
         flags=judged.flags[:, :, labels],
-        answers=place[judged.answers],
+        most_probable=place[judged.answers],
+        unclear=judged.unclear,
+        roles=replace(judged.roles, labels=tuple(judged.labels[k] for k in labels)),
         targets=judged.targets[:, labels],
         groups=judged.groups,
         labels=tuple(judged.labels[k] for k in labels),
@@ -104,7 +107,7 @@ def _select_labels(judged: Judged, labels: np.ndarray) -> Judged:
 
 
 def _previous_limits(fitting: LocalFit) -> np.ndarray:
-    return Rules.from_card(fitting.model.card).limits.astype(np.float64)
+    return Decision.from_card(fitting.model.card).rule.lines.astype(np.float64)
 
 
 def measure_prevalence(fitting: LocalFit) -> dict[str, Any]:

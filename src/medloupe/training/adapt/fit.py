@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medloupe.embed.features import Features
 from medloupe.inference.inputs import encode_stated_inputs
+from medloupe.metrics.lines import MOST_PROBABLE, FlagRule, reached
 from medloupe.metrics.tables import Judged
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
-from medloupe.model.rules import Rules
 from medloupe.training.adapt.recalibrate import (
     KINDS,
     REPEATS,
@@ -70,8 +71,8 @@ class LocalFit:
         float64 (K,), thresholds that ship.
     ready : np.ndarray
         bool (K,), which labels had cases enough for a line of their own.
-    weights : np.ndarray or None
-        (K,), of the announcing rule (model/rules.py); None with several labels at once.
+    rule : FlagRule
+        That ships.
     sensitivity : float
         That the lines aim at.
     seed : int
@@ -91,7 +92,7 @@ class LocalFit:
     candidates: tuple[CalibrationCandidate, ...]
     lines: np.ndarray
     ready: np.ndarray
-    weights: np.ndarray | None
+    rule: FlagRule
     sensitivity: float
     seed: int
     findings: tuple[str, ...]
@@ -174,6 +175,7 @@ def fit_to_cases(model: Model, features: Features, cases: LocalCases, *, sensiti
     calibration = fitter.calibration
     shifted = np.asarray(beside.logits * calibration.scale, np.float32)
     changed = probabilities(calibration.fold_into(model.head).logits(embeddings) + shifted, fitter.task)
+    rule = fitter.draw_rule(changed, np.arange(len(cases.rows)))
     return LocalFit(
         model=model,
         features=features,
@@ -182,9 +184,9 @@ def fit_to_cases(model: Model, features: Features, cases: LocalCases, *, sensiti
         after=after,
         calibration=calibration,
         candidates=fitter.candidates,
-        lines=fitter.draw_lines(changed, np.arange(len(cases.rows))).astype(np.float64),
+        lines=rule.lines.astype(np.float64),
         ready=fitter.ready,
-        weights=fitter.class_weights(calibration) if fitter.task == "multiclass" else None,
+        rule=rule,
         sensitivity=sensitivity,
         seed=seed,
         findings=(),
@@ -197,8 +199,7 @@ class _LocalFitter:
 
     def __init__(self, model: Model, cases: LocalCases, logits: np.ndarray, sensitivity: float, seed: int):
         self.task: str = model.card["task"]
-        self.labels, self.rules = model.labels, Rules.from_card(model.card)
-        self.strength = float((model.card.get("decision") or {}).get("strength") or 0)
+        self.labels, self.decision = model.labels, Decision.from_card(model.card)
         self.targets, self.groups, self.logits = cases.targets, cases.groups, logits
         self.sensitivity, self.seed = sensitivity, seed
         given = (logits, cases.targets, cases.groups)
@@ -209,46 +210,52 @@ class _LocalFitter:
 
     def judge_before(self) -> Judged:
         """Judge the model as it came."""
-        answers = (self.as_is * self.rules.weights).argmax(1)[None]
-        return self._judged(self.as_is[None], (self.as_is >= self.rules.limits)[None], answers)
+        rule = self.decision.rule
+        return self._judged(self.as_is[None], reached(rule, self.as_is)[None], rule.unclear(self.as_is)[None])
 
     def judge_after(self) -> Judged:
         """Judge calibrations and lines that were made without the fold that they are judged on."""
         p = np.empty((REPEATS, *self.logits.shape), np.float32)
-        flags, answers = np.zeros(p.shape, bool), np.zeros(p.shape[:2], np.int64)
+        flags, unclear = np.zeros(p.shape, bool), np.zeros(p.shape[:2], bool)
         for part in cross_fit_calibrations(self.logits, self.targets, self.groups, task=self.task, seed=self.seed):
             # Where nothing is changed at the end, no fold's calibration is either: then there is no fit to be judged.
             made = part.calibration if self.kind != KINDS[0] else self.calibration
             theirs = probabilities(made.apply(self.logits[part.others]), self.task).astype(np.float32)
             own = probabilities(made.apply(self.logits[part.own]), self.task).astype(np.float32)
-            limits = self.draw_lines(theirs, part.others)
+            rule = self.draw_rule(theirs, part.others)
             p[part.repeat, part.own] = own
-            flags[part.repeat, part.own] = own >= np.where(np.isnan(limits), np.inf, limits)
-            answers[part.repeat, part.own] = (own * self.class_weights(made)).argmax(1)
-        return self._judged(p, flags, answers)
+            flags[part.repeat, part.own] = reached(rule, own)
+            unclear[part.repeat, part.own] = rule.unclear(own)
+        return self._judged(p, flags, unclear)
 
-    def draw_lines(self, p: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Draw thresholds, float32 (K,), by probabilities p of some rows.
+    def draw_rule(self, p: np.ndarray, rows: np.ndarray) -> FlagRule:
+        """Draw the rule by probabilities p of some rows.
 
-        Those of labels with cases enough are drawn anew; the others go where their probabilities have gone.
+        Lines of labels with cases enough are drawn anew; the others, and where the interval of unclear answers begins,
+        go where their probabilities have gone. No line of a finding lies above the point where it is the most probable.
         """
-        moved = _move_thresholds(self.rules.limits, self.as_is[rows], p)
+        rule, before = self.decision.rule, self.as_is[rows]
+        moved = _move_thresholds(rule.lines, before, p)
         drawn = draw_thresholds(p, self.targets[rows], self.sensitivity)
-        return np.where(self.ready, drawn, moved).astype(np.float32)
+        lines = np.where(self.ready & ~np.isnan(drawn), drawn, moved)
+        if self.task == "multiclass":
+            lines = np.where(rule.sought, np.minimum(lines, MOST_PROBABLE), lines)
+        unclear = rule.unclear_from
+        if unclear is not None:
+            old, new = (rule.finding(x)[:, None] for x in (before, p))
+            unclear = float(_move_thresholds(np.array([unclear]), old, new)[0])
+        return replace(rule, lines=lines.astype(np.float32), unclear_from=unclear)
 
-    def class_weights(self, calibration: Calibration) -> np.ndarray:
-        """Weights (K,) of the announcing rule after a calibration."""
-        return calibration.class_weights(self.rules.weights, self.strength)
-
-    def _judged(self, p: np.ndarray, flags: np.ndarray, answers: np.ndarray) -> Judged:
+    def _judged(self, p: np.ndarray, flags: np.ndarray, unclear: np.ndarray) -> Judged:
         return Judged(
             probabilities=p,
             flags=flags,
-            answers=answers,
+            unclear=unclear,
             targets=self.targets,
             groups=self.groups,
             labels=self.labels,
             task=self.task,
+            roles=self.decision.roles,
         )
 
 

@@ -63,24 +63,6 @@ class Calibration:
             task=head.task,
         )
 
-    def class_weights(self, weights: np.ndarray, strength: float) -> np.ndarray:
-        """Work out the class weights (K,) of the announcing rule for the new probabilities.
-
-        The rule divides a class's probability by its share to the power of `strength`, and the shares are now the local
-        ones. A scaled likelihood ratio on a new prior, p' ~ q * (p / q_training) ** scale, says which: log q is
-        scale * log q_training + shift. So at strength 1, where announcing does not depend on how common a class is,
-        every image keeps the class announced before; at strength 0 the most probable is announced, as before.
-
-        Parameters
-        ----------
-        weights : np.ndarray
-            (K,), those before (metrics.tables.class_weights).
-        strength : float
-            From 0 to 1: how far the rule corrects for how common a class is.
-        """
-        made = weights**self.scale * np.exp(-strength * self.shift)
-        return made / made.sum()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationCandidate:

@@ -120,8 +120,8 @@ def _join_evidence(old: Evidence, made: AdaptedModel) -> Evidence:
     p = np.clip(old.probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
     logits = np.log(p) if old.task == "multiclass" else np.log(p) - np.log1p(-p)
     turned = probabilities(fitting.calibration.apply(logits), old.task).astype(np.float32)
-    if fitting.weights is not None:
-        announced = np.eye(len(old.labels))[(turned * fitting.weights).argmax(2)].mean(0)
+    if old.task == "multiclass":
+        announced = np.eye(len(old.labels))[turned.argmax(2)].mean(0)
     else:
         announced = (turned >= fitting.lines.astype(np.float32)).mean(0)
     repeats = np.arange(len(turned)) % len(new.probabilities)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.labels import Roles
 from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
-from medloupe.metrics import tables
+from medloupe.metrics.lines import cross_fit_rules
 from medloupe.model.head import Head
 from medloupe.training.heads.fit import FOLDS, REPEATS, Fitter, HeadChoice, build_head
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
@@ -136,9 +137,9 @@ def judge_embeddings(
     logits = np.stack([fitter.out_of_fold(f, [task.choice])[0] for f in fold])
     p = np.stack([calibrate_across_folds(z, y, f, task.kind) for z, f in zip(logits, fold, strict=True)])
     if task.kind == "multilabel":
-        called = tables.cross_fit_flags(p, y, fold, task.sensitivity)
+        called, _ = cross_fit_rules(p, y, task.groups, fold, Roles(labels=task.labels), task.kind, task.sensitivity)
     else:
-        called = tables.cross_fit_answers(p, y, fold)[..., None] == np.arange(y.shape[1])
+        called = p.argmax(-1)[..., None] == np.arange(y.shape[1])
     sensitivity = {
         name: float(called[:, y[:, k] == 1, k].mean()) for k, name in enumerate(task.labels) if (y[:, k] == 1).any()
     }

@@ -23,8 +23,10 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
 from medloupe.errors import CompressionRefusedError, DataError
 from medloupe.imaging.decode import load
-from medloupe.metrics.tables import target_sensitivity, thresholds
+from medloupe.metrics.lines import fit_rule
+from medloupe.metrics.tables import target_sensitivity
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.novelty import Novelty
 from medloupe.training.audit.findings import audit
 from medloupe.training.compress import fidelity
@@ -253,10 +255,15 @@ def _assemble(
         plain = best.features if best.tail is None else embed(found, best.backbone)
         fitted = Novelty.fit(plain.embeddings[every], planned.groups[every], novelty.levels, task.seed)
         novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
-    limits = thresholds(judged.probabilities[0], task.targets, task.sensitivity)
     card = {**model.card, "backbone": best.backbone.as_json()}
     if not model.tuned and model.extras is None:  # lines of a model that reads more were drawn with that
-        card["per_label"] = _label_rows(model, limits)
+        roles = Decision.from_card(model.card).roles
+        rule = fit_rule(
+            judged.probabilities[0], task.targets, task.groups, roles, task.kind, sensitivity=task.sensitivity
+        )
+        card["per_label"] = _label_rows(model, rule.lines)
+        if card.get("decision"):
+            card["decision"] = {**card["decision"], "unclear": rule.unclear_from}
     if best.tail is not None:
         card["tail"] = best.tail.as_json()
     file = Model(backbone=best.whole, head=head, card=card, novelty=novelty, extras=model.extras)
@@ -292,7 +299,7 @@ def _label_rows(model: Model, limits: np.ndarray) -> list[dict[str, Any]]:
     rows = []
     for row in model.card.get("per_label") or ():
         limit = limits[model.labels.index(row["label"])]
-        threshold = None if np.isnan(limit) else float(limit)
+        threshold = float(limit) if np.isfinite(limit) else None
         rows.append({**row, "operating_point": {**row["operating_point"], "threshold": threshold}})
     return rows
 

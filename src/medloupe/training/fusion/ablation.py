@@ -13,7 +13,7 @@ from medloupe.embed.features import Features
 from medloupe.inputs.clinical import Column
 from medloupe.inputs.extras import Extras
 from medloupe.inputs.projection import TextEncoder
-from medloupe.metrics import tables
+from medloupe.metrics.lines import fit_rule
 from medloupe.training.audit.probe import CS, probe_out_of_fold, probe_unseen
 from medloupe.training.fusion.candidates import NOTES_CS
 from medloupe.training.fusion.choose import ChosenInputs
@@ -246,16 +246,17 @@ def _rejudge(
     """Judge again, with the extras in figures, limits and rules."""
     data, task, y = features.data, features.data.task, own.targets
     p = _answer_together(own, task)
-    crossing = cross_fit(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.labels, task, sensitivity)
+    crossing = cross_fit(replace(own.fitted, out_of_fold=p), y, plan.groups[own.rows], data.roles, task, sensitivity)
     more = {"judged": crossing}
     if tested is not None:
         learned = _answer_together(tested, task)[0]
-        on_test = judge_on_test(features, plan, shown.systems[ALL][0], learned, tested.targets, sensitivity)
+        on_test = judge_on_test(
+            features, plan, shown.systems[ALL][0], learned, tested.targets, plan.groups[tested.rows], sensitivity
+        )
         more = {"judged": on_test, "secondary": crossing}
     return replace(
         verdict,
-        limits=tables.thresholds(p[0], y, sensitivity),
-        strength=tables.best_strength(p[0], y) if task == "multiclass" else None,
+        rule=fit_rule(p[0], y, plan.groups[own.rows], data.roles, task, sensitivity=sensitivity),
         leaky=None,  # that head had no extras: its figures would not compare
         **more,
     )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.labels import Roles
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
-from medloupe.metrics import tables
+from medloupe.metrics.lines import FlagRule, cross_fit_rules, fit_rule, reached
 from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric
 from medloupe.model.head import Head
@@ -83,10 +84,8 @@ class Verdict:
         The predictions behind the headline, for rows `rows` of the features.
     rows : np.ndarray
         int (m,).
-    limits : np.ndarray
-        Thresholds (K,) of the operating points.
-    strength : float or None
-        Of the correction for common classes; None with several labels at once.
+    rule : FlagRule
+        When a label is flagged, and when an answer is too close to call.
     secondary : Judged or None
         Cross-validation over all records, where the headline is from a test split.
     leaky : Judged or None
@@ -107,8 +106,7 @@ class Verdict:
     everything: np.ndarray
     judged: Judged
     rows: np.ndarray
-    limits: np.ndarray
-    strength: float | None
+    rule: FlagRule
     secondary: Judged | None
     leaky: Judged | None
     learning: list[dict[str, Any]]
@@ -120,6 +118,11 @@ class Verdict:
     def head(self) -> Head:
         """The head to ship."""
         return self.fitted.head
+
+    @property
+    def limits(self) -> np.ndarray:
+        """Thresholds (K,) of the operating points; infinite where there is none."""
+        return self.rule.lines
 
 
 def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int, sensitivity: float) -> Verdict:
@@ -195,7 +198,7 @@ def build_verdict(
         The test split's predictions, which then make the headline; cross-validation stands second.
     """
     data, y = features.data, features.data.targets[judging]
-    across_folds = cross_fit(fitted, y, plan.groups[judging], data.labels, data.task, sensitivity)
+    across_folds = cross_fit(fitted, y, plan.groups[judging], data.roles, data.task, sensitivity)
     headline, rows = across_folds, judging
     if on_test is not None:
         assert plan.test is not None
@@ -205,8 +208,7 @@ def build_verdict(
         everything=labelled_rows(data.targets),
         judged=headline,
         rows=rows,
-        limits=tables.thresholds(fitted.out_of_fold[0], y, sensitivity),
-        strength=tables.best_strength(fitted.out_of_fold[0], y) if data.task == "multiclass" else None,
+        rule=fit_rule(fitted.out_of_fold[0], y, plan.groups[judging], data.roles, data.task, sensitivity=sensitivity),
         secondary=across_folds if on_test is not None else None,
         leaky=leaky,
         learning=learning,
@@ -217,9 +219,9 @@ def build_verdict(
 
 
 def cross_fit(
-    fitted: FittedHead, y: np.ndarray, groups: np.ndarray, labels: tuple[str, ...], task: str, sensitivity: float
+    fitted: FittedHead, y: np.ndarray, groups: np.ndarray, roles: Roles, task: str, sensitivity: float
 ) -> Judged:
-    """Announce out-of-fold predictions, each fold by the rules (class weights, thresholds) that the others give.
+    """Announce out-of-fold predictions, each fold by the rule that the others give.
 
     Parameters
     ----------
@@ -229,24 +231,23 @@ def cross_fit(
         float32 (N, K) of 1, 0 and NaN.
     groups : np.ndarray
         int (N,).
-    labels : tuple of str
-        K names.
+    roles : Roles
+        Of the K labels.
     task : str
         "multiclass" or "multilabel".
     sensitivity : float
         At which thresholds are set.
     """
-    answers = np.zeros(fitted.out_of_fold.shape[:2], np.int64)
-    if task == "multiclass":
-        answers = tables.cross_fit_answers(fitted.out_of_fold, y, fitted.folds)
+    flags, unclear = cross_fit_rules(fitted.out_of_fold, y, groups, fitted.folds, roles, task, sensitivity)
     return Judged(
         probabilities=fitted.out_of_fold,
-        answers=answers,
-        flags=tables.cross_fit_flags(fitted.out_of_fold, y, fitted.folds, sensitivity),
+        flags=flags,
         targets=y,
         groups=groups,
-        labels=labels,
+        labels=roles.labels,
         task=task,
+        roles=roles,
+        unclear=unclear,
     )
 
 
@@ -259,7 +260,7 @@ def _fit_and_judge_on_test(
     y = targets[part]
     trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
     p = trained.head.probabilities(features.embeddings[plan.test])
-    return judge_on_test(features, plan, p, trained.out_of_fold[0], y, sensitivity), trained
+    return judge_on_test(features, plan, p, trained.out_of_fold[0], y, plan.groups[part], sensitivity), trained
 
 
 def judge_on_test(
@@ -268,6 +269,7 @@ def judge_on_test(
     p: np.ndarray,
     out_of_fold: np.ndarray,
     y: np.ndarray,
+    groups: np.ndarray,
     sensitivity: float,
 ) -> Judged:
     """Announce the test split's probabilities by rules from out-of-fold ones.
@@ -277,25 +279,24 @@ def judge_on_test(
     p : np.ndarray
         Probabilities (M, K) of the rows plan.test.
     out_of_fold : np.ndarray
-        Probabilities (n, K) from which class weights and thresholds come.
+        Probabilities (n, K) from which the rule comes.
     y : np.ndarray
         Their truth (n, K) of 1, 0 and NaN.
+    groups : np.ndarray
+        int (n,), theirs.
     sensitivity : float
         At which thresholds are set.
     """
     assert plan.test is not None
     data, targets = features.data, features.data.targets
-    p = p[None]
-    limits = tables.thresholds(out_of_fold, y, sensitivity)
-    weights = np.ones(y.shape[1])
-    if data.task == "multiclass":
-        weights = tables.class_weights(y, tables.best_strength(out_of_fold, y))
+    rule = fit_rule(out_of_fold, y, groups, data.roles, data.task, sensitivity=sensitivity)
     return Judged(
-        probabilities=p,
-        answers=(p * weights).argmax(2),
-        flags=p >= np.where(np.isnan(limits), np.inf, limits),
+        probabilities=p[None],
+        flags=reached(rule, p)[None],
+        unclear=rule.unclear(p)[None],
         targets=targets[plan.test],
         groups=plan.groups[plan.test],
         labels=data.labels,
         task=data.task,
+        roles=data.roles,
     )

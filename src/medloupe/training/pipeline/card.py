@@ -15,13 +15,14 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.metrics import tables
+from medloupe.metrics.lines import describe_rule
 from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import ALLOWANCE, LIMIT_AT, METHOD, Novelty
 from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
-from medloupe.training.pipeline.cautions import word_limits, word_warnings
+from medloupe.training.pipeline.cautions import word_limits, word_scope, word_warnings
 from medloupe.training.provenance import data_fingerprint, describe_data, shorten_numbers
 from medloupe.version import __version__
 
@@ -84,6 +85,8 @@ def build_card(
         "labels": list(data.labels),
         "label_counts": data.counts(),
         "positive": positive_label(data.labels, data.task),
+        "roles": data.roles.as_json(),
+        "scope": word_scope(data.roles),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": EMBEDDINGS[data.modality].fitting},
         "data": _data_entry(features, verdict),
@@ -93,7 +96,7 @@ def build_card(
         "secondary": secondary,
         "with_leaks": with_leaks,
         "per_label": table,
-        "decision": _decision_entry(features, verdict),
+        "decision": _decision_entry(verdict, figures, seed),
         "confusion": tables.confusion(verdict.judged),
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": shorten_numbers(verdict.fitted.temperature)},
@@ -207,20 +210,20 @@ def _word_test_split(plan: Plan, n: int, with_leaks: Mapping[str, Any] | None, t
     )
 
 
-def _decision_entry(features: Features, verdict: Verdict) -> dict[str, Any] | None:
-    """How one class is announced; None with several labels at once, which are announced at their operating points."""
-    if verdict.strength is None:
-        return None
-    targets = features.data.targets[verdict.everything]
-    weights = tables.class_weights(targets, verdict.strength)
-    return {
-        "strength": verdict.strength,
-        "weights": {n: float(w) for n, w in zip(features.data.labels, weights, strict=True)},
-        "words": "The most probable class is announced."
-        if verdict.strength == 0
-        else "The class is announced whose probability is highest after a correction for how common it is in the"
-        f" training data (probability divided by the class's share to the power of {verdict.strength:g}).",
-    }
+def _decision_entry(verdict: Verdict, figures: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Describe when a label is flagged and an answer unclear, and how often that is right."""
+    judged = verdict.judged
+    close = np.zeros(judged.flags.shape[:2], bool) if judged.unclear is None else judged.unclear
+    return describe_rule(
+        judged.flags,
+        close,
+        judged.targets,
+        judged.groups,
+        verdict.rule,
+        judged.roles,
+        ece=figures["ece"]["value"],
+        seed=seed,
+    )
 
 
 def describe_refusal(novelty: Novelty | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medloupe.data.labels import Roles
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
 from medloupe.data.split import Plan
@@ -123,6 +124,16 @@ def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty |
     if plan.test is None and any(r.split for r in data.records):
         limits.append("The split into folders that the data brings was not used for judging.")
     return limits
+
+
+def word_scope(roles: Roles) -> list[str]:
+    """Word what a check-up can say at all, for the line above its answers: short, without full stops."""
+    said = []
+    if not roles.sought.any():
+        said.append("nothing is looked for")
+    elif not roles.mask("normal").any():
+        said.append("cannot say normal")
+    return said
 
 
 def word_refusal_limit(novelty: Novelty, things: str = "images") -> str:

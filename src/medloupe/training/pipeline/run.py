@@ -89,6 +89,7 @@ def train(
     check_name(name)
     check_trainable(data)
     asked = _resolve_options(options or Options(), start, told)
+    data = asked.assign_roles(data)
     choose.check_columns(data, asked)
     network = _choose_network(data, backbone, start)
     say = progress or (lambda stage, done, total: None)
@@ -129,7 +130,7 @@ def _resolve_options(options: Options, start: Model | None, told: Mapping[str, A
     fields = dict(told)
     if fields.get("notes_model") is not None:
         fields["notes_model"] = text.find_text_network(str(fields["notes_model"]))
-    for several in ("clinical", "mask"):
+    for several in ("clinical", "mask", "normal", "harmless", "sought"):
         if fields.get(several) is not None:
             fields[several] = tuple(fields[several])
     return replace(options, start=start.tail if start is not None else options.start, **fields)

@@ -52,7 +52,9 @@ def judge_tuned(
     if plan.test is not None:
         head = build_head(found.on_fitting, fitted.temperature, data.task)
         p = head.probabilities(tuned.embeddings(None, found.alpha)[plan.test])
-        on_test = judge_on_test(features, plan, p, fitted.out_of_fold[0], targets[tuned.fitting], sensitivity)
+        on_test = judge_on_test(
+            features, plan, p, fitted.out_of_fold[0], targets[tuned.fitting], plan.groups[tuned.fitting], sensitivity
+        )
     best = max((c for c in found.candidates if c.alpha == 0), key=lambda c: c.auc["value"] or 0)
     linear = HeadChoice(c=best.c, levels=best.levels)
     return build_verdict(
