@@ -11,7 +11,7 @@ from html import escape
 
 import numpy as np
 
-from medloupe.ecg.signal import Signal
+from medloupe.ecg.signal import Signal, keep_recorded_leads
 
 SPEED, GAIN = 25.0, 10.0  # mm a second, mm a mV
 COLOURS = ("#0b6e4f", "#d1495b", "#7b2cbf", "#c77700", "#1d6fa5", "#6b705c")
@@ -21,6 +21,7 @@ SHEET_SECONDS = 10.0
 """How long the usual sheet of twelve leads is."""
 
 _SHEET = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
+_SHEET_LEADS = frozenset(name for row in _SHEET for name in row)
 _MARGIN, _PULSE, _LEAST, _MOST = 3.0, 9.0, 14.0, 60.0  # mm around the drawing, for the pulse; height of a lead's row
 _ABOVE, _BELOW = 5.0, 5.0  # mm for letters of beats, for the scale
 _POINTS = 200.0  # a second: finer than a pixel of any screen
@@ -70,8 +71,8 @@ def draw_strip(
 ) -> str:
     """Draw the leads, one below the other.
 
-    A lead without numbers is named, and said to be missing. Before each lead stands the pulse of 1 mV and 200 ms, below
-    the scale. Needs no script and no style sheet.
+    A lead without numbers is not drawn. Before each lead stands the pulse of 1 mV and 200 ms, below the scale. Needs no
+    script and no style sheet.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def draw_strip(
     str
         An <svg>.
     """
-    shown = _cut_time(signal, start, seconds)
+    shown = _cut_time(keep_recorded_leads(signal), start, seconds)
     length = shown.samples.shape[1] / signal.rate
     rows = [[_Piece(k, 0, length)] for k in range(len(shown.leads))]
     return _draw(shown, rows, marks, attention, start, title)
@@ -101,7 +102,7 @@ def draw_strip(
 
 def has_sheet(signal: Signal) -> bool:
     """Tell whether there is enough of it for `draw_sheet`."""
-    named = {name for row in _SHEET for name in row} <= set(signal.leads)
+    named = set(keep_recorded_leads(signal).leads) >= _SHEET_LEADS
     return named and signal.seconds >= 0.9 * SHEET_SECONDS
 
 
@@ -130,10 +131,10 @@ def draw_sheet(signal: Signal, *, attention: np.ndarray | None = None, start: fl
 def draw_beat(signal: Signal, *, attention: np.ndarray | None = None, title: str = "ECG") -> str:
     """Draw one beat, all of each lead.
 
-    Twelve leads stand in three rows of four, as on the usual sheet; others below each other. Parameters as of
-    `draw_strip`.
+    Twelve leads stand in three rows of four, as on the usual sheet; others, and fewer, below each other. Parameters as
+    of `draw_strip`.
     """
-    if not {name for row in _SHEET for name in row} <= set(signal.leads):
+    if not set(keep_recorded_leads(signal).leads) >= _SHEET_LEADS:
         return draw_strip(signal, attention=attention, title=title)
     times = len(_SHEET[0])
     again = Signal(samples=np.tile(signal.samples, times), rate=signal.rate, leads=signal.leads)
@@ -175,8 +176,7 @@ def _draw(
             x = _x(piece.begin)
             if piece.begin:
                 out.append(f'<path d="M{x:.1f} {zero - 3:.1f}v6" stroke="{_INK}" stroke-width=".25"/>')
-            said = name if np.isfinite(lead).any() else f"{name} –"
-            out.append(_text(said, x + 1, at + 4, 3.6, _INK, 'font-weight="600" stroke="#fff" stroke-width=".8"'))
+            out.append(_text(name, x + 1, at + 4, 3.6, _INK, 'font-weight="600" stroke="#fff" stroke-width=".8"'))
         at += tall
     out += [_letter(mark, start) for mark in marks if start <= mark.second < start + length]
     out.append(_scale(start, length, bottom))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.ecg.quality import require_usable
-from medloupe.ecg.signal import Signal, arrange_leads, remove_noise
+from medloupe.ecg.signal import Signal, arrange_leads, keep_recorded_leads, remove_noise
 
 _EVEN, _UNEVEN = 0.06, 0.12  # usual change from one RR to the next, over their median
 _SLOW, _FAST = 60, 100  # beats a minute, as usual for adults at rest
@@ -55,6 +55,8 @@ class Reading:
         0 to 1 at the signal's samples, where the network looked for the label announced; None where it was not asked.
     notes : tuple of str
         Of the signal.
+    as_learned : bool
+        Whether its leads and rate are those that the model learned from; where not, a note says so.
     """
 
     signal: Signal
@@ -64,6 +66,7 @@ class Reading:
     beats: tuple[Beat, ...] = ()
     attention: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    as_learned: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -81,6 +84,8 @@ class Reading:
             "r_peaks": [round(t, 3) for t in self.peaks],
             "notes": list(self.notes),
         }
+        if not self.as_learned:
+            said["as_learned"] = False
         if self.beats:
             said["counts"] = self.counts
             said["beats"] = [
@@ -103,7 +108,7 @@ def restore_reading(signal: Signal, said: Mapping[str, Any]) -> Reading:
     clean = remove_noise(require_usable(signal)[0])
     names = tuple(str(name) for name in said["leads"])
     return Reading(
-        signal=clean if names == clean.leads else arrange_leads(clean, names),
+        signal=clean if names == clean.leads else keep_recorded_leads(arrange_leads(clean, names)),
         heart_rate=said["heart_rate"],
         regularity=said["rhythm"],
         peaks=tuple(map(float, said["r_peaks"])),
@@ -112,6 +117,7 @@ def restore_reading(signal: Signal, said: Mapping[str, Any]) -> Reading:
             for b in said.get("beats") or ()
         ),
         notes=tuple(said["notes"]),
+        as_learned=bool(said.get("as_learned", True)),
     )
 
 

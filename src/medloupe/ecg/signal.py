@@ -207,6 +207,14 @@ def arrange_leads(signal: Signal, leads: Sequence[str]) -> Signal:
     return replace(signal, samples=out, leads=tuple(leads))
 
 
+def keep_recorded_leads(signal: Signal) -> Signal:
+    """Leave out the leads that hold no number; the signal itself where all do, or none does."""
+    there = [k for k, lead in enumerate(signal.samples) if _has_numbers(lead)]
+    if not there or len(there) == len(signal.leads):
+        return signal
+    return replace(signal, samples=signal.samples[there], leads=tuple(signal.leads[k] for k in there))
+
+
 def _has_numbers(lead: np.ndarray) -> bool:
     return bool(np.isfinite(lead).any())
 

@@ -31,6 +31,7 @@ from PIL import Image
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 from medloupe.imaging import headers, limits, pillow
 from medloupe.imaging.picture import Picture, check_pixels, image_from_array, to_rgb, whole_picture
+from medloupe.imaging.quality import Measures
 
 FITTING = "contain-black-bicubic-1"
 """Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
@@ -76,6 +77,12 @@ def load_measured(source: bytes | np.ndarray, size: int) -> tuple[np.ndarray, tu
     """Decode and fit as `load`, and return the image's own width and height in pixels, upright, before any scaling."""
     picture = _decode(source, size)
     return picture.fit(size), (picture.width, picture.height)
+
+
+def load_judged(source: bytes | Path | np.ndarray, size: int) -> tuple[np.ndarray, Measures]:
+    """Decode and fit as `load`, and measure how the picture was taken."""
+    picture = _decode(source, size)
+    return picture.fit(size), picture.measure()
 
 
 def decode(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> np.ndarray:

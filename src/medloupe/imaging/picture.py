@@ -14,6 +14,7 @@ from PIL import Image
 
 from medloupe.errors import UnreadableImageError
 from medloupe.imaging import levels
+from medloupe.imaging.quality import Measures, measure
 
 CropBox = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
 
@@ -43,6 +44,10 @@ class Picture:
     def fit(self, size: int) -> np.ndarray:
         """Fit for a model: uint8 RGB (size, size, 3), by the recipe of decode.py."""
         return np.asarray(_fit(self.image, self.box, size))
+
+    def measure(self) -> Measures:
+        """Measure how it was taken, for `quality.find_fault`."""
+        return measure(self.image, self.box, self.width, self.height)
 
     def preview(self, side: int, quality: int = 85) -> tuple[bytes, int, int]:
         """Make a JPEG for a reader's eyes, without any metadata.

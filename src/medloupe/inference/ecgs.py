@@ -18,6 +18,7 @@ from medloupe.inference.inputs import require_inputs
 from medloupe.inference.pictures import Unanswered, apply_head, predict_in_order
 from medloupe.inference.recordings import WindowOutputs, answer_signal, list_influences
 from medloupe.model.decision import Decision
+from medloupe.model.leads import LeadRule
 from medloupe.model.prediction import Prediction, Refusal
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class EcgPredictor:
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
         self._decision = Decision.from_card(model.card)
+        self.leads = LeadRule.from_card(model.card, model.backbone.card.leads)
 
     def predict(
         self,
@@ -139,10 +141,11 @@ class EcgPredictor:
             lambda windows: self._see(windows, heatmap),
             extras=model.extras,
             novelty=model.novelty,
+            leads=self.leads,
             given=given,
         )
         answered = time.perf_counter()
-        foreign = found.novelty is not None and found.novelty > 1
+        foreign = found.novelty is not None and found.novelty > 1 and found.unusable is None
         refused = Refusal(reason=FOREIGN.format(model.name, found.novelty), looks_like="") if foreign else None
         prediction = Prediction.of(
             self._decision,
@@ -152,6 +155,7 @@ class EcgPredictor:
             model=model.name,
             version=model.version,
             refused=refused,
+            unusable=found.unusable,
             heatmap=found.parts,
             timings={
                 "decode": 1000 * (decoded - (decoded if started is None else started)),

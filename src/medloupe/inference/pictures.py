@@ -16,12 +16,14 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.network import Network, combine_outputs
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.graphs.session import open_session, run, run_tail
-from medloupe.imaging.decode import load
+from medloupe.imaging.decode import load_judged
+from medloupe.imaging.quality import Limits
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
-from medloupe.model.decision import Decision
+from medloupe.model.decision import Decision, Why
 from medloupe.model.head import probabilities
 from medloupe.model.prediction import Influence, Prediction, Refusal, refuse_by_all
+from medloupe.model.quality import judge_quality
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
 from medloupe.settings import threads
 
@@ -56,6 +58,7 @@ class Predictor:
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._decision = Decision.from_card(model.card)
         self._kind = EMBEDDINGS[model.backbone.card.modality]
+        self._limits = Limits.from_json(model.card.get("quality"))
 
     def predict(
         self,
@@ -90,7 +93,7 @@ class Predictor:
         beside = self._beside(given or {})
         started = time.perf_counter()
         source = Path(image) if isinstance(image, str) else image
-        pixels = self._kind.window(source, self.model.backbone.card)
+        pixels, unusable = self._look(source)
         decoded = time.perf_counter()
         logits, parts, shared = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
@@ -102,9 +105,17 @@ class Predictor:
             logits[0] if beside is None else logits[0] + beside.logits,
             None if parts is None else parts[0],
             {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)},
-            refused=None if shared is None else self.refusal(shared[0]),
+            refused=None if shared is None or unusable else self.refusal(shared[0]),
             inputs=None if beside is None else beside.influences,
+            unusable=unusable,
         )
+
+    def _look(self, source: Path | bytes | np.ndarray) -> tuple[np.ndarray, Why | None]:
+        """Bring an example into the form that the network reads; of a picture also why it cannot be used, if so."""
+        if self._kind.name != "image":
+            return self._kind.window(source, self.model.backbone.card), None
+        pixels, measures = load_judged(source, self.size)
+        return pixels, judge_quality(measures, self._limits)
 
     def _beside(self, given: Mapping[str, str]) -> WeighedInputs | None:
         """Weigh what is given beside a picture; None of a model that reads the picture alone."""
@@ -207,7 +218,7 @@ class AutoPredictor:
             When it cannot be read.
         """
         started = time.perf_counter()
-        pixels = load(Path(image) if isinstance(image, str) else image, self.size)
+        pixels, measures = load_judged(Path(image) if isinstance(image, str) else image, self.size)
         decoded = time.perf_counter()
         names = ["embedding", "map"] if heatmap else ["embedding"]
         if self._tails:
@@ -225,7 +236,9 @@ class AutoPredictor:
         upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
         looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
         logits, parts = apply_head(model, looked.embedding, looked.map)
-        return make_prediction(model, decision, name, logits[0], None if parts is None else parts[0], timings)
+        unusable = judge_quality(measures, Limits.from_json(model.card.get("quality")))
+        shown = None if parts is None else parts[0]
+        return make_prediction(model, decision, name, logits[0], shown, timings, unusable=unusable)
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """Answer files as Predictor.predict_many does."""
@@ -251,12 +264,14 @@ def make_prediction(
     timings: Mapping[str, float],
     refused: Refusal | None = None,
     inputs: tuple[Influence, ...] | None = None,
+    unusable: Why | None = None,
 ) -> Prediction:
-    """Turn logits (K,) into a Prediction. A refused image keeps its probabilities, but nothing is said of it."""
+    """Turn logits (K,) into a Prediction. A refused or unusable one keeps its probabilities; nothing is said of it."""
     return Prediction.of(
         decision,
         probabilities(logits.astype(np.float64), decision.task),
         refused=refused,
+        unusable=unusable,
         heatmap=parts,
         file=file,
         model=model.name,

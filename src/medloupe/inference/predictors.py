@@ -208,10 +208,11 @@ class AutoEcgPredictor:
         from medloupe.inference.recordings import select_fitting_backbones
 
         signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
-        able = select_fitting_backbones(signal, [p.model.backbone.card for p in self._predictors])
+        cards = [p.model.backbone.card for p in self._predictors]
+        able = select_fitting_backbones(signal, cards, [p.leads for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
         answers = [self._predictors[k].predict_signal(signal, {}, file=file, heatmap=heatmap) for k in able]
-        answered = [a for a in answers if a[0].refused is None]
+        answered = [a for a in answers if a[0].state not in ("unusable", "refused")]
         return min(answered or answers, key=lambda a: a[1])[0]
 
 

@@ -11,16 +11,18 @@ import numpy as np
 from medloupe.ecg.beats import BEAT, RHYTHM, rhythm_features
 from medloupe.ecg.quality import drop_bad_leads
 from medloupe.ecg.reading import Beat, Reading, describe_regularity
-from medloupe.ecg.signal import Signal, arrange_leads
+from medloupe.ecg.signal import Signal, arrange_leads, keep_recorded_leads
 from medloupe.embed.windows import compute_typical_window, cut_beat_windows
 from medloupe.inference.inputs import weigh_inputs
 from medloupe.model import heatmaps
 from medloupe.model.decision import Decision, Said
 from medloupe.model.head import probabilities
+from medloupe.model.leads import LeadRule, list_missing_leads
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
     from medloupe.inputs.extras import Extras
+    from medloupe.model.decision import Why
     from medloupe.model.novelty import Novelty
     from medloupe.model.prediction import Influence
 
@@ -63,6 +65,8 @@ class SignalAnswer:
         What was measured, and the beats found.
     parts : np.ndarray or None
         (K, 1, w) of a whole ECG, if asked for.
+    unusable : Why or None
+        Which leads are missing, where too many are for an answer.
     """
 
     probabilities: np.ndarray
@@ -70,6 +74,7 @@ class SignalAnswer:
     novelty: float | None
     reading: Reading
     parts: np.ndarray | None = None
+    unusable: Why | None = None
 
 
 def answer_signal(
@@ -80,6 +85,7 @@ def answer_signal(
     *,
     extras: Extras | None,
     novelty: Novelty | None,
+    leads: LeadRule | None = None,
     given: Mapping[str, str] | None = None,
 ) -> SignalAnswer:
     """Answer a signal.
@@ -98,6 +104,8 @@ def answer_signal(
         Of what the model reads beside the signal; of a model of beats they are fed with the rhythm found, too.
     novelty : Novelty or None
         Of what is foreign to the model.
+    leads : LeadRule, optional
+        Which leads it needs; all that its backbone reads where left out.
     given : mapping, optional
         What people tell, by the names of its inputs.
 
@@ -108,7 +116,8 @@ def answer_signal(
     ClinicalError
         Where what people tell cannot be read.
     """
-    model = _SignalModel(card, decision, see, extras, novelty)
+    rule = LeadRule.from_card({}, card.leads) if leads is None else leads
+    model = _SignalModel(card, decision, see, extras, novelty, rule)
     return (_answer_beats if card.leads == BEAT else _answer_whole)(signal, model, given or {})
 
 
@@ -121,6 +130,7 @@ class _SignalModel:
     see: See
     extras: Extras | None
     novelty: Novelty | None
+    leads: LeadRule
 
 
 def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
@@ -147,24 +157,26 @@ def _answer_beats(signal: Signal, model: _SignalModel, given: Mapping[str, str])
         ]
         attention = _spread_evidence(np.array(each), taken.peaks, taken.signal, card)
     score = None if novelty is None else float(np.median(novelty.score(looked.embedding)))
+    unlike = () if signal.leads == BEAT else model.leads.differences(taken.lead, signal.rate)
     return SignalAnswer(
         probabilities=p.mean(0),
         said=decision.decide_beats(p),
         novelty=score,
-        reading=_reading(taken.signal, taken.peaks, taken.rhythm, taken.notes, found, attention),
+        reading=_reading(taken.signal, taken.peaks, taken.rhythm, taken.notes, unlike, found, attention),
     )
 
 
 def _answer_whole(signal: Signal, model: _SignalModel, given: Mapping[str, str]) -> SignalAnswer:
     card, decision, extras, novelty = model.card, model.decision, model.extras, model.novelty
     window, peaks, there, notes = compute_typical_window(signal, card)
+    unusable = model.leads.fault(list_missing_leads(there))
     looked = model.see(window[None])
     logits = looked.logits[0].astype(np.float64)
     if extras is not None:
         logits = logits + extras.logits(*extras.encode([given]))[0]
     p = probabilities(logits, decision.task)
     said = decision.decide(p)
-    parts = None if looked.parts is None else looked.parts[0]
+    parts = None if looked.parts is None or unusable is not None else looked.parts[0]
     attention = None
     if parts is not None:
         label = decision.labels.index((*said.flagged, said.prediction)[0])
@@ -173,8 +185,17 @@ def _answer_whole(signal: Signal, model: _SignalModel, given: Mapping[str, str])
         probabilities=p,
         said=said,
         novelty=None if novelty is None else float(novelty.score(looked.embedding)[0]),
-        reading=_reading(there, peaks, rhythm_features(peaks, there.rate), notes, (), attention),
+        reading=_reading(
+            keep_recorded_leads(there),
+            peaks,
+            rhythm_features(peaks, there.rate),
+            notes,
+            model.leads.differences("", signal.rate),
+            (),
+            attention,
+        ),
         parts=parts,
+        unusable=unusable,
     )
 
 
@@ -204,21 +225,41 @@ def list_influences(
     return tuple(i for i in weigh_inputs(extras, labels, given).influences if i.name in names)
 
 
-def select_fitting_backbones(signal: Signal, cards: Sequence[BackboneCard]) -> list[int]:
+def select_fitting_backbones(
+    signal: Signal, cards: Sequence[BackboneCard], rules: Sequence[LeadRule] | None = None
+) -> list[int]:
     """Select which of several backbones an ECG's leads suit, by their positions.
 
-    They are those of whole ECGs all of whose leads are there, else those of beats, else those that find most of theirs.
+    They are those of whole ECGs that answer with the leads that are there, of these the ones that find most of theirs;
+    else those of beats, else those that find most.
+
+    Parameters
+    ----------
+    signal : Signal
+        The ECG.
+    cards : sequence of BackboneCard
+        Of the models at hand.
+    rules : sequence of LeadRule, optional
+        Of each model; where left out each needs all its leads.
     """
     beat = [k for k, card in enumerate(cards) if card.leads == BEAT]
-    share = [0.0 if k in beat else measure_lead_share(signal, card) for k, card in enumerate(cards)]
-    complete = [k for k, s in enumerate(share) if s == 1]
-    return complete or beat or [k for k, s in enumerate(share) if s == max(share)]
+    rules = [LeadRule.from_card({}, card.leads) for card in cards] if rules is None else rules
+    missing = {k: _missing(signal, card) for k, card in enumerate(cards) if k not in beat}
+    share = {k: 1 - len(gone) / len(cards[k].leads) for k, gone in missing.items()}
+    able = [k for k, gone in missing.items() if rules[k].allows(gone)]
+    if not able and beat:
+        return beat
+    most = max((share[k] for k in able or share), default=0.0)
+    return [k for k in able or share if share[k] == most]
 
 
 def measure_lead_share(signal: Signal, card: BackboneCard) -> float:
     """Measure which share of a backbone's leads an ECG has, or gives by way of others: 0 to 1."""
-    there = arrange_leads(drop_bad_leads(signal)[0], card.leads)
-    return float(np.mean([np.isfinite(lead).any() for lead in there.samples]))
+    return 1 - len(_missing(signal, card)) / len(card.leads)
+
+
+def _missing(signal: Signal, card: BackboneCard) -> tuple[str, ...]:
+    return list_missing_leads(arrange_leads(drop_bad_leads(signal)[0], card.leads))
 
 
 def _reading(
@@ -226,6 +267,7 @@ def _reading(
     peaks: np.ndarray,
     timing: np.ndarray,
     notes: tuple[str, ...],
+    unlike: tuple[str, ...],
     found: tuple[Beat, ...],
     attention: np.ndarray | None,
 ) -> Reading:
@@ -237,7 +279,8 @@ def _reading(
         peaks=tuple((peaks / signal.rate).tolist()),
         beats=found,
         attention=attention,
-        notes=notes,
+        notes=(*notes, *unlike),
+        as_learned=not unlike,
     )
 
 

@@ -151,6 +151,42 @@ class Decision(_Open):
     weights: dict[str, Number] | None = Field(None, description="of versions before 0.2; not used any more")
 
 
+class LeadTrial(_Open):
+    """How the figures move without some leads, on examples not seen."""
+
+    missing: list[Text]
+    auc: CardFigure
+    difference: CardFigure = Field(description="of the macro AUC, to that with all leads, paired")
+    flagged_without: CardFigure | None = Field(None, description="difference of the share flagged without a finding")
+    flagged_with: CardFigure | None = Field(None, description="difference of the share flagged with a finding")
+    holds: bool | None = Field(None, description="whether all of these stay within .02")
+
+
+class CardLeads(_Open):
+    """Which leads an ECG must have, and on what leads and rates the figures were shown."""
+
+    needed: list[Text] = Field(default_factory=list, description="leads without which no answer is given")
+    may_miss: Annotated[list[Annotated[list[Text], Field(max_length=MAX_LEADS)]], Field(max_length=1000)] = Field(
+        default_factory=list, description="an answer is given where all that is missing lies within one of these sets"
+    )
+    tried: list[LeadTrial] = Field(default_factory=list)
+    learned_on: list[Text] | None = Field(None, description="of single beats, the leads they were cut from")
+    rates: Annotated[list[Annotated[float, Field(gt=0, le=MAX_RATE)]], Field(min_length=2, max_length=2)] | None = (
+        Field(None, description="lowest and highest sampling rate in training, Hz")
+    )
+    words: str | None = None
+
+
+class CardQuality(_Open):
+    """What pictures are too dark, blurred or otherwise unusable for it."""
+
+    limits: dict[str, Number] = Field(description="by measure, as medloupe.imaging.quality has them")
+    stopped: CardFigure | None = Field(
+        None, description="share of its own pictures stopped, by limits made without them"
+    )
+    words: str | None = None
+
+
 class _NetworkEntry(_Open):
     """What all backbones say."""
 
@@ -254,6 +290,8 @@ class ModelCard(_Open):
         None, description="whom and what it is for, in up to three short lines"
     )
     decision: Decision | None = None
+    leads: CardLeads | None = Field(None, description="of ECGs; null: all leads of the backbone are needed")
+    quality: CardQuality | None = Field(None, description="of pictures; null: only blank and tiny ones are stopped")
     metrics: dict[str, CardFigure | Any] | None = Field(None, description="figures by name")
     data: Object | None = Field(None, description="what it was trained on, with shortened hashes of the images")
     top_shown: Whole | None = Field(None, description="how many labels an answer shows; null: all")
@@ -321,6 +359,8 @@ SENTENCES = {  # ends of sentences that begin with "its card"
     "decision.unclear": "has a beginning of unclear answers that is no probability",
     "roles": "has 'roles' that do not say what its labels mean",
     "scope": "has a 'scope' that is no list of up to three short lines",
+    "leads": "has 'leads' that do not say which may be missing",
+    "quality": "has a 'quality' without proper limits",
     "top_shown": "has a 'top_shown' that is no whole number",
     "limits": "has 'limits' that are no list of texts",
     "warnings": "has 'warnings' that are no list of objects with a level and a text",

@@ -22,6 +22,7 @@ import numpy as np
 
 from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
 from medloupe.imaging.limits import MAX_FILE_BYTES
+from medloupe.imaging.quality import Measures
 from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply, Watch
 
 MAX_SIDE = 8192
@@ -44,6 +45,8 @@ class Decoded:
         The format told from the bytes: "JPEG", "PNG", ..., "DICOM".
     milliseconds : float
         Spent decoding.
+    measures : Measures
+        How the picture was taken.
     """
 
     pixels: np.ndarray
@@ -51,6 +54,7 @@ class Decoded:
     height: int
     kind: str
     milliseconds: float
+    measures: Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +257,7 @@ class DecoderPool:
 
 
 def _make_decoded(answer: DecodeReply) -> Decoded:
-    return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds)
+    return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds, answer.measures)
 
 
 def _make_preview(answer: DecodeReply) -> Preview:

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 
 from medloupe.errors import ImageError
+from medloupe.imaging.quality import MEASURES, Measures
 from medloupe.imaging.sandbox.worker import ANSWER, ERRORS, READY, REQUEST
 
 _MAX_BODY_BYTES = 2**28
@@ -50,6 +51,8 @@ class DecodeReply:
         The preview, b"" where none was asked for.
     jpeg_width, jpeg_height : int
         Its pixels.
+    measures : Measures
+        How the picture was taken; NaN where no pixels were asked for.
     """
 
     leaving: bool
@@ -62,6 +65,7 @@ class DecodeReply:
     jpeg: bytes
     jpeg_width: int
     jpeg_height: int
+    measures: Measures
 
 
 class DecodeProcess:
@@ -138,7 +142,7 @@ class DecodeProcess:
         requests, answers = self._pipes()
         _write(requests, REQUEST.pack(size, side, len(data)), data)
         _read(answers, self._head)
-        status, leaving, kind, width, height, milliseconds, got, w, h, length = ANSWER.unpack(self._head)
+        status, leaving, kind, width, height, milliseconds, got, w, h, length, *numbers = ANSWER.unpack(self._head)
         sound = status <= len(ERRORS) and length <= _MAX_BODY_BYTES and got == (0 if status else size)
         if not sound:
             raise EOFError("it answered what it should not")
@@ -152,7 +156,8 @@ class DecodeProcess:
             message, _, hint = body.decode(errors="replace").partition("\0")
             error, body = ERRORS[status - 1](message, hint), b""
         name = kind.rstrip(b"\0").decode("ascii", "replace")
-        return DecodeReply(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h)
+        measures = Measures(**dict(zip(MEASURES, numbers, strict=True)))
+        return DecodeReply(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h, measures)
 
     def kill(self) -> None:
         """Kill it, from any thread: whoever waits for an answer gets an EOFError."""

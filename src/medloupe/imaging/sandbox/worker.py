@@ -6,9 +6,9 @@ operating system: address space, file size, files and a timer that ends it shoul
 structures, never pickles: the parent must be able to read the answer of a process that an image has taken over.
 
 Request:  REQUEST (size, side, length), the image's bytes. size and side: 0 for no pixels, or no preview.
-Answer:   ANSWER (status, leaving, kind, width, height, milliseconds, size, preview width, height, length), then
+Answer:   ANSWER (status, leaving, kind, width, height, milliseconds, size, preview w, h, length, measures...), then
           size × size × 3 bytes of pixels, then `length` bytes: the preview as JPEG. Where status is an error's,
-          there are no pixels and the text is message, "\0", hint.
+          there are no pixels and the text is message, "\0", hint. The measures of quality.py are NaN without pixels.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from typing import BinaryIO
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
 from medloupe.imaging import decode
 from medloupe.imaging.picture import Picture
+from medloupe.imaging.quality import MEASURES, as_numbers
 
 READY = b"medloupe.decodeworker 1\n"
 """Written once the process is up and bounded."""
 
 REQUEST = struct.Struct("<IIQ")
-ANSWER = struct.Struct("<B?6sIIfIIII")
+ANSWER = struct.Struct(f"<B?6sIIfIIII{len(MEASURES)}d")
 
 ERRORS: tuple[type[ImageError], ...] = (NotAnImageError, UnreadableImageError, ImageTooLargeError)
 """Status 1, 2 and 3."""
 
+_UNMEASURED = (float("nan"),) * len(MEASURES)
 _TRIM_BYTES = 32 * 2**20
 _LEAVE_BYTES = 100 * 2**20
 _MAX_FILES = 32
@@ -71,10 +73,11 @@ def _answer(data: bytes, size: int, side: int) -> tuple:
     """Return (status, fields of ANSWER after `leaving`, payloads ...)."""
     start = time.perf_counter()
     try:
-        pixels, jpeg, shown = b"", b"", (0, 0)
+        pixels, jpeg, shown, measures = b"", b"", (0, 0), _UNMEASURED
         picture = decode.decode_picture(data, min_side=size or decode.preview_min_side(side))
         if size:
             pixels = picture.fit(size)
+            measures = as_numbers(picture.measure())
         if side:
             if size and _is_too_small(picture, side):
                 picture = decode.decode_picture(data, min_side=decode.preview_min_side(side))
@@ -82,12 +85,12 @@ def _answer(data: bytes, size: int, side: int) -> tuple:
     except ImageError as e:
         status = next((k for k, error in enumerate(ERRORS, 1) if isinstance(e, error)), 2)
         text = f"{e.message}\0{e.hint}".encode(errors="replace")
-        return status, (b"", 0, 0, _since(start), 0, 0, 0, len(text)), text
+        return status, (b"", 0, 0, _since(start), 0, 0, 0, len(text), *_UNMEASURED), text
     except MemoryError:
         text = b"The image needs more memory to decode than it may have.\0Scale the image down first."
-        return 3, (b"", 0, 0, _since(start), 0, 0, 0, len(text)), text
+        return 3, (b"", 0, 0, _since(start), 0, 0, 0, len(text), *_UNMEASURED), text
     kind = picture.kind.encode()
-    return 0, (kind, picture.width, picture.height, _since(start), size, *shown, len(jpeg)), pixels, jpeg
+    return 0, (kind, picture.width, picture.height, _since(start), size, *shown, len(jpeg), *measures), pixels, jpeg
 
 
 def _since(start: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.imaging.decode import fit
+from medloupe.model.decision import Why
 from medloupe.model.prediction import Prediction
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
@@ -61,11 +62,13 @@ def infer_all(
     if checkup.windows is not None:
         return _infer_windows(service, checkup, np.asarray(image), maps, known)
     for one, more in zip(image, known, strict=True):
-        pixels = service.decoders.decode(one, checkup.size).pixels if isinstance(one, bytes) else _fit_to(one, checkup)
+        decoded = service.decoders.decode(one, checkup.size) if isinstance(one, bytes) else None
+        pixels = decoded.pixels if decoded is not None else _fit_to(np.asarray(one), checkup)
+        measures = None if decoded is None else decoded.measures
         seen = service.answerer.networks.forward(checkup, pixels[None], maps=maps)
         found = service.answerer.networks.apply_head(checkup, seen, 0)
         logits = found.logits if more.logits is None else found.logits + more.logits
-        answer = service.answerer.answer(checkup, seen.shared[0], found.logits, {}, known=more)
+        answer = service.answerer.answer(checkup, seen.shared[0], found.logits, {}, known=more, measures=measures)
         digest = hashlib.sha256(one).hexdigest()
         answers.append(Answer(id=secrets.token_hex(16), digest=digest, prediction=answer, checkup=checkup))
         rows["probabilities"].append(checkup.probabilities(logits).astype(np.float32))
@@ -86,13 +89,15 @@ def _infer_windows(
     answers: list[Answer] = []
     for window, row, score, more in zip(windows, logits, scores, known, strict=True):
         p = checkup.probabilities(row)
+        unusable = _find_missing_leads(checkup, window)
         prediction = Prediction.of(
             checkup.decision,
             p,
             file="",
             model=checkup.name,
             version=checkup.version,
-            refused=asking(checkup.modality).refusal(checkup, score),
+            refused=None if unusable else asking(checkup.modality).refusal(checkup, score),
+            unusable=unusable,
             inputs=more.influences,
         )
         digest = hashlib.sha256(window.tobytes()).hexdigest()
@@ -104,6 +109,13 @@ def _infer_windows(
         "heatmap": list(seen.parts) if seen.parts is not None else [],
     }
     return _collect(answers, rows)
+
+
+def _find_missing_leads(checkup: CheckUp, window: np.ndarray) -> Why | None:
+    """Say which leads of a window (L, T) are missing, that is 0 throughout, where too many are for an answer."""
+    if checkup.leads is None or not checkup.leads.reads:
+        return None
+    return checkup.leads.fault([n for n, lead in zip(checkup.leads.reads, window, strict=True) if not lead.any()])
 
 
 def _collect(answers: list[Answer], rows: dict[str, list[Any]]) -> BatchResult:

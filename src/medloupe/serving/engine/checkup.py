@@ -14,9 +14,11 @@ from medloupe.data.modalities import PICTURES
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
+from medloupe.imaging.quality import Limits
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
+from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
 
 if TYPE_CHECKING:
@@ -106,6 +108,10 @@ class CheckUp:
         at pictures.
     announced : Mapping of Point
         How each label fares when it is the one announced.
+    leads : LeadRule, optional
+        Of a check-up of ECGs which leads it needs.
+    quality : Limits, optional
+        Of a check-up of pictures what can be used; None of one that was made before, which has no limits of its own.
     """
 
     name: str
@@ -138,6 +144,8 @@ class CheckUp:
     extras: Extras | None = None
     windows: BackboneCard | None = None
     announced: Mapping[str, Point] = field(default_factory=dict)
+    leads: LeadRule | None = None
+    quality: Limits | None = None
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -234,6 +242,10 @@ class CheckUp:
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
+            leads=LeadRule.from_card(card, model.backbone.card.leads)
+            if model.backbone.card.modality == "ecg"
+            else None,
+            quality=Limits.from_json(card.get("quality")),
         )
 
 

@@ -52,7 +52,7 @@ def choose(run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
     received = _receive(question, checkups, _check_fields(question))
     fitting = _select_fitting(received.signal, checkups)
     answers = [_answer(run, c, received, _read_inputs(c, question.fields)) for c in fitting]
-    answered = [a for a in answers if a.prediction.refused is None]
+    answered = [a for a in answers if a.prediction.state not in ("unusable", "refused")]
     return min(answered or answers, key=lambda a: a.foreign)
 
 
@@ -89,6 +89,7 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
         lambda windows: run_windows(run, checkup, windows, maps=received.question.heatmap),
         extras=checkup.extras,
         novelty=checkup.novelty,
+        leads=checkup.leads,
         given=known.given,
     )
     prediction = Prediction.of(
@@ -98,7 +99,8 @@ def _answer(run: Run, checkup: CheckUp, received: _Received, known: GivenInputs)
         file=received.question.file,
         model=checkup.name,
         version=checkup.version,
-        refused=refusal(checkup, found.novelty),
+        refused=None if found.unusable else refusal(checkup, found.novelty),
+        unusable=found.unusable,
         timings={"decode": received.milliseconds, "network": 1000 * (time.perf_counter() - at)},
         inputs=list_influences(checkup.extras, checkup.labels, known.given),
         ecg=found.reading,
@@ -134,7 +136,8 @@ def _select_fitting(signal: Signal, checkups: Sequence[CheckUp]) -> list[CheckUp
     from medloupe.inference.recordings import select_fitting_backbones
 
     cards = [c.windows for c in checkups if c.windows is not None]
-    return [checkups[k] for k in select_fitting_backbones(signal, cards)]
+    rules = [c.leads for c in checkups if c.leads is not None]
+    return [checkups[k] for k in select_fitting_backbones(signal, cards, rules)]
 
 
 def _read_inputs(checkup: CheckUp, fields: Mapping[str, str]) -> GivenInputs:

@@ -15,10 +15,12 @@ import numpy as np
 
 from medloupe.data.modalities import MODALITIES, PICTURES, recognise_upload
 from medloupe.errors import NotAnImageError, StoreError
+from medloupe.imaging.quality import Measures
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.heatmaps import draw_overlay, label_evidence
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
+from medloupe.model.quality import judge_quality
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
@@ -96,11 +98,11 @@ class Answerer:
             return self._ask_chosen(catalog, question, data)
         started = time.perf_counter()
         known = read_inputs(checkup, question.fields)  # what cannot be read is told at once
-        pixels, shown = self._decode(data, checkup.size, question.preview)
+        pixels, shown, measures = self._decode(data, checkup.size, question.preview)
         at = time.perf_counter()
         seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-        return self._answer(checkup, seen, timings, question, shown, known)
+        return self._answer(checkup, seen, timings, question, shown, known, measures)
 
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
         """Answer a picture by the check-up to which it is least foreign; refuse it where it is foreign to all."""
@@ -111,7 +113,7 @@ class Answerer:
                 "There is no check-up yet that can tell its own kind of picture from others.",
                 "Name the check-up, or train one: medloupe train FOLDER --name NAME",
             )
-        pixels, shown = self._decode(data, routed[0][1].size, question.preview)
+        pixels, shown, measures = self._decode(data, routed[0][1].size, question.preview)
         at = time.perf_counter()
         passes = [self.networks.forward(first, pixels, maps=question.heatmap) for _, first in routed]
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
@@ -125,9 +127,10 @@ class Answerer:
         if own:
             seen = own[0]
         else:  # it was exchanged in this very moment
-            pixels, _ = self._decode(data, checkup.size, False)
+            pixels, _, _ = self._decode(data, checkup.size, False)
             seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
-        return self._answer(checkup, seen, timings, question, shown, read_inputs(checkup, question.fields))
+        known = read_inputs(checkup, question.fields)
+        return self._answer(checkup, seen, timings, question, shown, known, measures)
 
     def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
         """Answer one picture or ECG by each of some check-ups, in their order; each network runs once.
@@ -145,26 +148,27 @@ class Answerer:
             reads = MODALITIES[other.modality].called
             raise NotAnImageError(f"{other.name} reads {reads}, not pictures.", "Ask check-ups of one kind at a time.")
         known = [read_inputs(checkup, question.fields) for checkup in checkups]
-        passes: dict[str, tuple[NetworkOutput, dict[str, float]]] = {}
+        passes: dict[str, tuple[NetworkOutput, dict[str, float], Measures]] = {}
         answers: list[Answer] = []
         for checkup, given in zip(checkups, known, strict=True):
             if checkup.network_sha256 not in passes:
                 started = time.perf_counter()
-                pixels, _ = self._decode(data, checkup.size, False)
+                pixels, _, measures = self._decode(data, checkup.size, False)
                 at = time.perf_counter()
                 seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-                passes[checkup.network_sha256] = seen, spent
-            seen, spent = passes[checkup.network_sha256]
-            answers.append(self._answer(checkup, seen, dict(spent), question, None, given))
+                passes[checkup.network_sha256] = seen, spent, measures
+            seen, spent, measures = passes[checkup.network_sha256]
+            answers.append(self._answer(checkup, seen, dict(spent), question, None, given, measures))
         return answers
 
-    def _decode(self, data: bytes, size: int, preview: bool) -> tuple[np.ndarray, Preview | None]:
-        """Decode a picture to pixels uint8 (1, S, S, 3), and what a page shows of it where that is asked for."""
+    def _decode(self, data: bytes, size: int, preview: bool) -> tuple[np.ndarray, Preview | None, Measures]:
+        """Decode a picture to pixels uint8 (1, S, S, 3), what a page shows of it if asked for, and its measures."""
         if preview:
             decoded, shown = self._decoders.decode_and_preview(data, size, PREVIEW)
-            return decoded.pixels[None], shown
-        return self._decoders.decode(data, size).pixels[None], None
+        else:
+            decoded, shown = self._decoders.decode(data, size), None
+        return decoded.pixels[None], shown, decoded.measures
 
     def _answer(
         self,
@@ -174,11 +178,12 @@ class Answerer:
         question: Question,
         shown: Preview | None,
         known: GivenInputs,
+        measures: Measures,
     ) -> Answer:
         """Make the answer to one picture that the check-up's network has seen, and to what is known beside it."""
         at = time.perf_counter()
         found = self.networks.apply_head(checkup, seen, 0)
-        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, question.file, known)
+        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, question.file, known, measures)
         answer = Answer(
             id=secrets.token_hex(16),
             digest=question.digest,
@@ -204,6 +209,7 @@ class Answerer:
         timings: Mapping[str, float],
         file: str = "",
         known: GivenInputs = NO_INPUTS,
+        measures: Measures | None = None,
     ) -> Prediction:
         """Make the Prediction of one picture.
 
@@ -221,7 +227,10 @@ class Answerer:
             The picture's name, as it was sent.
         known
             What is known beside the picture.
+        measures
+            How it was taken; None where only its fitted pixels are at hand, by which that cannot be told.
         """
+        unusable = judge_quality(measures, checkup.quality)
         p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
         return Prediction.of(
             checkup.decision,
@@ -229,7 +238,8 @@ class Answerer:
             file=file,
             model=checkup.name,
             version=checkup.version,
-            refused=self._refusal(checkup, embedding),
+            refused=None if unusable else self._refusal(checkup, embedding),
+            unusable=unusable,
             timings=timings,
             inputs=known.influences,
         )

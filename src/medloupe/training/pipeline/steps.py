@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medloupe.data.modalities import PICTURES
 from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
@@ -209,11 +210,17 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     from medloupe.training.pipeline.card import build_card
     from medloupe.training.pipeline.examples import render_examples
     from medloupe.training.pipeline.feature_maps import render_report_stages
+    from medloupe.training.pipeline.leads import describe_leads
+    from medloupe.training.pipeline.quality import describe_quality
 
     verdict, seed = fit.verdict, options.seed
     facts = build_card(
         features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
     )
+    facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
+    if features.data.modality == PICTURES.name:
+        shown, groups = [features.data.records[i] for i in verdict.everything], planned.groups[verdict.everything]
+        facts["quality"] = describe_quality(shown, groups, fit.network.card.input_size, seed)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},

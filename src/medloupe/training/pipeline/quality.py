@@ -1,0 +1,179 @@
+"""Learn from a check-up's own pictures what is too dark, blurred or glaring for it.
+
+Each limit lies beyond the pictures at hand by a share of how far their extreme is from their middle. The share of
+whichever limit stops most grows until, of pictures that the limits were not made from, at most one in a hundred is
+stopped by any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medloupe.data.contents import read_content
+from medloupe.data.records import Record
+from medloupe.errors import ImageError
+from medloupe.imaging.decode import decode_picture
+from medloupe.imaging.quality import BOUNDS, MEASURES, Limits, Measures, as_numbers, find_fault
+from medloupe.metrics.weighted import wilson
+from medloupe.utils.batches import map_batches
+
+MOST_STOPPED = 0.02
+"""Share of good pictures that may be stopped at all."""
+
+FEWEST = 50
+"""Pictures below which no limits are learned."""
+
+_AIMED = MOST_STOPPED / 2  # what is held on pictures at hand must hold on new ones
+_MOST_PICTURES = 1500
+_ROOMS = (
+    0.25,
+    0.35,
+    0.5,
+    0.7,
+    1.0,
+    1.4,
+    2.0,
+    3.0,
+    4.0,
+)  # by how much of the way from middle to extreme a limit lies beyond the extreme
+_EXTREME = _AIMED / len(BOUNDS)
+_FOLDS = 5
+_BATCH = 8
+_MEASURABLE = 0.95  # share of the pictures of which a measure must be known
+_FULL = {"white": 1.0, "glare": 1.0, "blur": 1.0, "blur_half": 1.0, "blur_small": 1.0, "frame": 1.0}  # no more exists
+
+_AT_LEAST: Mapping[str, Callable[[float], float]] = {  # of the middle: no limit is stricter, however alike all are
+    "shorter": lambda m: min(0.5 * m, 112.0),  # half of what networks see
+    "highlights": lambda m: 0.6 * m,
+    "shadows": lambda m: m + 40.0,
+    "spread": lambda m: 0.4 * m,
+    "white": lambda m: m + 0.15,
+    "glare": lambda m: m + 0.02,
+    "blur": lambda m: m + 0.12,
+    "blur_half": lambda m: m + 0.12,
+    "blur_small": lambda m: m + 0.12,
+    "frame": lambda m: m + 0.2,
+    "aspect": lambda m: 1.5 * m,
+}
+
+
+def describe_quality(records: Sequence[Record], groups: np.ndarray, size: int, seed: int) -> dict[str, Any]:
+    """Build the card's entry `quality` from the pictures that a check-up was trained on.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of pictures, all taken for good ones.
+    groups : np.ndarray
+        int (N,), of patients and copies.
+    size : int
+        Pixels a side that the network takes: pictures are decoded as they will be to be answered.
+    seed : int
+        Of folds, and of which pictures are taken where there are many.
+    """
+    some = np.sort(np.random.default_rng(seed).permutation(len(records))[:_MOST_PICTURES])
+    values = measure_records([records[i] for i in some], size)
+    known = ~np.isnan(values).all(1)
+    return fit_limits(values[known], groups[some][known], seed)
+
+
+def measure_records(records: Sequence[Record], size: int) -> np.ndarray:
+    """Measure pictures: (N, measures), NaN where one cannot be read."""
+
+    def start() -> Callable[[list[tuple[int, Record]]], list[tuple[int, tuple[float, ...] | None]]]:
+        return lambda taken: [(i, _measure(record, size)) for i, record in taken]
+
+    values = np.full((len(records), len(MEASURES)), np.nan)
+    for batch in map_batches(enumerate(records), _BATCH, start):
+        for i, found in batch:
+            if found is not None:
+                values[i] = found
+    return values
+
+
+def _measure(record: Record, size: int) -> tuple[float, ...] | None:
+    try:
+        return as_numbers(decode_picture(read_content(record.picture), min_side=size).measure())
+    except ImageError:
+        return None
+
+
+def fit_limits(values: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+    """Choose limits for measures (N, measures) of good pictures: the card's entry `quality`.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        As `measure_records` gives them.
+    groups : np.ndarray
+        int (N,): pictures of one group are never on both sides.
+    seed : int
+        Of the folds.
+    """
+    n = len(values)
+    if n < FEWEST or len(np.unique(groups)) < _FOLDS:
+        words = f"Its {n:,} pictures are too few to learn how good ones look: only blank or tiny ones are stopped."
+        return {"limits": {}, "stopped": None, "n": n, "words": words}
+    _, group = np.unique(groups, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(group.max() + 1)[group] % _FOLDS
+    room, beyond = _widen(values, fold)
+    stopped = beyond.any(1)
+    limits = _limits(values, room) if stopped.mean() <= MOST_STOPPED else {}
+    low, high = wilson(float(stopped.sum()), float(n))
+    told = sorted({bound.code.replace("_", " ") for bound in BOUNDS if bound.measure in limits})
+    words = (
+        f"Stopped if {', '.join(told)}: {stopped.mean():.1%} of its own, by limits made without them."
+        if limits
+        else "Its pictures differ too much for limits: only blank or tiny ones are stopped."
+    )
+    share = {"value": round(float(stopped.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
+    return {"limits": limits, "stopped": share, "n": n, "words": words}
+
+
+def are_stopped(values: np.ndarray, limits: Limits) -> np.ndarray:
+    """Tell which pictures with these measures (N, measures) are stopped, bool (N,)."""
+    each = (Measures(**dict(zip(MEASURES, row, strict=True))) for row in values.tolist())
+    return np.array([find_fault(measures, limits) is not None for measures in each], bool)
+
+
+def _widen(values: np.ndarray, fold: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    """Find room for each measure; also which pictures lie beyond which limit of the other folds, bool (N, bounds)."""
+    steps = dict.fromkeys(_AT_LEAST, 0)
+    while True:
+        room = {name: _ROOMS[step] for name, step in steps.items()}
+        beyond = np.zeros((len(values), len(BOUNDS)), bool)
+        for f in range(_FOLDS):
+            own = fold == f
+            beyond[own] = _beyond(values[own], _limits(values[~own], room))
+        able = np.array([steps[bound.measure] + 1 < len(_ROOMS) for bound in BOUNDS])
+        often = np.where(able, beyond.sum(0), 0)
+        if beyond.any(1).mean() <= _AIMED or not often.any():
+            return room, beyond
+        steps[BOUNDS[int(often.argmax())].measure] += 1
+
+
+def _beyond(values: np.ndarray, limits: Mapping[str, float]) -> np.ndarray:
+    columns = []
+    for bound in BOUNDS:
+        own, limit = values[:, MEASURES.index(bound.measure)], limits.get(bound.measure, np.nan)
+        columns.append(own > limit if bound.above else own < limit)
+    return np.stack(columns, axis=1)
+
+
+def _limits(values: np.ndarray, room: Mapping[str, float]) -> dict[str, float]:
+    found = {}
+    for bound in BOUNDS:
+        own = values[:, MEASURES.index(bound.measure)]
+        known = own[~np.isnan(own)]
+        if len(known) < max(1, _MEASURABLE * len(own)):
+            continue
+        middle = float(np.median(known))
+        extreme = float(np.quantile(known, 1 - _EXTREME if bound.above else _EXTREME))
+        limit, mildest = extreme + room[bound.measure] * (extreme - middle), _AT_LEAST[bound.measure](middle)
+        limit = max(limit, mildest) if bound.above else min(limit, mildest)
+        if limit < _FULL.get(bound.measure, np.inf) if bound.above else limit > 0:
+            found[bound.measure] = round(limit, 4)
+    return found
