@@ -11,7 +11,7 @@ import pytest
 
 import ecgmaker
 import ecgmodels
-from medloupe.ecg.paper import COLOURS, GAIN, SPEED, Mark, draw_sheet, draw_strip, has_sheet
+from medloupe.ecg.paper import COLOURS, GAIN, SPEED, Mark, draw_beat, draw_sheet, draw_strip, has_sheet
 from medloupe.ecg.signal import Signal
 
 TWO = ecgmaker.ecg(ecgmaker.even(4), 4, 250, ("MLII", "V1"))
@@ -94,12 +94,20 @@ def test_where_the_network_looked_is_a_group_of_its_own() -> None:
     assert 'class="shade"' not in draw_strip(TWO)
 
 
-def test_missing_leads_and_gaps_are_left_open() -> None:
+def names(svg: str) -> list[str | None]:
+    """Of the leads drawn."""
+    return [e.text for e in parsed(svg).iter() if e.tag.endswith("text") and e.attrib.get("font-weight") == "600"]
+
+
+def test_missing_leads_are_not_drawn_and_gaps_are_left_open() -> None:
     samples = TWO.samples.copy()
     samples[1] = np.nan
     samples[0, 400:500] = np.nan
-    svg = draw_strip(replace(TWO, samples=samples))
-    assert ">V1 –<" in svg and "nan" not in svg.lower()
+    attention = np.ones(samples.shape[1], np.float32)
+    svg = draw_strip(replace(TWO, samples=samples), attention=attention)
+    assert names(svg) == ["MLII"] and "nan" not in svg.lower()
+    alone = draw_strip(replace(TWO, samples=samples[:1], leads=("MLII",)), attention=attention)
+    assert svg == alone, "no row, no pulse and no shade for a lead that is not there"
     d = re.search(r'<path d="(M[^"]+)" stroke="#1a1a1a" stroke-width="\.35"', svg)
     assert d and d[1].count("M") == 2
 
@@ -122,6 +130,13 @@ def test_no_sheet_without_its_leads_or_ten_seconds() -> None:
     assert not has_sheet(TWO) and not has_sheet(short)
     with pytest.raises(ValueError, match="no sheet"):
         draw_sheet(TWO)
+    whole = ecgmodels.standard(3)
+    samples = whole.samples.copy()
+    samples[8] = np.nan
+    without = replace(whole, samples=samples)
+    assert not has_sheet(without), "a lead that is not there has no place on it"
+    drawn = draw_beat(without)
+    assert names(drawn) == [name for name in whole.leads if name != "V3"]
 
 
 def test_texts_are_escaped() -> None:

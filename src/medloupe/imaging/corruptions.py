@@ -26,6 +26,8 @@ from medloupe.imaging import rephotograph
 MOST = 1536
 """Longer side, in pixels, to which larger pictures are brought first (`workable`)."""
 
+_LAMP = 400.0  # grey levels at the core: whatever lies below is lost
+
 Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
@@ -172,6 +174,24 @@ def crop_margins(image: np.ndarray, share: float) -> np.ndarray:
     h, w = image.shape[:2]
     y, x = min(round(share * h), (h - 1) // 2), min(round(share * w), (w - 1) // 2)
     return image[y : h - y, x : w - x]
+
+
+def add_glare(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Reflect a lamp near the middle: white at its core, fading outwards.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3)
+        The picture.
+    share : float
+        Radius at which the light has fallen to a third, as a share of the longer side.
+    rng : Generator
+        Of its place.
+    """
+    h, w = image.shape[:2]
+    y, x = (rng.uniform(0.35, 0.65) * side for side in (h, w))
+    far = ((np.arange(h)[:, None] - y) ** 2 + (np.arange(w) - x) ** 2) / (share * max(h, w)) ** 2
+    return _to_uint8(image + (_LAMP * np.exp(-far))[..., None])
 
 
 def _rotate_either_way(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:

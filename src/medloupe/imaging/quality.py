@@ -32,6 +32,7 @@ LEAST_CONTRAST = 3.0
 _WHITE = 250
 _PATCH = 1 / 23  # side of the smallest white patch that counts as glare, as a share of the longer side
 _MIDDLE = 0.12  # of the height and width, outside of which white is margin or lamp
+_DIM = 128  # highlights below the middle of all levels
 _TAPS = 7  # of the blur by which sharpness is measured
 _RING = 0.02  # of the longer side: the frame in which the organ is looked for
 _SURROUND = 0.12  # of the way from the darkest pixel to the bright parts, below which a pixel is surround
@@ -99,14 +100,14 @@ class Bound:
 BOUNDS = (
     Bound(code="too_small", measure="shorter", above=False),
     Bound(code="too_dark", measure="highlights", above=False),
+    Bound(code="cropped", measure="frame", above=True),  # before what a missing surround makes bright
     Bound(code="too_bright", measure="white", above=True),
     Bound(code="too_bright", measure="shadows", above=True),
     Bound(code="too_bright", measure="spread", above=False),
+    Bound(code="glare", measure="glare", above=True),  # before what its soft edge blurs
     Bound(code="blurred", measure="blur", above=True),
     Bound(code="blurred", measure="blur_half", above=True),
     Bound(code="blurred", measure="blur_small", above=True),
-    Bound(code="glare", measure="glare", above=True),
-    Bound(code="cropped", measure="frame", above=True),
     Bound(code="cropped", measure="aspect", above=True),
 )
 """What is looked at, in the order in which it is told."""
@@ -165,8 +166,14 @@ def find_fault(measures: Measures, limits: Limits | None) -> Fault | None:
     for bound in BOUNDS:
         limit, value = known.get(bound.measure), getattr(measures, bound.measure)
         if limit is not None and (value > limit if bound.above else value < limit):
-            return Fault(code=bound.code, text=SENTENCES[bound.code])
+            code = "too_dark" if bound.measure == "spread" and _is_dark(measures) else bound.code
+            return Fault(code=code, text=SENTENCES[code])
     return None
+
+
+def _is_dark(measures: Measures) -> bool:
+    """Tell what lacks light from what lies behind a veil: its dark parts are dark."""
+    return measures.highlights < _DIM and measures.shadows < measures.highlights / 2
 
 
 def measure(image: Image.Image, box: tuple[float, float, float, float], width: int, height: int) -> Measures:

@@ -260,7 +260,15 @@ def _ecg(
 ) -> EcgView | None:
     if not said.get("ecg"):
         return None
-    return describe_ecg(said["ecg"], checkup, lang, shipped_checkup(said), found, start, judged=not said.get("refused"))
+    return describe_ecg(
+        said["ecg"],
+        checkup,
+        lang,
+        shipped_checkup(said),
+        found,
+        start,
+        judged=not said.get("refused") and said.get("state") != "unusable",
+    )
 
 
 def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> dict[str, Any]:

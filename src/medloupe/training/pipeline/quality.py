@@ -39,6 +39,7 @@ _ROOMS = (
     3.0,
     4.0,
 )  # by how much of the way from middle to extreme a limit lies beyond the extreme
+_BEGIN = ((1000, 0), (300, 2), (0, 4))  # pictures from which on a limit may begin at which room: few show few extremes
 _EXTREME = _AIMED / len(BOUNDS)
 _FOLDS = 5
 _BATCH = 8
@@ -141,7 +142,7 @@ def are_stopped(values: np.ndarray, limits: Limits) -> np.ndarray:
 
 def _widen(values: np.ndarray, fold: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     """Find room for each measure; also which pictures lie beyond which limit of the other folds, bool (N, bounds)."""
-    steps = dict.fromkeys(_AT_LEAST, 0)
+    steps = dict.fromkeys(_AT_LEAST, next(step for least, step in _BEGIN if len(values) >= least))
     while True:
         room = {name: _ROOMS[step] for name, step in steps.items()}
         beyond = np.zeros((len(values), len(BOUNDS)), bool)
@@ -150,7 +151,9 @@ def _widen(values: np.ndarray, fold: np.ndarray) -> tuple[dict[str, float], np.n
             beyond[own] = _beyond(values[own], _limits(values[~own], room))
         able = np.array([steps[bound.measure] + 1 < len(_ROOMS) for bound in BOUNDS])
         often = np.where(able, beyond.sum(0), 0)
-        if beyond.any(1).mean() <= _AIMED or not often.any():
+        n, stopped = len(values), int(beyond.any(1).sum())
+        safe = stopped <= _AIMED * n and stopped + 2 <= MOST_STOPPED * (n + 4)  # few pictures prove little (Agresti)
+        if safe or not often.any():
             return room, beyond
         steps[BOUNDS[int(often.argmax())].measure] += 1
 
@@ -172,7 +175,11 @@ def _limits(values: np.ndarray, room: Mapping[str, float]) -> dict[str, float]:
             continue
         middle = float(np.median(known))
         extreme = float(np.quantile(known, 1 - _EXTREME if bound.above else _EXTREME))
-        limit, mildest = extreme + room[bound.measure] * (extreme - middle), _AT_LEAST[bound.measure](middle)
+        further, mildest = room[bound.measure], _AT_LEAST[bound.measure](middle)
+        if bound.above:
+            limit = extreme + further * (extreme - middle)
+        else:  # what falls short does so by a factor: half the light, half the contrast
+            limit = extreme * (extreme / middle) ** further if middle > 0 else 0.0
         limit = max(limit, mildest) if bound.above else min(limit, mildest)
         if limit < _FULL.get(bound.measure, np.inf) if bound.above else limit > 0:
             found[bound.measure] = round(limit, 4)

@@ -1,0 +1,103 @@
+"""Limits of good pictures, learned from a check-up's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synthetic
+from medloupe.data.records import Record
+from medloupe.imaging import corruptions
+from medloupe.imaging.quality import MEASURES, Limits, Measures, find_fault
+from medloupe.training.pipeline.quality import (
+    FEWEST,
+    MOST_STOPPED,
+    are_stopped,
+    describe_quality,
+    fit_limits,
+    measure_records,
+)
+
+
+def picture(number: int, size: int = 224) -> np.ndarray:
+    """One without white patches of its own."""
+    return corruptions.change_exposure(synthetic.radiograph(number, size), 0.8)
+
+
+def records(numbers: range, size: int = 224) -> list[Record]:
+    return [Record(id=f"{i}", image=picture(i, size)) for i in numbers]
+
+
+@pytest.fixture(scope="module")
+def learned() -> Limits:
+    own = records(range(160))
+    entry = describe_quality(own, np.arange(160), 224, 0)
+    assert entry["n"] == 160 and entry["stopped"]["value"] <= MOST_STOPPED
+    found = Limits.from_json(entry)
+    assert found is not None
+    return found
+
+
+def test_hardly_any_good_picture_that_was_not_seen_is_stopped(learned: Limits) -> None:
+    others = measure_records(records(range(1000, 1150)), 224)
+    assert are_stopped(others, learned).mean() <= MOST_STOPPED
+
+
+@pytest.mark.parametrize(
+    ("change", "codes"),
+    [
+        (lambda p, r: corruptions.change_exposure(p, 0.15), {"too_dark"}),
+        (lambda p, r: corruptions.change_exposure(p, 3.0), {"too_bright", "glare"}),
+        (lambda p, r: corruptions.lower_contrast(p, 0.15), {"too_bright", "too_dark"}),
+        (lambda p, r: corruptions.blur(p, 0.03), {"blurred"}),
+        (lambda p, r: corruptions.add_glare(p, 0.16, r), {"glare", "too_bright"}),
+        (lambda p, r: corruptions.lower_resolution(p, 0.2), {"too_small"}),
+    ],
+)
+def test_spoilt_pictures_are_stopped_and_told_why(
+    learned: Limits, change: Callable[..., np.ndarray], codes: set[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    spoilt = [Record(id="s", image=change(picture(i), rng)) for i in range(1000, 1030)]
+    rows = measure_records(spoilt, 224).tolist()
+    faults = [find_fault(Measures(**dict(zip(MEASURES, row, strict=True))), learned) for row in rows]
+    told = [fault.code for fault in faults if fault is not None]
+    assert len(told) >= 0.9 * len(faults) and set(told) <= codes
+
+
+def test_few_pictures_give_no_limits() -> None:
+    entry = describe_quality(records(range(FEWEST - 1)), np.arange(FEWEST - 1), 224, 0)
+    assert entry["limits"] == {} and entry["stopped"] is None and "too few" in entry["words"]
+    assert Limits.from_json(entry) is None
+    values = np.random.default_rng(0).uniform(0.2, 0.3, (200, len(MEASURES)))
+    assert fit_limits(values, np.zeros(200, int), 0)["limits"] == {}, "all of one patient"
+
+
+@pytest.mark.parametrize("n", [60, 150, 1200])
+def test_the_share_stopped_holds_for_any_spread(n: int) -> None:
+    """Heavy tails, as pictures of many sources have them; measured on a thousand others."""
+    shares = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        drawn = np.column_stack([rng.lognormal(5, rng.uniform(0.1, 0.5), n + 1000) for _ in MEASURES])
+        entry = fit_limits(drawn[:n], np.arange(n), seed)
+        limits = Limits.from_json(entry)
+        shares.append(0.0 if limits is None else float(are_stopped(drawn[n:], limits).mean()))
+    assert np.mean(shares) <= MOST_STOPPED, shares
+
+
+def test_unreadable_pictures_and_unknown_measures_are_left_out(tmp_path: Path) -> None:
+    own = [*records(range(60)), Record(id="gone", image=tmp_path / "gone.png")]
+    values = measure_records(own, 224)
+    assert np.isnan(values[-1]).all() and not np.isnan(values[:-1]).all(1).any()
+    small = records(range(60), 80)
+    entry = describe_quality(small, np.arange(60), 224, 0)
+    assert "blur" not in entry["limits"] and "blur_small" in entry["limits"], "sharpness at sizes that they have"
+
+
+def test_the_same_pictures_give_the_same_limits() -> None:
+    own, groups = records(range(70)), np.arange(70) // 2
+    assert describe_quality(own, groups, 224, 3) == describe_quality(own, groups, 224, 3)
