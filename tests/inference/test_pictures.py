@@ -30,10 +30,10 @@ from medloupe.imaging import decode as images
 from medloupe.inference import pictures
 from medloupe.inference.pictures import AutoPredictor, Predictor, expand_paths
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Influence, Prediction
-from medloupe.model.rules import Rules
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
 from medloupe.store.models import Store
@@ -156,17 +156,17 @@ def test_nothing_is_read_ahead_of_need(trained: Trained) -> None:
     assert taken < 100
 
 
-def test_the_announced_class_follows_the_card(trained: Trained) -> None:
+def test_the_most_probable_label_is_said_whatever_weights_a_card_brings(trained: Trained) -> None:
     model = Store(trained.home).get("spots")
     leaning = replace(model, card={**model.card, "decision": {"weights": {"normal": 0.0, "sick": 1.0}}})
     image = trained.data / "normal" / "001.png"
     assert model.predict(image).prediction == "normal"
     said = leaning.predict(image)
-    assert said.prediction == "sick"
+    assert said.prediction == "normal"
     assert said.probabilities == model.predict(image).probabilities
     bare = {"labels": ["normal", "sick"], "task": "multiclass"}
-    assert Rules.from_card(bare).limits.tolist() == [0.5, 0.5]
-    assert Rules.from_card(bare).weights.tolist() == [1, 1]
+    assert Decision.from_card(bare).thresholds.tolist() == [0.5, 0.5]
+    assert Decision.from_card(bare).rule.unclear_from is None
 
 
 def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:

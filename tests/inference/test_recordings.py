@@ -28,8 +28,8 @@ from medloupe.inference.recordings import (
 )
 from medloupe.model import heatmaps
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
-from medloupe.model.rules import Rules
 
 BEATS, TWELVE = BACKBONES[ECG_BEATS], BACKBONES[ECG_TWELVE]
 
@@ -46,7 +46,7 @@ def found_in(signal: Signal, model: Model, given: dict[str, str] | None = None) 
     return answer_signal(
         signal,
         model.backbone.card,
-        Rules.from_card(model.card),
+        Decision.from_card(model.card),
         lambda windows: seen(model, windows),
         extras=model.extras,
         novelty=model.novelty,
@@ -62,7 +62,7 @@ def test_each_beat_is_judged_and_the_share_is_their_mean() -> None:
     beats_found = found.reading.beats
     wanted = ["V" if k % 5 == 4 else "N" for k in range(len(beats_found))]
     assert [b.label for b in beats_found] == wanted
-    assert found.announced == "N|V"
+    assert (found.said.state, found.said.prediction, found.said.flagged) == ("flagged", "N", ("V",))
     assert found.reading.counts == {"N": wanted.count("N"), "V": wanted.count("V")}
     assert found.novelty is not None and found.novelty < 1
     assert found.parts is None, "each beat has its own"
@@ -79,7 +79,7 @@ def test_a_single_odd_beat_is_counted_but_not_announced() -> None:
     made[20] = ecgmaker.Beat(made[20].at, ecgmaker.VENTRICULAR)
     found = found_in(ecgmaker.ecg(made, 30, 360, ("MLII", "V1"), noise=0.01), ecgmodels.beats_model())
     assert found.reading.counts["V"] == 1
-    assert found.announced == "N"
+    assert (found.said.state, found.said.prediction, found.said.flagged) == ("unclear", "N", ())
 
 
 def test_what_people_tell_counts_together_with_the_rhythm() -> None:
@@ -106,7 +106,9 @@ def test_a_whole_ecg_by_its_typical_beat(blocked: bool, label: str) -> None:
     model = ecgmodels.twelve_model()
     signal = ecgmodels.standard(81, blocked)
     found = found_in(signal, model)
-    assert found.announced == label
+    flagged = ("BLOCK",) if blocked else ()
+    assert (found.said.state, found.said.flagged) == ("flagged" if blocked else "clear", flagged)
+    assert found.said.prediction == label
     window, peaks, _, _ = compute_typical_window(signal, TWELVE)
     np.testing.assert_allclose(
         found.probabilities, probabilities(seen(model, window[None]).logits[0], "multilabel"), atol=1e-6

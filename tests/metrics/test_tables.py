@@ -9,21 +9,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc as area
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
+from medloupe.data.labels import tell_roles
 from medloupe.data.records import Record
-from medloupe.metrics import weighted
 from medloupe.metrics.curves import curves
 from medloupe.metrics.subgroups import _age_band, subgroups
 from medloupe.metrics.tables import (
-    STRENGTHS,
-    best_strength,
-    class_weights,
     confusion,
-    cross_fit_answers,
-    cross_fit_flags,
     describe_point,
     headline,
     per_label,
-    thresholds,
+    split_hundred,
 )
 from synthetic import judged, one_hot
 
@@ -40,51 +35,6 @@ def noisy(k: int = 2, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
 
 # Operating points
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**31), st.integers(1, 60), st.floats(0.5, 0.99), st.booleans())
-def test_a_threshold_reaches_its_sensitivity_and_is_the_highest_that_does(
-    seed: int, n: int, sensitivity: float, ties: bool
-):
-    rng = np.random.default_rng(seed)
-    p = rng.integers(0, 6, (n, 1)) / 6 if ties else rng.random((n, 1))
-    y = (rng.random((n, 1)) < 0.5).astype(np.float32)
-    limit = thresholds(p, y, sensitivity)[0]
-    cases = p[y[:, 0] == 1, 0]
-    if not len(cases):
-        assert np.isnan(limit)
-        return
-    assert (cases >= limit).mean() >= sensitivity - 1e-9
-    higher = np.unique(cases[cases > limit])
-    if len(higher):
-        assert (cases >= higher[0]).mean() < sensitivity
-
-
-def test_nine_of_ten_are_found_at_ninety_percent():
-    p = np.arange(10)[:, None] / 10
-    assert thresholds(p, np.ones((10, 1)), 0.9)[0] == pytest.approx(0.1)
-    assert thresholds(p, np.ones((10, 1)), 0.95)[0] == 0
-
-
-def test_flags_do_not_depend_on_their_own_fold():
-    p, y = noisy()
-    folds = np.arange(N)[None] % 4
-    before = cross_fit_flags(p[None], y, folds, 0.9)
-    own = folds[0] == 1
-    y2 = y.copy()
-    y2[own] = 1 - y2[own]
-    after = cross_fit_flags(p[None], y2, folds, 0.9)
-    np.testing.assert_array_equal(before[0, own], after[0, own])
-    assert (before[0, ~own] != after[0, ~own]).any()
-    limit = thresholds(p[~own], y[~own], 0.9)
-    np.testing.assert_array_equal(before[0, own], p[own] >= limit)
-
-
-def test_a_label_without_cases_is_never_flagged():
-    p, y = noisy()
-    y[:, 1] = 0
-    assert not cross_fit_flags(p[None], y, np.arange(N)[None] % 4, 0.9)[..., 1].any()
 
 
 @pytest.mark.parametrize(
@@ -104,59 +54,6 @@ def test_in_words(sensitivity: float | None, specificity: float | None, words: s
     assert describe_point(sensitivity, specificity) == words
 
 
-# Common and rare classes
-
-
-def skewed() -> tuple[np.ndarray, np.ndarray]:
-    """Exactly calibrated probabilities of a class that one in twelve has."""
-    rng = np.random.default_rng(0)
-    z = rng.normal(-3.2, 1.5, 3000)
-    p = 1 / (1 + np.exp(-z))
-    return np.column_stack([1 - p, p]), one_hot((rng.random(3000) < p).astype(int), 2)
-
-
-def balanced(p: np.ndarray, y: np.ndarray, strength: float) -> float:
-    return balanced_accuracy_score(y.argmax(1), (p * class_weights(y, strength)).argmax(1))
-
-
-def test_correcting_for_common_classes_raises_the_balanced_accuracy():
-    p, y = skewed()
-    strength = best_strength(p, y)
-    assert strength > 0
-    assert balanced(p, y, strength) > balanced(p, y, 0) + 0.1
-    assert balanced(p, y, strength) >= max(balanced(p, y, s) for s in STRENGTHS) - 0.01
-
-
-def test_balanced_classes_need_no_correction():
-    p, y = noisy(3, 600)
-    assert best_strength(p, y) == 0
-
-
-def test_class_weights():
-    y = one_hot(np.array([0, 0, 0, 1]), 2)
-    np.testing.assert_allclose(class_weights(y, 0), [0.5, 0.5])
-    np.testing.assert_allclose(class_weights(y, 1), [0.25, 0.75])
-    np.testing.assert_allclose(class_weights(y, 0.5), np.array([1, 3**0.5]) / (1 + 3**0.5))
-
-
-def test_a_class_without_cases_is_not_announced_for_its_rarity():
-    y = one_hot(np.array([0, 0, 0, 1]), 3)
-    weights = class_weights(y, 1.0)
-    assert weights[2] <= weights[:2].min()
-    p = np.array([[0.6, 0.39, 0.01]])
-    assert (p * weights).argmax() != 2
-
-
-def test_answers_do_not_depend_on_their_own_fold():
-    p, y = skewed()
-    folds = np.arange(len(y))[None] % 5
-    before = cross_fit_answers(p[None], y, folds)
-    own = folds[0] == 2
-    y2 = y.copy()
-    y2[own] = 1 - y2[own]
-    np.testing.assert_array_equal(before[0, own], cross_fit_answers(p[None], y2, folds)[0, own])
-
-
 # Headline
 
 
@@ -167,21 +64,12 @@ def test_headline_of_classes_agrees_with_scikit_learn():
     value = {name: m["value"] for name, m in figures.items()}
     assert value["auc"] == pytest.approx(roc_auc_score(y, p, average="macro"), abs=1e-5)
     assert value["accuracy"] == pytest.approx((truth == answer).mean())
-    assert value["accuracy_most_probable"] == pytest.approx((truth == answer).mean())
     assert value["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, answer))
     assert value["macro_f1"] == pytest.approx(f1_score(truth, answer, average="macro"))
     assert value["majority_accuracy"] == pytest.approx(np.bincount(truth).max() / N)
     assert value["brier"] == pytest.approx(((p - y) ** 2).sum(1).mean(), abs=1e-5)
     for m in figures.values():
         assert m["low"] <= m["value"] <= m["high"]  # type: ignore[operator]
-
-
-def test_headline_judges_the_answers_not_the_most_probable():
-    p, y = noisy()
-    figures = headline(judged(p, y, answers=np.zeros((1, N), int)))
-    assert figures["accuracy"]["value"] == pytest.approx(y[:, 0].mean())
-    assert figures["balanced_accuracy"]["value"] == pytest.approx(0.5)
-    assert figures["accuracy_most_probable"]["value"] > 0.7  # type: ignore[operator]
 
 
 def test_headline_of_several_labels():
@@ -424,19 +312,28 @@ def test_one_sided_labels_have_no_curve():
     assert found["pr"] == {}
 
 
-def test_among_very_many_records_false_alarms_count_too():
-    """A hundredth are cases: what finds most of them calls as many others."""
-    rng = np.random.default_rng(3)
-    classes = (rng.random(weighted.MANY + 5000) < 0.01).astype(int)
-    z = 3 * (rng.normal(size=len(classes)) + 3 * classes) - 4.5 + np.log(0.01 / 0.99)  # calibrated
-    p = np.column_stack([1 - 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-z))])
-    y = one_hot(classes, 2)
-    many = best_strength(p, y)
-    few = best_strength(p[: weighted.MANY], y[: weighted.MANY])
-    assert 0 < many < few
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
+def test_counts_of_a_hundred_add_up(parts: list[float]):
+    total = sum(parts) or 1.0
+    shares = [x / total for x in parts] if sum(parts) else [1.0, *[0.0] * (len(parts) - 1)]
+    made = split_hundred(shares)
+    assert sum(made) == 100
+    assert all(abs(m - 100 * s) < 1 + 1e-6 for m, s in zip(made, shares, strict=True))
 
-    def precision(strength: float) -> float:
-        called = (p * class_weights(y, strength)).argmax(1) == 1
-        return float(classes[called].mean())
 
-    assert precision(many) > 2 * precision(few)
+def test_three_counts_of_a_finding_and_none_of_what_is_normal():
+    p, y = noisy()
+    flags = np.zeros((1, N, 2), bool)
+    flags[0, :, 1] = p[:, 1] >= 0.5
+    unclear = (p[None, :, 1] >= 0.4) & ~flags[:, :, 1]
+    roles = tell_roles(("class0", "class1"), normal=("class0",), sought=("class1",))
+    normal, ill = per_label(judged(p, y, flags=flags, unclear=unclear, roles=roles), np.array([0.5, 0.5]), 0.9)
+    assert normal["role"] == "normal"
+    assert normal["operating_point"]["counts"] is None
+    counts, truth = ill["operating_point"]["counts"], y[:, 1] == 1
+    for key, rows in (("with", truth), ("without", ~truth)):
+        assert sum(counts[key][n] for n in ("flagged", "unclear", "not_flagged")) == 100
+        assert counts[key]["flagged"] == pytest.approx(100 * flags[0, rows, 1].mean(), abs=1)
+        assert counts[key]["unclear"] == pytest.approx(100 * unclear[0, rows].mean(), abs=1)
+        assert counts[key]["n"] == rows.sum()

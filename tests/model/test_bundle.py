@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import medloupe
 import tiny
+from medloupe.data.labels import tell_roles
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 
@@ -81,8 +82,12 @@ def test_several_findings_are_announced_at_their_own_limits(tmp_path: Path) -> N
         rows = [
             {"label": name, "operating_point": {"threshold": t}} for name, t in zip(tiny.LABELS, limits, strict=True)
         ]
-        said = tiny.model(tmp_path, "multilabel", per_label=rows).predict(pixels).prediction
-        assert said == "|".join(n for n, v, t in zip(tiny.LABELS, p, limits, strict=True) if v >= t)
+        roles = tell_roles(tiny.LABELS, sought=tiny.LABELS).as_json()
+        said = tiny.model(tmp_path, "multilabel", per_label=rows, roles=roles).predict(pixels)
+        first = max(range(4), key=lambda k: p[k])
+        over = {n for n, v, t in zip(tiny.LABELS, p, limits, strict=True) if v >= min(t, 1)}
+        assert set(said.flagged) == over | ({tiny.LABELS[first]} if p[first] >= 0.5 else set())
+        assert said.prediction == tiny.LABELS[first]
 
 
 def test_a_limit_rounded_up_to_one_still_finds_what_is_certain(tmp_path: Path) -> None:
@@ -90,5 +95,6 @@ def test_a_limit_rounded_up_to_one_still_finds_what_is_certain(tmp_path: Path) -
     model = tiny.model(tmp_path, "multilabel")
     rows = [{"label": name, "operating_point": {"threshold": 1.0}} for name in tiny.LABELS]
     sure = Head(weight=model.head.weight * 0, bias=np.float32([19, 19, -19, 0]), task="multilabel")
-    told = Model(backbone=model.backbone, head=sure, card={**model.card, "per_label": rows})
-    assert told.predict(np.zeros((8, 8), np.uint8)).prediction == "|".join(tiny.LABELS[:2])
+    card = {**model.card, "per_label": rows, "roles": tell_roles(tiny.LABELS, sought=tiny.LABELS).as_json()}
+    told = Model(backbone=model.backbone, head=sure, card=card)
+    assert told.predict(np.zeros((8, 8), np.uint8)).flagged == tuple(tiny.LABELS[:2])

@@ -13,6 +13,7 @@ import pytest
 
 import ecgmaker
 from live import Live, running
+from medloupe.data.labels import tell_roles
 from medloupe.ecg.beats import RHYTHM
 from medloupe.ecg.signal import TWELVE, Signal
 from medloupe.embed.backbone import Backbone
@@ -116,6 +117,7 @@ def _model(
         "task": task,
         "modality": "ecg",
         "labels": labels,
+        "roles": tell_roles(labels, normal=labels[:1], sought=labels[1:]).as_json(),
         "per_label": rows,
         "backbone": base.as_json(),
         "data": {"name": "generated", "labelled": len(y)},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medloupe.data.labels import Roles
 from medloupe.data.records import Dataset, Record
 from medloupe.embed.cache import FACTS, THUMB
 from medloupe.embed.features import Features
@@ -108,10 +109,10 @@ def judged(probabilities: np.ndarray, targets: np.ndarray, **changes: Any) -> Ju
     given = {
         "probabilities": p,
         "flags": p >= 0.5,
-        "answers": p.argmax(2),
         "targets": np.asarray(targets, np.float32),
         "groups": np.arange(p.shape[1]),
         "labels": tuple(f"class{k}" for k in range(p.shape[2])),
         "task": "multiclass",
     }
+    given["roles"] = Roles(labels=changes.get("labels", given["labels"]))
     return Judged(**{**given, **changes})

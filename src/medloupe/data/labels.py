@@ -230,11 +230,11 @@ def tell_roles(
     guessed = recognise_roles(labels)
     if not told and not ordered:
         return replace(guessed, false_flags=false_flags)
-    rest = {n: r for n, r in guessed.role.items() if n not in told and (r != "sought" or not sought)}
+    rest: dict[str, Role] = {n: r for n, r in guessed.role.items() if n not in told and (r != "sought" or not sought)}
     if ordered and not sought:  # of grades every one but the normal ones is looked for
         first = next((n for n in labels if told.get(n) == "normal"), None) or labels[0]
         told.setdefault(first, "normal")
-        rest = {n: "sought" for n in labels if n not in told}
+        rest = dict.fromkeys((n for n in labels if n not in told), "sought")
     roles: dict[str, Role] = {**rest, **told}
     named = [next(x for x in labels if x.casefold() == name.casefold()) for name in sought]
     if ordered:

@@ -7,13 +7,10 @@ that leaves goes to the sensitivity of the findings, the most dangerous first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from medloupe.data.labels import Roles
-from medloupe.metrics import weighted
-from medloupe.metrics.weighted import Weighted
 
 OFTEN = 100  # examples in the usual group, from which on a line below the most probable would flag everybody
 MOST_PROBABLE = 0.5  # from here on a class is the most probable of all whatever the others are
@@ -21,7 +18,6 @@ HOPELESS, WORTH_FINDING = 0.1, 0.1  # a label whose flags are right less often, 
 UNCLEAR_MOST = 0.14  # share of the examples, and of those without a finding, that may be unclear
 FEW_ERRORS, CLEARER, CLEARER_ELSEWHERE = 0.1, 4.0, 1.5
 """Where at most so many are flagged wrongly, unclear ones must be wrong so many times as often; and elsewhere."""
-WEAK = 0.8  # sensitivity below which a check-up is called weak
 _MARGIN = 1.3  # what holds on the examples at hand must hold on new ones
 _STEPS = 91
 
@@ -60,7 +56,7 @@ class FlagRule:
         """
         # In single precision, as the lines were found: near 1 a line is rounded up to 1, above all that is exact.
         able = self.sought & self.announced
-        return ((p.astype(np.float32) >= self.lines) | self.leading(p)) & able
+        return np.asarray(((p.astype(np.float32) >= self.lines) | self.leading(p)) & able)
 
     def leading(self, p: np.ndarray) -> np.ndarray:
         """Tell whether a label is the most probable one, bool (..., K).
@@ -142,7 +138,7 @@ def fit_rule(
     if not sought.any():
         return rule
     able = sought & rule.announced & ~missing
-    free = _finding_free(y, sought)
+    free = finding_free(y, sought)
     if free.any() or task == "multiclass":
         rule = replace(rule, lines=np.where(able, top, rule.lines).astype(np.float32))
     if free.any() and not hundreds_each(groups):
@@ -179,8 +175,8 @@ def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else 0.0
 
 
-def _finding_free(y: np.ndarray, sought: np.ndarray) -> np.ndarray:
-    """Rows on which every finding is known to be absent."""
+def finding_free(y: np.ndarray, sought: np.ndarray) -> np.ndarray:
+    """Tell on which rows every finding is known to be absent, bool (N,)."""
     return (y[:, sought] == 0).all(1)
 
 
@@ -212,7 +208,7 @@ def _choose_unclear(rule: FlagRule, p: np.ndarray, y: np.ndarray) -> float | Non
     The widest interval that stays within UNCLEAR_MOST and whose answers would be wrong often enough, held against all
     others.
     """
-    free, ill = _finding_free(y, rule.sought), (y[:, rule.sought] == 1).any(1)
+    free, ill = finding_free(y, rule.sought), (y[:, rule.sought] == 1).any(1)
     known = free | ill
     if not ill.any() or not free.any():
         return None
@@ -280,79 +276,3 @@ def cross_fit_rules(
 def reached(rule: FlagRule, p: np.ndarray) -> np.ndarray:
     """Tell which labels are flagged and, of those that are not sought, which reach their threshold: bool (..., K)."""
     return np.where(rule.sought, rule.flags(p), p.astype(np.float32) >= rule.lines)
-
-
-def describe_rule(
-    flags: np.ndarray,
-    unclear: np.ndarray,
-    targets: np.ndarray,
-    groups: np.ndarray,
-    rule: FlagRule,
-    roles: Roles,
-    *,
-    ece: float | None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Give the card's entry `decision`: what is said when, and what of it was measured on examples not seen.
-
-    Parameters
-    ----------
-    flags, unclear : np.ndarray
-        bool (R, N, K) and (R, N), by rules that have not seen these examples.
-    targets : np.ndarray
-        (N, K) of 1, 0 and NaN.
-    groups : np.ndarray
-        int (N,).
-    rule : FlagRule
-        That ships.
-    roles : Roles
-        Of the labels.
-    ece : float or None
-        Calibration error measured on the same examples.
-    seed : int
-        Of the bootstrap.
-    """
-    calibrated = ece is not None and ece <= 0.05
-    if not rule.sought.any():
-        return {"words": roles.words, "calibrated": calibrated, "weak": False, "unclear": None}
-    any_flag = (flags & rule.sought).any(-1)
-    free, ill = _finding_free(targets, rule.sought), (targets[:, rule.sought] == 1).any(1)
-    shares: dict[str, list[Weighted]] = {"flagged_without": [], "flagged_with": [], "unclear_without": []}
-    shares |= {"unclear_with": [], "wrong": [], "wrong_unclear": [], "wrong_others": []}
-    known = free | ill
-    for up, close in zip(any_flag, unclear, strict=True):
-        shares["flagged_without"].append(weighted.share(up, free))
-        shares["flagged_with"].append(weighted.share(up, ill))
-        shares["unclear_without"].append(weighted.share(close, free))
-        shares["unclear_with"].append(weighted.share(close, ill))
-        shares["wrong"].append(weighted.share(up != ill, known))
-        shares["wrong_unclear"].append(weighted.share(up != ill, known & close))
-        shares["wrong_others"].append(weighted.share(up != ill, known & ~close))
-    measured = weighted.bootstrap_intervals({n: weighted.average(m) for n, m in shares.items()}, groups, seed)
-    first = rule.sought & rule.announced & (roles.ranks == roles.ranks[rule.sought].min())
-    found = measured["flagged_with"]["value"]
-    dangerous = [
-        float(flags[:, targets[:, k] == 1, k].mean()) for k in np.flatnonzero(first) if (targets[:, k] == 1).any()
-    ]
-    weak = found is not None and (found < WEAK or min(dangerous, default=1.0) < WEAK)
-    quiet = [n for n, s, a in zip(roles.labels, rule.sought, rule.announced, strict=True) if s and not a]
-    wrong = measured["flagged_without"]["value"]
-    words = [roles.words]
-    if found is not None:
-        words.append(f"Of 100 with a finding {round(100 * found)} are flagged.")
-    if wrong is not None:
-        words.append(
-            f"Of 100 without one {round(100 * wrong)} are flagged; at most {round(100 * roles.false_flags)} were to be."
-        )
-    if weak:
-        words.append("That misses too many: the check-up is weak.")
-    if quiet:
-        words.append(f"Not announced, as such calls are hardly ever right: {', '.join(quiet)}.")
-    return {
-        "words": " ".join(words),
-        "unclear": rule.unclear_from,
-        "calibrated": calibrated,
-        "weak": bool(weak),
-        "not_announced": quiet,
-        "measured": measured,
-    }

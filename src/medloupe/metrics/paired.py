@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.data.labels import Roles
 from medloupe.errors import StoreError
 from medloupe.metrics import weighted
 from medloupe.metrics.curves import curves
@@ -269,11 +270,11 @@ def _curves(of: Evidence) -> dict[str, Any]:
     judged = Judged(
         probabilities=of.probabilities,
         flags=np.zeros(of.probabilities.shape, bool),  # the curves know no thresholds
-        answers=of.probabilities.argmax(2),
         targets=of.targets,
         groups=of.groups,
         labels=of.labels,
         task=of.task,
+        roles=Roles(labels=of.labels),
     )
     return curves(judged)
 

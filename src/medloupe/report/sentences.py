@@ -170,6 +170,23 @@ def describe_operating_point(entry: Mapping[str, Any]) -> str:
     return f"finds {in_hundred(sens)} of 100 with it; flags {in_hundred(1 - spec)} of 100 without it"
 
 
+def describe_counts(entry: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    """Say what is said of 100 with a label and of 100 without, and on how many that rests; "" where not counted."""
+    counts = as_mapping(as_mapping(entry.get("operating_point")).get("counts"))
+    sides = []
+    for key, who in (("with", "with it"), ("without", "without")):
+        side = as_mapping(counts.get(key))
+        if not all(is_number(side.get(name)) for name in ("flagged", "unclear", "not_flagged")):
+            return ""
+        told = f"flagged {side['flagged']}, unclear {side['unclear']}, not flagged {side['not_flagged']}"
+        sides.append(f"of 100 {who}: {told}")
+    n = sum(int(as_mapping(counts[key]).get("n") or 0) for key in ("with", "without"))
+    cases, people = as_mapping(counts["with"]).get("n"), as_mapping(counts["with"]).get("groups")
+    rests = f" Judged on {plural(n, noun(card))}"
+    rests += f", {count(cases)} of them with it, in {count(people)} patients or groups." if people else "."
+    return f"{sides[0][:1].upper()}{sides[0][1:]}; {sides[1]}.{rests}"
+
+
 def describe_learning(points: Sequence[Mapping[str, Any]], what: str) -> str:
     """Say what the slope of the learning curve's last doubling lets one expect; "" for fewer than two points."""
     seen = [(float(p["n"]), value(p.get("auc")) or 0.0, p["auc"]) for p in points if value(p.get("auc")) is not None]

@@ -130,10 +130,13 @@ def confusion(table: Mapping[str, Any]) -> dict[str, Any] | None:
 def operating(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Show operating points: a hundred people each for few labels, a table for many.
 
-    Of two classes only the one looked for.
+    Only those of findings, which can be flagged; of a card without roles, of two classes the one looked for.
     """
     ill = sentences.positive_label(card)
-    entries = [p for p in per_label if as_mapping(p.get("operating_point")) and (ill is None or p.get("label") == ill)]
+    roles = as_mapping(as_mapping(card.get("roles")).get("labels"))
+    found_by_role = [n for n, role in roles.items() if as_mapping(role).get("role") == "sought"]
+    wanted = found_by_role or ([ill] if ill is not None else sentences.labels_of(card))
+    entries = [p for p in per_label if as_mapping(p.get("operating_point")) and p.get("label") in wanted]
     made = []
     for i, entry in enumerate(entries):
         point = as_mapping(entry["operating_point"])
@@ -142,6 +145,7 @@ def operating(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]) -
             "label": str(entry.get("label")),
             "point": point,
             "words": sentences.describe_operating_point(entry),
+            "counts": sentences.describe_counts(entry, card),
         }
         if sens is not None and spec is not None:
             found, flagged = round(100 * sens), round(100 * (1 - spec))
@@ -161,7 +165,9 @@ def operating(card: Mapping[str, Any], per_label: Sequence[Mapping[str, Any]]) -
             at = (0.5, 0.1, 0.01)
             shown["alarms"] = [(p, sentences.right_alarms(point["sensitivity"], point["specificity"], p)) for p in at]
         made.append(shown)
-    return {"entries": made, "drawn": len(made) <= 3} if made else None
+    decision = as_mapping(card.get("decision"))
+    words = str(decision.get("words") or "") if roles else ""
+    return {"entries": made, "drawn": len(made) <= 3, "words": words} if made else None
 
 
 def pictures(examples: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from medloupe.metrics.weighted import Metric, Ranking, average, bootstrap_interv
 from medloupe.training.audit.probe import probe_logits
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 
+NOTABLE = 0.05  # by which one feature alone must tell more than all together to be named for it
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly
 _BINS = 8  # quantiles a feature is cut into, so that a linear probe sees curves
 
@@ -123,6 +124,11 @@ def _sentence(auc: Metric, value: float, named: list[tuple[str, float]]) -> str:
             " good part of any figure in this report may come from that difference and be lost elsewhere."
         )
     low = auc["low"]
+    if named and named[0][1] >= max(value, 0.5) + NOTABLE:  # together they were not learned, one alone tells more
+        return (
+            f"The outside of the files tells something about the label: {named[0][0]} alone reaches an AUC of"
+            f" {named[0][1]:.2f}, all of it learned together {value:.2f} out of fold, where 0.5 is guessing."
+        )
     if low is not None and low > 0.5 and value >= 0.6:
         return (
             f"The outside of the files tells a little about the label: AUC {value:.2f} ({best}), where 0.5 is guessing."

@@ -15,14 +15,14 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.metrics import tables
-from medloupe.metrics.lines import describe_rule
+from medloupe.metrics.states import JudgedStates, describe_states
 from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
 from medloupe.model.novelty import ALLOWANCE, LIMIT_AT, METHOD, Novelty
 from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
-from medloupe.training.pipeline.cautions import word_limits, word_scope, word_warnings
+from medloupe.training.pipeline.cautions import weigh_findings, word_limits, word_scope, word_warnings
 from medloupe.training.provenance import data_fingerprint, describe_data, shorten_numbers
 from medloupe.version import __version__
 
@@ -77,6 +77,7 @@ def build_card(
     aged = add_ages(data).records
     records = [aged[i] for i in verdict.rows]
     found = audit.as_json()
+    found["findings"] = weigh_findings(found["findings"], plan)
     return {
         "format": CARD_FORMAT,
         "medloupe": __version__,
@@ -214,16 +215,16 @@ def _decision_entry(verdict: Verdict, figures: Mapping[str, Any], seed: int) -> 
     """Describe when a label is flagged and an answer unclear, and how often that is right."""
     judged = verdict.judged
     close = np.zeros(judged.flags.shape[:2], bool) if judged.unclear is None else judged.unclear
-    return describe_rule(
-        judged.flags,
-        close,
-        judged.targets,
-        judged.groups,
-        verdict.rule,
-        judged.roles,
-        ece=figures["ece"]["value"],
-        seed=seed,
+    states = JudgedStates(
+        probabilities=judged.probabilities,
+        flags=judged.flags,
+        unclear=close,
+        targets=judged.targets,
+        groups=judged.groups,
+        rule=verdict.rule,
+        roles=judged.roles,
     )
+    return describe_states(states, ece=figures["ece"]["value"], seed=seed)
 
 
 def describe_refusal(novelty: Novelty | None) -> dict[str, Any] | None:

@@ -72,6 +72,22 @@ def word_warnings(
     return said
 
 
+def weigh_findings(findings: Sequence[Mapping[str, Any]], plan: Plan) -> list[dict[str, Any]]:
+    """Give what is wrong with a split the weight that it has for the figures of this card.
+
+    Of a split that is not used for judging it is no more than a notice; of one that is used what leaks was left out.
+    """
+    weighed = []
+    for finding in findings:
+        told = dict(finding)
+        if str(told["kind"]).endswith("_across_splits"):
+            told["level"] = "notice" if plan.test is None else "warning"
+            if plan.test is None:
+                told["detail"] = f"{told['detail']} The figures here do not rest on that split."
+        weighed.append(told)
+    return weighed
+
+
 def _word_disagreement(auc: Mapping[str, Any], secondary: Mapping[str, Any] | None) -> str:
     """Say that test split and cross-validation disagree; "" where chance may explain it, or there is one figure."""
     if not secondary or auc["value"] is None:
