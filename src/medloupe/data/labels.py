@@ -44,6 +44,7 @@ def positive_label(labels: Sequence[str], task: str) -> str | None:
     return ill[0] if len(ill) == 1 else labels[-1]
 
 
+_SEPARATORS = " \t\n_-"
 _NORMAL = re.compile(
     r"^(no|not|non|without)[\s_.-]|^no.?(tumou?r|finding|disease|dr|lesion|cancer|pneumonia|covid)|(?<!ab)normal"
     r"|healthy|negative|uninfected|^control|^(norm|none|absent|0|false|no|nothing)$|^\d[\s_.-]*no[\s_.-]",
@@ -166,9 +167,11 @@ def recognise_roles(labels: Sequence[str]) -> Roles:
     Findings are only taken for recognised where every label is: flagging some of them would call the others clear.
     """
     role: dict[str, Role] = {}
+    known = {name.casefold() for name in labels}
+    denied = {other for name in labels for other in _list_denied(name)}
     for name in labels:
-        counterparts = [n for n in labels if _denies(n, name)]
-        if any(_denies(name, n) for n in labels) or (_NORMAL.search(name) and not counterparts):
+        counterparts = name.casefold() in denied
+        if known & _list_denied(name) or (_NORMAL.search(name) and not counterparts):
             role[name] = "normal"
         elif _HARMLESS.search(name):
             role[name] = "harmless"
@@ -179,9 +182,10 @@ def recognise_roles(labels: Sequence[str]) -> Roles:
     return Roles(labels=tuple(labels), role=role)
 
 
-def _denies(one: str, other: str) -> bool:
-    """Tell whether a label is another's counterpart: NonCOVID of COVID, not_referable of referable."""
-    return re.fullmatch(rf"(no|not|non|un)[\s_-]*{re.escape(other)}", one, re.IGNORECASE) is not None
+def _list_denied(name: str) -> set[str]:
+    """List of which labels, in lower case, one is the counterpart: NonCOVID of COVID, not_referable of referable."""
+    rests = [name[len(no) :].casefold() for no in ("no", "not", "non", "un") if name.casefold().startswith(no)]
+    return {rest[k:] for rest in rests for k in range(len(rest) - len(rest.lstrip(_SEPARATORS)) + 1)} - {""}
 
 
 def tell_roles(

@@ -44,7 +44,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="module")
 def gated(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server with `spots`, which knows how its pictures look."""
+    """A server with `tissue`, which is `spots` and knows how its pictures look."""
     home = tmp_path_factory.mktemp("gated") / "home"
     shutil.copytree(_trained.home, home)
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +53,7 @@ def gated(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         model = store.get("spots")
         own = [Record(id=f"{i}", image=generated.tissue(i, bool(i % 2))) for i in range(150)]
         entry = describe_quality(own, np.arange(150), 224, 0)
-        card = {**model.card, "quality": entry}
+        card = {**model.card, "name": "tissue", "quality": entry}
         store.add(replace(model, card=card, onnx=None), write_files=ecgmodels.write_files)
         store.engine.dispose()
     with running(home, "--keep-images") as server:
@@ -72,22 +72,23 @@ SPOILT = {
 @pytest.mark.parametrize("code", SPOILT)
 def test_a_picture_that_cannot_be_used_is_told_why_by_every_way_in(gated: Live, code: str) -> None:
     data = png(SPOILT[code])
-    said = gated.ask("spots", data, heatmap="true").json()
+    said = gated.ask("tissue", data, heatmap="true").json()
     assert (said["state"], said["why"]["code"]) == ("unusable", code), said["why"]
     assert said["why"]["text"] == SENTENCES[code]
     assert (said["prediction"], said["flagged"], said["refused"]) == ("", [], None)
     with gated.client() as client:
         kept = client.get(f"/api/v1/predictions/{said['id']}").json()
-        many = client.post("/api/v1/predict?models=spots", files={"image": data}).json()
-        page = client.post("/predict", data={"model": "spots", "user": "ada"}, files={"image": ("x.png", data)}).json()
+        many = client.post("/api/v1/predict?models=tissue", files={"image": data}).json()
+        page = client.post("/predict", data={"model": "tissue", "user": "ada"}, files={"image": ("x.png", data)}).json()
     for other in (kept, many["predictions"][0] if "predictions" in many else many, page):
         assert (other["state"], other["why"]) == (said["state"], said["why"])
 
 
 def test_good_pictures_are_answered_as_without_limits(gated: Live, live: Live) -> None:
+    asked = ((gated, "tissue"), (live, "spots"))
     for number in range(950, 962):
         data = png(generated.tissue(number, bool(number % 2)))
-        with_limits, without = (one.ask("spots", data).json() for one in (gated, live))
+        with_limits, without = (one.ask(name, data).json() for one, name in asked)
         assert with_limits["state"] == without["state"] != "unusable"
         assert with_limits["probabilities"] == without["probabilities"]
 
@@ -101,7 +102,7 @@ def test_library_and_command_line_say_what_the_server_says(
     gated: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDLOUPE_HOME", str(gated.home))
-    predictor = Predictor(Store(gated.home).get("spots"))
+    predictor = Predictor(Store(gated.home).get("tissue"))
     for code, pixels in SPOILT.items():
         path = tmp_path / f"{code}.png"
         path.write_bytes(png(pixels))
@@ -109,7 +110,7 @@ def test_library_and_command_line_say_what_the_server_says(
             answer = predictor.predict(given)
             assert answer.said.why is not None
             assert (answer.state, answer.said.why.code, answer.refused) == ("unusable", code, None)
-    command = [sys.executable, "-m", "medloupe", "predict", "spots", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "medloupe", "predict", "tissue", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {Path(line["file"]).stem: line["why"]["code"] for line in lines} == {code: code for code in SPOILT}

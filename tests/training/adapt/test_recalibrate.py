@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medloupe.metrics import tables
 from medloupe.model.head import Head, probabilities
 from medloupe.training.adapt.recalibrate import (
     KINDS,
@@ -210,17 +209,3 @@ def test_folding_into_the_head_is_exact(seed: int, task: str) -> None:
     expected = probabilities(made.apply(head.logits(e)), task)
     assert made.fold_into(head).probabilities(e) == pytest.approx(expected, abs=1e-5)
     assert Calibration.unchanged(3).fold_into(head) is head
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_announcing(seed: int) -> None:
-    """At strength 1 every image keeps its class; at strength 0 the most probable is announced, before and after."""
-    rng = np.random.default_rng(seed)
-    targets = one_hot(np.r_[0, 1, 2, rng.integers(0, 3, 50)], 3)
-    z = rng.normal(0, 2, (200, 3))
-    made = Calibration(kind=KINDS[2], scale=np.full(3, rng.uniform(0.3, 2)), shift=rng.normal(0, 1, 3))
-    before, after = probabilities(z, "multiclass"), probabilities(made.apply(z), "multiclass")
-    balanced = tables.class_weights(targets, 1.0)
-    assert ((after * made.class_weights(balanced, 1.0)).argmax(1) == (before * balanced).argmax(1)).all()
-    plain = tables.class_weights(targets, 0.0)
-    assert made.class_weights(plain, 0.0) == pytest.approx(plain)
