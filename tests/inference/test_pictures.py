@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 import onnxruntime
 import pytest
+from medloupe.model.rules import Rules
 from PIL import Image
 
 import generated
@@ -28,12 +29,12 @@ from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImage
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
 from medloupe.inference import pictures
-from medloupe.inference.pictures import AutoPredictor, Predictor, expand_paths
+from medloupe.inference.choosing import AutoPredictor
+from medloupe.inference.pictures import Predictor, expand_paths
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Influence, Prediction
-from medloupe.model.rules import Rules
 from medloupe.modelfile.reader import load
 from medloupe.modelfile.writer import write_onnx
 from medloupe.store.models import Store

@@ -16,9 +16,10 @@ from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import StoreError
+from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.everyday import load_everyday
 from medloupe.inference.find import list_choosable_models, make_looks_like
-from medloupe.inference.pictures import AutoPredictor, Predictor
+from medloupe.inference.pictures import Predictor
 from medloupe.model.novelty import Novelty, sketch
 from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, refusal_reason
 from medloupe.starter import shipped

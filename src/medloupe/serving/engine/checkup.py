@@ -14,10 +14,12 @@ from medloupe.data.modalities import PICTURES
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
+from medloupe.model.applies import Applies, read_applies
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
 from medloupe.model.novelty import Novelty
+from medloupe.model.router import kind_key
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -106,6 +108,10 @@ class CheckUp:
         at pictures.
     announced : Mapping of Point
         How each label fares when it is the one announced.
+    kind : str
+        Key of its kind of picture (medloupe.model.router.kind_key); those of one kind answer together.
+    applies : tuple of Applies
+        Whom or what it is for, where the app chooses.
     """
 
     name: str
@@ -138,6 +144,8 @@ class CheckUp:
     extras: Extras | None = None
     windows: BackboneCard | None = None
     announced: Mapping[str, Point] = field(default_factory=dict)
+    kind: str = ""
+    applies: tuple[Applies, ...] = ()
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -233,6 +241,8 @@ class CheckUp:
             hardships=tuple(_read_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            kind=kind_key(card, model.name),
+            applies=read_applies(card),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
         )
 
