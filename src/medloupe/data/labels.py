@@ -166,22 +166,31 @@ def recognise_roles(labels: Sequence[str]) -> Roles:
     Findings are only taken for recognised where every label is: flagging some of them would call the others clear.
     """
     role: dict[str, Role] = {}
+    known = {name.casefold() for name in labels}
+    denies = {name: known & _list_denied(name) for name in labels}
+    denied = {other for others in denies.values() for other in others}
     for name in labels:
-        counterparts = [n for n in labels if _denies(n, name)]
-        if any(_denies(name, n) for n in labels) or (_NORMAL.search(name) and not counterparts):
+        has_counterpart = name.casefold() in denied
+        if denies[name] or (_NORMAL.search(name) and not has_counterpart):
             role[name] = "normal"
         elif _HARMLESS.search(name):
             role[name] = "harmless"
-        elif counterparts or _SOUGHT.search(name):
+        elif has_counterpart or _SOUGHT.search(name):
             role[name] = "sought"
     if len(role) < len(labels):
         role = {name: r for name, r in role.items() if r != "sought"}
     return Roles(labels=tuple(labels), role=role)
 
 
-def _denies(one: str, other: str) -> bool:
-    """Tell whether a label is another's counterpart: NonCOVID of COVID, not_referable of referable."""
-    return re.fullmatch(rf"(no|not|non|un)[\s_-]*{re.escape(other)}", one, re.IGNORECASE) is not None
+def _list_denied(label: str) -> set[str]:
+    """List what a label may be the counterpart of, in small letters: NonCOVID of COVID, not_referable of referable."""
+    text, found = label.casefold(), set[str]()
+    for word in ("no", "not", "non", "un"):
+        rest = text.removeprefix(word) if text.startswith(word) else ""
+        while rest:
+            found.add(rest)
+            rest = rest[1:] if rest[0] in "_-" or rest[0].isspace() else ""
+    return found
 
 
 def tell_roles(

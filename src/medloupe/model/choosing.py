@@ -22,7 +22,7 @@ from medloupe.model.decision import Decision, Said, State, Why
 from medloupe.model.novelty import Nearness
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
 
-SURE = 0.9  # probability of any finding from which one is flagged in an unusual picture
+SURE = 0.95  # probability of any finding from which one is flagged in an unusual picture
 FEW = 0.1  # share of finding-free examples flagged, up to which a check-up is taken at its word
 DANGER: tuple[State, ...] = ("flagged", "unclear", "unusable", "clear", "answered", "refused")
 """States, the most dangerous first."""
@@ -134,14 +134,14 @@ def _decide(opinions: Sequence[Opinion], meant: Sequence[int]) -> dict[int, Pred
     return dict(sorted(said.items(), key=lambda entry: _danger(opinions[entry[0]], entry[1])))
 
 
-def _danger(opinion: Opinion, said: Prediction) -> tuple[int, bool, bool, int, float]:
+def _danger(opinion: Opinion, said: Prediction) -> tuple[int | bool | float, ...]:
     """Rank an answer: the lowest is the most dangerous."""
     place, foreign = DANGER.index(said.state), said.said.why is not None and said.said.why.code == "foreign"
     if said.state != "flagged":
-        return place, not opinion.says_normal, foreign, 0, 0.0
+        return place, foreign, not opinion.says_normal
     label = said.flagged[0]
     over = said.probabilities.get(label, 0.0) - (opinion.decision.line(label) or 0.0)
-    return place, not opinion.says_normal, foreign, opinion.decision.roles.danger.get(label, 1), -over
+    return place, foreign, not opinion.says_normal, opinion.decision.roles.danger.get(label, 1), -over
 
 
 def _temper(opinion: Opinion) -> Prediction:
