@@ -12,7 +12,6 @@ from threading import Lock
 import numpy as np
 import onnxruntime
 import pytest
-from medloupe.model.rules import Rules
 from PIL import Image
 
 import generated
@@ -28,10 +27,11 @@ from medloupe.embed.pictures import open_cache
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
-from medloupe.inference import pictures
+from medloupe.inference import choosing
 from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.pictures import Predictor, expand_paths
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.model.head import Head, probabilities
 from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Influence, Prediction
@@ -157,17 +157,17 @@ def test_nothing_is_read_ahead_of_need(trained: Trained) -> None:
     assert taken < 100
 
 
-def test_the_announced_class_follows_the_card(trained: Trained) -> None:
+def test_the_most_probable_label_is_said_whatever_weights_a_card_brings(trained: Trained) -> None:
     model = Store(trained.home).get("spots")
     leaning = replace(model, card={**model.card, "decision": {"weights": {"normal": 0.0, "sick": 1.0}}})
     image = trained.data / "normal" / "001.png"
     assert model.predict(image).prediction == "normal"
     said = leaning.predict(image)
-    assert said.prediction == "sick"
+    assert said.prediction == "normal"
     assert said.probabilities == model.predict(image).probabilities
     bare = {"labels": ["normal", "sick"], "task": "multiclass"}
-    assert Rules.from_card(bare).limits.tolist() == [0.5, 0.5]
-    assert Rules.from_card(bare).weights.tolist() == [1, 1]
+    assert Decision.from_card(bare).thresholds.tolist() == [0.5, 0.5]
+    assert Decision.from_card(bare).rule.unclear_from is None
 
 
 def test_what_a_folder_holds_is_what_training_would_read(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
     auto = AutoPredictor([model for model, _ in made])
     calls: list[int] = []
     chosen = set()
-    monkeypatch.setattr(pictures, "run", lambda *args: calls.append(1) or session.run(*args))
+    monkeypatch.setattr(choosing, "run", lambda *args: calls.append(1) or session.run(*args))
     for _, images in made:
         for pixels in images[:6]:
             calls.clear()

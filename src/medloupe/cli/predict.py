@@ -107,7 +107,7 @@ def _read_choices(told: list[str]) -> dict[str, str]:
         there = "; ".join(f"{name}={'|'.join(choices)}" for name, choices in questions.items())
         raise typer.BadParameter(
             f"No check-up that `auto` chooses among asks for {unknown[0].removeprefix(PREFIX)}"
-            f"{f'; they ask for {there}' if there else ''}. Name the model to tell it more.",
+            f"{f' (they ask for {there})' if there else ''}; name the model to tell it more.",
             param_hint="--with",
         )
     return fields
