@@ -157,7 +157,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for label in ("wide", "narrow"):
             for number in range(17):
                 generated.save(root / "stripes" / label / f"{number:03}.png", stripes(number, label == "narrow"))
-        medloupe.train(medloupe.read(root / "stripes"), name="stripes")
+        medloupe.train(medloupe.read(root / "stripes"), name="stripes", kind=" Stripes ")
         medloupe.train(medloupe.read(generated.folders(root / "few", 6)), name="few")
     return root / "home"
 
@@ -185,6 +185,13 @@ def test_auto_answers_as_the_chosen_model_would(two: Path, monkeypatch: pytest.M
         assert said.heatmap is not None
         assert direct.heatmap is not None
         assert said.heatmap == pytest.approx(direct.heatmap, abs=1e-4)
+
+
+def test_training_says_of_what_kind_it_is(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Store(two).get("stripes").card["kind"] == "Stripes"
+    assert "kind" not in Store(two).get("spots").card
+    long = run(capsys, "train", two.parent / "stripes", "--name", "x", "--kind", "x" * 61, "--home", two)
+    long.failed("A kind of picture is told in at most 60 letters.")
 
 
 def test_auto_on_the_command_line(
