@@ -22,7 +22,11 @@ def run_predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
     given: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="NAME=VALUE", help="What is known beside the images, such as age=55; repeated."),
+        typer.Option(
+            "--with",
+            metavar="NAME=VALUE",
+            help="What is known beside the images, such as age=55, or with `auto` age=child; repeated.",
+        ),
     ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A table that says it for each image, which a column names.")
@@ -42,12 +46,15 @@ def run_predict(
 
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
-    if auto and (given or table):
-        raise typer.BadParameter("`auto` asks about the files alone; name the model.", param_hint="--with, --table")
+    if auto and table:
+        raise typer.BadParameter(
+            "`auto` takes no table; name the model, or say it of all: --with.", param_hint="--table"
+        )
     several = False
     kinds = MODALITIES.names
     if auto:
-        every = AnyPredictor(network_threads=network_threads, rate=rate)
+        told = _read_choices(given or [])
+        every = AnyPredictor(network_threads=network_threads, rate=rate, told=told)
         answers = every.predict_many(_files(paths, kinds))
     else:
         named = find_model(model)
@@ -65,11 +72,45 @@ def run_predict(
         done += 1
         failed += isinstance(answer, MedloupeError)
         console.print_prediction(str(path), answer, json=json, chosen=auto, several=several)
+        if not json and not isinstance(answer, MedloupeError) and answer.ask is not None:
+            ask = answer.ask
+            typer.echo(f"  That depends on one thing: {' or '.join(f'--with {ask.question}={c}' for c in ask.choices)}")
     if not done:
         things = " or ".join(MODALITIES[name].many for name in kinds)
         raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")
     if failed:
         raise typer.Exit(1)
+
+
+def _parse_pairs(told: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _read_choices(told: list[str]) -> dict[str, str]:
+    """Read what decides which check-ups are meant, where each file chooses, as fields of medloupe.model.applies."""
+    from medloupe.inference.find import list_questions
+    from medloupe.model.applies import PREFIX, read_told
+
+    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in _parse_pairs(told).items()}
+    if not fields:
+        return {}
+    questions = list_questions()
+    try:
+        _, unknown = read_told(fields, questions)
+    except MedloupeError as e:
+        raise typer.BadParameter(str(e), param_hint="--with") from e
+    if unknown:
+        there = "; ".join(f"{name}={'|'.join(choices)}" for name, choices in questions.items())
+        raise typer.BadParameter(
+            f"No check-up that `auto` chooses among asks for {unknown[0].removeprefix(PREFIX)}"
+            f"{f' (they ask for {there})' if there else ''}; name the model to tell it more.",
+            param_hint="--with",
+        )
+    return fields
 
 
 def _files(paths: list[str], kinds: Collection[str]) -> Iterator[Path]:
@@ -90,12 +131,9 @@ def _inputs_by_file(
 
     if not told and table is None:
         return None
-    pairs = [text.partition("=") for text in told]
-    for text, (name, equals, _) in zip(told, pairs, strict=True):
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    pairs = _parse_pairs(told)
     try:
-        common = require_inputs(model, {name.strip(): value for name, _, value in pairs})
+        common = require_inputs(model, pairs)
         files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))
         rows = {} if table is None else read_inputs_table(model, table, files)
         if model.extras is not None:

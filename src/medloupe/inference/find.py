@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medloupe.data.modalities import PICTURES
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
 
@@ -57,21 +59,47 @@ def list_choosable_models() -> list[Model]:
         When there is none.
     """
     from medloupe.embed.registry import backbone
-    from medloupe.starter import shipped
     from medloupe.store.models import Store
 
-    store, usual = Store.open(), backbone().sha256
-    stored = list(dict.fromkeys(v.name for v in store.list()))
-    models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in (*stored, shipped.EVERYDAY)]
+    usual, models = backbone().sha256, _list_models()
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
         raise StoreError(
-            f"No model of the store {store.home} can be chosen by an image: {there}.",
+            f"No model of the store {Store.open().home} can be chosen by an image: {there}.",
             "Train one on images of 30 patients or more: medloupe train FOLDER --name NAME. Or name the model.",
         )
     return able
+
+
+def list_beside(choosable: Sequence[Model]) -> list[Model]:
+    """List the models that answer beside those among which images choose, being of the same kinds of picture.
+
+    They are in production or shipped and have a network of their own, or no novelty.
+    """
+    from medloupe.model.router import kind_key
+
+    known, kinds = {m.name for m in choosable}, {kind_key(m.card, m.name) for m in choosable}
+    others = [m for m in _list_models() if m.name not in known and m.backbone.card.modality == PICTURES.name]
+    return [m for m in others if kind_key(m.card, m.name) in kinds]
+
+
+def list_questions() -> dict[str, tuple[str, ...]]:
+    """List the questions that decide which models are meant, each with its choices (medloupe.model.applies)."""
+    from medloupe.model.applies import gather_questions, read_applies
+
+    return gather_questions(read_applies(m.card) for m in _list_models())
+
+
+def _list_models() -> list[Model]:
+    """List the models in production, and those shipped under other names."""
+    from medloupe.starter import shipped
+    from medloupe.store.models import Store
+
+    store = Store.open()
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    models = [store.get(name, report=False) for name in stored]
+    return models + [shipped.load_shipped(n) for n in shipped.list_offered() if n not in (*stored, shipped.EVERYDAY)]
 
 
 def make_looks_like(backbone_sha256: str) -> LooksLike:

@@ -24,12 +24,12 @@ from pydantic import (
 )
 
 from medloupe.embed.modalities import EMBEDDINGS
+from medloupe.modelfile.applies import CONTROL, AppliesEntry
 from medloupe.utils.validation import MISSING, ROOT, explain
 
 MAX_LABELS = 10_000
 MAX_LEADS = 64
 MAX_RATE = 100_000  # Hz
-_CONTROL = r"\x00-\x1f\x7f-\x9f"  # joiners of Indic and Arabic scripts are none, and fine
 _TAGS = ("image", "ecg", "added")
 
 
@@ -66,7 +66,7 @@ def _check_no_cut(cut: object) -> object:
 
 
 Text = Annotated[
-    str, StringConstraints(max_length=1000, pattern=rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$")
+    str, StringConstraints(max_length=1000, pattern=rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$")
 ]  # short, with something in it, without control characters
 Whole = Annotated[int, Field(gt=0, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -289,6 +289,9 @@ class ModelCard(_Open):
     scope: Annotated[list[Annotated[Text, Field(max_length=80)]], Field(max_length=3)] | None = Field(
         None, description="whom and what it is for, in up to three short lines"
     )
+    applies: Annotated[list[AppliesEntry], Field(max_length=4)] | None = Field(
+        None, description="questions that decide whether it is meant, where the app chooses; null: it always is"
+    )
     decision: Decision | None = None
     leads: CardLeads | None = Field(None, description="of ECGs; null: all leads of the backbone are needed")
     quality: CardQuality | None = Field(None, description="of pictures; null: only blank and tiny ones are stopped")
@@ -304,7 +307,7 @@ class ModelCard(_Open):
     reused: bool | None = Field(None, description="whether the outcome was taken from the cache")
     title: str | None = Field(None, description="of a check-up, for people")
     about: str | None = Field(None, description="of a check-up, in a sentence")
-    kind: str | None = Field(None, description="of picture, in words")
+    kind: str | None = Field(None, description="of picture, in words; check-ups of one kind answer together")
     modality: str | None = Field(None, description="image, ecg, or the name of a kind that was added")
     label_counts: dict[str, Any] | None = Field(None, description="cases of each label")
     positive: str | None = Field(None, description="of two classes the one looked for")
@@ -361,6 +364,7 @@ SENTENCES = {  # ends of sentences that begin with "its card"
     "scope": "has a 'scope' that is no list of up to three short lines",
     "leads": "has 'leads' that do not say which may be missing",
     "quality": "has a 'quality' without proper limits",
+    "applies": "has an 'applies' that is no list of questions, each with the choices that it is for",
     "top_shown": "has a 'top_shown' that is no whole number",
     "limits": "has 'limits' that are no list of texts",
     "warnings": "has 'warnings' that are no list of objects with a level and a text",

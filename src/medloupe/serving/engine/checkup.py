@@ -15,11 +15,13 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
 from medloupe.imaging.quality import Limits
+from medloupe.model.applies import Applies, read_applies
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
 from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
+from medloupe.model.router import kind_key
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -112,6 +114,10 @@ class CheckUp:
         Of a check-up of ECGs which leads it needs.
     quality : Limits, optional
         Of a check-up of pictures what can be used; None of one that was made before, which has no limits of its own.
+    kind : str
+        Key of its kind of picture (medloupe.model.router.kind_key); those of one kind answer together.
+    applies : tuple of Applies
+        Whom or what it is for, where the app chooses.
     """
 
     name: str
@@ -146,6 +152,8 @@ class CheckUp:
     announced: Mapping[str, Point] = field(default_factory=dict)
     leads: LeadRule | None = None
     quality: Limits | None = None
+    kind: str = ""
+    applies: tuple[Applies, ...] = ()
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -241,6 +249,8 @@ class CheckUp:
             hardships=tuple(_read_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            kind=kind_key(card, model.name),
+            applies=read_applies(card),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"

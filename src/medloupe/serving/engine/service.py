@@ -22,7 +22,7 @@ from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.journal import Journal, drop_input_values
+from medloupe.serving.engine.journal import Journal, drop_input_values, shorten_answers
 from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.model_intake import add_model
 from medloupe.serving.engine.pictures import Answerer
@@ -323,6 +323,8 @@ def journal_json(answer: Answer, *, kept: bool) -> dict[str, Any]:
     del said["file"]
     if "ecg" in said:
         said["ecg"] = ecg_storage.shorten_entry(said["ecg"])
+    if "answers" in said:
+        said["answers"] = shorten_answers(said["answers"])
     if not kept:
         return drop_input_values(said)
     return {**said, "given": dict(answer.given)} if answer.given else said

@@ -25,6 +25,7 @@ from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read_upload
 from medloupe.serving.web import answers, inputs, models, people
+from medloupe.serving.web.applies import view_questions
 from medloupe.serving.web.cards import describe_checkup
 from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.kinds import PICTURE, accepted, page_kind
@@ -87,9 +88,8 @@ async def choose(request: Request) -> Response:
     require(request, "viewer")
     language = language_of(request)
     service = service_of(request)
-    cards = [
-        describe_checkup(c, language) for c in service.catalog.all() if c.novelty is not None or c.windows is not None
-    ]
+    able = [c for c in service.catalog.all() if c.novelty is not None or c.windows is not None]
+    cards = [describe_checkup(c, language) for c in able]
     return _render_form(
         request,
         title=language.t("choose.title"),
@@ -97,6 +97,7 @@ async def choose(request: Request) -> Response:
         lead=language.t("choose.short"),
         checkup=None,
         cards=cards,
+        questions=view_questions(able, language, request.query_params),
         ecgs=any(card.ecg for card in cards),
         any_kind=PICTURE,
         accept=accepted({card.kind.name for card in cards}),
