@@ -51,9 +51,7 @@ def find_model(reference: str) -> Model:
     if name not in offered:
         raise _unknown_error(name, store, offered)
     if version is not None:
-        raise StoreError(
-            f"{name} comes with medloupe and has no versions; {reference!r} names none.", f"Write {name}."
-        )
+        raise StoreError(f"{name} comes with medloupe and has no versions; {reference!r} names none.", f"Write {name}.")
     return shipped.load_shipped(name)
 
 
