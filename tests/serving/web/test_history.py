@@ -17,7 +17,7 @@ from live import Live
 from medloupe.serving.web.chips import chip, describe_answer, state_of
 from medloupe.serving.web.history import escape_formula
 from medloupe.serving.web.language import language
-from visiting import ask, browser, png, token
+from visiting import browser, png, token
 
 EN, FR = language("en"), language("fr")
 STATES = ("flagged", "unclear", "clear", "answered", "refused", "unusable")

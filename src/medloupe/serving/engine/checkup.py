@@ -18,6 +18,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
 from medloupe.model.novelty import Novelty
+from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -106,6 +107,10 @@ class CheckUp:
         at pictures.
     announced : Mapping of Point
         How each label fares when it is the one announced.
+    strength : Strength
+        How strong its card shows it to be.
+    looks_at : str
+        What its pictures are of, as its card names it; "" where it does not say.
     """
 
     name: str
@@ -138,6 +143,8 @@ class CheckUp:
     extras: Extras | None = None
     windows: BackboneCard | None = None
     announced: Mapping[str, Point] = field(default_factory=dict)
+    strength: Strength = NOT_JUDGED
+    looks_at: str = ""
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -233,6 +240,8 @@ class CheckUp:
             hardships=tuple(_read_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            strength=judge_strength(card),
+            looks_at=str(card.get("kind") or ""),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
         )
 

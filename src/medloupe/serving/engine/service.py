@@ -219,6 +219,7 @@ class Service:
         heatmap: bool = False,
         preview: bool = False,
         fields: Mapping[str, str] = _NO_FIELDS,
+        keep: bool = True,
     ) -> Answer:
         """Answer one picture or ECG; the answer is on the disk before it is returned.
 
@@ -230,6 +231,8 @@ class Service:
             The question, as `Question` has it.
         person
             Who asks.
+        keep
+            Whether what is asked about may be kept, where the operator keeps images.
 
         Raises
         ------
@@ -238,7 +241,7 @@ class Service:
         """
         question = Question(data=data, file=file, heatmap=heatmap, preview=preview, fields=fields)
         answer = await self.in_pool(self.answerer.ask, self.catalog, checkup, question)
-        await self.record([answer], [data], person)
+        await self.record([answer], [data], person, keep=keep)
         return answer
 
     async def ask_many(
@@ -265,7 +268,9 @@ class Service:
         finally:
             self._busy -= 1
 
-    async def record(self, answers: Sequence[Answer], sources: Sequence[Source], person: Person) -> None:
+    async def record(
+        self, answers: Sequence[Answer], sources: Sequence[Source], person: Person, *, keep: bool = True
+    ) -> None:
         """Remember answers, and what was asked about where the operator said so.
 
         Raises
@@ -277,7 +282,7 @@ class Service:
         kept: list[tuple[str, str]] = []
         try:
             for answer, data in zip(answers, sources, strict=True):
-                suffix, stored = _pack_for_keeping(answer, data) if self.keep_images else (None, b"")
+                suffix, stored = _pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
                 rows.append(journal_row(answer, person, suffix))
                 if suffix:
                     kept.append((answer.id, suffix))

@@ -24,9 +24,10 @@ from medloupe.serving.engine.pictures import PREVIEW
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read_upload
-from medloupe.serving.web import answers, history, inputs, models, people
+from medloupe.serving.web import answers, history, inputs, models, people, samples
 from medloupe.serving.web.cards import describe_checkup
 from medloupe.serving.web.emblem import draw_emblem
+from medloupe.serving.web.groups import group
 from medloupe.serving.web.kinds import PICTURE, accepted, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import (
@@ -39,6 +40,7 @@ from medloupe.serving.web.render import (
     static_files,
 )
 from medloupe.serving.web.summary import describe_feedback
+from medloupe.serving.web.tiles import describe_tile
 from medloupe.serving.web.views import AnswerPicture, AnswerView
 from medloupe.store.tables import now
 from medloupe.version import __version__
@@ -57,11 +59,26 @@ Id = Annotated[str, InPath(max_length=64, pattern=r"^[^\x00]*$")]  # which Postg
 
 @router.get("/")
 async def home(request: Request) -> Response:
-    """Show all check-ups as cards."""
+    """Show where to drop a picture, then all check-ups as cards, in groups by what they look at."""
     require(request, "viewer")
-    language = language_of(request)
-    cards = [describe_checkup(c, language) for c in service_of(request).catalog.all()]
-    return render_page(request, "home.html", tab="home", cards=cards)
+    language, service = language_of(request), service_of(request)
+    groups = [
+        (name, [describe_tile(c, language, passport=_passport(service, c)) for c in own])
+        for name, own in group(service.catalog.all())
+    ]
+    cards = [card for _, own in groups for card in own]
+    return render_page(
+        request,
+        "home.html",
+        tab="home",
+        groups=groups,
+        cards=cards,
+        kind=PICTURE,
+        accept=accepted({card.card.kind.name for card in cards}),
+        limit=MAX_IMAGES,
+        most_bytes=MAX_BODY - 2**16,  # the form around the picture needs some
+        keeps=service.keep_images,
+    )
 
 
 @router.get("/checkups/{name}")
@@ -290,5 +307,6 @@ def _answering_version(service: Service, entry: Entry) -> CheckUp | None:
 
 
 router.include_router(history.router)
+router.include_router(samples.router)
 router.include_router(models.router)
 router.include_router(people.router)
