@@ -24,7 +24,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(variable, part)
 
 # fixtures: a trained model, servers, databases
-pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets"]
+pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "axe"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

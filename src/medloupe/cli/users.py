@@ -139,11 +139,13 @@ def users_revoke(
 @users_app.command("audit")
 def users_audit(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines.")] = 50,
+    actor: Annotated[str, typer.Option(metavar="NAME", help="Only what this person did.")] = "",
+    action: Annotated[str, typer.Option(metavar="WORD", help="Only lines of this action, such as predict.")] = "",
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Who did what, the newest first."""
-    for e in _people().log.entries(limit):
+    for e in _people().log.entries(limit, actor=actor, action=action):
         if json:
             _print(
                 {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}

@@ -4,9 +4,11 @@ The rule, in this order:
 
 - *unknown*: the card has no AUC of pictures that the model had not seen.
 - *weak*: the card says that it misses too many (its decision), or the lower end of the 95 % interval of its AUC is
-  below .75, or it was judged on fewer than 100 examples or on fewer than 30 groups of patients and copies.
-- *strong*: that lower end is .90 or more, on 300 examples and 100 groups or more. Where it was fitted to the cases of
-  another place and judged there too, the lower end there must be .85 or more.
+  below .75, or it flags more than half of those without a finding, or it was judged on fewer than 100 examples or on
+  fewer than 30 groups of patients and copies.
+- *strong*: that lower end is .90 or more, on 300 examples and 100 groups or more, and where that was measured at most
+  .30 of those without a finding are flagged. Where it was fitted to the cases of another place and judged there too,
+  the lower end there must be .85 or more.
 - *moderate*: all others.
 
 It is a word for choosing, no figure: the card has those.
@@ -21,6 +23,7 @@ from typing import Any, Literal
 
 Mark = Literal["strong", "moderate", "weak", "unknown"]
 STRONG_AUC, WEAK_AUC, STRONG_ELSEWHERE = 0.90, 0.75, 0.85
+STRONG_FALSE_FLAGS, WEAK_FALSE_FLAGS = 0.30, 0.50
 STRONG_EXAMPLES, FEWEST_EXAMPLES = 300, 100
 STRONG_GROUPS, FEWEST_GROUPS = 100, 30
 
@@ -39,6 +42,8 @@ class Strength:
         On how many it was judged; groups of patients and copies.
     elsewhere : float or None
         The lower end on cases of another place.
+    false_flags : float or None
+        Share of those without a finding that are flagged.
     misses : bool
         Whether the card says that it misses too many.
     """
@@ -48,6 +53,7 @@ class Strength:
     examples: int | None = None
     groups: int | None = None
     elsewhere: float | None = None
+    false_flags: float | None = None
     misses: bool = False
 
 
@@ -71,6 +77,7 @@ def judge_strength(card: Mapping[str, Any]) -> Strength:
         examples=None if examples is None else int(examples),
         groups=None if groups is None else int(groups),
         elsewhere=elsewhere,
+        false_flags=_number(_inner(card, "decision", "measured", "flagged_without", "value")),
         misses=bool(_inner(card, "decision", "weak")),
     )
     return replace(known, mark=_mark(known))
@@ -78,11 +85,15 @@ def judge_strength(card: Mapping[str, Any]) -> Strength:
 
 def _mark(known: Strength) -> Mark:
     examples, groups, low = known.examples or 0, known.groups or 0, known.low or 0.0
-    if known.misses or low < WEAK_AUC or examples < FEWEST_EXAMPLES or groups < FEWEST_GROUPS:
+    flags = known.false_flags or 0.0
+    if known.misses or low < WEAK_AUC or flags > WEAK_FALSE_FLAGS:
+        return "weak"
+    if examples < FEWEST_EXAMPLES or groups < FEWEST_GROUPS:
         return "weak"
     many = examples >= STRONG_EXAMPLES and groups >= STRONG_GROUPS
     holds = known.elsewhere is None or known.elsewhere >= STRONG_ELSEWHERE
-    return "strong" if low >= STRONG_AUC and many and holds else "moderate"
+    quiet = flags <= STRONG_FALSE_FLAGS
+    return "strong" if low >= STRONG_AUC and many and holds and quiet else "moderate"
 
 
 def _inner(x: Any, *keys: str) -> Any:

@@ -156,7 +156,7 @@ def test_upload_result_feedback_history_delete(live: Live) -> None:
 
         assert f"/predictions/{id}" in client.get("/history").text
         gone = client.post(f"/predictions/{id}/delete", data={"csrf": token(page)})
-        assert gone.headers["location"] == "/history?deleted=1"
+        assert gone.headers["location"] == f"/history?deleted={id}"
         assert client.get(f"/predictions/{id}").status_code == 404
         assert f"/predictions/{id}" not in client.get("/history").text
 

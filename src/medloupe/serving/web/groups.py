@@ -11,7 +11,8 @@ from medloupe.starter.shipped import EVERYDAY
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-GROUPS = ("chest", "skin", "eye", "blood", "brain", "breast", "heart", "own", "everyday")
+GROUPS = ("chest", "blood", "skin", "brain", "eye", "breast", "heart", "own", "everyday")
+"""In an order in which those of two shipped check-ups and those of one fill a row of three together."""
 _KINDS = {  # what a card says that its pictures are of
     "chest x-ray": "chest",
     "dermoscopy": "skin",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medloupe.model.strength import Strength
+from medloupe.model.strength import STRONG_FALSE_FLAGS, Strength
 from medloupe.serving.web.cards import Card, describe_checkup
 from medloupe.serving.web.groups import group_of
 from medloupe.serving.web.language import Language
@@ -69,6 +69,8 @@ def describe_mark(strength: Strength, lang: Language, *, beats: bool = False) ->
     if strength.examples is not None:
         key = "mark.beats" if beats else "mark.examples"
         said.append(lang.t(key, n=strength.examples, groups=lang.number(strength.groups or 0)))
+    if (strength.false_flags or 0.0) > STRONG_FALSE_FLAGS:
+        said.append(lang.t("mark.false_flags", n=lang.hundred(strength.false_flags or 0.0)))
     if strength.elsewhere is not None:
         said.append(lang.t("mark.elsewhere", n=lang.hundred(strength.elsewhere)))
     if strength.misses:
