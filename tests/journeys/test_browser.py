@@ -45,7 +45,7 @@ def test_choose_upload_result_feedback_history(
     page = open_page(live)
     watch = Watch(page.context, live.url)
     page.goto("/")
-    page.get_by_role("link", name="Spots").click()
+    page.get_by_role("link", name="Spots", exact=True).click()
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
     page.locator("input[type=file]").first.set_input_files([*pictures[:2], broken])
@@ -81,14 +81,17 @@ def test_choose_upload_result_feedback_history(
     first.get_by_role("button", name="Send").click()
     playwright.expect(first.get_by_text("Thank you. It is kept for retraining.")).to_be_visible()
     page.goto("/history")
-    entry = page.locator(".entry", has_text="You said: sick").first
+    entry = page.locator(".pastrow", has_text="You said: sick").first
     where = entry.get_by_role("link").first.get_attribute("href")
     entry.get_by_role("link").click()
     playwright.expect(page.get_by_text("You said: sick")).to_be_visible()
     page.get_by_role("button", name="Delete").click()
-    playwright.expect(page.get_by_text("Deleted, with its feedback and its picture.")).to_be_visible()
-    playwright.expect(page.locator(".entry").first).to_be_visible()
-    playwright.expect(page.locator(f'.entry a[href="{where}"]')).to_have_count(0)
+    playwright.expect(page.get_by_text("Deleted.", exact=True)).to_be_visible()
+    playwright.expect(page.locator(".pastrow").first).to_be_visible()
+    playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    playwright.expect(page.get_by_text("It is back.")).to_be_visible()
+    playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(1)
     watch.check()
 
 

@@ -38,27 +38,29 @@ def run_predict(
     home: Home = None,
 ) -> None:
     """Ask a model about images or ECGs."""
-    from medloupe.cli import console
+    from medloupe.cli.answers import AnswerPrinter, decision_at_hand, known_decision
     from medloupe.data.modalities import MODALITIES
     from medloupe.inference.find import AUTO, find_model, make_looks_like
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
+    if Path(model).is_file() and not model.endswith(".onnx") and not Path(paths[0]).exists():
+        raise typer.BadParameter(f"{model} is no model: the MODEL comes first, then the files.", param_hint="MODEL")
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
     if auto and table:
         raise typer.BadParameter(
             "`auto` takes no table; name the model, or say it of all: --with.", param_hint="--table"
         )
-    several = False
     kinds = MODALITIES.names
+    decision = decision_at_hand
     if auto:
         told = _read_choices(given or [])
         every = AnyPredictor(network_threads=network_threads, rate=rate, told=told)
         answers = every.predict_many(_files(paths, kinds))
     else:
         named = find_model(model)
-        several = named.card["task"] == "multilabel"
+        decision = known_decision(named)
         kinds = (named.backbone.card.modality,)
         kind = MODALITIES[kinds[0]]
         if rate is not None and not kind.timed:
@@ -68,13 +70,12 @@ def run_predict(
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
         answers = asked.predict_many(_files(paths, kinds), beside)
     failed = done = 0
+    printer = AnswerPrinter(decision, json=json, chosen=auto)
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
-        console.print_prediction(str(path), answer, json=json, chosen=auto, several=several)
-        if not json and not isinstance(answer, MedloupeError) and answer.ask is not None:
-            ask = answer.ask
-            typer.echo(f"  That depends on one thing: {' or '.join(f'--with {ask.question}={c}' for c in ask.choices)}")
+        printer.print(str(path), answer)
+    printer.close()
     if not done:
         things = " or ".join(MODALITIES[name].many for name in kinds)
         raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.data.modalities import PICTURES
-from medloupe.errors import StoreError
+from medloupe.errors import StoreError, UnknownError, did_you_mean
 from medloupe.model.bundle import Model
 
 if TYPE_CHECKING:
     from medloupe.inference.pictures import LooksLike
+    from medloupe.store.models import Store
 
 AUTO = "auto"
 
@@ -39,13 +40,31 @@ def find_model(reference: str) -> Model:
         raise StoreError(f"{AUTO!r} chooses a model for each image; it is none itself.", "`medloupe models list`")
     from medloupe.starter import shipped
     from medloupe.store.models import Store
-    from medloupe.store.names import parse_reference
+    from medloupe.store.names import is_name, parse_reference
 
-    name, version = parse_reference(reference)
     store = Store.open()
-    if version is None and name in shipped.list_offered() and not store.has(name):
-        return shipped.load_shipped(name)
-    return store.get(name, version)
+    if not is_name(reference.partition("@")[0]):  # a path, or a name with capital letters: no model has it
+        raise _unknown_error(reference, store, shipped.list_offered())
+    name, version = parse_reference(reference)
+    if store.has(name):
+        return store.get(name, version)
+    offered = shipped.list_offered()
+    if name not in offered:
+        raise _unknown_error(name, store, offered)
+    if version is not None:
+        raise StoreError(f"{name} comes with medloupe and has no versions; {reference!r} names none.", f"Write {name}.")
+    return shipped.load_shipped(name)
+
+
+def _unknown_error(name: str, store: Store, offered: Sequence[str]) -> UnknownError:
+    """Make the error that says which models there are instead, in the store and shipped."""
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    there = f"there are: {', '.join(stored)}" if stored else "it is empty"
+    comes = f"; with medloupe come: {', '.join(offered)}" if offered else ""
+    return UnknownError(
+        f"The store {store.home} has no model {name!r}; {there}{comes}.",
+        did_you_mean(name, [*stored, *offered]) or "Train one: medloupe train FOLDER --name NAME",
+    )
 
 
 def list_choosable_models() -> list[Model]:

@@ -13,12 +13,12 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from medloupe.model.rules import Rules
 
 from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
 from medloupe.model.prediction import Prediction, Refusal
-from medloupe.model.rules import Rules
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp, Point
 from medloupe.serving.http.errors import as_http
@@ -156,7 +156,7 @@ def test_upload_result_feedback_history_delete(live: Live) -> None:
 
         assert f"/predictions/{id}" in client.get("/history").text
         gone = client.post(f"/predictions/{id}/delete", data={"csrf": token(page)})
-        assert gone.headers["location"] == "/history?deleted=1"
+        assert gone.headers["location"] == f"/history?deleted={id}"
         assert client.get(f"/predictions/{id}").status_code == 404
         assert f"/predictions/{id}" not in client.get("/history").text
 

@@ -22,6 +22,7 @@ from medloupe.model.head import probabilities
 from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
 from medloupe.model.router import kind_key
+from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -118,6 +119,10 @@ class CheckUp:
         Key of its kind of picture (medloupe.model.router.kind_key); those of one kind answer together.
     applies : tuple of Applies
         Whom or what it is for, where the app chooses.
+    strength : Strength
+        How strong its card shows it to be.
+    looks_at : str
+        What its pictures are of, as its card names it; "" where it does not say.
     """
 
     name: str
@@ -154,6 +159,8 @@ class CheckUp:
     quality: Limits | None = None
     kind: str = ""
     applies: tuple[Applies, ...] = ()
+    strength: Strength = NOT_JUDGED
+    looks_at: str = ""
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -251,6 +258,8 @@ class CheckUp:
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
             kind=kind_key(card, model.name),
             applies=read_applies(card),
+            strength=judge_strength(card),
+            looks_at=str(card.get("kind") or ""),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"

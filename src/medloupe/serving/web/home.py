@@ -9,14 +9,14 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe.accounts.person import Person
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import add_to_audit_log, admission_of, note_answer, service_of
+from medloupe.serving.context import admission_of, note_answer, service_of
 from medloupe.serving.engine import ecg_intake, ecg_storage, examples
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Entry
@@ -24,10 +24,11 @@ from medloupe.serving.engine.pictures import PREVIEW
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read_upload
-from medloupe.serving.web import answers, inputs, models, people
+from medloupe.serving.web import answers, history, inputs, models, people, samples
 from medloupe.serving.web.applies import view_questions
 from medloupe.serving.web.cards import describe_checkup
 from medloupe.serving.web.emblem import draw_emblem
+from medloupe.serving.web.groups import group
 from medloupe.serving.web.kinds import PICTURE, accepted, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import (
@@ -39,7 +40,8 @@ from medloupe.serving.web.render import (
     render_page,
     static_files,
 )
-from medloupe.serving.web.summary import describe_feedback, summarize
+from medloupe.serving.web.summary import describe_feedback
+from medloupe.serving.web.tiles import describe_tile
 from medloupe.serving.web.views import AnswerPicture, AnswerView
 from medloupe.store.tables import now
 from medloupe.version import __version__
@@ -51,7 +53,6 @@ __all__ = ["error_page", "router", "static_files"]
 router = APIRouter(include_in_schema=False)
 Name = Annotated[str, InPath(max_length=64)]
 Id = Annotated[str, InPath(max_length=64, pattern=r"^[^\x00]*$")]  # which PostgreSQL refuses
-_PAGE = 30  # answers on one page of the history
 
 
 # ------------------------------------------------------------------ check-ups
@@ -59,11 +60,26 @@ _PAGE = 30  # answers on one page of the history
 
 @router.get("/")
 async def home(request: Request) -> Response:
-    """Show all check-ups as cards."""
+    """Show where to drop a picture, then all check-ups as cards, in groups by what they look at."""
     require(request, "viewer")
-    language = language_of(request)
-    cards = [describe_checkup(c, language) for c in service_of(request).catalog.all()]
-    return render_page(request, "home.html", tab="home", cards=cards)
+    language, service = language_of(request), service_of(request)
+    groups = [
+        (name, [describe_tile(c, language, passport=_passport(service, c)) for c in own])
+        for name, own in group(service.catalog.all())
+    ]
+    cards = [card for _, own in groups for card in own]
+    return render_page(
+        request,
+        "home.html",
+        tab="home",
+        groups=groups,
+        cards=cards,
+        kind=PICTURE,
+        accept=accepted({card.card.kind.name for card in cards}),
+        limit=MAX_IMAGES,
+        most_bytes=MAX_BODY - 2**16,  # the form around the picture needs some
+        keeps=service.keep_images,
+    )
 
 
 @router.get("/checkups/{name}")
@@ -181,30 +197,6 @@ def _describe_unreadable(e: MedloupeError, language: Language) -> str:
 # ------------------------------------------------------------------ answers that were given
 
 
-@router.get("/history")
-async def history(
-    request: Request, before: Annotated[str | None, Query(max_length=80)] = None, deleted: bool = False
-) -> Response:
-    """Show one's own answers."""
-    person = require(request, "clinician")
-    service, language = service_of(request), language_of(request)
-    found = await asyncio.to_thread(service.journal.mine, person, before, _PAGE)
-    tasks = {c.name: c.task for c in service.catalog.all()}
-    titles = _titles(service, language)
-    entries = [
-        {
-            "id": e.id,
-            "headline": summarize(e.answer, tasks.get(e.model) == "multilabel", language),
-            "title": titles.get(e.model) or language.label(e.model) or language.t("choose.title"),
-            "at": language.date(e.at),
-            "said": describe_feedback(e, language),
-        }
-        for e in found
-    ]
-    older = f"{found[-1].at}_{found[-1].id}" if len(found) == _PAGE else ""
-    return render_page(request, "history.html", tab="history", entries=entries, older=older, deleted=deleted)
-
-
 @router.get("/predictions/{id}")
 async def prediction(request: Request, id: Id, thanks: bool = False) -> Response:
     """Show one answer, with its picture where that was kept."""
@@ -273,17 +265,6 @@ async def feedback(request: Request, id: Id) -> Response:
     return redirect_to(request, f"/predictions/{id}?thanks=1")
 
 
-@router.post("/predictions/{id}/delete")
-async def forget(request: Request, id: Id) -> Response:
-    """Delete an answer with all that belongs to it."""
-    person = require(request, "clinician")
-    fields = await read_form(request)
-    check_csrf(request, first_value(fields, "csrf"))
-    await service_of(request).journal.forget(id, person)
-    await add_to_audit_log(request, person, "prediction.delete", id)
-    return redirect_to(request, "/history?deleted=1")
-
-
 # ------------------------------------------------------------------ what this is
 
 
@@ -326,5 +307,7 @@ def _answering_version(service: Service, entry: Entry) -> CheckUp | None:
         return None
 
 
+router.include_router(history.router)
+router.include_router(samples.router)
 router.include_router(models.router)
 router.include_router(people.router)
