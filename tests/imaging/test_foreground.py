@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from bordered import disc, jpeg, overlay
 from medloupe.imaging.foreground import SIDE, find_foreground
 from medloupe.model.heatmaps import STRONGEST
 from medloupe.serving.web.heats import strongest_outside
-
-
-def disc(border: int = 0, size: int = 200) -> np.ndarray:
-    """A textured disc in an empty border."""
-    y, x = np.mgrid[:size, :size] - size / 2
-    random = np.random.default_rng(1)
-    inside = np.hypot(x, y) < 0.3 * size
-    return np.where(inside, random.integers(70, 200, (size, size)), border).astype(np.uint8)
 
 
 @pytest.mark.parametrize("border", [0, 12, 255])
@@ -41,23 +32,6 @@ def test_dark_places_within_are_no_border() -> None:
     assert find_foreground(Image.fromarray(hollow))[SIDE // 2, SIDE // 2]
     assert find_foreground(Image.fromarray(np.full((50, 80), 120, np.uint8))).all()
     assert find_foreground(Image.new("RGB", (3, 300))).shape[0] == SIDE, "any shape"
-
-
-def overlay(x: int, y: int, size: int = 200, most: int = STRONGEST) -> bytes:
-    """Strongest around (x, y)."""
-    rows, columns = np.mgrid[:size, :size]
-    near = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 12.0**2))
-    image = Image.new("RGBA", (size, size), (214, 59, 29, 0))
-    image.putalpha(Image.fromarray((near * most).astype(np.uint8)))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
-
-
-def jpeg(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG")
-    return out.getvalue()
 
 
 def test_the_strongest_place_is_told_where_it_lies_in_the_border_alone() -> None:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bordered
+from medloupe.imaging.sandbox.pool import Preview
 from medloupe.model.decision import STATES, Decision
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine.answer import Answer
@@ -201,6 +203,17 @@ def test_what_is_remembered_reads_the_same(base: CheckUp) -> None:
     assert summarize(said, EN) == "Flagged: melanoma 27%", "where the version is gone no line is told"
 
 
+def test_the_warning_of_a_strongest_place_outside_follows_the_label_shown_first(base: CheckUp) -> None:
+    skin = made(base, SKIN)
+    told = Prediction.of(skin.decision, np.array([0.27, 0.12, 0.61]), file="a.png", model="skin", version=None)
+    preview = Preview(jpeg=bordered.jpeg(bordered.disc()), width=200, height=200)
+    outside, inside = bordered.overlay(20, 20), bordered.overlay(100, 100)
+    answer = Answer(id="f" * 32, prediction=told, checkup=skin, digest="0" * 64, preview=preview)
+    for mel, nv, expected in ((outside, inside, True), (inside, outside, False)):
+        shown = answers.view_answer(replace(answer, evidence={"mel": mel, "nv": nv}), EN, titles={})
+        assert shown.outside is expected and [(h.name, h.first) for h in shown.heats] == [("mel", True), ("nv", False)]
+
+
 # ------------------------------------------------------------------ bars, trust, notes
 
 
@@ -267,6 +280,8 @@ def test_a_weak_check_up_and_one_from_before_roles_say_so(base: CheckUp) -> None
     assert show(made(base, SKIN), {"nv": 1.0}).weak == ""
     legacy = {k: v for k, v in SKIN.items() if k != "roles"}
     assert EN.t("answer.legacy") in show(made(base, legacy), {"nv": 1.0}).notes
+    plain = {**legacy, "labels": ["cat", "dog", "lynx"], "per_label": []}
+    assert EN.t("answer.legacy") not in show(made(base, plain), {"cat": 1.0}).notes, "no name told anything"
 
 
 def test_scopes_and_limits_in_the_readers_language(base: CheckUp) -> None:

@@ -37,7 +37,8 @@ def describe_meaning(
         meaning = (lang.t("answer.uncalibrated"),)
     if not state_decided(said):
         return (*meaning, lang.t("answer.undecided"))
-    return (*meaning, lang.t("answer.legacy")) if decision is not None and decision.legacy else meaning
+    by_name = decision is not None and decision.legacy and decision.roles.role
+    return (*meaning, lang.t("answer.legacy")) if by_name else meaning
 
 
 def describe_trust(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, named: Namer) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ export function asking(form) {
     const told = failed.map((made) => ({
       file: made.querySelector("[data-file]").textContent,
       headline: made.querySelector("[data-says]").textContent,
-      because: made.querySelector(".verdict p")?.textContent ?? "",
+      because: made.querySelector(".verdict p:not(.word)")?.textContent ?? "",
     }));
     sessionStorage.setItem(`failed:${query}`, JSON.stringify(told));
     return form.dataset.answers + query;
