@@ -17,7 +17,7 @@ from live import Live
 from medloupe.model.decision import Said, Why
 from medloupe.model.prediction import Influence, Prediction
 from medloupe.serving.engine.answer import Answer
-from medloupe.serving.engine.service import journal_json
+from medloupe.serving.engine.rows import journal_json
 from medloupe.serving.web.language import language
 from visiting import browser, token
 

@@ -32,6 +32,25 @@ _MOST_HARDSHIPS = 60  # read from a card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What is said of 100 examples.
+
+    Attributes
+    ----------
+    flagged, unclear, not_flagged : int
+        They add up to 100.
+    n, groups : int
+        On how many examples, of how many patients or groups, that rests.
+    """
+
+    flagged: int
+    unclear: int
+    not_flagged: int
+    n: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A label's operating point, or how it fares when announced.
 
@@ -43,6 +62,8 @@ class Point:
         Measured shares, 0 to 1; None where there is none.
     words : str
         The same as a sentence.
+    having, lacking : Outcomes, optional
+        What is said of 100 examples with the label, and of 100 without; None where that was not counted.
     """
 
     threshold: float | None
@@ -50,6 +71,8 @@ class Point:
     specificity: float | None
     words: str
     ppv: float | None = None
+    having: Outcomes | None = None
+    lacking: Outcomes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +146,8 @@ class CheckUp:
         How strong its card shows it to be.
     looks_at : str
         What its pictures are of, as its card names it; "" where it does not say.
+    found : float, optional
+        Share of the examples with a finding that are flagged, 0 to 1; None where that was not measured.
     """
 
     name: str
@@ -161,6 +186,7 @@ class CheckUp:
     applies: tuple[Applies, ...] = ()
     strength: Strength = NOT_JUDGED
     looks_at: str = ""
+    found: float | None = None
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -260,6 +286,7 @@ class CheckUp:
             applies=read_applies(card),
             strength=judge_strength(card),
             looks_at=str(card.get("kind") or ""),
+            found=_value((card.get("decision") or {}).get("measured"), "flagged_with"),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"
@@ -301,15 +328,26 @@ def readable_title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _point(entry: Mapping[str, Any]) -> Point:
-    def value(key: str) -> float | None:
-        figure = entry.get(key)
-        return figure.get("value") if isinstance(figure, Mapping) else figure
+def _value(entry: Any, key: str) -> float | None:
+    figure = entry.get(key) if isinstance(entry, Mapping) else None
+    return figure.get("value") if isinstance(figure, Mapping) else figure
 
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    counts = entry.get("counts") or {}
     return Point(
         threshold=entry.get("threshold"),
-        sensitivity=value("sensitivity"),
-        specificity=value("specificity"),
+        sensitivity=_value(entry, "sensitivity"),
+        specificity=_value(entry, "specificity"),
         words=str(entry.get("words") or ""),
-        ppv=value("ppv"),
+        ppv=_value(entry, "ppv"),
+        having=_outcomes(counts.get("with")),
+        lacking=_outcomes(counts.get("without")),
     )
+
+
+def _outcomes(entry: Mapping[str, Any] | None) -> Outcomes | None:
+    if not entry:
+        return None
+    said = {key: int(entry[key]) for key in ("flagged", "unclear", "not_flagged")}
+    return Outcomes(**said, n=int(entry.get("n") or 0), groups=int(entry.get("groups") or 0))
