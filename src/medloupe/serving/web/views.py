@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medloupe.serving.web.applies import QuestionView
 from medloupe.serving.web.bars import Bar
 from medloupe.serving.web.cards import Label
 from medloupe.serving.web.cardtext import CardText
@@ -91,6 +92,8 @@ class AnswerView:
         Why nothing is said and what to do; the second where there are no words for it in the reader's language.
     scope
         Whom and what the check-up is for.
+    question
+        On which the answer depends, or None.
     others
         What the other check-ups of the kind say.
     chosen
