@@ -80,6 +80,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "about": one.about,
         "kind": one.kind,
         "scope": list(one.scope),
+        **({"applies": [dict(entry) for entry in one.applies]} if one.applies else {}),
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
         "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],

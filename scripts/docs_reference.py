@@ -26,7 +26,7 @@ MORE = {  # package → modules with the names in them
     "model": {"prediction": ("Refusal", "Influence")},
     "modelfile": {"writer": ("save",), "card": ("read_card",)},
     "store": {"models": ("VersionInfo",)},
-    "inference": {"pictures": ("Predictor", "AutoPredictor")},
+    "inference": {"pictures": ("Predictor",), "choosing": ("AutoPredictor",)},
     "training": {"adapt.run": ("adapt", "AdaptedModel"), "compress.run": ("compress", "CompressedModel")},
     "evaluation": {"external": ("Validation",), "stress": ("stress", "StressResult")},
 }

@@ -23,7 +23,8 @@ class Starter:
     labels: their order where it matters. original: the public set that the data is part of, by its name in
     medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
     beside it. normal, harmless, sought (the most dangerous first), ordered: what its labels mean. scope: whom and what
-    it is for, in up to three short lines above its answers. weaknesses: sentences for the card's limits.
+    it is for, in up to three short lines above its answers. applies: the same as questions, by which it is meant or not
+    where the app chooses among those of its kind. weaknesses: sentences for the card's limits.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Starter:
     sought: tuple[str, ...] = ()
     ordered: bool = False
     scope: tuple[str, ...] = ()
+    applies: tuple[Mapping[str, object], ...] = ()
 
     @property
     def roles(self) -> dict[str, object]:
@@ -87,6 +89,7 @@ class Starter:
         return replace(data, records=records, labels=names, notes=(*data.notes, *notes))
 
 
+_AGES = ["child", "adult"]
 STARTERS = (
     Starter(
         name="pneumonia",
@@ -102,6 +105,7 @@ STARTERS = (
             "pneumonia only, no other disease",
             "photographed screens are read unreliably",
         ),
+        applies=({"question": "age", "values": ["child"], "choices": _AGES},),
         weaknesses=(
             "Trained on children of one to five years from one hospital (Guangzhou); adults look different.",
             "All its pictures were squashed to squares, and training and test folders were collected differently:"
@@ -122,6 +126,7 @@ STARTERS = (
             "cannot say normal",
             "photographed screens are read unreliably",
         ),
+        applies=({"question": "age", "values": ["adult"], "choices": _AGES},),
         weaknesses=(
             "It tells COVID-19 from other pneumonias, badly, and cannot say that a chest is normal.",
             "Its pictures come from publications and hospitals all over the world: where a picture comes from may weigh"
@@ -183,6 +188,7 @@ STARTERS = (
             "early signs are often missed",
             "no other disease of the eye",
         ),
+        applies=({"question": "purpose", "values": ["grade"]},),
         weaknesses=(
             "Grades were derived from doctors' keywords, not graded by an official scale.",
             "Few severe and proliferative cases; mild ones are often taken for none.",
@@ -203,6 +209,7 @@ STARTERS = (
             "moderate or worse is to be referred",
             "no other disease of the eye",
         ),
+        applies=({"question": "purpose", "values": ["refer"]},),
         weaknesses=(
             "Grades were derived from doctors' keywords; referable means moderate or worse.",
             "Other diseases of the eye are not looked for.",

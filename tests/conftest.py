@@ -24,7 +24,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(variable, part)
 
 # fixtures: a trained model, servers, databases
-pytest_plugins = ["trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets"]
+pytest_plugins = [
+    *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

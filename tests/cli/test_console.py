@@ -6,14 +6,11 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tiny
 from medloupe.cli import console
-from medloupe.errors import NotAnImageError
-from medloupe.model.prediction import Prediction, Refusal
 
 
 class Terminal(io.StringIO):
@@ -52,41 +49,6 @@ def test_bars_are_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "4/4" in shown
     assert "Writing report and ONNX file" in shown
     assert capsys.readouterr().out == ""
-
-
-def answer(**more: Any) -> Prediction:
-    said = {"file": "a.png", "model": "m", "version": 1, "prediction": "x|y", "probabilities": {"x": 0.7, "y": 0.6}}
-    return Prediction(**{**said, **more})
-
-
-def test_predictions(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_prediction("a.png", answer(), json=False)
-    assert capsys.readouterr().out.splitlines()[0] == "a.png: x, y"
-    console.print_prediction("a.png", answer(prediction=""), json=False)
-    assert capsys.readouterr().out.splitlines()[0] == "a.png: none of the findings"
-    console.print_prediction("a.png", answer(), json=False, chosen=True)
-    assert capsys.readouterr().out.splitlines()[0] == "a.png: x, y  (by m@1)"
-    console.print_prediction("a.png", answer(), json=True)
-    assert json.loads(capsys.readouterr().out)["prediction"] == "x|y"
-
-
-def test_refusals_show_no_percentages(capsys: pytest.CaptureFixture[str]) -> None:
-    for looks_like, end in (("brain_mri", "It is foreign. It looks like brain_mri."), ("", "It is foreign.")):
-        refused = Refusal(reason="It is foreign.", looks_like=looks_like)
-        console.print_prediction("a.png", answer(prediction="", refused=refused), json=False)
-        assert capsys.readouterr().out == f"a.png: not judged. {end}\n"
-
-
-def test_errors_of_images(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = NotAnImageError("a.png is a PDF.", "Export the picture.")
-    console.print_prediction("a.png", wrong, json=True)
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"file": "a.png", "error": "a.png is a PDF. Export the picture."}
-    assert said.err == ""
-    console.print_prediction("a.png", wrong, json=False)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "Export the picture." in said.err
 
 
 def test_figures_without_value_or_interval(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_the_installed_command(home: Path) -> None:
 
     added = installed(home, "users", "add", "vic", "--role", "viewer", "--password-stdin", said=f"{GOOD}\r\nmore\n")
     assert (added.code, added.out, added.err) == (0, "", "vic is a viewer.\n")
-    installed(home, "serve", "--host", "::", "--port", "0").failed("no accounts")  # nobody could administer
+    installed(home, "serve", "--host", "::", "--port", "0").failed("nobody who may log in is an admin")
     assert People(Store(home).engine).authenticate("vic", GOOD) is not None
 
     made = installed(home, "users", "token", "vic", "--label", "phone app")

@@ -27,8 +27,9 @@ from medloupe.embed.pictures import open_cache
 from medloupe.errors import ClinicalError, ImageError, MedloupeError, NotAnImageError, UnreadableImageError
 from medloupe.graphs import session
 from medloupe.imaging import decode as images
-from medloupe.inference import pictures
-from medloupe.inference.pictures import AutoPredictor, Predictor, expand_paths
+from medloupe.inference import choosing
+from medloupe.inference.choosing import AutoPredictor
+from medloupe.inference.pictures import Predictor, expand_paths
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import Head, probabilities
@@ -214,7 +215,7 @@ def test_models_with_and_without_tails_are_chosen_from_one_pass(
     auto = AutoPredictor([model for model, _ in made])
     calls: list[int] = []
     chosen = set()
-    monkeypatch.setattr(pictures, "run", lambda *args: calls.append(1) or session.run(*args))
+    monkeypatch.setattr(choosing, "run", lambda *args: calls.append(1) or session.run(*args))
     for _, images in made:
         for pixels in images[:6]:
             calls.clear()

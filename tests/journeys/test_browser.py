@@ -24,10 +24,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [generated.save(folder / f"scan {i}.png", generated.tissue(i, i % 2 == 1)) for i in range(3)]
 
 
-def result(page: Any, count: int = 1) -> Any:
-    """The readings, when all are there."""
+def result(page: Any) -> Any:
+    """The answer, at its own address, with what this browser has kept of it."""
+    page.wait_for_url(re.compile("/results/[0-9a-f]{32}"), timeout=30_000)
     found = page.locator("[data-reading]")
-    playwright.expect(found).to_have_count(count, timeout=30_000)
+    playwright.expect(found).to_have_count(1)
+    playwright.expect(page.locator("[data-picture][src], [data-absent]").first).to_be_visible()
+    return found
+
+
+def results(page: Any, count: int) -> Any:
+    """The rows of several answers, when all are there."""
+    page.wait_for_url(re.compile(r"/results\?ids="), timeout=30_000)
+    found = page.locator("[data-row]")
+    playwright.expect(found).to_have_count(count)
     return found
 
 
@@ -45,7 +55,7 @@ def test_choose_upload_result_feedback_history(
     page = open_page(live)
     watch = Watch(page.context, live.url)
     page.goto("/")
-    page.get_by_role("link", name="Spots").click()
+    page.get_by_role("link", name="Spots", exact=True).click()
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
     page.locator("input[type=file]").first.set_input_files([*pictures[:2], broken])
@@ -53,10 +63,13 @@ def test_choose_upload_result_feedback_history(
     page.get_by_role("button", name="Remove broken.dcm").click()
     page.locator("input[type=file]").first.set_input_files([pictures[2]])
     page.get_by_role("button", name="Look at the pictures").click()
-    readings = result(page, 3)
-    assert page.evaluate("document.activeElement.id") == "results", "a screen reader is taken to the result"
+    rows = results(page, 3)
+    playwright.expect(rows.locator("img.thumb:visible")).to_have_count(3)
+    assert {text.rpartition(" ")[2] for text in page.locator("[data-file]").all_text_contents()} >= {"0.png", "2.png"}
+    rows.first.get_by_role("link").click()
+    first = result(page)
+    playwright.expect(page.locator("[data-announce]")).to_have_text(first.locator("[data-says]").text_content())
 
-    first = readings.first
     shown = first.locator(".heat:visible")
     playwright.expect(shown).to_have_count(1)
     assert shown.evaluate("n => getComputedStyle(n).opacity") == "0.6"
@@ -65,14 +78,17 @@ def test_choose_upload_result_feedback_history(
     page.keyboard.press("Home")
     assert shown.evaluate("n => getComputedStyle(n).opacity") == "0"
     before = shown.get_attribute("data-heat")
+    playwright.expect(first.locator(".pane:visible")).to_have_count(2)
     first.locator("[data-pick]:not(:checked)").first.check()
     playwright.expect(shown).to_have_count(1)
     assert shown.get_attribute("data-heat") != before
     first.get_by_label("the plain picture").check()
     playwright.expect(shown).to_have_count(0)
+    playwright.expect(first.locator(".pane:visible")).to_have_count(1)
     # The heat map lies exactly over the picture.
     boxes = first.evaluate(
-        "n => ['img', '.heat'].map(s => JSON.stringify(n.querySelector('.frame ' + s).getBoundingClientRect()))"
+        "n => ['img', '.heat'].map(s => n.querySelector('.pane:not(.original) ' + s))"
+        ".map(image => JSON.stringify(image.getBoundingClientRect()))"
     )
     assert boxes[0] == boxes[1]
 
@@ -81,14 +97,17 @@ def test_choose_upload_result_feedback_history(
     first.get_by_role("button", name="Send").click()
     playwright.expect(first.get_by_text("Thank you. It is kept for retraining.")).to_be_visible()
     page.goto("/history")
-    entry = page.locator(".entry", has_text="You said: sick").first
+    entry = page.locator(".pastrow", has_text="You said: sick").first
     where = entry.get_by_role("link").first.get_attribute("href")
     entry.get_by_role("link").click()
     playwright.expect(page.get_by_text("You said: sick")).to_be_visible()
     page.get_by_role("button", name="Delete").click()
-    playwright.expect(page.get_by_text("Deleted, with its feedback and its picture.")).to_be_visible()
-    playwright.expect(page.locator(".entry").first).to_be_visible()
-    playwright.expect(page.locator(f'.entry a[href="{where}"]')).to_have_count(0)
+    playwright.expect(page.get_by_text("Deleted.", exact=True)).to_be_visible()
+    playwright.expect(page.locator(".pastrow").first).to_be_visible()
+    playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    playwright.expect(page.get_by_text("It is back.")).to_be_visible()
+    playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(1)
     watch.check()
 
 
@@ -118,8 +137,8 @@ def test_without_scripts(live: Live, open_page: Any, pictures: list[Path]) -> No
     assert page.locator(".scripted:visible").count() == 0
     page.locator("input[type=file]").first.set_input_files(pictures[:2])
     page.get_by_role("button", name="Look at the pictures").click()
-    readings = result(page, 2)
-    first = readings.first
+    results(page, 2).first.get_by_role("link").click()
+    first = result(page)
     playwright.expect(first.locator(".heat:visible")).to_have_count(1)
     first.get_by_label("the plain picture").check()
     playwright.expect(first.locator(".heat:visible")).to_have_count(0)
@@ -141,7 +160,7 @@ def test_a_lost_connection_costs_nothing_chosen(live: Live, open_page: Any, pict
     page.context.set_offline(False)
     playwright.expect(page.locator("[data-offline]")).to_be_hidden()
     page.get_by_role("button", name="Look at the pictures").click()
-    result(page, 2)
+    results(page, 2)
 
 
 def test_two_clicks_ask_once(live: Live, open_page: Any, pictures: list[Path]) -> None:
@@ -202,14 +221,16 @@ def test_what_is_known_beside_the_picture(
     page.locator("[name='input.sex']").select_option("F")
     page.locator("[name='input.history']").fill("dry cough")
     page.locator("[data-submit]").click()
-    readings = result(page, 2)
+    results(page, 2)
+    check()
     for i in range(2):
-        moved = readings.nth(i).locator(".moved")
+        page.locator("[data-row] a").nth(i).click()
+        moved = result(page).locator(".moved")
         playwright.expect(moved.locator("li")).to_have_count(4)  # the picture, and the three given
         playwright.expect(moved).to_contain_text("63.5" if locale == "en" else "63,5")
         playwright.expect(moved).to_contain_text("dry cough")
-    playwright.expect(page.locator(".beside")).to_be_hidden()
-    check()
+        check()
+        page.go_back()
     watch.check()
 
 
@@ -260,7 +281,10 @@ def test_what_a_screen_reader_is_told(live: Live, open_page: Any, pictures: list
         "[...document.querySelectorAll('h1,h2,h3,h4')].filter(n => n.checkVisibility()).map(n => +n.tagName[1])"
     )
     assert levels[0] == 1 and levels.count(1) == 1
+    live = page.locator("[aria-live], [role=status]:not([hidden])").locator("visible=true")
     assert page.locator("[aria-live=polite]").count() == 1
+    assert page.locator("[aria-live=polite]").text_content() == page.locator("[data-says]").text_content()
+    assert live.count() <= 1, "nothing but the state is read out by itself"
 
 
 def test_motion_is_spared_who_does_not_want_it(live: Live, open_page: Any) -> None:
@@ -276,9 +300,9 @@ def test_a_result_prints(live: Live, open_page: Any, pictures: list[Path]) -> No
     page.get_by_role("button", name="Look at the pictures").click()
     result(page)
     page.emulate_media(media="print")
-    for hidden in (".tabs", ".asking", ".feedback", ".after"):
+    for hidden in (".tabs", ".tools", ".heatbar", ".feedback", ".after"):
         assert page.locator(f"{hidden}:visible").count() == 0, hidden
-    for shown in (".bars", ".frame img", ".device", ".meta"):
+    for shown in (".verdict", ".bars", ".frame img", ".alias", ".paper li", ".sign", ".foot", ".meta"):
         assert page.locator(f"{shown}:visible").count() >= 1, shown
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate(CONTRAST) == []
@@ -344,5 +368,5 @@ def test_pictures_from_a_phone_are_upright(live: Live, open_page: Any, tmp_path:
     page.goto("/checkups/spots")
     page.locator("input[type=file]").first.set_input_files([path])
     page.get_by_role("button", name="Look at the pictures").click()
-    shown = result(page).locator(".frame img").first
+    shown = result(page).locator("[data-picture]").last
     assert shown.evaluate("n => [n.naturalWidth, n.naturalHeight]") == [60, 120]

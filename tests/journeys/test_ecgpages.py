@@ -35,7 +35,7 @@ def ask(live: Live, path: str, files: dict[str, bytes], *, part: bool = False, *
         assert found
         headers = {"X-Part": "1"} if part else {}
         sent = [("image", pair) for pair in files.items()]
-        return client.post(path, data={"csrf": found[1], **fields}, files=sent, headers=headers)
+        return client.post(path, data={"csrf": found[1], **fields}, files=sent, headers=headers, follow_redirects=True)
 
 
 def drawings(page: httpx.Response) -> list[ET.Element]:

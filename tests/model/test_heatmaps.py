@@ -13,7 +13,7 @@ from PIL import Image
 from medloupe.embed.registry import backbone
 from medloupe.graphs.session import open_session
 from medloupe.model.head import Head
-from medloupe.model.heatmaps import _COLOUR, _MOST, draw_overlay, label_evidence, map_contributions
+from medloupe.model.heatmaps import _COLOUR, STRONGEST, draw_overlay, label_evidence, map_contributions
 from synthetic import radiograph
 
 
@@ -97,7 +97,7 @@ def test_the_overlay_shows_where():
     alpha = np.asarray(image)[..., 3]
     top, left = np.unravel_index(alpha.argmax(), alpha.shape)
     assert (top // 32, left // 32) == (1, 5)
-    assert abs(int(alpha.max()) - _MOST) <= 25
+    assert abs(int(alpha.max()) - STRONGEST) <= 25
     assert (alpha[96:] == 0).all()
     assert (np.asarray(image)[..., :3] == _COLOUR).all()
 

@@ -401,3 +401,16 @@ def test_on_real_pictures(home: Path, real_sets: Path) -> None:
     assert (novelty.score(own.embeddings[aside]) > 1).mean() <= 0.05
     for foreign in (xray, cats):
         assert (novelty.score(foreign.embeddings) > 1).mean() >= 0.95
+
+
+def test_how_near_a_picture_lies_to_what_was_learned() -> None:
+    """Its own lie where they usually do, others within the room for another camera or beyond it."""
+    fitted = Novelty.fit(embeddings(300, 1), np.arange(300), LEVELS, 0)
+    assert fitted is not None
+    own = [fitted.nearness(row) for row in embeddings(200, 2)]
+    assert own.count("usual") >= 180
+    assert {fitted.nearness(row) for row in embeddings(20, 3, kind=7)} == {"far"}
+    row, other = embeddings(1, 2)[0], embeddings(1, 3, kind=7)[0]
+    found = [fitted.nearness(row + share * (other - row)) for share in np.linspace(0, 1, 101)]
+    order = {"usual": 0, "unusual": 1, "far": 2}
+    assert [order[n] for n in found] == sorted(order[n] for n in found) and set(found) == set(order)

@@ -15,12 +15,14 @@ import tiny
 from embedded import LEVELS, embeddings
 from generated import run
 from medloupe.embed.registry import backbone
-from medloupe.errors import StoreError
+from medloupe.errors import ClinicalError, StoreError
+from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.everyday import load_everyday
 from medloupe.inference.find import list_choosable_models, make_looks_like
-from medloupe.inference.pictures import AutoPredictor, Predictor
+from medloupe.inference.pictures import Predictor
+from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty, sketch
-from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, refusal_reason
+from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, find_kind, kind_key, refusal_reason
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 from medloupe.training.heads.contrast import fit_contrast
@@ -126,6 +128,22 @@ def test_the_reason_is_a_sentence() -> None:
     assert refusal_reason("pneumonia", 1.8) == said
 
 
+def test_all_of_the_nearest_kind_are_found_whether_they_know_the_picture_or_not() -> None:
+    cards = {
+        "a": {"kind": "Chest X-ray "},
+        "b": {"kind": "chest x-ray"},
+        "c": {"kind": "fundus"},
+        "fundus": {},
+        "e": {},
+    }
+    kinds = {name: kind_key(card, name) for name, card in cards.items()}
+    assert find_kind({"c": 0.5, "b": 0.4}, kinds) == ["b", "a"]
+    assert find_kind({"b": 0.5, "a": 0.4, "c": 0.45}, kinds) == ["a", "b"]
+    assert find_kind({"c": 0.2}, kinds) == ["c"], "a name is no kind"
+    assert find_kind({"e": 0.1, "a": 0.2}, kinds) == ["e"]
+    assert find_kind({}, kinds) == []
+
+
 # ------------------------------------------------------------------ with real networks
 
 
@@ -139,7 +157,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for label in ("wide", "narrow"):
             for number in range(17):
                 generated.save(root / "stripes" / label / f"{number:03}.png", stripes(number, label == "narrow"))
-        medloupe.train(medloupe.read(root / "stripes"), name="stripes")
+        medloupe.train(medloupe.read(root / "stripes"), name="stripes", kind=" Stripes ")
         medloupe.train(medloupe.read(generated.folders(root / "few", 6)), name="few")
     return root / "home"
 
@@ -169,6 +187,13 @@ def test_auto_answers_as_the_chosen_model_would(two: Path, monkeypatch: pytest.M
         assert said.heatmap == pytest.approx(direct.heatmap, abs=1e-4)
 
 
+def test_training_says_of_what_kind_it_is(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Store(two).get("stripes").card["kind"] == "Stripes"
+    assert "kind" not in Store(two).get("spots").card
+    long = run(capsys, "train", two.parent / "stripes", "--name", "x", "--kind", "x" * 61, "--home", two)
+    long.failed("A kind of picture is told in at most 60 letters.")
+
+
 def test_auto_on_the_command_line(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,10 +213,15 @@ def test_auto_on_the_command_line(
         "file": str(files[2]),
         "model": None,
         "version": None,
+        "state": "refused",
+        "why": {"code": "foreign", "text": UNKNOWN_TO_ALL},
         "prediction": "",
+        "flagged": [],
         "probabilities": {},
+        "scope": "",
         "refused": {"reason": UNKNOWN_TO_ALL, "looks_like": ""},
     }
+    assert [a["model"] for a in first["answers"]] == ["spots"], "without a kind each is one of its own"
     assert set(fourth) == {"file", "error"}
     words = run(capsys, "predict", "auto", *files).out
     assert "a.png: normal  (by spots@1)" in words
@@ -228,6 +258,31 @@ def test_nothing_to_choose_from(home: Path, tmp_path: Path, capsys: pytest.Captu
     medloupe.train(medloupe.read(generated.folders(tmp_path / "few", 5)), name="few")
     with pytest.raises(StoreError, match=r"none of its models \(few\) can be"):
         list_choosable_models()
+
+
+def test_what_it_is_told_decides_who_answers(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one kind: one for children on the shared network, one for adults that refuses nothing."""
+    monkeypatch.setenv("MEDLOUPE_HOME", str(two))
+    ages = ["child", "adult"]
+
+    def meant(model: Model, name: str, value: str) -> Model:
+        applies = [{"question": "age", "values": [value], "choices": ages}]
+        return replace(model, card={**model.card, "name": name, "kind": "spots", "applies": applies})
+
+    spots = Store(two).get("spots")
+    child, adult = meant(spots, "small", "child"), replace(meant(spots, "tall", "adult"), novelty=None)
+    picture = generated.tissue(900, True)
+    both = AutoPredictor([child], beside=[adult]).predict(picture)
+    assert {a.model for a in both.answers} == {"small", "tall"}
+    direct = dict(spots.predict(picture).probabilities)
+    assert all(dict(a.probabilities) == pytest.approx(direct, abs=1e-5) for a in both.answers)
+    for told, name in (("child", "small"), ("adult", "tall")):
+        said = AutoPredictor([child], beside=[adult], told={"applies.age": told}).predict(picture, heatmap=True)
+        assert [a.model for a in said.answers] == [name] and said.heatmap is not None
+    nobody = AutoPredictor([child], told={"applies.age": "adult"}).predict(picture)
+    assert nobody.said.why is not None and (nobody.state, nobody.said.why.code) == ("refused", "not_meant")
+    with pytest.raises(ClinicalError, match="child, adult"):
+        AutoPredictor([child], told={"applies.age": "old"})
 
 
 def test_models_that_cannot_be_chosen_are_not_taken(tmp_path: Path) -> None:

@@ -151,3 +151,26 @@ def test_a_backbone_is_named_and_no_path(tmp_path: Path, name: str) -> None:
     model = tiny.model(tmp_path)
     entry = {**model.backbone.as_json(), "name": name}
     assert schema.card_fault({**model.card, "backbone": entry}) == "names a path as its backbone"
+
+
+@pytest.mark.parametrize(
+    ("applies", "sound"),
+    [
+        ([{"question": "age", "values": ["child"], "choices": ["child", "adult"]}], True),
+        ([{"question": "purpose", "values": ["grade"]}, {"question": "view", "values": ["frontal", "lateral"]}], True),
+        (None, True),
+        ([], True),
+        ({"question": "age", "values": ["child"]}, False),
+        ([{"question": "age", "values": []}], False),
+        ([{"question": "age"}], False),
+        ([{"question": "Age?", "values": ["child"]}], False),
+        ([{"question": "age", "values": ["a, b"]}], False),
+        ([{"question": "age", "values": [" "]}], False),
+        ([{"question": "age", "values": ["child"], "choices": "child"}], False),
+        ([{"question": "age", "values": [str(i) for i in range(13)]}], False),
+    ],
+)
+def test_whom_it_is_for_is_said_as_questions_with_choices(tmp_path: Path, applies: Any, sound: bool) -> None:
+    card = {**tiny.model(tmp_path).card, "backbone": tiny.backbone(tmp_path).as_json(), "applies": applies}
+    wrong = "has an 'applies' that is no list of questions, each with the choices that it is for"
+    assert schema.card_fault(card) == ("" if sound else wrong)

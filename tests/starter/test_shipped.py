@@ -20,8 +20,9 @@ from medloupe.errors import MedloupeError, NotAnImageError, StoreError
 from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import decode
 from medloupe.imaging.decode import load as pixels_of
+from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.find import find_model, list_choosable_models
-from medloupe.inference.pictures import AutoPredictor, Predictor
+from medloupe.inference.pictures import Predictor
 from medloupe.serving.web.language import CODES, language
 from medloupe.starter import shipped
 from places import ROOT

@@ -31,6 +31,7 @@ def token(page: httpx.Response) -> str:
 def ask(
     client: httpx.Client, *pictures: tuple[str, bytes], path: str = "/checkups/spots", **headers: str
 ) -> httpx.Response:
+    """Send the form, and follow to the answer."""
     csrf = token(client.get(path))
     files = [("image", picture) for picture in pictures]
-    return client.post(path, data={"csrf": csrf}, files=files, headers=headers)
+    return client.post(path, data={"csrf": csrf}, files=files, headers=headers, follow_redirects=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,36 @@ from medloupe.store.tables import AuditRow, UserRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The request that is being answered, for lines that are written far from it."""
+ACTIONS = (
+    "predict",
+    "prediction.delete",
+    "prediction.restore",
+    "image.delete",
+    "login",
+    "login.failed",
+    "password.change",
+    "token.add",
+    "token.revoke",
+    "user.add",
+    "user.role",
+    "user.disable",
+    "user.enable",
+    "user.password",
+    "user.remove",
+    "model.add",
+    "add",
+    "attach",
+    "promote",
+    "promote.refused",
+    "promote.forced",
+    "rollback",
+    "remove",
+)
+"""What lines may say was done, for those who look through the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +84,9 @@ class AuditLog:
         self, actor: str, action: str, object: str = "", detail: Mapping[str, Any] | None = None, request_id: str = ""
     ) -> None:
         """Add a line that says who did what to what. Name no patient and no file."""
-        row = AuditRow(at=now(), actor=_line(actor, 64), action=_line(action, 64), object=_line(object, 200))
-        row.request_id = _line(request_id, 64)
-        row.detail = dict(detail) if detail else None
+        row = audit_row(actor, action, object, detail, request_id)
         with transaction(self._engine, write=True) as session:
-            session.add(row)
+            session.add(AuditRow(**row))
 
     def add_failed_login(self, name: str, request_id: str = "") -> None:
         """Add a line for a wrong name or password, without a name that nobody has: it may be a password."""
@@ -67,7 +96,9 @@ class AuditLog:
             known = session.scalar(wanted) if is_valid_name(name) else None
         self.add("nobody", "login.failed", known or "", None, request_id)
 
-    def entries(self, limit: int = 100, before: int | None = None) -> Sequence[AuditEntry]:
+    def entries(
+        self, limit: int = 100, before: int | None = None, *, actor: str = "", action: str = ""
+    ) -> Sequence[AuditEntry]:
         """Return the newest lines first.
 
         Parameters
@@ -76,15 +107,35 @@ class AuditLog:
             How many lines, 1 to 1,000.
         before : int, optional
             The id of the last line seen; older ones follow.
+        actor, action : str
+            Only lines of this person, and of what was done; "" for all.
         """
         wanted = select(AuditRow).order_by(AuditRow.id.desc()).limit(min(max(limit, 1), 1000))
         if before is not None:
             wanted = wanted.where(AuditRow.id < min(max(before, 0), 2**31 - 1))
+        if actor:
+            wanted = wanted.where(AuditRow.actor == _line(normalise_name(actor), 64))
+        if action:
+            wanted = wanted.where(AuditRow.action == _line(action, 64))
         with transaction(self._engine) as session:
             return [
                 AuditEntry(r.id, r.at, r.actor, r.action, r.object, r.detail, r.request_id)
                 for r in session.scalars(wanted)
             ]
+
+
+def audit_row(
+    actor: str, action: str, object: str = "", detail: Mapping[str, Any] | None = None, request_id: str = ""
+) -> dict[str, Any]:
+    """Make the row of AuditRow that says who did what to what, now."""
+    return {
+        "at": now(),
+        "actor": _line(actor, 64),
+        "action": _line(action, 64),
+        "object": _line(object, 200),
+        "request_id": _line(request_id, 64),
+        "detail": dict(detail) if detail else None,
+    }
 
 
 def operator() -> str:

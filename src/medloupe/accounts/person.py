@@ -57,6 +57,11 @@ def person_of(row: UserRow) -> Person:
     return Person(row.id, row.name, parse_role(row.role))
 
 
+def article(noun: str) -> str:
+    """Return the English article of a noun: "a" or "an"."""
+    return "an" if noun[:1].lower() in set("aeiou") else "a"
+
+
 def parse_role(text: str) -> Role:
     """Read the name of a role.
 

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from medloupe.data.records import Dataset
-from medloupe.errors import MedloupeError, StoreError
+from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
-from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.evaluation.external import Validation
-    from medloupe.inference.pictures import Unanswered
     from medloupe.store.models import VersionInfo
     from medloupe.store.production import ProductionChange
     from medloupe.training.audit.finding import Audit
@@ -168,6 +166,7 @@ def print_model(model: Model, folder: Path) -> None:
     print_card(model)
     typer.echo(f"\n  report  {folder / 'report.html'}")
     typer.echo(f"  model   {folder / 'model.onnx'}")
+    typer.echo(f"\nNext: medloupe predict {model.name} FILE   or, on a page: medloupe serve", err=True)
 
 
 def print_card(model: Model) -> None:
@@ -232,59 +231,6 @@ def print_validation(validation: Validation, report: Path | None) -> None:
         typer.echo(typer.style(f"  ✖ {warning['text']}", fg="red"))
     if report:
         typer.echo(f"\n  report  {report}")
-
-
-def print_prediction(
-    file: str, answer: Prediction | Unanswered, *, json: bool, chosen: bool = False, several: bool = False
-) -> None:
-    """Print one image's answer, or why it has none.
-
-    Parameters
-    ----------
-    file : str
-        As it was given.
-    answer : Prediction or MedloupeError
-        The answer, or what went wrong.
-    json : bool
-        Whether as a line of JSON.
-    chosen : bool
-        Whether the image chose the model, so that it is told which.
-    several : bool
-        Whether the labels do not exclude each other.
-    """
-    if isinstance(answer, MedloupeError):
-        if json:
-            print_json({"file": file, "error": str(answer)})
-        else:
-            typer.echo(f"{file}: {answer.message}", err=True)
-            if answer.hint:
-                typer.echo(f"  → {answer.hint}", err=True)
-        return
-    if json:
-        print_json(answer.as_json())
-        return
-    if answer.refused:
-        instead = f" It looks like {answer.refused.looks_like}." if answer.refused.looks_like else ""
-        typer.echo(f"{file}: " + typer.style("not judged", bold=True) + f". {answer.refused.reason}{instead}")
-        return
-    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:5]
-    called = answer.prediction or "none of the findings"
-    by = f"  (by {answer.model}@{answer.version})" if chosen else ""
-    typer.echo(f"{file}: " + typer.style(called.replace("|", ", "), bold=True) + by)
-    for label, p in ranked:
-        bar = "█" * round(p * 20)
-        typer.echo(f"  {p:6.1%}  {bar:20}  {label}")
-    if answer.ecg is not None:
-        from medloupe.ecg.reading import describe_reading
-
-        typer.echo(f"  {describe_reading(answer.ecg, {})}")
-        for note in answer.ecg.notes:
-            typer.echo(f"  {note}")
-    for moved in answer.inputs or ():
-        said = f"{moved.name} {moved.value}" if moved.value else f"{moved.name} is not given"
-        label = ranked[0][0]
-        by = moved.toward(label, several=several)
-        typer.echo(f"  {by:+6.2f}  {'for' if by >= 0 else 'against'} {label}: {said}")
 
 
 def print_versions(versions: Sequence[VersionInfo], *, json: bool) -> None:

@@ -5,13 +5,15 @@ With --json each command prints lines on stdout, described in docs/models.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medloupe.cli.options import Home, Json, ModelName, Name, Reason, Yes
-from medloupe.errors import UnknownError
+from medloupe.errors import StoreError, UnknownError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -89,7 +91,8 @@ def models_promote(
         raise typer.BadParameter("a forced promotion needs --reason; it goes into the audit log.")
     store = Store.open()
     try:
-        comparison = store.promote(name, version, actor=_operator(), reason=reason, force=force)
+        with _explaining_shipped(name):
+            comparison = store.promote(name, version, actor=_operator(), reason=reason, force=force)
     except PromotionRefusedError as e:
         if json:
             c = e.comparison
@@ -116,7 +119,8 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
     from medloupe.store.names import check_name
 
     check_name(name)
-    number = Store.open().rollback(name, actor=_operator(), reason=reason)
+    with _explaining_shipped(name):
+        number = Store.open().rollback(name, actor=_operator(), reason=reason)
     if json:
         console.print_json({"rolled_back": name, "version": number})
     else:
@@ -131,7 +135,9 @@ def models_history(name: Name, json: Json = False, home: Home = None) -> None:
     from medloupe.store.names import check_name
 
     check_name(name)
-    console.print_history(Store.open().history(name), json=json)
+    with _explaining_shipped(name):
+        changes = Store.open().history(name)
+    console.print_history(changes, json=json)
 
 
 @models_app.command("remove")
@@ -147,9 +153,11 @@ def models_remove(
 
     name, version = parse_reference(model)
     what = f"version {version} of {name}" if version else f"all versions of {name}"
-    if not yes and not typer.confirm(f"Remove {what}?", err=True):
+    store = Store.open()
+    if store.has(name) and not yes and not typer.confirm(f"Remove {what}?", err=True):
         raise typer.Exit(1)
-    removed = Store.open().remove(name, version, actor=_operator())
+    with _explaining_shipped(name):
+        removed = store.remove(name, version, actor=_operator())
     if json:
         from medloupe.cli import console
 
@@ -157,6 +165,30 @@ def models_remove(
             console.print_json({"removed": name, "version": number})
     else:
         typer.echo(f"Removed {what}.", err=True)
+
+
+@contextmanager
+def _explaining_shipped(name: str) -> Iterator[None]:
+    """Say of a check-up of the package, which the store does not know, that it has no versions.
+
+    Raises
+    ------
+    StoreError
+        The name is of such a check-up.
+    """
+    from medloupe.starter import shipped
+    from medloupe.store.models import Store
+
+    try:
+        yield
+    except UnknownError as e:
+        if name not in shipped.list_shipped() or Store.open().has(name):
+            raise
+        raise StoreError(
+            f"{name} comes with medloupe and has no versions in the store.",
+            f"Make one that goes on from it: medloupe train FOLDER --name {name} --from {name}. MEDLOUPE_STARTERS says"
+            " which check-ups are offered.",
+        ) from e
 
 
 def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:

@@ -81,6 +81,10 @@ Mask = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a model in the store.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+Kind = Annotated[
+    str,
+    typer.Option(metavar="TEXT", help='Kind of picture, such as "chest X-ray": all of one kind answer `predict auto`.'),
+]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
 
 

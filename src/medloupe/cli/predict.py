@@ -22,7 +22,11 @@ def run_predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
     given: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="NAME=VALUE", help="What is known beside the images, such as age=55; repeated."),
+        typer.Option(
+            "--with",
+            metavar="NAME=VALUE",
+            help="What is known beside the images, such as age=55, or with `auto` age=child; repeated.",
+        ),
     ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A table that says it for each image, which a column names.")
@@ -34,24 +38,29 @@ def run_predict(
     home: Home = None,
 ) -> None:
     """Ask a model about images or ECGs."""
-    from medloupe.cli import console
+    from medloupe.cli.answers import AnswerPrinter, decision_at_hand, known_decision
     from medloupe.data.modalities import MODALITIES
     from medloupe.inference.find import AUTO, find_model, make_looks_like
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
+    if Path(model).is_file() and not model.endswith(".onnx") and not Path(paths[0]).exists():
+        raise typer.BadParameter(f"{model} is no model: the MODEL comes first, then the files.", param_hint="MODEL")
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
-    if auto and (given or table):
-        raise typer.BadParameter("`auto` asks about the files alone; name the model.", param_hint="--with, --table")
-    several = False
+    if auto and table:
+        raise typer.BadParameter(
+            "`auto` takes no table; name the model, or say it of all: --with.", param_hint="--table"
+        )
     kinds = MODALITIES.names
+    decision = decision_at_hand
     if auto:
-        every = AnyPredictor(network_threads=network_threads, rate=rate)
+        told = _read_choices(given or [])
+        every = AnyPredictor(network_threads=network_threads, rate=rate, told=told)
         answers = every.predict_many(_files(paths, kinds))
     else:
         named = find_model(model)
-        several = named.card["task"] == "multilabel"
+        decision = known_decision(named)
         kinds = (named.backbone.card.modality,)
         kind = MODALITIES[kinds[0]]
         if rate is not None and not kind.timed:
@@ -61,15 +70,48 @@ def run_predict(
         asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
         answers = asked.predict_many(_files(paths, kinds), beside)
     failed = done = 0
+    printer = AnswerPrinter(decision, json=json, chosen=auto)
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
-        console.print_prediction(str(path), answer, json=json, chosen=auto, several=several)
+        printer.print(str(path), answer)
+    printer.close()
     if not done:
         things = " or ".join(MODALITIES[name].many for name in kinds)
         raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")
     if failed:
         raise typer.Exit(1)
+
+
+def _parse_pairs(told: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _read_choices(told: list[str]) -> dict[str, str]:
+    """Read what decides which check-ups are meant, where each file chooses, as fields of medloupe.model.applies."""
+    from medloupe.inference.find import list_questions
+    from medloupe.model.applies import PREFIX, read_told
+
+    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in _parse_pairs(told).items()}
+    if not fields:
+        return {}
+    questions = list_questions()
+    try:
+        _, unknown = read_told(fields, questions)
+    except MedloupeError as e:
+        raise typer.BadParameter(str(e), param_hint="--with") from e
+    if unknown:
+        there = "; ".join(f"{name}={'|'.join(choices)}" for name, choices in questions.items())
+        raise typer.BadParameter(
+            f"No check-up that `auto` chooses among asks for {unknown[0].removeprefix(PREFIX)}"
+            f"{f' (they ask for {there})' if there else ''}; name the model to tell it more.",
+            param_hint="--with",
+        )
+    return fields
 
 
 def _files(paths: list[str], kinds: Collection[str]) -> Iterator[Path]:
@@ -90,12 +132,9 @@ def _inputs_by_file(
 
     if not told and table is None:
         return None
-    pairs = [text.partition("=") for text in told]
-    for text, (name, equals, _) in zip(told, pairs, strict=True):
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    pairs = _parse_pairs(told)
     try:
-        common = require_inputs(model, {name.strip(): value for name, _, value in pairs})
+        common = require_inputs(model, pairs)
         files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))
         rows = {} if table is None else read_inputs_table(model, table, files)
         if model.extras is not None:

@@ -16,6 +16,7 @@ from medloupe.cli.options import (
     Image,
     Json,
     KeepLeaks,
+    Kind,
     Labels,
     Mask,
     Normal,
@@ -74,6 +75,7 @@ def run_train(
     harmless: Harmless = None,
     ordered: Ordered = False,
     false_flags: FalseFlags = 0.25,
+    kind: Kind = "",
     backbone: BackboneName = None,
     seed: Seed = 0,
     json: Json = False,
@@ -101,6 +103,7 @@ def run_train(
         harmless=parse_labels(harmless, dataset.labels),
         ordered=ordered,
         false_flags=false_flags,
+        kind=kind,
         seed=seed,
         sensitivity=sensitivity,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medloupe.accounts.person import article
 from medloupe.cli.options import Home, Json, Yes
 from medloupe.errors import MedloupeError
 
@@ -29,7 +30,7 @@ def users_add(
     people = _people()
     person = people.add(name, _password(password_stdin), role)
     _note(people, "user.add", person.name, {"role": person.role})
-    typer.echo(f"{person.name} is a {person.role}.", err=True)
+    typer.echo(f"{person.name} is {article(person.role)} {person.role}.", err=True)
 
 
 @users_app.command("list")
@@ -67,7 +68,7 @@ def users_role(
     people = _people()
     people.set_role(name, role)
     _note(people, "user.role", name, {"role": role})
-    typer.echo(f"{name} is a {role}.", err=True)
+    typer.echo(f"{name} is {article(role)} {role}.", err=True)
 
 
 @users_app.command("disable")
@@ -138,11 +139,13 @@ def users_revoke(
 @users_app.command("audit")
 def users_audit(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines.")] = 50,
+    actor: Annotated[str, typer.Option(metavar="NAME", help="Only what this person did.")] = "",
+    action: Annotated[str, typer.Option(metavar="WORD", help="Only lines of this action, such as predict.")] = "",
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Who did what, the newest first."""
-    for e in _people().log.entries(limit):
+    for e in _people().log.entries(limit, actor=actor, action=action):
         if json:
             _print(
                 {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}

@@ -178,6 +178,8 @@ def _read(path: Path) -> bytes:
             if headers.sniff(head) is None:  # a stray video need not be read whole to be refused
                 _refuse(str(path), head)
             data = head + file.read(limits.MAX_FILE_BYTES - len(head) + 1)
+    except FileNotFoundError:
+        raise UnreadableImageError(f"There is no file {path}.", "Check the path.") from None
     except OSError as e:
         raise UnreadableImageError(
             f"{path} cannot be opened: {e.strerror}.", "Check the path and its permissions."

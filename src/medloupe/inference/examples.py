@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ import numpy as np
 
 from medloupe.data.modalities import MODALITIES, Modality
 from medloupe.inference.pictures import Predictor
+from medloupe.model.applies import gather_questions, read_applies, read_told
 from medloupe.model.bundle import Model
+from medloupe.model.choosing import Opinion, choose_nearest
+from medloupe.model.decision import Decision
 from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.router import kind_key
 
 FOREIGN = "This {} is unlike the {} that {} was trained on (novelty {:.2f}, limit 1)."
 
@@ -34,16 +38,28 @@ class ExamplePredictor(Predictor):
 
 
 class ExampleAuto:
-    """Lets each example choose among the models of its kind: the one to which it is least foreign."""
+    """Lets each example choose among the models of its kind of data: those of the kind that it is nearest to answer."""
 
-    def __init__(self, models: Sequence[Model], *, network_threads: int | None = None):
+    def __init__(
+        self, models: Sequence[Model], *, network_threads: int | None = None, told: Mapping[str, str] | None = None
+    ):
         self._predictors = [ExamplePredictor(m, network_threads=network_threads) for m in models]
+        self._told, _ = read_told(told or {}, gather_questions(read_applies(m.card) for m in models))
 
     def predict(self, source: str | Path, *, heatmap: bool = False) -> Prediction:
         """Answer one example. Raises ImageError."""
-        answers = [(self._foreign(p, source), p) for p in self._predictors]
-        _, best = min(answers, key=lambda a: a[0])
-        return best.predict(source, heatmap=heatmap)
+        opinions = [
+            Opinion(
+                prediction=asked.predict(source, heatmap=heatmap),
+                decision=Decision.from_card(asked.model.card),
+                applies=read_applies(asked.model.card),
+                asked=True,
+                kind=kind_key(asked.model.card, asked.model.name),
+                foreign=self._foreign(asked, source),
+            )
+            for asked in self._predictors
+        ]
+        return choose_nearest(opinions, self._told).prediction
 
     def _foreign(self, predictor: ExamplePredictor, source: Any) -> float:
         novelty = predictor.model.novelty

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medloupe.errors import StoreError
+from medloupe.data.modalities import PICTURES
+from medloupe.errors import StoreError, UnknownError, did_you_mean
 from medloupe.model.bundle import Model
 
 if TYPE_CHECKING:
     from medloupe.inference.pictures import LooksLike
+    from medloupe.store.models import Store
 
 AUTO = "auto"
 
@@ -37,13 +40,31 @@ def find_model(reference: str) -> Model:
         raise StoreError(f"{AUTO!r} chooses a model for each image; it is none itself.", "`medloupe models list`")
     from medloupe.starter import shipped
     from medloupe.store.models import Store
-    from medloupe.store.names import parse_reference
+    from medloupe.store.names import is_name, parse_reference
 
-    name, version = parse_reference(reference)
     store = Store.open()
-    if version is None and name in shipped.list_offered() and not store.has(name):
-        return shipped.load_shipped(name)
-    return store.get(name, version)
+    if not is_name(reference.partition("@")[0]):  # a path, or a name with capital letters: no model has it
+        raise _unknown_error(reference, store, shipped.list_offered())
+    name, version = parse_reference(reference)
+    if store.has(name):
+        return store.get(name, version)
+    offered = shipped.list_offered()
+    if name not in offered:
+        raise _unknown_error(name, store, offered)
+    if version is not None:
+        raise StoreError(f"{name} comes with medloupe and has no versions; {reference!r} names none.", f"Write {name}.")
+    return shipped.load_shipped(name)
+
+
+def _unknown_error(name: str, store: Store, offered: Sequence[str]) -> UnknownError:
+    """Make the error that says which models there are instead, in the store and shipped."""
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    there = f"there are: {', '.join(stored)}" if stored else "it is empty"
+    comes = f"; with medloupe come: {', '.join(offered)}" if offered else ""
+    return UnknownError(
+        f"The store {store.home} has no model {name!r}; {there}{comes}.",
+        did_you_mean(name, [*stored, *offered]) or "Train one: medloupe train FOLDER --name NAME",
+    )
 
 
 def list_choosable_models() -> list[Model]:
@@ -57,21 +78,47 @@ def list_choosable_models() -> list[Model]:
         When there is none.
     """
     from medloupe.embed.registry import backbone
-    from medloupe.starter import shipped
     from medloupe.store.models import Store
 
-    store, usual = Store.open(), backbone().sha256
-    stored = list(dict.fromkeys(v.name for v in store.list()))
-    models = [store.get(name, report=False) for name in stored]
-    models += [shipped.load_shipped(name) for name in shipped.list_offered() if name not in (*stored, shipped.EVERYDAY)]
+    usual, models = backbone().sha256, _list_models()
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
         raise StoreError(
-            f"No model of the store {store.home} can be chosen by an image: {there}.",
+            f"No model of the store {Store.open().home} can be chosen by an image: {there}.",
             "Train one on images of 30 patients or more: medloupe train FOLDER --name NAME. Or name the model.",
         )
     return able
+
+
+def list_beside(choosable: Sequence[Model]) -> list[Model]:
+    """List the models that answer beside those among which images choose, being of the same kinds of picture.
+
+    They are in production or shipped and have a network of their own, or no novelty.
+    """
+    from medloupe.model.router import kind_key
+
+    known, kinds = {m.name for m in choosable}, {kind_key(m.card, m.name) for m in choosable}
+    others = [m for m in _list_models() if m.name not in known and m.backbone.card.modality == PICTURES.name]
+    return [m for m in others if kind_key(m.card, m.name) in kinds]
+
+
+def list_questions() -> dict[str, tuple[str, ...]]:
+    """List the questions that decide which models are meant, each with its choices (medloupe.model.applies)."""
+    from medloupe.model.applies import gather_questions, read_applies
+
+    return gather_questions(read_applies(m.card) for m in _list_models())
+
+
+def _list_models() -> list[Model]:
+    """List the models in production, and those shipped under other names."""
+    from medloupe.starter import shipped
+    from medloupe.store.models import Store
+
+    store = Store.open()
+    stored = list(dict.fromkeys(v.name for v in store.list()))
+    models = [store.get(name, report=False) for name in stored]
+    return models + [shipped.load_shipped(n) for n in shipped.list_offered() if n not in (*stored, shipped.EVERYDAY)]
 
 
 def make_looks_like(backbone_sha256: str) -> LooksLike:

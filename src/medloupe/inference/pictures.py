@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medloupe.embed.modalities import EMBEDDINGS
-from medloupe.embed.network import Network, combine_outputs
+from medloupe.embed.network import Network
 from medloupe.errors import ClinicalError, ImageError
-from medloupe.graphs.session import open_session, run, run_tail
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load_judged
 from medloupe.imaging.quality import Limits
-from medloupe.inference.everyday import load_everyday
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision, Why
 from medloupe.model.head import probabilities
-from medloupe.model.prediction import Influence, Prediction, Refusal, refuse_by_all
+from medloupe.model.prediction import Influence, Prediction, Refusal
 from medloupe.model.quality import judge_quality
-from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
+from medloupe.model.router import refusal_reason
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
@@ -185,64 +184,6 @@ class Predictor:
         given: what is known beside each picture.
         """
         return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
-
-
-class AutoPredictor:
-    """Lets each image choose the model, one pass of the network for all; safe to use from several threads.
-
-    Parameters
-    ----------
-    models : sequence of Model
-        Each with a novelty, all on the same backbone.
-    network_threads : int, optional
-        Of one run of the network; settings.threads() by default.
-    """
-
-    def __init__(self, models: Sequence[Model], *, network_threads: int | None = None):
-        backbone = models[0].backbone
-        if any(m.novelty is None or m.backbone.sha256 != backbone.sha256 for m in models):
-            raise ValueError("Choosing needs models that share a backbone and know their own kind of picture.")
-        self.size: int = backbone.card.input_size
-        self._models = {m.name: (m, Decision.from_card(m.card)) for m in models}
-        checkups = {m.name: m.novelty for m in models if m.novelty is not None}
-        self._router = Router(checkups, load_everyday(backbone.sha256))
-        self._network = open_session(backbone.path, threads=network_threads)
-        self._tails = {m.name: open_session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}
-
-    def predict(self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False) -> Prediction:
-        """Answer by the model whose kind of picture this is; refuse in nobody's name where there is none.
-
-        Raises
-        ------
-        ImageError
-            When it cannot be read.
-        """
-        started = time.perf_counter()
-        pixels, measures = load_judged(Path(image) if isinstance(image, str) else image, self.size)
-        decoded = time.perf_counter()
-        names = ["embedding", "map"] if heatmap else ["embedding"]
-        if self._tails:
-            names.append("cut")
-        found = dict(zip(names, run(self._network, names, pixels[None]), strict=True))
-        timings = {"decode": 1000 * (decoded - started), "network": 1000 * (time.perf_counter() - decoded)}
-        name = file or (str(image) if isinstance(image, (str, Path)) else "")
-        embedding = found["embedding"][0]
-        chosen = self._router.choose(embedding).name
-        if chosen is None:
-            refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=self._router.looks_like(embedding))
-            return refuse_by_all(name, refused, timings)
-        model, decision = self._models[chosen]
-        tail = self._tails.get(chosen)
-        upper = (lambda wanted, cut: run_tail(tail, wanted, cut)) if tail is not None else None
-        looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
-        logits, parts = apply_head(model, looked.embedding, looked.map)
-        unusable = judge_quality(measures, Limits.from_json(model.card.get("quality")))
-        shown = None if parts is None else parts[0]
-        return make_prediction(model, decision, name, logits[0], shown, timings, unusable=unusable)
-
-    def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
-        """Answer files as Predictor.predict_many does."""
-        return predict_in_order(self.predict, files)
 
 
 def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

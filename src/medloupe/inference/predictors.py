@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from medloupe.data.modalities import MODALITIES, PICTURES, of_suffix, recognise_file
 from medloupe.errors import StoreError
-from medloupe.inference.find import list_choosable_models
-from medloupe.inference.pictures import AutoPredictor, Predictor, Unanswered, predict_in_order
+from medloupe.inference.choosing import AutoPredictor
+from medloupe.inference.find import list_beside, list_choosable_models
+from medloupe.inference.pictures import Predictor, Unanswered, predict_in_order
+from medloupe.model.applies import gather_questions, read_applies, read_told
 from medloupe.model.bundle import Model
+from medloupe.model.choosing import Opinion, choose_nearest
+from medloupe.model.decision import Decision
 from medloupe.model.prediction import Prediction
+from medloupe.model.router import kind_key
 from medloupe.utils.tables import Table
 
 if TYPE_CHECKING:
@@ -46,8 +51,11 @@ class Answering(ABC):
         """Make a model ready to answer."""
 
     @abstractmethod
-    def chooser(self, *, network_threads: int | None, rate: float | None) -> Chooser:
-        """Open the models at hand among which files choose. Raises StoreError where there is none."""
+    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> Chooser:
+        """Open the models at hand among which files choose. Raises StoreError where there is none.
+
+        told: what is known beside the files, as AutoPredictor has it.
+        """
 
     def whole(self, files: Iterable[Path]) -> Iterator[Path]:
         """Of files, each example once: where several files are one, only that by which it is read."""
@@ -66,8 +74,9 @@ class _PictureAnswering(Answering):
     ) -> Predictor:
         return Predictor(model, network_threads=network_threads, looks_like=looks_like)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None) -> AutoPredictor:
-        return AutoPredictor(list_choosable_models(), network_threads=network_threads)
+    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> AutoPredictor:
+        models = list_choosable_models()
+        return AutoPredictor(models, beside=list_beside(models), told=told, network_threads=network_threads)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
         return seen.images
@@ -83,8 +92,8 @@ class _EcgAnswering(Answering):
 
         return EcgPredictor(model, network_threads=network_threads, rate=rate)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None) -> AutoEcgPredictor:
-        return AutoEcgPredictor(list_models("ecg"), network_threads=network_threads, rate=rate)
+    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> AutoEcgPredictor:
+        return AutoEcgPredictor(list_models("ecg"), network_threads=network_threads, rate=rate, told=told)
 
     def whole(self, files: Iterable[Path]) -> Iterator[Path]:
         return merge_ecg_parts(files)
@@ -109,10 +118,10 @@ class _AddedAnswering(Answering):
 
         return ExamplePredictor(model, network_threads=network_threads)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None) -> Chooser:
+    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> Chooser:
         from medloupe.inference.examples import ExampleAuto
 
-        return ExampleAuto(list_models(self.name), network_threads=network_threads)
+        return ExampleAuto(list_models(self.name), network_threads=network_threads, told=told)
 
     def in_folder(self, seen: Files) -> Sequence[str]:
         return [name for names in seen.skipped.values() for name in names if of_suffix(name) is self._kind]
@@ -161,10 +170,18 @@ class AnyPredictor:
         Of one run of the network; settings.threads() by default.
     rate : float, optional
         Of ECGs, in Hz, where a file tells none.
+    told : mapping, optional
+        What is known beside the files, as AutoPredictor has it.
     """
 
-    def __init__(self, *, network_threads: int | None = None, rate: float | None = None):
-        self._threads, self._rate = network_threads, rate
+    def __init__(
+        self,
+        *,
+        network_threads: int | None = None,
+        rate: float | None = None,
+        told: Mapping[str, str] | None = None,
+    ):
+        self._threads, self._rate, self._told = network_threads, rate, told or {}
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """Answer files as Predictor.predict_many does.
@@ -174,7 +191,7 @@ class AnyPredictor:
 
         @cache
         def chooser(kind: str) -> Chooser:
-            return answering(kind).chooser(network_threads=self._threads, rate=self._rate)
+            return answering(kind).chooser(network_threads=self._threads, rate=self._rate, told=self._told)
 
         def chosen(waiting: Iterable[Path]) -> Iterator[Path]:
             for path in waiting:
@@ -188,12 +205,20 @@ class AnyPredictor:
 
 
 class AutoEcgPredictor:
-    """Lets each ECG choose the model by its leads; of several that fit, the one to which it is least foreign."""
+    """Lets each ECG choose its models by its leads; of several that fit, those of the kind that it is nearest to."""
 
-    def __init__(self, models: Sequence[Model], *, network_threads: int | None = None, rate: float | None = None):
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        network_threads: int | None = None,
+        rate: float | None = None,
+        told: Mapping[str, str] | None = None,
+    ):
         from medloupe.inference.ecgs import EcgPredictor
 
         self._rate = rate
+        self._told, _ = read_told(told or {}, gather_questions(read_applies(m.card) for m in models))
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
 
     def predict(self, source: str | Path | Mapping[str, bytes], *, heatmap: bool = False) -> Prediction:
@@ -212,8 +237,19 @@ class AutoEcgPredictor:
         able = select_fitting_backbones(signal, cards, [p.leads for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
         answers = [self._predictors[k].predict_signal(signal, {}, file=file, heatmap=heatmap) for k in able]
-        answered = [a for a in answers if a[0].state not in ("unusable", "refused")]
-        return min(answered or answers, key=lambda a: a[1])[0]
+        opinions = [_opinion(self._predictors[k].model, *answer) for k, answer in zip(able, answers, strict=True)]
+        return choose_nearest(opinions, self._told).prediction
+
+
+def _opinion(model: Model, prediction: Prediction, foreign: float) -> Opinion:
+    return Opinion(
+        prediction=prediction,
+        decision=Decision.from_card(model.card),
+        applies=read_applies(model.card),
+        asked=True,
+        kind=kind_key(model.card, model.name),
+        foreign=foreign,
+    )
 
 
 def list_models(kind: str) -> list[Model]:

@@ -63,7 +63,7 @@ class FlagRule:
 
         Where labels do not exclude each other and none says that nothing was found, one must be more probable than not.
         """
-        first = np.arange(p.shape[-1]) == p.argmax(-1)[..., None]
+        first = np.asarray(np.arange(p.shape[-1]) == p.argmax(-1)[..., None])
         return first if self.task == "multiclass" or self.settled else first & (p >= MOST_PROBABLE)
 
     def finding(self, p: np.ndarray) -> np.ndarray:
@@ -165,7 +165,7 @@ def _lower_lines(
             wanted = thresholds(p, y, float(s))
             lowered = np.where(alike & ~np.isnan(wanted), np.minimum(wanted, highest), highest).astype(np.float32)
             tried = replace(rule, lines=lowered)
-            if _share(tried.flags(p[free]).any(1)) > roles.false_flags:
+            if _share(np.asarray(tried.flags(p[free]).any(1))) > roles.false_flags:
                 break
             rule = tried
     return rule
@@ -177,7 +177,7 @@ def _share(flags: np.ndarray) -> float:
 
 def finding_free(y: np.ndarray, sought: np.ndarray) -> np.ndarray:
     """Tell on which rows every finding is known to be absent, bool (N,)."""
-    return (y[:, sought] == 0).all(1)
+    return np.asarray((y[:, sought] == 0).all(1))
 
 
 def _worth_announcing(p: np.ndarray, y: np.ndarray, groups: np.ndarray, sought: np.ndarray) -> np.ndarray:
@@ -208,7 +208,7 @@ def _choose_unclear(rule: FlagRule, p: np.ndarray, y: np.ndarray) -> float | Non
     The widest interval that stays within UNCLEAR_MOST and whose answers would be wrong often enough, held against all
     others.
     """
-    free, ill = finding_free(y, rule.sought), (y[:, rule.sought] == 1).any(1)
+    free, ill = finding_free(y, rule.sought), np.asarray((y[:, rule.sought] == 1).any(1))
     known = free | ill
     if not ill.any() or not free.any():
         return None

@@ -54,7 +54,7 @@ class JudgedStates:
     @property
     def ill(self) -> np.ndarray:
         """Which examples have a finding, bool (N,)."""
-        return (self.targets[:, self.rule.sought] == 1).any(1)
+        return np.asarray((self.targets[:, self.rule.sought] == 1).any(1))
 
     @property
     def flagged(self) -> np.ndarray:

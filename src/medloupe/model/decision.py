@@ -29,7 +29,8 @@ class Why:
     Attributes
     ----------
     code : str
-        "over_line", "most_probable", "close", "grade", "not_announced", "foreign", or a code of quality.
+        "over_line", "most_probable", "close", "grade", "not_announced", "foreign", where the app chose also "unasked",
+        "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), or a code of quality.
     text : str
         The same as a sentence.
     """
@@ -88,6 +89,8 @@ class Decision:
         Whether its percentages were shown to hold.
     legacy : bool
         Made before roles were in cards: by the names of the labels, and never unclear.
+    false_flags : float or None
+        Share of examples without a finding that were flagged when it was judged; None where that is not known.
     """
 
     task: str
@@ -100,6 +103,7 @@ class Decision:
     weak: bool = False
     calibrated: bool = False
     legacy: bool = False
+    false_flags: float | None = None
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Decision:
@@ -129,6 +133,7 @@ class Decision:
             weak=bool(decision.get("weak")),
             calibrated=bool(decision.get("calibrated")),
             legacy=not card.get("roles"),
+            false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 
     def line(self, label: str) -> float | None:

@@ -14,7 +14,8 @@ from PIL import Image
 from medloupe.model.head import Head
 
 _COLOUR = (214, 59, 29)  # vermilion: stands out on grey, blue-free for the colour-blind
-_MOST = 170  # opacity of the strongest place, of 255
+STRONGEST = 170
+"""Opacity of the strongest place, of 255."""
 
 
 def map_contributions(head: Head, feature_map: np.ndarray) -> np.ndarray:
@@ -72,7 +73,7 @@ def draw_overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] |
     positive = np.maximum(values, 0)
     strongest = float(positive.max())
     scaled = positive / strongest if strongest > 0 else positive
-    alpha = Image.fromarray((scaled * _MOST).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+    alpha = Image.fromarray((scaled * STRONGEST).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
     image = Image.new("RGBA", (size, size), (*_COLOUR, 0))
     image.putalpha(alpha)
     if box:

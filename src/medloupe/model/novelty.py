@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from medloupe.model.gaussian import Gaussian
 from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
 
+Nearness = Literal["usual", "unusual", "far"]
 FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
 WIDTH = 512  # sums of the sketch
 AXES = 24
@@ -145,6 +146,18 @@ class Novelty:
         if self.contrast is not None:
             distance = self.contrast.apply(distance, z)
         return np.where(np.isnan(distance), np.inf, distance).astype(np.float32)
+
+    def nearness(self, embedding: np.ndarray) -> Nearness:
+        """Tell how near an embedding (D,) lies to its own images.
+
+        It is "usual" where 97 of 100 of its own lie, "unusual" within the room for another camera, and "far" where only
+        the contrast lets it in, if anything does.
+        """
+        distance = float(self.distance(sketch(embedding[None], self.levels))[0])
+        room = ALLOWANCE * len(self.levels) / self.noise
+        if distance * self.limit <= math.sqrt(max(self.limit**2 - room, 0.0)):
+            return "usual"
+        return "unusual" if distance <= 1 else "far"
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """Compute the distance (N,) of sketches (N, W) alone, relative to the limit, without the contrast."""

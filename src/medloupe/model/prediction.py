@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.model.applies import Ask
 from medloupe.model.decision import Decision, Said, State, Why
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Prediction:
     scope
         Whom and what the model is for, in a line; "" where its card does not say.
     answers
-        Where the app chose, those of all check-ups of the kind; this one is the main answer.
+        Where the app chose, those of all check-ups of the kind, the main answer, which this is, first.
+    ask
+        Where the app chose, what it must still be told, since the state depends on it.
     """
 
     file: str
@@ -89,6 +92,7 @@ class Prediction:
     ecg: Reading | None = None
     scope: str = ""
     answers: tuple[Prediction, ...] = ()
+    ask: Ask | None = None
 
     @classmethod
     def of(
@@ -168,12 +172,14 @@ class Prediction:
             told["inputs"] = [{"name": i.name, "value": i.value, "effect": dict(i.effect)} for i in self.inputs]
         if self.ecg is not None:
             told["ecg"] = self.ecg.as_json()
+        if self.ask is not None:
+            told["ask"] = {"question": self.ask.question, "choices": list(self.ask.choices)}
         if self.answers:
             told["answers"] = [{k: v for k, v in a.as_json().items() if k != "file"} for a in self.answers]
         return told
 
 
-def refuse_by_all(file: str, refused: Refusal, timings: Mapping[str, float]) -> Prediction:
-    """Make the answer to an example that is foreign to every model that could be chosen."""
-    said = Said(state="refused", why=Why(code="foreign", text=refused.reason), prediction="")
+def refuse_by_all(file: str, refused: Refusal, timings: Mapping[str, float], code: str = "foreign") -> Prediction:
+    """Make the answer to an example that no model answers that could be chosen. code: why, as Why has it."""
+    said = Said(state="refused", why=Why(code=code, text=refused.reason), prediction="")
     return Prediction(file=file, model="", version=None, said=said, probabilities={}, refused=refused, timings=timings)

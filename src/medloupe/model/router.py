@@ -1,12 +1,14 @@
-"""Choose the check-up that a picture belongs to, and say what a foreign one looks like, by its embedding alone.
+"""Find the kind that a picture is of, and say what a foreign one looks like, by its embedding alone.
 
-All check-ups of a router share one backbone, so one pass of the network answers for all of them.
+All check-ups of a router share one backbone, so one pass of the network answers for all of them. Those of one kind
+(chest X-ray, fundus) all answer: which of them is meant, the picture does not tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -129,6 +131,36 @@ class Router:
     def _rank(self, sketches: Mapping[str, np.ndarray], scores: Mapping[str, float]) -> dict[str, float]:
         found = {n: float(self.checkups[n].distance(z)[0]) for n, z in sketches.items() if scores[n] <= 1}
         return dict(sorted(found.items(), key=lambda entry: entry[1]))
+
+
+def kind_key(card: Mapping[str, Any], name: str) -> str:
+    """Make the key of a check-up's kind of picture, as its card says; without one it is a kind of its own."""
+    kind = str(card.get("kind") or "").strip().casefold()
+    return f"kind {kind}" if kind else f"name {name}"
+
+
+def find_kind(ranked: Mapping[str, float], kinds: Mapping[str, str]) -> list[str]:
+    """List the check-ups of the kind that a picture is of.
+
+    Parameters
+    ----------
+    ranked : mapping of float
+        Distance by name of those that do not refuse the picture, as `Router.rank` gives it.
+    kinds : mapping of str
+        Key of the kind by name, of all check-ups that may answer.
+
+    Returns
+    -------
+    list of str
+        Names of all that are of the kind of the nearest, those that know the picture first, the nearest before others;
+        none where all refuse.
+    """
+    near = sorted(ranked, key=lambda name: ranked[name])
+    if not near:
+        return []
+    kind = kinds[near[0]]
+    names = [name for name in near if kinds[name] == kind]
+    return names + [name for name, other in kinds.items() if other == kind and name not in ranked]
 
 
 def refusal_reason(name: str, score: float) -> str:

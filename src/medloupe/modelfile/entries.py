@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from medloupe.modelfile.applies import CONTROL
+
 MAX_LABELS = 10_000
 MAX_LEADS = 64
 MAX_RATE = 100_000  # Hz
-_CONTROL = r"\x00-\x1f\x7f-\x9f"  # joiners of Indic and Arabic scripts are none, and fine
 
 Text = Annotated[
-    str, StringConstraints(max_length=1000, pattern=rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$")
+    str, StringConstraints(max_length=1000, pattern=rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$")
 ]  # short, with something in it, without control characters
 Whole = Annotated[int, Field(gt=0, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from medloupe.embed.modalities import EMBEDDINGS
+from medloupe.modelfile.applies import AppliesEntry
 from medloupe.modelfile.entries import (
     MAX_LABELS,
     MAX_LEADS,
@@ -176,6 +177,9 @@ class ModelCard(OpenEntry):
     scope: Annotated[list[Annotated[Text, Field(max_length=80)]], Field(max_length=3)] | None = Field(
         None, description="whom and what it is for, in up to three short lines"
     )
+    applies: Annotated[list[AppliesEntry], Field(max_length=4)] | None = Field(
+        None, description="questions that decide whether it is meant, where the app chooses; null: it always is"
+    )
     decision: CardDecision | None = None
     leads: CardLeads | None = Field(None, description="of ECGs; null: all leads of the backbone are needed")
     quality: CardQuality | None = Field(None, description="of pictures; null: only blank and tiny ones are stopped")
@@ -191,7 +195,7 @@ class ModelCard(OpenEntry):
     reused: bool | None = Field(None, description="whether the outcome was taken from the cache")
     title: str | None = Field(None, description="of a check-up, for people")
     about: str | None = Field(None, description="of a check-up, in a sentence")
-    kind: str | None = Field(None, description="of picture, in words")
+    kind: str | None = Field(None, description="of picture, in words; check-ups of one kind answer together")
     modality: str | None = Field(None, description="image, ecg, or the name of a kind that was added")
     label_counts: dict[str, Any] | None = Field(None, description="cases of each label")
     positive: str | None = Field(None, description="of two classes the one looked for")
@@ -248,6 +252,7 @@ SENTENCES = {  # ends of sentences that begin with "its card"
     "scope": "has a 'scope' that is no list of up to three short lines",
     "leads": "has 'leads' that do not say which may be missing",
     "quality": "has a 'quality' without proper limits",
+    "applies": "has an 'applies' that is no list of questions, each with the choices that it is for",
     "top_shown": "has a 'top_shown' that is no whole number",
     "limits": "has 'limits' that are no list of texts",
     "warnings": "has 'warnings' that are no list of objects with a level and a text",

@@ -29,6 +29,7 @@ from medloupe.serving.web import home
 from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
+SWEEP = 60.0  # seconds between two looks for deleted answers to erase
 QUEUE = 32  # requests that may be at work or waiting together
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _ABOUT = (
@@ -91,13 +92,13 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    watch = asyncio.create_task(_watch(app.state.service))
+    tasks = [asyncio.create_task(work(app.state.service)) for work in (_watch, _sweep)]
     try:
         yield
     finally:
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(app.state.service.close)
 
 
@@ -109,6 +110,18 @@ async def _watch(service: Service) -> None:
             await asyncio.to_thread(service.refresh)
         except MedloupeError as e:  # what is in production goes on answering
             log.error("store not readable", extra={"reason": str(e)})
+        except Exception:
+            log.exception("unexpected")
+
+
+async def _sweep(service: Service) -> None:
+    """Erase for good what people deleted, once that cannot be undone any more."""
+    while True:
+        await asyncio.sleep(SWEEP)
+        try:
+            await asyncio.to_thread(service.journal.erase_removed)
+        except (MedloupeError, OSError) as e:  # the next time is soon
+            log.error("deleted answers not erased", extra={"reason": str(e)})
         except Exception:
             log.exception("unexpected")
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medloupe.accounts.log import REQUEST_ID
 from medloupe.serving.http.errors import HttpError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Observe:
         id = request_id(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = id
+        REQUEST_ID.set(id)
         status = 0
 
         async def answer(message: Message) -> None:

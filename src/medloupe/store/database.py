@@ -21,7 +21,7 @@ from medloupe.utils.files import exclusive_lock
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISION = "0004"  # of the newest migration in migrations/versions
+REVISION = "0005"  # of the newest migration in migrations/versions
 FILE = "medloupe.sqlite"
 _UPGRADE_LOCK = 7_023_301  # any number that nobody else uses as an advisory lock of this PostgreSQL database
 

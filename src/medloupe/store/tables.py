@@ -150,8 +150,8 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[str] = mapped_column(String(32), index=True)
-    actor: Mapped[str] = mapped_column(String(64))
-    action: Mapped[str] = mapped_column(String(64))
+    actor: Mapped[str] = mapped_column(String(64), index=True)
+    action: Mapped[str] = mapped_column(String(64), index=True)
     object: Mapped[str] = mapped_column(String(200), default="")
     request_id: Mapped[str] = mapped_column(String(64), default="")
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSON)
@@ -168,6 +168,12 @@ class PredictionRow(Base):
         sha256 of the image's bytes.
     kept
         The suffix of the kept image file, or None where the image was not kept.
+    alias
+        A short name that a person gave it, or None.
+    state
+        As in the answer; of those from before there were states "refused" or "answered".
+    deleted_at
+        When it was deleted, while that can still be taken back; else None.
     """
 
     __tablename__ = "predictions"
@@ -180,6 +186,9 @@ class PredictionRow(Base):
     answer: Mapped[dict[str, Any]] = mapped_column(JSON)
     digest: Mapped[str] = mapped_column(String(64))
     kept: Mapped[str | None] = mapped_column(String(8))
+    alias: Mapped[str | None] = mapped_column(String(80))
+    state: Mapped[str] = mapped_column(String(16), default="answered", server_default="answered")
+    deleted_at: Mapped[str | None] = mapped_column(String(32), index=True)
 
 
 class FeedbackRow(Base):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medloupe.embed.hub.text import TextNetwork
     from medloupe.embed.tail import Tail
 
+LONGEST_KIND = 60  # letters
 FINETUNE_MODES = ("none", "tail", "full", "auto")
 MINUTES = 15.0  # that `auto` may take for fine-tuning where nothing is said
 
@@ -70,6 +71,9 @@ class Options:
         sensitivity.
     roles_by : str
         Who says so, for the card: "told" or "curated".
+    kind : str
+        Of picture, in words ("chest X-ray"): where the app chooses, all check-ups of one kind answer; "" for a kind of
+        its own.
 
     Raises
     ------
@@ -95,6 +99,7 @@ class Options:
     ordered: bool = False
     false_flags: float = FALSE_FLAGS
     roles_by: str = "told"
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.sensitivity < 1:
@@ -103,6 +108,10 @@ class Options:
             raise DataError(
                 f"The share {self.false_flags} of false flags is not above 0 and at most one half.",
                 "Give for example 0.1: of 100 without a finding at most 10 are flagged.",
+            )
+        if len(self.kind) > LONGEST_KIND or not self.kind.isprintable():
+            raise DataError(
+                f"A kind of picture is told in at most {LONGEST_KIND} letters.", 'Give for example "chest X-ray".'
             )
         if self.seed < 0:
             raise DataError(f"The seed {self.seed} is negative.", "Give 0 or a whole number above.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import time
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from medloupe.accounts.log import AuditLog, audit_row
 from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person
 from medloupe.errors import StorageError, UnknownError
+from medloupe.serving.engine.history import Wanted
 from medloupe.serving.engine.journal import Journal, drop_input_values
 from medloupe.store.database import open_engine
 from medloupe.store.tables import now
@@ -68,6 +71,13 @@ def together(*work: Callable[[], Awaitable[Any]]) -> list[Any]:
         return await asyncio.gather(*(w() for w in work), return_exceptions=True)
 
     return asyncio.run(all_of_it())
+
+
+def work(one: Callable[[], Awaitable[Any]]) -> Any:
+    async def awaited() -> Any:
+        return await one()
+
+    return asyncio.run(awaited())
 
 
 def test_what_is_recorded_is_there(journal: Journal, people: tuple[Person, ...]) -> None:
@@ -206,3 +216,125 @@ def test_closing_finishes_what_was_handed_in(engine: Engine, tmp_path: Path) -> 
 def test_the_database_is_for_its_owner_only(engine: Engine, home: Path) -> None:
     for path in home.glob("medloupe.sqlite*"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+# ------------------------------------------------------------------ what a history does with them
+
+
+def stated(person: Person, state: str, **more: Any) -> dict[str, Any]:
+    made = row(person, **more)
+    return {**made, "state": state, "answer": {**made["answer"], "state": state}}
+
+
+def test_answers_are_found_by_state_check_up_name_and_id(
+    journal: Journal, people: tuple[Person, Person, Person]
+) -> None:
+    ana, ben, _ = people
+    rows = [stated(ana, s, model=m) for s in ("flagged", "clear", "refused") for m in ("lungs", "skin")]
+    work(lambda: journal.record([*rows, stated(ben, "flagged")]))
+    work(lambda: journal.set_alias(rows[0]["id"], ana, "  Bed 12%\n left\0 lung "))
+
+    def found(**wanted: str) -> set[str]:
+        return {e.id for e in journal.mine(ana, wanted=Wanted(**wanted))}
+
+    assert found() == {r["id"] for r in rows}
+    assert found(state="flagged") == {rows[0]["id"], rows[1]["id"]}
+    assert found(state="flagged", model="skin") == {rows[1]["id"]}
+    assert found(search="BED 12% left lung") == found(search="12%") == {rows[0]["id"]}
+    assert found(search="12_ left") == set(), "signs of the database's own language are taken as they are"
+    assert found(search=rows[3]["id"][:12].upper()) == {rows[3]["id"]}
+    assert found(state="nonsense") == found(), "what is no state leaves nothing out"
+    assert [e.alias for e in journal.mine(ana, wanted=Wanted(search="bed"))] == ["Bed 12% left lung"]
+    work(lambda: journal.set_alias(rows[0]["id"], ana, " \t"))
+    assert journal.get(rows[0]["id"], ana).alias == ""
+    work(lambda: journal.set_alias(rows[0]["id"], ana, "ж" * 200))
+    assert journal.get(rows[0]["id"], ana).alias == "ж" * 80
+    with pytest.raises(UnknownError):
+        work(lambda: journal.set_alias(rows[0]["id"], ben, "mine now"))
+
+
+def test_what_is_deleted_can_be_brought_back_for_a_while(
+    journal: Journal, people: tuple[Person, Person, Person], home: Path, engine: Engine
+) -> None:
+    ana, ben, _ = people
+    kept, other = stated(ana, "flagged", kept="png"), stated(ana, "clear")
+    journal.keep(kept["id"], b"pixels", "png")
+    work(lambda: journal.record([kept, other]))
+    with pytest.raises(UnknownError):
+        work(lambda: journal.remove(kept["id"], ben))
+    work(lambda: journal.remove(kept["id"], ana))
+    assert [e.id for e in journal.mine(ana)] == [other["id"]]
+    for gone in (journal.get, journal.image):
+        with pytest.raises(UnknownError):
+            gone(kept["id"], ana)
+    with pytest.raises(UnknownError):
+        work(lambda: journal.remove(kept["id"], ana))
+    assert journal.sweep() == 0 and journal.image_path(kept["id"], "png").exists(), "its time is not over"
+    work(lambda: journal.restore(kept["id"], ana))
+    assert {e.id for e in journal.mine(ana)} == {kept["id"], other["id"]} and journal.image(kept["id"], ana)
+
+    work(lambda: journal.feedback(kept["id"], ana, False, ["flu"]))
+    work(lambda: journal.remove(kept["id"], ana))
+    with engine.begin() as c:
+        c.execute(text("UPDATE predictions SET deleted_at = '2024-01-01T00:00:00.000+00:00' WHERE id = :id"), kept)
+    with pytest.raises(UnknownError):
+        work(lambda: journal.restore(kept["id"], ana))
+    journal.sweep()
+    assert not journal.image_path(kept["id"], "png").exists()
+    with engine.connect() as c:
+        left = c.execute(text("SELECT id FROM predictions")).scalars().all()
+        assert left == [other["id"]] and c.execute(text("SELECT count(*) FROM feedback")).scalar() == 0
+
+
+def test_what_is_deleted_for_good_goes_at_once(journal: Journal, people: tuple[Person, Person, Person]) -> None:
+    ana = people[0]
+    one = stated(ana, "clear")
+    work(lambda: journal.record([one]))
+    work(lambda: journal.remove(one["id"], ana))
+    work(lambda: journal.forget(one["id"], ana))
+    with pytest.raises(UnknownError):
+        work(lambda: journal.restore(one["id"], ana))
+
+
+def test_who_asked_is_written_with_the_answer_or_not_at_all(
+    journal: Journal, people: tuple[Person, Person, Person], engine: Engine
+) -> None:
+    ana, log = people[0], AuditLog(engine)
+    one = row(ana)
+    work(lambda: journal.record([one], [audit_row("ana", "predict", "lungs@2", {"id": one["id"]}, "r-1")]))
+    (line,) = log.entries(action="predict")
+    assert (line.actor, line.object, line.request_id, line.detail) == ("ana", "lungs@2", "r-1", {"id": one["id"]})
+    with pytest.raises(StorageError):  # the same id twice
+        work(lambda: journal.record([one], [audit_row("ana", "predict", "lungs@2")]))
+    assert len(log.entries(action="predict")) == 1
+    assert log.entries(actor="ben") == [] and len(log.entries(actor="ana")) == 1
+
+
+def test_answers_of_older_releases_have_a_state(database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import alembic.command
+
+    home.mkdir(exist_ok=True)
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.command, "upgrade", lambda config, revision: upgrade(config, "0004"))
+        old = open_engine(home)
+    answers = {
+        "a" * 32: {"model": "lungs", "prediction": '"refused": {', "refused": None},
+        "b" * 32: {"model": "lungs", "prediction": "", "refused": {"reason": "It is foreign.", "looks_like": ""}},
+    }
+    with old.begin() as c:
+        for id, answer in answers.items():
+            c.execute(
+                text(
+                    "INSERT INTO predictions (id, at, model, version, answer, digest)"
+                    " VALUES (:id, '2024-01-01T00:00:00.000+00:00', 'lungs', 2, :answer, 'ab')"
+                ),
+                {"id": id, "answer": json.dumps(answer)},
+            )
+    journal = Journal(open_engine(home), home / "kept")
+    try:
+        found = {s: [e.id for e in journal.mine(LOCAL, wanted=Wanted(state=s))] for s in ("answered", "refused")}
+        assert found == {"answered": ["a" * 32], "refused": ["b" * 32]}
+        assert {e.id: e.state for e in journal.mine(LOCAL)} == {"a" * 32: "answered", "b" * 32: "refused"}
+    finally:
+        journal.close()

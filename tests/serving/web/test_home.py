@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -17,16 +16,10 @@ import pytest
 from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
-from medloupe.model.prediction import Prediction, Refusal
-from medloupe.model.rules import Rules
-from medloupe.serving.engine.answer import Answer
-from medloupe.serving.engine.checkup import CheckUp, Point
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.web import answers, cards
+from medloupe.serving.web import answers
 from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import language
-from medloupe.serving.web.summary import summarize
-from medloupe.store.models import Store
 from trained import Trained
 from visiting import ask, browser, png, token
 
@@ -90,7 +83,7 @@ def test_a_page_weighs_little(live: Live) -> None:
         page = client.get("/checkups/spots")
         assets = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
         mark = next(iter(assets)).split("/")[2]
-        assets |= {f"/static/{mark}/{name}" for name in ("asking.js", "reading.js")}
+        assets |= {f"/static/{mark}/{name}" for name in ("asking.js", "reading.js", "kept.js", "viewer.js")}
         assert len(assets) >= 5
         total = len(gzip.compress(page.content))
         for path in assets:
@@ -137,7 +130,8 @@ def test_upload_result_feedback_history_delete(live: Live) -> None:
             assert html.escape(EN.percent(p)) in page.text
         assert "spots, version 1" in page.text and "UTC" in page.text
         assert page.text.count("data:image/jpeg;base64,") == 1
-        assert page.text.count("data:image/png;base64,") == 2  # a heat map for each label
+        assert page.text.count("data:image/png;base64,") == 2  # a heat map for each label, made again of what is kept
+        assert str(page.url).endswith(f"/results/{re.search('[0-9a-f]{32}', str(page.url))[0]}")
         assert "/models/spots/1/passport" in page.text
         assert EN.t("device.result") in page.text
 
@@ -156,7 +150,7 @@ def test_upload_result_feedback_history_delete(live: Live) -> None:
 
         assert f"/predictions/{id}" in client.get("/history").text
         gone = client.post(f"/predictions/{id}/delete", data={"csrf": token(page)})
-        assert gone.headers["location"] == "/history?deleted=1"
+        assert gone.headers["location"] == f"/history?deleted={id}"
         assert client.get(f"/predictions/{id}").status_code == 404
         assert f"/predictions/{id}" not in client.get("/history").text
 
@@ -165,11 +159,11 @@ def test_one_bad_picture_leaves_the_others_alone(live: Live) -> None:
     with browser(live) as client:
         page = ask(client, ("a.png", png(1)), ("notes.txt", b"not a picture"), ("b.png", png(2)))
         assert page.status_code == 200
-        assert re.findall(r'<article class="reading (\w+)"', page.text) == [
-            "answered",
-            "failed",
-            "answered",
-        ]
+        assert len(re.findall(r'<tr data-row="[0-9a-f]{32}"', page.text)) == 2
+        assert (
+            len(re.findall(r'<tr class="failed"><td><span class="chip failed">', page.text)) == 2
+        )  # one in the template
+        assert "notes.txt" in page.text
         assert EN.t("failed.not_an_image") in page.text
 
 
@@ -190,8 +184,11 @@ def test_no_picture_is_said_kindly(live: Live) -> None:
 def test_file_names_are_escaped_and_forgotten(live: Live) -> None:
     name = 'Kovács <b>"1970"</b>.png'
     with browser(live) as client:
-        page = ask(client, (name, png(7)))
-        assert html.escape("Kovács <b>") in page.text and "<b>" not in page.text
+        part = ask(client, (name, png(7)), **{"X-Part": "1"})
+        assert html.escape("Kovács <b>") in part.text and "<b>" not in part.text
+        assert "Kovács" not in ask(client, (name, png(7))).text, "the server has forgotten it"
+        listed = ask(client, (name, png(7)), ("b.txt", b"no picture"))
+        assert html.escape("Kovács <b>") in listed.text and "<b>" not in listed.text
         assert "Kovács" not in client.get("/history").text
     assert "Kov" not in live.log.read_text("utf-8")
 
@@ -344,102 +341,6 @@ def test_tokens_and_password_of_ones_own(clinic: Live, ada: httpx.Client) -> Non
 
 
 # ------------------------------------------------------------------ what is said
-
-
-@pytest.fixture(scope="module")
-def chest(_trained: Trained) -> CheckUp:
-    """A check-up with points that are known."""
-    made = CheckUp.of(Store(_trained.home).get("spots"))
-    points = {"pneumonia": Point(threshold=0.2, sensitivity=0.95, specificity=0.875, words="")}
-    labels = ("normal", "pneumonia")
-    rules = Rules(task="multiclass", labels=labels, limits=np.array([0.5, 0.2]), weights=np.ones(2), top=None)
-    return replace(
-        made, name="chest-pneumonia", title="Chest pneumonia", positive="pneumonia", points=points, rules=rules
-    )
-
-
-def answer(checkup: CheckUp | None, p: dict[str, float], called: str, refused: Refusal | None = None) -> Answer:
-    name = checkup.name if checkup else ""
-    prediction = Prediction(
-        file="a.png",
-        model=name,
-        version=4,
-        prediction=called,
-        probabilities=p,
-        refused=refused,
-        timings={"decode": 3.0},
-    )
-    return Answer(id="f" * 32, prediction=prediction, checkup=checkup, digest="0" * 64)
-
-
-def test_the_operating_point_in_words(chest: CheckUp) -> None:
-    card = cards.describe_checkup(chest, EN)
-    assert card.good == "Finds 95 of 100 cases; 1 in 8 healthy people is flagged."
-    assert cards.describe_checkup(chest, FR).good.startswith("Trouve 95 cas sur 100")
-    assert [label.name for label in card.labels if label.sought] == ["pneumonia"]
-    reading = answers.view_answer(answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia"), EN, titles={})
-    assert reading.inwords == (card.good,)
-
-
-def test_a_flag_goes_up_whatever_is_most_probable(chest: CheckUp) -> None:
-    low = answers.view_answer(answer(chest, {"normal": 0.75, "pneumonia": 0.25}, "normal"), EN, titles={})
-    assert (low.headline, low.flagged) == ("Normal", True)
-    assert low.flags == ("Pneumonia: 25%, above the line of 20%",)
-    none = answers.view_answer(answer(chest, {"normal": 0.9, "pneumonia": 0.1}, "normal"), EN, titles={})
-    assert not none.flagged and none.flags == (
-        "Pneumonia: 10%, below the line of 20%. Below the line is no all-clear.",
-    )
-    exact = np.nextafter(0.2, 0)  # in single precision it is the line itself, at which flags go up
-    assert answers.view_answer(
-        answer(chest, {"normal": 1 - exact, "pneumonia": exact}, "normal"), EN, titles={}
-    ).flagged
-
-
-def test_a_healthy_label_raises_no_flag(chest: CheckUp) -> None:
-    three = replace(
-        chest,
-        positive=None,
-        points={n: Point(threshold=0.1, sensitivity=0.9, specificity=0.9, words="") for n in ("normal", "a", "b")},
-    )
-    reading = answers.view_answer(answer(three, {"normal": 0.9, "a": 0.04, "b": 0.06}, "normal"), EN, titles={})
-    assert not reading.flagged and reading.flags[0].startswith(EN.t("result.none_flagged"))
-    reading = answers.view_answer(answer(three, {"normal": 0.75, "a": 0.05, "b": 0.2}, "normal"), EN, titles={})
-    assert reading.flags == ("B: 20%, above the line of 10%",)
-
-
-def test_labels_as_people_read_them() -> None:
-    labels = ["ground_glass", "ABSCESSES", "COVID", "ILD", "結核", "_"]
-    assert [EN.label(n) for n in labels] == ["ground glass", "Abscesses", "COVID", "ILD", "結核", "_"]
-    assert (EN.label("MEL", "skin"), FR.label("PNEUMONIA", "pneumonia")) == ("melanoma", "pneumonie")
-    assert (EN.label("nv", "teeth"), EN.label("nv")) == ("nv", "nv")  # whose abbreviation it is decides
-
-
-def test_several_findings(chest: CheckUp) -> None:
-    rules = replace(chest.rules, task="multilabel")
-    many = replace(chest, rules=rules, positive=None)
-    both = answers.view_answer(answer(many, {"a|b": 0.6, "c_d": 0.7}, "a|b|c_d"), EN, titles={})
-    assert both.headline == "A|b and C d" and both.several
-    none = answers.view_answer(answer(many, {"a": 0.1, "b": 0.1}, ""), EN, titles={})
-    assert none.headline == EN.t("result.nothing")
-
-
-def test_a_refusal_gives_no_percentages(chest: CheckUp) -> None:
-    refused = Refusal(reason="…", looks_like="skin")
-    reading = answers.view_answer(
-        answer(chest, {"normal": 0.1, "pneumonia": 0.9}, "", refused), EN, titles={"skin": "Skin"}
-    )
-    assert (reading.state, reading.bars, reading.heats) == ("refused", (), ())
-    assert (reading.instead, reading.instead_url) == ("It looks more like: Skin.", "/checkups/skin")
-    cat = Refusal(reason="…", looks_like="an everyday object: cat")
-    reading = answers.view_answer(answer(None, {}, "", cat), EN, titles={"skin": "Skin"})
-    assert (reading.headline, reading.instead_url) == (EN.t("refused.none"), "")
-
-
-def test_what_is_remembered_reads_the_same(chest: CheckUp) -> None:
-    said = answer(chest, {"normal": 0.13, "pneumonia": 0.87}, "pneumonia").prediction.as_json()
-    assert summarize(said, False, EN) == "Pneumonia, 87%"
-    assert summarize(said, False, FR) == "Pneumonia, 87\u00a0%"
-    assert summarize({**said, "refused": {"reason": "", "looks_like": ""}}, False, EN) == "Refused"
 
 
 def test_failures_have_kind_words() -> None:

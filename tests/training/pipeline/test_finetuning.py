@@ -17,7 +17,8 @@ import generated
 import medloupe
 import tunable
 from generated import run
-from medloupe.inference.pictures import AutoPredictor, Predictor
+from medloupe.inference.choosing import AutoPredictor
+from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
 from medloupe.modelfile.reader import load
 from medloupe.store.models import Store

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.accounts.logins import LOGIN_HOURS
 from medloupe.accounts.people import People
-from medloupe.accounts.person import LOCAL, Person, Role
+from medloupe.accounts.person import LOCAL, Person, Role, article
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.lookups import EVERYBODY, LookupCache
@@ -57,11 +57,16 @@ def check_bind(host: str, people: People) -> None:
     MedloupeError
         The address is not this machine's own, and there is no admin.
     """
-    if not is_loopback(host) and not people.has_admin():
-        raise MedloupeError(
-            f"On {host} others can reach the server, and there are no accounts yet; it was not started.",
-            "Make one: medloupe users add NAME --role admin (or leave --host at 127.0.0.1).",
-        )
+    if is_loopback(host) or people.has_admin():
+        return
+    if people.any():
+        lacking, hint = "nobody who may log in is an admin", "Make somebody one: medloupe users role NAME admin"
+    else:
+        lacking, hint = "there are no accounts yet", "Make one: medloupe users add NAME --role admin"
+    raise MedloupeError(
+        f"On {host} others can reach the server, and {lacking}; it was not started.",
+        f"{hint} (or leave --host at 127.0.0.1).",
+    )
 
 
 def require(request: Request, role: Role) -> Person:
@@ -83,7 +88,10 @@ def require(request: Request, role: Role) -> Person:
         )
     if not person.may(role):
         raise HttpError(
-            403, "role_needed", f"This needs the role {role}; {person.name} is a {person.role}.", "Ask an admin."
+            403,
+            "role_needed",
+            f"This needs the role {role}; {person.name} is {article(person.role)} {person.role}.",
+            "Ask an admin.",
         )
     return person
 

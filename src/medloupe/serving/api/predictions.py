@@ -52,15 +52,18 @@ async def predict(
 @router.post(
     "/api/v1/predict",
     response_model=PredictionOut | PredictionsOut,
-    openapi_extra=takes(),
-    summary="Let the app choose the check-up",
+    openapi_extra=takes(applies=True),
+    summary="Let the app choose the check-ups",
 )
 async def predict_auto(
     request: Request,
     heatmap: bool = False,
     models: Annotated[str, Query(description="Ask these instead, by name, with commas; `all` for all.")] = "",
 ) -> Response:
-    """Let the check-up answer that knows pictures of this kind; where none does, it is refused.
+    """Let all check-ups answer that are of the picture's kind; where there are none, it is refused.
+
+    The most dangerous answer is given, with all of them in `answers`. Where it depends on whom or what the picture is
+    of, `ask` says what must be known: a field `applies.QUESTION`, in the form or the address.
 
     With `models` these answer, all from one pass of the network: `{"predictions": […]}`, in their order; `all` are
     those that read such files, pictures or ECGs.
@@ -85,7 +88,7 @@ async def predict_auto(
     return JSONResponse({"predictions": [a.as_json() for a in answers]})
 
 
-@router.post("/predict", openapi_extra=takes("user", "model"), summary="The plain form")
+@router.post("/predict", openapi_extra=takes("user", "model", applies=True), summary="The plain form")
 async def predict_plain(request: Request) -> Response:
     """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out.
 

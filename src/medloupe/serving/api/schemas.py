@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,8 +16,14 @@ _RATE = {"type": "number", "description": "Of ECGs: sampling rate in Hz, where t
 _START = {"type": "number", "description": "Of ECGs: second from which a page draws it."}
 
 
-def takes(*fields: str) -> dict[str, Any]:
-    """Describe a body with images or ECGs for OpenAPI; intake.py reads it and not FastAPI, which would spool it."""
+_APPLIES = {"type": "string", "description": "What `ask` asked, such as `applies.age=adult`; also in the address."}
+
+
+def takes(*fields: str, applies: bool = False) -> dict[str, Any]:
+    """Describe a body with images or ECGs for OpenAPI; intake.py reads it and not FastAPI, which would spool it.
+
+    applies: whether the app chooses, so that questions of check-ups may be answered.
+    """
     form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
     form |= {name: {"type": "string"} for name in fields}
     form |= {"rate": _RATE, "start": _START}
@@ -27,6 +33,7 @@ def takes(*fields: str) -> dict[str, Any]:
                 "type": "object",
                 "required": ["image"],
                 "properties": form,
+                **({"patternProperties": {r"^applies\.": _APPLIES}} if applies else {}),
                 "additionalProperties": {
                     "type": "string",
                     "description": "What is known beside the picture, by the names of the model's `inputs`, such as"
@@ -95,20 +102,52 @@ class EcgOut(BaseModel):
     beats: list[BeatOut] | None = None
 
 
-class PredictionOut(BaseModel):
+class WhyOut(BaseModel):
+    """The reason for a state: a code, and a sentence in English."""
+
+    code: str
+    text: str
+
+
+class AskOut(BaseModel):
+    """What must still be told, since the state depends on it: send the choice as `applies.QUESTION`."""
+
+    question: str
+    choices: list[str]
+
+
+class OneOfOut(BaseModel):
+    """What one check-up says.
+
+    `prediction`: the most probable label; "" where it refused or cannot be used. `grade`, `at_least`: of ordered
+    classes.
+    """
+
+    model: str | None
+    version: int | None
+    state: Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"]
+    why: WhyOut | None
+    prediction: str
+    flagged: list[str] = Field(description="The most dangerous first.")
+    probabilities: dict[str, float]
+    grade: str | None = None
+    at_least: dict[str, float] | None = None
+    scope: str = Field(description="Whom and what it is for.")
+    refused: RefusedOut | None
+
+
+class PredictionOut(OneOfOut):
     """The answer to one picture or ECG.
 
-    `ecg`: of an ECG alone. `heatmap`: by label, what each place adds to the logit. `inputs`: only of a model that reads
-    more than the picture. `ignored`: fields of the form that are none of its inputs.
+    `answers`: where the app chose, those of all check-ups of the kind, the most dangerous, which this is, first. `ecg`:
+    of an ECG alone. `heatmap`: by label, what each place adds to the logit. `inputs`: only of a model that reads more
+    than the picture. `ignored`: fields of the form that are none of its inputs.
     """
 
     file: str = ""
-    model: str | None
-    version: int | None
-    prediction: str
-    probabilities: dict[str, float]
-    refused: RefusedOut | None
     id: str
+    answers: list[OneOfOut] | None = None
+    ask: AskOut | None = None
     heatmap: dict[str, list[list[float]]] | None = None
     inputs: list[InfluenceOut] | None = None
     ignored: list[str] | None = None

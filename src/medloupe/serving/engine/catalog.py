@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from medloupe.errors import MedloupeError, UnknownError, did_you_mean
+from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.starter import shipped
 from medloupe.store.models import Store
@@ -73,11 +73,17 @@ class Catalog:
             There is no such check-up or version, or it cannot be loaded.
         """
         found = self._now.get(name)
+        if found is None and name in self.broken:
+            raise StorageError(
+                f"The check-up {name} cannot be loaded: {self.broken[name]}", "Its version in production is damaged."
+            )
         if found is None:
             raise UnknownError(
                 f"There is no check-up {name!r}.",
                 did_you_mean(name, self._now) or "GET /api/v1/models lists what there is.",
             )
+        if version is not None and found.version is None:
+            raise UnknownError(f"{name} comes with medloupe and has no version {version}.", "Leave the version out.")
         return found if version in (None, found.version) else self._other(name, version)
 
     def refresh(self) -> bool:

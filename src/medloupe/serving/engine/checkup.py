@@ -15,17 +15,39 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.registry import BACKBONES, ECG_BEATS
 from medloupe.embed.tail import Tail
 from medloupe.imaging.quality import Limits
+from medloupe.model.applies import Applies, read_applies
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
 from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
+from medloupe.model.router import kind_key
+from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
     from medloupe.inputs.extras import Extras
 
 _MOST_HARDSHIPS = 60  # read from a card
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What is said of 100 examples.
+
+    Attributes
+    ----------
+    flagged, unclear, not_flagged : int
+        They add up to 100.
+    n, groups : int
+        On how many examples, of how many patients or groups, that rests.
+    """
+
+    flagged: int
+    unclear: int
+    not_flagged: int
+    n: int
+    groups: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +62,8 @@ class Point:
         Measured shares, 0 to 1; None where there is none.
     words : str
         The same as a sentence.
+    having, lacking : Outcomes, optional
+        What is said of 100 examples with the label, and of 100 without; None where that was not counted.
     """
 
     threshold: float | None
@@ -47,6 +71,8 @@ class Point:
     specificity: float | None
     words: str
     ppv: float | None = None
+    having: Outcomes | None = None
+    lacking: Outcomes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +138,16 @@ class CheckUp:
         Of a check-up of ECGs which leads it needs.
     quality : Limits, optional
         Of a check-up of pictures what can be used; None of one that was made before, which has no limits of its own.
+    kind : str
+        Key of its kind of picture (medloupe.model.router.kind_key); those of one kind answer together.
+    applies : tuple of Applies
+        Whom or what it is for, where the app chooses.
+    strength : Strength
+        How strong its card shows it to be.
+    looks_at : str
+        What its pictures are of, as its card names it; "" where it does not say.
+    found : float, optional
+        Share of the examples with a finding that are flagged, 0 to 1; None where that was not measured.
     """
 
     name: str
@@ -146,6 +182,11 @@ class CheckUp:
     announced: Mapping[str, Point] = field(default_factory=dict)
     leads: LeadRule | None = None
     quality: Limits | None = None
+    kind: str = ""
+    applies: tuple[Applies, ...] = ()
+    strength: Strength = NOT_JUDGED
+    looks_at: str = ""
+    found: float | None = None
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -241,6 +282,11 @@ class CheckUp:
             hardships=tuple(_read_hardships(card.get("stress"))),
             extras=model.extras,
             announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            kind=kind_key(card, model.name),
+            applies=read_applies(card),
+            strength=judge_strength(card),
+            looks_at=str(card.get("kind") or ""),
+            found=_value((card.get("decision") or {}).get("measured"), "flagged_with"),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"
@@ -282,15 +328,26 @@ def readable_title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _point(entry: Mapping[str, Any]) -> Point:
-    def value(key: str) -> float | None:
-        figure = entry.get(key)
-        return figure.get("value") if isinstance(figure, Mapping) else figure
+def _value(entry: Any, key: str) -> float | None:
+    figure = entry.get(key) if isinstance(entry, Mapping) else None
+    return figure.get("value") if isinstance(figure, Mapping) else figure
 
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    counts = entry.get("counts") or {}
     return Point(
         threshold=entry.get("threshold"),
-        sensitivity=value("sensitivity"),
-        specificity=value("specificity"),
+        sensitivity=_value(entry, "sensitivity"),
+        specificity=_value(entry, "specificity"),
         words=str(entry.get("words") or ""),
-        ppv=value("ppv"),
+        ppv=_value(entry, "ppv"),
+        having=_outcomes(counts.get("with")),
+        lacking=_outcomes(counts.get("without")),
     )
+
+
+def _outcomes(entry: Mapping[str, Any] | None) -> Outcomes | None:
+    if not entry:
+        return None
+    said = {key: int(entry[key]) for key in ("flagged", "unclear", "not_flagged")}
+    return Outcomes(**said, n=int(entry.get("n") or 0), groups=int(entry.get("groups") or 0))

@@ -16,6 +16,7 @@ import numpy as np
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine import ecg_intake
 from medloupe.serving.engine.answer import Answer
+from medloupe.serving.engine.chosen import choose_among, separate_told
 from medloupe.serving.engine.inputs import GivenInputs, read_inputs
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.windows import Run, run_windows
@@ -45,15 +46,15 @@ def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answe
 
 
 def choose(run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
-    """Answer one ECG by the check-up that fits it best, by its leads; of several, by the one it is least foreign to.
+    """Answer one ECG by the check-ups that fit it best, by its leads: of several, those of the kind it is nearest to.
 
     Raises as `ask` does. There is at least one check-up, and all are of ECGs.
     """
+    question, told, unknown = separate_told(checkups, question)
     received = _receive(question, checkups, _check_fields(question))
     fitting = _select_fitting(received.signal, checkups)
     answers = [_answer(run, c, received, _read_inputs(c, question.fields)) for c in fitting]
-    answered = [a for a in answers if a.prediction.state not in ("unusable", "refused")]
-    return min(answered or answers, key=lambda a: a.foreign)
+    return choose_among(answers, told, unknown)
 
 
 @dataclass(frozen=True, slots=True)

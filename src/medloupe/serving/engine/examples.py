@@ -21,6 +21,7 @@ from medloupe.model.heatmaps import along, label_evidence
 from medloupe.model.prediction import Prediction
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.chosen import choose_among, separate_told
 from medloupe.serving.engine.inputs import read_inputs
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.windows import Run, run_windows
@@ -32,10 +33,9 @@ def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answe
 
 
 def choose(run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
-    """Answer an example by the check-up to which it is least foreign. checkups: of its kind, at least one."""
-    answers = ask(run, checkups, question)
-    answered = [a for a in answers if a.prediction.refused is None]
-    return min(answered or answers, key=lambda a: a.foreign)
+    """Answer an example by the check-ups of the kind that it is nearest to. checkups: at least one."""
+    question, told, unknown = separate_told(checkups, question)
+    return choose_among(ask(run, checkups, question), told, unknown)
 
 
 def draw(checkup: CheckUp, window: np.ndarray, attention: np.ndarray | None, title: str) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.errors import StorageError, UnknownError
+from medloupe.serving.engine.history import ALL, Wanted, read_alias, select_answers
+from medloupe.serving.engine.sweeping import erase_removed, remove_stray_images, undo_limit
 from medloupe.serving.engine.writer import TransactionWriter
 from medloupe.store.database import explain_failure
-from medloupe.store.tables import FeedbackRow, PredictionRow, now
+from medloupe.store.tables import AuditRow, FeedbackRow, PredictionRow, now
 from medloupe.utils.files import sync_folder, write_atomically
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from medloupe.accounts.person import Person
 
 _ID = re.compile("[0-9a-f]{32}")
+_ANSWERS_KEPT, _LABELS_KEPT = 12, 12  # of what the check-ups of one kind said beside the main answer
+_OF_EACH = ("model", "version", "state", "why", "prediction", "flagged", "probabilities", "grade", "scope", "refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,10 @@ class Entry:
         What was last said of it.
     commented : bool
         Whether anything was.
+    alias : str
+        A short name that a person gave it, or "".
+    state : str
+        Of the answer; of one from before there were states "refused" or "answered".
     """
 
     id: str
@@ -56,6 +63,8 @@ class Entry:
     right: bool | None = None
     labels: tuple[str, ...] = ()
     commented: bool = False
+    alias: str = ""
+    state: str = "answered"
 
 
 class Journal:
@@ -72,15 +81,28 @@ class Journal:
 
     # ------------------------------------------------------------------ writing
 
-    async def record(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Keep predictions, each a row of PredictionRow; returns when they are on the disk.
+    async def record(self, rows: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]] = ()) -> None:
+        """Keep predictions; returns when they are on the disk.
+
+        Parameters
+        ----------
+        rows
+            Of PredictionRow.
+        asked
+            Of AuditRow, written with them: none of the answers without the line that says who asked.
 
         Raises
         ------
         StorageError
             The database cannot be written.
         """
-        await self._writer.write(lambda c: c.execute(insert(PredictionRow), list(rows)))
+
+        def write(c: Connection) -> None:
+            c.execute(insert(PredictionRow), list(rows))
+            if asked:
+                c.execute(insert(AuditRow), list(asked))
+
+        await self._writer.write(write)
 
     async def feedback(self, id: str, person: Person, right: bool | None, labels: Sequence[str] | None) -> None:
         """Keep what a person says of an answer of theirs (an admin: of any).
@@ -113,7 +135,7 @@ class Journal:
         """
 
         def write(c: Connection) -> str | None:
-            row = self._find(c, id, person)
+            row = self._find(c, id, person, deleted=not image_only)
             if row is None:
                 return None
             if image_only:
@@ -136,6 +158,47 @@ class Journal:
                     "The operator should look at the rights of the folder `kept`.",
                 ) from e
 
+    async def set_alias(self, id: str, person: Person, text: str) -> None:
+        """Give an answer a short name, or none.
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer of this person.
+        """
+        await self._change(id, person, alias=read_alias(text))
+
+    async def remove(self, id: str, person: Person) -> None:
+        """Put an answer out of sight; it can be restored for sweeping.UNDO_MINUTES, then `sweep` erases it for good.
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer of this person.
+        """
+        await self._change(id, person, deleted_at=now())
+
+    async def restore(self, id: str, person: Person) -> None:
+        """Bring a removed answer back.
+
+        Raises
+        ------
+        UnknownError
+            There is no such answer of this person, or it has been erased.
+        """
+        await self._change(id, person, deleted=True, deleted_at=None)
+
+    async def _change(self, id: str, person: Person, *, deleted: bool = False, **values: Any) -> None:
+        def write(c: Connection) -> bool:
+            row = self._find(c, id, person, deleted=deleted)
+            if row is None or (row.deleted_at or "~") < undo_limit():
+                return False
+            c.execute(update(PredictionRow).where(PredictionRow.id == id).values(**values))
+            return True
+
+        if not await self._writer.write(write):
+            raise _unknown(id)
+
     def keep(self, id: str, data: bytes, suffix: str) -> None:
         """Keep an image's bytes under the prediction's id, durably.
 
@@ -151,26 +214,26 @@ class Journal:
         sync_folder(path.parent.parent)
 
     def sweep(self) -> int:
-        """Remove kept images of no prediction, which a server left that was killed in between.
+        """Erase what was deleted and cannot be restored any more, and kept images of no prediction.
 
-        Only those older than an hour: others may belong to a request that is being answered.
+        Such images a server left that was killed in between. Only those older than an hour: others may belong to a
+        request that is being answered.
 
         Returns
         -------
         int
-            How many.
+            How many images of no prediction there were.
         """
-        with self._reading() as c:
-            known = set(c.scalars(select(PredictionRow.id).where(PredictionRow.kept.is_not(None))))
-        before = time.time() - 3600
-        stray = [p for p in self._folder.glob("??/*") if p.stem not in known and p.stat().st_mtime < before]
-        for path in stray:
-            path.unlink(missing_ok=True)
-        return len(stray)
+        self.erase_removed()
+        return remove_stray_images(self._engine, self._folder)
+
+    def erase_removed(self) -> int:
+        """Erase answers that can no longer be restored; returns and raises as `sweeping.erase_removed` does."""
+        return erase_removed(self._engine, self.image_path)
 
     # ------------------------------------------------------------------ reading
 
-    def mine(self, person: Person, before: str | None = None, limit: int = 50) -> list[Entry]:
+    def mine(self, person: Person, before: str | None = None, limit: int = 50, wanted: Wanted = ALL) -> list[Entry]:
         """List a person's answers, the newest first.
 
         Parameters
@@ -181,15 +244,11 @@ class Journal:
             "AT_ID" of the last one seen.
         limit
             How many.
+        wanted
+            Which of them.
         """
-        wanted = select(PredictionRow).where(PredictionRow.user_id == person.id)
-        if before:
-            at, _, id = before.replace("\0", "").partition("_")  # which PostgreSQL cannot take
-            earlier = PredictionRow.at < at
-            wanted = wanted.where(or_(earlier, and_(PredictionRow.at == at, PredictionRow.id > id)) if id else earlier)
-        wanted = wanted.order_by(PredictionRow.at.desc(), PredictionRow.id).limit(limit)
         with self._reading() as c:
-            return self._entries(c, c.execute(wanted).all())
+            return self._entries(c, c.execute(select_answers(person, before, wanted).limit(limit)).all())
 
     def get(self, id: str, person: Person) -> Entry:
         """Return one answer of a person (to an admin: anybody's).
@@ -229,10 +288,13 @@ class Journal:
         except SQLAlchemyError as e:
             raise explain_failure(self._engine.url, e) from e
 
-    def _find(self, c: Connection, id: str, person: Person) -> Any:
+    def _find(self, c: Connection, id: str, person: Person, *, deleted: bool = False) -> Any:
+        """Find the row of an answer, or None. deleted: also one that is out of sight."""
         if not _ID.fullmatch(id):
             return None
         wanted = select(PredictionRow).where(PredictionRow.id == id)
+        if not deleted:
+            wanted = wanted.where(PredictionRow.deleted_at.is_(None))
         if person.role != "admin":
             wanted = wanted.where(PredictionRow.user_id == person.id)
         return c.execute(wanted).one_or_none()
@@ -260,6 +322,8 @@ class Journal:
                 right=last[row.id].right if row.id in last else None,
                 labels=tuple(last[row.id].labels or ()) if row.id in last else (),
                 commented=row.id in last,
+                alias=row.alias or "",
+                state=row.answer.get("state") or ("refused" if row.answer.get("refused") else "answered"),
             )
             for row in rows
         ]
@@ -274,6 +338,22 @@ def drop_input_values(answer: dict[str, Any]) -> dict[str, Any]:
         return answer
     names = [{"name": i["name"]} for i in answer["inputs"] if i.get("value") or "effect" not in i]
     return {**{key: value for key, value in answer.items() if key != "given"}, "inputs": names}
+
+
+def shorten_answers(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Shorten what all check-ups of a kind said to what is remembered: states and the most probable labels.
+
+    The main answer is remembered in full elsewhere.
+    """
+
+    def short(one: dict[str, Any]) -> dict[str, Any]:
+        ranked = sorted(one["probabilities"].items(), key=lambda entry: -entry[1])
+        told = dict.fromkeys([*(name for name, _ in ranked[:_LABELS_KEPT]), *one["flagged"][:_LABELS_KEPT]])
+        p = {name: one["probabilities"][name] for name in told if name in one["probabilities"]}
+        kept = {key: value for key, value in one.items() if key in _OF_EACH}
+        return {**kept, "flagged": one["flagged"][:_LABELS_KEPT], "probabilities": p}
+
+    return [short(one) for one in answers[:_ANSWERS_KEPT]]
 
 
 def _unknown(id: str) -> UnknownError:

@@ -18,16 +18,18 @@ from medloupe.errors import NotAnImageError, StoreError
 from medloupe.imaging.quality import Measures
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
+from medloupe.model.choosing import Opinion, choose_answer
 from medloupe.model.heatmaps import draw_overlay, label_evidence
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
 from medloupe.model.quality import judge_quality
-from medloupe.model.router import UNKNOWN_TO_ALL, Router, refusal_reason
+from medloupe.model.router import UNKNOWN_TO_ALL, Router, find_kind, refusal_reason
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.chosen import form_opinion, separate_told
 from medloupe.serving.engine.inputs import NO_INPUTS, GivenInputs, read_inputs
 from medloupe.serving.engine.kinds import asking, not_a_picture_error
-from medloupe.serving.engine.networks import NetworkOutput, Networks
+from medloupe.serving.engine.networks import HeadOutput, NetworkOutput, Networks
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.engine.windows import run_windows
@@ -105,32 +107,48 @@ class Answerer:
         return self._answer(checkup, seen, timings, question, shown, known, measures)
 
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
-        """Answer a picture by the check-up to which it is least foreign; refuse it where it is foreign to all."""
+        """Answer a picture by all check-ups of its kind; refuse it where it is foreign to all."""
         started = time.perf_counter()
-        routed = self._routed
+        routed, every = self._routed, {c.name: c for c in catalog.all() if c.windows is None}
         if not routed:
             raise StoreError(
                 "There is no check-up yet that can tell its own kind of picture from others.",
                 "Name the check-up, or train one: medloupe train FOLDER --name NAME",
             )
+        question, told, unknown = separate_told(every.values(), question)
         pixels, shown, measures = self._decode(data, routed[0][1].size, question.preview)
         at = time.perf_counter()
-        passes = [self.networks.forward(first, pixels, maps=question.heatmap) for _, first in routed]
+        passes = {c.network_sha256: self.networks.forward(c, pixels, maps=question.heatmap) for _, c in routed}
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-        sights = [(router, one.shared[0]) for (router, _), one in zip(routed, passes, strict=True)]
-        able = {name: far for router, embedding in sights for name, far in router.rank(embedding).items()}
-        if not able:
+        sights = [(router, passes[first.network_sha256].shared[0]) for router, first in routed]
+        near = {n: far for r, embedding in sights for n, far in r.rank(embedding).items() if n in every}
+        asked = [every[name] for name in find_kind(near, {name: c.kind for name, c in every.items()})]
+        if not asked:
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
-            return _refuse_by_all(question, alike, timings, shown)
-        checkup = catalog.get(min(able, key=able.__getitem__))
-        own = [s for (_, c), s in zip(routed, passes, strict=True) if c.network_sha256 == checkup.network_sha256]
-        if own:
-            seen = own[0]
-        else:  # it was exchanged in this very moment
-            pixels, _, _ = self._decode(data, checkup.size, False)
-            seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
-        known = read_inputs(checkup, question.fields)
-        return self._answer(checkup, seen, timings, question, shown, known, measures)
+            return replace(_refuse_by_all(question, alike, timings, shown), ignored=unknown)
+        known = [read_inputs(checkup, question.fields) for checkup in asked]
+        looked: list[HeadOutput] = []
+        opinions: list[Opinion] = []
+        for checkup, given in zip(asked, known, strict=True):
+            if checkup.network_sha256 not in passes:  # it has a network of its own
+                own, _, _ = self._decode(data, checkup.size, False)
+                passes[checkup.network_sha256] = self.networks.forward(checkup, own, maps=question.heatmap)
+            seen = passes[checkup.network_sha256]
+            found = self.networks.apply_head(checkup, seen, 0)
+            embedding = seen.shared[0]
+            said = self.answer(checkup, embedding, found.logits, timings, question.file, given, measures)
+            nearness = None if checkup.novelty is None else checkup.novelty.nearness(embedding)
+            looked.append(found)
+            opinions.append(form_opinion(checkup, said, nearness))
+        chosen = choose_answer(opinions, told)
+        timings["answer"] = 1000 * (time.perf_counter() - at) - timings["network"]
+        if chosen.main is None:
+            id = secrets.token_hex(16)
+            said = chosen.prediction
+            return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
+        i = chosen.main
+        answer = self._dress(asked[i], chosen.prediction, looked[i].parts, question, shown, known[i])
+        return replace(answer, ignored=(*answer.ignored, *unknown))
 
     def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
         """Answer one picture or ECG by each of some check-ups, in their order; each network runs once.
@@ -184,6 +202,20 @@ class Answerer:
         at = time.perf_counter()
         found = self.networks.apply_head(checkup, seen, 0)
         prediction = self.answer(checkup, seen.shared[0], found.logits, timings, question.file, known, measures)
+        answer = self._dress(checkup, prediction, found.parts, question, shown, known)
+        timings["answer"] = 1000 * (time.perf_counter() - at)
+        return answer
+
+    def _dress(
+        self,
+        checkup: CheckUp,
+        prediction: Prediction,
+        parts: np.ndarray | None,
+        question: Question,
+        shown: Preview | None,
+        known: GivenInputs,
+    ) -> Answer:
+        """Put to a prediction what belongs to its answer: the picture, and what each place (K, h, w) adds."""
         answer = Answer(
             id=secrets.token_hex(16),
             digest=question.digest,
@@ -193,12 +225,11 @@ class Answerer:
             given=known.given,
             ignored=known.ignored,
         )
-        if (parts := found.parts) is not None:
+        if parts is not None:
             order = [checkup.labels.index(label) for label in prediction.probabilities]
             answer = replace(answer, places={checkup.labels[k]: parts[k] for k in order})
             if shown is not None:
                 answer = replace(answer, evidence=self._overlays(checkup, parts, order, shown))
-        timings["answer"] = 1000 * (time.perf_counter() - at)
         return answer
 
     def answer(

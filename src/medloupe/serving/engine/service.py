@@ -22,17 +22,17 @@ from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.journal import Journal, drop_input_values
+from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.model_intake import add_model
 from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import lower_priority
 from medloupe.serving.engine.question import Question
+from medloupe.serving.engine.rows import asking_row, journal_row
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.starter import shipped
 from medloupe.store.models import Store
-from medloupe.store.tables import now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -219,6 +219,7 @@ class Service:
         heatmap: bool = False,
         preview: bool = False,
         fields: Mapping[str, str] = _NO_FIELDS,
+        keep: bool = True,
     ) -> Answer:
         """Answer one picture or ECG; the answer is on the disk before it is returned.
 
@@ -230,6 +231,8 @@ class Service:
             The question, as `Question` has it.
         person
             Who asks.
+        keep
+            Whether what is asked about may be kept, where the operator keeps images.
 
         Raises
         ------
@@ -238,7 +241,7 @@ class Service:
         """
         question = Question(data=data, file=file, heatmap=heatmap, preview=preview, fields=fields)
         answer = await self.in_pool(self.answerer.ask, self.catalog, checkup, question)
-        await self.record([answer], [data], person)
+        await self.record([answer], [data], person, keep=keep)
         return answer
 
     async def ask_many(
@@ -265,7 +268,9 @@ class Service:
         finally:
             self._busy -= 1
 
-    async def record(self, answers: Sequence[Answer], sources: Sequence[Source], person: Person) -> None:
+    async def record(
+        self, answers: Sequence[Answer], sources: Sequence[Source], person: Person, *, keep: bool = True
+    ) -> None:
         """Remember answers, and what was asked about where the operator said so.
 
         Raises
@@ -277,12 +282,12 @@ class Service:
         kept: list[tuple[str, str]] = []
         try:
             for answer, data in zip(answers, sources, strict=True):
-                suffix, stored = _pack_for_keeping(answer, data) if self.keep_images else (None, b"")
-                rows.append(_journal_row(answer, person, suffix))
+                suffix, stored = _pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
+                rows.append(journal_row(answer, person, suffix))
                 if suffix:
                     kept.append((answer.id, suffix))
                     await asyncio.to_thread(self.journal.keep, answer.id, stored, suffix)
-            await self.journal.record(rows)
+            await self.journal.record(rows, [asking_row(answer, person) for answer in answers])
         except (OSError, StoreError) as e:
             for id, suffix in kept:
                 with contextlib.suppress(OSError):
@@ -292,40 +297,6 @@ class Service:
             raise StorageError(
                 f"The image could not be kept: {e.strerror or e}.", "The operator should look at the disk."
             ) from e
-
-
-def _journal_row(answer: Answer, person: Person, suffix: str | None) -> dict[str, Any]:
-    """Make the row of PredictionRow. suffix: under which the image is kept, if it is."""
-    return {
-        "id": answer.id,
-        "at": now(),
-        "user_id": person.id,
-        "model": answer.prediction.model or "",
-        "version": answer.prediction.version,
-        "answer": journal_json(answer, kept=suffix is not None),
-        "digest": answer.digest,
-        "kept": suffix,
-    }
-
-
-def journal_json(answer: Answer, *, kept: bool) -> dict[str, Any]:
-    """Make the Prediction's JSON as the journal has it, without the file's name.
-
-    Parameters
-    ----------
-    answer
-        What was answered.
-    kept
-        Whether the image is kept. Then what was given beside it is kept too, for retraining; else only which inputs
-        were.
-    """
-    said = answer.prediction.as_json()
-    del said["file"]
-    if "ecg" in said:
-        said["ecg"] = ecg_storage.shorten_entry(said["ecg"])
-    if not kept:
-        return drop_input_values(said)
-    return {**said, "given": dict(answer.given)} if answer.given else said
 
 
 def _pack_for_keeping(answer: Answer, data: Source) -> tuple[str, bytes]:

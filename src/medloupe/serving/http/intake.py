@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from medloupe.ecg.recording_files import Source, group_files
+from medloupe.model.applies import PREFIX
 from medloupe.serving.http.errors import HttpError
 
 MAX_BODY = 40 * 2**20
@@ -36,7 +37,7 @@ MAX_SAID = 64 * 2**10
 """Largest body of the routes that take JSON."""
 
 _ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
-_OF_ECGS = ("rate", "start")  # may stand in the address, too
+_IN_ADDRESS = ("rate", "start", PREFIX)  # how names of fields begin that may stand in the address, too
 _PATIENCE = 30.0  # seconds to wait for the next bytes of a body
 _SLOWEST = 1024  # bytes a second; slower ones would hold connections for as long as they like
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1")
@@ -276,7 +277,7 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
     except (MultiPartException, FormParserError, HTTPException, KeyError, ValueError) as e:
         said = getattr(e, "message", None) or getattr(e, "detail", None) or str(e)
         raise HttpError(422, "bad_form", f"The form cannot be read: {said}", "Send it as multipart/form-data.") from e
-    upload = Upload(fields={name: v for name, v in request.query_params.items() if name in _OF_ECGS})
+    upload = Upload(fields={name: v for name, v in request.query_params.items() if name.startswith(_IN_ADDRESS)})
     files: list[tuple[str, bytes]] = []
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):

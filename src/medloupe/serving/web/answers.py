@@ -1,21 +1,31 @@
-"""Show the answer to a picture or ECG: percentages as bars, the line in words, heat maps, refusal."""
+"""Show the answer to a picture or ECG: its state, percentages as bars, how far a flag can be trusted, heat maps."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medloupe.data.labels import is_healthy
 from medloupe.data.modalities import MODALITIES
-from medloupe.serving.web.bars import Namer, capitalize, describe_flags, percent_bar
-from medloupe.serving.web.cards import Label, describe_point
+from medloupe.serving.web.applies import view_question, word_reason
+from medloupe.serving.web.bars import Bar, Namer, capitalize, draw_bars, draw_reach
+from medloupe.serving.web.cards import Label
+from medloupe.serving.web.cardtext import JOIN, describe_limits, describe_scope
 from medloupe.serving.web.ecg import EcgView, describe_ecg
-from medloupe.serving.web.inputs import describe_effects, input_title
+from medloupe.serving.web.headline import describe_state, state_decided, state_of, state_word
+from medloupe.serving.web.heats import strongest_outside
+from medloupe.serving.web.inputs import describe_effects
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
-from medloupe.serving.web.summary import announced_labels, describe_refusal, label_namer, shipped_checkup
-from medloupe.serving.web.views import AnswerPicture, AnswerView, HeatOverlay
+from medloupe.serving.web.summary import (
+    announced_labels,
+    describe_refusal,
+    describe_unusable,
+    label_namer,
+    shipped_checkup,
+)
+from medloupe.serving.web.trust import describe_meaning, describe_trust, describe_weakness
+from medloupe.serving.web.views import AnswerPicture, AnswerView, HeatOverlay, OtherAnswer
 from medloupe.utils.datauri import data_uri
 
 if TYPE_CHECKING:
@@ -28,6 +38,9 @@ if TYPE_CHECKING:
 
 _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
+_BARS = 8  # shown at once; the others can be opened
+
+Find = Callable[[str, int | None], "CheckUp | None"]  # the version of a check-up that gave an answer
 
 
 def view_answer(
@@ -39,6 +52,7 @@ def view_answer(
     chosen: bool = False,
     passport: str = "",
     start: float = 0.0,
+    find: Find | None = None,
 ) -> AnswerView:
     """Show an answer that was just given.
 
@@ -58,11 +72,12 @@ def view_answer(
         Path of the version's report, or "".
     start
         From which second on an ECG is drawn.
+    find
+        Finds the versions of the other check-ups of its kind.
     """
     p = answer.prediction
-    said = p.as_json()
     return _view(
-        {**said, "file": ""},
+        {**p.as_json(), "file": ""},
         answer.checkup,
         lang,
         id=answer.id,
@@ -71,12 +86,12 @@ def view_answer(
         at=at,
         chosen=chosen,
         passport=passport,
-        picture=None if answer.preview is None else embed_picture(answer.preview),
+        preview=answer.preview,
         evidence=answer.evidence,
-        took=sum(p.timings.values()),
         ecg=p.ecg,
         start=start,
         drawing=answer.drawing,
+        find=find,
     )
 
 
@@ -86,10 +101,14 @@ def view_entry(
     lang: Language,
     *,
     titles: Mapping[str, str],
-    picture: AnswerPicture | None = None,
+    preview: Preview | None = None,
+    evidence: Mapping[str, bytes] | None = None,
     ecg: Reading | None = None,
     drawing: str = "",
+    chosen: bool = False,
     passport: str = "",
+    start: float = 0.0,
+    find: Find | None = None,
 ) -> AnswerView:
     """Show an answer from the journal.
 
@@ -103,10 +122,10 @@ def view_entry(
         The language of the page.
     titles
         Of the check-ups by name.
-    picture, ecg, drawing
-        What was kept of the example.
-    passport
-        Path of the version's report, or "".
+    preview, evidence, ecg, drawing
+        What was kept of the example, or could be made of it again.
+    chosen, passport, start, find
+        As `view_answer` has them.
     """
     return _view(
         entry.answer,
@@ -115,10 +134,15 @@ def view_entry(
         id=entry.id,
         titles=titles,
         at=entry.at,
+        chosen=chosen or bool(entry.answer.get("answers")),
         passport=passport,
-        picture=picture,
+        preview=preview,
+        evidence=evidence,
         ecg=ecg,
+        start=start,
         drawing=drawing,
+        kept_away=preview is None and ecg is None and not drawing,
+        find=find,
     )
 
 
@@ -146,6 +170,7 @@ def view_failure(file: str, error: HttpError, lang: Language, because: str = "")
     return AnswerView(
         key=secrets.token_hex(4),
         state="failed",
+        chip=state_word("failed", lang),
         file=file,
         headline=lang.t(f"failed.{error.code}") if known else lang.t(f"error.{_status(error.status, lang)}"),
         because=because or lang.t(usual),
@@ -164,87 +189,138 @@ def _view(
     at: str = "",
     chosen: bool = False,
     passport: str = "",
-    picture: AnswerPicture | None = None,
+    preview: Preview | None = None,
     evidence: Mapping[str, bytes] | None = None,
-    took: float | None = None,
     ecg: Reading | None = None,
     start: float = 0.0,
     drawing: str = "",
+    kept_away: bool = False,
+    find: Find | None = None,
 ) -> AnswerView:
     kind = _kind(said, checkup)
-    name = said.get("model") or ""
-    version = said.get("version")
-    several = checkup is not None and checkup.task == "multilabel"
+    name = str(said.get("model") or "")
     named = label_namer(said, lang)
-    heading = titles.get(name) or lang.label(name)
-    built_in = lang.t("checkup.version_builtin", name=name)
-    model = lang.t("checkup.version", name=name, version=str(version)) if version is not None else built_in
-    meta = [(lang.t("result.model"), model)] if name else []
-    if at:
-        meta.append((lang.t("result.at"), lang.date(at)))
-    if took is not None:
-        meta.append((lang.t("result.took"), lang.t("result.took_ms", n=round(took))))
-    meta.append((lang.t("result.number"), id[:12]))
     probabilities: Mapping[str, float] = said.get("probabilities") or {}
     labels = checkup.labels if checkup and len(checkup.labels) <= _CHOICES else tuple(probabilities)
+    told = describe_state(said, checkup, lang, kind)
+    scope = str(said.get("scope") or (JOIN.join(checkup.decision.scope) if checkup else ""))
     common: dict[str, Any] = {
         "key": id[:12],
         "id": id,
         "file": file,
         "name": name,
-        "title": heading,
+        "title": titles.get(name) or lang.label(name),
         "chosen": chosen,
-        "picture": picture,
-        "meta": tuple(meta),
+        "state": told.state,
+        "chip": told.chip,
+        "headline": told.text,
+        "lines": told.lines,
+        "scope": describe_scope(scope, lang, checkup),
+        "question": view_question(said.get("ask"), lang),
+        "others": _others(said, titles, lang, find),
+        "picture": None if preview is None else embed_picture(preview),
+        "kept_away": kept_away,
+        "meta": _meta(said, lang, id, at),
         "passport": passport,
-        "several": several,
+        "several": checkup is not None and checkup.task == "multilabel",
         "labels": tuple(Label(name=n, title=named(n)) for n in labels),
         "feedback": bool(labels),
-        "limits": checkup.limits if checkup else (),
+        "limits": describe_limits(checkup, lang) if checkup else (),
         "ecg": _ecg(said, checkup, lang, ecg, start),
         "kind": kind,
         "drawing": data_uri(drawing.encode(), "image/svg+xml") if drawing else "",
     }
-    if said.get("refused"):
-        return AnswerView(**{**common, "limits": ()}, state="refused", **describe_refusal(said, titles, lang, kind))
+    reason = word_reason(said, titles, lang)
+    if told.state == "refused":
+        chosen_so = {"headline": lang.t("applies.not_alone"), "because": reason} if reason else {}
+        return AnswerView(**{**common, "limits": (), **describe_refusal(said, titles, lang, kind), **chosen_so})
+    if reason:
+        common["lines"] = (reason, *common["lines"])
+    if told.state == "unusable":
+        return AnswerView(**{**common, **describe_unusable(said, lang)})
+    common |= {"weak": describe_weakness(checkup, lang), "inwords": describe_trust(said, checkup, lang, named)}
+    common |= {"notes": describe_meaning(said, checkup, lang, kind)}
     if "counts" in (said.get("ecg") or ()):
-        return AnswerView(**common, state="answered", **_beats(said, checkup, lang))
-    called = announced_labels(said, several)
-    points = checkup.points if checkup else {}
-    sought = checkup.positive if checkup else None
-    # Labels that say healthy have a line too, but crossing it is no reason to raise a flag.
-    thresholds = {
-        n: points[n].threshold
-        for n in probabilities
-        if n in points and (n == sought if sought in points else not is_healthy(n))
-    }
-    order = sorted(probabilities, key=lambda n: -probabilities[n])
-    about = [sought] if sought is not None and sought in points else called[:3]
-    top = (called or order or [""])[0]
+        bars = _bars(said, None, lang, named)
+        return AnswerView(**common, bars=bars, rest=())
+    top = next(iter(said.get("flagged") or announced_labels(said, False)), "")
+    shown, rest = _shown_first(_bars(said, checkup, lang, named))
     return AnswerView(
         **common,
-        state="answered",
-        says=lang.t("result.finds") if several else lang.t(kind.key("result.most_like")),
-        calibrated=lang.t(kind.key("result.calibrated")),
-        headline=lang.join(capitalize(named(n)) for n in called) or lang.t("result.nothing"),
-        **describe_flags(probabilities, thresholds, lang, named),
-        bars=tuple(percent_bar(named(n), probabilities[n], thresholds.get(n), n in called, lang) for n in order),
-        moved=describe_effects(said, top, capitalize(named(top)), several, lang, kind)
+        reach=draw_reach(said.get("at_least") or {}, str(said.get("grade") or ""), lang, named),
+        bars=shown,
+        rest=rest,
+        moved=describe_effects(said, top, capitalize(named(top)), common["several"], lang, kind)
         if top in probabilities
         else None,
-        inwords=tuple(_point(n, checkup, lang, named) for n in about if checkup and n in points),
-        heats=tuple(
-            HeatOverlay(
-                index=i,
-                label=named(n),
-                uri=data_uri(evidence[n], "image/png"),
-                first=n == (sought or (called or order)[0]),
-            )
-            for i, n in enumerate([n for n in order if n in (evidence or {})][:_HEATS])
-        )
+        heats=_heats(probabilities, top, evidence or {}, lang_named=named, slots=kept_away and kind is PICTURE),
+        outside=preview is not None and top in (evidence or {}) and strongest_outside(preview.jpeg, evidence[top])
         if evidence
-        else (),
+        else False,
     )
+
+
+def _meta(said: Mapping[str, Any], lang: Language, id: str, at: str) -> tuple[tuple[str, str], ...]:
+    """List model and version, time and number of an answer."""
+    name, version = said.get("model") or "", said.get("version")
+    built_in = lang.t("checkup.version_builtin", name=name)
+    model = lang.t("checkup.version", name=name, version=str(version)) if version is not None else built_in
+    meta = [(lang.t("result.model"), model)] if name else []
+    if at:
+        meta.append((lang.t("result.at"), lang.date(at)))
+    return (*meta, (lang.t("result.number"), id[:12]))
+
+
+def _bars(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, named: Namer) -> tuple[Bar, ...]:
+    """Draw the bars of all labels. checkup: whose lines are drawn, None for none."""
+    p: Mapping[str, float] = said.get("probabilities") or {}
+    known = [n for n in p if checkup is not None and n in checkup.labels] if state_decided(said) else []
+    lines = {n: line for n in known if checkup and (line := checkup.decision.line(n)) is not None}
+    called = announced_labels(said, False)
+    ordered = bool(said.get("at_least"))
+    return draw_bars(p, lines, tuple(said.get("flagged") or ()), called, lang, named, ordered=ordered)
+
+
+def _shown_first(bars: Sequence[Bar]) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
+    """Part the bars that are shown at once, all flagged ones among them, from the others."""
+    first = tuple(b for i, b in enumerate(bars) if i < _BARS or b.flagged or b.called)
+    return first, tuple(b for b in bars if b not in first)
+
+
+def _heats(
+    probabilities: Mapping[str, float], top: str, evidence: Mapping[str, bytes], *, lang_named: Namer, slots: bool
+) -> tuple[HeatOverlay, ...]:
+    """List the heat maps. slots: also those without one, for the browser to fill in what it has kept."""
+    order = sorted(probabilities, key=lambda n: (n != top, -probabilities[n]))
+    wanted = [n for n in order if slots or n in evidence][:_HEATS]
+    return tuple(
+        HeatOverlay(
+            index=i,
+            name=n,
+            label=lang_named(n),
+            uri=data_uri(evidence[n], "image/png") if n in evidence else "",
+            first=i == 0,
+        )
+        for i, n in enumerate(wanted)
+    )
+
+
+def _others(
+    said: Mapping[str, Any], titles: Mapping[str, str], lang: Language, find: Find | None
+) -> tuple[OtherAnswer, ...]:
+    """Say in a line each what the other check-ups of the kind say."""
+    found = []
+    for other in said.get("answers") or ():
+        name, version = str(other.get("model") or ""), other.get("version")
+        if (name, version) == (str(said.get("model") or ""), said.get("version")):
+            continue
+        checkup = find(name, version) if find is not None else None
+        told = describe_state(other, checkup, lang, _kind(other, checkup))
+        title = titles.get(name) or lang.label(name)
+        scope = describe_scope(str(other.get("scope") or ""), lang, checkup)
+        text = " ".join((told.text if told.text.endswith((".", "!")) else f"{told.text}.", *told.lines[:1]))
+        found.append(OtherAnswer(title=title, state=told.state, chip=told.chip, text=text, scope=scope))
+    return tuple(found)
 
 
 def _kind(said: Mapping[str, Any], checkup: CheckUp | None) -> PageKind:
@@ -267,34 +343,8 @@ def _ecg(
         shipped_checkup(said),
         found,
         start,
-        judged=not said.get("refused") and said.get("state") != "unusable",
+        judged=state_of(said) not in ("refused", "unusable"),
     )
-
-
-def _beats(said: Mapping[str, Any], checkup: CheckUp | None, lang: Language) -> dict[str, Any]:
-    """Say what was found in a recording that was judged beat by beat.
-
-    Lines and flags are of single beats, and stay away.
-    """
-    p: Mapping[str, float] = said["probabilities"]
-    named, called = label_namer(said, lang), sorted(announced_labels(said, True), key=lambda n: -p.get(n, 0))
-    given = [input_title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
-    also = lang.t("ecg.also", names=lang.join(given)) if given else ""
-    points = [_point(n, checkup, lang, named) for n in called if checkup and n in checkup.shown_points]
-    return {
-        "says": lang.t("ecg.says_beats"),
-        "headline": capitalize(lang.join(map(named, called))) or lang.t("result.nothing"),
-        "bars": tuple(percent_bar(named(n), p[n], None, n in called, lang) for n in sorted(p, key=lambda n: -p[n])),
-        "inwords": tuple(filter(None, (also, *points))),
-        "calibrated": lang.t("ecg.calibrated_beats"),
-    }
-
-
-def _point(label: str, checkup: CheckUp, lang: Language, named: Namer) -> str:
-    words = describe_point(checkup, label, checkup.shown_points[label], lang)
-    if not words or label == checkup.positive:
-        return words
-    return lang.t("result.point", label=capitalize(named(label)), words=words[:1].lower() + words[1:])
 
 
 def _status(status: int, lang: Language) -> int:

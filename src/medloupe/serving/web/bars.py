@@ -1,12 +1,9 @@
-"""Show probabilities as bars, and say which flags are up."""
+"""Show probabilities as bars: which are flagged, where a line is, and of ordered classes the grades or worse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from medloupe.serving.web.language import Language
 
@@ -30,62 +27,77 @@ class Bar:
     limit_words
         The same in words, or "".
     called
-        Whether the answer announces the label.
+        Whether it is the most probable label.
+    flagged
+        Whether the answer flags it.
     """
 
     label: str
     percent: str
     width: float
-    limit: float | None
-    limit_words: str
-    called: bool
+    limit: float | None = None
+    limit_words: str = ""
+    called: bool = False
+    flagged: bool = False
 
 
-def describe_flags(
-    probabilities: Mapping[str, float], thresholds: Mapping[str, float | None], lang: Language, named: Namer
-) -> dict[str, Any]:
-    """Say which of the labels that raise flags are above their line, whatever is most probable.
+def draw_bars(
+    probabilities: Mapping[str, float],
+    lines: Mapping[str, float],
+    flagged: Sequence[str],
+    called: Sequence[str],
+    lang: Language,
+    named: Namer,
+    *,
+    ordered: bool = False,
+) -> tuple[Bar, ...]:
+    """Make the bars of an answer, the most probable first.
 
     Parameters
     ----------
     probabilities
         By label, 0 to 1.
-    thresholds
-        By label, 0 to 1; None where a label raises no flag.
+    lines
+        By label, 0 to 1, from where it is flagged; normal and harmless labels have none.
+    flagged, called
+        The labels that the answer flags, and the most probable one.
     lang
         The language of the page.
     named
         Names a label as people read it.
-
-    Returns
-    -------
-    dict
-        "flagged" and "flags", fields of an AnswerView; {} where no label raises a flag.
+    ordered
+        Whether the labels are grades, which stay in their order.
     """
-    counting = {n: limit for n, limit in thresholds.items() if limit is not None}
-    if not counting:
-        return {}
-    # In single precision, as flags are announced.
-    up = [n for n, limit in counting.items() if np.float32(probabilities[n]) >= np.float32(limit)]
-
-    def said(key: str, n: str) -> str:
-        return lang.t(
-            f"result.{key}",
-            label=capitalize(named(n)),
-            percent=lang.percent(probabilities[n]),
-            limit=lang.percent(counting[n]),
-        )
-
-    if up:
-        return {
-            "flagged": True,
-            "flags": tuple(said("flagged", n) for n in sorted(up, key=lambda n: -probabilities[n])),
-        }
-    below = said("not_flagged", next(iter(counting))) if len(counting) == 1 else lang.t("result.none_flagged")
-    return {"flagged": False, "flags": (f"{below}. {lang.t('result.missed')}",)}
+    order = list(probabilities) if ordered else sorted(probabilities, key=lambda n: -probabilities[n])
+    return tuple(
+        percent_bar(named(n), probabilities[n], lang, limit=lines.get(n), called=n in called, flagged=n in flagged)
+        for n in order
+    )
 
 
-def percent_bar(label: str, p: float, limit: float | None, called: bool, lang: Language) -> Bar:
+def draw_reach(at_least: Mapping[str, float], grade: str, lang: Language, named: Namer) -> tuple[Bar, ...]:
+    """Make the bars of ordered classes: of each grade but the least, how probable it or a worse one is.
+
+    Parameters
+    ----------
+    at_least
+        By label, in the order of the grades.
+    grade
+        The grade that the answer names.
+    lang
+        The language of the page.
+    named
+        Names a label as people read it.
+    """
+    return tuple(
+        percent_bar(lang.t("answer.at_least", label=named(n)), p, lang, called=n == grade)
+        for n, p in list(at_least.items())[1:]
+    )
+
+
+def percent_bar(
+    label: str, p: float, lang: Language, *, limit: float | None = None, called: bool = False, flagged: bool = False
+) -> Bar:
     """Make the bar of a label, with probability and line as shares of 1."""
     return Bar(
         label=label,
@@ -94,6 +106,7 @@ def percent_bar(label: str, p: float, limit: float | None, called: bool, lang: L
         limit=None if limit is None else round(100 * min(max(limit, 0), 1), 1),
         limit_words="" if limit is None else lang.t("result.line_at", limit=lang.percent(limit)),
         called=called,
+        flagged=flagged,
     )
 
 

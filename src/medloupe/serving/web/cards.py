@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.serving.web import inputs
+from medloupe.serving.web.cardtext import CardText, describe_limits
 from medloupe.serving.web.emblem import Emblem, draw_emblem
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
@@ -95,7 +96,7 @@ class Card:
     doubt: str
     basis: str
     points: tuple[PointView, ...]
-    limits: tuple[str, ...]
+    limits: tuple[CardText, ...]
     lead: str
     passport: str
     weakest: str = ""
@@ -153,7 +154,7 @@ def describe_checkup(checkup: CheckUp, lang: Language, *, passport: str = "") ->
         doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
         basis=_basis(checkup, lang),
         points=points,
-        limits=checkup.limits,
+        limits=describe_limits(checkup, lang),
         lead=_lead(checkup, labels, lang),
         passport=passport,
         weakest=_weakest(checkup, lang),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,6 +12,7 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe.errors import MedloupeError, PromotionRefusedError, StoreError, UnknownError
+from medloupe.report.pages import render
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import service_of
 from medloupe.serving.engine.checkup import readable_title
@@ -20,6 +22,7 @@ from medloupe.serving.http.errors import HttpError
 from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
+from medloupe.starter import shipped
 from medloupe.store.models import VersionInfo
 
 router = APIRouter(include_in_schema=False)
@@ -111,6 +114,28 @@ async def passport(request: Request, name: Name, version: Number) -> Response:
     return Download(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
 
 
+@router.get("/models/{name}/passport")
+async def shipped_passport(request: Request, name: Name) -> Response:
+    """Serve the report of a check-up that comes with the package, made from its card."""
+    require(request, "viewer")
+    page = await asyncio.to_thread(render_shipped, name)
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
+
+
+@lru_cache(maxsize=32)
+def render_shipped(name: str) -> str:
+    """Render the report of a shipped check-up.
+
+    Raises
+    ------
+    UnknownError
+        No check-up of that name is offered.
+    """
+    if name not in shipped.list_offered():
+        raise UnknownError(f"No check-up {name!r} comes with medloupe.", "/ shows what there is.")
+    return render({"card": dict(shipped.load_shipped(name).card)})
+
+
 @router.get("/models/{name}/{version}/model.onnx")
 async def download(request: Request, name: Name, version: Number) -> Response:
     """Serve the self-contained model file."""
@@ -120,8 +145,10 @@ async def download(request: Request, name: Name, version: Number) -> Response:
 
 
 def passport_path(service: Service, name: str, version: int | None) -> str:
-    """Return where the passport of a version is shown, or "" where it has none."""
-    if version is None or not (service.store.folder(name, version) / "report.html").is_file():
+    """Return where the passport of a version is shown, or "" where it has none; version: None of a shipped one."""
+    if version is None:
+        return f"/models/{name}/passport"
+    if not (service.store.folder(name, version) / "report.html").is_file():
         return ""
     return f"/models/{name}/{version}/passport"
 

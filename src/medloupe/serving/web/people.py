@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
 
+from medloupe.accounts.log import ACTIONS
 from medloupe.accounts.people import People
 from medloupe.accounts.person import ROLES, Person
 from medloupe.errors import MedloupeError
@@ -209,10 +211,17 @@ async def _render_users(request: Request, *, done: str = "", problem: str = "", 
 
 
 @router.get("/audit")
-async def audit_log(request: Request, before: Annotated[int | None, Query(ge=1, lt=2**63)] = None) -> Response:
-    """Show who did what, the newest first."""
+async def audit_log(
+    request: Request,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    actor: Annotated[str, Query(max_length=64)] = "",
+    action: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """Show who did what, the newest first; of all, or of one person or kind of action."""
     require(request, "admin")
-    found = await asyncio.to_thread(_people_of(request).log.entries, _PAGE, before)
+    people = _people_of(request)
+    found = await asyncio.to_thread(people.log.entries, _PAGE, before, actor=actor.strip(), action=action)
+    names = [account.name for account in await asyncio.to_thread(people.all)]
     language = language_of(request)
     rows = [
         {
@@ -221,10 +230,22 @@ async def audit_log(request: Request, before: Annotated[int | None, Query(ge=1, 
             "action": r.action,
             "object": r.object,
             "detail": _describe_detail(r.detail),
+            "request": r.request_id,
         }
         for r in found
     ]
-    return render_page(request, "audit.html", rows=rows, older=str(found[-1].id) if len(found) == _PAGE else "")
+    kept = {key: value for key, value in {"actor": actor.strip(), "action": action}.items() if value}
+    older = urlencode({**kept, "before": found[-1].id}) if len(found) == _PAGE else ""
+    return render_page(
+        request,
+        "audit.html",
+        rows=rows,
+        older=older,
+        actor=actor.strip(),
+        action=action,
+        actors=names,
+        actions=ACTIONS,
+    )
 
 
 def _describe_detail(detail: Any) -> str:

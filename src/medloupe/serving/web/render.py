@@ -51,6 +51,7 @@ def render_page(request: Request, template: str, status: int = 200, **context: A
         "here": root + path,
         "tab": "",
         "person": person,
+        "may_ask": person is not None and person.may("clinician"),
         "admin": person is not None and person.may("admin"),
         "csrf": getattr(request.state, "csrf", ""),
         "any_emblem": draw_emblem("medloupe"),

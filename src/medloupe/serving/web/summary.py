@@ -1,27 +1,16 @@
-"""Sum up the JSON of an answer: which labels it announces, how they are named, the whole in a few words."""
+"""Read the JSON of an answer: which labels it announces, how they are named, why nothing is said."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medloupe.serving.web.bars import Namer, capitalize
+from medloupe.serving.web.bars import Namer
 from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.journal import Entry
-
-
-def summarize(answer: Mapping[str, Any], several: bool, lang: Language) -> str:
-    """Say an answer in a few words: "Pneumonia, 87%"."""
-    if answer.get("refused"):
-        return lang.t("history.refused")
-    called = announced_labels(answer, several)
-    if not called:
-        return lang.t("result.nothing")
-    p, named = answer["probabilities"], label_namer(answer, lang)
-    return lang.join(f"{capitalize(named(n))}, {lang.percent(p[n])}" if n in p else named(n) for n in called)
 
 
 def describe_feedback(entry: Entry, lang: Language) -> str:
@@ -59,7 +48,7 @@ def announced_labels(said: Mapping[str, Any], several: bool) -> list[str]:
 def describe_refusal(
     said: Mapping[str, Any], titles: Mapping[str, str], lang: Language, kind: PageKind = PICTURE
 ) -> dict[str, Any]:
-    """Say a refusal in words, as fields of an AnswerView.
+    """Say why an example was refused and where else it may go, as fields of an AnswerView.
 
     Parameters
     ----------
@@ -72,13 +61,20 @@ def describe_refusal(
     kind
         Of data that was sent.
     """
-    looks_like = str(said["refused"].get("looks_like") or "")
+    looks_like = str((said.get("refused") or {}).get("looks_like") or "")
     what = titles.get(looks_like) or lang.label(looks_like)
     if kind.section:
-        return {"headline": lang.t(kind.key("result.refused")), "because": lang.t(kind.key("result.refused_because"))}
+        return {"because": lang.t(kind.key("result.refused_because"))}
     return {
-        "headline": lang.t("refused.headline" if said.get("model") else "refused.none"),
+        **({} if said.get("model") else {"headline": lang.t("refused.none")}),
         "because": lang.t("refused.because"),
         "instead": lang.t("refused.looks", what=what) if what else "",
         "instead_url": f"/checkups/{looks_like}" if looks_like in titles else "",
     }
+
+
+def describe_unusable(said: Mapping[str, Any], lang: Language) -> dict[str, Any]:
+    """Say what is wrong with an example and what to do, as fields of an AnswerView; in English where a code is new."""
+    why = said.get("why") or {}
+    key = f"quality.{why.get('code')}"
+    return {"because": lang.t(key)} if lang.has(key) else {"because_english": str(why.get("text") or "")}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from medloupe.serving.web.bars import Bar
 from medloupe.serving.web.cards import Label
+from medloupe.serving.web.cardtext import CardText
 from medloupe.serving.web.ecg import EcgView
 from medloupe.serving.web.inputs import InputEffects
 from medloupe.serving.web.kinds import PICTURE, PageKind
@@ -30,12 +31,46 @@ class AnswerPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatOverlay:
-    """A transparent overlay for one label."""
+    """A transparent overlay for one label.
+
+    Attributes
+    ----------
+    index
+        Of the overlay on the page.
+    name, label
+        The label as the model has it, and as people read it.
+    uri
+        A data: URI, or "" where only the reader's browser has it.
+    first
+        Whether it is shown first.
+    """
 
     index: int
+    name: str
     label: str
     uri: str
     first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAnswer:
+    """What another check-up of the kind says, in a line.
+
+    Attributes
+    ----------
+    state, chip
+        The state, and the same in a word.
+    text
+        State, label and percentage.
+    scope
+        Whom and what that check-up is for.
+    """
+
+    title: str
+    state: str
+    chip: str
+    text: str
+    scope: tuple[CardText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,39 +81,66 @@ class AnswerView:
     ----------
     key
         Unique on the page.
-    state
-        "answered", "refused" or "failed".
+    state, chip
+        One of model.decision.STATES, or "failed", and the same in a word.
+    headline, lines
+        What is said first, and what must be said with it.
+    weak
+        That the check-up misses too many, or "".
+    because, because_english
+        Why nothing is said and what to do; the second where there are no words for it in the reader's language.
+    scope
+        Whom and what the check-up is for.
+    others
+        What the other check-ups of the kind say.
     chosen
         Whether the app chose the check-up.
     kind
         Of data that was sent.
     drawing
         A data: URI of an example of a kind that is drawn, or "".
+    kept_away
+        Whether the reader's browser alone may have picture, heat maps and drawing.
+    outside
+        Whether the strongest place lies outside of what the picture shows.
+    reach
+        Of ordered classes the bars of each grade or a worse one.
+    bars, rest
+        The bars of the labels, and those of the less probable ones.
     detail
         What the program says of a failure, in English.
-    calibrated
-        What its percentages mean.
+    notes
+        What its percentages and roles mean.
     """
 
     key: str
     state: str
+    chip: str = ""
     id: str = ""
     file: str = ""
     name: str = ""
     title: str = ""
     chosen: bool = False
+    scope: tuple[CardText, ...] = ()
+    others: tuple[OtherAnswer, ...] = ()
+    question: QuestionView | None = None
     picture: AnswerPicture | None = None
     heats: tuple[HeatOverlay, ...] = ()
-    says: str = ""
+    outside: bool = False
+    kept_away: bool = False
     headline: str = ""
-    flags: tuple[str, ...] = ()
-    flagged: bool = False
+    lines: tuple[str, ...] = ()
+    weak: str = ""
     because: str = ""
+    because_english: str = ""
     instead: str = ""
     instead_url: str = ""
+    reach: tuple[Bar, ...] = ()
     bars: tuple[Bar, ...] = ()
+    rest: tuple[Bar, ...] = ()
     inwords: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    limits: tuple[CardText, ...] = ()
     meta: tuple[tuple[str, str], ...] = ()
     passport: str = ""
     feedback: bool = False
@@ -89,9 +151,8 @@ class AnswerView:
     kind: PageKind = PICTURE
     drawing: str = ""
     detail: str = ""
-    calibrated: str = ""
 
     @property
     def has_limits(self) -> bool:
         """Whether a line is drawn at any bar."""
-        return any(bar.limit is not None for bar in self.bars)
+        return any(bar.limit is not None for bar in (*self.bars, *self.rest))

@@ -103,6 +103,7 @@ def train(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seconds": {**outcome.report["card"].get("seconds", {}), "this run": round(time.perf_counter() - began, 2)},
         "reused": reused,
+        **({"kind": asked.kind.strip()} if asked.kind.strip() else {}),
     }
     evidence = outcome.evidence
     if start is not None:

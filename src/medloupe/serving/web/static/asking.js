@@ -1,4 +1,5 @@
 // Choosing pictures and sending them one by one, so that a bad connection costs one picture and not all of them.
+import { harvest, keep } from "./kept.js";
 import { liven } from "./reading.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(jpeg|png|gif|webp|bmp|avif|svg\+xml)$/;
@@ -14,6 +15,7 @@ export function asking(form) {
   const inputs = form.querySelectorAll("input[type=file]");
   let chosen = [];
   let busy = false;
+  let [ids, failed] = [[], []];  // of all that was sent from here
 
   const tell = (text) => {
     status.textContent = text;
@@ -102,11 +104,12 @@ export function asking(form) {
     busy = true;
     submit.setAttribute("aria-disabled", "true");
     progress.hidden = false;
-    results.hidden = false;
     const parts = await together(chosen);
     const all = parts.length;
     let done = 0;
     const lost = [];
+    let here = false;
+    let byApp = false;
     for (const part of parts) {
       const step = (share) => {
         progress.value = 100 * (done + share) / all;
@@ -114,26 +117,59 @@ export function asking(form) {
       };
       step(0);
       const made = await send(form, part.map((one) => one.file), step);
-      if (made) {
-        into.append(made);
-        liven(made);
-        for (const one of part) forget(one.item);
-        if (!document.body.classList.contains("answering")) {
-          document.body.classList.add("answering");
-          results.querySelector("h2").focus();
-        }
-      } else lost.push(...part);
       done += 1;
+      if (!made) {
+        lost.push(...part);
+        continue;
+      }
+      for (const one of part) forget(one.item);
+      if (!made.dataset.answer) failed.push(made);
+      else {
+        ids.push(made.dataset.answer);
+        byApp ||= "chosenByApp" in made.dataset;
+        if (await keep(harvest(made))) continue;
+      }
+      here ||= Boolean(made.dataset.answer);  // this browser keeps nothing, so it is shown at once
+      place(made);
     }
     chosen = lost;
     busy = false;
     submit.removeAttribute("aria-disabled");
     progress.hidden = true;
     show("");
-    form.hidden = !lost.length;
-    if (lost.length) document.body.classList.remove("answering");
     if (lost.length) tell(`${say("Lost")} ${say("LostHint")}`);
+    if (!ids.length) return;
+    const address = where(byApp);
+    if (!lost.length && !here) {
+      [ids, failed] = [[], []];
+      return location.assign(address);
+    }
+    const link = results.querySelector("[data-see]");
+    link.href = address;
+    link.hidden = results.hidden = false;
   });
+
+  function place(made) {
+    into.append(made);
+    liven(made);
+    if (results.hidden) {
+      results.hidden = false;
+      results.querySelector("h2").focus();
+    }
+  }
+
+  /** The address of the answers; what was not answered is told there, by this browser alone. */
+  function where(byApp) {
+    if (ids.length === 1 && !failed.length) return `${form.dataset.answers}/${ids[0]}${byApp ? "?chosen=1" : ""}`;
+    const query = `?ids=${ids.join(",")}${byApp ? "&chosen=1" : ""}`;
+    const told = failed.map((made) => ({
+      file: made.querySelector("[data-file]").textContent,
+      headline: made.querySelector("[data-says]").textContent,
+      because: made.querySelector(".verdict p:not(.word)")?.textContent ?? "",
+    }));
+    sessionStorage.setItem(`failed:${query}`, JSON.stringify(told));
+    return form.dataset.answers + query;
+  }
 }
 
 /** What is sent at once: one picture, or the files of one ECG: a header (.hea) with those it names or that share its name. */

@@ -1,6 +1,8 @@
 // What every page gains from scripts. All of it works without them, a little less comfortably.
 import { asking } from "./asking.js";
-import { liven } from "./reading.js";
+import { batch } from "./batch.js";
+import { sweep } from "./kept.js";
+import { forgetting, liven } from "./reading.js";
 
 document.documentElement.classList.add("js");
 
@@ -13,6 +15,9 @@ connection();
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
 });
+
+const form = document.querySelector("[data-asking]");
+if (form) asking(form);
 
 // A form is sent once: a second click while the first is under way does nothing.
 document.addEventListener("submit", (event) => {
@@ -29,6 +34,8 @@ addEventListener("pageshow", () => {
   }
 });
 
+await sweep();
+for (const one of document.querySelectorAll("[data-forget]")) forgetting(one);
 for (const reading of document.querySelectorAll("[data-reading]")) liven(reading);
-const form = document.querySelector("[data-asking]");
-if (form) asking(form);
+const table = document.querySelector("[data-answers]:not(form)");
+if (table) batch(table);

@@ -1,15 +1,34 @@
-// One result: how strong the heat map is laid over the picture, and feedback without leaving the page.
+// One result: what this browser has kept of it, the viewer, the heat map's strength, the alias, feedback without leaving the page.
+import { change, drop, fill } from "./kept.js";
+import { viewer } from "./viewer.js";
 
-export function liven(reading) {
+export async function liven(reading) {
+  await fill(reading);
+  const seen = reading.querySelector("[data-viewer]:not([hidden])");
+  if (seen) viewer(seen);
   const heats = reading.querySelectorAll(".heat");
   const strength = reading.querySelector("[data-strength]");
   strength?.addEventListener("input", () => {
     for (const heat of heats) heat.style.opacity = strength.value / 100;
   });
+  const alias = reading.querySelector("[data-alias]");
+  alias?.addEventListener("change", () => change(reading.dataset.answer, { alias: alias.value.trim() }));
   const form = reading.querySelector("[data-feedback]");
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
     give(form);
+  });
+  const said = document.querySelector("[data-announce]");
+  if (said) said.textContent = reading.querySelector("[data-says]").textContent;
+}
+
+/** Deleting an answer deletes what this browser has of it. */
+export function forgetting(form) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    await drop(form.dataset.forget);
+    form.submit();
   });
 }
 

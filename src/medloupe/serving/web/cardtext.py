@@ -1,0 +1,107 @@
+"""Say what cards hold in English, scopes and limits, in the reader's language.
+
+The English strings of the sections `scope` and `limit` are those that cards have, with places for what differs; a text
+that is none of them stays English, and is marked so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from medloupe.serving.web.language import CODES, Language, language
+
+if TYPE_CHECKING:
+    from medloupe.serving.engine.checkup import CheckUp
+
+JOIN = " · "
+"""Between the parts of a scope, as answers have it."""
+_SECTIONS = ("scope.", "limit.")
+_OWN = CODES[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardText:
+    """A text of a card. foreign: it stayed English for a reader of another language."""
+
+    text: str
+    foreign: bool = False
+
+
+def card_text(text: str, lang: Language, checkup: CheckUp | None = None) -> CardText:
+    """Translate a text of a card.
+
+    Parameters
+    ----------
+    text
+        In English, as the card has it.
+    lang
+        The language of the page.
+    checkup
+        Whose card it is; by it labels and changes of pictures are named.
+    """
+    plain = text.replace("`", "")
+    if lang.code == _OWN:
+        return CardText(text=plain)
+    for key, pattern in _patterns():
+        if found := pattern.fullmatch(text.strip()):
+            values = {name: _value(name, value, lang, checkup) for name, value in found.groupdict().items()}
+            return CardText(text=lang.t(key, **values).replace("`", ""))
+    return CardText(text=plain, foreign=True)
+
+
+def describe_limits(checkup: CheckUp, lang: Language) -> tuple[CardText, ...]:
+    """List the limits of a check-up, in the order of its card."""
+    return tuple(card_text(limit, lang, checkup) for limit in checkup.limits)
+
+
+def describe_scope(scope: str, lang: Language, checkup: CheckUp | None = None) -> tuple[CardText, ...]:
+    """Part the line that tells whom and what a check-up is for, as an answer has it, into short lines."""
+    parts = [part.strip() for part in scope.split(JOIN.strip())]
+    told = [card_text(part, lang, checkup) for part in parts if part]
+    return tuple(CardText(text=t.text[:1].upper() + t.text[1:], foreign=t.foreign) for t in told)
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Compile the English strings of the sections, each as a pattern whose places are groups."""
+    words = language(_OWN).words
+    found = []
+    for key, text in words.items():
+        if key.startswith(_SECTIONS) and isinstance(text, str):
+            parts = re.split(r"\{(\w+)\}", text)
+            exact = [re.escape(part) if i % 2 == 0 else f"(?P<{part}>.+)" for i, part in enumerate(parts)]
+            found.append((key, re.compile("".join(exact))))
+    return tuple(found)
+
+
+def _value(name: str, value: str, lang: Language, checkup: CheckUp | None) -> str:
+    of = checkup.name if checkup is not None and checkup.version is None else ""
+    if name == "labels":
+        return ", ".join(lang.label(one, of) for one in value.split(", "))
+    if name == "counts":
+        pairs = (one.rpartition(" ") for one in value.split(", "))
+        return ", ".join(f"{lang.label(label, of)} {_number(n, lang)}" for label, _, n in pairs)
+    if name == "changes":
+        known = {h.title: f"stress.{h.name}" for h in checkup.hardships} if checkup is not None else {}
+        return "; ".join(_change(one, known, lang) for one in value.split("; "))
+    return _number(value, lang)
+
+
+def _change(text: str, known: Mapping[str, str], lang: Language) -> str:
+    title, mark, auc = text.partition(", AUC ")
+    key = known.get(title, "")
+    return f"{lang.t(key) if lang.has(key) else title}{mark}{_number(auc, lang)}"
+
+
+def _number(text: str, lang: Language) -> str:
+    """Write a number as the language does: "1,340", "0.94", "1.5%"; what is none stays as it is."""
+    found = re.fullmatch(r"([\d,]+)(?:\.(\d+))?(%?)", text)
+    if not found:
+        return text
+    x = float(found[1].replace(",", "") + "." + (found[2] or "0"))
+    shown = lang.number(x, len(found[2] or ""))
+    return f"{shown}\u00a0%" if found[3] and lang.code == "fr" else shown + found[3]

@@ -1,0 +1,179 @@
+"""Say an answer's state in words, as its JSON has it: nothing is decided here a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medloupe.model.decision import STATES
+from medloupe.serving.web.bars import capitalize
+from medloupe.serving.web.kinds import PICTURE, PageKind
+from medloupe.serving.web.language import Language
+from medloupe.serving.web.summary import announced_labels, label_namer
+
+if TYPE_CHECKING:
+    from medloupe.serving.engine.checkup import CheckUp
+
+ORDER = ("flagged", "unclear", "unusable", "refused", "clear", "answered", "failed")
+"""States as answers are sorted by them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What is said first.
+
+    Attributes
+    ----------
+    state
+        One of STATES.
+    chip
+        The state in a word.
+    text
+        With state, label, percentage and line: "Flagged: melanoma 27%, line 7%".
+    lines
+        What else must be said with it.
+    """
+
+    state: str
+    chip: str
+    text: str
+    lines: tuple[str, ...] = ()
+
+
+def state_of(said: Mapping[str, Any]) -> str:
+    """Return the state of an answer; one from before there were states says nothing that was not decided."""
+    state = said.get("state")
+    if state in STATES:
+        return str(state)
+    return "refused" if said.get("refused") else "answered"
+
+
+def state_decided(said: Mapping[str, Any]) -> bool:
+    """Tell whether an answer says what was decided; those from before there were states do not."""
+    return said.get("state") == state_of(said)
+
+
+def describe_state(
+    said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, kind: PageKind = PICTURE
+) -> Headline:
+    """Put the state of an answer into words.
+
+    Parameters
+    ----------
+    said
+        The Prediction's JSON.
+    checkup
+        The version that gave it, or None where it is gone; then no line is told.
+    lang
+        The language of the page.
+    kind
+        Of data that was sent.
+    """
+    state = state_of(said)
+    tell = _Telling(said, checkup, lang)
+    lines: tuple[str, ...] = ()
+    if state == "refused":
+        text = lang.t(kind.key("result.refused") if kind.section else "refused.headline")
+    elif state == "unusable":
+        text = lang.t("answer.unusable_file" if kind.section else "answer.unusable")
+    elif state == "flagged":
+        text, lines = tell.flagged()
+    elif state == "unclear":
+        text, lines = lang.t("answer.unclear_file" if kind.section else "answer.unclear"), tell.unclear()
+    elif state == "clear":
+        text, lines = lang.t("answer.clear"), tell.most_probable("")
+    else:
+        text = tell.answered()
+    return Headline(state=state, chip=lang.t(f"answer.state_{state}"), text=text, lines=lines)
+
+
+def summarize(said: Mapping[str, Any], lang: Language, checkup: CheckUp | None = None) -> str:
+    """Say an answer in a few words: "Flagged: pneumonia 87%, line 12%"."""
+    return describe_state(said, checkup, lang).text
+
+
+def state_word(state: str, lang: Language) -> str:
+    """Return a state in a word, also of what could not be read ("failed")."""
+    return lang.t(f"answer.state_{state}")
+
+
+class _Telling:
+    """The sentences of one answer."""
+
+    def __init__(self, said: Mapping[str, Any], checkup: CheckUp | None, lang: Language):
+        self._said, self._lang = said, lang
+        self._decision = checkup.decision if checkup is not None else None
+        self._named = label_namer(said, lang)
+        self._p: Mapping[str, float] = said.get("probabilities") or {}
+        self._why = str((said.get("why") or {}).get("code") or "")
+        self._beats = "counts" in (said.get("ecg") or ())
+
+    def flagged(self) -> tuple[str, tuple[str, ...]]:
+        first, *rest = [str(n) for n in self._said.get("flagged") or (self._said.get("prediction") or "",)]
+        grade = self._grade()
+        also = self._lang.join(f"{self._named(n)} {self._percent(n)}".strip() for n in rest)
+        more = (self._lang.t("answer.also_flagged", labels=also),) if also else ()
+        if self._beats:
+            text = self._tell("flagged_beats", first)
+            return text, (*more, *self.most_probable(first))
+        if grade:
+            reach = (self._said.get("at_least") or {}).get(grade, 0.0)
+            text = self._lang.t(
+                "answer.flagged_grade", label=self._named(grade), percent=self._lang.percent(float(reach))
+            )
+            worst = (self._tell("most_dangerous", first),) if self._line(first) is not None else ()
+            return text, (*worst, *more, *self.most_probable(first))
+        if self._line(first) is None:
+            text = self._tell("flagged_alone", first)
+        else:
+            text = self._tell("flagged_most" if self._why == "most_probable" else "flagged_line", first)
+        return text, (*more, *self.most_probable(first))
+
+    def unclear(self) -> tuple[str, ...]:
+        if self._why == "not_announced":
+            label = self._named(str(self._said.get("prediction") or ""))
+            return (self._lang.t("answer.unclear_hidden", label=label),)
+        if self._why == "few_beats":
+            return (self._lang.t("answer.unclear_beats"), *self.most_probable(""))
+        if grade := self._grade():
+            reach = float((self._said.get("at_least") or {}).get(grade, 0.0))
+            words = self._lang.t("answer.unclear_grade", label=self._named(grade), percent=self._lang.percent(reach))
+            return (words, *self.most_probable(""))
+        return self.most_probable("")
+
+    def answered(self) -> str:
+        """Name the most probable label; of an answer from before there were states, all that it announced."""
+        called = announced_labels(self._said, False)
+        told = [self._tell("answered", n) if n in self._p else self._named(n) for n in called]
+        return capitalize(self._lang.join(told)) or self._lang.t("answer.state_answered")
+
+    def most_probable(self, but: str) -> tuple[str, ...]:
+        """Name the most probable label, unless it is the one that was named already."""
+        label = str(self._said.get("prediction") or "")
+        if not label or label == but or label not in self._p:
+            return ()
+        return (self._tell("most_beats" if self._beats else "most_probable", label),)
+
+    def _tell(self, key: str, label: str) -> str:
+        line = self._line(label)
+        values = {"label": self._named(label), "percent": self._percent(label)}
+        if line is not None:
+            values["line"] = self._lang.percent(line)
+        return self._lang.t(f"answer.{key}", **values)
+
+    def _percent(self, label: str) -> str:
+        return self._lang.percent(self._p[label]) if label in self._p else ""
+
+    def _line(self, label: str) -> float | None:
+        known = self._decision is not None and label in self._decision.labels
+        return self._decision.line(label) if known and self._decision is not None else None
+
+    def _grade(self) -> str:
+        """Return the grade of ordered classes where it is a finding, or ""."""
+        grade = str(self._said.get("grade") or "")
+        if not grade:
+            return ""
+        if self._decision is not None and grade in self._decision.labels:
+            return grade if self._decision.roles.of(grade) == "sought" else ""
+        return "" if grade == next(iter(self._said.get("at_least") or {}), "") else grade

@@ -1,0 +1,61 @@
+"""What cards say in English, in the reader's language: every sentence of the shipped check-ups has its translation."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import pytest
+
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.web.cardtext import JOIN, card_text, describe_limits, describe_scope
+from medloupe.serving.web.language import language
+from medloupe.starter import shipped
+from places import ROOT
+
+EN, FR = language("en"), language("fr")
+
+
+def starters() -> list[object]:
+    path = ROOT / "scripts" / "starters.py"
+    spec = importlib.util.spec_from_file_location("starters_of_the_box", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return list(module.STARTERS)
+
+
+@pytest.mark.parametrize("starter", starters(), ids=lambda s: s.name)
+def test_what_people_wrote_of_shipped_check_ups_is_translated(starter: object) -> None:
+    for text in (*starter.scope, *starter.weaknesses):  # type: ignore[attr-defined]
+        told = card_text(text, FR)
+        assert not told.foreign and told.text != text, text
+        assert card_text(text, EN).text == text.replace("`", "")
+
+
+@pytest.mark.parametrize("name", shipped.list_offered())
+def test_the_limits_of_shipped_cards_are_translated_with_their_figures(name: str) -> None:
+    checkup = CheckUp.of(shipped.load_shipped(name))
+    told = describe_limits(checkup, FR)
+    assert [limit.text for limit in told if limit.foreign] == []
+    assert all("{" not in limit.text for limit in told)
+    assert [t.text for t in describe_limits(checkup, EN)] == [limit.replace("`", "") for limit in checkup.limits]
+
+
+def test_figures_labels_and_changes_are_as_the_language_has_them() -> None:
+    skin = CheckUp.of(shipped.load_shipped("skin"))
+    limits = [limit.text for limit in describe_limits(skin, FR)]
+    counts = next(text for text in limits if "mélanome" in text and "1\u202f340" in text)
+    assert "carcinome basocellulaire" in counts
+    changes = next(text for text in limits if "inchangées" in text)
+    assert "0,94" in changes and FR.t("stress.blur-strong") in changes and "blur" not in changes
+    refused = next(text for text in limits if "sont refusées" in text)
+    assert "\u00a0%" in refused
+
+
+def test_what_nobody_translated_stays_english_and_is_marked() -> None:
+    told = describe_scope(JOIN.join(["cannot say normal", "a scope of my own"]), FR)
+    assert [(t.text, t.foreign) for t in told] == [("Ne peut pas dire normal", False), ("A scope of my own", True)]
+    assert describe_scope("", FR) == ()
+    assert card_text("a {strange} (text", FR).foreign
