@@ -91,7 +91,8 @@ def test_the_answer_has_all_that_pictures_have(tmp_path: Path) -> None:
     path = ecgsaved.save(tmp_path, ecgsaved.wfdb(ecgmodels.recording(94)))
     answer = model.predict(str(path), {"age": "70"})
     said = answer.as_json()
-    assert said["file"] == str(path) and (said["model"], said["prediction"], said["refused"]) == ("beats", "N|V", None)
+    assert said["file"] == str(path) and (said["model"], said["prediction"], said["refused"]) == ("beats", "N", None)
+    assert (said["state"], said["why"]["code"], said["flagged"]) == ("flagged", "beats", ["V"])
     assert [i["name"] for i in said["inputs"]] == ["age"]
     assert set(said["ecg"]) >= {"heart_rate", "rhythm", "r_peaks", "counts", "beats", "leads", "notes"}
     assert set(answer.timings) == {"decode", "network"} and answer.timings["decode"] > 0
@@ -120,7 +121,7 @@ def test_what_cannot_be_asked_is_said() -> None:
     signal = ecgmodels.recording(96)
     with pytest.raises(SignalError, match="sampling rate"):
         predictor.predict({"x.csv": ecgsaved.csv(signal, rate=False)})
-    assert predictor.predict({"x.csv": ecgsaved.csv(signal, rate=False)}, rate=360).prediction == "N|V"
+    assert predictor.predict({"x.csv": ecgsaved.csv(signal, rate=False)}, rate=360).flagged == ("V",)
     with pytest.raises(SignalError, match="array"):
         ecgmodels.beats_model().predict(signal.samples)
     with pytest.raises(MedloupeError, match="measured from the ECG"):

@@ -100,14 +100,14 @@ class Bound:
 BOUNDS = (
     Bound(code="too_small", measure="shorter", above=False),
     Bound(code="too_dark", measure="highlights", above=False),
-    Bound(code="cropped", measure="frame", above=True),  # before what a missing surround makes bright
     Bound(code="too_bright", measure="white", above=True),
-    Bound(code="too_bright", measure="shadows", above=True),
-    Bound(code="too_bright", measure="spread", above=False),
     Bound(code="glare", measure="glare", above=True),  # before what its soft edge blurs
     Bound(code="blurred", measure="blur", above=True),
     Bound(code="blurred", measure="blur_half", above=True),
     Bound(code="blurred", measure="blur_small", above=True),
+    Bound(code="cropped", measure="frame", above=True),  # before what a missing surround makes bright
+    Bound(code="too_bright", measure="shadows", above=True),
+    Bound(code="too_bright", measure="spread", above=False),
     Bound(code="cropped", measure="aspect", above=True),
 )
 """What is looked at, in the order in which it is told."""

@@ -19,8 +19,8 @@ from medloupe.model.bundle import Model
 from medloupe.model.choosing import Opinion, choose_answer
 from medloupe.model.decision import Decision
 from medloupe.model.novelty import Nearness
-from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
-from medloupe.model.quality import judge_quality
+from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
+from medloupe.model.quality import judge_for_all, judge_quality
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, find_kind, kind_key, refusal_reason
 
 
@@ -91,6 +91,9 @@ class AutoPredictor:
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
         embedding = found["embedding"][0]
         asked = find_kind(self._router.rank(embedding), self._kinds)
+        limits = [Limits.from_json(model.card.get("quality")) for model in self._models.values()]
+        if not asked and (why := judge_for_all(measures, limits)) is not None:
+            return stop_by_all(name, why, timings)
         if not asked:
             refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=self._router.looks_like(embedding))
             return refuse_by_all(name, refused, timings)

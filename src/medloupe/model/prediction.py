@@ -130,7 +130,7 @@ class Prediction:
         return cls(
             said=said,
             probabilities={decision.labels[k]: float(p[k]) for k in shown},
-            refused=refused,
+            refused=None if unusable is not None else refused,
             heatmap=None if heatmap is None else heatmap[shown],
             scope=" · ".join(decision.scope),
             **more,
@@ -183,3 +183,9 @@ def refuse_by_all(file: str, refused: Refusal, timings: Mapping[str, float], cod
     """Make the answer to an example that no model answers that could be chosen. code: why, as Why has it."""
     said = Said(state="refused", why=Why(code=code, text=refused.reason), prediction="")
     return Prediction(file=file, model="", version=None, said=said, probabilities={}, refused=refused, timings=timings)
+
+
+def stop_by_all(file: str, unusable: Why, timings: Mapping[str, float]) -> Prediction:
+    """Make the answer to an example that no model that could be chosen can use."""
+    said = Said(state="unusable", why=unusable, prediction="")
+    return Prediction(file=file, model="", version=None, said=said, probabilities={}, timings=timings)

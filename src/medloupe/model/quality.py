@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from medloupe.imaging.quality import Limits, Measures, find_fault
 from medloupe.model.decision import Why
 
@@ -18,3 +20,11 @@ def judge_quality(measures: Measures | None, limits: Limits | None) -> Why | Non
     """
     fault = None if measures is None else find_fault(measures, limits)
     return None if fault is None else Why(code=fault.code, text=fault.text)
+
+
+def judge_for_all(measures: Measures, every: Iterable[Limits | None]) -> Why | None:
+    """Say why no check-up at hand can use a picture, where all that have limits say the same; else None."""
+    if (why := judge_quality(measures, None)) is not None:
+        return why
+    whys = [judge_quality(measures, limits) for limits in every if limits is not None]
+    return whys[0] if whys and whys[0] is not None and all(w == whys[0] for w in whys) else None

@@ -57,7 +57,8 @@ def predict(
 @pytest.mark.parametrize("part", ["image", "images", "signal", "ecg", "file"])
 def test_a_recording_of_two_files_in_parts_of_any_name(ecg_live: Live, part: str) -> None:
     said = predict(ecg_live, ecgsaved.wfdb(TWO), part=part)
-    assert (said["file"], said["model"], said["prediction"], said["refused"]) == ("rec.hea", "beats", "N|V", None)
+    assert (said["file"], said["model"], said["prediction"], said["refused"]) == ("rec.hea", "beats", "N", None)
+    assert (said["state"], said["flagged"]) == ("flagged", ["V"])
     assert said["ecg"]["counts"]["V"] >= 3
 
 
@@ -200,7 +201,7 @@ def test_hostile_files_get_an_answer_and_no_fault(ecg_live: Live) -> None:
             answer = ask(ecg_live, path, files)
             assert answer.status_code < 500, (name, path, answer.text)
             assert "Traceback" not in answer.text
-    assert predict(ecg_live, ecgsaved.wfdb(TWO))["prediction"] == "N|V"
+    assert predict(ecg_live, ecgsaved.wfdb(TWO))["flagged"] == ["V"]
     assert not [line for line in ecg_live.lines() if line.get("level") == "error"]
 
 

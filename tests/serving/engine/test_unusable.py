@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -82,6 +83,20 @@ def test_a_picture_that_cannot_be_used_is_told_why_by_every_way_in(gated: Live, 
         page = client.post("/predict", data={"model": "tissue", "user": "ada"}, files={"image": ("x.png", data)}).json()
     for other in (kept, many["predictions"][0] if "predictions" in many else many, page):
         assert (other["state"], other["why"]) == (said["state"], said["why"])
+
+
+@pytest.mark.parametrize("code", ["blank", "too_small"])
+def test_where_the_app_chooses_a_bad_picture_is_no_foreign_one(gated: Live, tmp_path: Path, code: str) -> None:
+    with gated.client() as client:
+        said = client.post("/api/v1/predict", files={"image": png(SPOILT[code])}).json()
+    assert (said["state"], said["why"]["code"], said["refused"]) == ("unusable", code, None)
+    path = tmp_path / "a.png"
+    path.write_bytes(png(SPOILT[code]))
+    environment = {**os.environ, "MEDLOUPE_HOME": str(gated.home)}
+    command = [sys.executable, "-m", "medloupe", "predict", "auto", str(path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    line = json.loads(done.stdout.splitlines()[0])
+    assert (line["state"], line["why"]["code"], line["refused"]) == ("unusable", code, None)
 
 
 def test_good_pictures_are_answered_as_without_limits(gated: Live, live: Live) -> None:

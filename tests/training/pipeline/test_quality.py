@@ -12,6 +12,7 @@ import synthetic
 from medloupe.data.records import Record
 from medloupe.imaging import corruptions
 from medloupe.imaging.quality import MEASURES, Limits, Measures, find_fault
+from medloupe.store.models import Store
 from medloupe.training.pipeline.quality import (
     FEWEST,
     MOST_STOPPED,
@@ -20,6 +21,7 @@ from medloupe.training.pipeline.quality import (
     fit_limits,
     measure_records,
 )
+from trained import Trained
 
 
 def picture(number: int, size: int = 224) -> np.ndarray:
@@ -101,3 +103,9 @@ def test_unreadable_pictures_and_unknown_measures_are_left_out(tmp_path: Path) -
 def test_the_same_pictures_give_the_same_limits() -> None:
     own, groups = records(range(70)), np.arange(70) // 2
     assert describe_quality(own, groups, 224, 3) == describe_quality(own, groups, 224, 3)
+
+
+def test_a_training_writes_it_into_the_card(trained: Trained) -> None:
+    card = Store(trained.home).get("spots").card
+    assert card["quality"]["n"] == 32 and "too few" in card["quality"]["words"]
+    assert card["leads"] is None, "which is of ECGs"

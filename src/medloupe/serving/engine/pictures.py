@@ -19,9 +19,10 @@ from medloupe.imaging.quality import Measures
 from medloupe.imaging.sandbox.pool import DecoderPool, Preview
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.choosing import Opinion, choose_answer
+from medloupe.model.decision import Why
 from medloupe.model.heatmaps import draw_overlay, label_evidence
-from medloupe.model.prediction import Prediction, Refusal, refuse_by_all
-from medloupe.model.quality import judge_quality
+from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
+from medloupe.model.quality import judge_for_all, judge_quality
 from medloupe.model.router import UNKNOWN_TO_ALL, Router, find_kind, refusal_reason
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
@@ -124,8 +125,9 @@ class Answerer:
         near = {n: far for r, embedding in sights for n, far in r.rank(embedding).items() if n in every}
         asked = [every[name] for name in find_kind(near, {name: c.kind for name, c in every.items()})]
         if not asked:
+            why = judge_for_all(measures, [c.quality for c in every.values()])
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
-            return replace(_refuse_by_all(question, alike, timings, shown), ignored=unknown)
+            return replace(_refuse_by_all(question, alike, timings, shown, why), ignored=unknown)
         known = [read_inputs(checkup, question.fields) for checkup in asked]
         looked: list[HeadOutput] = []
         opinions: list[Opinion] = []
@@ -297,10 +299,14 @@ class Answerer:
         return {checkup.labels[k]: draw_overlay(label_evidence(parts, k, checkup.task), size, box) for k in order}
 
 
-def _refuse_by_all(question: Question, alike: str, timings: dict[str, float], shown: Preview | None) -> Answer:
+def _refuse_by_all(
+    question: Question, alike: str, timings: dict[str, float], shown: Preview | None, unusable: Why | None
+) -> Answer:
     """Make the answer to a picture that is foreign to every check-up. alike: what it looks like, or ""."""
     refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
     nothing = refuse_by_all(question.file, refused, timings)
+    if unusable is not None:
+        nothing = stop_by_all(question.file, unusable, timings)
     return Answer(id=secrets.token_hex(16), digest=question.digest, prediction=nothing, checkup=None, preview=shown)
 
 

@@ -73,7 +73,7 @@ class _Trial:
         """Define what must not move: macro AUC, share flagged without and with a finding."""
         ranks = [Ranking(s, t).auc for s, t in zip(p.T, self.truth.T, strict=True)]
         sought = self.rule.sought
-        up = self.rule.flags(p).any(1)
+        up = np.any(self.rule.flags(p), axis=1)
         free, ill = (self.truth[:, sought] == 0).all(1), (self.truth[:, sought] == 1).any(1)
         found = {"auc": weighted.average(ranks)}
         if sought.any():
