@@ -90,7 +90,7 @@ def test_choose_upload_result_feedback_history(
     playwright.expect(page.locator(".pastrow").first).to_be_visible()
     playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
-    playwright.expect(page.get_by_text("It is back.")).to_be_visible()
+    playwright.expect(page.get_by_text("It is back.", exact=True)).to_be_visible()
     playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(1)
     watch.check()
 
