@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,8 @@ def test_predict_json_prints_one_line_a_file(trained: Trained, capsys: Capture) 
     assert len(ran.lines) == 32
     assert [line["file"] for line in ran.lines] == sorted(str(p) for p in trained.data.rglob("*.png"))
     for line in ran.lines:
-        assert set(line) == {"file", "model", "version", "prediction", "probabilities", "refused"}
+        decided = {"state", "why", "prediction", "flagged", "probabilities", "scope", "refused"}
+        assert set(line) == {"file", "model", "version"} | decided
         assert (line["model"], line["version"], line["refused"]) == ("spots", 1, None)
         assert set(line["probabilities"]) == {"normal", "sick"}
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
@@ -167,7 +169,7 @@ def test_predict_takes_globs_folders_and_files_together(trained: Trained, capsys
 def test_predict_in_words(trained: Trained, capsys: Capture) -> None:
     ran = run(capsys, "predict", "spots", trained.data / "sick" / "001.png")
     assert ran.code == 0
-    assert ran.out.splitlines()[0].endswith("001.png: sick")
+    assert re.search(r"001\.png: flagged: sick \d+\.\d% \(line \d+\.\d%\)$", ran.out.splitlines()[0])
     assert "%" in ran.out
     missing = run(capsys, "predict", "spots", trained.data / "none.png")
     assert (missing.code, missing.out) == (1, "")

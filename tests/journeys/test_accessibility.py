@@ -54,7 +54,16 @@ def test_pages_of_one_computer(live: Live, open_page: Any, axe: str, size: dict[
         "/history",
         f"/history?deleted={said['id']}",
     ]
-    paths += ["/history?state=unusable", "/models", "/models/spots?a=1&b=1", "/about", "/docs", "/audit", "/nope"]
+    paths += [
+        "/history?state=unusable",
+        "/models",
+        "/models/spots?a=1&b=1",
+        "/about",
+        "/docs",
+        "/audit",
+        "/users",
+        "/nope",
+    ]
     assert look(page, *paths) == []
 
 

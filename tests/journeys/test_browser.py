@@ -106,7 +106,7 @@ def test_choose_upload_result_feedback_history(
     playwright.expect(page.locator(".pastrow").first).to_be_visible()
     playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
-    playwright.expect(page.get_by_text("It is back.")).to_be_visible()
+    playwright.expect(page.get_by_text("It is back.", exact=True)).to_be_visible()
     playwright.expect(page.locator(f'.pastrow a[href="{where}"]')).to_have_count(1)
     watch.check()
 
@@ -370,3 +370,30 @@ def test_pictures_from_a_phone_are_upright(live: Live, open_page: Any, tmp_path:
     page.get_by_role("button", name="Look at the pictures").click()
     shown = result(page).locator("[data-picture]").last
     assert shown.evaluate("n => [n.naturalWidth, n.naturalHeight]") == [60, 120]
+
+
+def test_a_picture_is_dropped_on_home(live: Live, open_page: Any, pictures: list[Path]) -> None:
+    page = open_page(live)
+    watch = Watch(page.context, live.url)
+    page.goto("/")
+    page.locator("input[type=file]").first.set_input_files(pictures[:1])
+    playwright.expect(page.locator("[data-chosen] li")).to_have_count(1)
+    page.get_by_role("button", name="Look at it").click()
+    playwright.expect(page.locator("[data-reading]")).to_have_count(1, timeout=30_000)
+    playwright.expect(page.locator(".groups:visible")).to_have_count(0)
+    watch.check()
+
+
+def test_home_without_scripts_and_a_drawing(live: Live, open_page: Any, pictures: list[Path]) -> None:
+    page = open_page(live, java_script_enabled=False)
+    page.goto("/")
+    assert page.locator(".scripted:visible").count() == 0 and page.get_by_text("Add a picture or an ECG").is_visible()
+    page.locator("input[type=file]").first.set_input_files(pictures[:1])
+    page.get_by_role("button", name="Look at it").click()
+    playwright.expect(page.locator("[data-reading]")).to_have_count(1, timeout=30_000)
+    page.goto("/")
+    page.get_by_role("button", name="Ask Everyday objects about drawing 2").click()
+    playwright.expect(page.get_by_text("Drawn, not a patient").first).to_be_visible()
+    playwright.expect(page.get_by_role("heading", name="What it says")).to_be_visible()
+    page.get_by_role("link", name="The whole answer").click()
+    playwright.expect(page.locator("[data-reading]")).to_have_count(1)

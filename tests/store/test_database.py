@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError
@@ -228,3 +229,11 @@ def test_the_password_is_never_in_a_message(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("MEDLOUPE_DATABASE", "postgres://me:hunter2@db.example/medloupe")
     said = explain_failure(database_url(tmp_path), OperationalError("SELECT 1", None, Exception("gone\nand more")))
     assert "hunter2" not in str(said) and "db.example" in said.message and "gone." in said.message
+
+
+def test_what_the_database_does_not_take_is_not_blamed_on_the_disk(database: str, tmp_path: Path) -> None:
+    twice = text("INSERT INTO models (name, last) VALUES ('lungs', 1), ('lungs', 1)")
+    with pytest.raises(IntegrityError) as caught, open_engine(tmp_path).begin() as connection:
+        connection.execute(twice)
+    said = explain_failure(database_url(tmp_path), caught.value)
+    assert "does not take what it was given" in said.message and "fault of medloupe" in said.hint

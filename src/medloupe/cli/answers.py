@@ -164,7 +164,7 @@ def _state_words(answer: Prediction, decision: Decision | None) -> tuple[str, st
 def _say_flagged(answer: Prediction, decision: Decision | None) -> str:
     """Name the most dangerous flagged label with percentage and line, the others, and the longest bar if it is none."""
     grade, at_least = answer.said.grade, answer.said.at_least or {}
-    if grade in at_least and (decision is None or decision.roles.of(grade) == "sought"):
+    if grade is not None and grade in at_least and (decision is None or decision.roles.of(grade) == "sought"):
         said = [f"at least {grade} {at_least[grade]:.1%}"]
         said += [_say_label(n, answer, decision) for n in answer.flagged if n != grade]
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from medloupe.errors import StorageError, StoreError
 from medloupe.settings import setting
@@ -105,6 +105,9 @@ def explain_failure(where: URL, error: SQLAlchemyError) -> StorageError:
     """Say what the driver said of the database, and what to do."""
     cause = getattr(error, "orig", None) or error
     first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    if isinstance(error, IntegrityError | DataError):  # the database works; what it was given is wrong
+        hint = "This is a fault of medloupe, not of the database: please report it with this text."
+        return StorageError(f"The database does not take what it was given: {first}.", hint)
     if where.get_backend_name() != "sqlite":
         return StorageError(
             f"The database {where.render_as_string(hide_password=True)} cannot be used: {first}.",
@@ -114,6 +117,10 @@ def explain_failure(where: URL, error: SQLAlchemyError) -> StorageError:
     hint = "Check that you may write there and that the disk is not full, or choose another place with --home."
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         hint = "The file is damaged: restore it from a backup, or move it away and begin anew."
+    elif code == sqlite3.SQLITE_FULL:
+        hint = "The disk is full: free some space, or choose another place with --home."
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        hint = "Give yourself the right to write there, or choose another place with --home."
     elif code == sqlite3.SQLITE_BUSY:
         hint = "Another program keeps it busy: close that and try again."
     return StorageError(f"The database {where.database} cannot be used: {first}.", hint)

@@ -134,6 +134,11 @@ class ProductionStorage(Storage):
             if model is None or not numbers:
                 raise versions.unknown_error(name)
             target = None if present is None else previous_version(read_changes(session, name), present, numbers)
+            if present is None:
+                raise StoreError(
+                    f"No version of {name} is in production, so there is none to go back from.",
+                    f"Promote one: medloupe models promote {name}@N.",
+                )
             if target is None:
                 raise StoreError(
                     f"No version of {name} that is still there was in production before {name}@{present}.",

@@ -215,9 +215,12 @@ def test_where_it_may_listen(lite: Engine) -> None:
     folk = People(lite)
     for host in ("127.0.0.1", "localhost", "::1"):
         check_bind(host, folk)
-    folk.add("vic", GOOD, "viewer")  # who could let nobody in
     for host in ("0.0.0.0", "::", "192.168.1.4", "", "clinic.local"):
         with pytest.raises(MedloupeError, match=r"no accounts yet; it was not started.*users add NAME --role admin"):
+            check_bind(host, folk)
+    folk.add("vic", GOOD, "viewer")  # who could let nobody in
+    for host in ("0.0.0.0", "::", "192.168.1.4", "", "clinic.local"):
+        with pytest.raises(MedloupeError, match=r"nobody who may log in is an admin; it was not started.*users role"):
             check_bind(host, folk)
     folk.add("ada", GOOD, "admin")
     check_bind("0.0.0.0", folk)

@@ -183,3 +183,14 @@ def test_what_is_said_is_what_was_decided() -> None:
         shown = [chip(state, code) for state in STATES]
         assert len({c.word for c in shown}) == len({c.state for c in shown}) == len(STATES)
     assert [chip(s, EN).look for s in ("clear", "answered")] == ["quiet", "quiet"], "nothing looks like an all-clear"
+
+
+def test_what_is_no_id_is_no_address(client: httpx.Client) -> None:
+    page = client.get("/history", params={"deleted": "x/../../models/spots/rollback"})
+    assert page.status_code == 200 and "restore" not in page.text and "rollback" not in page.text
+
+
+def test_without_accounts_there_is_no_form_that_adds_one(client: httpx.Client) -> None:
+    page = client.get("/users")
+    assert page.status_code == 200 and "medloupe users add NAME --role admin" in page.text
+    assert '<form method="post"' not in page.text

@@ -84,10 +84,11 @@ def _eye(rng: np.random.Generator, odd: bool) -> np.ndarray:
     picture = _blend(picture, (120, 48, 22), 0.5 * _disc(0.5, 0.36, 0.09, 0.09))
     if odd:
         for _ in range(14):
-            at = rng.uniform(0.22, 0.78, 2)
-            picture = _blend(picture, (236, 208, 110), _disc(*at, 0.014, 0.016))
+            y, x = rng.uniform(0.22, 0.78, 2).tolist()
+            picture = _blend(picture, (236, 208, 110), _disc(y, x, 0.014, 0.016))
         for _ in range(9):
-            picture = _blend(picture, (92, 14, 12), _disc(*rng.uniform(0.25, 0.75, 2), 0.02, 0.018))
+            y, x = rng.uniform(0.25, 0.75, 2).tolist()
+            picture = _blend(picture, (92, 14, 12), _disc(y, x, 0.02, 0.018))
     return np.clip(picture * _disc(0.5, 0.5, 0.49, 0.49)[..., None], 0, 255).astype(np.uint8)
 
 

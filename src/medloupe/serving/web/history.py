@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ from medloupe.serving.web.summary import describe_feedback
 router = APIRouter(include_in_schema=False)
 Id = Annotated[str, InPath(max_length=64, pattern=r"^[^\x00]*$")]  # which PostgreSQL refuses
 Text = Annotated[str, Query(max_length=100)]
+_ID = re.compile("[0-9a-f]{32}")
 _PAGE = 30  # answers on one page
 _AT_A_TIME = 500  # answers read at once for a table
 _THUMBNAIL = 96  # longer side, in pixels
@@ -78,7 +80,7 @@ async def history(
         wanted=wanted,
         states=list_states(language),
         checkups=sorted(titles.items(), key=lambda item: item[1].lower()),
-        deleted=deleted,
+        deleted=deleted if _ID.fullmatch(deleted) else "",
         restored=restored,
         minutes=UNDO_MINUTES,
         longest=LONGEST_ALIAS,

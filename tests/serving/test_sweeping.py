@@ -1,0 +1,40 @@
+"""What people deleted is erased while the server runs, and a failure is not the end of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from medloupe.errors import StorageError
+from medloupe.serving import app
+
+
+def test_deleted_answers_are_erased_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[Exception] = [StorageError("The disk is full."), PermissionError(13, "not allowed"), KeyError("odd")]
+    erased: list[int] = []
+
+    def erase() -> int:
+        if failures:
+            raise failures.pop(0)
+        erased.append(1)
+        return 1
+
+    async def run() -> None:
+        service: Any = SimpleNamespace(journal=SimpleNamespace(erase_removed=erase))
+        task = asyncio.create_task(app._sweep(service))
+        async with asyncio.timeout(10):
+            while len(erased) < 3:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    monkeypatch.setattr(app, "SWEEP", 0.001)
+    with caplog.at_level(logging.ERROR, logger="medloupe.serving"):
+        asyncio.run(run())
+    assert [r.getMessage() for r in caplog.records] == ["deleted answers not erased"] * 2 + ["unexpected"]
