@@ -64,7 +64,7 @@ class FlagRule:
         Where labels do not exclude each other and none says that nothing was found, one must be more probable than not.
         """
         first = np.asarray(np.arange(p.shape[-1]) == p.argmax(-1)[..., None])
-        return first if self.task == "multiclass" or self.settled else first & (p >= MOST_PROBABLE)
+        return first if self.task == "multiclass" or self.settled else np.asarray(first & (p >= MOST_PROBABLE))
 
     def finding(self, p: np.ndarray) -> np.ndarray:
         """Compute the probability of any finding, (...,), of probabilities (..., K)."""
@@ -74,9 +74,9 @@ class FlagRule:
 
     def unclear(self, p: np.ndarray) -> np.ndarray:
         """Tell where the answer is too close to call, bool (...,): never where a label is flagged."""
-        hidden = (self.leading(p) & self.sought & ~self.announced).any(-1)
+        hidden = np.asarray((self.leading(p) & self.sought & ~self.announced).any(-1))
         close = hidden if self.unclear_from is None else hidden | (self.finding(p) >= self.unclear_from)
-        return close & ~self.flags(p).any(-1)
+        return np.asarray(close & ~self.flags(p).any(-1))
 
 
 def thresholds(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> np.ndarray:

@@ -59,7 +59,7 @@ class JudgedStates:
     @property
     def flagged(self) -> np.ndarray:
         """Which answers have any flag, bool (R, N)."""
-        return (self.flags & self.rule.sought).any(-1)
+        return np.asarray((self.flags & self.rule.sought).any(-1))
 
 
 def describe_states(judged: JudgedStates, *, ece: float | None, seed: int = 0) -> dict[str, Any]:
