@@ -168,7 +168,7 @@ def test_close_by_mouse_keyboard_and_grey_levels(live: Live, open_page: Any, tmp
     plate.focus()
     page.keyboard.press("i")
     assert shown.evaluate(filter_of) == "none"
-    page.get_by_label("Contrast").fill("50")
+    page.get_by_label("Contrast", exact=True).fill("50")
     assert (page.locator("feFuncR").get_attribute("slope"), page.locator("feFuncR").get_attribute("intercept")) == (
         "2",
         "-0.5",
