@@ -46,14 +46,13 @@ def drawings(page: httpx.Response) -> list[ET.Element]:
 
 
 def test_beats_by_class_and_the_rhythm(ecg_live: Live) -> None:
-    page = ask(ecg_live, "/checkups/beats", ecgsaved.wfdb(TWO), age="70")
+    page = ask(ecg_live, "/checkups/beats", ecgsaved.wfdb(TWO), part=True, age="70")
     assert page.status_code == 200
     expected = EcgPredictor(ecgmodels.beats_model()).predict(TWO)
     assert expected.ecg is not None
     counts = expected.ecg.counts
     for words in (
-        "Found among the beats",
-        "N and V",
+        f"{expected.prediction} {EN.percent(expected.probabilities[expected.prediction])}",
         f"{round(expected.ecg.as_json()['heart_rate'])} beats a minute",
         "25 s at 360 Hz",
     ):
@@ -61,7 +60,7 @@ def test_beats_by_class_and_the_rhythm(ecg_live: Live) -> None:
     rows = re.findall(r'<th scope="row">.*?</svg>(\w)</th><td class="n">(\d+)</td><td class="n">(\d+)%', page.text)
     assert {name: int(n) for name, n, _ in rows} == counts
     assert sum(int(share) for _, _, share in rows) in (99, 100, 101)
-    assert "shares of beats" in page.text and "above the line" not in page.text
+    assert "shares of beats" in page.text and "the line from which" not in page.text.lower()
     assert "Also taken into account for every beat: Age" in page.text
     strips = drawings(page)
     assert len(strips) == 3 and "10 to 20 s" in page.text
@@ -71,12 +70,13 @@ def test_beats_by_class_and_the_rhythm(ecg_live: Live) -> None:
 
 
 def test_twelve_leads_on_the_usual_sheet_and_in_rows(ecg_live: Live) -> None:
-    page = ask(ecg_live, "/checkups/leads", {"w.csv": ecgsaved.csv(WHOLE)})
+    page = ask(ecg_live, "/checkups/leads", {"w.csv": ecgsaved.csv(WHOLE)}, part=True)
     usual, rows = drawings(page)
     for svg, count in ((usual, 13), (rows, 12)):
         assert len([e for e in svg.iter() if e.attrib.get("font-weight") == "600"]) == count
-    assert "BLOCK" in page.text and "above the line" in page.text
-    assert "of 100 such ECGs with 70%" in page.text and "as on the usual sheet" in page.text
+    assert re.search(r"data-says>BLOCK \d+%", page.text), "nothing tells that it is a finding, so nothing is flagged"
+    assert "of 100 such ECGs with 70%" not in page.text, "its card does not say that it is calibrated"
+    assert EN.t("answer.uncalibrated") in page.text and "as on the usual sheet" in page.text
 
 
 def test_the_part_that_is_drawn_is_told(ecg_live: Live) -> None:
@@ -94,7 +94,7 @@ def test_the_part_that_is_drawn_is_told(ecg_live: Live) -> None:
 def test_a_refused_ecg_is_drawn_but_not_judged(ecg_live: Live) -> None:
     random = np.random.default_rng(5)
     noise = replace(TWO, samples=random.normal(0, 0.5, TWO.samples.shape).astype(np.float32))
-    page = ask(ecg_live, "/checkups/beats", {"n.npz": ecgsaved.npz(noise)})
+    page = ask(ecg_live, "/checkups/beats", {"n.npz": ecgsaved.npz(noise)}, part=True)
     assert "This is not an ECG this check-up knows" in page.text
     assert drawings(page) and "Class of beat" not in page.text and 'class="shade"' not in page.text
     assert not [e for s in drawings(page) for e in s.iter() if e.attrib.get("font-weight") == "700"]
@@ -193,7 +193,9 @@ def shown(open_page: Any, ecg_live: Live) -> Any:
         page.goto(path)
         page.locator("input[type=file]").first.set_input_files(list(files))
         page.locator("[data-submit]").click()
-        playwright.expect(page.locator("article.reading")).to_have_count(results)
+        playwright.expect(page.locator("article.reading" if results == 1 else "[data-row]")).to_have_count(results)
+        if results == 1:
+            playwright.expect(page.locator("svg.paper").first).to_be_attached()
         return page
 
     return send
@@ -208,8 +210,11 @@ def recorded(tmp_path: Path) -> list[Path]:
 
 def test_files_of_one_recording_are_sent_together(shown: Any, recorded: list[Path]) -> None:
     page = shown("/checkups/beats", *recorded, results=2)
-    assert page.locator("article .file").all_text_contents() == ["b.hea", "a.hea"]
-    assert page.locator("svg.paper").count() == 6
+    playwright.expect(page.locator("[data-row] [data-file]")).to_have_text(["b.hea", "a.hea"])
+    for i in range(2):
+        page.locator("[data-row] a").nth(i).click()
+        playwright.expect(page.locator("svg.paper")).to_have_count(3)
+        page.go_back()
     page.watch.check()
 
 

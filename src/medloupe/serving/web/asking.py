@@ -133,18 +133,20 @@ async def _answer_form(request: Request, name: str | None) -> Response:
     if not found and len(failed) == 1:
         return render_page(request, "result.html", status, tab="home", title=title, reading=failed[0])
     titles = checkup_titles(service, language)
-    rows = [
-        view_row({**a.prediction.as_json(), "id": a.id}, a.checkup, language, titles, file=a.prediction.file)
-        for a in found
-    ]
+    rows = sort_rows(
+        [
+            view_row({**a.prediction.as_json(), "id": a.id}, a.checkup, language, titles, file=a.prediction.file)
+            for a in found
+        ]
+    )
     return render_page(
         request,
         "results.html",
         tab="home",
         title=title,
-        rows=sort_rows(rows),
+        rows=rows,
         failed=failed,
-        ids=",".join(a.id for a in found),
+        ids=",".join(row.id for row in rows),
         back=name,
     )
 

@@ -98,7 +98,9 @@ async def results(request: Request, ids: Ids = "", chosen: bool = False) -> Resp
         raise UnknownError("There are no such answers of yours.", "They may have been deleted; see the history.")
     titles = checkup_titles(service, language)
     versions = [await asyncio.to_thread(answering_version, service, e.model, e.version) for e in entries]
-    rows = [view_row({**e.answer, "id": e.id}, c, language, titles) for e, c in zip(entries, versions, strict=True)]
+    rows = sort_rows(
+        [view_row({**e.answer, "id": e.id}, c, language, titles) for e, c in zip(entries, versions, strict=True)]
+    )
     names = {e.model for e in entries}
     back = names.pop() if len(names) == 1 and not chosen else None
     return render_page(
@@ -106,9 +108,9 @@ async def results(request: Request, ids: Ids = "", chosen: bool = False) -> Resp
         "results.html",
         tab="history",
         title=language.t("batch.title", n=len(rows)),
-        rows=sort_rows(rows),
+        rows=rows,
         failed=(),
-        ids=",".join(e.id for e in entries),
+        ids=",".join(row.id for row in rows),  # from one to the next as the table has them
         back=back if back in titles else None,
     )
 
