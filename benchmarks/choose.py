@@ -4,9 +4,9 @@
 
 Every picture is asked as `medloupe predict auto` asks it: the shipped check-ups, nothing told. Pictures that any
 check-up learned from, by the digests in the cards, are left out; where a set has none left (most shipped check-ups have
-learned from all of theirs), the row says so, and its shares flatter. `by name flagged` counts the pictures that at least
-one check-up of the kind flags when it is asked by name: what would be flagged if the most dangerous answer was simply
-taken. `asks`: how often the state depends on what only a person can tell. Rows in bold have a finding.
+learned from all of theirs), the row says so, and its shares flatter. `by name flagged` counts the pictures that at
+least one check-up of the kind flags when it is asked by name: what would be flagged if the most dangerous answer was
+simply taken. `asks`: how often the state depends on what only a person can tell. Rows in bold have a finding.
 """
 
 from __future__ import annotations

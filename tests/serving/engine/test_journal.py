@@ -19,7 +19,8 @@ from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person
 from medloupe.errors import StorageError, UnknownError
 from medloupe.serving.engine.history import Wanted
-from medloupe.serving.engine.journal import Journal, drop_input_values
+from medloupe.serving.engine.journal import Journal
+from medloupe.serving.engine.rows import drop_input_values
 from medloupe.store.database import open_engine
 from medloupe.store.tables import now
 

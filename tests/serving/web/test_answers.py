@@ -16,7 +16,8 @@ from medloupe.imaging.sandbox.pool import Preview
 from medloupe.model.decision import STATES, Decision
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine.answer import Answer
-from medloupe.serving.engine.checkup import CheckUp, Outcomes, Point
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.figures import Outcomes, Point
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.web import answers, cards
 from medloupe.serving.web.headline import ORDER, describe_state, state_of, summarize

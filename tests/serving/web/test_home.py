@@ -17,8 +17,8 @@ from clinic import PASSWORD
 from live import Live
 from medloupe.errors import UnreadableImageError
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.web import answers
 from medloupe.serving.web.emblem import draw_emblem
+from medloupe.serving.web.failures import view_failure
 from medloupe.serving.web.language import language
 from trained import Trained
 from visiting import ask, browser, png, token
@@ -344,7 +344,7 @@ def test_tokens_and_password_of_ones_own(clinic: Live, ada: httpx.Client) -> Non
 
 
 def test_failures_have_kind_words() -> None:
-    failed = answers.view_failure("a.png", as_http(UnreadableImageError("broken")), FR)
+    failed = view_failure("a.png", as_http(UnreadableImageError("broken")), FR)
     assert failed.headline == FR.t("failed.unreadable_image") and failed.state == "failed"
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,78 +22,11 @@ from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
 from medloupe.model.router import kind_key
 from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
+from medloupe.serving.engine.figures import Hardship, Point, read_hardships, read_point, read_value
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
     from medloupe.inputs.extras import Extras
-
-_MOST_HARDSHIPS = 60  # read from a card
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
-    """What is said of 100 examples.
-
-    Attributes
-    ----------
-    flagged, unclear, not_flagged : int
-        They add up to 100.
-    n, groups : int
-        On how many examples, of how many patients or groups, that rests.
-    """
-
-    flagged: int
-    unclear: int
-    not_flagged: int
-    n: int
-    groups: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A label's operating point, or how it fares when announced.
-
-    Attributes
-    ----------
-    threshold : float, optional
-        The probability from which the label is announced.
-    sensitivity, specificity, ppv : float, optional
-        Measured shares, 0 to 1; None where there is none.
-    words : str
-        The same as a sentence.
-    having, lacking : Outcomes, optional
-        What is said of 100 examples with the label, and of 100 without; None where that was not counted.
-    """
-
-    threshold: float | None
-    sensitivity: float | None
-    specificity: float | None
-    words: str
-    ppv: float | None = None
-    having: Outcomes | None = None
-    lacking: Outcomes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hardship:
-    """What a change of the pictures does (evaluation/stress.py).
-
-    Attributes
-    ----------
-    name, title : str
-        Of the change; the title is in English.
-    value, low, high : float, optional
-        The AUC's difference to unchanged pictures, with its 95 % interval.
-    refused : float, optional
-        Share of pictures refused, 0 to 1.
-    """
-
-    name: str
-    title: str
-    value: float | None
-    low: float | None
-    high: float | None
-    refused: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +201,7 @@ class CheckUp:
             bias=model.head.bias,
             novelty=model.novelty,
             positive=card.get("positive"),
-            points={row["label"]: _point(row["operating_point"]) for row in card.get("per_label") or ()},
+            points={row["label"]: read_point(row["operating_point"]) for row in card.get("per_label") or ()},
             auc=auc if isinstance(auc, Mapping) else None,
             data_name=str(data.get("name") or ""),
             images=data.get("labelled"),
@@ -279,14 +211,14 @@ class CheckUp:
             adapted_to=str(adapted.get("data") or ""),
             adapted_cases=int(adapted.get("n") or 0),
             base=model.backbone.sha256,
-            hardships=tuple(_read_hardships(card.get("stress"))),
+            hardships=tuple(read_hardships(card.get("stress"))),
             extras=model.extras,
-            announced={row["label"]: _point(row) for row in card.get("per_label") or ()},
+            announced={row["label"]: read_point(row) for row in card.get("per_label") or ()},
             kind=kind_key(card, model.name),
             applies=read_applies(card),
             strength=judge_strength(card),
             looks_at=str(card.get("kind") or ""),
-            found=_value((card.get("decision") or {}).get("measured"), "flagged_with"),
+            found=read_value((card.get("decision") or {}).get("measured"), "flagged_with"),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"
@@ -295,59 +227,7 @@ class CheckUp:
         )
 
 
-def _read_hardships(entry: Any) -> Iterator[Hardship]:
-    """Read those changes of a card's entry `stress` that alter its pictures at all.
-
-    Cards come from elsewhere, so nothing is taken for granted.
-    """
-
-    def inner(x: Any, key: str) -> Any:
-        return x.get(key) if isinstance(x, Mapping) else None
-
-    def number(x: Any) -> float | None:
-        return float(x) if isinstance(x, int | float) and math.isfinite(x) else None
-
-    rows = inner(entry, "changes")
-    for row in rows[:_MOST_HARDSHIPS] if isinstance(rows, list) else ():
-        if inner(row, "altered") and (kind := str(inner(row, "kind") or "")):
-            difference = inner(inner(row, "auc"), "difference")
-            strength = inner(row, "strength")
-            yield Hardship(
-                name=str(inner(row, "change")),
-                title=f"{kind} ({strength})" if strength else kind,
-                value=number(inner(difference, "value")),
-                low=number(inner(difference, "low")),
-                high=number(inner(difference, "high")),
-                refused=number(inner(inner(row, "refused"), "value")),
-            )
-
-
 def readable_title(name: str) -> str:
     """Write a name as people read it: "chest-pneumonia" as "Chest pneumonia"."""
     words = name.replace("-", " ").replace("_", " ").strip()
     return words[:1].upper() + words[1:]
-
-
-def _value(entry: Any, key: str) -> float | None:
-    figure = entry.get(key) if isinstance(entry, Mapping) else None
-    return figure.get("value") if isinstance(figure, Mapping) else figure
-
-
-def _point(entry: Mapping[str, Any]) -> Point:
-    counts = entry.get("counts") or {}
-    return Point(
-        threshold=entry.get("threshold"),
-        sensitivity=_value(entry, "sensitivity"),
-        specificity=_value(entry, "specificity"),
-        words=str(entry.get("words") or ""),
-        ppv=_value(entry, "ppv"),
-        having=_outcomes(counts.get("with")),
-        lacking=_outcomes(counts.get("without")),
-    )
-
-
-def _outcomes(entry: Mapping[str, Any] | None) -> Outcomes | None:
-    if not entry:
-        return None
-    said = {key: int(entry[key]) for key in ("flagged", "unclear", "not_flagged")}
-    return Outcomes(**said, n=int(entry.get("n") or 0), groups=int(entry.get("groups") or 0))

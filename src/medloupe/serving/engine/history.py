@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, func, or_, select
 
@@ -40,7 +40,7 @@ class Wanted:
 ALL = Wanted()
 
 
-def select_answers(person: Person, before: str | None = None, wanted: Wanted = ALL) -> Select[tuple[PredictionRow]]:
+def select_answers(person: Person, before: str | None = None, wanted: Wanted = ALL) -> Select[Any]:
     """Select a person's answers that are not deleted, the newest first.
 
     Parameters

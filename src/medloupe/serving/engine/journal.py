@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.errors import StorageError, UnknownError
 from medloupe.serving.engine.history import ALL, Wanted, read_alias, select_answers
+from medloupe.serving.engine.rows import drop_input_values
 from medloupe.serving.engine.sweeping import erase_removed, remove_stray_images, undo_limit
 from medloupe.serving.engine.writer import TransactionWriter
 from medloupe.store.database import explain_failure
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from medloupe.accounts.person import Person
 
 _ID = re.compile("[0-9a-f]{32}")
-_ANSWERS_KEPT, _LABELS_KEPT = 12, 12  # of what the check-ups of one kind said beside the main answer
-_OF_EACH = ("model", "version", "state", "why", "prediction", "flagged", "probabilities", "grade", "scope", "refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,33 +326,6 @@ class Journal:
             )
             for row in rows
         ]
-
-
-def drop_input_values(answer: dict[str, Any]) -> dict[str, Any]:
-    """Drop from an answer's JSON what tells the values of the inputs given beside the picture; their names stay.
-
-    From how an input moved the answer, its value could be found again.
-    """
-    if not answer.get("inputs"):
-        return answer
-    names = [{"name": i["name"]} for i in answer["inputs"] if i.get("value") or "effect" not in i]
-    return {**{key: value for key, value in answer.items() if key != "given"}, "inputs": names}
-
-
-def shorten_answers(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Shorten what all check-ups of a kind said to what is remembered: states and the most probable labels.
-
-    The main answer is remembered in full elsewhere.
-    """
-
-    def short(one: dict[str, Any]) -> dict[str, Any]:
-        ranked = sorted(one["probabilities"].items(), key=lambda entry: -entry[1])
-        told = dict.fromkeys([*(name for name, _ in ranked[:_LABELS_KEPT]), *one["flagged"][:_LABELS_KEPT]])
-        p = {name: one["probabilities"][name] for name in told if name in one["probabilities"]}
-        kept = {key: value for key, value in one.items() if key in _OF_EACH}
-        return {**kept, "flagged": one["flagged"][:_LABELS_KEPT], "probabilities": p}
-
-    return [short(one) for one in answers[:_ANSWERS_KEPT]]
 
 
 def _unknown(id: str) -> UnknownError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medloupe.accounts.log import REQUEST_ID, audit_row
 from medloupe.accounts.person import Person
 from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
-from medloupe.serving.engine.journal import drop_input_values, shorten_answers
 from medloupe.store.tables import now
 
 if TYPE_CHECKING:
     from medloupe.model.prediction import Prediction
+
+_ANSWERS_KEPT, _LABELS_KEPT = 12, 12  # of what the check-ups of one kind said beside the main answer
+_OF_EACH = ("model", "version", "state", "why", "prediction", "flagged", "probabilities", "grade", "scope", "refused")
 
 
 def journal_row(answer: Answer, person: Person, suffix: str | None) -> dict[str, Any]:
@@ -63,3 +66,30 @@ def journal_json(answer: Answer, *, kept: bool) -> dict[str, Any]:
     if not kept:
         return drop_input_values(said)
     return {**said, "given": dict(answer.given)} if answer.given else said
+
+
+def drop_input_values(answer: dict[str, Any]) -> dict[str, Any]:
+    """Drop from an answer's JSON what tells the values of the inputs given beside the picture; their names stay.
+
+    From how an input moved the answer, its value could be found again.
+    """
+    if not answer.get("inputs"):
+        return answer
+    names = [{"name": i["name"]} for i in answer["inputs"] if i.get("value") or "effect" not in i]
+    return {**{key: value for key, value in answer.items() if key != "given"}, "inputs": names}
+
+
+def shorten_answers(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Shorten what all check-ups of a kind said to what is remembered: states and the most probable labels.
+
+    The main answer is remembered in full elsewhere.
+    """
+
+    def short(one: dict[str, Any]) -> dict[str, Any]:
+        ranked = sorted(one["probabilities"].items(), key=lambda entry: -entry[1])
+        told = dict.fromkeys([*(name for name, _ in ranked[:_LABELS_KEPT]), *one["flagged"][:_LABELS_KEPT]])
+        p = {name: one["probabilities"][name] for name in told if name in one["probabilities"]}
+        kept = {key: value for key, value in one.items() if key in _OF_EACH}
+        return {**kept, "flagged": one["flagged"][:_LABELS_KEPT], "probabilities": p}
+
+    return [short(one) for one in answers[:_ANSWERS_KEPT]]

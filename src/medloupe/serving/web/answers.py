@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from medloupe.serving.web.bars import Bar, Namer, capitalize, draw_bars, draw_re
 from medloupe.serving.web.cards import Label
 from medloupe.serving.web.cardtext import JOIN, describe_limits, describe_scope
 from medloupe.serving.web.ecg import EcgView, describe_ecg
-from medloupe.serving.web.headline import describe_state, state_decided, state_of, state_word
+from medloupe.serving.web.headline import describe_state, state_decided, state_of
 from medloupe.serving.web.heats import strongest_outside
 from medloupe.serving.web.inputs import describe_effects
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.answer import Answer
     from medloupe.serving.engine.checkup import CheckUp
     from medloupe.serving.engine.journal import Entry
-    from medloupe.serving.http.errors import HttpError
 
 _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
@@ -149,33 +147,6 @@ def view_entry(
 def embed_picture(preview: Preview) -> AnswerPicture:
     """Embed a picture in the page."""
     return AnswerPicture(uri=data_uri(preview.jpeg, "image/jpeg"), width=preview.width, height=preview.height)
-
-
-def view_failure(file: str, error: HttpError, lang: Language, because: str = "") -> AnswerView:
-    """Show a picture that could not be answered.
-
-    Parameters
-    ----------
-    file
-        Its name.
-    error
-        What went wrong.
-    lang
-        The language of the page.
-    because
-        In place of what is usually said of such an error, or "".
-    """
-    known = lang.has(f"failed.{error.code}")
-    usual = f"failed.{error.code}_text" if known else f"error.{_status(error.status, lang)}_text"
-    return AnswerView(
-        key=secrets.token_hex(4),
-        state="failed",
-        chip=state_word("failed", lang),
-        file=file,
-        headline=lang.t(f"failed.{error.code}") if known else lang.t(f"error.{_status(error.status, lang)}"),
-        because=because or lang.t(usual),
-        detail=f"{error.message} {error.hint}".strip() if error.code == "unreadable" else "",
-    )
 
 
 def _view(
@@ -345,7 +316,3 @@ def _ecg(
         start,
         judged=state_of(said) not in ("refused", "unusable"),
     )
-
-
-def _status(status: int, lang: Language) -> int:
-    return status if lang.has(f"error.{status}") else 400 if status < 500 else 500

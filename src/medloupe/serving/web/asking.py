@@ -22,6 +22,7 @@ from medloupe.serving.web import answers, inputs
 from medloupe.serving.web.applies import view_questions
 from medloupe.serving.web.cards import describe_checkup
 from medloupe.serving.web.emblem import draw_emblem
+from medloupe.serving.web.failures import view_failure
 from medloupe.serving.web.kinds import PICTURE, accepted
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.lookups import answering_version, checkup_titles, passport_of
@@ -119,7 +120,7 @@ async def _answer_form(request: Request, name: str | None) -> Response:
             except (ImageError, ClinicalError, ExtraError) as e:
                 error = as_http(e)
                 status = error.status
-                failed.append(answers.view_failure(file, error, language, _describe_unreadable(e, language)))
+                failed.append(view_failure(file, error, language, _describe_unreadable(e, language)))
                 continue
             note_answer(request, answer)
             found.append(answer)

@@ -16,7 +16,8 @@ from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
-    from medloupe.serving.engine.checkup import CheckUp, Hardship, Point
+    from medloupe.serving.engine.checkup import CheckUp
+    from medloupe.serving.engine.figures import Hardship, Point
 
 _MOST = 40  # operating points named on a page
 
