@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medloupe.data.modalities import MODALITIES
@@ -125,7 +126,7 @@ def view_entry(
     chosen, passport, start, find
         As `view_answer` has them.
     """
-    return _view(
+    view = _view(
         entry.answer,
         checkup,
         lang,
@@ -142,6 +143,7 @@ def view_entry(
         kept_away=preview is None and ecg is None and not drawing,
         find=find,
     )
+    return replace(view, alias=entry.alias)
 
 
 def embed_picture(preview: Preview) -> AnswerPicture:

@@ -23,8 +23,10 @@ from medloupe.serving.engine.history import LONGEST_ALIAS, Wanted
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.engine.service import Service
 from medloupe.serving.engine.sweeping import UNDO_MINUTES
-from medloupe.serving.web.chips import chip, describe_answer, list_states
+from medloupe.serving.web.chips import chip, list_states
+from medloupe.serving.web.headline import summarize
 from medloupe.serving.web.language import Language
+from medloupe.serving.web.lookups import find_at_hand
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.serving.web.summary import describe_feedback
 
@@ -92,7 +94,7 @@ def _describe(entry: Entry, service: Service, titles: Mapping[str, str], languag
         "id": entry.id,
         "alias": entry.alias,
         "chip": chip(entry.state, language),
-        "about": describe_answer(entry.answer, language),
+        "about": summarize(entry.answer, language, find_at_hand(service, entry)),
         "title": titles.get(entry.model) or language.label(entry.model) or language.t("choose.title"),
         "at": language.date(entry.at),
         "said": describe_feedback(entry, language),

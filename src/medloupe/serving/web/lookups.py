@@ -9,6 +9,7 @@ from medloupe.serving.web import models
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
+    from medloupe.serving.engine.journal import Entry
     from medloupe.serving.engine.service import Service
     from medloupe.serving.web.language import Language
 
@@ -21,6 +22,11 @@ def checkup_titles(service: Service, language: Language) -> dict[str, str]:
 def passport_of(service: Service, checkup: CheckUp | None) -> str:
     """Return the path of a version's report, or "" where it has none."""
     return "" if checkup is None else models.passport_path(service, checkup.name, checkup.version)
+
+
+def find_at_hand(service: Service, entry: Entry) -> CheckUp | None:
+    """Return the version that gave an answer if it is in production; nothing is loaded."""
+    return next((c for c in service.catalog.all() if (c.name, c.version) == (entry.model, entry.version)), None)
 
 
 def answering_version(service: Service, model: str, version: int | None) -> CheckUp | None:

@@ -15,9 +15,11 @@ from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import admission_of, note_answer, service_of
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.web.chips import chip, describe_answer, state_of
+from medloupe.serving.web.chips import chip
 from medloupe.serving.web.drawings import NUMBERS, can_draw, draw, draw_file, draw_small
 from medloupe.serving.web.groups import GROUPS, group_of
+from medloupe.serving.web.headline import state_of, summarize
+from medloupe.serving.web.lookups import find_at_hand
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 
 router = APIRouter(include_in_schema=False)
@@ -89,7 +91,7 @@ async def drawing_answer(request: Request, name: Name, number: Number, answer: A
         said = {
             "id": entry.id,
             "chip": chip(state_of(entry.answer), language),
-            "about": describe_answer(entry.answer, language),
+            "about": summarize(entry.answer, language, find_at_hand(service, entry)),
             "why": str((entry.answer.get("why") or {}).get("text") or ""),
         }
     except MedloupeError:  # deleted since, or never asked: the drawing is shown, to be asked about again

@@ -92,6 +92,8 @@ class AnswerView:
         Why nothing is said and what to do; the second where there are no words for it in the reader's language.
     scope
         Whom and what the check-up is for.
+    alias
+        Its short name, or "".
     question
         On which the answer depends, or None.
     others
@@ -127,6 +129,7 @@ class AnswerView:
     scope: tuple[CardText, ...] = ()
     others: tuple[OtherAnswer, ...] = ()
     question: QuestionView | None = None
+    alias: str = ""
     picture: AnswerPicture | None = None
     heats: tuple[HeatOverlay, ...] = ()
     outside: bool = False

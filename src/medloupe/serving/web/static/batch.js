@@ -18,7 +18,7 @@ export async function batch(table) {
     const entry = await find(row.dataset.row);
     if (!entry) continue;
     if (entry.file) names.set(row.dataset.row, entry.file);
-    if (entry.alias || entry.file) row.querySelector("[data-file]").textContent = entry.alias || entry.file;
+    if (entry.file) row.querySelector("[data-file]").textContent = entry.file;
     const shown = row.querySelector("[data-thumb]");
     if (!entry.picture) continue;
     shown.src = entry.picture.src;

@@ -1,4 +1,4 @@
-// What only this browser keeps of answers: picture, heat maps, drawing, file name, alias. Gone at log-out, with the session, or by age.
+// What only this browser keeps of answers: picture, heat maps, drawing, file name. Gone at log-out, with the session, or by age.
 const AGE = 12 * 3600 * 1000;
 const MARK = "medloupe_here=1";  // a cookie of the session: without it, what lies here is from an earlier one
 
@@ -24,11 +24,6 @@ export const keep = (entry) => store("readwrite", (all) => all.put({ at: Date.no
 export const find = (id) => store("readonly", (all) => all.get(id)).catch(() => undefined);
 export const drop = (id) => store("readwrite", (all) => all.delete(id)).catch(() => undefined);
 const clear = () => store("readwrite", (all) => all.clear()).catch(() => undefined);
-
-/** Change some fields of an entry, which is made where there is none. */
-export async function change(id, fields) {
-  return keep({ ...await find(id), id, ...fields });
-}
 
 /** Drop what is not of this session: all of it where nobody is logged in. */
 export async function sweep() {
@@ -62,7 +57,6 @@ export async function fill(article) {
   if (!entry) return;
   const at = (name) => article.querySelector(`[data-${name}]`);
   if (entry.file && at("file")) { at("file").textContent = entry.file; at("file").hidden = false; }
-  if (entry.alias) at("alias").value = entry.alias;
   let filled = false;
   if (entry.picture && at("picture") && !at("picture").hasAttribute("src")) {
     Object.assign(at("picture"), entry.picture);

@@ -1,5 +1,5 @@
-// One result: what this browser has kept of it, the viewer, the heat map's strength, the alias, feedback without leaving the page.
-import { change, drop, fill } from "./kept.js";
+// One result: what this browser has kept of it, the viewer, the heat map's strength, the short name, feedback without leaving the page.
+import { drop, fill } from "./kept.js";
 import { viewer } from "./viewer.js";
 
 export async function liven(reading) {
@@ -12,7 +12,9 @@ export async function liven(reading) {
     for (const heat of heats) heat.style.opacity = strength.value / 100;
   });
   const alias = reading.querySelector("[data-alias]");
-  alias?.addEventListener("change", () => change(reading.dataset.answer, { alias: alias.value.trim() }));
+  alias?.addEventListener("change", () => fetch(alias.action, {
+    method: "POST", body: new URLSearchParams(new FormData(alias)), headers: { "X-Part": "1" },
+  }).catch(() => {}));  // its button still sends it
   const form = reading.querySelector("[data-feedback]");
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
