@@ -23,8 +23,8 @@ from medloupe.embed.windows import fit_window
 from medloupe.evaluation.external import validate
 from medloupe.graphs.session import open_session
 from medloupe.inference.pictures import Predictor
+from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
-from medloupe.model.rules import Rules
 from medloupe.store.models import Store
 from places import ROOT
 from readers_cases import CASES, ECG_CASES
@@ -55,10 +55,12 @@ def paint(root: Path) -> None:
             np.savez(path, allow_pickle=True, **arrays)
 
 
-def round_trip(data: medloupe.Dataset, name: str, folder: Path, backbone: str = "efficientnet-lite0") -> medloupe.Model:
+def round_trip(
+    data: medloupe.Dataset, name: str, folder: Path, backbone: str = "efficientnet-lite0", sought: str = ""
+) -> medloupe.Model:
     """Trains, exports, loads; the three answer alike. Returns the trained model."""
     things = data.things
-    model = medloupe.train(data, name=name, backbone=backbone)
+    model = medloupe.train(data, name=name, backbone=backbone, sought=sought.split(",") if sought else ())
     model.save(folder / "out.onnx")
     loaded = medloupe.load(folder / "out.onnx")
     stored = Store(settings.home()).get(name)
@@ -69,6 +71,7 @@ def round_trip(data: medloupe.Dataset, name: str, folder: Path, backbone: str = 
         said = [m.predict(source, heatmap=True) for m in (model, loaded, stored)]
         for other in said[1:]:
             assert other.prediction == said[0].prediction
+            assert (other.state, other.flagged) == (said[0].state, said[0].flagged)
             assert other.probabilities == pytest.approx(said[0].probabilities, abs=1e-4)
             assert (other.heatmap is None) == (things == "beats"), "each beat has its own"
             assert (other.ecg is not None) == (data.modality == "ecg")
@@ -164,18 +167,26 @@ def test_several_findings_at_once(home: Path, tmp_path: Path) -> None:
     root = table(tmp_path / "findings", *findings(36))
     data = medloupe.read(root, labels="spots,dark")
     assert data.task == "multilabel"
-    model = round_trip(data, "findings", tmp_path)
+    model = round_trip(data, "findings", tmp_path, sought="spots,dark")
     assert model.card["confusion"] is None
-    assert model.card["decision"] is None
-    limits = dict(zip(model.labels, Rules.from_card(model.card).limits, strict=True))
+    decision = Decision.from_card(model.card)
+    assert (model.card["roles"]["by"], decision.roles.danger) == ("told", {"spots": 1, "dark": 2})
+    limits = {name: decision.line(name) for name in model.labels}
     predictor, seen = Predictor(model), set()
     for record in data.records:
         said = predictor.predict(record.image)
-        wanted = [name for name, p in said.probabilities.items() if p >= limits[name]]
-        assert said.prediction == "|".join(wanted)
-        seen.add(said.prediction)
-    assert "spots|dark" in seen
-    assert "" in seen
+        first = max(said.probabilities, key=lambda name: said.probabilities[name])
+        assert said.prediction == first, "of several findings the most probable one"
+        wanted = [
+            name
+            for name, p in said.probabilities.items()
+            if np.float32(p) >= limits[name] or (name == first and p >= 0.5)
+        ]
+        assert list(said.flagged) == wanted, "the most dangerous first"
+        assert (said.state == "flagged") == bool(wanted)
+        seen.add(said.flagged)
+    assert ("spots", "dark") in seen
+    assert () in seen
 
 
 def test_what_is_not_stated_is_not_absent(home: Path, tmp_path: Path) -> None:

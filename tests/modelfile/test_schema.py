@@ -104,10 +104,10 @@ def test_a_new_card_fits_the_schema(trained: Trained) -> None:
 
 
 def test_keys_that_are_not_known_are_kept(tmp_path: Path) -> None:
-    model = tiny.model(tmp_path, roles={"sought": ["normal"]}, ordered=True)
+    model = tiny.model(tmp_path, organs={"seen": ["lung"]}, ordered=True)
     model.save(tmp_path / "m.onnx")
     card = read_card(tmp_path / "m.onnx")
-    assert (card["roles"], card["ordered"]) == ({"sought": ["normal"]}, True)
+    assert (card["organs"], card["ordered"]) == ({"seen": ["lung"]}, True)
     validated(card)
 
 

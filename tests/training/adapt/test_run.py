@@ -174,7 +174,7 @@ def test_where_calibration_holds_only_the_lines_change(own: Trained, tmp_path: P
     assert entry["from"] == {"name": "spots", "version": 2}
     assert entry["before"]["adapted"]["data"] == "ward"
     assert entry["prevalence"]["before"]["sick"] == 0.25
-    assert second.model.card["decision"]["weights"] == pytest.approx(first.card["decision"]["weights"])
+    assert second.model.card["decision"] == first.card["decision"]
     kept = keep_adapted(second)
     assert kept.version == 3
     with pytest.raises(DataError, match="60 of its images"):
