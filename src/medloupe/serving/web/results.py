@@ -43,7 +43,7 @@ Start = Annotated[float, Query(ge=0, le=1e7)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class AnswerRow:
     """One answer in a table. text, lines: what is said first, and with it. title: of the check-up."""
 
     id: str
@@ -67,12 +67,12 @@ class _Kept:
 
 def view_row(
     said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, titles: Mapping[str, str], *, file: str = ""
-) -> Row:
+) -> AnswerRow:
     """Show an answer as a row. said: the Prediction's JSON with its `id`."""
     name = str(said.get("model") or "")
     kind = page_kind("ecg") if "ecg" in said else page_kind("image")
     told = describe_state(said, checkup, lang, kind)
-    return Row(
+    return AnswerRow(
         id=str(said["id"]),
         file=file,
         title=titles.get(name) or lang.label(name) or lang.t("choose.title"),
@@ -83,7 +83,7 @@ def view_row(
     )
 
 
-def sort_rows(rows: Sequence[Row]) -> list[Row]:
+def sort_rows(rows: Sequence[AnswerRow]) -> list[AnswerRow]:
     """Sort rows by state, what is flagged first."""
     return sorted(rows, key=lambda row: ORDER.index(row.state))
 
