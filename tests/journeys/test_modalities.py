@@ -220,7 +220,7 @@ def test_it_is_drawn_on_the_page_and_again_in_the_history(trained: Trained, serv
         elif trained.case.name == "ecg":
             assert '<svg class="paper"' in text
         else:
-            found = re.search(r'class="drawing" src="data:image/svg\+xml;base64,([^"]+)"', text)
+            found = re.search(r'class="drawing"[^>]* src="data:image/svg\+xml;base64,([^"]+)"', text)
             assert found is not None
             assert base64.b64decode(found[1]).startswith(b"<svg") and b"polyline" in base64.b64decode(found[1])
 
