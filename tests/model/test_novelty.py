@@ -307,6 +307,16 @@ def test_a_head_without_one_is_kept_as_before(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the whole way
 
 
+CHECKERED = (
+    np.kron(np.indices((12, 12)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2).astype(np.uint8) * 150 + 40
+)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    """A picture that is sharp and bright enough to be judged, and of nothing."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
 def test_training_gives_one_and_store_and_file_keep_it(trained: Trained) -> None:
     stored, file = Store(trained.home).get("spots"), medloupe.load(trained.onnx)
     assert stored.novelty is not None
@@ -320,16 +330,18 @@ def test_training_gives_one_and_store_and_file_keep_it(trained: Trained) -> None
 
 def test_foreign_pictures_are_refused_the_same_by_store_and_file(trained: Trained) -> None:
     stored, file = Store(trained.home).get("spots"), medloupe.load(trained.onnx)
-    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
     for model in (stored, file):
-        for foreign in (noise, np.full((90, 90, 3), 250, np.uint8)):
+        for foreign in (noise(200, 300), CHECKERED):
             said = model.predict(foreign, heatmap=True)
             assert said.prediction == ""
             assert said.refused is not None
+            assert (said.state, said.flagged) == ("refused", ())
             assert "unlike everything 'spots' was trained on" in said.refused.reason
             assert said.refused.looks_like == ""
             assert set(said.probabilities) == {"normal", "sick"}
             assert said.heatmap is not None
+        blank = model.predict(np.full((90, 90, 3), 250, np.uint8))
+        assert (blank.state, blank.prediction, blank.refused) == ("unusable", "", None), "quality goes before kind"
         own = model.predict(generated.tissue(4321, True))
         assert own.refused is None
         assert own.prediction == "sick"
@@ -345,7 +357,7 @@ def test_a_refusal_asks_what_else_it_looks_like(trained: Trained) -> None:
     predictor = Predictor(Store(trained.home).get("spots"), looks_like=looks_like)
     assert predictor.predict(generated.tissue(4322, False)).refused is None
     assert asked == []
-    refused = predictor.predict(np.zeros((50, 50), np.uint8)).refused
+    refused = predictor.predict(noise(50, 50)).refused
     assert refused is not None
     assert refused.looks_like == "brain_mri"
     assert asked == [((3584,), "spots")]
@@ -365,18 +377,18 @@ def test_too_few_images_are_trained_without_and_the_card_says_so(home: Path, tmp
     assert model.novelty is None
     assert model.card["novelty"] is None
     assert any("answers for any input" in said for said in model.card["limits"])
-    assert model.predict(np.zeros((50, 50), np.uint8)).refused is None
+    assert model.predict(noise(50, 50)).refused is None
 
 
 def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flat = generated.save(tmp_path / "flat.png", np.full((60, 60), 7, np.uint8))
-    (line,) = run(capsys, "predict", "spots", flat, "--json").lines
+    foreign = generated.save(tmp_path / "foreign.png", noise(60, 60))
+    (line,) = run(capsys, "predict", "spots", foreign, "--json").lines
     assert line["prediction"] == ""
     assert set(line["refused"]) == {"reason", "looks_like"}
     assert line["model"] == "spots"
-    said = run(capsys, "predict", "spots", flat)
+    said = run(capsys, "predict", "spots", foreign)
     assert said.code == 0
-    assert "not judged. This picture is unlike everything 'spots' was trained on" in said.out
+    assert "foreign.png: not judged\n  This picture is unlike everything 'spots' was trained on" in said.out
     assert "%" not in said.out
 
 

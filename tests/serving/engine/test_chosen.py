@@ -157,5 +157,6 @@ def test_the_form_lets_the_question_be_answered_beforehand(live_of_choices: Live
         assert '<option value="adult" selected>' in form and "question.css" in form
         assert 'name="applies.age"' not in client.get("/checkups/own").text
         data = {"csrf": token(client.get("/choose")), "applies.age": "adult"}
-        page: httpx.Response = client.post("/choose", data=data, files={"image": ("a.png", png(5, False))})
+        sent = {"image": ("a.png", png(5, False))}
+        page: httpx.Response = client.post("/choose", data=data, files=sent, follow_redirects=True)
         assert page.status_code == 200 and "Blunt" in page.text and "Children" not in page.text

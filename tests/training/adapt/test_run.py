@@ -25,6 +25,7 @@ from medloupe.evaluation.external import validate
 from medloupe.evaluation.heldout import assemble_panel
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
+from medloupe.model.decision import Decision
 from medloupe.store.models import Store
 from medloupe.training.adapt.fit import draw_thresholds
 from medloupe.training.adapt.run import AdaptedModel, adapt
@@ -356,7 +357,7 @@ def test_a_class_that_does_not_come_here_keeps_its_line(home: Path, tmp_path: Pa
             ("white", 255 - faint(i + 200, False) // 2),
         ):
             generated.save(train / label / f"{i}.png", pixels)
-    model = medloupe.train(medloupe.read(train), name="three")
+    model = medloupe.train(medloupe.read(train), name="three", sought=("sick", "white"))
     made = adapt(model, medloupe.read(ward(tmp_path / "ward", 80, 5, strength=0.6)))
     old, new = ({r["label"]: r for r in m.card["per_label"]}["white"] for m in (model, made.model))
     assert {**new, "operating_point": 0} == {**old, "operating_point": 0}
@@ -364,7 +365,11 @@ def test_a_class_that_does_not_come_here_keeps_its_line(home: Path, tmp_path: Pa
     assert {r["label"] for r in made.entry["labels"]} == {"normal", "sick"}
     assert made.entry["calibration"]["shift"].get("white", 0) == 0
     kept = keep_adapted(made)
-    assert set(kept.card["decision"]["weights"]) == {"normal", "sick", "white"}
+    assert kept.card["roles"] == model.card["roles"]
+    rule = Decision.from_card(kept.card)
+    assert rule.line("normal") is None
+    for name in ("sick", "white"):
+        assert 0 < (rule.line(name) or 0) <= 0.5, "a finding is flagged where it is the most probable label"
 
 
 def test_a_model_file(own: Trained, tmp_path: Path) -> None:
