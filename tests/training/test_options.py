@@ -33,6 +33,9 @@ NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
         ({"mask": ("covid",)}, "masked in notes", "--notes"),
         ({"mask": ("x",) * 201, "notes": "report"}, "At most 200 words", "*covid*"),
         ({"mask": ("x" * 101,), "notes": "report"}, "at most 100 letters", "*covid*"),
+        ({"false_flags": 0.0}, "0.0 of false flags", "0.1"),
+        ({"false_flags": 0.6}, "0.6 of false flags", "0.1"),
+        ({"kind": "x" * 61}, "at most 60 letters", "chest X-ray"),
     ],
 )
 def test_what_makes_no_sense_is_said(wrong: dict[str, Any], said: str, hint: str) -> None:
@@ -62,8 +65,16 @@ def test_each_option_makes_another_outcome() -> None:
         "notes_model": NETWORK,
         "mask": (),
         "keep_leaks": True,
+        "normal": ("healthy",),
+        "harmless": ("mole",),
+        "sought": ("melanoma",),
+        "ordered": True,
+        "false_flags": 0.1,
+        "roles_by": "curated",
     }
-    assert others.keys() == {f.name for f in fields(Options)}
+    named = {"kind"}  # which is written into the card beside the outcome
+    assert others.keys() | named == {f.name for f in fields(Options)}
+    assert Options(kind="chest X-ray").key == Options().key
     plain: dict[str, Any] = {"finetune": "full", "notes": "history"}
     made = [Options(**plain), *(Options(**{**plain, k: v}) for k, v in others.items())]
     assert len({o.key for o in made}) == len(made)
