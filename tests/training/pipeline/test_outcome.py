@@ -12,6 +12,7 @@ import pytest
 
 import tunable
 import weighed
+from medloupe.data.labels import tell_roles
 from medloupe.data.scan import scan_dataset
 from medloupe.embed import tail as tails
 from medloupe.embed.backbone import Backbone
@@ -132,8 +133,10 @@ def test_a_whole_network_takes_the_place_of_the_backbone(network: Backbone, home
 def test_everything_it_depends_on_names_it(network: Backbone, tmp_path: Path) -> None:
     found = scan_dataset(tunable.data(6))
     tail = tails.write_tail(tails.extract_upper_part(tails.load_graph(network)), tmp_path)
+    told = replace(found, data=replace(found.data, told_roles=tell_roles(found.data.labels, sought=found.data.labels)))
     paths = [
         outcome_path(found, network, Options()),
+        outcome_path(told, network, Options()),
         outcome_path(found, network, Options(finetune="tail")),
         outcome_path(found, network, Options(finetune="tail", minutes=3)),
         outcome_path(found, network, Options(finetune="tail", start=tail)),

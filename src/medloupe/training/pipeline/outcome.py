@@ -95,7 +95,7 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
 
     add(METHOD, __version__, source_digest(_COMPUTES), network.sha256, options.key, data.task, data.labels, data.name)
     add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
-    add(EMBEDDINGS[data.modality].fitting)
+    add(EMBEDDINGS[data.modality].fitting, data.roles.as_json())
     for r in data.records:
         add(r.id, found.digest[r.id], sorted(r.labels.items()), r.patient, r.split, sorted(r.columns.items()))
     return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
