@@ -1,7 +1,7 @@
 """Make the check-ups that come with the package again, from the data folder: `make starters`.
 
     python scripts/build_starters.py [--data ../shared/data] [--only malaria,skin] [--home build/starters] [--accept]
-    python scripts/build_starters.py --cards        # networks and heads stay as shipped; what cards say of deciding is new
+    python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
 
 Each is trained by the ordinary pipeline (`--finetune auto`: the tail ships only where it beats the linear head by more
 than noise), stressed, given a contrast to all other kinds of picture, and packed into src/medloupe/starter/checkups.

@@ -1,4 +1,4 @@
-"""One answer is the same in every place (API, command line, journal, page, history, paper) and never contradicts itself.
+"""One answer is the same in every place: API, command line, journal, page, history, paper; it never contradicts itself.
 
 Every shipped check-up is asked about real pictures or ECGs of its kind, by name and by choice of the app.
 """
