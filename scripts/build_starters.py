@@ -1,6 +1,7 @@
 """Make the check-ups that come with the package again, from the data folder: `make starters`.
 
     python scripts/build_starters.py [--data ../shared/data] [--only malaria,skin] [--home build/starters] [--accept]
+    python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
 
 Each is trained by the ordinary pipeline (`--finetune auto`: the tail ships only where it beats the linear head by more
 than noise), stressed, given a contrast to all other kinds of picture, and packed into src/medloupe/starter/checkups.
@@ -46,6 +47,8 @@ STRESSED = 100  # images, each in twenty ways
 ROUNDED = 0.02  # how far a probability may move by packing
 _GONE = ("created", "seconds", "reused", "version")  # of a card: what differs from build to build
 _ROUNDS = 30
+DECIDING = ("metrics", "secondary", "per_label", "decision", "confusion", "subgroups", "roles", "leads", "quality")
+"""Entries of a card that say what is said of an answer and how often that is right."""
 
 
 def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Model:
@@ -126,6 +129,20 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     return pack.pack_checkup(replace(made, card=card), folder, steps)
 
 
+def redrawn(one: Starter, data: Path, home: Path) -> None:
+    """Take over, into the shipped card, what a training made in the same way says of deciding; no weight changes."""
+    os.environ["MEDLOUPE_HOME"] = str(home / one.data)
+    dataset, path = one.read(data), shipped.CHECKUPS / one.name / pack.CARD
+    card = json.loads(path.read_text("utf-8"))
+    tuned = (card.get("finetuning") or {}).get("winner") in ("tail", "full")
+    with console.progress() as say:
+        how = {"finetune": "auto", "minutes": 600} if tuned else {}
+        made = train(dataset, name=one.name, clinical=one.clinical, progress=say, **how, **one.roles).card
+    card |= {key: made[key] for key in DECIDING if made.get(key) is not None}
+    card |= {"scope": list(one.scope), **({"applies": [dict(entry) for entry in one.applies]} if one.applies else {})}
+    path.write_text(json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
+
+
 def _milliseconds(model: Model) -> dict[str, float]:
     """Of one picture, beat or ECG on one thread: the shared network, and what this check-up adds to it."""
     rng, shape = np.random.default_rng(0), (1, *model.backbone.card.input_shape)
@@ -165,11 +182,16 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=here / "build" / "starters")
     parser.add_argument("--only", default="")
     parser.add_argument("--accept", action="store_true", help="also where figures fall outside their intervals")
+    parser.add_argument("--cards", action="store_true", help="only what the cards say of deciding")
     told = parser.parse_args()
     chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
     if not chosen:
         parser.error(f"there are {', '.join(s.name for s in STARTERS)}")
     os.environ["MEDLOUPE_HOME"] = str(told.home)
+    if told.cards:
+        for one in chosen:
+            redrawn(one, told.data, told.home)
+        return
     sights = gathered(told.data, told.home) if any(s.kind != "ECG" for s in chosen) else {}
     wrong: list[str] = []
     for one in chosen:
