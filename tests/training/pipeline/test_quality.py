@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from medloupe.data.records import Record
 from medloupe.imaging import corruptions
 from medloupe.imaging.quality import MEASURES, Limits, Measures, find_fault
 from medloupe.store.models import Store
+from medloupe.training.pipeline import quality
 from medloupe.training.pipeline.quality import (
     FEWEST,
     MOST_STOPPED,
@@ -103,6 +105,30 @@ def test_unreadable_pictures_and_unknown_measures_are_left_out(tmp_path: Path) -
 def test_the_same_pictures_give_the_same_limits() -> None:
     own, groups = records(range(70)), np.arange(70) // 2
     assert describe_quality(own, groups, 224, 3) == describe_quality(own, groups, 224, 3)
+
+
+def test_what_was_measured_before_is_not_decoded_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    real = quality.measure_records
+
+    def counting(taken: Sequence[Record], size: int) -> np.ndarray:
+        decoded.append(len(taken))
+        return real(taken, size)
+
+    monkeypatch.setattr(quality, "measure_records", counting)
+    own, groups = records(range(70)), np.arange(70)
+    digests = [hashlib.sha256(f"{i}".encode()).digest() for i in range(70)]
+    plain = real(own, 224)
+    first = describe_quality(own[:60], groups[:60], 224, 3, digests[:60])
+    assert first == fit_limits(plain[:60], groups[:60], 3)
+    assert describe_quality(own, groups, 224, 3, digests) == fit_limits(plain, groups, 3)
+    assert decoded == [60, 10], "more pictures cost only themselves"
+    (kept,) = (home / "cache" / "measures").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-99])
+    assert describe_quality(own, groups, 224, 3, digests) == fit_limits(plain, groups, 3)
+    assert decoded == [60, 10, 70], "what is spoilt is measured anew"
+    describe_quality(own[: FEWEST - 1], groups[: FEWEST - 1], 224, 3)
+    assert len(decoded) == 3, "too few to learn from are not decoded"
 
 
 def test_a_training_writes_it_into_the_card(trained: Trained) -> None:

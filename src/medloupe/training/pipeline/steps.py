@@ -219,8 +219,10 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     )
     facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
     if features.data.modality == PICTURES.name:
-        shown, groups = [features.data.records[i] for i in verdict.everything], planned.groups[verdict.everything]
-        facts["quality"] = describe_quality(shown, groups, fit.network.card.input_size, seed)
+        rows = verdict.everything
+        shown, digests = [features.data.records[i] for i in rows], [features.digests[i] for i in rows]
+        size = fit.network.card.input_size
+        facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
