@@ -298,6 +298,9 @@ def test_twelve_leads_are_one_page_and_so_is_a_recording(ecg_live: Live, open_pa
     send(page, "/checkups/beats", beats)
     playwright.expect(page.locator(".rows svg").first).to_be_visible()
     assert pages(page.pdf(prefer_css_page_size=True)) == 1
+    page.emulate_media(media="print")
+    playwright.expect(page.locator(".rows svg:visible")).to_have_count(1)
+    playwright.expect(page.get_by_text("the first 10 seconds that are drawn")).to_be_visible()
 
 
 def test_the_disclaimer_stands_at_the_foot_of_every_page(live: Live, open_page: Any, pictures: list[Path]) -> None:
