@@ -71,7 +71,9 @@ def test_picture_heat_map_and_alias_outlive_reload_and_back_and_end_with_the_log
     playwright.expect(whole).to_have_count(2)
     playwright.expect(page.locator("[data-file]")).to_have_text("scan 1.png")
     page.get_by_label("Short name").fill("bed 7")
-    page.get_by_label("Short name").blur()
+    with page.expect_response(re.compile("/alias$")) as saved:
+        page.get_by_label("Short name").blur()
+    assert saved.value.status == 303
     address = page.url
     page.reload()
     playwright.expect(whole).to_have_count(2)
