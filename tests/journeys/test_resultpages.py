@@ -70,13 +70,15 @@ def test_picture_heat_map_and_alias_outlive_reload_and_back_and_end_with_the_log
     whole = page.locator("[data-picture]:visible")
     playwright.expect(whole).to_have_count(2)
     playwright.expect(page.locator("[data-file]")).to_have_text("scan 1.png")
-    page.get_by_label("Alias").fill("bed 7")
-    page.get_by_label("Alias").blur()
+    page.get_by_label("Short name").fill("bed 7")
+    with page.expect_response(re.compile("/alias$")) as saved:
+        page.get_by_label("Short name").blur()
+    assert saved.value.status == 303
     address = page.url
     page.reload()
     playwright.expect(whole).to_have_count(2)
     playwright.expect(page.locator(".heat:visible")).to_have_count(1)
-    playwright.expect(page.get_by_label("Alias")).to_have_value("bed 7")
+    playwright.expect(page.get_by_label("Short name")).to_have_value("bed 7")
     page.goto("/history")
     page.go_back()
     playwright.expect(whole).to_have_count(2)
@@ -288,12 +290,19 @@ def test_pictures_of_any_shape_are_one_page(live: Live, open_page: Any, tmp_path
     assert pages(page.pdf(prefer_css_page_size=True)) == 1
 
 
-def test_twelve_leads_are_one_page(ecg_live: Live, open_page: Any, tmp_path: Path) -> None:
+def test_twelve_leads_are_one_page_and_so_is_a_recording(ecg_live: Live, open_page: Any, tmp_path: Path) -> None:
     page = open_page(ecg_live)
     twelve = ecgsaved.save(tmp_path, {"w.npz": ecgsaved.npz(ecgmodels.standard(302, blocked=True))})
     send(page, "/checkups/leads", twelve)
     playwright.expect(page.locator(".usual svg")).to_be_visible()
     assert pages(page.pdf(prefer_css_page_size=True)) == 1
+    beats = ecgsaved.save(tmp_path, {"b.npz": ecgsaved.npz(ecgmodels.recording(303, seconds=70))})
+    send(page, "/checkups/beats", beats)
+    playwright.expect(page.locator(".rows svg").first).to_be_visible()
+    assert pages(page.pdf(prefer_css_page_size=True)) == 1
+    page.emulate_media(media="print")
+    playwright.expect(page.locator(".rows svg:visible")).to_have_count(1)
+    playwright.expect(page.get_by_text("the first 10 seconds that are drawn")).to_be_visible()
 
 
 def test_the_disclaimer_stands_at_the_foot_of_every_page(live: Live, open_page: Any, pictures: list[Path]) -> None:

@@ -17,7 +17,7 @@ from medloupe.model.decision import STATES, Decision
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.figures import Outcomes, Point
+from medloupe.serving.engine.figures import Outcomes, Point, read_point
 from medloupe.serving.engine.journal import Entry
 from medloupe.serving.web import answers, cards
 from medloupe.serving.web.headline import ORDER, describe_state, state_of, summarize
@@ -248,12 +248,10 @@ def test_how_far_a_flag_can_be_trusted(base: CheckUp) -> None:
 
 
 def test_counts_are_read_from_a_card() -> None:
-    from medloupe.serving.engine.checkup import _point
-
     counts = {"flagged": 88, "unclear": 4, "not_flagged": 8, "n": 216, "groups": 9}
-    point = _point({"threshold": 0.1, "sensitivity": {"value": 0.9}, "counts": {"with": counts, "without": None}})
+    point = read_point({"threshold": 0.1, "sensitivity": {"value": 0.9}, "counts": {"with": counts, "without": None}})
     assert point.having == Outcomes(**counts) and point.lacking is None
-    assert _point({"threshold": 0.1, "counts": None}).having is None
+    assert read_point({"threshold": 0.1, "counts": None}).having is None
 
 
 def test_the_operating_point_in_words(base: CheckUp) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import generated
-from browsing import PHONE, Watch, needs_chromium
+from browsing import PHONE, Watch, needs_chromium, playwright
 from live import Live
 from medloupe.model.applies import read_applies
 from medloupe.serving.web.applies import QuestionView, view_question, word_reason
@@ -100,6 +100,8 @@ def test_one_click_asks_again_with_the_choice(live_of_choices: Live, open_page: 
         picture.set_input_files({"name": "scan.png", "mimeType": "image/png", "buffer": out.getvalue()})
     with page.expect_navigation():
         page.get_by_role("button", name="An adult").click()
+    playwright.expect(page.locator("[data-file]")).to_have_text("scan.png")  # kept by this browser, as of any answer
+    playwright.expect(page.locator("[data-picture]:visible").first).to_be_visible()
     text = page.locator("main").inner_text()
     assert "scan.png" in text and "Blunt" in text and "Children" not in text
     watch.check()

@@ -20,6 +20,7 @@ from medloupe.model.strength import Strength, judge_strength
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.drawings import NUMBERS, can_draw, draw, draw_file, draw_small
 from medloupe.serving.web.groups import GROUPS, group, group_of
+from medloupe.serving.web.headline import state_word
 from medloupe.serving.web.language import language
 from medloupe.serving.web.tiles import describe_mark
 from medloupe.starter.shipped import CHECKUPS, EVERYDAY, load_shipped
@@ -106,7 +107,7 @@ def test_one_click_asks_about_a_drawing(live: Live, client: httpx.Client) -> Non
         with live.client() as program:
             said = program.get(f"/api/v1/predictions/{id}").json()
             assert program.get(f"/api/v1/predictions/{id}/image").status_code == 404, "never kept for retraining"
-        assert EN.t(f"states.{said['state']}") in page.text and not said["image_kept"]
+        assert state_word(said["state"], EN) in page.text and not said["image_kept"]
         rows = client.get("/history", params={"search": EN.t("try.alias")})
         assert f"/predictions/{id}" in rows.text, "in the history it is called what it is"
         client.post(f"/predictions/{id}/delete", data={"csrf": token(home)})

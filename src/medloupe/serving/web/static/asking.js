@@ -127,7 +127,8 @@ export function asking(form) {
       else {
         ids.push(made.dataset.answer);
         byApp ||= "chosenByApp" in made.dataset;
-        if (await keep(harvest(made))) continue;
+        const asks = part.length === 1 && made.querySelector("[data-question]");  // its answer sends the file again, unchanged
+        if (await keep({ ...harvest(made), source: asks ? part[0].file : null })) continue;
       }
       here ||= Boolean(made.dataset.answer);  // this browser keeps nothing, so it is shown at once
       place(made);

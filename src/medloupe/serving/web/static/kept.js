@@ -1,4 +1,4 @@
-// What only this browser keeps of answers: picture, heat maps, drawing, file name. Gone at log-out, with the session, or by age.
+// What only this browser keeps of answers: picture, heat maps, drawing, file name; the file where a question about it is open. Gone at log-out, with the session, or by age.
 const AGE = 12 * 3600 * 1000;
 const MARK = "medloupe_here=1";  // a cookie of the session: without it, what lies here is from an earlier one
 

@@ -1,5 +1,6 @@
 // One result: what this browser has kept of it, the viewer, the heat map's strength, the short name, feedback without leaving the page.
-import { drop, fill } from "./kept.js";
+import { drop, fill, find } from "./kept.js";
+import { questions } from "./question.js";
 import { viewer } from "./viewer.js";
 
 export async function liven(reading) {
@@ -11,9 +12,10 @@ export async function liven(reading) {
   strength?.addEventListener("input", () => {
     for (const heat of heats) heat.style.opacity = strength.value / 100;
   });
+  questions(reading, async () => (await find(reading.dataset.answer))?.source);
   const alias = reading.querySelector("[data-alias]");
   alias?.addEventListener("change", () => fetch(alias.action, {
-    method: "POST", body: new URLSearchParams(new FormData(alias)), headers: { "X-Part": "1" },
+    method: "POST", body: new URLSearchParams(new FormData(alias)), redirect: "manual", keepalive: true,
   }).catch(() => {}));  // its button still sends it
   const form = reading.querySelector("[data-feedback]");
   form?.addEventListener("submit", (event) => {
