@@ -18,6 +18,7 @@ from medloupe.training.heads.ranking import macro_auc, ranking_scores
 
 NOTABLE = 0.05  # by which one feature alone must tell more than all together to be named for it
 SERIOUS = 0.75  # AUC of the probe from which it is said loudly
+_CHANCE = 2.8  # standard deviations that the best of nine features that tell nothing exceeds in one of twenty sets
 _BINS = 8  # quantiles a feature is cut into, so that a linear probe sees curves
 
 
@@ -97,8 +98,15 @@ def probe_shortcut(features: Features, rows: np.ndarray, groups: np.ndarray, see
     return {
         "auc": auc,
         "features": [{"name": name, "auc": round(value, 4)} for name, value in named],
-        "sentence": _sentence(auc, macro_auc(scores, targets), named),
+        "sentence": _sentence(auc, macro_auc(scores, targets), named, _reach_by_chance(targets, group)),
     }
+
+
+def _reach_by_chance(targets: np.ndarray, group: np.ndarray) -> float:
+    """Say what AUC the best of features that tell nothing may reach among so many groups (Mann and Whitney 1947)."""
+    sides = [[len(np.unique(group[t == v])) for v in (1, 0)] for t in targets.T]
+    spread = [np.sqrt((a + b + 1) / (12 * a * b)) for a, b in sides if a and b]
+    return 0.5 + _CHANCE * float(np.mean(spread)) if spread else 1.0
 
 
 def _undirected_auc(values: np.ndarray, targets: np.ndarray) -> float:
@@ -115,7 +123,7 @@ def _one_hot_quantiles(values: np.ndarray) -> np.ndarray:
     return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, values)]
 
 
-def _sentence(auc: Metric, value: float, named: list[tuple[str, float]]) -> str:
+def _sentence(auc: Metric, value: float, named: list[tuple[str, float]], chance: float) -> str:
     best = f"{named[0][0]} alone reaches {named[0][1]:.2f}" if named else "no outside feature varies"
     if value >= SERIOUS:
         return (
@@ -124,7 +132,9 @@ def _sentence(auc: Metric, value: float, named: list[tuple[str, float]]) -> str:
             " good part of any figure in this report may come from that difference and be lost elsewhere."
         )
     low = auc["low"]
-    if named and named[0][1] >= max(value, 0.5) + NOTABLE:  # together they were not learned, one alone tells more
+    if named and named[0][1] >= max(
+        max(value, 0.5) + NOTABLE, chance
+    ):  # together they were not learned, one alone tells more
         return (
             f"The outside of the files tells something about the label: {named[0][0]} alone reaches an AUC of"
             f" {named[0][1]:.2f}, all of it learned together {value:.2f} out of fold, where 0.5 is guessing."
