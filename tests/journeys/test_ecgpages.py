@@ -52,7 +52,8 @@ def test_beats_by_class_and_the_rhythm(ecg_live: Live) -> None:
     assert expected.ecg is not None
     counts = expected.ecg.counts
     for words in (
-        f"{expected.prediction} {EN.percent(expected.probabilities[expected.prediction])}",
+        f"data-says>Flagged: V, {EN.percent(expected.probabilities['V'])} of the beats<",
+        f"Most beats: {expected.prediction}, {EN.percent(expected.probabilities[expected.prediction])}.",
         f"{round(expected.ecg.as_json()['heart_rate'])} beats a minute",
         "25 s at 360 Hz",
     ):

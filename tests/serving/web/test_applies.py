@@ -105,3 +105,24 @@ def test_one_click_asks_again_with_the_choice(live_of_choices: Live, open_page: 
     text = page.locator("main").inner_text()
     assert "scan.png" in text and "Blunt" in text and "Children" not in text
     watch.check()
+
+
+@needs_chromium
+def test_the_page_of_an_answer_still_has_the_picture_that_is_asked_about(live_of_choices: Live, open_page: Any) -> None:
+    out = io.BytesIO()
+    Image.fromarray(generated.tissue(5, True)).save(out, "PNG")
+    page = open_page(live_of_choices)
+    watch = Watch(page.context, live_of_choices.url)
+    page.goto("/choose")
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "scan.png", "mimeType": "image/png", "buffer": out.getvalue()}
+    )
+    page.locator("[data-submit]").click()
+    page.wait_for_url("**/results/*", timeout=30_000)
+    first = page.url
+    playwright.expect(page.locator("[data-question] input[type=file]")).to_be_hidden()
+    page.get_by_role("button", name="An adult").click()
+    page.wait_for_url(lambda url: "/results/" in url and url != first, timeout=30_000)
+    playwright.expect(page.locator("[data-file]")).to_have_text("scan.png")
+    playwright.expect(page.locator("[data-picture]:visible").first).to_be_visible()
+    watch.check()
