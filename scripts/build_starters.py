@@ -140,7 +140,7 @@ def redrawn(one: Starter, data: Path, home: Path) -> None:
         made = train(dataset, name=one.name, clinical=one.clinical, progress=say, **how, **one.roles).card
     card |= {key: made[key] for key in DECIDING if made.get(key) is not None}
     card |= {"scope": list(one.scope), **({"applies": [dict(entry) for entry in one.applies]} if one.applies else {})}
-    path.write_text(json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
+    path.write_text(json.dumps(card, ensure_ascii=False, separators=(",", ":"), sort_keys=True), "utf-8")
 
 
 def _milliseconds(model: Model) -> dict[str, float]:

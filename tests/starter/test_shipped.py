@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ sys.path.insert(0, str(SCRIPTS))
 import checkups_page  # noqa: E402
 from starters import STARTERS  # noqa: E402
 
+SILENT = ("refused", "unusable")  # nothing is said of what is foreign, or blank
 CHECKUPS = [name for name in shipped.list_shipped() if name != shipped.EVERYDAY]
 DEFINED = {s.name: s for s in STARTERS}
 ECGS = [s.name for s in STARTERS if s.kind == "ECG"]
@@ -99,9 +101,11 @@ def test_every_title_and_label_is_in_words(code: str) -> None:
 
 
 def test_the_package_stays_small() -> None:
+    """As a wheel holds it, which is a zip; what is shipped of models counts as it lies on the disk, too."""
     root = Path(shipped.__file__).parents[1]
-    total = sum(p.stat().st_size for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    assert total <= 30e6
+    files = [p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    assert sum(len(zlib.compress(p.read_bytes())) for p in files) <= 28.5e6
+    assert sum(p.stat().st_size for p in files if "starter" in p.parts) <= 28e6
 
 
 def test_the_page_is_in_step() -> None:
@@ -140,17 +144,17 @@ def test_foreign_pictures_are_refused_by_all() -> None:
     foreign += [np.full((200, 200, 3), 127, np.uint8), generated.tissue(1, True)]
     auto = AutoPredictor(list_choosable_models())
     for picture in foreign:
-        assert auto.predict(picture).refused is not None
+        assert auto.predict(picture).state in SILENT
     for name in PICTURES:
         predictor = Predictor(shipped.load_shipped(name))
-        assert all(predictor.predict(picture).refused is not None for picture in foreign), name
+        assert all(predictor.predict(picture).state in SILENT for picture in foreign), name
 
 
 def test_a_cat_without_colour_is_no_chest() -> None:
     cat = bundled("chelsea.png").mean(2).astype(np.uint8)
-    said = Predictor(shipped.load_shipped("pneumonia")).predict(cat).refused
-    assert said is not None
-    assert "pneumonia" in said.reason
+    said = Predictor(shipped.load_shipped("pneumonia")).predict(cat)
+    assert said.state in SILENT and said.prediction == ""
+    assert said.refused is None or "pneumonia" in said.refused.reason
 
 
 @pytest.mark.realdata
@@ -200,7 +204,7 @@ def test_ecgs_are_answered_beat_by_beat() -> None:
     ectopic = [i for i, beat in enumerate(said.ecg.beats) if beat.label == "V"]
     assert {i % 5 for i in ectopic} == {4}, "every fifth beat is made ventricular"
     assert len(ectopic) >= 0.8 * len(said.ecg.beats) / 5
-    assert "V" in said.prediction
+    assert (said.state, said.flagged) == ("flagged", ("V",))
 
 
 def test_twelve_leads_are_answered() -> None:

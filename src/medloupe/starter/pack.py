@@ -80,7 +80,7 @@ def pack_checkup(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
         write_atomically(folder / TAIL, stored)
         card["tail"] = _write_tail_file(_restore_graph(stored, usual)).as_json()
     write_atomically(folder / HEAD, head_bytes(model.head, model.novelty, model.extras))
-    text = json.dumps(card, ensure_ascii=False, indent=1, sort_keys=True)
+    text = json.dumps(card, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     write_atomically(folder / CARD, text.encode())
     return unpack_checkup(folder)
 

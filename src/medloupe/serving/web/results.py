@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,7 +188,14 @@ async def _load_kept(service: Service, entry: Entry, person: Person, checkup: Ch
         data = await asyncio.to_thread(path.read_bytes)
         if "ecg" in entry.answer:
             source = ecg_storage.unpack(f"kept.{suffix}", data)
-            return _Kept(ecg=await service.in_pool(ecg_intake.read_again, source, entry.answer["ecg"], checkup))
+            read = await service.in_pool(ecg_intake.read_again, source, entry.answer["ecg"], checkup)
+            if checkup is None or not entry.answer.get("prediction"):
+                return _Kept(ecg=read)
+            question = Question(data=source, file=f"kept.{suffix}", heatmap=True)  # where it looked is not kept
+            again = (await service.in_pool(service.answerer.ask, service.catalog, checkup, question)).prediction.ecg
+            found = None if again is None else again.attention
+            fits = found is not None and len(found) == read.signal.samples.shape[1]
+            return _Kept(ecg=replace(read, attention=found) if fits else read)
         if checkup is not None and page_kind(checkup.modality).drawn:
             return _Kept(drawing=await service.in_pool(examples.draw_again, data, checkup))
         if checkup is None or not entry.answer.get("prediction"):
