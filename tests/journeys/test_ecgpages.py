@@ -226,9 +226,9 @@ def test_zoom_layout_and_shading(shown: Any, tmp_path: Path) -> None:
     assert usual.is_visible() and not rows.is_visible() and shade.is_visible()
     whole = usual.bounding_box()["width"]
     assert whole == pytest.approx(265 / 25.4 * 96, rel=0.01), "at its own size"
-    page.get_by_label("200%").check()
+    page.get_by_role("radio", name="200%").check()
     assert usual.bounding_box()["width"] == pytest.approx(2 * whole, rel=0.01)
-    page.get_by_label("50%").check()
+    page.get_by_role("radio", name="50%").check()
     assert usual.bounding_box()["width"] == pytest.approx(whole / 2, rel=0.01)
     page.get_by_label("one a row, all along").check()
     assert rows.is_visible() and not usual.is_visible()
@@ -256,5 +256,5 @@ def test_the_drawing_scrolls_by_keyboard_and_the_page_does_not(shown: Any, recor
 def test_everything_works_without_scripts(shown: Any, recorded: list[Path]) -> None:
     page = shown("/choose", *recorded[2::-2], java_script_enabled=False)
     assert page.locator("svg.paper").count() == 3
-    page.get_by_label("200%").check()
+    page.get_by_role("radio", name="200%").check()
     assert page.locator("svg.paper").first.bounding_box()["width"] > 1900

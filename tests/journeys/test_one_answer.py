@@ -42,7 +42,7 @@ EACH = 8  # pictures of each set
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    running = start(tmp_path_factory.mktemp("one") / "home")
+    running = start(tmp_path_factory.mktemp("one") / "home", MEDLOUPE_STARTERS="all")
     yield running
     running.stop()
 
@@ -81,11 +81,11 @@ def test_the_same_answer_everywhere(name: str, server: Live, real_sets: Path, tm
     assert len(files) == EACH
     told = subprocess.run(
         [sys.executable, "-m", "medloupe", "predict", name, *map(str, files), "--json"],
-        env={**os.environ, "MEDLOUPE_HOME": str(tmp_path / "home")},
+        env={**os.environ, "MEDLOUPE_STARTERS": "all", "MEDLOUPE_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
-        check=True,
     )
+    assert told.returncode == 0, told.stderr
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     with server.client(follow_redirects=True) as client:
         for file, line in zip(files, lines, strict=True):
@@ -146,6 +146,6 @@ def test_what_a_browser_shows_and_prints_is_the_answer(server: Live, real_sets: 
         assert page.inner_text("[data-says]") == words
         page.reload()
         assert page.inner_text("[data-says]") == words
-        assert page.locator("[data-picture][src]").count() == 1, "the browser has kept the picture"
+        assert page.locator("[data-picture][src]").count() >= 1, "the browser has kept the picture"
         page.emulate_media(media="print")
         assert page.locator("[data-says]").is_visible()
