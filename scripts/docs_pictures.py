@@ -42,7 +42,8 @@ def make_pictures(
         made_up(data)
         environment = {**os.environ, "MEDLOUPE_HOME": str(home)}
         medloupe = [sys.executable, "-m", "medloupe"]
-        subprocess.run([*medloupe, "train", str(data), "--name", NAME], env=environment, check=True)
+        told = ["--normal", "clear", "--sought", "ringed"]
+        subprocess.run([*medloupe, "train", str(data), "--name", NAME, *told], env=environment, check=True)
         (report,) = home.rglob("report.html")
         picture = Path(temporary) / "cell.png"
         cell(np.random.default_rng(77), np.zeros(3, int), ringed=True).save(picture)
