@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -90,7 +91,8 @@ def test_who_never_comes_to_the_point_is_told_so(way: Callable[..., Coroutine[An
                 await doing
             status, body = await asyncio.wait_for(_told(reader), 5)
             assert (status, json.loads(body)["error"]["code"]) == (408, "too_slow")
-            assert await reader.read() == b"", "and the connection ends"
+            with contextlib.suppress(ConnectionResetError):  # it may end with bytes of ours unread
+                assert await reader.read() == b"", "and the connection ends"
             doing.cancel()
 
     asyncio.run(drill())

@@ -231,7 +231,7 @@ def test_an_answer_and_its_files_are_kept(ecg_live: Live) -> None:
         back = ecg_storage.unpack(f"x.{suffix}", kept.content)
         assert back == (sent if suffix == "zip" else next(iter(sent.values())))
         assert page.text.count('<svg class="paper"') == 2, "drawn again, in strips of 10 s"
-        assert 'class="shade"' not in page.text
+        assert 'class="shade"' in page.text, "where the network looked is found again in what was kept"
 
 
 def test_of_long_recordings_the_journal_keeps_the_counts(ecg_live: Live) -> None:
