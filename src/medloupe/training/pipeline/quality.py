@@ -55,16 +55,16 @@ _FULL = {"white": 1.0, "glare": 1.0, "blur": 1.0, "blur_half": 1.0, "blur_small"
 
 _AT_LEAST: Mapping[str, Callable[[float], float]] = {  # of the middle: no limit is stricter, however alike all are
     "shorter": lambda m: min(0.5 * m, 112.0),  # half of what networks see
-    "highlights": lambda m: 0.6 * m,
-    "shadows": lambda m: m + 40.0,
-    "spread": lambda m: 0.4 * m,
+    "highlights": lambda m: 0.45 * m,
+    "shadows": lambda m: m + 70.0,
+    "spread": lambda m: 0.25 * m,
     "white": lambda m: m + 0.15,
-    "glare": lambda m: m + 0.02,
-    "blur": lambda m: m + 0.12,
-    "blur_half": lambda m: m + 0.12,
-    "blur_small": lambda m: m + 0.12,
+    "glare": lambda m: m + 0.06,
+    "blur": lambda m: m + 0.22,
+    "blur_half": lambda m: m + 0.22,
+    "blur_small": lambda m: m + 0.22,
     "frame": lambda m: m + 0.2,
-    "aspect": lambda m: 1.5 * m,
+    "aspect": lambda m: 2.5 * m,
 }
 
 
