@@ -17,8 +17,8 @@ from medloupe.metrics.lines import (
     reached,
     thresholds,
 )
-from medloupe.metrics.states import JudgedStates, describe_states
-from synthetic import one_hot
+from medloupe.metrics.states import describe_states
+from synthetic import judged, one_hot
 
 N = 600
 ROLES = tell_roles(("normal", "mild", "bad"), normal=("normal",), sought=("bad", "mild"))
@@ -197,16 +197,8 @@ def test_unclear_answers_are_few_and_wrong_more_often(sharp: float):
 
 def states(p: np.ndarray, y: np.ndarray, ece: float) -> dict:
     rule = rule_of(p, y)
-    judged = JudgedStates(
-        probabilities=p[None],
-        flags=rule.flags(p)[None],
-        unclear=rule.unclear(p)[None],
-        targets=y,
-        groups=np.arange(len(p)),
-        rule=rule,
-        roles=ROLES,
-    )
-    return describe_states(judged, ece=ece)
+    told = judged(p, y, labels=ROLES.labels, flags=rule.flags(p)[None], unclear=rule.unclear(p)[None], roles=ROLES)
+    return describe_states(told, rule, ece=ece)
 
 
 def test_the_card_says_what_was_given_up():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from medloupe.data.labels import Roles
 from medloupe.metrics import weighted
 from medloupe.metrics.lines import FlagRule, finding_free
+from medloupe.metrics.tables import Judged
 from medloupe.metrics.weighted import Metric, Weighted
 
 WEAK = 0.8  # sensitivity below which a check-up is called weak
@@ -18,68 +18,26 @@ CALIBRATED = 0.05  # calibration error up to which percentages are called calibr
 COVERAGES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # shares of the answers, the surest first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedStates:
-    """What was said of N examples by rules that had not seen them, in R repeats.
-
-    Attributes
-    ----------
-    probabilities, flags : np.ndarray
-        (R, N, K), and bool (R, N, K).
-    unclear : np.ndarray
-        bool (R, N).
-    targets : np.ndarray
-        (N, K) of 1, 0 and NaN.
-    groups : np.ndarray
-        int (N,).
-    rule : FlagRule
-        That ships.
-    roles : Roles
-        Of the labels.
-    """
-
-    probabilities: np.ndarray
-    flags: np.ndarray
-    unclear: np.ndarray
-    targets: np.ndarray
-    groups: np.ndarray
-    rule: FlagRule
-    roles: Roles
-
-    @property
-    def free(self) -> np.ndarray:
-        """Which examples have no finding, bool (N,)."""
-        return finding_free(self.targets, self.rule.sought)
-
-    @property
-    def ill(self) -> np.ndarray:
-        """Which examples have a finding, bool (N,)."""
-        return np.asarray((self.targets[:, self.rule.sought] == 1).any(1))
-
-    @property
-    def flagged(self) -> np.ndarray:
-        """Which answers have any flag, bool (R, N)."""
-        return np.asarray((self.flags & self.rule.sought).any(-1))
-
-
-def describe_states(judged: JudgedStates, *, ece: float | None, seed: int = 0) -> dict[str, Any]:
+def describe_states(judged: Judged, rule: FlagRule, *, ece: float | None, seed: int = 0) -> dict[str, Any]:
     """Give the card's entry `decision`: what is said when, and what of it was measured on examples not seen.
 
     Parameters
     ----------
-    judged : JudgedStates
-        The answers.
+    judged : Judged
+        The answers, by rules that had not seen these examples.
+    rule : FlagRule
+        That ships.
     ece : float or None
         Calibration error measured on the same examples.
     seed : int
         Of the bootstrap.
     """
-    roles, rule = judged.roles, judged.rule
+    roles = judged.roles
     calibrated = ece is not None and ece <= CALIBRATED
     if not rule.sought.any():
         return {"words": roles.words, "calibrated": calibrated, "weak": False, "unclear": None}
-    measured = _measure(judged, seed)
-    weak = _is_weak(judged, measured["flagged_with"]["value"])
+    measured = _measure(judged, rule, seed)
+    weak = _is_weak(judged, rule, measured["flagged_with"]["value"])
     quiet = [n for n, s, a in zip(roles.labels, rule.sought, rule.announced, strict=True) if s and not a]
     return {
         "words": _word(roles, measured, weak, quiet),
@@ -88,16 +46,26 @@ def describe_states(judged: JudgedStates, *, ece: float | None, seed: int = 0) -
         "weak": weak,
         "not_announced": quiet,
         "measured": measured,
-        "risk_coverage": _risk_by_coverage(judged, seed),
+        "risk_coverage": _risk_by_coverage(judged, rule, seed),
     }
 
 
-def _measure(judged: JudgedStates, seed: int) -> dict[str, Metric]:
+def _ill(judged: Judged, rule: FlagRule) -> np.ndarray:
+    """Which examples have a finding, bool (N,)."""
+    return np.asarray((judged.targets[:, rule.sought] == 1).any(1))
+
+
+def _flagged(judged: Judged, rule: FlagRule) -> np.ndarray:
+    """Which answers have any flag, bool (R, N)."""
+    return np.asarray((judged.flags & rule.sought).any(-1))
+
+
+def _measure(judged: Judged, rule: FlagRule, seed: int) -> dict[str, Metric]:
     """Measure shares of all with and without a finding, and how often a flag or its absence is wrong."""
-    free, ill = judged.free, judged.ill
+    free, ill = finding_free(judged.targets, rule.sought), _ill(judged, rule)
     known = free | ill
     shares: dict[str, list[Weighted]] = {}
-    for up, close in zip(judged.flagged, judged.unclear, strict=True):
+    for up, close in zip(_flagged(judged, rule), judged.close, strict=True):
         for name, of, among in (
             ("flagged_without", up, free),
             ("flagged_with", up, ill),
@@ -113,9 +81,9 @@ def _measure(judged: JudgedStates, seed: int) -> dict[str, Metric]:
     return weighted.bootstrap_intervals(averaged, judged.groups, seed)
 
 
-def _is_weak(judged: JudgedStates, found: float | None) -> bool:
+def _is_weak(judged: Judged, rule: FlagRule, found: float | None) -> bool:
     """Tell whether too many are missed: of all with a finding, or of those with the most dangerous one."""
-    rule, ranks = judged.rule, judged.roles.ranks
+    ranks = judged.roles.ranks
     if found is None:
         return False
     first = np.flatnonzero(rule.sought & rule.announced & (ranks == ranks[rule.sought].min()))
@@ -141,18 +109,18 @@ def _word(roles: Roles, measured: Mapping[str, Metric], weak: bool, quiet: list[
     return " ".join(words)
 
 
-def _risk_by_coverage(judged: JudgedStates, seed: int) -> list[dict[str, Any]]:
+def _risk_by_coverage(judged: Judged, rule: FlagRule, seed: int) -> list[dict[str, Any]]:
     """Measure the share of wrong answers (flagged or not) among the surest, by how large a share is answered.
 
     Sure is an answer by the probability that it is right: of any finding where one is flagged, else of none.
     """
-    ill = judged.ill
-    known = np.flatnonzero(judged.free | ill)
+    ill = _ill(judged, rule)
+    known = np.flatnonzero(finding_free(judged.targets, rule.sought) | ill)
     if not len(known):
         return []
     kept: dict[str, list[Weighted]] = {}
-    for p, up in zip(judged.probabilities, judged.flagged, strict=True):
-        finding = judged.rule.finding(p)
+    for p, up in zip(judged.probabilities, _flagged(judged, rule), strict=True):
+        finding = rule.finding(p)
         order = known[np.argsort(-np.where(up, finding, 1 - finding)[known], kind="stable")]
         for coverage in COVERAGES:
             among = np.zeros(len(ill), bool)

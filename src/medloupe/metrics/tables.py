@@ -49,6 +49,11 @@ class Judged:
     most_probable: np.ndarray | None = None
 
     @property
+    def close(self) -> np.ndarray:
+        """Which answers are too close to call, bool (R, N); none where that was not asked."""
+        return np.zeros(self.flags.shape[:2], bool) if self.unclear is None else self.unclear
+
+    @property
     def answers(self) -> np.ndarray:
         """The most probable class, int (R, N)."""
         return self.probabilities.argmax(2) if self.most_probable is None else self.most_probable
@@ -190,13 +195,12 @@ def count_states(judged: Judged, k: int) -> dict[str, Any] | None:
     if judged.roles.of(judged.labels[k]) != "sought":
         return None
     found: dict[str, Any] = {}
-    close = np.zeros(judged.flags.shape[:2], bool) if judged.unclear is None else judged.unclear
     for key, value in (("with", 1), ("without", 0)):
         rows = judged.targets[:, k] == value
         if not rows.any():
             found[key] = None
             continue
-        flagged, unclear = float(judged.flags[:, rows, k].mean()), float(close[:, rows].mean())
+        flagged, unclear = float(judged.flags[:, rows, k].mean()), float(judged.close[:, rows].mean())
         parts = split_hundred((flagged, unclear, 1 - flagged - unclear))
         found[key] = dict(zip(("flagged", "unclear", "not_flagged"), parts, strict=True))
         found[key] |= {"n": int(rows.sum()), "groups": len(np.unique(judged.groups[rows]))}

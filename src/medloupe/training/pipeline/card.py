@@ -15,7 +15,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.metrics import tables
-from medloupe.metrics.states import JudgedStates, describe_states
+from medloupe.metrics.states import describe_states
 from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
@@ -213,18 +213,7 @@ def _word_test_split(plan: Plan, n: int, with_leaks: Mapping[str, Any] | None, t
 
 def _decision_entry(verdict: Verdict, figures: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Describe when a label is flagged and an answer unclear, and how often that is right."""
-    judged = verdict.judged
-    close = np.zeros(judged.flags.shape[:2], bool) if judged.unclear is None else judged.unclear
-    states = JudgedStates(
-        probabilities=judged.probabilities,
-        flags=judged.flags,
-        unclear=close,
-        targets=judged.targets,
-        groups=judged.groups,
-        rule=verdict.rule,
-        roles=judged.roles,
-    )
-    return describe_states(states, ece=figures["ece"]["value"], seed=seed)
+    return describe_states(verdict.judged, verdict.rule, ece=figures["ece"]["value"], seed=seed)
 
 
 def describe_refusal(novelty: Novelty | None) -> dict[str, Any] | None:
