@@ -15,8 +15,8 @@ from PIL import Image
 from clinic import PASSWORD
 from live import Live
 from medloupe.serving.web.chips import chip
+from medloupe.serving.web.csvtable import escape_formula
 from medloupe.serving.web.headline import state_of, summarize
-from medloupe.serving.web.history import escape_formula
 from medloupe.serving.web.language import language
 from visiting import browser, png, token
 

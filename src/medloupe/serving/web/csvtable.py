@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = ("file", "id", "at", "model", "version", "state", "why.code", "why.text", "prediction", "flagged", "grade")
 _LAST = ("scope", "refused.reason", "refused.looks_like")
 
@@ -28,9 +27,14 @@ def write_answers(answers: Iterable[Mapping[str, Any]]) -> str:
 
 def escape_cell(text: str) -> str:
     """Write a cell: formulas begin with an apostrophe, line breaks are spaces, commas and quotes are quoted."""
-    safe = f"'{text}" if text.startswith(_FORMULA) else text
+    safe = escape_formula(text)
     safe = " ".join(safe.splitlines()) if safe else safe
     return '"' + safe.replace('"', '""') + '"' if any(c in safe for c in '",;\t') else safe
+
+
+def escape_formula(cell: str) -> str:
+    """Put a quotation mark before what a spreadsheet would take for a formula, and run."""
+    return f"'{cell}" if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def _flat(answer: Mapping[str, Any]) -> dict[str, Any]:

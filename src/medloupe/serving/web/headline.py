@@ -85,7 +85,7 @@ def describe_state(
         text, lines = lang.t("answer.clear"), tell.most_probable("")
     else:
         text = tell.answered()
-    return Headline(state=state, chip=lang.t(f"answer.state_{state}"), text=text, lines=lines)
+    return Headline(state=state, chip=state_word(state, lang), text=text, lines=lines)
 
 
 def summarize(said: Mapping[str, Any], lang: Language, checkup: CheckUp | None = None) -> str:

@@ -24,9 +24,10 @@ from medloupe.serving.engine.journal import Entry
 from medloupe.serving.engine.service import Service
 from medloupe.serving.engine.sweeping import UNDO_MINUTES
 from medloupe.serving.web.chips import chip, list_states
+from medloupe.serving.web.csvtable import escape_formula
 from medloupe.serving.web.headline import summarize
 from medloupe.serving.web.language import Language
-from medloupe.serving.web.lookups import find_at_hand
+from medloupe.serving.web.lookups import checkup_titles, find_at_hand
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.serving.web.summary import describe_feedback
 
@@ -69,7 +70,7 @@ async def history(
     service, language = service_of(request), language_of(request)
     wanted = Wanted(state=state, model=checkup, search=search)
     found = await asyncio.to_thread(service.journal.mine, person, before, _PAGE, wanted)
-    titles = {c.name: language.checkup(c) for c in service.catalog.all()}
+    titles = checkup_titles(service, language)
     kept = {key: value for key, value in {"state": state, "checkup": checkup, "search": search}.items() if value}
     last = f"{found[-1].at}_{found[-1].id}" if len(found) == _PAGE else ""
     return render_page(
@@ -156,11 +157,6 @@ def _line(cells: tuple[str, ...]) -> str:
     written = io.StringIO()
     csv.writer(written, lineterminator="\r\n").writerow([escape_formula(cell) for cell in cells])
     return written.getvalue()
-
-
-def escape_formula(cell: str) -> str:
-    """Put a quotation mark before what a spreadsheet would take for a formula, and run."""
-    return f"'{cell}" if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 @router.get("/predictions/{id}/thumbnail")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medloupe.serving.web.bars import Namer
 from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
+from medloupe.serving.web.unusable import word_fault
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.journal import Entry
@@ -76,5 +77,5 @@ def describe_refusal(
 def describe_unusable(said: Mapping[str, Any], lang: Language) -> dict[str, Any]:
     """Say what is wrong with an example and what to do, as fields of an AnswerView; in English where a code is new."""
     why = said.get("why") or {}
-    key = f"quality.{why.get('code')}"
-    return {"because": lang.t(key)} if lang.has(key) else {"because_english": str(why.get("text") or "")}
+    title, todo = word_fault(str(why.get("code")), lang)
+    return {"because": f"{title}. {todo}"} if title else {"because_english": str(why.get("text") or "")}
