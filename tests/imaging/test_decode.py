@@ -205,7 +205,7 @@ def test_floats_that_are_no_numbers() -> None:
     values[0, :3] = np.nan, np.inf, -np.inf
     assert decode.decode(values)[0, :3, 0].tolist() == [0, 255, 0]
     assert decode.decode(np.full((3, 3), np.nan)).max() == 0
-    decode.decode(np.array([[-1.7e308, 1.7e308], [0, 1]]))
+    assert decode.decode(np.array([[-1.7e308, 1.7e308], [0, 1]]))[..., 0].tolist() == [[0, 255], [128, 128]]
 
 
 def test_cmyk_jpeg_and_tiff() -> None:
@@ -505,3 +505,36 @@ def test_no_global_is_changed() -> None:
 def test_import_leaves_dicom_alone() -> None:
     code = "import sys, medloupe.imaging.decode; sys.exit('pydicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2, None])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("sides", [(97, 61), (1001, 703), (8, 8), (1, 500)])
+def test_plain_jpegs_have_the_pixels_that_pillow_gives(
+    subsampling: int | None, progressive: bool, sides: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(sides[0])
+    mode = "RGB" if subsampling is not None else "L"
+    small = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).convert(mode)
+    out = io.BytesIO()
+    how = {} if subsampling is None else {"subsampling": subsampling}
+    small.resize(sides, Image.Resampling.BICUBIC).save(out, "JPEG", quality=80, progressive=progressive, **how)
+    data = out.getvalue()
+    for min_side in (None, 30, 100):
+        found = decode.decode_picture(data, min_side=min_side)
+        assert isinstance(found.content, np.ndarray), "not decoded by libjpeg-turbo itself"
+        expected = Image.open(io.BytesIO(data))
+        if min_side:
+            scale = max(s for s in (1, 2, 4, 8) if s == 1 or max(sides) >= s * 2 * min_side)
+            expected.draft(mode, (max(1, sides[0] // scale), max(1, sides[1] // scale)))
+        np.testing.assert_array_equal(found.content, np.asarray(expected))
+
+
+def test_what_libjpeg_turbo_warns_of_is_left_to_pillow() -> None:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(out, "JPEG")
+    with pytest.raises(UnreadableImageError, match="damaged or cut short"):
+        decode.decode_picture(out.getvalue()[:-3000])
+    cmyk = io.BytesIO()
+    Image.new("CMYK", (40, 30), (10, 200, 30, 40)).save(cmyk, "JPEG")
+    assert isinstance(decode.decode_picture(cmyk.getvalue()).content, Image.Image)

@@ -11,9 +11,11 @@ The fitting, for anyone who runs the ONNX file without medloupe:
     x = np.asarray(out)[None]                                              # uint8 (1, 224, 224, 3): the input `image`
 
 What is not plain 8-bit becomes so by these rules: EXIF orientation is applied; transparency lies over black, like the
-padding and the surround of most medical images; of animations and cines the first frame counts; pixels of more than
-8 bits that exceed 255, and floats outside (1, 255], are stretched from their 0.5th to their 99.5th percentile (an image
-of one value becomes black). DICOM has rules of its own, in dicom.py.
+padding and the surround of most medical images; of animations and cines the first frame counts that is not blank, and
+of pages the first that is no thumbnail; pixels of more than 8 bits that exceed 255, and floats outside (1, 255], are
+stretched from their 0.5th to their 99.5th percentile, all channels together (an image of one value becomes black).
+DICOM has rules of its own, in dicom.py. What had to be decided on the way is told by `Picture.facts`, and what comes
+out is checked by check.py.
 
 Files are not trusted. The format is told from the bytes, and all sizes are checked from the header, by what decoding
 would cost in memory, before a pixel is decoded.
@@ -22,6 +24,7 @@ would cost in memory, before a pixel is decoded.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,12 +32,26 @@ import numpy as np
 from PIL import Image
 
 from medloupe.errors import ImageError, ImageTooLargeError, NotAnImageError, UnreadableImageError
-from medloupe.imaging import headers, limits, pillow
-from medloupe.imaging.picture import Picture, check_pixels, image_from_array, to_rgb, whole_picture
+from medloupe.imaging import headers, heif, limits, pillow
+from medloupe.imaging.check import check_levels, value_range
+from medloupe.imaging.photo import NEVER, PhotoRequest
+from medloupe.imaging.photograph import straighten
+from medloupe.imaging.picture import (
+    FULL_SIDE,
+    Picture,
+    check_pixels,
+    full_side,
+    image_from_array,
+    to_rgb,
+    whole_picture,
+)
 from medloupe.imaging.quality import Measures
 
 FITTING = "contain-black-bicubic-1"
-"""Names the way of decoding and fitting, for caches and cards; changes whenever its pixels do."""
+"""Names the way of decoding and fitting, for cards and caches; changes whenever the pixels of ordinary pictures do."""
+
+DECODING = 2
+"""Numbers what is made of all other files, for caches; changes whenever the pixels of any of them do."""
 
 
 def preview_min_side(side: int) -> int:
@@ -45,9 +62,52 @@ def preview_min_side(side: int) -> int:
     return math.ceil(0.75 * side / pillow.DRAFT_FACTOR)
 
 
-def decode_picture(source: bytes | Path | np.ndarray, *, min_side: int | None = None) -> Picture:
-    """Decode the image as by `decode`, with its own size, for those who fit it more than once."""
-    return _decode(source, min_side)
+def decode_picture(
+    source: bytes | Path | np.ndarray, *, min_side: int | None = None, photo: PhotoRequest = NEVER
+) -> Picture:
+    """Decode the image as by `decode`, with its own size, for those who fit it more than once.
+
+    photo: whether it may be a photograph of a picture, which is then cut out. Raises CornersError, too.
+    """
+    return straighten(lambda side: _decode(source, side), photo, min_side)
+
+
+def decode_in_full(
+    source: bytes | Path | np.ndarray, size: int, above: int | None, photo: PhotoRequest = NEVER
+) -> tuple[Picture, np.ndarray | None]:
+    """Decode an image to be looked at as a whole and, if it is large, in parts.
+
+    Parameters
+    ----------
+    source : bytes, Path or ndarray
+        As `decode` has it.
+    size : int
+        To which it will be fitted as a whole.
+    above : int or None
+        Pixels of its longer side above which parts are wanted; None for never.
+    photo : PhotoRequest
+        Whether it may be a photograph of a picture, which is then cut out.
+
+    Returns
+    -------
+    picture : Picture
+        To be fitted.
+    full : ndarray of uint8, shape (F, F, 3), or None
+        The picture fitted to F, its `full_side`. A large JPEG that is scaled while it is decoded to be fitted is
+        decoded once more for that, unless all pictures are wanted in full.
+    """
+    picture = decode_picture(source, min_side=max(size, FULL_SIDE) if above == 0 else size, photo=photo)
+    if above is None or max(picture.width, picture.height) <= above:
+        return picture, None
+    side = full_side(picture.width, picture.height)
+    if max(picture.sides) >= side:
+        return picture, picture.fit(side)
+    return picture, decode_picture(source, min_side=side, photo=same_photo(picture, photo)).fit(side)
+
+
+def same_photo(picture: Picture, photo: PhotoRequest) -> PhotoRequest:
+    """Ask for the corners that were found in a picture before, where it is decoded once more."""
+    return replace(photo, corners=picture.photo.corners) if picture.photo is not None else NEVER
 
 
 def load(source: bytes | Path | np.ndarray, size: int) -> np.ndarray:
@@ -140,19 +200,23 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
 def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
     """Decode as `decode`."""
     if isinstance(source, np.ndarray):
-        return whole_picture(image_from_array(source))
+        image = image_from_array(source)
+        held = None if source.dtype == np.uint8 else value_range(source)
+        return whole_picture(image, facts=check_levels(image, held, ()))
     if isinstance(source, Path):
         name, data = str(source), _read(source)
     else:
         name, data = "The image", source
     kind = headers.sniff(data[: headers.SNIFF_BYTES])
-    if kind is None:
+    if kind is None or (kind in heif.KINDS and not heif.can_read(kind)):
         _refuse(name, data)
     try:
         if kind == "DICOM":
             from medloupe.imaging import dicom  # pydicom takes 0.2 s to import, and most data sets have none
 
-            return whole_picture(image_from_array(dicom.decode(data, name)), kind)
+            pixels, held, facts = dicom.decode(data, name)
+            image = image_from_array(pixels)
+            return whole_picture(image, kind, check_levels(image, held, facts))
         return pillow.decode_file(data, kind, name, min_side)
     except ImageError:
         raise
@@ -165,6 +229,11 @@ def _decode(source: bytes | Path | np.ndarray, min_side: int | None) -> Picture:
     except (
         Exception
     ) as e:  # damaged files make decoders raise nearly anything, and every one means the same to the caller
+        if kind == "TIFF" and isinstance(e, SyntaxError) and "unknown" in str(e):
+            raise UnreadableImageError(
+                f"{name} is a TIFF whose pixels have a form that is not read here (kind of numbers, or channels).",
+                "Save it as PNG, or as a TIFF of 8 or 16 bits in grey or RGB.",
+            ) from e
         raise UnreadableImageError(
             f"{name} is a {kind} image, but damaged or cut short ({type(e).__name__}: {str(e)[:200]}).",
             "Copy or export it again from where it came.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 FORMATS = "JPEG, PNG, BMP, GIF, TIFF, WebP, PPM/PGM or DICOM"
@@ -27,13 +28,21 @@ _MAGIC = (
     ("TIFF", re.compile(rb"II\*\x00|MM\x00\*")),
     ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
     ("PPM", re.compile(rb"P[1-6]\s+[#\d]|Pf\s+[#\d]")),
+    # The brand, or among the compatible ones behind it; heif.py tells whether they can be decoded.
+    ("AVIF", re.compile(rb"....ftyp(avi[fs]....|mif1....(....){0,8}?avi[fs])", re.DOTALL)),
+    ("HEIF", re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)....", re.DOTALL)),
     # Without preamble: file meta information, or one of the elements a data set starts with, its VR or a short length.
     ("DICOM", re.compile(rb"\x02\x00[\x00\x01\x02\x10]\x00(UL|OB|UI)")),
     ("DICOM", re.compile(rb"\x08\x00[\x00\x01\x05\x08\x12\x16\x18]\x00([A-Z]{2}|[\x02-\x7f]\x00\x00\x00)", re.DOTALL)),
     ("DICOM", re.compile(rb"\x00\x08\x00[\x00\x01\x05\x08\x12\x16\x18][A-Z]{2}")),
 )
+_HEIF = "pip install 'medloupe[heif]' reads HEIC"
 _FOREIGN = (
-    (re.compile(rb"....ftyp(hei|hev|mif|msf|avi)", re.DOTALL), "a HEIC or AVIF photo", "Save or share it as JPEG."),
+    (
+        re.compile(rb"....ftyp(hei|hev|mif|msf|avi)", re.DOTALL),
+        "a HEIC or AVIF photo",
+        f"Save or share it as JPEG; {_HEIF}.",
+    ),
     (re.compile(rb"%PDF"), "a PDF document", "Export its pages or figures as PNG."),
     (re.compile(rb"PK\x03\x04"), "a ZIP archive (or an Office document)", "Unpack it and give the images inside."),
     (re.compile(rb"\x1f\x8b"), "a gzip archive (NIfTI volumes often are)", "Export slices as PNG or DICOM."),
@@ -89,8 +98,17 @@ class JpegHeader:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiffPage:
+    """What a page of a TIFF claims. reduced: it is a smaller version of another page."""
+
+    width: int
+    height: int
+    reduced: bool
+
+
 _MAX_SEGMENTS = 4_000
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # any number of 0xff may stand before it
 
 
 def jpeg_header(data: bytes) -> JpegHeader:
@@ -140,6 +158,21 @@ def jpeg_header(data: bytes) -> JpegHeader:
     return JpegHeader(width=width, height=height, components=components, scans=scans, buffer=buffer, complete=complete)
 
 
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """List the segments of a JPEG before its first scan: (marker, what follows its length)."""
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.search(data, at)
+        if marker is None or marker[1][0] in (0xD9, 0xDA):
+            return
+        code, at = marker[1][0], marker.end()
+        if code in (0x01, 0xD8):
+            continue
+        (length,) = struct.unpack_from(">H", data, at)
+        yield code, data[at + 2 : at + length]
+        at += length
+
+
 def jpeg2000_size(data: bytes) -> tuple[int, int, int]:
     """Read (width, height, components) of a JPEG 2000 codestream (ISO 15444-1 A.5.1), bare or in a JP2 box."""
     at = data.find(b"\xff\x4f\xff\x51")
@@ -176,6 +209,39 @@ def tiff_tags(data: bytes) -> dict[int, tuple[int, int | None]]:
         value = struct.unpack_from(order + code, data, at + 10 + 12 * k)[0] if code and count == 1 else None
         tags[tag] = (count, value)
     return tags
+
+
+def tiff_pages(data: bytes, most: int) -> list[TiffPage]:
+    """List the first pages of a TIFF, `most` at most, by its chain of directories; the first one must be whole."""
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(data[:4])
+    if order is None:
+        raise ValueError("no TIFF header")
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    pages: list[TiffPage] = []
+    while at and len(pages) < most:
+        try:
+            page, at = _tiff_page(data, at, order)
+        except struct.error:
+            if not pages:
+                raise
+            break
+        pages.append(page)
+    return pages
+
+
+def _tiff_page(data: bytes, at: int, order: str) -> tuple[TiffPage, int]:
+    """Read the size of the page whose directory starts at `at`, and where the next one starts."""
+    (entries,) = struct.unpack_from(order + "H", data, at)
+    found = {254: 0, 256: 0, 257: 0}
+    for k in range(entries):
+        tag, kind, count = struct.unpack_from(order + "HHI", data, at + 2 + 12 * k)
+        if tag > 257:  # they are in order
+            break
+        code = _TIFF_TYPES.get(kind)
+        if tag in found and code and count == 1:
+            (found[tag],) = struct.unpack_from(order + code, data, at + 10 + 12 * k)
+    (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * entries)
+    return TiffPage(width=found[256], height=found[257], reduced=bool(found[254] & 1)), following
 
 
 def exif_orientation(exif: bytes) -> int:

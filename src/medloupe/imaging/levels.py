@@ -23,7 +23,16 @@ def to_8bit(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype == bool:
         return values.astype(np.uint8) * 255
-    return scale_to_8bit(values, *display_range(sample_pixels(values)))
+    return scale_to_8bit(values, *choose_range(values, sample_pixels(values)))
+
+
+def choose_range(values: np.ndarray, sample: np.ndarray) -> tuple[float, float]:
+    """Choose as `display_range` does by a sample of values; where it has but one, by the ends of them all."""
+    low, high = display_range(sample)
+    if low < high or not values.size:
+        return low, high
+    whole = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    return display_range(np.array([whole.min(), whole.max()])) if whole.size else (low, high)
 
 
 def sample_pixels(values: np.ndarray) -> np.ndarray:
@@ -68,7 +77,9 @@ def scale_to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if not high > low:
         return out
     with np.errstate(all="ignore"):  # floats may be anything a file holds; numpy keeps this setting per thread
+        part = 1.0 if np.isfinite(high - low) else 0.25  # of values whose distance is beyond all numbers
+        low, high = low * part, high * part
         for rows in row_strips(values):
-            strip = (values[rows].astype(np.float64) - low) * (255 / (high - low))
+            strip = (values[rows].astype(np.float64) * part - low) * (255 / (high - low))
             out[rows] = np.rint(np.clip(np.nan_to_num(strip, nan=0.0), 0, 255))
     return out

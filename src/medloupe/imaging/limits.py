@@ -11,6 +11,12 @@ from medloupe.imaging import headers
 MAX_PIXELS = 64_000_000
 """Most pixels a header may claim: above the 50-megapixel photos of phones and any radiograph (mammograms: 28)."""
 
+MAX_SCALED_PIXELS = 150_000_000
+"""Most pixels of a baseline JPEG that is scaled while it is decoded: 12,000 a side, at a second of a processor."""
+
+MAX_SCALED_SIDE = 16_384
+"""Longest side of such a JPEG."""
+
 MAX_DECODED_BYTES = 136_000_000
 """Most memory decoding may take: 34 megapixels of colour, 17 with transparency. A JPEG that is decoded for a model is
 scaled while decoding and stays far below."""
@@ -30,11 +36,14 @@ _MAX_SCANNED_PIXELS = (
 _MAX_CHUNKS = 50_000  # PNG chunks or TIFF tiles; each is a step in Python
 
 
-def check_size(name: str, width: int, height: int, bytes_per_pixel: float = 1) -> None:
-    """Raise ImageTooLargeError where width × height is over MAX_PIXELS, or its decoding over MAX_DECODED_BYTES."""
-    pixels = width * height
-    if pixels > MAX_PIXELS or pixels * bytes_per_pixel > MAX_DECODED_BYTES:
-        most = min(MAX_PIXELS, MAX_DECODED_BYTES / bytes_per_pixel)
+def check_size(name: str, width: int, height: int, bytes_per_pixel: float = 1, most_pixels: int | None = None) -> None:
+    """Raise ImageTooLargeError where width × height is over most_pixels, or its decoding over MAX_DECODED_BYTES.
+
+    most_pixels: MAX_PIXELS where it is left out.
+    """
+    pixels, most = width * height, MAX_PIXELS if most_pixels is None else most_pixels
+    if pixels > most or pixels * bytes_per_pixel > MAX_DECODED_BYTES:
+        most = min(most, MAX_DECODED_BYTES / bytes_per_pixel)
         raise ImageTooLargeError(
             f"{name} claims {width} × {height} pixels; at most {most / 1e6:.0f} million are read in this format.",
             "Scale the image down first: models look at a few hundred pixels a side.",

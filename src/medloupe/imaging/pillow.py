@@ -1,6 +1,6 @@
 """Decode image files by Pillow, which are not trusted: a plugin for each format, and every size checked before.
 
-Only these seven plugins are ever called, directly rather than by Image.open: that needs no global
+Only these plugins are ever called, directly rather than by Image.open: that needs no global
 (Image.MAX_IMAGE_PIXELS) and no warnings filter, which threads would share.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -18,17 +20,30 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from medloupe.errors import ImageTooLargeError
-from medloupe.imaging import headers, levels, limits
+from medloupe.imaging import headers, heif, levels, limits
+from medloupe.imaging.check import check_levels, measure_spread, value_range
+from medloupe.imaging.deep import (
+    DeepTiff,
+    SampleForm,
+    flatten_samples,
+    png_form,
+    read_samples,
+    read_tiff,
+    read_wide_ppm,
+)
+from medloupe.imaging.facts import Fact
+from medloupe.imaging.pages import choose_page
 from medloupe.imaging.picture import Picture, image_from_array, to_rgb, whole_picture
 
 # A scaled JPEG keeps at least this many times the needed side: fitted, it then differs from the full decoding by a mean
 # of half a grey level (99 % of pixels by 2 at most), which tests/imaging/test_decode.py pins.
 DRAFT_FACTOR = 2
+# Bytes a pixel that decoders hold beside the picture: WebP two canvases and a copy of one, those of films their planes.
+_PLANES = {"WEBP": 12, "HEIF": 7, "AVIF": 9}
 _SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}
 
 
@@ -43,9 +58,11 @@ _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "GIF": GifImagePlugin.GifImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
+    "TIFF": DeepTiff,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
+    "HEIF": heif.open_heif,
+    "AVIF": heif.open_avif,
 }
 
 _TRANSPOSE = {
@@ -79,60 +96,164 @@ def decode_file(data: bytes, kind: str, name: str, min_side: int | None = None) 
     ------
     ImageTooLargeError
         From the header.
+    UnreadableImageError
+        Where its levels were lost.
     Exception
         Whatever Pillow raises of a damaged file.
     """
-    return (
-        _decode_jpeg(data, name, min_side) if kind == "JPEG" else whole_picture(_decode_other(data, kind, name), kind)
-    )
-
-
-def _decode_other(data: bytes, kind: str, name: str) -> Image.Image:
+    if kind == "JPEG":
+        return _decode_jpeg(data, name, min_side)
     if kind == "PNG":
         limits.check_chunks(data, name)
     if kind == "TIFF":
         limits.check_tiles(data, name)
+    choice = choose_page(_open(data, kind, 0), data, kind)
+    page = choice.order[0]
+    found = _decode_page(data, kind, name, page)
+    for other in () if measure_spread(found.image, 1) else choice.order[1:]:
+        try:
+            tried = _decode_page(data, kind, name, other)
+        except EOFError:  # an animation of fewer frames
+            break
+        if measure_spread(tried.image, 1):
+            found, page = tried, other
+            break
+    facts = check_levels(found.image, found.source, (*choice.facts(page), *found.facts))
+    return whole_picture(found.image, kind, facts)
+
+
+class _Page(NamedTuple):
+    """A decoded page: the image, the range of its values where it was stretched, and what was decided on the way."""
+
+    image: Image.Image
+    source: tuple[float, float] | None = None
+    facts: tuple[Fact, ...] = ()
+
+
+def _open(data: bytes, kind: str, page: int) -> ImageFile.ImageFile:
     image = _PLUGINS[kind](io.BytesIO(data))
+    if page:
+        image.seek(page)
+    return image
+
+
+def _decode_page(data: bytes, kind: str, name: str, page: int) -> _Page:
+    image = _open(data, kind, page)
     limits.check_size(name, *image.size)
-    cost = _cost(image) + (12 if kind == "WEBP" else 0)  # WebP keeps two canvases and a copy of one
-    if image.tile and image.tile[0].codec_name in _SLOW_CODECS:
+    form = png_form(image) if kind == "PNG" else image.form if isinstance(image, DeepTiff) else None
+    cost = form.cost if form is not None else _cost(image)
+    cost += _PLANES.get(kind, 0)
+    slow = image.tile and image.tile[0].codec_name in _SLOW_CODECS
+    if slow:
         cost = max(cost, limits.MAX_DECODED_BYTES / limits.MAX_SLOW_PIXELS)
         if len(data) > limits.MAX_SLOW_BYTES:
             raise ImageTooLargeError(
                 f"{name} is a {kind} of over 8 MiB in a form that decodes slowly.", "Save it as PNG."
             )
-    limits.check_size(name, *image.size, bytes_per_pixel=cost + (4 if _orientation(image, data) > 1 else 0))
+    turned = _orientation(image, data)
+    limits.check_size(name, *image.size, bytes_per_pixel=cost + (4 if turned > 1 else 0))
+    if kind == "TIFF" and page:
+        limits.check_size(name, *(int(image.tag_v2.get(tag, 0)) for tag in (322, 323)), bytes_per_pixel=4)  # type: ignore[attr-defined]
+    if form is not None:
+        return _decode_deep(data, kind, image, form, page, turned)
+    wide = read_wide_ppm(image, data) if kind == "PPM" else None
+    if wide is not None:
+        return _Page(image_from_array(wide), value_range(wide))
     image.load()
     orientation = _orientation(image, data)  # anew: in a PNG it may follow the pixels
     if orientation > 1:
         limits.check_size(name, *image.size, bytes_per_pixel=cost + 4)
     if kind == "TIFF":  # Pillow has turned it while loading, and then taken the tag away
         orientation = image.getexif().get(0x0112, 1)
-    return _upright(_flatten(image), orientation)
+    if kind == "TIFF" and image.mode == "L" and image.tag_v2.get(339) == (2,):  # type: ignore[attr-defined]
+        signed = np.asarray(image).view(np.int8)  # which Pillow takes for unsigned
+        return _Page(_upright(image_from_array(signed), orientation), value_range(signed))
+    clear = _is_clear(image)
+    flat = _flatten(image.convert(image.mode[:-1]) if clear else image)
+    facts = (Fact("transparent"),) if clear else ()
+    return _Page(_upright(flat, orientation), _extrema(image) if image.mode[0] in "IF" else None, facts)
+
+
+def _decode_deep(
+    data: bytes, kind: str, image: ImageFile.ImageFile, form: SampleForm, page: int, orientation: int
+) -> _Page:
+    """Decode what has more than 8 bits in a form that Pillow does not hand over whole."""
+    if isinstance(image, DeepTiff):  # which Pillow turns
+        values, orientation = read_tiff(data, image, page), 1
+    else:
+        values = read_samples(lambda: _open(data, kind, page), form)
+    key = image.info.get("transparency")
+    flat = flatten_samples(values, form, key if isinstance(key, tuple) else None)
+    clear = form.alpha == "straight" and not values[..., -1].any()
+    shown = values[..., :-1] if form.alpha else values
+    return _Page(
+        _upright(Image.fromarray(flat), orientation), value_range(shown), (Fact("transparent"),) if clear else ()
+    )
+
+
+def _extrema(image: Image.Image) -> tuple[float, float] | None:
+    """Find the range of the values of a grey image of any depth; None where all are the same, or some no numbers."""
+    low, high = (float(v) for v in image.getextrema())  # type: ignore[arg-type]
+    return (low, high) if low < high else None
+
+
+def _is_clear(image: Image.Image) -> bool:
+    """Tell whether a picture is transparent everywhere, which leaves nothing to see."""
+    return image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (0, 0)
 
 
 def _decode_jpeg(data: bytes, name: str, min_side: int | None) -> Picture:
     header = headers.jpeg_header(data)
-    limits.check_size(name, header.width, header.height)
+    scaled = min_side and header.scans == 1 and max(header.width, header.height) <= limits.MAX_SCALED_SIDE
+    most = max(limits.MAX_PIXELS, limits.MAX_SCALED_PIXELS) if scaled else None
+    limits.check_size(name, header.width, header.height, most_pixels=most)
     limits.check_jpeg_effort(header, name)
     image = _Jpeg(io.BytesIO(data))
     w, h = image.size
+    orientation = _orientation(image, data)
+    cost = _cost(image) + (4 if orientation > 1 else 0)
     if min_side:
         scale = max(s for s in (1, 2, 4, 8) if s == 1 or max(w, h) >= s * DRAFT_FACTOR * min_side)
+        while scale < 8 and w * h / scale**2 * cost + header.buffer > limits.MAX_DECODED_BYTES:
+            scale *= 2  # rather fewer pixels than none
         drafted = image.draft(image.mode, (max(1, w // scale), max(1, h // scale))) if scale > 1 else None
         if drafted:
             w, h = drafted[1][2:]
-    orientation = _orientation(image, data)
-    cost = _cost(image) + (4 if orientation > 1 else 0) + header.buffer / (image.width * image.height)
-    limits.check_size(name, *image.size, bytes_per_pixel=cost)
+    cost += header.buffer / (image.width * image.height)
+    limits.check_size(name, *image.size, bytes_per_pixel=cost, most_pixels=most)
+    width, height = header.width, header.height
+    plain = _decode_plain_jpeg(image, data) if orientation <= 1 else None
+    if plain is not None:
+        return Picture(plain, (0, 0, w, h), width, height, "JPEG", check_levels(plain, None, ()))
     image.load()
     upright = _upright(_flatten(image), orientation)
-    width, height = header.width, header.height
     if orientation >= 5:
         w, h, width, height = h, w, height, width
     left = upright.width - w if orientation in (2, 3, 6, 7) else 0
     top = upright.height - h if orientation in (3, 4, 7, 8) else 0
-    return Picture(upright, (left, top, left + w, top + h), width, height, "JPEG")
+    facts = check_levels(upright, None, ())
+    return Picture(upright, (left, top, left + w, top + h), width, height, "JPEG", facts)
+
+
+def _decode_plain_jpeg(image: ImageFile.ImageFile, data: bytes) -> np.ndarray | None:
+    """Decode a JPEG that Pillow has opened by libjpeg-turbo's own interface, in less time.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w) or (h, w, 3), or None
+        The pixels that Pillow gives; None of what is not plain, or damaged, which is for Pillow to say.
+    """
+    if image.mode not in ("L", "RGB"):
+        return None
+    w, h = image.size
+    scale = getattr(image, "decoderconfig", None) or (1,)  # where it is to be drafted
+    colours = "GRAY" if image.mode == "L" else "RGB"
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colours, min_height=h, min_width=w, min_factor=max(1, scale[0]))
+    except (ValueError, MemoryError):
+        return None
+    pixels = pixels[..., 0] if image.mode == "L" else pixels
+    return pixels if pixels.shape[:2] == (h, w) else None
 
 
 def _cost(image: Image.Image) -> float:

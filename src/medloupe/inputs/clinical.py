@@ -29,7 +29,7 @@ _A_KNOT = 50  # stated values for each knot
 _USUAL_KNOTS = 4
 _MANY = 5_000  # stated values from which there are enough to bend in the tails, too, where rare things show
 _IN_THE_TAILS = (0.02, 0.05, 0.15, 0.4, 0.6, 0.85, 0.95, 0.98)
-_UNIT = re.compile(r"[(\[]\s*([^)\]]{1,12})\s*[)\]]\s*$")
+_UNIT = re.compile(r"[(\[]([^()\[\]]{1,16})[)\]]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ class Column:
         """Its unit where the name tells: "weight (kg)"; ages are in years."""
         if self.kind != "number":
             return ""
-        found = _UNIT.search(self.name)
-        return found[1] if found else "years" if is_age_column(self.name) else ""
+        found = _UNIT.fullmatch(self.name[max(self.name.rfind("("), self.name.rfind("["), 0) :].rstrip())
+        return found[1].strip() if found else "years" if is_age_column(self.name) else ""
 
     @classmethod
     def fit(cls, name: str, values: Sequence[str | None]) -> Column | None:

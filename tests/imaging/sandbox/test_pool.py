@@ -21,11 +21,21 @@ from PIL import Image
 
 import hostile
 from dicoms import bundled, dicom
-from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, NotAnImageError, UnreadableImageError
+from medloupe.errors import (
+    DecoderLostError,
+    ImageError,
+    ImageTooLargeError,
+    MedloupeError,
+    NotAnImageError,
+    UnreadableImageError,
+)
 from medloupe.imaging import decode
+from medloupe.imaging.photo import NEVER
+from medloupe.imaging.sandbox.bounds import READY
+from medloupe.imaging.sandbox.photos import pack_request
 from medloupe.imaging.sandbox.pool import MAX_SIDE, DecoderPool
 from medloupe.imaging.sandbox.process import DecodeProcess
-from medloupe.imaging.sandbox.worker import READY, REQUEST
+from medloupe.imaging.sandbox.worker import REQUEST
 from mutations import mutations
 from pictures import encode, gradient, inflating_png, photo
 
@@ -201,7 +211,7 @@ def in_the_middle(pool: DecoderPool, act: Callable[[int], None]) -> ImageError:
 
 
 @posix
-@pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGKILL])
+@pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
 def test_a_crash_costs_one_image(pool: DecoderPool, fault: signal.Signals) -> None:
     def crash(pid: int) -> None:
         os.kill(pid, fault)
@@ -245,6 +255,32 @@ def test_an_idle_process_that_was_ended_is_replaced_unseen(pool: DecoderPool) ->
             time.sleep(0.01)
         assert works(pool)
     assert (pool.died, pool.killed) == (0, 0)
+
+
+@posix
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_process_that_others_end_is_no_fault_of_the_image(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """As the system does that is out of memory: tried again once, and then told as what it is."""
+    asked, left = DecodeProcess.ask, [times]
+
+    def ask(process: DecodeProcess, *given: object) -> object:
+        if left[0]:
+            left[0] -= 1
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        return asked(process, *given)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(DecodeProcess, "ask", ask)
+    if times == 1:
+        assert works(pool)
+    else:
+        with pytest.raises(DecoderLostError, match="ended from outside") as caught:
+            works(pool)
+        assert not isinstance(caught.value, ImageError)
+    assert pool.died == times and works(pool)
 
 
 @posix
@@ -294,7 +330,7 @@ def test_what_is_no_answer_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> N
     answers = ["b'\\xff' * 100", "b'\\0' * 100", "b'\\x03' + b'\\xff' * 99", "b''"]
     for answer in answers:
         code = (
-            "import sys; from medloupe.imaging.sandbox.worker import READY\n"
+            "import sys; from medloupe.imaging.sandbox.bounds import READY\n"
             f"out = sys.stdout.buffer; out.write(READY); out.flush(); sys.stdin.buffer.read(5); out.write({answer})"
         )
         with DecoderPool(1, seconds=5) as pool:
@@ -351,7 +387,7 @@ def test_a_process_that_hangs_after_its_parent_has_gone_ends_itself() -> None:
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
-    worker.stdin.write(REQUEST.pack(32, 0, 4) + b"data")
+    worker.stdin.write(REQUEST.pack(32, 0, 0, 4, *pack_request(NEVER)) + b"data")
     assert worker.stdout.read(len(READY)) == READY
     worker.stdin.close()
     worker.stdout.close()
@@ -530,3 +566,11 @@ def test_ending_what_was_never_started() -> None:
     assert process.pid is None
     process.kill()
     assert process.end() == "not started"
+
+
+def test_facts_come_with_the_pixels(shared: DecoderPool) -> None:
+    data = dicom(np.arange(4096, dtype=np.uint16).reshape(64, 64), RescaleSlope=0, RescaleIntercept=0)
+    decoded, _ = shared.decode_and_preview(data, 32, 64)
+    assert decoded.facts == decode.decode_picture(data).facts != ()
+    np.testing.assert_array_equal(decoded.pixels, decode.load(data, 32))
+    assert shared.decode(encode(gradient(20, 20), "PNG"), 32).facts == ()

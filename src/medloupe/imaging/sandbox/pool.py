@@ -12,23 +12,31 @@ Windows in time alone.
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.errors import ImageError, ImageTooLargeError, MedloupeError, UnreadableImageError
+from medloupe.errors import ImageTooLargeError, UnreadableImageError
+from medloupe.imaging.facts import Fact
 from medloupe.imaging.limits import MAX_FILE_BYTES
+from medloupe.imaging.photo import NEVER, Photo, PhotoRequest
 from medloupe.imaging.quality import Measures
-from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply, Watch
+from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply
+from medloupe.imaging.sandbox.processpool import PoolWords, ProcessPool
+from medloupe.imaging.sandbox.worker import NOT_IN_FULL
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""
 
-_START_SECONDS = 60.0
+_WORDS = PoolWords(
+    error=UnreadableImageError,
+    what="The image",
+    work="decoded",
+    process="The process that decodes images",
+    part="its decoder",
+    late="Export it again, or scale it down.",
+    failed="Export it again from where it came, as PNG if that can be chosen.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,12 @@ class Decoded:
         Spent decoding.
     measures : Measures
         How the picture was taken.
+    facts : tuple of Fact
+        What had to be decided about it.
+    photo : Photo or None
+        Where it lay in a photograph; None where it is none.
+    full : ndarray of uint8, shape (F, F, 3), or None
+        The picture fitted to F, its `imaging.picture.full_side`, where it was wanted.
     """
 
     pixels: np.ndarray
@@ -55,6 +69,14 @@ class Decoded:
     kind: str
     milliseconds: float
     measures: Measures
+    facts: tuple[Fact, ...] = ()
+    photo: Photo | None = None
+    full: np.ndarray | None = None
+
+    @property
+    def given_size(self) -> tuple[int, int]:
+        """Width and height of the picture as given, of which this may be a part."""
+        return (self.width, self.height) if self.photo is None else (self.photo.width, self.photo.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +88,7 @@ class Preview:
     height: int
 
 
-class DecoderPool:
+class DecoderPool(ProcessPool[DecodeProcess]):
     """Processes that decode, started when first needed; for any number of threads.
 
     Parameters
@@ -77,33 +99,27 @@ class DecoderPool:
         After which a decoding is ended.
     memory : int
         Bytes that decoding may take beside what a process has at rest.
-
-    Attributes
-    ----------
-    killed : int
-        How many decodings were ended because they took too long.
-    died : int
-        How many processes ended by themselves, or were ended by others, while decoding.
     """
 
     def __init__(self, workers: int, *, seconds: float = 10, memory: int = 512 * 2**20):
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
-        self.seconds = seconds
-        self.killed = 0
-        """How many decodings were ended because they took too long."""
-        self.died = 0
-        """How many processes ended by themselves, or were ended by others, while decoding."""
+        super().__init__(lambda: DecodeProcess(seconds, memory), workers, seconds=seconds, words=_WORDS)
         self._most = min(MAX_FILE_BYTES, memory // 2)  # the file itself is held there, and DICOM copies some of it
-        self._processes = [DecodeProcess(seconds, memory) for _ in range(workers)]
-        self._free = self._processes.copy()  # last in, first out: with little to do, one process is kept warm
-        self._waiting: deque[queue.SimpleQueue[DecodeProcess]] = deque()  # first come, first served
-        self._lock = threading.Lock()
-        self._watch = Watch(seconds)
-        self._closed = False
 
-    def decode(self, data: bytes | memoryview, size: int) -> Decoded:
+    def decode(
+        self, data: bytes | memoryview, size: int, photo: PhotoRequest = NEVER, above: int | None = None
+    ) -> Decoded:
         """Decode for a model of input size `size`. Blocks until a process is free and has done it.
+
+        Parameters
+        ----------
+        data : bytes
+            The file.
+        size : int
+            Pixels a side.
+        above : int, optional
+            Pixels of the longer side above which the picture is wanted in full, too; 0 for always.
+        photo : PhotoRequest
+            Whether it may be a photograph of a picture, which is then cut out.
 
         Raises
         ------
@@ -111,43 +127,43 @@ class DecoderPool:
             As `imaging.decode.load`.
         UnreadableImageError
             Also where the image made its decoder fail or took too long.
-        MedloupeError
-            Where no process can be started.
+        CornersError
+            Where given corners cannot be those of a picture.
+        DecoderLostError
+            Where no process can be started, or it was ended from outside twice.
         """
-        return _make_decoded(self._ask(data, size=size))
+        return _make_decoded(self._ask(data, photo, size=size, above=above))
 
-    def preview(self, data: bytes | memoryview, side: int) -> Preview:
+    def preview(self, data: bytes | memoryview, side: int, photo: PhotoRequest = NEVER) -> Preview:
         """Make a preview for a web page: upright, in the grey levels that a model sees, the longer side at most `side`.
 
         Raises as `decode`.
         """
-        return _make_preview(self._ask(data, side=side))
+        return _make_preview(self._ask(data, photo, side=side))
 
-    def decode_and_preview(self, data: bytes | memoryview, size: int, side: int) -> tuple[Decoded, Preview]:
+    def decode_and_preview(
+        self,
+        data: bytes | memoryview,
+        size: int,
+        side: int,
+        photo: PhotoRequest = NEVER,
+        above: int | None = None,
+    ) -> tuple[Decoded, Preview]:
         """Decode once for both, unless a large JPEG is scaled more for the model than for the page.
 
         Raises as `decode`.
         """
-        answer = self._ask(data, size=size, side=side)
+        answer = self._ask(data, photo, size=size, side=side, above=above)
         return _make_decoded(answer), _make_preview(answer)
 
-    def close(self) -> None:
-        """Accept no more, finish what was accepted, end the processes. May be called again."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        for process in [self._take(closing=True) for _ in self._processes]:
-            process.end()
-        self._watch.close()
-
-    def __enter__(self) -> DecoderPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _ask(self, data: bytes | memoryview, size: int | None = None, side: int | None = None) -> DecodeReply:
+    def _ask(
+        self,
+        data: bytes | memoryview,
+        photo: PhotoRequest,
+        size: int | None = None,
+        side: int | None = None,
+        above: int | None = None,
+    ) -> DecodeReply:
         for asked in (size, side):
             if asked is not None and not 1 <= asked <= MAX_SIDE:
                 raise ValueError(f"a side of {asked} pixels; expected 1 to {MAX_SIDE}")
@@ -155,109 +171,25 @@ class DecoderPool:
             raise ImageTooLargeError(
                 f"The image is a file of over {self._most >> 20} MiB.", "Export one frame or a smaller image."
             )
-        process = self._take()
-        try:
-            answer = self._exchange(process, data, size or 0, side or 0)
-        except BaseException as e:  # half an answer may still be in the pipe
-            process.end(at_once=True)
-            if isinstance(e, ImageError):
-                self._relaunch(process)
-            raise
-        else:
-            if answer.leaving:
-                self._relaunch(process)
-        finally:
-            self._give_back(process)
+        wanted = NOT_IN_FULL if above is None else above
+        answer = self.exchange(lambda process: process.ask(data, size or 0, side or 0, photo, wanted))
         if answer.error is not None:
             raise answer.error
         return answer
 
-    def _exchange(self, process: DecodeProcess, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
-        if not process.is_up:
-            self._start(process)
-        self._watch.begin(process, self.seconds)
-        try:
-            answer = process.ask(data, size, side)
-        except (OSError, EOFError):
-            raise self._failure(process, overdue=self._watch.end(process)) from None
-        except BaseException:
-            self._watch.end(process)
-            raise
-        if self._watch.end(process):  # just as the answer was complete
-            process.end(at_once=True)
-            self._relaunch(process)
-        return answer
-
-    def _start(self, process: DecodeProcess) -> None:
-        for last in (False, True):  # twice: one that was started in advance may have ended since
-            self._watch.begin(process, max(_START_SECONDS, self.seconds))
-            try:
-                process.start()
-            except (OSError, EOFError) as e:
-                process.end(at_once=True)
-                if last:
-                    raise MedloupeError(
-                        f"The process that decodes images cannot be started ({e}).",
-                        "Look at the memory and the number of processes that are free on this machine.",
-                    ) from e
-            else:
-                break
-            finally:
-                self._watch.end(process)
-
-    def _relaunch(self, process: DecodeProcess) -> None:
-        """Launch it so that it is up, or nearly, when the next image comes.
-
-        Where that fails, the next image will say so.
-        """
-        with contextlib.suppress(OSError):
-            process.launch()
-
-    def _failure(self, process: DecodeProcess, overdue: bool) -> UnreadableImageError:
-        """Say what to tell of an image whose decoding ended without an answer."""
-        how = process.end(at_once=True)
-        with self._lock:
-            self.killed += overdue
-            self.died += not overdue
-        if overdue:
-            return UnreadableImageError(
-                f"The image could not be decoded within {self.seconds:g} seconds and was given up.",
-                "Export it again, or scale it down.",
-            )
-        return UnreadableImageError(
-            f"The image made its decoder fail ({how}): it is likely damaged.",
-            "Export it again from where it came, as PNG if that can be chosen.",
-        )
-
-    def _take(self, closing: bool = False) -> DecodeProcess:
-        with self._lock:
-            if self._closed and not closing:
-                raise RuntimeError("The decoder pool is closed.")
-            if self._free:
-                return self._free.pop()
-            turn: queue.SimpleQueue[DecodeProcess] = queue.SimpleQueue()
-            self._waiting.append(turn)
-        try:
-            return turn.get()
-        except BaseException:  # Ctrl-C in the main thread: the turn goes to the next
-            with self._lock:
-                left = turn in self._waiting
-                if left:
-                    self._waiting.remove(turn)
-            if not left:
-                self._give_back(turn.get())
-            raise
-
-    def _give_back(self, process: DecodeProcess) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().put(process)
-            else:
-                self._free.append(process)
-
 
 def _make_decoded(answer: DecodeReply) -> Decoded:
-    return Decoded(answer.pixels, answer.width, answer.height, answer.kind, answer.milliseconds, answer.measures)
+    return Decoded(
+        answer.pixels,
+        answer.width,
+        answer.height,
+        answer.kind,
+        answer.milliseconds,
+        answer.measures,
+        answer.facts,
+        answer.photo,
+        answer.full,
+    )
 
 
 def _make_preview(answer: DecodeReply) -> Preview:

@@ -14,10 +14,16 @@ from typing import IO
 import numpy as np
 
 from medloupe.errors import ImageError
+from medloupe.imaging.facts import Fact, unpack_facts
+from medloupe.imaging.photo import NEVER, Photo, PhotoRequest
+from medloupe.imaging.picture import full_side
 from medloupe.imaging.quality import MEASURES, Measures
-from medloupe.imaging.sandbox.worker import ANSWER, ERRORS, READY, REQUEST
+from medloupe.imaging.sandbox.bounds import READY
+from medloupe.imaging.sandbox.photos import NO_PHOTO, pack_request, unpack_photo
+from medloupe.imaging.sandbox.worker import ANSWER, ERRORS, NOT_IN_FULL, REQUEST
 
 _MAX_BODY_BYTES = 2**28
+_MAX_FACTS_BYTES = 2**16
 _END_SECONDS = 2.0
 _PIPE_BYTES = 2**20  # a usual photo passes in one piece; with Linux's 64 KiB the processes would take turns
 # No secret of the server's goes along. Temporary folders are for Windows, which needs them to start Python.
@@ -26,6 +32,9 @@ _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",  # its threads would take address space, and no linear algebra is done here
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
+    # What one picture took serves the next, as fresh pages are dear; worker.py gives back what is much.
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**26),
 }
 
 
@@ -53,6 +62,12 @@ class DecodeReply:
         Its pixels.
     measures : Measures
         How the picture was taken; NaN where no pixels were asked for.
+    facts : tuple of Fact
+        What had to be decided about it.
+    photo : Photo or None
+        Where it lay in a photograph.
+    full : ndarray of uint8, shape (F, F, 3), or None
+        The picture fitted to its `full_side`, where it was wanted.
     """
 
     leaving: bool
@@ -66,26 +81,30 @@ class DecodeReply:
     jpeg_width: int
     jpeg_height: int
     measures: Measures
+    facts: tuple[Fact, ...] = ()
+    photo: Photo | None = None
+    full: np.ndarray | None = None
 
 
-class DecodeProcess:
+class WorkerProcess:
     """A process with its pipes, started anew where it has ended.
 
     Used by one thread at a time, but for `kill`.
+
+    Parameters
+    ----------
+    module : str
+        What it runs; it writes READY once it is up and bounded.
+    seconds : float
+        After which it ends itself should its parent be gone.
+    memory : int
+        Bytes it may take beside what it has at rest.
     """
 
-    def __init__(self, seconds: float, memory: int):
-        self._command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "medloupe.imaging.sandbox.worker",
-            repr(float(seconds)),
-            str(int(memory)),
-        ]
+    def __init__(self, module: str, seconds: float, memory: int):
+        self._command = [sys.executable, "-P", "-m", module, repr(float(seconds)), str(int(memory))]
         self._process: subprocess.Popen[bytes] | None = None
         self._up = False
-        self._head = bytearray(ANSWER.size)
 
     @property
     def pid(self) -> int | None:
@@ -124,40 +143,13 @@ class DecodeProcess:
             raise EOFError("it answered what it should not")
         self._up = True
 
-    def ask(self, data: bytes | memoryview, size: int, side: int) -> DecodeReply:
-        """Ask for one image.
+    def send(self, head: bytes, data: bytes | memoryview) -> None:
+        """Write a request. Raises OSError, or EOFError where it has ended."""
+        _write(self._pipes()[0], head, data)
 
-        Parameters
-        ----------
-        data : bytes
-            The file.
-        size, side : int
-            0 where no pixels, or no preview, are wanted.
-
-        Raises
-        ------
-        OSError, EOFError
-            Where the process ended, or answered what no sound process would.
-        """
-        requests, answers = self._pipes()
-        _write(requests, REQUEST.pack(size, side, len(data)), data)
-        _read(answers, self._head)
-        status, leaving, kind, width, height, milliseconds, got, w, h, length, *numbers = ANSWER.unpack(self._head)
-        sound = status <= len(ERRORS) and length <= _MAX_BODY_BYTES and got == (0 if status else size)
-        if not sound:
-            raise EOFError("it answered what it should not")
-        pixels = np.empty((got, got, 3), np.uint8)
-        body = bytearray(length)
-        if got:
-            _read(answers, pixels.reshape(-1).data)
-        _read(answers, body)
-        error = None
-        if status:
-            message, _, hint = body.decode(errors="replace").partition("\0")
-            error, body = ERRORS[status - 1](message, hint), b""
-        name = kind.rstrip(b"\0").decode("ascii", "replace")
-        measures = Measures(**dict(zip(MEASURES, numbers, strict=True)))
-        return DecodeReply(leaving, error, name, width, height, milliseconds, pixels, bytes(body), w, h, measures)
+    def receive(self, into: bytearray | memoryview) -> None:
+        """Read as many bytes of its answer. Raises OSError, or EOFError where it ended before."""
+        _read(self._pipes()[1], into)
 
     def kill(self) -> None:
         """Kill it, from any thread: whoever waits for an answer gets an EOFError."""
@@ -178,6 +170,7 @@ class DecodeProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            return "it had to be ended"  # by us: nobody else is to be blamed
         code = process.returncode
         return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit status {code}"
 
@@ -186,6 +179,71 @@ class DecodeProcess:
         if process is None or process.stdin is None or process.stdout is None:
             raise EOFError("it has ended")
         return process.stdin, process.stdout
+
+
+class DecodeProcess(WorkerProcess):
+    """A process that decodes images."""
+
+    def __init__(self, seconds: float, memory: int):
+        super().__init__("medloupe.imaging.sandbox.worker", seconds, memory)
+        self._head = bytearray(ANSWER.size)
+
+    def ask(
+        self, data: bytes | memoryview, size: int, side: int, photo: PhotoRequest = NEVER, above: int = NOT_IN_FULL
+    ) -> DecodeReply:
+        """Ask for one image.
+
+        Parameters
+        ----------
+        data : bytes
+            The file.
+        size, side : int
+            0 where no pixels, or no preview, are wanted.
+        photo : PhotoRequest
+            Whether it may be a photograph of a picture.
+        above : int
+            Pixels of the longer side above which the picture is wanted in full, too.
+
+        Raises
+        ------
+        OSError, EOFError
+            Where the process ended, or answered what no sound process would.
+        """
+        self.send(REQUEST.pack(size, side, above, len(data), *pack_request(photo)), data)
+        self.receive(self._head)
+        told = ANSWER.unpack(self._head)
+        status, leaving, kind, width, height, milliseconds, got, whole, w, h, length, more = told[:12]
+        seen, numbers = told[12 : 12 + len(NO_PHOTO)], told[12 + len(NO_PHOTO) :]
+        sound = status <= len(ERRORS) and length <= _MAX_BODY_BYTES and more <= _MAX_FACTS_BYTES
+        sound = sound and got == (0 if status else size)
+        wanted = not status and size and max(width, height) > above
+        sound = sound and whole == (full_side(width, height) if wanted else 0)
+        if not sound:
+            raise EOFError("it answered what it should not")
+        pixels = np.empty((got, got, 3), np.uint8)
+        body, facts = bytearray(length), bytearray(more)
+        if got:
+            self.receive(pixels.reshape(-1).data)
+        full = np.empty((whole, whole, 3), np.uint8) if whole else None
+        if full is not None:
+            self.receive(full.reshape(-1).data)
+        self.receive(body)
+        self.receive(facts)
+        error = None
+        if status:
+            message, _, hint = body.decode(errors="replace").partition("\0")
+            error, body = ERRORS[status - 1](message, hint), b""
+        name = kind.rstrip(b"\0").decode("ascii", "replace")
+        measures = Measures(**dict(zip(MEASURES, numbers, strict=True)))
+        try:
+            found = unpack_photo(seen)
+        except ValueError as e:
+            raise EOFError(str(e)) from None
+        known = unpack_facts(bytes(facts))
+        shown = (bytes(body), w, h)
+        return DecodeReply(
+            leaving, error, name, width, height, milliseconds, pixels, *shown, measures, known, found, full
+        )
 
 
 class Watch:
@@ -202,14 +260,14 @@ class Watch:
 
     def __init__(self, seconds: float):
         self._seconds = seconds
-        self._deadlines: dict[DecodeProcess, float] = {}
-        self._killed: set[DecodeProcess] = set()
+        self._deadlines: dict[WorkerProcess, float] = {}
+        self._killed: set[WorkerProcess] = set()
         self._change = threading.Condition()
         self._idle = False
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, process: DecodeProcess, seconds: float) -> None:
+    def begin(self, process: WorkerProcess, seconds: float) -> None:
         """Kill it in so many seconds, not fewer than the usual ones, unless `end` comes first."""
         with self._change:
             self._deadlines[process] = time.monotonic() + seconds
@@ -219,7 +277,7 @@ class Watch:
             elif self._idle:
                 self._change.notify()
 
-    def end(self, process: DecodeProcess) -> bool:
+    def end(self, process: WorkerProcess) -> bool:
         """Tell whether it has been killed since `begin`, and watch no longer."""
         with self._change:
             self._deadlines.pop(process, None)
