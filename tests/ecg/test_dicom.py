@@ -11,8 +11,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ecgmaker import ecg, even
 from ecgwriters import dicom_waveform
-from medloupe.ecg.dicom import is_waveform, read
-from medloupe.ecg.files import read_ecg
+from medloupe.ecg.dicom import read
+from medloupe.ecg.files import is_ecg_bytes, read_ecg
 from medloupe.ecg.signal import TWELVE
 from medloupe.errors import SignalError
 
@@ -95,8 +95,7 @@ def test_claims_are_checked(tags: dict, match: str):
 
 def test_other_objects():
     report = changed(without_waveform)
-    assert is_waveform(dicom_waveform(SIGNAL))
-    assert not is_waveform(report)
-    assert not is_waveform(b"nothing")
+    assert is_ecg_bytes(dicom_waveform(SIGNAL))
+    assert not is_ecg_bytes(b"nothing")
     with pytest.raises(SignalError, match="without a waveform"):
         read(report, "a.dcm")

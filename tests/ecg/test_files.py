@@ -222,7 +222,7 @@ def test_sizes_are_bounded(tmp_path: Path):
         read_ecg(large)
 
 
-@pytest.mark.parametrize(("source", "package"), [("WFDB", "wfdb"), ("EDF", "edfio")])
+@pytest.mark.parametrize(("source", "package"), [("EDF", "edfio")])
 def test_a_missing_package_is_named(source: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = FORMATS[source](made(), tmp_path)
     real: Callable = builtins.__import__

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 
 from medloupe.ecg.signal import RATES, TWELVE, Signal, lead_name
+from medloupe.ecg.units import Scale, find_scale, is_counts, unit_in_millivolts
 from medloupe.errors import SignalError
 
 MAX_LEADS = 32
-MAX_SECONDS = 24.5 * 3600
-"""A Holter's day, and what it runs over."""
-MAX_SAMPLES = 96_000_000
-"""Most numbers in one file, over all channels: a day of three leads at 360 Hz; 384 MB as float32."""
 
-_UNITS = {"v": 1e3, "volt": 1e3, "volts": 1e3, "mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "µv": 1e-3}
-_UNITS |= {"μv": 1e-3, "microv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3, "nv": 1e-6, "nanovolt": 1e-6}
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How much of one file is read: `samples` over all channels, and `seconds`. where: said of them, with `hint`."""
+
+    samples: int
+    seconds: float
+    where: str = ""
+    hint: str = "Export a part of it."
+
+
+DAY = ReadLimits(96_000_000, 24.5 * 3600)
+"""A Holter's day, and what it runs over: three leads at 360 Hz, 384 MB as float32."""
+
+_LIMITS: ContextVar[ReadLimits] = ContextVar("limits", default=DAY)
+
 _OTHERS = re.compile(
     r"\b(resp|pleth|ppg|spo2|abp|art|bp|nbp|cvp|pap|icp|co2|eeg|eog|emg|chin|leg|flow|thor|abdo|snor|temp|acc|status|"
-    r"trigger|event|annotation|label|target|class|marker)",
+    r"trigger|event|annotation|label|target|class|marker|heart[-_ ]?rate|pulse|(?:hr|rr|bpm|sqi)\b|"
+    r"r?[-_ ]?peak|quality)",
     re.IGNORECASE,
 )
-_IN_MICROVOLTS = 20.0  # no R wave has 20 mV
-_IN_VOLTS = 0.02
+_LONGEST_NAME = 200  # characters that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +61,14 @@ class Channel:
     samples: np.ndarray
 
 
-def unit_in_millivolts(unit: str) -> float | None:
-    """Return what one unit is in mV; None where it is no voltage, or none that is known."""
-    return _UNITS.get(unit.strip().strip("[]()").lower().replace(" ", ""))
+@contextmanager
+def reading_within(limits: ReadLimits) -> Iterator[None]:
+    """Read no more of a file than the limits say, until the block ends; DAY elsewhere."""
+    token = _LIMITS.set(limits)
+    try:
+        yield
+    finally:
+        _LIMITS.reset(token)
 
 
 def check_size(name: str, channels: int, samples: int, rate: float) -> None:
@@ -81,21 +99,59 @@ def check_size(name: str, channels: int, samples: int, rate: float) -> None:
         )
     if samples < 1:
         raise SignalError(f"{name} holds no samples.", "Export it again.")
-    if samples > MAX_SECONDS * rate or channels * samples > MAX_SAMPLES:
+    limits = _LIMITS.get()
+    if samples > limits.seconds * rate or channels * samples > limits.samples:
         raise SignalError(
             f"{name} says it holds {channels} × {samples:,} samples, {samples / rate / 3600:.1f} hours; at most "
-            f"24 hours and {MAX_SAMPLES:,} samples are read.",
-            "Export a part of it.",
+            f"{limits.seconds // 3600:.0f} h and {limits.samples:,} samples are read{limits.where}.",
+            limits.hint,
         )
 
 
+def choose_rate(channels: Sequence[Channel], rates: Sequence[float]) -> tuple[list[Channel], float, list[str]]:
+    """Choose among channels of several rates those of the rate that most ECG leads have, of equals the highest.
+
+    Parameters
+    ----------
+    channels : Sequence of Channel
+        All of the file's.
+    rates : Sequence of float
+        Hz of each.
+
+    Returns
+    -------
+    channels : list of Channel
+        Those of that rate, and those that are no ECG.
+    rate : float
+        Hz.
+    notes : list of str
+        A sentence on each lead left out.
+    """
+    ecg = [_is_no_ecg(channel) is False for channel in channels]
+    count = Counter(rate for rate, of_heart in zip(rates, ecg, strict=True) if of_heart)
+    rate = max(count, key=lambda rate: (count[rate], rate), default=max(rates))
+    slow = [
+        channel.name or "A lead without a name"
+        for channel, own, heart in zip(channels, rates, ecg, strict=True)
+        if heart and own != rate
+    ]
+    kept = [channel for channel, own, heart in zip(channels, rates, ecg, strict=True) if not heart or own == rate]
+    return kept, rate, [f"{name} has another rate and is left out." for name in slow]
+
+
 def assemble_signal(
-    channels: Sequence[Channel], rate: float, source: str, name: str, notes: Sequence[str] = ()
+    channels: Sequence[Channel],
+    rate: float,
+    source: str,
+    name: str,
+    notes: Sequence[str] = (),
+    *,
+    gain: float | None = None,
 ) -> Signal:
     """Assemble the ECG among the channels, in mV.
 
-    Channels with other units or of other organs are left out and noted. Where a file tells no unit, the amplitude does:
-    over 20 it is µV, under 0.02 V. Twelve channels without names are taken in the standard order.
+    Channels with other units or of other organs are left out and noted. Where a file tells no unit, `units.find_scale`
+    finds it, or asks. Twelve channels without names are taken in the standard order.
 
     Parameters
     ----------
@@ -109,21 +165,27 @@ def assemble_signal(
         The file.
     notes : Sequence of str
         What was noticed before.
+    gain : float, optional
+        Units a millivolt, when the person tells it: for channels whose unit the file does not tell.
 
     Raises
     ------
     SignalError
-        Where no channel can be an ECG.
+        Where no channel can be an ECG, or it cannot be told what its numbers are in mV.
     """
     notes = list(notes)
     ecg = [c for c in channels if not _is_no_ecg(c)]
     if not ecg:
-        kinds = ", ".join(f"{c.name or 'unnamed'} ({c.unit})" if c.unit else c.name or "unnamed" for c in channels[:8])
-        raise SignalError(f"{name} holds no ECG channel; it has: {kinds or 'none'}.", "Export the ECG leads in mV.")
+        kinds = [
+            f"{c.name[:40] or 'unnamed'} ({c.unit[:20]})" if c.unit else c.name[:40] or "unnamed" for c in channels
+        ]
+        said = ", ".join(kinds[:8]) or "none"
+        raise SignalError(f"{name} holds no ECG channel; it has: {said}.", "Export the ECG leads in mV.")
     if len(ecg) < len(channels):
-        left = [c.name or "one without a name" for c in channels if _is_no_ecg(c)]
+        left = [c.name[:40] or "one without a name" for c in channels if _is_no_ecg(c)]
         notes.append(f"Channels that are no ECG are left out: {', '.join(left)}.")
-    check_size(name, len(ecg), max(c.samples.size for c in ecg), rate)
+    longest = max(c.samples.size for c in ecg)
+    check_size(name, len(ecg), longest, rate)
     leads = tuple(lead_name(c.name) for c in ecg)
     if len(ecg) == 12 and not any(leads) and not any(c.name for c in ecg):
         leads = TWELVE
@@ -132,34 +194,29 @@ def assemble_signal(
     if twice:
         notes.append(f"Several channels are called {', '.join(twice)}; the first of each counts.")
         leads = tuple("" if lead in leads[:k] else lead for k, lead in enumerate(leads))
-    samples = np.empty((len(ecg), max(c.samples.size for c in ecg)), np.float32)
+    samples = np.full((len(ecg), longest), np.nan, np.float32)
     factors = [unit_in_millivolts(c.unit) for c in ecg]
-    guessed, note = _guess_unit([c.samples for c, factor in zip(ecg, factors, strict=True) if factor is None])
-    notes += [note] if note else []
+    untold = [k for k, factor in enumerate(factors) if factor is None]
+    scale = Scale()
+    if untold:
+        counts = any(is_counts(ecg[k].unit) for k in untold)
+        values, names = [ecg[k].samples for k in untold], [leads[k] for k in untold]
+        scale = find_scale(name, values, names, rate, gain=gain, counts=counts)
+        notes += [scale.note] if scale.note else []
     for row, channel, factor in zip(samples, ecg, factors, strict=True):
-        row[:] = np.nan
-        row[: channel.samples.size] = channel.samples * (guessed if factor is None else factor)
+        made = channel.samples * factor if factor is not None else _scaled(channel.samples, scale)
+        row[: channel.samples.size] = made
     samples[~np.isfinite(samples)] = np.nan
     return Signal(samples=samples, rate=float(rate), leads=leads, source=source, notes=tuple(notes))
 
 
+def _scaled(samples: np.ndarray, scale: Scale) -> np.ndarray:
+    return (samples - scale.baseline) * scale.factor if scale.baseline else samples * scale.factor
+
+
 def _is_no_ecg(channel: Channel) -> bool:
     """Tell whether a channel is no ECG: by its unit, or by a name that says so and is no lead's."""
-    if channel.unit.strip() and unit_in_millivolts(channel.unit) is None:
+    unit = channel.unit.strip()
+    if unit and unit_in_millivolts(unit) is None and not is_counts(unit):
         return True
-    return not lead_name(channel.name) and _OTHERS.search(channel.name) is not None
-
-
-def _guess_unit(leads: Sequence[np.ndarray]) -> tuple[float, str]:
-    """Guess the unit of leads that do not tell it, as mV, with a sentence where it is not mV."""
-    heights = []
-    for lead in leads:
-        known = lead[np.isfinite(lead)]
-        if known.size:
-            heights.append(float(np.percentile(np.abs(known - np.median(known)), 99.5)))
-    height = float(np.median(heights)) if heights else 0.0
-    if height > _IN_MICROVOLTS:
-        return 1e-3, f"The file tells no unit; its beats are {height:,.0f} high, so it is read as µV."
-    if 0 < height < _IN_VOLTS:
-        return 1e3, f"The file tells no unit; its beats are {height:.2g} high, so it is read as volts."
-    return 1.0, ""
+    return not lead_name(channel.name) and _OTHERS.search(channel.name[:_LONGEST_NAME]) is not None

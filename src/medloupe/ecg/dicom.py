@@ -20,7 +20,7 @@ _CODES = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", **{k + 2:
 _MOST_GROUPS = 64
 
 
-def read(data: bytes, name: str) -> Signal:
+def read(data: bytes, name: str, *, gain: float | None = None) -> Signal:
     """Read the ECG in a DICOM waveform file: of several multiplex groups the one with most leads and samples.
 
     Parameters
@@ -29,6 +29,8 @@ def read(data: bytes, name: str) -> Signal:
         The file.
     name : str
         What to call it in errors.
+    gain : float, optional
+        Units a millivolt, for channels that tell no sensitivity.
 
     Raises
     ------
@@ -66,16 +68,7 @@ def read(data: bytes, name: str) -> Signal:
         units = channel.get("ChannelSensitivityUnitsSequence")
         unit = str(units[0].get("CodeValue", "")) if units else ""
         channels.append(Channel(_channel_name(channel), unit, samples))
-    return assemble_signal(channels, rate, "DICOM", name, notes)
-
-
-def is_waveform(data: bytes) -> bool:
-    """Tell whether a DICOM file holds waveforms. False for anything that is broken."""
-    try:
-        ds, _ = dicom.parse_elements(data, "", [Tag(0x0008, 0x0016), _WAVEFORMS])
-        return "WaveformSequence" in ds
-    except Exception:  # whatever is wrong with it is told where it is read
-        return False
+    return assemble_signal(channels, rate, "DICOM", name, notes, gain=gain)
 
 
 def _channel_name(channel: Dataset) -> str:

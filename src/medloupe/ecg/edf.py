@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 
-from medloupe.ecg.channels import Channel, assemble_signal, check_size, unit_in_millivolts
+from medloupe.ecg.channels import Channel, assemble_signal, check_size, choose_rate
 from medloupe.ecg.signal import Signal, lead_name, missing_package
+from medloupe.ecg.units import is_counts, unit_in_millivolts
 from medloupe.errors import SignalError
 
 _FIELDS = 256  # bytes of header, of the file and of each channel
@@ -18,7 +18,7 @@ def is_edf(start: bytes) -> bool:
     return start.startswith((b"0       ", b"\xffBIOSEMI")) and len(start) >= 192
 
 
-def read(data: bytes, name: str) -> Signal:
+def read(data: bytes, name: str, *, gain: float | None = None) -> Signal:
     """Read the ECG channels of a recording, those of the commonest rate among them.
 
     Parameters
@@ -27,6 +27,8 @@ def read(data: bytes, name: str) -> Signal:
         The file.
     name : str
         What to call it in errors.
+    gain : float, optional
+        Units a millivolt, for channels that tell no unit.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def read(data: bytes, name: str) -> Signal:
         signals = [s for s in recording.signals if "annotation" not in s.label.lower()]
         # Polysomnograms hold many channels; those of the heart say so, or are called as leads are.
         heart = [s for s in signals if "ecg" in s.label.lower() or "ekg" in s.label.lower() or lead_name(s.label)]
-        heart = [s for s in heart if not s.physical_dimension.strip() or unit_in_millivolts(s.physical_dimension)]
+        heart = [s for s in heart if _is_voltage(s.physical_dimension.strip())]
         if not heart and len(signals) == 1:
             heart = signals
         if not heart:
@@ -54,12 +56,16 @@ def read(data: bytes, name: str) -> Signal:
                 f"{name} has no channel called ECG or after a lead; it has: {labels}.",
                 "Export the ECG leads.",
             )
-        rate = Counter(s.sampling_frequency for s in heart).most_common(1)[0][0]
-        notes = [f"{s.label} has another rate and is left out." for s in heart if s.sampling_frequency != rate]
-        taken = [s for s in heart if s.sampling_frequency == rate]
-        check_size(name, len(taken), len(taken[0].digital), rate)
-        channels = [Channel(s.label, s.physical_dimension.strip(), s.data) for s in taken]
-    return assemble_signal(channels, rate, "BDF" if biosemi else "EDF", name, notes)
+        for signal in heart:
+            check_size(name, len(heart), len(signal.digital), signal.sampling_frequency)
+        made = [Channel(s.label, s.physical_dimension.strip(), s.data) for s in heart]
+    channels, rate, notes = choose_rate(made, [s.sampling_frequency for s in heart])
+    return assemble_signal(channels, rate, "BDF" if biosemi else "EDF", name, notes, gain=gain)
+
+
+def _is_voltage(unit: str) -> bool:
+    """Tell whether a unit may be that of an ECG: a voltage, a converter's counts, or none told."""
+    return not unit or unit_in_millivolts(unit) is not None or is_counts(unit)
 
 
 def _check(data: bytes, name: str, width: int) -> None:

@@ -7,8 +7,10 @@ nothing is unpickled, and no file leads to another outside those given (or, for 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +19,20 @@ from medloupe.ecg.channels import MAX_LEADS, Channel, assemble_signal, check_siz
 from medloupe.ecg.signal import Signal
 from medloupe.errors import DataError, MedloupeError, SignalError
 from medloupe.imaging import headers
-from medloupe.utils.arrays import load_npz
+from medloupe.utils.arrays import NpzArrays, open_npz
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file of an ECG that is read."""
 
 SUFFIXES = frozenset({".hea", ".dat", ".csv", ".tsv", ".txt", ".npz", ".edf", ".bdf", ".dcm", ".dicom"})
+_CLASS_BYTES = 4096  # within which a DICOM file tells its class
 _SURE = frozenset({".hea", ".edf", ".bdf"})  # of nothing but signals
 _SAMPLES = ("signal", "ecg", "samples", "X", "x", "data", "p_signal")
 _RATES = ("fs", "rate", "sampling_rate", "sampling_frequency", "freq")
 _LEADS = ("lead_names", "leads", "lead", "sig_name")
 _PER_MV = ("units_per_mv", "adu_per_mv", "gain")
+_RATE_TOLD = frozenset({"CSV", "npz"})  # the formats whose rate may be told
+_MOST_TOLD = 1000  # values that tell something of the samples
 _FORMATS = "WFDB (.hea with its .dat), CSV or text, .npz, DICOM waveform, EDF and BDF"
 
 
@@ -42,15 +47,13 @@ def is_ecg_bytes(start: bytes, name: str = "") -> bool:
     Parameters
     ----------
     start : bytes
-        Its first bytes; for DICOM all of them are needed.
+        Its first bytes.
     name : str
         Its name.
     """
     kind = headers.sniff(start[: headers.SNIFF_BYTES])
     if kind == "DICOM":
-        from medloupe.ecg import dicom  # here, as pydicom is slow to import
-
-        return dicom.is_waveform(start)
+        return headers.WAVEFORM_CLASSES in start[:_CLASS_BYTES]  # without parsing it
     if kind is not None:
         return False
     suffix = PurePosixPath(name).suffix.lower()
@@ -63,7 +66,7 @@ def is_ecg_bytes(start: bytes, name: str = "") -> bool:
     return suffix in (".csv", ".tsv", ".txt") and b"\x00\x00\x00" not in start[:4096]
 
 
-def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -> Signal:
+def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None, gain: float | None = None) -> Signal:
     """Read the ECG in a file, or in the files of one upload.
 
     Parameters
@@ -72,6 +75,8 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
         The file, or bytes by name.
     rate : float, optional
         The sampling rate in Hz where the file (text or .npz) does not tell it; it goes before what the file says.
+    gain : float, optional
+        How many units make a millivolt where the file does not tell its unit: 1000 of µV, 200 of the MIT-BIH database.
 
     Raises
     ------
@@ -82,8 +87,12 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
     """
     files = gather_files(source) if isinstance(source, (str, os.PathLike)) else _check_upload(source)
     name = _main_file(files)
+    if gain is not None and not 0 < gain < float("inf"):
+        raise SignalError(f"A gain of {gain:g} units a millivolt cannot be.", "Tell a number above 0, such as 200.")
     try:
-        return _read_files(files, name, rate)
+        signal = _read_files(files, name, rate, gain)
+        told = {"rate": rate} if rate and signal.source in _RATE_TOLD else {}
+        return replace(signal, told={**told, **({"gain": gain} if gain else {})})
     except DataError as error:
         raise SignalError(error.message, error.hint) from None
     except MedloupeError:
@@ -95,7 +104,7 @@ def read_ecg(source: Path | Mapping[str, bytes], *, rate: float | None = None) -
         raise SignalError(f"{name} is damaged or no ECG file that is read ({what}).", f"Expected {_FORMATS}.") from None
 
 
-def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Signal:
+def _read_files(files: Mapping[str, bytes], name: str, rate: float | None, gain: float | None) -> Signal:
     data, suffix = files[name], PurePosixPath(name).suffix.lower()
     if not data:
         raise SignalError(f"{name} is empty.", "Copy it again.")
@@ -103,15 +112,16 @@ def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Si
     if kind == "DICOM":
         from medloupe.ecg import dicom
 
-        return dicom.read(data, name)
+        return dicom.read(data, name, gain=gain)
     if kind is not None:
         raise SignalError(f"{name} is a picture ({kind}), not an ECG recording.", f"Expected {_FORMATS}.")
     if edf.is_edf(data[:256]):
-        return edf.read(data, name)
+        return edf.read(data, name, gain=gain)
     if data.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return signal_from_arrays(load_npz(data, name), name, rate)
+        with open_npz(data, name) as arrays:
+            return signal_from_arrays(arrays, name, rate, gain)
     if suffix == ".hea":
-        return wfdb.read(files, name)
+        return wfdb.read(files, name, gain=gain)
     if suffix == ".dat":
         stem = PurePosixPath(name).stem
         raise SignalError(
@@ -121,52 +131,75 @@ def _read_files(files: Mapping[str, bytes], name: str, rate: float | None) -> Si
     if what.startswith(("a ", "an ")) or (b"\x00" in data[:1024] and not data.startswith((b"\xff\xfe", b"\xfe\xff"))):
         what = what if what.startswith(("a ", "an ")) else "a binary file of no known format"
         raise SignalError(f"{name} seems to be {what}, not an ECG recording.", f"Expected {_FORMATS}.")
-    return csv.read(data, name, rate)
+    return csv.read(data, name, rate, gain)
 
 
-def signal_from_arrays(arrays: Mapping[str, np.ndarray], name: str, rate: float | None = None) -> Signal:
-    """Find the ECG among the arrays of an .npz.
+def signal_from_arrays(arrays: NpzArrays, name: str, rate: float | None = None, gain: float | None = None) -> Signal:
+    """Find the ECG among the arrays of an .npz; what it claims is checked before it is unpacked.
 
     Parameters
     ----------
-    arrays : Mapping
+    arrays : NpzArrays
         Samples (L, n), (n, L) or (n,), with rate, lead names and unit beside them.
     name : str
         The file.
     rate : float, optional
         Hz, when the person tells it.
+    gain : float, optional
+        Units a millivolt, when the person tells it.
 
     Raises
     ------
     SignalError
-        Where there is no ECG, or no rate.
+        Where there is no ECG, no rate, or no unit and more than one is plausible.
     """
-    key = next((key for key in _SAMPLES if key in arrays and arrays[key].ndim), None)
-    key = key or next((key for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "iuf"), None)
+    key = next((key for key in _SAMPLES if key in arrays and arrays.shape(key)), None)
+    key = key or next((key for key in arrays if len(arrays.shape(key)) == 2 and arrays.dtype(key).kind in "iuf"), None)
     if key is None:
-        raise SignalError(f"{name} holds no samples; it holds {', '.join(arrays) or 'nothing'}.", _NPZ)
-    samples = arrays[key]
-    if samples.ndim == 3 and samples.shape[0] == 1:
-        samples = samples[0]
-    if samples.ndim == 1:
-        samples = samples[None]
-    names = [str(text) for key in _LEADS if key in arrays for text in np.atleast_1d(arrays[key]).ravel()[:1000]]
-    if samples.ndim != 2 or samples.dtype.kind not in "iuf" or min(samples.shape) > MAX_LEADS:
-        raise SignalError(f"{name}: {key} is {samples.dtype} {samples.shape}; one ECG was expected.", _NPZ)
-    if samples.shape[0] > samples.shape[1] or (len(names) == samples.shape[1] != samples.shape[0]):
-        samples = samples.T
-    told = next((float(arrays[k].ravel()[0]) for k in _RATES if k in arrays and arrays[k].size == 1), None)
+        raise SignalError(f"{name} holds no samples; it holds {', '.join(arrays)[:200] or 'nothing'}.", _NPZ)
+    shape, kind = arrays.shape(key), arrays.dtype(key)
+    whole = shape[1:] if len(shape) == 3 and shape[0] == 1 else (1, *shape) if len(shape) == 1 else shape
+    if len(whole) != 2 or kind.kind not in "iuf" or min(whole) > MAX_LEADS:
+        raise SignalError(f"{name}: {key} is {kind} {shape}; one ECG was expected.", _NPZ)
+    names = [str(text) for key in _LEADS if key in arrays for text in _few(arrays, key, name)]
+    turned = whole[0] > whole[1] or (len(names) == whole[1] != whole[0])
+    count, length = whole[::-1] if turned else whole
+    told = next((float(v[0]) for k in _RATES if k in arrays and len(v := _few(arrays, k, name)) == 1), None)
     hertz = rate or told
     if not hertz:
         raise SignalError(f"{name} does not tell its sampling rate.", f"Add it as an array called fs. {_NPZ}")
-    check_size(name, samples.shape[0], samples.shape[1], hertz)
-    per_mv = next((arrays[k].astype(np.float64) for k in _PER_MV if k in arrays), None)
-    unit = str(arrays["units"].ravel()[0]) if "units" in arrays and arrays["units"].size else ""
+    check_size(name, count, length, hertz)
+    samples = arrays[key].reshape(whole)
+    samples = samples.T if turned else samples
+    units = _per_lead(arrays, ("units", "unit"), count, name) or [""] * count
+    per_mv = _per_lead(arrays, _PER_MV, count, name)
+    zeros = _per_lead(arrays, ("baseline", "adc_zero"), count, name)
     if per_mv is not None:
-        samples, unit = samples / per_mv.reshape(-1, 1), "mV"
-    names = names if len(names) == len(samples) else [""] * len(samples)
-    channels = [Channel(lead, unit, row.astype(np.float32)) for lead, row in zip(names, samples, strict=True)]
-    return assemble_signal(channels, hertz, "npz", name)
+        units = ["mV"] * count
+        numbers = np.array([float(value) for value in per_mv])[:, None]
+        zero = np.array([float(value) for value in zeros])[:, None] if zeros is not None else 0.0
+        samples = (samples - zero) / numbers
+    names = names if len(names) == count else [""] * count
+    channels = [Channel(*each) for each in zip(names, map(str, units), samples.astype(np.float32), strict=True)]
+    return assemble_signal(channels, hertz, "npz", name, gain=gain)
+
+
+def _few(arrays: NpzArrays, key: str, name: str) -> np.ndarray:
+    """Unpack an array that tells something of the samples, flat; SignalError where it is too long for that."""
+    if int(np.prod(arrays.shape(key))) > _MOST_TOLD:
+        raise SignalError(f"{name}: {key} is {arrays.dtype(key)} {arrays.shape(key)}.", "Expected one value a lead.")
+    return arrays[key].ravel()
+
+
+def _per_lead(arrays: NpzArrays, keys: Sequence[str], count: int, name: str) -> list[Any] | None:
+    """Read what is told of each lead, or once for all; None where it is not told."""
+    key = next((key for key in keys if key in arrays), None)
+    if key is None:
+        return None
+    values = _few(arrays, key, name)
+    if values.size not in (1, count):
+        raise SignalError(f"{name}: {key} has {values.size} values for {count} leads.", "Expected one, or one a lead.")
+    return [values[k % values.size].item() for k in range(count)]
 
 
 _NPZ = "Expected an array signal (leads, samples) in mV, and beside it fs and lead_names."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,6 +32,8 @@ _ALIASES = {
     **{f"V{k}": (f"C{k}",) for k in range(1, 10)},
     **dict.fromkeys(("V2R", "V3R", "V4R", "V5R", "V6R", "VX", "VY", "VZ", "MV1", "MV2", "MV5"), ()),
 }
+_GLUE = " \t\r\n\v\f\xa0_.-"
+_LONGEST_NAME = 200  # characters of a channel's name that are looked at
 _STANDARD = {spelt.upper(): name for name, others in _ALIASES.items() for spelt in (name, *others)}
 
 
@@ -52,6 +53,8 @@ class Signal:
         The format it came from.
     notes : tuple of str
         What was guessed while reading it, one sentence each.
+    told : Mapping
+        What the person told to read it by, as far as it was used: `rate` in Hz, `gain` in units a millivolt.
     """
 
     samples: np.ndarray
@@ -59,6 +62,7 @@ class Signal:
     leads: tuple[str, ...]
     source: str = ""
     notes: tuple[str, ...] = ()
+    told: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or len(self.samples) != len(self.leads) or not self.rate > 0:
@@ -75,14 +79,18 @@ def lead_name(text: str) -> str:
 
     Read are "AVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "ECG II" and the like.
     """
-    word = re.split(r"[(\[,;:]", text.strip())[0].upper()
-    word = re.sub(r"^(MDC_)?(ECG|EKG|EKC)[\s_.-]*(?=.)", "", word.strip())
-    if not re.fullmatch(r"LEAD[\s_.-]*[123]", word):
-        word = re.sub(r"^LEAD[\s_.-]*", "", word)
-    word = re.sub(r"[\s_.-]*(MV|UV|µV|ΜV)$", "", word) if not re.fullmatch(r"MV\d?", word) else word
-    if re.search(r"[-−–]", word):  # turned round (-aVR), or the difference of two
+    text = text[:_LONGEST_NAME]
+    word = text[: min((at for at in map(text.find, "([,;:") if at >= 0), default=len(text))].strip().upper()
+    rest = word.removeprefix("MDC_")
+    if rest.startswith(("ECG", "EKG", "EKC")) and (tail := rest[3:].lstrip(_GLUE)):
+        word = tail
+    if word.startswith("LEAD") and (tail := word[4:].lstrip(_GLUE)) not in ("1", "2", "3"):
+        word = tail
+    if word.endswith(("MV", "UV", "ΜV", "µV")) and word != "MV":
+        word = word[:-2].rstrip(_GLUE)
+    if any(sign in word for sign in "-−–"):  # turned round (-aVR), or the difference of two
         return ""
-    return _STANDARD.get(re.sub(r"[\s_.-]", "", word), "")
+    return _STANDARD.get("".join(c for c in word if c not in _GLUE), "")
 
 
 def resample(signal: Signal, rate: float) -> Signal:
