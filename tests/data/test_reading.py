@@ -658,7 +658,8 @@ def test_boxes_alone(tmp_path: Path, given: str):
     root = table(tmp_path, "file,label,x,y,w,h\na.png,tumour,1,2,3,4", "boxes.csv", "a.png b.png")
     data = read(root / given)
     assert (data.task, data.labels) == ("detection", ("tumour",))
-    assert labels_of(data) == {"a.png": {"tumour": 1}, "b.png": {}}
+    assert labels_of(data) == {"a.png": {"tumour": 1}}
+    assert data.skipped["not annotated"] == ("b.png",)
 
 
 def test_boxes_and_labels_in_one_table(tmp_path: Path):

@@ -16,8 +16,12 @@ from medloupe.data.readers.files import FilesReader
 from medloupe.data.readers.folders import FOLDERS
 from medloupe.data.readers.medmnist import MEDMNIST
 from medloupe.data.readers.table import TABLE, is_table
+from medloupe.data.readers.vanished import describe_unread
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError, UnknownLayoutError
+
+TASKS = ("detection", "classification")
+_ANNOTATIONS = frozenset({".json", ".xml", ".txt", ".yaml", ".yml"})
 
 # The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
 # both, since it reads them too and adds what the tags know. Those of ECGs leave alone what holds pictures.
@@ -32,6 +36,8 @@ def read(
     split: str | None = None,
     image: str | None = None,
     table: str | Path | None = None,
+    folders: str | None = None,
+    task: str | None = None,
 ) -> Dataset:
     r"""Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
 
@@ -48,7 +54,15 @@ def read(
     split, image : str, optional
         The columns that say train/val/test and name the file.
     table : str or Path, optional
-        The table, when it lies apart from the images.
+        The table, when it lies apart from the images; of several annotations of boxes (a JSON, an XML, a folder of
+        texts) the one that counts.
+    folders : str, optional
+        What the folders above the images are, from the top, where that is not found out: "split/class",
+        "class/patient", "site/class".
+    task : "detection" or "classification", optional
+        Whether places are to be found or whole images told apart, where the data can teach both: boxes and classes.
+        Without it classes go first, and boxes where there are fewer than two. "classification" of a set that has boxes
+        alone asks whether an image has one.
 
     Raises
     ------
@@ -56,22 +70,42 @@ def read(
         Where the data cannot be read as asked.
     ColumnError
         For a told column that is not there.
+    QuestionError
+        Where two readings are plausible; its hint has the options that choose.
     UnknownLayoutError
         When no reader fits.
     """
     from medloupe.data.originals.known import recognise_original  # here, as it builds on the readers
 
     place = require_path(Path(path).expanduser())
+    if task not in (None, *TASKS):
+        raise DataError(f"--task {task!r} is none of {' and '.join(TASKS)}.", "Leave it out, or name one of them.")
+    annotations = _find_annotations(place, table) if table else None
     options = ReadOptions(
-        labels=labels, patient=patient, split=split, image=image, table=_find_table(place, table) if table else None
+        labels=labels,
+        patient=patient,
+        split=split,
+        image=image,
+        table=_find_table(place, table) if table and not annotations else None,
+        folders=folders,
+        task=task,
+        annotations=annotations,
     )
     told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
+    told |= {"folders": folders, "task": task}
     asked = {name: str(value) for name, value in told.items() if value}
     readers = (*(FilesReader(kind) for kind in MODALITIES.added), *READERS)
     reader = recognise_original(place, options) or next((r for r in readers if r.recognises(place, options)), None)
     if reader is None:
         raise _unknown_layout(place)
     return replace(reader.read(place, options), asked=asked)
+
+
+def _find_annotations(place: Path, told: str | Path) -> Path | None:
+    """Find the annotations told: a folder, a JSON or an XML, as written or inside the data folder; None for tables."""
+    inside, written = place / told, Path(told).expanduser()
+    found = inside if inside.exists() else written
+    return found if place.is_dir() and (found.is_dir() or found.suffix.lower() in _ANNOTATIONS) else None
 
 
 def _find_table(place: Path, told: str | Path) -> Path:
@@ -82,7 +116,10 @@ def _find_table(place: Path, told: str | Path) -> Path:
     inside = place / table
     table = inside if inside.is_file() and not table.is_file() else require_path(table)
     if not is_table(table):
-        raise DataError(f"{table} is no table.", "Expected a .csv, .tsv or .parquet file.")
+        raise DataError(
+            f"{table} is no table.",
+            "Expected a .csv, .tsv, .xlsx or .parquet file, or annotations of boxes: a .json, an .xml or a folder.",
+        )
     return table
 
 
@@ -100,4 +137,9 @@ def _unknown_layout(path: Path) -> UnknownLayoutError:
     holds = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     if not holds:
         return UnknownLayoutError(f"{path} is empty.", LAYOUTS)
+    what, hint = describe_unread(path, files.skipped)
+    if what and not files.tables:
+        return UnknownLayoutError(
+            f"{path} holds no images that are read ({holds}): they are {what}.", f"{hint} {LAYOUTS}"
+        )
     return UnknownLayoutError(f"{path} holds no images ({holds}).", LAYOUTS)

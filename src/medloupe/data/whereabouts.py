@@ -18,7 +18,15 @@ from medloupe.errors import DataError
 from medloupe.utils.files import write_atomically
 
 FILE = "data.json"
-OPTIONS = ("labels", "patient", "split", "image", "table")  # what readers.read takes besides the path
+OPTIONS = (
+    "labels",
+    "patient",
+    "split",
+    "image",
+    "table",
+    "folders",
+    "task",
+)  # what readers.read takes besides the path
 
 
 def write_location(folder: Path, root: str | Path, **options: Any) -> None:

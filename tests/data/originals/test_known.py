@@ -24,8 +24,23 @@ from places import ROOT
 from readers_cases import CASES, mnist, write
 
 NAMES = [original.name for original in ORIGINALS]
-FOLDERS = ("chest_xray", "oct2017", "cell_images", "brain_tumor_mri", "busi", "idc", "breakhis", "msld")
-TABLES = ("chestxray14", "chexpert", "covid_chestxray", "ham10000", "isic2018", "isic2019", "aptos2019", "odir5k")
+FOLDERS = (
+    *("chest_xray", "oct2017", "cell_images", "brain_tumor_mri", "busi", "idc", "breakhis", "msld"),
+    *("covid19_radiography", "lc25000"),
+)
+TABLES = (
+    "chestxray14",
+    "chexpert",
+    "covid_chestxray",
+    "ham10000",
+    "isic2018",
+    "isic2019",
+    "aptos2019",
+    "odir5k",
+    "idrid",
+)
+WITH_BOXES = ("bccd", "kvasir_seg")
+MORE_TABLES = ("mimic_cxr_jpg", "padchest", "vindr_cxr", "rsna_pneumonia", "pad_ufes_20", "isic2020")
 
 
 @pytest.fixture
@@ -57,7 +72,7 @@ def said(data: Dataset) -> str:
 def test_every_original_has_a_tree():
     assert sorted(NAMES) == sorted(TREES)
     assert len(set(NAMES)) == len(NAMES)
-    assert sorted((*FOLDERS, *TABLES, "medmnist")) == sorted(NAMES)
+    assert sorted((*FOLDERS, *TABLES, *MORE_TABLES, *WITH_BOXES, "ptb_xl", "medmnist")) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,12 +136,13 @@ class TestEvery:
             assert files == {"pneumoniamnist.npz"}
             return
         told = {r.id for r in data.records} | {file for files in data.skipped.values() for file in files}
-        # Tables and lists that were read are neither; they were read.
-        rest = {file for file in files - told if not file.endswith((".csv", "_list.txt"))}
+        # Tables, lists and annotations that were read are neither; they were read.
+        read_files = (".csv", "_list.txt", ".dat", ".xml", "_bboxes.json")
+        rest = {file for file in files - told if not file.endswith(read_files) and "/ImageSets/" not in file}
         assert rest == set()
         for record in data.records:
-            assert isinstance(record.image, Path)
-            assert record.image.is_file()
+            assert isinstance(record.content, Path)
+            assert record.content.is_file()
 
     def test_no_answer_stands_among_the_columns(self, name: str, root: Path):
         data = read(root)
@@ -210,7 +226,7 @@ def test_a_table_of_other_things_does_not_matter(unpacked: Callable[[str], Path]
     assert data.skipped["a table that is not used"] == ("hospitals.csv",)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", (*TABLES, *MORE_TABLES))
 def test_the_table_without_its_images_is_not_the_original(name: str, unpacked: Callable[[str], Path], tmp_path: Path):
     root = unpacked(name)
     for k, path in enumerate(sorted(p for p in root.rglob("*") if p.suffix in (".png", ".jpg", ".jpeg"))):

@@ -37,8 +37,8 @@ chest_xray/
         # Mendeley's own archive names files NORMAL-28501-0001, BACTERIA-… and VIRUS-…
         pattern=re.compile(
             r"(?:^|/)(?:(?P<split>train|test|val)/)?(?P<label>NORMAL|PNEUMONIA)/"
-            r"(?P<patient>person\d+(?=_(?:bacteria|virus)_)|(?:NORMAL2-)?IM-\d+|(?:NORMAL|BACTERIA|VIRUS)-\d+)"
-            r"[-_\w]*\.(?:jpe?g|png)$"
+            r"(?P<patient>person\d{1,9}(?=_(?:bacteria|virus)_)|(?:NORMAL2-)?IM-\d{1,9}|(?:NORMAL|BACTERIA|VIRUS)-\d{1,9})"
+            r"[-\w]{0,100}\.(?:jpe?g|png)$"
         ),
         labels={"NORMAL": "NORMAL", "PNEUMONIA": "PNEUMONIA"},
         restarts=re.compile(r"person|IM-|NORMAL2-"),

@@ -10,11 +10,12 @@ from collections import Counter
 from dataclasses import replace
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.table_layout import SPLIT, Material, TableLayout, find_column, set_column
+from medloupe.data.originals.table_layout import Material, TableLayout
 from medloupe.data.readers import box_tables
 from medloupe.data.readers.base import normalise_name, sort_reasons
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import Sheet
+from medloupe.data.readers.stacked import SPLIT, find_column, set_column
 from medloupe.data.records import Box, Dataset, Split
 from medloupe.errors import DataError
 
@@ -115,16 +116,15 @@ ChestXray14/
 
 # CheXpert
 
-_CHEXPERT_FINDINGS = (
+CHEXPERT_FINDINGS = (
     *("Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation"),
     *("Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices"),
 )
 
 
-def _fill_unmentioned(material: Material) -> Sheet:
-    """Set blank cells to 0, as in the paper; -1 stays, and is read as missing."""
-    sheet = material.sheet
-    at = {k for k, name in enumerate(sheet.columns) if name in _CHEXPERT_FINDINGS}
+def fill_unmentioned(sheet: Sheet) -> Sheet:
+    """Set blank cells of CheXpert's findings to 0, as in the paper; -1 stays, and is read as missing."""
+    at = {k for k, name in enumerate(sheet.columns) if name in CHEXPERT_FINDINGS}
     counts = Counter(row[k] for row in sheet.rows for k in at)
     uncertain = counts["-1.0"] + counts["-1"]
     rows = tuple(tuple(cell or "0" if k in at else cell for k, cell in enumerate(row)) for row in sheet.rows)
@@ -156,15 +156,15 @@ CheXpert-v1.0-small/
         "the view (AP, of patients in bed) goes with the finding, which is a shortcut.",
         "Support Devices are seen in patients who are ill for other reasons.",
     ),
-    labels=_CHEXPERT_FINDINGS,
+    labels=CHEXPERT_FINDINGS,
     layout=TableLayout(
         columns=frozenset({"path", "frontallateral", "appa", "nofinding", "cardiomegaly", "supportdevices"}),
         image=re.compile(r"^view\d+_(?:frontal|lateral)\.(?:jpe?g|png)$"),
         file="Path",
-        labels=",".join(_CHEXPERT_FINDINGS),
+        labels=",".join(CHEXPERT_FINDINGS),
         patient=r"patient\d+",
-        prepare=_fill_unmentioned,
-        unwanted=frozenset(map(normalise_name, (*_CHEXPERT_FINDINGS, "No Finding"))),
+        prepare=lambda material: fill_unmentioned(material.sheet),
+        unwanted=frozenset(map(normalise_name, (*CHEXPERT_FINDINGS, "No Finding"))),
         renamed={"sex": "sex", "age": "age", "appa": "view", "frontallateral": "side"},
         once=False,
     ),

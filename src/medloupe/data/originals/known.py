@@ -9,10 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from medloupe.data.originals.base import Original
+from medloupe.data.originals.boxed import BOXED
 from medloupe.data.originals.by_path import NAMED
 from medloupe.data.originals.chest import CHEST
+from medloupe.data.originals.chest_boxes import CHEST_BOXES
+from medloupe.data.originals.chest_reports import CHEST_REPORTS
+from medloupe.data.originals.covid_radiography import COVID_RADIOGRAPHY
+from medloupe.data.originals.ecg import ECG
+from medloupe.data.originals.idrid import IDRID
+from medloupe.data.originals.lung_colon import LC25000
 from medloupe.data.originals.npz_layout import NpzLayout
 from medloupe.data.originals.outline import outline_folder
+from medloupe.data.originals.skin import SKIN
 from medloupe.data.originals.skin_eye import LISTED
 from medloupe.data.readers.base import ReadOptions
 from medloupe.errors import UnknownError, did_you_mean
@@ -36,7 +44,20 @@ breastmnist_224.npz                      (give the file, or a folder that holds 
     layout=NpzLayout(),
 )
 
-ORIGINALS: tuple[Original, ...] = (*NAMED, *CHEST, *LISTED, MEDMNIST)
+ORIGINALS: tuple[Original, ...] = (
+    *NAMED,
+    COVID_RADIOGRAPHY,
+    LC25000,
+    *CHEST,
+    *CHEST_REPORTS,
+    *CHEST_BOXES,
+    *LISTED,
+    IDRID,
+    *SKIN,
+    *BOXED,
+    *ECG,
+    MEDMNIST,
+)
 
 
 def recognise_original(path: Path, options: ReadOptions | None = None) -> Original | None:

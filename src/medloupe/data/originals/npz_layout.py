@@ -28,7 +28,7 @@ class NpzLayout:
 
     def accepts(self, options: ReadOptions) -> bool:
         """Tell whether no option was told: there is nothing to tell of such a set."""
-        return not any((options.labels, options.patient, options.split, options.image, options.table))
+        return not any((options.labels, options.patient, options.split, options.image, options.table, options.folders))
 
     def recognises(self, seen: Outline) -> bool:
         """Tell whether the file, or the one in the folder, is of the collection."""

@@ -12,12 +12,13 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from medloupe.data.modalities import IMAGE_SUFFIXES
-from medloupe.data.readers.base import TABLE_SUFFIXES, is_hidden, normalise_name
+from medloupe.data.readers.base import EXCEL_SUFFIXES, TABLE_SUFFIXES, is_hidden, normalise_name
 
 MOST_IN_FOLDER = 500  # entries looked at in one folder
 MOST = 20_000  # entries looked at in all
 DEEPEST = 12  # folders above a file
-_TABLE_SUFFIXES = TABLE_SUFFIXES | {".tab"}
+# What Excel files hold is not seen at a first look: no original is told by them, and many bring one of no use.
+_TABLE_SUFFIXES = TABLE_SUFFIXES - EXCEL_SUFFIXES | {".tab"}
 _HEADER = 64 * 1024  # bytes in which the first line of a table ends
 
 

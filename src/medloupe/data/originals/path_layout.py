@@ -10,7 +10,8 @@ from pathlib import Path
 from medloupe.data.originals.outline import Outline
 from medloupe.data.readers.base import ReadOptions, merge_reasons, parse_split, walk
 from medloupe.data.readers.columns import FILES
-from medloupe.data.readers.folders import UNUSED, find_masks
+from medloupe.data.readers.derived import MASK, find_marked
+from medloupe.data.readers.folders import UNUSED
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Split
 from medloupe.errors import DataError
@@ -61,7 +62,8 @@ class PathLayout:
 
     def accepts(self, options: ReadOptions) -> bool:
         """Tell whether no option was told: with any the ordinary readers read the set."""
-        return not any((options.labels, options.patient, options.split, options.image, options.table))
+        told = (options.labels, options.patient, options.split, options.image, options.table, options.folders)
+        return not any((*told, options.annotations, options.task == "detection"))
 
     def recognises(self, seen: Outline) -> bool:
         """Tell whether most images are named as in the original, all labels are there, and no table of another's."""
@@ -121,8 +123,8 @@ class PathLayout:
 
     def _find_cases(self, images: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
         """List the images that may be cases, and the others by reason."""
-        outlines = set(find_masks(images)) if any("_mask" in image for image in images) else set()
-        skipped = {"mask of another image": sorted(outlines)}
+        outlines = find_marked(images)
+        skipped = {MASK: sorted(outlines)}
         cases = []
         for image in images:
             why = next((reason for reason, pattern in self.others.items() if pattern.search(image)), None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from medloupe.data.originals.base import Original
-from medloupe.data.originals.table_layout import Material, TableLayout, find_column, set_column
+from medloupe.data.originals.table_layout import Material, TableLayout
 from medloupe.data.readers.base import normalise_name
 from medloupe.data.readers.sheet import Sheet
+from medloupe.data.readers.stacked import find_column, set_column
 
 _ISIC_FILE = re.compile(r"^ISIC_\d{7}")
 _ONE_HOT = ("MEL", "NV", "BCC", "AK", "AKIEC", "BKL", "DF", "VASC", "SCC")

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from medloupe.data.originals.outline import Outline, outline_folder
 from medloupe.data.originals.path_layout import COPY
 from medloupe.data.readers import table
+from medloupe.data.readers.annotations.base import OBJECT
 from medloupe.data.readers.base import (
     Files,
     ReadOptions,
     merge_reasons,
     normalise_name,
-    parse_split,
     sort_reasons,
     walk,
 )
+from medloupe.data.readers.folder_names import find_split
 from medloupe.data.readers.folders import UNUSED, drop_images
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
+from medloupe.data.readers.stacked import SPLIT, stack_sheets
 from medloupe.data.records import Dataset, Record
 from medloupe.errors import DataError
 
-SPLIT = "split"  # the column that `stacked` and recipes add
 _SHARE = 0.5  # of the images seen that must be named as in the original; masks and previews may lie beside them
 
 
@@ -78,6 +79,8 @@ class TableLayout:
         The folder whose copies count.
     complete : Callable or None
         Works on the records at last.
+    box_label : str
+        What boxes show, where no column says it.
     """
 
     columns: frozenset[str]
@@ -94,10 +97,13 @@ class TableLayout:
     once: bool = True
     preferred: str = ""
     complete: Callable[[Dataset, Material], Dataset] | None = None
+    box_label: str = ""
 
     def accepts(self, options: ReadOptions) -> bool:
         """Tell whether neither file column nor table is told: who tells these has another set."""
-        return not (options.image or options.table)
+        drawn = {"xmax", "ymax"} <= self.columns or {"width", "height"} <= self.columns
+        other = options.task == "detection" and not drawn
+        return not (options.image or options.table or options.folders or options.annotations or other)
 
     def recognises(self, seen: Outline) -> bool:
         """Tell whether a table has the columns, and enough images are named as in the original."""
@@ -117,16 +123,19 @@ class TableLayout:
         material = self._load_material(root)
         sheet = self.prepare(material) if self.prepare else material.sheet
         told = ReadOptions(
-            labels=options.labels or self.labels,
+            labels=options.labels or self._find_labels(sheet),
             patient=options.patient or self.patient,
             split=options.split or (SPLIT if SPLIT in sheet.columns else None),
             image=self.file,
+            task=options.task,
         )
         # Tables of other things are not looked into again: some are hundreds of megabytes of pixels.
         data = table.build(sheet, Locator(replace(material.files, tables=())), told, "tables")
         if self.complete:
             data = self.complete(data, material)
-        if self.names and not options.labels:
+        if data.task == "detection":
+            data = _name_boxes(data, self.box_label)
+        elif self.names and not options.labels:
             data = _rename_labels(data, self.names)
         used = {*material.others, str(material.sheet.path.relative_to(root))}
         unused = [name for name in material.files.tables if name not in used]
@@ -140,7 +149,7 @@ class TableLayout:
     def _find_own_tables(self, seen: Outline) -> list[str]:
         """Find the tables that hold the truth, that of the training part first."""
         found = [t for t in seen.with_columns(self.columns) if not (self.others and self.others.search(t))]
-        return sorted(found, key=lambda t: _find_split(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
+        return sorted(found, key=lambda t: find_split(PurePosixPath(t).stem) not in (None, "train"))[:MOST_TABLES]
 
     def _load_material(self, root: Path) -> Material:
         seen = outline_folder(root)
@@ -155,6 +164,11 @@ class TableLayout:
             files = drop_images(files, {COPY: _find_copies(files.images, self.preferred)})
         sheets = {name: load_sheet(root / name) for name in sorted(taken)}
         return Material(files, stack_sheets([sheets[name] for name in own]), sheets)
+
+    def _find_labels(self, sheet: Sheet) -> str:
+        """List those of several label columns that this copy has."""
+        names = self.labels.split(",")
+        return ",".join(name for name in names if sheet.has_column(name)) if len(names) > 1 else self.labels
 
     def _clean_columns(self, record: Record) -> Record:
         columns = {
@@ -172,53 +186,6 @@ class TableLayout:
         return [f"Columns left out, as they give the answer away or say nothing of the patient: {listed}."]
 
 
-def stack_sheets(sheets: Sequence[Sheet]) -> Sheet:
-    """Stack tables of the same columns; where a file is named after a split, the column `split` says so."""
-    splits = [_find_split(sheet.path.stem) for sheet in sheets]
-    first = sheets[0]
-    if len(sheets) == 1:
-        return first
-    columns = tuple(dict.fromkeys(name for sheet in sheets for name in sheet.columns))
-    add = any(splits) and SPLIT not in columns
-    rows = []
-    for sheet, split in zip(sheets, splits, strict=True):
-        at = [sheet.columns.index(name) if name in sheet.columns else None for name in columns]
-        tail = (split or "train",) if add else ()
-        rows += [tuple("" if k is None else row[k] for k in at) + tail for row in sheet.rows]
-    listed = " and ".join(sheet.path.name for sheet in sheets)
-    notes = (*(note for sheet in sheets for note in sheet.notes), f"{listed} are read as one table.")
-    return Sheet(first.path, columns + ((SPLIT,) if add else ()), tuple(rows), notes)
-
-
-def set_column(sheet: Sheet, name: str, cells: Iterable[str], *notes: str) -> Sheet:
-    """Return the sheet with one more column (or other cells in one), and what there is to say of it."""
-    if name in sheet.columns:
-        k = sheet.columns.index(name)
-        rows = tuple((*row[:k], cell, *row[k + 1 :]) for row, cell in zip(sheet.rows, cells, strict=True))
-        return Sheet(sheet.path, sheet.columns, rows, (*sheet.notes, *notes))
-    rows = tuple((*row, cell) for row, cell in zip(sheet.rows, cells, strict=True))
-    return Sheet(sheet.path, (*sheet.columns, name), rows, (*sheet.notes, *notes))
-
-
-def find_column(sheet: Sheet, name: str) -> str:
-    """Find the column that goes by a name, as `normalise_name` writes it.
-
-    Raises
-    ------
-    DataError
-        When there is none.
-    """
-    found = sheet.usual_columns((name,))
-    if not found:
-        raise DataError(f"{sheet.path} has no column {name!r}; it has: {', '.join(sheet.columns)}.")
-    return found[0]
-
-
-def _find_split(stem: str) -> str | None:
-    """Find the split in a file's name: "train_1", "valid", "ISIC2018_Task3_Test_GroundTruth"."""
-    return next((split for word in re.split(r"[^A-Za-z]+", stem) if (split := parse_split(word))), None)
-
-
 def _find_copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
     """Find images whose name another has too: all but one, in the preferred folder or nearest to the top."""
 
@@ -233,6 +200,21 @@ def _find_copies(images: Iterable[str], preferred: str) -> tuple[str, ...]:
             copies.append(image)
         kept.add(name)
     return tuple(sorted(copies))
+
+
+def _name_boxes(data: Dataset, label: str) -> Dataset:
+    """Give the boxes of a set their label, where no column does."""
+    if not label or data.labels != (OBJECT,):
+        return data
+    records = tuple(
+        replace(
+            record,
+            labels=dict.fromkeys([label], record.labels[OBJECT]) if record.labels else {},
+            boxes=tuple(replace(box, label=label) for box in record.boxes),
+        )
+        for record in data.records
+    )
+    return replace(data, records=records, labels=(label,))
 
 
 def _rename_labels(data: Dataset, names: Mapping[str, str]) -> Dataset:

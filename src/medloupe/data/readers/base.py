@@ -9,23 +9,29 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from medloupe.data.modalities import DICOM_SUFFIXES, IMAGE_SUFFIXES
+from medloupe.data.readers.formats import find_kind
 from medloupe.data.records import Dataset, Split
 from medloupe.errors import DataError, did_you_mean
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"}) | EXCEL_SUFFIXES
 
 _SPLITS: Mapping[str, Split] = {
     **dict.fromkeys(("train", "training", "trainval", "trainset", "trainingset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "valset", "validationset"), "val"),
     **dict.fromkeys(("test", "testing", "testset"), "test"),
 }
-_HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx", "__pycache__"})
+_HIDDEN = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "__pycache__", "@eadir", "@recycle", "@recently-snapshot", "#recycle"}
+    | {"#snapshot", "$recycle.bin", "system volume information", "lost+found", "ehthumbs.db"}
+)
+NOT_AN_IMAGE = "not an image"
 _DOCUMENT = re.compile(r"(source|readme|licen[cs]e|citation|dataset_description|changelog|notice)\b", re.I)
 
 LAYOUTS = (
     "Understood are: a folder for each class (optionally inside train/, val/ and test/); "
-    "a table (CSV, TSV or Parquet) with a file column and a label column beside the images; "
+    "a table (CSV, TSV, Excel or Parquet) with a file column and a label column beside the images; "
+    "boxes or outlines as COCO, YOLO, Pascal VOC, LabelMe, CVAT, Label Studio, masks or a table; "
     "a MedMNIST .npz file. The first two may hold ECG files (WFDB, CSV, .npz, DICOM, EDF) in place of images; "
     "an .npz of ECGs or heartbeats, and WFDB records with .atr annotations, are read as well."
 )
@@ -46,6 +52,13 @@ class ReadOptions:
         Columns of the table.
     table : Path or None
         The table, when it lies elsewhere.
+    folders : str or None
+        What the folders above the images are, from the top: "split/class", "class/patient", "site/class"; "-" is
+        none of these.
+    task : "detection", "classification" or None
+        Whether boxes are to be found, or whole pictures told apart.
+    annotations : Path or None
+        The file or folder whose boxes count, where there are several.
     """
 
     labels: str | None = None
@@ -53,6 +66,9 @@ class ReadOptions:
     split: str | None = None
     image: str | None = None
     table: Path | None = None
+    folders: str | None = None
+    task: str | None = None
+    annotations: Path | None = None
 
 
 class Reader(Protocol):
@@ -110,7 +126,7 @@ def parse_split(name: str) -> Split | None:
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder belongs to the operating system or a tool rather than to the data."""
-    return name.startswith(".") or name.lower() in _HIDDEN
+    return name.startswith((".", "~$")) or name.lower() in _HIDDEN
 
 
 def walk(root: Path) -> Files:
@@ -166,35 +182,21 @@ class _Found:
         suffix = PurePosixPath(entry.name).suffix.lower()
         if not entry.is_file():
             self.skip("broken link", place)
-        elif is_dicom(entry):
-            self.images.append(place)
-            self.dicoms.append(place)
-        elif suffix in IMAGE_SUFFIXES:
-            self.images.append(place)
         elif suffix in TABLE_SUFFIXES:
             self.tables.append(place)
-        elif "/" in place or not _DOCUMENT.match(entry.name):
-            self.skip("not an image", place)
+        elif "/" not in place and _DOCUMENT.match(entry.name):
+            pass
+        elif kind := find_kind(entry):
+            self.images.append(place)
+            if kind == "DICOM":
+                self.dicoms.append(place)
+        else:
+            self.skip(NOT_AN_IMAGE, place)
 
 
 def npz_files(folder: Path) -> list[Path]:
     """List the .npz files right in a folder, sorted."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".npz" and p.is_file() and not is_hidden(p.name))
-
-
-def is_dicom(entry: os.DirEntry[str] | Path) -> bool:
-    """Tell whether a file is DICOM: by its suffix, or, where the suffix tells nothing, by its magic bytes."""
-    suffix = PurePosixPath(entry.name).suffix.lower()
-    if suffix in DICOM_SUFFIXES:
-        return True
-    # Exported studies carry no suffix, or are named by UID, whose last number then poses as one.
-    if (suffix and not suffix[1:].isdigit()) or entry.name.upper() == "DICOMDIR" or _DOCUMENT.match(entry.name):
-        return False
-    try:
-        with Path(entry).open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def sort_reasons(skipped: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:

@@ -1,60 +1,97 @@
-"""Read tables of rectangles: file, label, x, y, w, h in pixels of the image given."""
+"""Read tables of boxes (file, label, x, y, w, h), and give records the labels of their boxes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Literal
 
-from medloupe.data.readers.base import list_some, natural_key
+from medloupe.data.labels import recognise_roles
+from medloupe.data.readers.annotations.base import (
+    OBJECT,
+    MarkedPicture,
+    are_corners,
+    box_from_corners,
+    box_from_size,
+    parse_number,
+)
+from medloupe.data.readers.base import list_some, parse_split
+from medloupe.data.readers.boxes import Boxes, build_boxes
+from medloupe.data.readers.cells import states_label
+from medloupe.data.readers.folder_names import fold_name
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
 from medloupe.data.records import Box, Record
 from medloupe.errors import DataError
 
-# Each form: the columns of the top left corner, then of size or of the bottom right corner.
-_SIZES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
-_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
-_FILES = ("file", "filename", "filepath", "path", "image", "imageid", "imagename", "imageindex", "patientid")
-_LABELS = ("label", "class", "classname", "name", "finding", "findinglabel", "category")
+Form = Literal["size", "corners", "centre"]
+_FORMS: tuple[tuple[Form, tuple[str, str, str, str]], ...] = (
+    ("size", ("x", "y", "w", "h")),
+    ("size", ("x", "y", "width", "height")),
+    ("size", ("bboxx", "y", "w", "h")),  # NIH's header, cut up by its own commas: Bbox [x,y,w,h]
+    ("size", ("bboxx", "bboxy", "bboxw", "bboxh")),
+    ("size", ("bboxx", "bboxy", "bboxwidth", "bboxheight")),
+    ("corners", ("xmin", "ymin", "xmax", "ymax")),
+    ("corners", ("x1", "y1", "x2", "y2")),
+    ("corners", ("x0", "y0", "x1", "y1")),
+    ("corners", ("left", "top", "right", "bottom")),
+    ("size", ("xmin", "ymin", "width", "height")),
+    ("centre", ("xcenter", "ycenter", "width", "height")),
+    ("centre", ("xcentre", "ycentre", "width", "height")),
+    ("centre", ("xcenter", "ycenter", "w", "h")),
+    ("centre", ("cx", "cy", "w", "h")),
+)
+_FILES = (
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "image",
+    "imageid",
+    "imagename",
+    "imageindex",
+    "imagepath",
+    "patientid",
+)
+_LABELS = ("label", "class", "classname", "name", "finding", "findinglabel", "category", "labelname")
+_PICTURE_SIZES = (
+    ("imagewidth", "imageheight"),
+    ("imgwidth", "imgheight"),
+    ("originalwidth", "originalheight"),
+    ("width", "height"),
+)
+_SPLITS = ("split", "subset", "set", "partition", "phase")
+_UNMARKED = re.compile(r"^(?:no|without|un)[\s_-]?(?:box|bbox|mark|annotat|label)", re.IGNORECASE)
+_MANY = 0.2  # of the images with boxes, whose class is the name of none of them
+_MOST_TURNED = 0.1  # of the boxes, whose corners may stand in the other order
 
 
-@dataclass(frozen=True, slots=True)
-class Boxes:
-    """Rectangles by image, and the table they stand in.
-
-    Attributes
-    ----------
-    table : Path
-        The table.
-    by_place : Mapping
-        Rectangles by the image's place.
-    labels : tuple of str
-        Names of what they show, in natural order.
-    notes : tuple of str
-        What there is to say of them.
-    """
-
-    table: Path
-    by_place: Mapping[str, tuple[Box, ...]]
-    labels: tuple[str, ...]
-    notes: tuple[str, ...]
+def find_form(sheet: Sheet) -> tuple[Form, list[str]] | None:
+    """Find the four columns of a box and what they are; None where there are none."""
+    for form, names in _FORMS:
+        columns = sheet.usual_columns(names)
+        if len(columns) == 4:
+            return form, columns
+    return None
 
 
 def holds_boxes(sheet: Sheet) -> bool:
-    """Tell whether the table has the four columns of a rectangle."""
-    return any(len(sheet.usual_columns(form)) == 4 for form in _SIZES + _CORNERS)
+    """Tell whether the table has the four columns of a box."""
+    return find_form(sheet) is not None
 
 
-def has_blank_boxes(sheet: Sheet) -> bool:
-    """Tell whether some rows stand for images without a rectangle, so that the table also speaks of whole images."""
-    form = next(form for form in _SIZES + _CORNERS if len(sheet.usual_columns(form)) == 4)
-    return "" in sheet.cells(sheet.usual_columns(form)[0])
+def labels_without_box(sheet: Sheet, column: str) -> bool:
+    """Tell whether some rows with a blank box state a label in a column, so that the table speaks of whole images."""
+    form = find_form(sheet)
+    if form is None:
+        return False
+    pairs = zip(sheet.cells(form[1][0]), sheet.cells(column), strict=True)
+    return any(not first and states_label(label) for first, label in pairs)
 
 
-def find(locator: Locator, but: Sequence[Sheet] = ()) -> Boxes | None:
-    """Find the first table of rectangles in the folder that names images there.
+def find_all(locator: Locator, but: Sequence[Sheet] = ()) -> list[Boxes]:
+    """Find the tables of boxes in the folder that name images there.
 
     Parameters
     ----------
@@ -63,6 +100,7 @@ def find(locator: Locator, but: Sequence[Sheet] = ()) -> Boxes | None:
     but : Sequence of Sheet
         Tables that are not meant.
     """
+    every = []
     for table in locator.files.tables[:MOST_TABLES]:
         path = locator.files.root / table
         if any(sheet.path == path for sheet in but):
@@ -76,55 +114,85 @@ def find(locator: Locator, but: Sequence[Sheet] = ()) -> Boxes | None:
         if holds_boxes(sheet):
             found = read(sheet, locator)
             if found.by_place:
-                return found
-    return None
+                every.append(found)
+    return every
 
 
 def read(sheet: Sheet, locator: Locator) -> Boxes:
-    """Read the rectangles of one table.
+    """Read the boxes of one table.
 
     Raises
     ------
     DataError
-        For cells that are no numbers.
+        For cells that are no numbers, and columns that hold something other than they are called.
     """
-    sizes = next((form for form in _SIZES if len(sheet.usual_columns(form)) == 4), None)
-    form = sizes or next(form for form in _CORNERS if len(sheet.usual_columns(form)) == 4)
+    form = find_form(sheet)
     located = [
         (column, locator.locate(sheet.cells(column), sheet.path.parent)[0]) for column in sheet.usual_columns(_FILES)
     ]
-    if not located:
-        return Boxes(sheet.path, {}, (), ())
+    if not located or form is None:
+        return Boxes(sources=(sheet.path,), by_place={}, labels=())
     column, places = max(located, key=lambda pair: len(pair[1]))
-    files = sheet.cells(column)
-    named = [name for name in sheet.usual_columns(_LABELS) if name != column]
-    labels = sheet.cells(named[0]) if named else ["object"] * len(files)
-    numbers = [sheet.cells(name) for name in sheet.usual_columns(form)]
-    by_place: dict[str, list[Box]] = {}
+    rows = _read_rows(sheet, column, form[1])
+    relative = _are_shares(rows)
+    _check_form(sheet, form[0], rows)
+    sizes = _read_sizes(sheet, form[1])
+    splits = next((sheet.cells(name) for name in sheet.usual_columns(_SPLITS)), [])
+    marked: dict[str, MarkedPicture] = {}
     lost: list[str] = []
-    for row, (file, label, *cells) in enumerate(zip(files, labels, *numbers, strict=True)):
-        if not any(cells):
+    turned = 0
+    for row in rows:
+        place = places.get(row.file)
+        if place is None:
+            lost += [row.file] if row.numbers else []
             continue
-        if file not in places:
-            lost.append(file)
-            continue
-        x, y, right, bottom = (_parse_pixels(cell, sheet, row, file) for cell in cells)
-        width, height = (right, bottom) if sizes else (right - x, bottom - y)
-        by_place.setdefault(places[file], []).append(Box(label or "object", x, y, width, height))
-    total = sum(map(len, by_place.values()))
-    notes = [f"{total} boxes on {len(by_place)} images come from {sheet.path.name}."]
+        boxes, unplaced = (), frozenset[str]()
+        if row.numbers:
+            boxes = (_make_box(form[0], row, f"{sheet.path.name}, row {row.at} ({row.file})"),)
+            turned += form[0] == "corners" and (row.numbers[2] < row.numbers[0] or row.numbers[3] < row.numbers[1])
+        elif _is_finding(row.label):
+            unplaced = frozenset({row.label})
+        before = marked.get(place)
+        marked[place] = MarkedPicture(
+            name=row.file,
+            source=sheet.path,
+            boxes=(*before.boxes, *boxes) if before else boxes,
+            size=sizes.get(row.at),
+            relative=relative,
+            split=parse_split(splits[row.at - 1]) if splits else None,
+            unplaced=(before.unplaced | unplaced) if before else unplaced,
+        )
+    notes = []
+    if relative:
+        notes.append(f"The numbers of {sheet.path.name} are shares of width and height: none is above 1.")
+    if turned:
+        notes.append(f"{turned} boxes name their corners in the other order, which is set right.")
     if lost:
         notes.append(f"{len(lost)} boxes name files that are not here, such as {list_some(dict.fromkeys(lost), 1)}.")
-    names = {box.label for boxes in by_place.values() for box in boxes}
-    frozen = {place: tuple(boxes) for place, boxes in by_place.items()}
-    return Boxes(sheet.path, frozen, tuple(sorted(names, key=natural_key)), tuple(notes))
+    return build_boxes(locator.files.root, marked, kind="table", sources=(sheet.path,), notes=notes)
 
 
-def to_detection(records: Sequence[Record], boxes: Boxes) -> tuple[list[Record], list[str]]:
-    """Give records the labels of their boxes.
+def to_detection(
+    records: Sequence[Record], boxes: Boxes, classes: Sequence[str] = ()
+) -> tuple[list[Record], list[str]]:
+    """Give records the labels of their boxes: the one place that decides what is present, absent and not stated.
 
-    In an image with boxes the other labels are absent. An image without any may just not have been annotated: its
-    labels are missing.
+    Of each label of the boxes `record.labels` then holds
+
+    - 1, where the image has a box of it,
+    - 0, where it is known to be absent: the image has boxes of others only, or is annotated without any box, or its
+      class says that nothing is there (normal, no finding) or that this label is not,
+    - nothing (missing), where that is not stated: the image is not annotated, or is said to show the label without a
+      place. So an image without boxes is a negative only where all its labels are 0.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        With their boxes, and the labels of whole images where these are known.
+    boxes : Boxes
+        What is annotated.
+    classes : sequence of str, optional
+        The labels of whole images.
 
     Returns
     -------
@@ -133,26 +201,143 @@ def to_detection(records: Sequence[Record], boxes: Boxes) -> tuple[list[Record],
     notes : list of str
         What there is to say of it.
     """
-    done = []
-    for record in records:
-        present = {box.label for box in record.boxes}
-        labels = {name: int(name in present) for name in boxes.labels} if present else {}
-        done.append(replace(record, labels=labels))
-    notes = [f"There is no second image-level class, so this is a set to find: {', '.join(boxes.labels)}."]
-    without = sum(not record.boxes for record in records)
+    roles = recognise_roles(tuple(classes))
+    normal = {name for name in classes if roles.of(name) == "normal" and not _UNMARKED.match(name)}
+    general = _find_general(records, boxes)
+    done = [replace(record, labels=_settle(record, boxes, normal, general, len(classes))) for record in records]
+    notes = []
+    if general:
+        notes.append(
+            f"All images with boxes are of the class {' and '.join(sorted(general))}, many without a box of that name:"
+            " the class says no more than that something is there."
+        )
+    full = len(boxes.labels)
+    negatives = sum(len(record.labels) == full and not any(record.labels.values()) for record in done)
+    if negatives:
+        notes.append(f"{negatives} images are known to show none of these: they count as negatives.")
+    without = [r.id for r in done if not r.boxes and len(r.labels) < full]
     if without:
-        notes.append(f"{without} images have no box; whether there is nothing on them is not stated.")
+        notes.append(
+            f"{len(without)} images have no box, such as {without[0]}; whether there is nothing on them is not stated."
+            f" They take no part in learning. Where an image shows nothing, {boxes.negatives}, or give it a label such"
+            " as normal in a table."
+        )
+    partly = sum(bool(r.boxes) and len(r.labels) < full for r in done)
+    if partly:
+        notes.append(f"{partly} images with boxes are also said to show a label of which they have none: not stated.")
     return done, notes
 
 
-def _parse_pixels(cell: str, sheet: Sheet, row: int, file: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(
-            f"{sheet.path.name}, row {row + 1} ({file}): a box has {cell!r} where a number in pixels is expected.",
-            "Correct or remove the row.",
-        )
-    return value
+def _find_general(records: Sequence[Record], boxes: Boxes) -> set[str]:
+    """Find classes that all images with boxes have, and many without a box of that name: they name no kind of box."""
+    drawn = [record for record in records if record.boxes]
+    if any(0 in r.labels.values() or len(r.labels) > 1 for r in records):  # several labels speak for themselves
+        return set()
+    every = [{name for name, value in record.labels.items() if value} for record in drawn]
+    found = set()
+    for name in set.intersection(*every) if every else ():
+        without = sum(fold_name(name) not in {fold_name(box.label) for box in record.boxes} for record in drawn)
+        if without >= _MANY * len(drawn):
+            found.add(name)
+    return found & set(boxes.labels)
+
+
+def _settle(record: Record, boxes: Boxes, normal: set[str], general: set[str], classes: int) -> dict[str, int]:
+    present = {box.label for box in record.boxes}
+    stated = {fold_name(name): value for name, value in record.labels.items()}
+    positive = {name for name, value in record.labels.items() if value}
+    nothing = positive <= normal if positive else 0 < classes == len(record.labels)
+    negative = record.id in boxes.empty or nothing
+    known = bool(present) or negative or record.id in boxes.unplaced
+    labels = {}
+    for name in boxes.labels:
+        said = stated.get(fold_name(name))
+        if name in present:
+            labels[name] = 1
+        elif name in boxes.unplaced.get(record.id, ()) or (said == 1 and not (present and name in general)):
+            continue
+        elif known or said == 0:
+            labels[name] = 0
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a table of boxes; numbers: () where they are blank. at: counted from 1, below the header."""
+
+    at: int
+    file: str
+    label: str
+    numbers: tuple[float, ...]
+
+
+def _read_rows(sheet: Sheet, file: str, columns: Sequence[str]) -> list[_Row]:
+    named = [name for name in sheet.usual_columns(_LABELS) if name != file]
+    files = sheet.cells(file)
+    labels = sheet.cells(named[0]) if named else [""] * len(files)
+    rows = []
+    for at, (name, label, *cells) in enumerate(zip(files, labels, *map(sheet.cells, columns), strict=True), 1):
+        where = f"{sheet.path.name}, row {at} ({name})"
+        numbers = tuple(parse_number(cell, "a number of a box", where) for cell in cells) if any(cells) else ()
+        rows.append(_Row(at, name, label, numbers))
+    return rows
+
+
+def _make_box(form: Form, row: _Row, where: str) -> Box:
+    a, b, c, d = row.numbers
+    label = row.label or OBJECT
+    if form == "corners":
+        return box_from_corners(label, row.numbers)
+    if form == "centre":
+        return box_from_size(label, (a - c / 2, b - d / 2, c, d), where)
+    return box_from_size(label, row.numbers, where)
+
+
+def _is_finding(label: str) -> bool:
+    """Tell whether the label of a row without a box says that something is there."""
+    return states_label(label) and recognise_roles((label,)).of(label) != "normal"
+
+
+def _are_shares(rows: Sequence[_Row]) -> bool:
+    """Tell whether numbers are proven to be shares of the image: none is above 1, and not all are whole."""
+    held = [value for row in rows for value in row.numbers]
+    return bool(held) and max(held) <= 1 and min(held) >= 0 and any(value % 1 for value in held)
+
+
+def _read_sizes(sheet: Sheet, used: Sequence[str]) -> dict[int, tuple[int, int]]:
+    """Read the sizes of the images that the table declares, by row."""
+    for names in _PICTURE_SIZES:
+        columns = sheet.usual_columns(names)
+        if len(columns) != 2 or set(columns) & set(used):
+            continue
+        sizes: dict[int, tuple[int, int]] = {}
+        for at, pair in enumerate(zip(*map(sheet.cells, columns), strict=True), 1):
+            try:
+                width, height = (round(float(cell)) for cell in pair)
+            except (ValueError, OverflowError):
+                continue
+            if width > 0 and height > 0:
+                sizes[at] = (width, height)
+        return sizes
+    return {}
+
+
+def _check_form(sheet: Sheet, form: Form, rows: Sequence[_Row]) -> None:
+    """Raise DataError where columns are called corners and hold sizes, or the other way round."""
+    boxes = [row for row in rows if row.numbers]
+    if form == "corners":
+        turned = sum(row.numbers[2] < row.numbers[0] or row.numbers[3] < row.numbers[1] for row in boxes)
+        if boxes and turned > max(1, _MOST_TURNED * len(boxes)):
+            raise DataError(
+                f"{sheet.path}: of {turned} of {len(boxes)} boxes the second corner lies left of or above the first, so"
+                " these columns hold no corners.",
+                "If they are width and height, call them w and h.",
+            )
+    elif form == "size":
+        columns = find_form(sheet)
+        sizes = _read_sizes(sheet, columns[1] if columns else ())
+        if are_corners([(row.numbers, sizes[row.at]) for row in boxes if row.at in sizes]):
+            raise DataError(
+                f"{sheet.path}: as widths and heights, boxes leave their images, and as corners all lie inside.",
+                "If these columns are corners, call them xmin, ymin, xmax, ymax.",
+            )

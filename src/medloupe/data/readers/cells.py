@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medloupe.data.readers.base import natural_key, normalise_name
+from medloupe.data.readers.label_spelling import merge_spellings
 from medloupe.data.records import Task
 from medloupe.errors import DataError
 
 # "none" and "no finding" are not among them: they state that nothing was found, which is a label.
-_NOT_STATED = frozenset({"", "unknown", "todo", "unlabelled", "unlabeled", "n/a", "na", "nan", "none given", "?"})
+_NOT_STATED = frozenset(
+    {"", "unknown", "todo", "unlabelled", "unlabeled", "n/a", "#n/a", "na", "nan", "null", "none given", "?"}
+)
 _YES = frozenset({"1", "1.0", "true", "yes", "y", "t"})
 _NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
 _UNSURE = frozenset({"-1", "-1.0"})  # CheXpert: the report is uncertain
-_SEVERAL = frozenset({"labels", "findings", "findinglabels"})
 _NO_FINDING = frozenset({"nofinding", "nofindings"})
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,15})?")
+_MOST_GRADES = 50  # different numbers that may still be classes
+_MOST_TEXTS = 25  # different texts that may be classes, whatever the number of rows
 _ENOUGH = 10  # rows; fewer are no evidence that labels exclude each other
 
 
@@ -47,26 +53,62 @@ def states_label(cell: str) -> bool:
     return cell.lower() not in _NOT_STATED
 
 
+def is_yes(cell: str) -> bool:
+    """Tell whether a cell says 1, in whatever word."""
+    return cell.lower() in _YES
+
+
+def is_no(cell: str) -> bool:
+    """Tell whether a cell says 0, in whatever word."""
+    return cell.lower() in _NO
+
+
+def is_mark(cell: str) -> bool:
+    """Tell whether a cell says 1, 0 or uncertain."""
+    return cell.lower() in _YES | _NO | _UNSURE
+
+
 def is_binary(cells: Iterable[str]) -> bool:
     """Tell whether all cells are 1, 0, uncertain or blank, and some are 1."""
-    values = {cell.lower() for cell in cells}
-    return bool(values & _YES) and all(v in _YES or v in _NO or v in _UNSURE or not states_label(v) for v in values)
+    values = set(cells)
+    return any(map(is_yes, values)) and all(is_mark(value) or not states_label(value) for value in values)
 
 
-def holds_several_labels(column: str, cells: Iterable[str]) -> bool:
-    """Tell whether a column holds several labels a cell, joined by "|"."""
-    return normalise_name(column) in _SEVERAL or any("|" in cell for cell in cells)
+def is_measure(cells: Iterable[str], most: int = _MOST_GRADES) -> bool:
+    """Tell whether cells are numbers that measure something, and no classes.
+
+    These are more than `most` different ones, and many for the number of cells; or fractions; or shares of 1, as of
+    votes and probabilities.
+    """
+    stated = [cell for cell in cells if states_label(cell)]
+    different = set(stated)
+    if not stated or not all(_NUMBER.fullmatch(cell) for cell in different):
+        return False
+    values = {float(cell.replace(",", ".")) for cell in different}
+    fractions = sum(value % 1 != 0 for value in values)
+    if all(0 <= value <= 1 for value in values) and values - {0, 0.5, 1}:  # 0.5 alone is a code: perhaps
+        return True
+    many = len(different) > most and (3 * len(different) > len(stated) or most < _MOST_GRADES)
+    return many or (len(different) > 10 and 2 * fractions > len(different))
+
+
+def is_free_text(cells: Iterable[str]) -> bool:
+    """Tell whether cells are texts or names of their own, and no classes: many, and most of them different."""
+    stated = [cell for cell in cells if states_label(cell)]
+    return len(set(stated)) > _MOST_TEXTS and 2 * len(set(stated)) > len(stated)
 
 
 def read_one_label(cells: Sequence[str]) -> Labelling:
-    """Read cells of one label a row."""
-    rows = [{cell: 1} if states_label(cell) else {} for cell in cells]
-    names = {cell for cell in cells if states_label(cell)}
+    """Read cells of one label a row; spellings of one label are one."""
+    spelled = merge_spellings(cells)
+    rows = [{cell: 1} if states_label(cell) else {} for cell in spelled.cells]
+    names = {cell for cell in spelled.cells if states_label(cell)}
     if names and all(name.endswith(".0") and name[:-2].isdigit() for name in names):
         # Grades that passed through a table with gaps come back as 0.0, 1.0, 2.0.
         rows = [{name[:-2]: 1 for name in row} for row in rows]
         names = {name[:-2] for name in names}
-    return Labelling("multiclass", tuple(sorted(names, key=natural_key)), rows, note_unlabelled(cells))
+    notes = [*spelled.notes, *note_unlabelled(cells)]
+    return Labelling("multiclass", tuple(sorted(names, key=natural_key)), rows, notes)
 
 
 def read_presence(column: str, cells: Sequence[str]) -> Labelling:
@@ -77,6 +119,7 @@ def read_presence(column: str, cells: Sequence[str]) -> Labelling:
     DataError
         For a cell that is neither 1 nor 0 nor blank.
     """
+    _refuse_signs(column, cells)
     absent = f"no {column}"
     values = [_value(cell, column) for cell in cells]
     rows: list[dict[str, int]] = [{} if v is None else {column: 1} if v else {absent: 1} for v in values]
@@ -85,21 +128,6 @@ def read_presence(column: str, cells: Sequence[str]) -> Labelling:
     if missing:
         notes.append(f"{missing} images are unlabelled: the cell in {column!r} is blank or uncertain.")
     return Labelling("multiclass", (column, absent), rows, notes)
-
-
-def read_joined(column: str, cells: Sequence[str]) -> Labelling:
-    """Read labels joined by "|": those a cell does not name are absent; a blank cell states nothing."""
-    said = [[part.strip() for part in cell.split("|") if states_label(part.strip())] for cell in cells]
-    findings = {name for row in said for name in row if normalise_name(name) not in _NO_FINDING}
-    names = tuple(sorted(findings, key=natural_key))
-    rows = [{name: int(name in row) for name in names} if row else {} for row in map(set, said)]
-    notes = [f"Column {column!r} is read as several labels an image, joined by '|'."]
-    none = sum(any(normalise_name(name) in _NO_FINDING for name in row) for row in said)
-    if none:
-        notes.append(f"'No Finding' ({none} images) is not a label of its own: it means that all others are absent.")
-    if not any("|" in cell for cell in cells):
-        notes.append(f"No image has two labels; if there is always exactly one, name the column other than {column!r}.")
-    return Labelling("multilabel", names, rows, notes + note_unlabelled(cells))
 
 
 def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
@@ -112,6 +140,8 @@ def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
     DataError
         For a cell that is neither 1 nor 0 nor blank.
     """
+    for name, cells in columns.items():
+        _refuse_signs(name, cells)
     values = {name: [_value(cell, name, row) for row, cell in enumerate(cells)] for name, cells in columns.items()}
     names = tuple(name for name in values if normalise_name(name) not in _NO_FINDING) or tuple(values)
     none = [name for name in values if name not in names]
@@ -140,6 +170,16 @@ def note_unlabelled(cells: Iterable[str], where: str = "label cell") -> list[str
         return []
     by_word = ", ".join(f"{word or '(blank)'}: {count}" for word, count in sorted(words.items()))
     return [f"{words.total()} images are unlabelled, as their {where} does not state a label ({by_word})."]
+
+
+def _refuse_signs(column: str, cells: Sequence[str]) -> None:
+    """Refuse a column of 1 and -1 alone, where -1 more likely says absent than uncertain."""
+    held = set(map(str.lower, cells))
+    if held and held <= _YES | _UNSURE and held & _UNSURE and held & _YES:
+        raise DataError(
+            f"Label column {column!r} holds 1 and -1, and nothing else: -1 may say absent, or uncertain.",
+            "Write 0 for absent, and leave cells blank that are uncertain.",
+        )
 
 
 def _value(cell: str, column: str, row: int | None = None) -> int | None:

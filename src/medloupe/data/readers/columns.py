@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from medloupe.data.modalities import sure_suffixes
-from medloupe.data.readers import cells
-from medloupe.data.readers.base import (
-    ReadOptions,
-    compile_patient_pattern,
-    list_some,
-    normalise_name,
-    parse_split,
-)
+from medloupe.data.readers.base import ReadOptions, compile_patient_pattern, normalise_name
+from medloupe.data.readers.folder_names import find_split
+from medloupe.data.readers.label_columns import LabelChoice, choose_label_columns
 from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.patient_ids import are_too_few
 from medloupe.data.readers.sheet import Sheet
+from medloupe.data.readers.spelling import describe_spellings
+from medloupe.data.readers.split_columns import SplitChoice, choose_split
 from medloupe.errors import DataError
 
 FILES = (
@@ -24,21 +22,11 @@ FILES = (
     *("img", "imgpath", "imgname", "imageid", "imageindex", "imgid", "idcode", "isicid", "dicomid", "dicompath"),
     *("dicom", "sopinstanceuid", "ecg", "ecgfile", "ecgpath", "signal", "record", "recordname"),
 )
-LABELS = (
-    *("label", "labelname", "dx", "diagnosis", "class", "classname", "category", "finding", "target"),
-    *("findinglabels", "labels", "findings", "grade", "level", "severity"),
-)
 PATIENTS = (
     *("patientid", "patient", "patientnumber", "subjectid", "subject", "pid", "lesionid", "caseid", "case"),
     *("groupid", "group"),
 )
-SPLITS = ("split", "set", "subset", "partition", "fold", "dssplit", "splitset", "phase", "usage")
-# Yes/no columns about the person, the picture or the stay, which nobody means to predict without saying so.
-_ABOUT = frozenset(
-    {"sex", "gender", "age", "view", "eye", "laterality", "side", "quality", "index", "dupof", "smoker", "died"}
-    | {"survival", "intubated", "inicu", "frontallateral", "appa", "fs", "id"}
-)
-_FEW, _MANY = 5, 20  # fewer than _FEW groups among at least _MANY rows are study arms, not patients
+RATERS = ("radid", "rater", "raterid", "readerid", "reader", "annotator", "annotatorid", "radiologist", "radiologistid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +39,14 @@ class Columns:
         The column that names the images.
     places, lost : Mapping
         Its cells that were found, with their places, and those that were not, with the reason.
-    labels : tuple of str
+    labels : LabelChoice
         The label columns.
-    patient, split : str or None
-        The columns of patients and splits.
+    patient : str or None
+        The column of patients.
+    split : SplitChoice
+        The columns of the split.
+    rater : str or None
+        The column that names who stated the row.
     notes : tuple of str
         What there is to say of the choice.
     """
@@ -62,15 +54,17 @@ class Columns:
     file: str
     places: Mapping[str, str]
     lost: Mapping[str, str]
-    labels: tuple[str, ...]
+    labels: LabelChoice
     patient: str | None
-    split: str | None
+    split: SplitChoice
+    rater: str | None
     notes: tuple[str, ...]
 
     @property
     def used(self) -> frozenset[str]:
         """All columns that have been chosen."""
-        return frozenset(c for c in (self.file, *self.labels, self.patient, self.split) if c)
+        others = (self.patient, self.rater)
+        return frozenset(c for c in (self.file, *self.labels.used, *self.split.used, *others) if c)
 
 
 def find_file_column(
@@ -89,37 +83,21 @@ def find_file_column(
     """
     if told:
         column = sheet.find_column(told)
-        return column, *locator.locate(sheet.cells(column), sheet.path.parent)
+        return column, *locator.locate(sheet.cells(column), sheet.path.parent, find_split(sheet.path.stem))
+    home, split = sheet.path.parent, find_split(sheet.path.stem)
     usual = sheet.usual_columns(FILES)
-    tried = [(column, *locator.locate(sheet.cells(column), sheet.path.parent)) for column in usual]
+    tried = [(column, *locator.locate(sheet.cells(column), home, split)) for column in usual]
     if not any(found for _, found, _ in tried):
-        others = [column for column in sheet.columns if column not in usual]
-        tried += [(column, *locator.locate(sheet.cells(column), sheet.path.parent)) for column in others]
+        for column in sheet.columns:
+            if column not in usual:
+                names = sheet.cells(column)
+                # A grade 0 to 4 must not be taken for the files 00000.png to 00004.png.
+                tried.append((column, *locator.locate(names, home, split, spelled=_tells_rows_apart(names))))
     best = max(tried, key=lambda t: len(t[1]), default=None)
     if best and best[1]:
         return best
-    like = [t for t in tried if t[0] in usual or _looks_like_files(sheet.cells(t[0]))]
+    like = [t for t in tried if t[0] in usual or look_like_files(sheet.cells(t[0]))]
     return like[0] if like else None
-
-
-def find_label_columns(sheet: Sheet, taken: Collection[str | None], told: str | None) -> tuple[str, ...]:
-    """Find the label column, or several 1/0 columns; empty when there is none.
-
-    Raises
-    ------
-    ColumnError
-        For a told column that is not there.
-    """
-    if told:
-        several = "," in told and not sheet.has_column(told)
-        return tuple(
-            dict.fromkeys(sheet.find_column(name.strip()) for name in (told.split(",") if several else [told]))
-        )
-    usual = [column for column in sheet.usual_columns(LABELS) if column not in taken]
-    if usual:
-        return (usual[0],)
-    free = [column for column in sheet.columns if column not in taken and normalise_name(column) not in _ABOUT]
-    return tuple(column for column in free if cells.is_binary(sheet.cells(column)))
 
 
 def choose_columns(sheet: Sheet, locator: Locator, options: ReadOptions) -> Columns:
@@ -140,16 +118,12 @@ def choose_columns(sheet: Sheet, locator: Locator, options: ReadOptions) -> Colu
         )
     column, places, lost = file
     patient = _choose_patient(sheet, column, options.patient)
-    split = _choose_split(sheet, options.split)
-    labels = find_label_columns(sheet, {column, patient, split}, options.labels)
-    others = [c for c in sheet.usual_columns(LABELS) if c not in {column, patient, split, *labels}]
-    notes = []
-    if others and not options.labels:
-        several = [c for c in others if cells.holds_several_labels(c, sheet.cells(c))]
-        notes = [f"Labels are those of column {labels[0]!r}; there is also {list_some(map(repr, others))} (--labels)."]
-        notes += [f"Column {c!r} holds several labels an image (multi-label)." for c in several]
+    split = choose_split(sheet, options.split)
+    rater = next((name for name in sheet.usual_columns(RATERS) if len(set(sheet.cells(name)) - {""}) > 1), None)
+    labels = choose_label_columns(sheet, {column, patient, rater, *split.used}, options.labels)
+    notes = (*describe_spellings(places), *labels.notes, *split.notes)
     return Columns(
-        file=column, places=places, lost=lost, labels=labels, patient=patient, split=split, notes=tuple(notes)
+        file=column, places=places, lost=lost, labels=labels, patient=patient, split=split, rater=rater, notes=notes
     )
 
 
@@ -159,31 +133,19 @@ def _choose_patient(sheet: Sheet, file: str, told: str | None) -> str | None:
         return None if compile_patient_pattern(told) and not sheet.has_column(told) else sheet.find_column(told)
     for column in sheet.usual_columns(PATIENTS):
         stated = [cell for cell in sheet.cells(column) if cell]
-        few = len(set(stated)) < _FEW and len(stated) >= _MANY
-        if stated and column != file and not few:
+        if stated and column != file and not are_too_few(stated):
             return column
     # Where images are named after patients, each is a patient of its own.
     return file if normalise_name(file) in PATIENTS else None
 
 
-def _choose_split(sheet: Sheet, told: str | None) -> str | None:
-    if told:
-        column = sheet.find_column(told)
-        values = sorted(set(sheet.cells(column)))
-        if not any(parse_split(value) for value in values):
-            raise DataError(
-                f"Column {column!r} of {sheet.path.name} holds {list_some(map(repr, values))}.",
-                "A split column says train, val or test.",
-            )
-        return column
-    for column in sheet.usual_columns(SPLITS):
-        stated = [cell for cell in sheet.cells(column) if cell]
-        if stated and 2 * sum(parse_split(cell) is not None for cell in stated) >= len(stated):
-            return column
-    return None
-
-
-def _looks_like_files(names: list[str]) -> bool:
+def look_like_files(names: list[str]) -> bool:
+    """Tell whether most cells end as the names of files do."""
     suffixes = [PurePosixPath(name).suffix.lower() for name in names if name]
     known = sure_suffixes()
     return bool(suffixes) and 2 * sum(suffix in known for suffix in suffixes) >= len(suffixes)
+
+
+def _tells_rows_apart(names: list[str]) -> bool:
+    stated = [name for name in names if name]
+    return len(stated) > 1 and 2 * len(set(stated)) > len(stated)

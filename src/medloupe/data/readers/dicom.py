@@ -9,7 +9,7 @@ import re
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,22 @@ from typing import Any
 from medloupe.data.readers import folders, table
 from medloupe.data.readers.base import Files, ReadOptions, list_some, natural_key, walk
 from medloupe.data.readers.cells import note_unlabelled, states_label
+from medloupe.data.readers.derived import MASK
 from medloupe.data.readers.draft import Draft
+from medloupe.data.readers.formats import read_start
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import read_origin
+from medloupe.data.readers.patient_ids import FEW, explain_unusable, find_placeholders
+from medloupe.data.readers.places import read_places
+from medloupe.data.readers.vanished import BLIND, UNREADABLE
 from medloupe.data.records import Dataset, Record
-from medloupe.errors import DataError
+from medloupe.errors import DataError, QuestionError
+from medloupe.imaging.headers import sniff
 
 # Names, birth dates and addresses are not among them: they are never read.
 _COLUMNS = {"sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition", "modality": "Modality"}
+_PATIENT, _STUDY = "PatientID", "StudyInstanceUID"
+_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66"  # segmentations, registrations and what else is drawn on images
 _DAYS = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}  # units in a year
 _IDENTIFYING = re.compile(r"Name$|Name|Birth|Address|Telephone|Physician|Operator|PatientID$|Comments$")
 
@@ -58,16 +66,20 @@ def _read_headers(files: Files, more: list[str]) -> tuple[dict[str, _Header], di
     from pydicom.config import disable_value_validation
     from pydicom.errors import InvalidDicomError
 
-    wanted = ["SOPInstanceUID", "PatientID", "Rows", *_COLUMNS.values(), *more]
+    wanted = ["SOPInstanceUID", _PATIENT, _STUDY, "SOPClassUID", "Rows", *_COLUMNS.values(), *more]
     headers: dict[str, _Header] = {}
     broken: list[str] = []
     blind: list[str] = []
+    drawn: list[str] = []
     for place in sorted(files.dicoms):
         try:
             with warnings.catch_warnings(), disable_value_validation():
                 # Values outside the standard are common; each tag used is checked where it is used.
                 warnings.simplefilter("ignore")
-                header = dcmread(files.root / place, stop_before_pixels=True, specific_tags=list(wanted))
+                start = read_start(files.root / place)
+                # A data set without file meta information is read as it is; `predict` reads it too.
+                bare = start[128:132] != b"DICM" and sniff(start) == "DICOM"
+                header = dcmread(files.root / place, stop_before_pixels=True, specific_tags=list(wanted), force=bare)
                 tags = {name: _tag_text(header.get(name)) for name in wanted}
         # A hostile or truncated file can fail in any of pydicom's converters.
         except (
@@ -78,9 +90,11 @@ def _read_headers(files: Files, more: list[str]) -> tuple[dict[str, _Header], di
             continue
         if not tags["Rows"]:
             blind.append(place)
+        elif tags["SOPClassUID"].startswith(_SEGMENTATION):
+            drawn.append(place)
         else:
             headers[place] = _Header(tags["SOPInstanceUID"], {k: v for k, v in tags.items() if v})
-    return headers, {"unreadable DICOM": tuple(broken), "DICOM without an image": tuple(blind)}
+    return headers, {UNREADABLE: tuple(broken), BLIND: tuple(blind), MASK: tuple(drawn)}
 
 
 def _tag_text(value: Any) -> str:
@@ -91,12 +105,14 @@ def _tag_text(value: Any) -> str:
     return str(value).strip("\0 ")
 
 
-def _label_by_tag(files: Files, headers: Mapping[str, _Header], keyword: str, reader: str) -> Dataset:
+def _label_by_tag(
+    files: Files, headers: Mapping[str, _Header], keyword: str, reader: str, layout: str | None
+) -> Dataset:
     values = {place: headers[place].tags.get(keyword, "") if place in headers else "" for place in files.images}
     names = tuple(sorted({value for value in values.values() if states_label(value)}, key=natural_key))
     if not names:
         raise DataError(f"No file in {files.root} has the tag {keyword}.", "Name another tag or a table.")
-    found = folders.read_places(files.images)
+    found = read_places(files.images, layout)
     records = [
         Record(
             id=place,
@@ -111,18 +127,44 @@ def _label_by_tag(files: Files, headers: Mapping[str, _Header], keyword: str, re
     return draft.finish(files.root, reader, files.skipped, read_origin(files.root))
 
 
-def _add_tags(dataset: Dataset, headers: Mapping[str, _Header], patient: str) -> Dataset:
-    """Add the patient and the columns of each file's tags, where the table says nothing of them."""
+def _add_tags(dataset: Dataset, headers: Mapping[str, _Header], told: str | None, *, guessed: bool) -> Dataset:
+    """Add the patient and the columns of each file's tags, where the table says nothing of them.
+
+    guessed: the patients that are there were taken from folders, and a tag goes before them.
+    """
+    who, notes = _find_patients([r.id for r in dataset.records], headers, told)
     records = []
     for record in dataset.records:
         tags = headers[record.id].tags if record.id in headers else {}
         columns = {name: tags.get(keyword, "") for name, keyword in _COLUMNS.items()}
         columns["age"] = age_in_years(columns["age"])
-        told = {name.lower() for name in record.columns}
-        added = {name: value for name, value in columns.items() if value and name not in told}
-        who = record.patient or tags.get(patient)
-        records.append(replace(record, patient=who, columns={**record.columns, **added}))
-    return replace(dataset, records=tuple(records))
+        named = {name.lower() for name in record.columns}
+        added = {name: value for name, value in columns.items() if value and name not in named}
+        first, second = (who.get(record.id), record.patient) if guessed else (record.patient, who.get(record.id))
+        records.append(replace(record, patient=first or second, columns={**record.columns, **added}))
+    notes = notes if any(not r.patient for r in dataset.records) else []
+    return replace(dataset, records=tuple(records), notes=(*dataset.notes, *notes))
+
+
+def _find_patients(
+    places: Sequence[str], headers: Mapping[str, _Header], told: str | None
+) -> tuple[dict[str, str], list[str]]:
+    """Find the patient of each file in its tags: the one told, else PatientID where it tells people apart.
+
+    Where it does not, as in files that were anonymised, the study keeps together what was taken at one time.
+    """
+    tags = {place: headers[place].tags for place in places if place in headers}
+    if told:
+        return {place: value for place, held in tags.items() if (value := held.get(told))}, []
+    ids = [held.get(_PATIENT, "") for held in tags.values()]
+    why = explain_unusable(ids, f"The tag {_PATIENT}")
+    if not why:
+        blank = find_placeholders(ids)
+        return {p: value for p, held in tags.items() if (value := held.get(_PATIENT, "")) not in {"", *blank}}, []
+    studies = {place: value for place, held in tags.items() if (value := held.get(_STUDY))}
+    if FEW <= len(set(studies.values())) < len(studies):
+        return studies, [f"{why} What is of one study (StudyInstanceUID) is kept together."]
+    return {}, [f"{why} Another tag, or a pattern for file names, can be named with --patient."]
 
 
 class DicomReader:
@@ -166,15 +208,18 @@ class DicomReader:
         if from_table and sheet:
             dataset = table.build(sheet, locator, options, self.name)
         elif keyword:
-            dataset = _label_by_tag(files, headers, keyword, self.name)
+            dataset = _label_by_tag(files, headers, keyword, self.name, options.folders)
         else:
             try:
-                dataset = folders.build(files, options, self.name)
+                dataset = folders.build(Locator(files), options, self.name)
+            except QuestionError:
+                raise
             except DataError as error:
                 several = self._varying_tags(headers)
                 hint = f"A tag can be the label: --labels {several}." if several and not options.labels else ""
                 raise DataError(error.message, f"{error.hint} {hint}".strip()) from None
-        return _add_tags(dataset, headers, patient or "PatientID")
+        guessed = not from_table and not options.patient
+        return _add_tags(dataset, headers, patient, guessed=guessed)
 
     def _varying_tags(self, headers: Mapping[str, _Header]) -> str:
         """List tags with more than one value, for the hint."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers.box_tables import Boxes, to_detection
+from medloupe.data.readers.base import list_some
+from medloupe.data.readers.box_tables import to_detection
+from medloupe.data.readers.boxes import Boxes
 from medloupe.data.records import Dataset, Record, Task
 
 
@@ -31,15 +33,35 @@ class Draft:
     task: Task
     notes: list[str]
 
-    def add_boxes(self, boxes: Boxes | None, *, detection: bool) -> None:
-        """Note the table of boxes; for a set of detection the labels become those of the boxes."""
+    def add_boxes(self, boxes: Boxes | None, *, detection: bool, told: str | None = None) -> None:
+        """Note what boxes there are; where they are to be learned, the labels become those of the boxes.
+
+        told: the task as `ReadOptions` has it.
+        """
         if boxes is None:
             return
         self.notes += boxes.notes
-        if detection:
-            self.records, notes = to_detection(self.records, boxes)
-            self.task, self.labels = "detection", boxes.labels
-            self.notes += notes
+        if not boxes.by_place:
+            return
+        listed = list_some(boxes.labels, 10)
+        if not detection:
+            self.notes.append(
+                f"Whole pictures are told apart. Where things are ({listed}) is learned with --task detection."
+            )
+            return
+        self.records, notes = to_detection(self.records, boxes, self.labels)
+        self.task, self.labels = "detection", boxes.labels
+        if told == "classification":
+            self.task = "multilabel"
+            self.notes.append(f"As told, whole pictures are classified by whether they have a box of {listed}.")
+        elif told:
+            self.notes.append(f"As told, this is a set to find: {listed}.")
+        else:
+            self.notes.append(
+                f"There is no second image-level class, so this is a set to find: {listed}. Whether a whole picture"
+                " shows them is learned with --task classification."
+            )
+        self.notes += notes
 
     def finish(
         self, root: Path, reader: str, skipped: Mapping[str, tuple[str, ...]], origin: Mapping[str, str]

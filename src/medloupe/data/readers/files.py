@@ -7,12 +7,10 @@ from pathlib import Path
 
 from medloupe.data.modalities import Modality, of_suffix
 from medloupe.data.readers import folders, table
-from medloupe.data.readers.base import LAYOUTS, Files, ReadOptions, list_some, sort_reasons, walk
+from medloupe.data.readers.base import LAYOUTS, NOT_AN_IMAGE, Files, ReadOptions, list_some, sort_reasons, walk
 from medloupe.data.readers.locate import Locator
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError
-
-_NO_IMAGE = "not an image"
 
 
 def read_labelled(path: Path, files: Files, options: ReadOptions, kind: Modality, reader: str) -> Dataset | None:
@@ -23,14 +21,14 @@ def read_labelled(path: Path, files: Files, options: ReadOptions, kind: Modality
     locator = Locator(files)
     sheet = table.find(path, locator, options)
     if sheet is not None:
-        return _renamed(table.build(sheet, locator, options, reader), kind)
-    if folders.read_places(files.images).names:
-        return _renamed(folders.build(files, options, reader), kind)
+        return call_by_kind(table.build(sheet, locator, options, reader), kind)
+    if locator.places(options.folders).names:
+        return call_by_kind(folders.build(locator, options, reader), kind)
     return None
 
 
-def _renamed(data: Dataset, kind: Modality) -> Dataset:
-    """Rename a set that was read as one of images, whose files are of another kind."""
+def call_by_kind(data: Dataset, kind: Modality) -> Dataset:
+    """Call by their kind the files of a set that was read as one of images."""
     records = tuple(
         replace(record, **{"image": None, kind.field: record.image}) if isinstance(record.image, Path) else record
         for record in data.records
@@ -41,9 +39,11 @@ def _renamed(data: Dataset, kind: Modality) -> Dataset:
 
 def files_of(seen: Files, kind: Modality) -> Files:
     """List a folder's files of a kind in place of its images, told by their suffix."""
-    found = [name for name in seen.skipped.get(_NO_IMAGE, ()) if of_suffix(name) is kind]
+    found = [name for name in seen.skipped.get(NOT_AN_IMAGE, ()) if of_suffix(name) is kind]
     others = {
-        (f"not {kind.of_images('an image')}" if reason == _NO_IMAGE else reason): [n for n in names if n not in found]
+        (f"not {kind.of_images('an image')}" if reason == NOT_AN_IMAGE else reason): [
+            n for n in names if n not in found
+        ]
         for reason, names in seen.skipped.items()
     }
     pictures = {f"not {kind.of_images('an image')}": seen.images}

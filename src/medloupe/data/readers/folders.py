@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
-from medloupe.data.readers import box_tables
 from medloupe.data.readers.base import (
     LAYOUTS,
     Files,
@@ -14,125 +13,29 @@ from medloupe.data.readers.base import (
     compile_patient_pattern,
     match_patients,
     merge_reasons,
-    natural_key,
-    parse_split,
-    sort_reasons,
     walk,
 )
+from medloupe.data.readers.box_search import NOT_ANNOTATED, Search, drop_sources, find_boxes
+from medloupe.data.readers.boxes import Boxes
 from medloupe.data.readers.cells import note_unlabelled, states_label
+from medloupe.data.readers.derived import find_derived, note_derived
 from medloupe.data.readers.draft import Draft
 from medloupe.data.readers.locate import Locator
 from medloupe.data.readers.origin import read_origin
-from medloupe.data.records import Dataset, Record, Split
+from medloupe.data.readers.places import Places, read_places
+from medloupe.data.readers.vanished import require_classes
+from medloupe.data.records import Dataset, Record
 from medloupe.errors import DataError
 
 UNUSED = "a table that is not used"
 
-# Folders named after what files are, not after what they show.
-_GENERIC = frozenset(
-    {"image", "images", "img", "imgs", "pictures", "photos", "data", "files", "jpg", "jpeg", "png", "dicom", "dcm"}
-    | {"mask", "masks", "annotations", "labels", "scans"}
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What the folders say of each image.
-
-    Attributes
-    ----------
-    labels : Mapping
-        The class by image.
-    splits : Mapping
-        The split by image.
-    skipped : Mapping
-        Images that lie in no class folder, by reason.
-    notes : tuple of str
-        What was decided.
-    """
-
-    labels: Mapping[str, str]
-    splits: Mapping[str, Split]
-    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Class names; none when the folders are named after what files are."""
-        found = set(self.labels.values())
-        if all(name.lower() in _GENERIC for name in found):
-            return ()
-        return tuple(sorted((name for name in found if states_label(name)), key=natural_key))
-
-
-def read_places(images: Sequence[str]) -> Places:
-    """Read classes and splits off the folders of images (relative paths)."""
-    parts = {image: image.split("/")[:-1] for image in images}
-    notes: list[str] = []
-    depth = _wrapper_depth(list(parts.values()))
-    if depth:
-        notes.append(f"The data lies in {'/'.join(next(iter(parts.values()))[:depth])}.")
-    heads = {p[depth] for p in parts.values() if len(p) > depth}
-    known = {head: split for head in sorted(heads) if (split := parse_split(head))}
-    # A class may be called "test", hardly ever one "train".
-    split_first = known and (len(known) == len(heads) or "train" in known.values() or len(set(known.values())) > 1)
-    split_below = not split_first and all(len(p) > depth + 1 and parse_split(p[depth + 1]) for p in parts.values())
-    labels: dict[str, str] = {}
-    splits: dict[str, Split] = {}
-    skipped: dict[str, list[str]] = {}
-    for image, folders in parts.items():
-        inner = folders[depth:]
-        split = None
-        if split_first and inner:
-            split, inner = parse_split(inner[0]), inner[1:]
-            if not split:
-                skipped.setdefault("outside the split folders", []).append(image)
-                continue
-        elif split_below:
-            split = parse_split(inner[1])
-        if split:
-            splits[image] = split
-        if inner:
-            labels[image] = inner[0]
-        elif not split:
-            skipped.setdefault("in no class folder", []).append(image)
-    told = {p[depth + split_below] for p in parts.values() if len(p) > depth + split_below} if splits else set()
-    renamed = [f"{name} is {split}" for name in sorted(told) if (split := parse_split(name)) and split != name.lower()]
-    if renamed:
-        notes.append(f"Splits: {', '.join(renamed)}.")
-    return Places(labels, splits, sort_reasons(skipped), tuple(notes))
-
-
-def _wrapper_depth(folders: list[list[str]]) -> int:
-    """Count the outer folders that hold everything and say nothing, as unpacked archives have them."""
-    depth = 0
-    while folders and all(len(p) > depth + 1 for p in folders):
-        head = {p[depth] for p in folders}
-        below = {p[depth + 1] for p in folders}
-        class_above_splits = all(parse_split(name) for name in below) and any(len(p) == depth + 2 for p in folders)
-        if len(head) > 1 or parse_split(next(iter(head))) or class_above_splits:
-            break
-        depth += 1
-    return depth
-
-
-def find_masks(images: Sequence[str]) -> tuple[str, ...]:
-    """Find outlines drawn for another image beside them (x_mask.png beside x.png): they give the answer away."""
-    bare = {str(PurePosixPath(image).with_suffix("")) for image in images}
-    found = []
-    for image in images:
-        stem, mark, number = str(PurePosixPath(image).with_suffix("")).rpartition("_mask")
-        if mark and stem in bare and number.lstrip("_").isdigit() | (not number):
-            found.append(image)
-    return tuple(found)
-
-
-def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Boxes | None = None) -> Dataset:
+def build(locator: Locator, options: ReadOptions, reader: str, boxes: Boxes | None = None) -> Dataset:
     """Build the data set that the folders alone (and a table of boxes, if any) describe.
 
     Parameters
     ----------
-    files : Files
+    locator : Locator
         What lies there.
     options : ReadOptions
         What was told: a pattern for patients at most.
@@ -146,30 +49,40 @@ def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Box
     DataError
         Where nothing says what the images show, or a column is told.
     """
+    files = locator.files
     _refuse_columns(files, options)
-    outlines = find_masks(files.images)
-    left_out = frozenset(outlines)
+    derived = find_derived(files.root, files.images)
+    left_out = frozenset(image for names in derived.values() for image in names)
     images = [image for image in files.images if image not in left_out]
-    found = read_places(images)
-    boxes = boxes or box_tables.find(Locator(files))
-    if not found.names and not boxes:
+    found = read_places(images, options.folders) if left_out else locator.places(options.folders)
+    found.require_sure()
+    partly = require_classes(files, images, found, options.folders)
+    single = len(found.names) < 2
+    search = Search(
+        options=options,
+        classes={} if single else found.labels,
+        wanted=single or options.task == "detection",
+        derived=derived,
+    )
+    boxes = find_boxes(locator, search, given=boxes)
+    drawn = boxes is not None and bool(boxes.by_place)
+    if options.task == "detection" and not drawn:
+        raise DataError(f"{files.root} holds {len(images)} images, but no boxes on them.", LAYOUTS)
+    if not found.names and not drawn:
         raise DataError(f"{files.root} holds {len(images)} images, but nothing says what they show.", LAYOUTS)
-    detection = boxes is not None and len(found.names) < 2
+    detection = drawn and (single or options.task == "detection")
     kept = images if detection else [i for i in images if i in found.labels or i in found.splits]
+    if detection and boxes:
+        out = {image for names in boxes.skipped.values() for image in names}
+        kept = [image for image in kept if image not in out]
     patients, patient_notes = _match_patients(files, options, kept)
-    records = [
-        Record(
-            id=image,
-            image=files.root / image,
-            labels={label: 1} if states_label(label := found.labels.get(image, "")) and not detection else {},
-            patient=patients.get(image),
-            split=found.splits.get(image),
-            boxes=boxes.by_place.get(image, ()) if boxes else (),
-        )
-        for image in sorted(kept)
-    ]
+    patients = patients if options.patient else found.patients
+    records = _list_records(files.root, kept, found, patients, boxes)
     draft = Draft(records=records, labels=found.names, task="multiclass", notes=[*found.notes, *patient_notes])
-    draft.add_boxes(boxes, detection=detection)
+    draft.notes += [*note_derived(derived), *partly]
+    draft.add_boxes(boxes, detection=detection, told=options.task)
+    unknown = [record.id for record in draft.records if not record.labels] if detection else []
+    draft.records = [record for record in draft.records if record.labels or not detection]
     if not detection:
         draft.notes += note_unlabelled((found.labels.get(r.id, "") for r in records), "folder")
         if len(found.names) > 20 and len(records) < 3 * len(found.names):
@@ -177,11 +90,34 @@ def build(files: Files, options: ReadOptions, reader: str, boxes: box_tables.Box
                 f"{len(found.names)} classes with {len(records)} images: perhaps these folders are patients."
             )
     skipped = merge_reasons(
-        files.skipped,
+        drop_sources(files.skipped, files.root, boxes),
         {} if detection else found.skipped,
-        {"mask of another image": outlines, UNUSED: unused_tables(files, boxes and boxes.table)},
+        derived,
+        boxes.skipped if boxes and detection else {},
+        {NOT_ANNOTATED: unknown, UNUSED: unused_tables(files, *(boxes.sources if boxes else ()))},
     )
     return draft.finish(files.root, reader, skipped, read_origin(files.root))
+
+
+def _list_records(
+    root: Path,
+    images: Sequence[str],
+    found: Places,
+    patients: Mapping[str, str],
+    boxes: Boxes | None,
+) -> list[Record]:
+    return [
+        Record(
+            id=image,
+            image=root / image,
+            labels={label: 1} if states_label(label := found.labels.get(image, "")) else {},
+            patient=patients.get(image),
+            split=found.splits.get(image) or (boxes.splits.get(image) if boxes else None),
+            boxes=boxes.by_place.get(image, ()) if boxes else (),
+            columns=found.columns.get(image, {}),
+        )
+        for image in sorted(images)
+    ]
 
 
 def _refuse_columns(files: Files, options: ReadOptions) -> None:
@@ -234,7 +170,7 @@ class FolderReader:
 
     def read(self, path: Path, options: ReadOptions) -> Dataset:
         """Read the data set. As `build`."""
-        return build(walk(path), options, self.name)
+        return build(Locator(walk(path)), options, self.name)
 
 
 FOLDERS = FolderReader()

@@ -1,28 +1,45 @@
-"""Read a table as text, whole: CSV, TSV, semicolon CSV or Parquet."""
+"""Read a table as text, whole: CSV, TSV, semicolon CSV, Excel or Parquet."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers.base import normalise_name
-from medloupe.errors import ColumnError, DataError
+from medloupe.data.readers.base import EXCEL_SUFFIXES, normalise_name
+from medloupe.data.readers.delimited import Grid, read_delimited
+from medloupe.data.readers.excel import OLD_SUFFIXES, read_excel
+from medloupe.data.readers.header import find_header
+from medloupe.errors import ColumnError, DataError, ExtraError
 
 # Some sets bring one small table for each image; the table of all images is not among thousands.
 MOST_TABLES = 50
+_INDEX = "index"
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table: header and rows, every cell stripped text; short rows are filled with blanks."""
+    """A table: header and rows, every cell stripped text; short rows are filled with blanks.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    columns : tuple of str
+        Names of the columns.
+    rows : tuple
+        The cells of each row.
+    notes : tuple of str
+        What was decided in reading it.
+    others : tuple of Path
+        Further tables of which it holds rows or columns.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
 
     def cells(self, column: str) -> list[str]:
         """Return one column, top to bottom."""
@@ -56,60 +73,50 @@ class Sheet:
         return [by_name[name] for name in names if name in by_name]
 
 
-def load_sheet(path: Path) -> Sheet:
+def load_sheet(path: Path, is_file: Callable[[str], bool] = lambda cell: False) -> Sheet:
     """Read a table.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    is_file : callable, optional
+        Tells whether a cell names a file that is there. No header does: such a first line is data.
 
     Raises
     ------
     DataError
-        When it is empty, broken, or Parquet without pyarrow.
+        When it is empty or broken, or of a kind that needs a package that is not installed.
     """
-    if path.suffix.lower() == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _read_parquet(path)
-    try:
-        text, notes = _read_text(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from None
-    return _parse_delimited(path, text, notes)
+    if suffix in EXCEL_SUFFIXES:
+        try:
+            grid, notes = read_excel(path)
+        except ExtraError as error:
+            raise DataError(error.message, error.hint) from None
+    elif suffix in OLD_SUFFIXES:
+        raise DataError(f"{path} is a spreadsheet of a kind that is not read.", "Save it as CSV.")
+    else:
+        grid, notes = read_delimited(path)
+    return _head_grid(path, grid, notes, is_file)
 
 
-def _read_text(path: Path) -> tuple[str, tuple[str, ...]]:
-    data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace"), ()
-    try:
-        return data.decode("utf-8-sig"), ()
-    except UnicodeDecodeError:
-        return data.decode("latin-1"), (f"{path.name} is not UTF-8; it was read as Latin-1.",)
-
-
-def _parse_delimited(path: Path, text: str, notes: tuple[str, ...]) -> Sheet:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    # The header decides: label cells may hold commas in any of the dialects.
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
-    rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                rows.append((reader.line_num, cells))
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is not a readable table: line {reader.line_num}: {error}.", "Save it again as CSV."
-        ) from None
-    if len(rows) < 2:
+def _head_grid(path: Path, grid: Grid, notes: tuple[str, ...], is_file: Callable[[str], bool]) -> Sheet:
+    if len(grid) < 2:
         raise DataError(f"{path} holds no rows.", "Expected a header line and one line for each image.")
-    header = rows[0][1]
+    headed = find_header(path.name, grid, is_file)
+    header = headed.header
     body = []
-    for line, cells in rows[1:]:
+    for line, cells in headed.body:
         if any(cells[len(header) :]):
             raise DataError(
                 f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}.",
                 "Put quotes around cells that hold the delimiter.",
             )
         body.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
-    return _make_sheet(path, header, body, notes)
+    return _make_sheet(path, header, body, (*notes, *headed.notes))
 
 
 def _read_parquet(path: Path) -> Sheet:
@@ -141,12 +148,23 @@ def _cell_text(value: object) -> str:
 
 
 def _make_sheet(path: Path, header: list[str], body: list[list[str]], notes: tuple[str, ...]) -> Sheet:
-    # A column without a name is the row number that other tools write.
+    if not any(header):
+        raise DataError(f"{path} has no column names in its first line.", "Expected a header such as file,label.")
+    header = [name or _name_index(header, [row[k] for row in body]) for k, name in enumerate(header)]
     named = [k for k, name in enumerate(header) if name]
     columns = tuple(header[k] for k in named)
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise DataError(f"{path} has the column {twice[0]!r} more than once.", "Rename or remove one of them.")
-    if not columns:
-        raise DataError(f"{path} has no column names in its first line.", "Expected a header such as file,label.")
     return Sheet(path, columns, tuple(tuple(row[k] for k in named) for row in body), notes)
+
+
+def _name_index(header: list[str], cells: list[str]) -> str:
+    """Name a column that has no name; "" where it says nothing.
+
+    Other tools write the row number so, but also the index of their table, which may be the files' names.
+    """
+    numbers = [str(k + first) for first in (0, 1) for k in range(len(cells))]
+    if cells in (numbers[: len(cells)], numbers[len(cells) :]) or len(set(cells)) < len(cells) or "" in cells:
+        return ""
+    return "" if _INDEX in header else _INDEX

@@ -2,92 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medloupe.data.readers import box_tables, cells, folders
 from medloupe.data.readers.base import (
-    TABLE_SUFFIXES,
+    LAYOUTS,
     Files,
     ReadOptions,
     compile_patient_pattern,
     list_some,
     match_patients,
     merge_reasons,
-    normalise_name,
     parse_split,
-    require_path,
     walk,
 )
-from medloupe.data.readers.columns import LABELS, Columns, choose_columns, find_file_column, find_label_columns
+from medloupe.data.readers.box_search import Search, drop_sources, find_boxes
+from medloupe.data.readers.columns import PATIENTS, Columns, choose_columns
 from medloupe.data.readers.draft import Draft
-from medloupe.data.readers.locate import Locator
+from medloupe.data.readers.folder_names import fold_name
+from medloupe.data.readers.locate import UNCLEAR, Locator
 from medloupe.data.readers.origin import read_origin
-from medloupe.data.readers.sheet import MOST_TABLES, Sheet, load_sheet
+from medloupe.data.readers.patient_ids import explain_unusable, settle_ids
+from medloupe.data.readers.row_labels import PlacedRow, RowReader, settle_labels
+from medloupe.data.readers.sheet import Sheet
+from medloupe.data.readers.table_choice import find, is_table, only_boxes
 from medloupe.data.records import Dataset, Record, Split
-from medloupe.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table whose image is there."""
-
-    place: str
-    cells: tuple[str, ...]
-
-
-def is_table(path: Path) -> bool:
-    """Tell whether path is a table file."""
-    return path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
+from medloupe.errors import DataError, QuestionError
 
 
 def data_folder(path: Path) -> Path:
     """Return the folder whose images are meant: path itself, or the one the table lies in."""
     return path.parent if is_table(path) else path
-
-
-def find(path: Path, locator: Locator, options: ReadOptions) -> Sheet | None:
-    """Find the table of the images under path: the one told, or that whose file column names most of them.
-
-    A table of boxes alone is none. A table that names no image is one only where the folders tell nothing either.
-
-    Raises
-    ------
-    DataError
-        Where the table told is not there, or a broken one may be the one that matters.
-    """
-    told = path if is_table(path) else options.table
-    if told:
-        return load_sheet(require_path(told))
-    candidates = []
-    broken: DataError | None = None
-    for order, name in enumerate(locator.files.tables[:MOST_TABLES]):
-        try:
-            sheet = load_sheet(locator.files.root / name)
-        except DataError as error:
-            broken = broken or error
-            continue
-        if _only_boxes(sheet):
-            continue
-        file = find_file_column(
-            sheet, locator, options.image if options.image and sheet.has_column(options.image) else None
-        )
-        if file is None:
-            continue
-        wanted = [name.strip() for name in (options.labels or "").split(",") if name.strip()]
-        has_told = bool(wanted) and (sheet.has_column(options.labels or "") or all(map(sheet.has_column, wanted)))
-        has_labels = bool(find_label_columns(sheet, {file[0]}, None))
-        candidates.append(((has_told, has_labels and bool(file[1]), len(file[1]), has_labels, -order), sheet))
-    rank, sheet = max(candidates, key=lambda c: c[0], default=(None, None))
-    hits = rank[2] if rank else 0
-    if broken and not hits:
-        # It may have been the one that matters: reading on without it would be guessing.
-        raise DataError(broken.message, f"{broken.hint} If it has nothing to do with the images, move it away.".strip())
-    if not rank or (not hits and (folders.read_places(locator.files.images).names or not rank[3])):
-        return None
-    return sheet
 
 
 def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> Dataset:
@@ -112,18 +60,28 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
         For a told column that is not there.
     """
     files = locator.files
-    if _only_boxes(sheet):
-        return folders.build(files, options, reader, box_tables.read(sheet, locator))
+    if only_boxes(sheet):
+        return folders.build(locator, options, reader, box_tables.read(sheet, locator))
     columns = choose_columns(sheet, locator, options)
     rows, missing = _match_rows(sheet, columns, files)
     by_place: dict[str, list[int]] = {}
     for k, row in enumerate(rows):
         by_place.setdefault(row.place, []).append(k)
-    beside = folders.read_places(files.images)
+    beside = locator.places(options.folders)
     has_boxes = box_tables.holds_boxes(sheet)
-    boxes = box_tables.read(sheet, locator) if has_boxes else box_tables.find(locator, but=[sheet])
-    labelling = _read_labels(sheet, columns, rows, beside, options, boxes is not None)
-    labels, label_notes = _merge_labels(by_place, labelling.rows)
+    search = Search(
+        options=options,
+        classes=beside.labels if len(beside.names) > 1 else {},
+        wanted=options.task == "detection" or not _states_classes(sheet, columns, beside),
+    )
+    boxes = find_boxes(locator, search, [sheet], box_tables.read(sheet, locator) if has_boxes else None)
+    drawn = boxes is not None and bool(boxes.by_place)
+    if options.task == "detection" and not drawn:
+        raise DataError(f"{files.root} holds {len(files.images)} images, but no boxes on them.", LAYOUTS)
+    reader_of = RowReader(sheet.columns, rows, columns.rater, has_boxes)
+    labelling = _read_labels(sheet, columns, reader_of, beside, options, drawn)
+    labels, label_notes = settle_labels(reader_of, labelling)
+    label_notes += _compare_folders(sheet, columns, labels, beside, options)
     patients, patient_notes = _read_patients(sheet, columns, rows, options)
     splits, split_notes = _read_splits(sheet, columns, rows, beside)
     kept = [(k, name) for k, name in enumerate(sheet.columns) if name not in columns.used]
@@ -133,7 +91,7 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
             image=files.root / place,
             labels=labels[place],
             patient=patients.get(place),
-            split=splits.get(place),
+            split=splits.get(place) or (boxes.splits.get(place) if boxes and not splits else None),
             boxes=boxes.by_place.get(place, ()) if boxes else (),
             columns={name: cell for k, name in kept if (cell := rows[at[0]].cells[k])},
         )
@@ -143,34 +101,43 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
     notes += [*label_notes, *patient_notes, *split_notes]
     draft = Draft(records=records, labels=labelling.names, task=labelling.task, notes=notes)
     few = draft.task == "multiclass" and len(draft.labels) < 2
-    draft.add_boxes(boxes, detection=few and not options.labels)
+    detection = drawn and (options.task == "detection" or (few and not options.labels))
+    draft.add_boxes(boxes, detection=detection, told=options.task)
     if not draft.labels:
         raise DataError(
-            f"{sheet.path}: {', '.join(map(repr, columns.labels))} states no label in any row whose image is there.",
+            f"{sheet.path}: {list_some(map(repr, columns.labels.used))} states no label in any row whose image is "
+            "there.",
             "Name another column with --labels.",
         )
     others = {
         "not in the table": [image for image in files.images if image not in by_place],
-        folders.UNUSED: folders.unused_tables(files, sheet.path, boxes and boxes.table),
+        folders.UNUSED: folders.unused_tables(files, sheet.path, *sheet.others, *(boxes.sources if boxes else ())),
     }
+    left_out = drop_sources(files.skipped, files.root, boxes)
+    if detection and boxes:
+        out = {image for names in boxes.skipped.values() for image in names}
+        draft.records = [record for record in draft.records if record.id not in out]
+        others |= {reason: [*others.get(reason, ()), *names] for reason, names in boxes.skipped.items()}
+
     origin = read_origin(sheet.path.parent) | read_origin(files.root)
-    return draft.finish(files.root, reader, merge_reasons(files.skipped, missing, others), origin)
+    return draft.finish(files.root, reader, merge_reasons(left_out, missing, others), origin)
 
 
-def _only_boxes(sheet: Sheet) -> bool:
-    """Tell whether the table speaks of boxes and not of whole images.
+def _states_classes(sheet: Sheet, columns: Columns, beside: folders.Places) -> bool:
+    """Tell whether columns or folders tell at least two kinds of whole images apart."""
+    used = columns.labels.used
+    if len(used) > 1:
+        return True
+    said = {fold_name(cell) for name in used for cell in sheet.cells(name) if cells.states_label(cell)}
+    return len(said) > 1 or (not used and len(beside.names) > 1)
 
-    With labels, blank boxes are images without any.
-    """
-    if not box_tables.holds_boxes(sheet):
-        return False
-    return not (sheet.usual_columns(LABELS) and box_tables.has_blank_boxes(sheet))
 
-
-def _match_rows(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row], dict[str, list[str]]]:
+def _match_rows(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[PlacedRow], dict[str, list[str]]]:
     names = sheet.cells(columns.file)
     rows = [
-        _Row(columns.places[name], row) for name, row in zip(names, sheet.rows, strict=True) if name in columns.places
+        PlacedRow(columns.places[name], row)
+        for name, row in zip(names, sheet.rows, strict=True)
+        if name in columns.places
     ]
     missing: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
@@ -182,110 +149,98 @@ def _match_rows(sheet: Sheet, columns: Columns, files: Files) -> tuple[list[_Row
         raise DataError(
             f"None of the {len(names)} images in column {columns.file!r} of {sheet.path.name} is there ({reasons}). "
             f"Looked in {where}, which holds {len(files.images)} images, for {list_some(dict.fromkeys(names))}.",
-            "Give the folder of the images as the data and the table with --table, or name the file column with "
+            "Write the folder before the name, such as site-a/1.png, or the suffix behind it."
+            if list(missing) == [UNCLEAR]
+            else "Give the folder of the images as the data and the table with --table, or name the file column with "
             "--image.",
         )
     return rows, missing
 
 
 def _read_labels(
-    sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places, options: ReadOptions, boxed: bool
+    sheet: Sheet, columns: Columns, rows: RowReader, beside: folders.Places, options: ReadOptions, boxed: bool
 ) -> cells.Labelling:
     """Read the labels of each row: of the columns that state them, else of the folders, else of the boxes to come."""
-    if len(columns.labels) > 1:
-        return cells.read_indicators({name: _cells_of(sheet, rows, name) for name in columns.labels})
-    if columns.labels:
-        return _read_label_column(sheet, rows, columns.labels[0])
+    if columns.labels.used:
+        return rows.read(columns.labels)
+    if columns.labels.question and columns.labels.pressing:
+        raise columns.labels.question
     if beside.names:
-        found = cells.read_one_label([beside.labels.get(row.place, "") for row in rows])
+        beside.require_sure()
+        found = cells.read_one_label([beside.labels.get(row.place, "") for row in rows.rows])
         found.notes.insert(0, f"{sheet.path.name} has no label column; the labels are the folders' names.")
         return found
     if boxed and not options.labels:
-        return cells.Labelling("multiclass", (), [{} for _ in rows], [])
+        return cells.Labelling("multiclass", (), [{} for _ in rows.rows], [])
+    if columns.labels.question:
+        raise columns.labels.question
     raise DataError(
         f"{sheet.path} has no label column that goes by a usual name; it has: {', '.join(sheet.columns)}.",
         "Name it with --labels.",
     )
 
 
-def _read_label_column(sheet: Sheet, rows: Sequence[_Row], name: str) -> cells.Labelling:
-    stated = _cells_of(sheet, rows, name)
-    if box_tables.holds_boxes(sheet):
-        # One row a box: an image with boxes of two kinds has two labels, not a contradiction.
-        by_place: dict[str, list[str]] = {}
-        for row, cell in zip(rows, stated, strict=True):
-            by_place.setdefault(row.place, []).append(cell)
-        if any(len(set(found)) > 1 for found in by_place.values()):
-            return cells.read_joined(name, ["|".join(by_place[row.place]) for row in rows])
-    if cells.holds_several_labels(name, sheet.cells(name)):
-        return cells.read_joined(name, stated)
-    # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
-    if normalise_name(name) not in LABELS and cells.is_binary(stated):
-        return cells.read_presence(name, stated)
-    return cells.read_one_label(stated)
-
-
-def _cells_of(sheet: Sheet, rows: Sequence[_Row], column: str) -> list[str]:
-    k = sheet.columns.index(column)
-    return [row.cells[k] for row in rows]
-
-
-def _merge_labels(
-    by_place: dict[str, list[int]], labels: Sequence[dict[str, int]]
-) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """Find the labels of each image; an image that stands in two rows with different labels has none."""
-    result: dict[str, dict[str, int]] = {}
-    twice = [place for place, at in by_place.items() if len(at) > 1]
-    contradicting = []
-    for place, at in by_place.items():
-        different = [labels[k] for k in at if labels[k] and labels[k] != labels[at[0]]]
-        stated = labels[at[0]] or next(iter(different), {})
-        if any(other != stated for other in different):
-            contradicting.append(place)
-            stated = {}
-        result[place] = stated
-    notes = []
-    if twice:
-        notes.append(f"{len(twice)} images stand in several rows, such as {twice[0]}; each is one record.")
-    if contradicting:
-        notes.append(
-            f"{len(contradicting)} of them have different labels there and count as unlabelled: "
-            f"{list_some(contradicting)}. If images have several labels, join them by '|' in one cell."
-        )
-    return result, notes
+def _compare_folders(
+    sheet: Sheet,
+    columns: Columns,
+    labels: Mapping[str, Mapping[str, int]],
+    beside: folders.Places,
+    options: ReadOptions,
+) -> list[str]:
+    """Say where folders called as the labels are contradict the table. QuestionError where they mostly do."""
+    said = {place: fold_name(next(iter(one))) for place, one in labels.items() if len(one) == 1}
+    called = {place: fold_name(beside.labels[place]) for place in said if place in beside.labels}
+    if len(set(called.values())) < 2 or not set(called.values()) <= set(said.values()):
+        return []
+    differ = sorted(place for place, name in called.items() if said[place] != name)
+    if not differ:
+        return []
+    where = f"Of {len(differ)} of {len(called)} images (such as {differ[0]}) the folder says another class than"
+    if 2 * len(differ) > len(called) and not options.labels and len(columns.labels.columns) == 1:
+        told = f"--labels {shlex.quote(columns.labels.columns[0])}"
+        raise QuestionError(f"{where} {sheet.path.name}. If the folders are right, move the table away.", [told])
+    return [f"{where} {sheet.path.name}, which counts."]
 
 
 def _read_patients(
-    sheet: Sheet, columns: Columns, rows: Sequence[_Row], options: ReadOptions
+    sheet: Sheet, columns: Columns, rows: Sequence[PlacedRow], options: ReadOptions
 ) -> tuple[dict[str, str], list[str]]:
     if columns.patient:
         k = sheet.columns.index(columns.patient)
         # Reversed, so that of several rows of one image the first counts, as it does for the other columns.
-        return {row.place: row.cells[k] for row in reversed(rows) if row.cells[k]}, []
+        return settle_ids({row.place: row.cells[k] for row in reversed(rows) if row.cells[k]}, columns.patient)
     pattern = compile_patient_pattern(options.patient) if options.patient else None
-    return match_patients(pattern, dict.fromkeys(row.place for row in rows)) if pattern else ({}, [])
+    if pattern:
+        return match_patients(pattern, dict.fromkeys(row.place for row in rows))
+    return {}, [
+        why for c in sheet.usual_columns(PATIENTS) if (why := explain_unusable(sheet.cells(c), f"Column {c!r}"))
+    ]
 
 
 def _read_splits(
-    sheet: Sheet, columns: Columns, rows: Sequence[_Row], beside: folders.Places
+    sheet: Sheet, columns: Columns, rows: Sequence[PlacedRow], beside: folders.Places
 ) -> tuple[dict[str, Split], list[str]]:
-    if columns.split is None:
-        splits = {row.place: beside.splits[row.place] for row in rows if row.place in beside.splits}
-        return splits, ["The splits are those of the folders."] if splits else []
-    k = sheet.columns.index(columns.split)
-    words = Counter(row.cells[k] for row in rows)
+    chosen = columns.split
+    if not chosen.used:
+        of_folders: dict[str, Split] = {r.place: beside.splits[r.place] for r in rows if r.place in beside.splits}
+        if set(of_folders.values()) == {"train"}:
+            return {}, []  # the test part lies there without a row, or is not there at all: what is left is no split
+        return of_folders, ["The splits are those of the folders."] if of_folders else []
     notes = []
-    renamed = [f"{word} is {split}" for word in sorted(words) if (split := parse_split(word)) and split != word.lower()]
-    if renamed:
-        notes.append(f"Splits: {', '.join(renamed)}.")
-    other = {word: count for word, count in words.items() if parse_split(word) is None}
-    if other:
-        notes.append(
-            f"{sum(other.values())} images have no split: {columns.split!r} says {list_some(map(repr, other))}."
-        )
+    if chosen.column:
+        k = sheet.columns.index(chosen.column)
+        words = Counter(row.cells[k] for row in rows)
+        renamed = [f"{word} is {s}" for word in sorted(words) if (s := parse_split(word)) and s != word.lower()]
+        if renamed:
+            notes.append(f"Splits: {', '.join(renamed)}.")
+        other = {word: count for word, count in words.items() if parse_split(word) is None}
+        if other:
+            listed = list_some(map(repr, other))
+            notes.append(f"{sum(other.values())} images have no split: {chosen.column!r} says {listed}.")
+    stated = chosen.read(Sheet(sheet.path, sheet.columns, tuple(row.cells for row in rows)))
     splits: dict[str, Split] = {}
-    for row in rows:
-        if row.place not in splits and (split := parse_split(row.cells[k])):
+    for row, split in zip(rows, stated, strict=True):
+        if row.place not in splits and split:
             splits[row.place] = split
     return splits, notes
 

@@ -17,6 +17,7 @@ from medloupe.errors import DataError
 BEFORE, AFTER = 0.25, 166 / 360
 """Seconds of a beat's signal before and after its R peak, as de Chazal's beats are cut here."""
 CLASSES = frozenset("NSVFQ")
+_LOOKED_AT = 500  # beats by which the unit is told
 UNCLASSED = "Q"
 _WHY_NOT_Q = "AAMI's class Q is what could not be told, paced beats mostly: nothing to be learned"
 _SPLITS: Mapping[int, Split] = {1: "train", 2: "test"}
@@ -105,7 +106,8 @@ def _parse(arrays: EcgArrays) -> EcgContent:
     n = len(X)
     rate = arrays.number("fs") or 0.0
     X = _align(X, arrays.number("pre_samples"), rate)
-    scale = 1 / (arrays.number("adu_per_mv") or arrays.number("units_per_mv") or 1)
+    per_mv, unit_notes = arrays.units_per_millivolt([X[:_LOOKED_AT].ravel()], [""], rate)
+    scale = 1 / per_mv
     names = _class_names(arrays, y)
     labels = [names[k] if k >= 0 else "" for k in y.tolist()]
     recordings = arrays.values("record_id", n)
@@ -138,7 +140,7 @@ def _parse(arrays: EcgArrays) -> EcgContent:
         records=records,
         labels=tuple(label for label in dict.fromkeys(names) if label in there),
         task="multiclass",
-        notes=_describe(labels, kept, aside, recordings),
+        notes=[*_describe(labels, kept, aside, recordings), *unit_notes],
         clinical=RHYTHM,
     )
 

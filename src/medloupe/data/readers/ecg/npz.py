@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from medloupe.data.readers.base import ReadOptions, merge_reasons, npz_files, re
 from medloupe.data.readers.folders import UNUSED
 from medloupe.data.readers.origin import read_origin
 from medloupe.data.records import Dataset, Record, Task
-from medloupe.errors import DataError
+from medloupe.ecg.units import find_scale, is_counts, unit_in_millivolts
+from medloupe.errors import DataError, SignalError
 from medloupe.utils.arrays import list_npz, load_npz
 
 NOT_AN_ECG = "not an ECG"
@@ -79,6 +80,43 @@ class EcgArrays:
         if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all() or not (value > 0).all():
             raise DataError(f"{self.file}: {key} is {value.dtype} {value.shape}.", "Expected one number above 0.")
         return float(value.ravel()[0])
+
+    def units_per_millivolt(
+        self, leads: Sequence[np.ndarray], lead_names: Sequence[str], rate: float
+    ) -> tuple[float, list[str]]:
+        """Tell how many units of the samples make a millivolt: as the file says, or by proof.
+
+        Parameters
+        ----------
+        leads : Sequence of ndarray
+            Samples of each lead, as many as are to be looked at.
+        lead_names : Sequence of str
+            Their standard names, "" unknown.
+        rate : float
+            Hz.
+
+        Returns
+        -------
+        units : float
+            A millivolt.
+        notes : list of str
+            What was concluded, where the file does not say.
+
+        Raises
+        ------
+        DataError
+            Where it does not say, and more than one reading is plausible.
+        """
+        told = self.number("units_per_mv") or self.number("adu_per_mv")
+        units = self.names("units")
+        factor = unit_in_millivolts(units[0]) if len(set(units)) == 1 else None
+        if told or factor:
+            return told or 1 / (factor or 1), []
+        try:
+            scale = find_scale(self.file, leads, lead_names, rate, counts=bool(units) and is_counts(units[0]))
+        except SignalError as error:
+            raise DataError(error.message, "Add an array units_per_mv: 1000 where they are µV, 1 where mV.") from None
+        return 1 / scale.factor, [scale.note] if scale.note else []
 
     def names(self, key: str) -> list[str]:
         """Return an array of names as a list of text; empty where it is not there."""

@@ -20,6 +20,7 @@ from medloupe.ecg.channels import MAX_LEADS
 from medloupe.ecg.signal import Signal, lead_name
 from medloupe.errors import DataError
 
+_LOOKED_AT = 50  # ECGs by which the unit is told
 _TEST_FOLDS = (9, 10)
 _FOLDS = 10
 _COLUMNS = {name: name for name in ("ecg_id", "height", "weight")}
@@ -34,12 +35,13 @@ def _parse(arrays: EcgArrays) -> EcgContent:
     rate = arrays.number("fs")
     if rate is None:
         raise DataError(f"{arrays.file} does not tell its sampling rate.", "Add it as an array called fs, in Hz.")
-    samples, leads = _read_samples(arrays)
+    samples, leads, unit_notes = _read_samples(arrays, rate)
     n = len(samples)
     task, names, labels = _read_labels(arrays, n)
     ids = _read_ids(arrays, n)
     patients = arrays.values("patient_id", n)
     splits, notes = _read_splits(arrays, n)
+    notes = unit_notes + notes
     columns = arrays.columns(n, _COLUMNS, measured=("height", "weight"))
     records = [
         Record(
@@ -66,8 +68,8 @@ def _parse(arrays: EcgArrays) -> EcgContent:
     return EcgContent(records=records, labels=present, task=task, notes=notes, clinical=("age", "sex"))
 
 
-def _read_samples(arrays: EcgArrays) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return float32 (N, L, n) in mV, and the leads' names."""
+def _read_samples(arrays: EcgArrays, rate: float) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Return float32 (N, L, n) in mV, the leads' names, and what was concluded of the unit."""
     name = arrays.file
     X = arrays["X"]
     if X.ndim == 2:
@@ -84,11 +86,12 @@ def _read_samples(arrays: EcgArrays) -> tuple[np.ndarray, tuple[str, ...]]:
         raise DataError(f"{name}: X has {X.shape[1]} leads.", f"Expected at most {MAX_LEADS}.")
     if said and len(said) != X.shape[1]:
         raise DataError(f"{name}: {len(said)} lead_names for {X.shape[1]} leads.", "Expected one name a lead.")
-    per_mv = arrays.number("units_per_mv") or arrays.number("adu_per_mv") or 1
+    leads = tuple(map(lead_name, said)) or ("",) * X.shape[1]
+    per_mv, notes = arrays.units_per_millivolt([X[:_LOOKED_AT, k].ravel() for k in range(X.shape[1])], leads, rate)
     samples = np.ascontiguousarray(X, np.float32)
     if per_mv != 1:
         samples = samples / np.float32(per_mv)
-    return samples, tuple(map(lead_name, said)) or ("",) * X.shape[1]
+    return samples, leads, notes
 
 
 def _read_labels(arrays: EcgArrays, n: int) -> tuple[Task, tuple[str, ...], list[dict[str, int]]]:

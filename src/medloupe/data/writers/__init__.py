@@ -1,0 +1,1 @@
+"""Write boxes in the forms that annotation and evaluation tools read."""
