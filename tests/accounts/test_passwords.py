@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 import unicodedata
 
 import pytest
@@ -27,6 +30,14 @@ GOOD = "kettle orbit plaid"
         ("   medloupe   ", "everybody tries first"),
         ("Wilhelmina 7", "little more than the name"),
         ("half a \ud800 character", "not text"),
+        ("P@ssw0rd2024!", "everybody tries first"),
+        ("1qaz2wsx3edc", "everybody tries first"),
+        ("Sunshine12345", "everybody tries first"),
+        ("qwertyuiop[]", "everybody tries first"),
+        ("terminator1984", "everybody tries first"),
+        ("drowssap12345", "everybody tries first"),
+        ("Krankenhaus2026", "everybody tries first"),
+        ("wilhelmina.wilhelmina", "little more than the name"),
     ],
 )
 def test_weak_ones_are_refused(password: str, fault: str) -> None:
@@ -71,3 +82,20 @@ def test_hashes_of_other_days_and_damaged_ones() -> None:
 def test_any_text_can_be_tried(password: str) -> None:
     assert not verify_password(decoy_hash(), password)
     assert isinstance(password_fault("ada", password), str)
+
+
+def test_the_list_is_read_when_the_first_password_is_judged() -> None:
+    code = (
+        "import sys; from medloupe.accounts import passwords; passwords.verify_password('x', 'y')\n"
+        "assert not any(m.startswith('zxcvbn') for m in sys.modules)\n"
+        "assert passwords.password_fault('ada', 'kettle orbit plaid') == '' and 'zxcvbn' in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_judging_takes_a_moment_for_any_text() -> None:
+    for text in ("4@8({[<369601!|$5+7%2" * 50, "ab" * 500, "1234567890" * 100, "z" * 999 + "abc"):
+        for length in (12, 32, 40, 1000):
+            begun = time.process_time()
+            password_fault("ada", text[:length])
+            assert time.process_time() - begun < 5

@@ -104,6 +104,8 @@ def test_the_life_of_an_account(database: str, tmp_path: Path) -> None:
     folk.set_password("Bob Müller", OTHER)
     assert folk.logins.person(cookie) is None and folk.authenticate("Bob Müller", GOOD) is None
     assert folk.authenticate("Bob Müller", OTHER) is not None
+    assert folk.logins.token(token) is None and folk.logins.tokens(bob) == [], "who knew the password may have it"
+    token = folk.logins.add_token(bob, "phone app")
 
     cookie, _ = folk.logins.open(bob)
     folk.logins.close(cookie)
@@ -346,7 +348,8 @@ def test_a_token_works_while_nothing_can_be_written(folk: People, lite: Engine) 
         session.execute(text("CREATE TRIGGER full BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'disk full'); END"))
         session.commit()
     assert folk.logins.token(token) == bob
-    assert folk.logins.tokens(bob)[0].last_used is None
+    assert folk.logins.tokens(bob)[0].last_used is not None, "it is known here"
+    assert People(lite).logins.tokens(bob)[0].last_used is None, "and was not written"
 
 
 def test_a_database_out_of_order_is_said_in_words_without_secrets(folk: People, lite: Engine) -> None:

@@ -14,6 +14,7 @@ from medloupe.errors import StoreError
 from medloupe.store.database import REVISION, database_url, explain_failure, open_engine, writing_session
 from medloupe.store.models import Store
 from medloupe.store.tables import AuditRow, Base, ModelRow, PredictionRow, UserRow, VersionRow, now
+from oldschema import make_old
 from postgres import PASSWORD, Server
 from storing import assert_nothing_else, assert_whole, made, start, write_files
 from trained import Trained
@@ -32,16 +33,10 @@ def test_the_migrations_make_what_the_tables_say(database: str, tmp_path: Path) 
     assert (tmp_path / "medloupe.sqlite").exists() == (database == "sqlite")
 
 
-def test_rows_of_the_first_release_live_on(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_the_first_release_live_on(database: str, tmp_path: Path) -> None:
     """A store as 0001 left it, with versions in it."""
-    import alembic.command
-
-    home, upgrade = tmp_path / "home", alembic.command.upgrade
-    home.mkdir()
-    with monkeypatch.context() as patch:
-        patch.setattr(alembic.command, "upgrade", lambda config, revision: upgrade(config, "0001"))
-        old = open_engine(home)
-    with old.begin() as connection:
+    home = tmp_path / "home"
+    with make_old(home, "0001").begin() as connection:
         # Written by hand: the tables of today have columns that were not there.
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
         connection.execute(text("INSERT INTO models (name, last) VALUES ('lungs', 3), ('gone', 7)"))

@@ -24,7 +24,7 @@ import several
 from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
-from medloupe.store.database import REVISION
+from medloupe.store.database import REVISION, begin_anew
 from medloupe.store.models import Store
 from medloupe.store.names import check_name, parse_reference
 from storing import BACKBONE, assert_nothing_else, assert_whole, files, made, run, start, write_files
@@ -349,6 +349,9 @@ def test_a_lost_database_costs_no_files(lite_store: Store, tmp_path: Path):
     for part in lite_store.home.glob("medloupe.sqlite*"):
         part.unlink()
     again = Store(lite_store.home)
+    with pytest.raises(StoreError, match="missing or empty"):  # it is not begun anew by itself
+        again.add(made(tmp_path, seed=5), write_files=write_files)
+    begin_anew(again.home)
     assert again.add(made(tmp_path, seed=5), write_files=write_files).version == 3  # the folders 1 and 2 are taken
     assert before < files(lite_store.home)
 

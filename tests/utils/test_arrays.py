@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from medloupe.errors import DataError
-from medloupe.utils.arrays import decode_base64, decode_finite, encode_base64, list_npz, load_npz
+from medloupe.utils.arrays import MAX_MEMBERS, decode_base64, decode_finite, encode_base64, list_npz, load_npz, open_npz
 
 
 @pytest.fixture
@@ -73,3 +73,47 @@ def test_text_that_is_no_base64_of_numbers(text: str):
 def test_numbers_of_another_count_or_not_finite(value: object, message: str):
     with pytest.raises(ValueError, match=message):
         decode_finite(value, 2, "<f4", "weights", "2 labels")
+
+
+def packed(how: int, size: int = 2**20, count: int = 1) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", how) as archive:
+        member = io.BytesIO()
+        np.save(member, np.zeros(size, np.uint8))
+        for k in range(count):
+            archive.writestr(f"X{k}.npy", member.getvalue())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_ways_of_packing_that_unpack_by_whole_blocks_are_refused(how: int, tmp_path: Path):
+    data = packed(how)
+    (tmp_path / "a.npz").write_bytes(data)
+    for source in (data, tmp_path / "a.npz"):
+        with pytest.raises(DataError, match="in a way that NumPy does not"):
+            load_npz(source, "a.npz")
+
+
+def test_more_members_than_an_ecg_has_are_refused_before_they_are_listed(monkeypatch: pytest.MonkeyPatch):
+    assert len(load_npz(packed(zipfile.ZIP_STORED, 10, MAX_MEMBERS), "a.npz")) == MAX_MEMBERS
+    data = packed(zipfile.ZIP_STORED, 10, 3 * MAX_MEMBERS)
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", None)
+    with pytest.raises(DataError, match=f"archive of {3 * MAX_MEMBERS} files"):
+        load_npz(data, "a.npz")
+
+
+def test_what_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path):
+    data = packed(zipfile.ZIP_DEFLATED, 64 * 2**20)
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(DataError, match="times its size"):
+        load_npz(data, "a.npz")
+    assert load_npz(tmp_path / "a.npz")["X0"].size == 64 * 2**20, "a data set of one's own may"
+
+
+def test_arrays_are_unpacked_when_asked_for(path: Path):
+    with open_npz(path.read_bytes(), "a.npz") as arrays:
+        assert {key: (arrays.shape(key), arrays.dtype(key).kind) for key in arrays} == {
+            "X": ((2, 3), "i"),
+            "fs": ((), "i"),
+        }
+        assert arrays["X"].tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -8,10 +8,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, or_, select
 
 from medloupe.accounts.person import is_valid_name, normalise_name
+from medloupe.store.chain import append_lines, keyed_hash
 from medloupe.store.database import transaction
+from medloupe.store.proving import Proof, prove_log, remove_lines
 from medloupe.store.tables import AuditRow, UserRow, now
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The request that is being answered, for lines that are written far from it."""
 ACTIONS = (
     "predict",
+    "answer.look",
+    "image.look",
+    "history.look",
+    "history.download",
     "prediction.delete",
     "prediction.restore",
     "image.delete",
@@ -44,6 +50,10 @@ ACTIONS = (
     "promote.forced",
     "rollback",
     "remove",
+    "job.add",
+    "job.stop",
+    "audit.remove",
+    "store.anew",
 )
 """What lines may say was done, for those who look through the log."""
 
@@ -80,13 +90,25 @@ class AuditLog:
     def __init__(self, engine: Engine):
         self._engine = engine
 
+    def keyed(self, id: str) -> str:
+        """Return what stands in the log for the id of an answer, or the digest of a picture: a hash with a key."""
+        return keyed_hash(self._engine, id)
+
+    def prove(self) -> Proof:
+        """Read all lines and check that none was changed, taken out or put in."""
+        return prove_log(self._engine)
+
+    def remove_before(self, at: str) -> int:
+        """Remove lines from before a time, UTC as ISO 8601; returns and raises as `proving.remove_lines` does."""
+        return remove_lines(self._engine, at)
+
     def add(
         self, actor: str, action: str, object: str = "", detail: Mapping[str, Any] | None = None, request_id: str = ""
     ) -> None:
         """Add a line that says who did what to what. Name no patient and no file."""
         row = audit_row(actor, action, object, detail, request_id)
         with transaction(self._engine, write=True) as session:
-            session.add(AuditRow(**row))
+            append_lines(session.connection(), [row])
 
     def add_failed_login(self, name: str, request_id: str = "") -> None:
         """Add a line for a wrong name or password, without a name that nobody has: it may be a password."""
@@ -97,7 +119,7 @@ class AuditLog:
         self.add("nobody", "login.failed", known or "", None, request_id)
 
     def entries(
-        self, limit: int = 100, before: int | None = None, *, actor: str = "", action: str = ""
+        self, limit: int = 100, before: int | None = None, *, actor: str = "", action: str = "", answer: str = ""
     ) -> Sequence[AuditEntry]:
         """Return the newest lines first.
 
@@ -109,6 +131,8 @@ class AuditLog:
             The id of the last line seen; older ones follow.
         actor, action : str
             Only lines of this person, and of what was done; "" for all.
+        answer : str
+            Only lines about the answer of this id.
         """
         wanted = select(AuditRow).order_by(AuditRow.id.desc()).limit(min(max(limit, 1), 1000))
         if before is not None:
@@ -117,6 +141,9 @@ class AuditLog:
             wanted = wanted.where(AuditRow.actor == _line(normalise_name(actor), 64))
         if action:
             wanted = wanted.where(AuditRow.action == _line(action, 64))
+        if answer:
+            hidden = self.keyed(answer)
+            wanted = wanted.where(or_(AuditRow.object == hidden, cast(AuditRow.detail, Text).contains(hidden)))
         with transaction(self._engine) as session:
             return [
                 AuditEntry(r.id, r.at, r.actor, r.action, r.object, r.detail, r.request_id)

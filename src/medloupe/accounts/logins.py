@@ -5,7 +5,6 @@ What proves them is long and random, so its sha256 is kept and needs no slow has
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import re
@@ -13,10 +12,11 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from medloupe.accounts.person import Person, person_of
-from medloupe.errors import MedloupeError, StorageError
+from medloupe.accounts.uses import TokenUses
+from medloupe.errors import MedloupeError
 from medloupe.store.database import transaction
 from medloupe.store.tables import LoginRow, TokenRow, UserRow, now
 
@@ -59,6 +59,7 @@ class Logins:
 
     def __init__(self, engine: Engine):
         self._engine = engine
+        self._uses = TokenUses(engine)
 
     def open(self, person: Person) -> tuple[str, str]:
         """Open a log-in, and end those that are over or too many.
@@ -130,7 +131,7 @@ class Logins:
         return secret
 
     def token(self, secret: str) -> Person | None:
-        """Return whose token a secret is, or None; note to the minute that it was used."""
+        """Return whose token a secret is, or None; that it was used is noted later, to the minute."""
         if not (secret.startswith(TOKEN_PREFIX) and _SECRET.fullmatch(secret)):
             return None
         wanted = select(UserRow, TokenRow).join(TokenRow, TokenRow.user_id == UserRow.id)
@@ -140,18 +141,15 @@ class Logins:
             ).one_or_none()
             if found is None:
                 return None
-            person, id, used = person_of(found[0]), found[1].id, found[1].last_used or ""
-        if used[:16] != now()[:16]:
-            # A disk that is full refuses the note, not the person.
-            with contextlib.suppress(StorageError), transaction(self._engine, write=True) as session:
-                session.execute(update(TokenRow).where(TokenRow.id == id).values(last_used=now()))
+            person, id = person_of(found[0]), found[1].id
+        self._uses.note(id)
         return person
 
     def tokens(self, person: Person) -> list[Token]:
         """List the tokens of a person, the newest first."""
         with transaction(self._engine) as session:
             rows = session.scalars(select(TokenRow).where(TokenRow.user_id == person.id).order_by(TokenRow.id.desc()))
-            return [Token(r.id, r.name, r.created, r.last_used) for r in rows]
+            return [Token(r.id, r.name, r.created, self._uses.last(r.id) or r.last_used) for r in rows]
 
     def revoke(self, person: Person, id: int) -> None:
         """Make a token worthless.
@@ -182,3 +180,8 @@ def _expiry() -> str:
 def close_logins(session: Session, user_id: int) -> None:
     """Close all log-ins of a person, within a transaction."""
     session.execute(delete(LoginRow).where(LoginRow.user_id == user_id))
+
+
+def revoke_tokens(session: Session, user_id: int) -> None:
+    """Make all API tokens of a person worthless, within a transaction."""
+    session.execute(delete(TokenRow).where(TokenRow.user_id == user_id))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from medloupe.accounts import passwords
 from medloupe.accounts.log import AuditLog
-from medloupe.accounts.logins import Logins, close_logins
+from medloupe.accounts.logins import Logins, close_logins, revoke_tokens
 from medloupe.accounts.person import Person, is_valid_name, normalise_name, parse_role, person_of
 from medloupe.errors import MedloupeError, StorageError, did_you_mean
 from medloupe.store.database import transaction
@@ -112,8 +112,18 @@ class People:
         with transaction(self._engine) as session:
             return person_of(_row(session, name))
 
-    def set_password(self, name: str, password: str) -> None:
-        """Change a password, and log the person out everywhere; tokens go on working.
+    def set_password(self, name: str, password: str, *, keep_tokens: bool = False) -> None:
+        """Change a password, log the person out everywhere and make their API tokens worthless.
+
+        Whoever knew the old password may have made a token with it (source: OWASP ASVS 3.3.3 and Session Management
+        Cheat Sheet).
+
+        Parameters
+        ----------
+        name, password
+            Whose, and the new one.
+        keep_tokens
+            Whether the tokens go on working.
 
         Raises
         ------
@@ -125,6 +135,8 @@ class People:
             row = _row(session, name)
             row.password = kept
             close_logins(session, row.id)
+            if not keep_tokens:
+                revoke_tokens(session, row.id)
 
     def set_role(self, name: str, role: str) -> None:
         """Change a role, and log the person out everywhere.

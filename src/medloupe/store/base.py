@@ -1,6 +1,7 @@
 """Lay out a store: the home folder, its database, the one writer at a time, and how failures are told.
 
     home/
+        store.id                         who this store is, and its key (identity.py)
         medloupe.sqlite                  which versions there are, with their cards
         blobs/ab/cdef...                 backbones and heads by sha256, each kept once
         models/NAME/VERSION/             model.onnx and report.html, for people; judged.npz, for the promotion gate;
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from medloupe.store.tables import VersionRow
     from medloupe.store.versions import Versions
 
+_SIGNS = ("medloupe.sqlite", "store.id")  # of a store that is there, or was
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -43,6 +45,8 @@ class Storage:
 
     def __init__(self, home: Path):
         self.home = home
+        self.patience = 60.0
+        """Seconds to wait for another writer; a server waits for less."""
         self._blobs = Blobs(home)
         self._pending = Pending(home)
 
@@ -69,7 +73,7 @@ class Storage:
         """Whether there can be anything in the store: asking an empty one should not make it. Raises OSError."""
         if self.home.exists() and not self.home.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.home))
-        return bool(setting("MEDLOUPE_DATABASE")) or (self.home / "medloupe.sqlite").exists()
+        return bool(setting("MEDLOUPE_DATABASE")) or any((self.home / name).exists() for name in _SIGNS)
 
     @contextmanager
     def _read_session(self) -> Iterator[Versions]:
@@ -100,7 +104,7 @@ class Storage:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
         with self._explain_errors():
             _ = self.engine  # which may take the lock itself
-            with exclusive_lock(self.home / "store.lock"):
+            with exclusive_lock(self.home / "store.lock", self.patience):
                 with suppress(OSError):  # what cannot go now goes with a later writer
                     self._pending.sweep(self._list_kept)
                 try:

@@ -7,21 +7,21 @@ medloupe.store.promote.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medloupe.embed.tail import Tail
 from medloupe.errors import StoreError
 from medloupe.model.bundle import Model
-from medloupe.modelfile.parts import backbone_bytes, head_bytes, read_backbone, read_head, tail_bytes
+from medloupe.modelfile.parts import backbone_bytes
 from medloupe.settings import home as default_home
+from medloupe.store.assembly import assemble_asked, assemble_model, name_blobs, split_model, split_parts
 from medloupe.store.names import Version, check_name, is_name
 from medloupe.store.promote import ProductionStorage
 from medloupe.utils.files import sync_folder, sync_folders
+from medloupe.utils.jsonvalues import as_number
 
 WriteFiles = Callable[[Path, Model], None]
 
@@ -49,6 +49,18 @@ class VersionInfo:
     production: bool
 
 
+def _read_auc(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the AUC of a card that may be older than the checks of today; None where it is no figure.
+
+    Of a detector there is none: what it says of whole pictures is beside the point.
+    """
+    if card.get("task") == "detection":
+        return None
+    metrics = card.get("metrics")
+    auc = metrics.get("auc") if isinstance(metrics, Mapping) else None
+    return {k: as_number(auc.get(k)) for k in ("value", "low", "high")} if isinstance(auc, dict) else None
+
+
 class Store(ProductionStorage):
     """The models under a home folder. Safe to use from several processes."""
 
@@ -60,15 +72,16 @@ class Store(ProductionStorage):
     def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local") -> Model:
         """Add the model as the next version of its name; the first one is in production at once.
 
-        A model that is one self-contained file is kept as that file.
+        A model that is one self-contained file is kept as that file. With a composed one the check-up that it asks is
+        kept too, so that it goes on answering when the versions that it was made of are removed.
 
         Parameters
         ----------
         model
             Whose card has the name.
         write_files
-            Called with a new folder and the model, its version in the card; it writes model.onnx there and, if it has
-            them, report.html and judged.npz.
+            Called with a new folder and the model, its version in the card; it writes model.onnx there (composed.json
+            of a composed one) and, if it has them, report.html and judged.npz.
         actor
             Who does so, for the audit log.
 
@@ -84,26 +97,31 @@ class Store(ProductionStorage):
         """
         from medloupe.store.database import writing_session
         from medloupe.store.production import log_action, set_production
-        from medloupe.store.tables import ModelRow, VersionRow
+        from medloupe.store.queue import finish_within
+        from medloupe.store.tables import ComponentRow, ModelRow, VersionRow
         from medloupe.store.versions import Versions
 
         check_name(model.name)
         with self._hold_write_lock():
-            whole = model.onnx is not None and model.backbone.path == model.onnx
-            body = model.backbone.path.read_bytes() if whole else backbone_bytes(model.backbone)
-            parts = _split_parts(model, body)
+            whole, parts = split_model(model)
             blobs = list(parts)
+            asked = model.asks.checkup if model.asks is not None else None
+            asked_whole, asked_parts = (False, {}) if asked is None else split_model(asked)
+            asked_blobs = list(asked_parts)
+            parts |= asked_parts
             number = self._next_number(model.name)
-            made = replace(model, card={**model.card, "version": number})
+            card = {k: v for k, v in model.card.items() if k != "composed" or asked is not None}
+            made = replace(model, card={**card, "version": number})
             folder = self.folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
-            self._pending.announce(temporary, folder, *map(self._blobs.path, blobs))
+            self._pending.announce(temporary, folder, *map(self._blobs.path, parts))
             for sha256, data in parts.items():
                 self._blobs.put(sha256, data)
             temporary.mkdir(parents=True)
             write_files(temporary, made)
-            if not (temporary / "model.onnx").is_file():
-                raise StoreError(f"The files of {model.name} were written without model.onnx; it was not added.")
+            needed = "model.onnx" if asked is None else "composed.json"
+            if not (temporary / needed).is_file():
+                raise StoreError(f"The files of {model.name} were written without {needed}; it was not added.")
             for path in temporary.rglob("*"):
                 _sync(path)
             sync_folder(temporary)
@@ -116,23 +134,25 @@ class Store(ProductionStorage):
                     session.add(row)
                 row.last = number
                 session.flush()
-                session.add(
-                    VersionRow(
-                        model_id=row.id,
-                        number=number,
-                        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                        backbone_blob=blobs[0],
-                        head_blob=blobs[1],
-                        tail_blob=blobs[2] if len(blobs) > 2 else None,
-                        whole=whole,
-                        card=dict(made.card),
-                    )
+                version = VersionRow(
+                    model_id=row.id,
+                    number=number,
+                    created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                    whole=whole,
+                    card=dict(made.card),
+                    **name_blobs(blobs),
                 )
+                session.add(version)
+                if asked is not None:
+                    session.flush()
+                    of = {"version_id": version.id, "whole": asked_whole, "card": dict(asked.card)}
+                    session.add(ComponentRow(**of, **name_blobs(asked_blobs)))
                 log_action(session, "add", f"{model.name}@{number}", actor=actor)
                 if row.production is None:
                     set_production(session, row, number, kind="first", actor=actor)
+                finish_within(session, {"name": model.name, "version": number})
                 session.commit()
-        return replace(made, onnx=folder / "model.onnx")
+        return made if asked is not None else replace(made, onnx=folder / "model.onnx")
 
     def get(self, name: str, version: Version = None, *, report: bool = True) -> Model:
         """Read a version; without one, what is in production, else the newest.
@@ -152,7 +172,10 @@ class Store(ProductionStorage):
         with self._explain_errors():
             with self._read_session() as versions:
                 row = versions.row(name, version)
-            model = self._assemble(row.card, row.backbone_blob, row.head_blob, row.tail_blob)
+                component = versions.component(row)
+            model = assemble_model(self._blobs, row.card, row.backbone_blob, row.head_blob, row.tail_blob)
+            if row.card.get("composed"):
+                model = replace(model, asks=assemble_asked(self._blobs, row.card["composed"], component))
             page = self.folder(name, row.number) / "report.html"
             text = page.read_text("utf-8") if report and page.exists() else ""
         return replace(model, report=text, onnx=model.backbone.path if row.whole else None)
@@ -177,7 +200,7 @@ class Store(ProductionStorage):
         from medloupe.store.production import log_action
         from medloupe.store.tables import VariantRow, now
 
-        parts = _split_parts(model, backbone_bytes(model.backbone))
+        parts = split_parts(model, backbone_bytes(model.backbone))
         blobs = list(parts)
         with self._write_session() as versions:
             row = versions.row(model.name, model.version)
@@ -212,20 +235,11 @@ class Store(ProductionStorage):
                 row = versions.row(name, version)
                 found = versions.variants(row)
             return {
-                v.precision: self._assemble({**row.card, **v.card}, v.backbone_blob, v.head_blob, v.tail_blob)
+                v.precision: assemble_model(
+                    self._blobs, {**row.card, **v.card}, v.backbone_blob, v.head_blob, v.tail_blob
+                )
                 for v in found
             }
-
-    def _assemble(self, card: dict[str, Any], body: str, head_blob: str, tail_blob: str | None) -> Model:
-        """Assemble a model from its card and its blobs. Raises StorageError when one is missing or damaged."""
-        head, novelty, extras = read_head(self._blobs.get(head_blob), card["task"])
-        self._blobs.get(body)  # whole, or it raises
-        tail = None
-        if tail_blob is not None:
-            self._blobs.get(tail_blob)
-            tail = Tail.from_json(card["tail"], self._blobs.path(tail_blob))
-        backbone = read_backbone(card["backbone"], self._blobs.path(body), body)
-        return Model(backbone=backbone, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
 
     def has(self, name: str) -> bool:
         """Tell whether there is any version of that name."""
@@ -250,7 +264,7 @@ class Store(ProductionStorage):
                         created=row.created,
                         task=row.card["task"],
                         labels=tuple(row.card["labels"]),
-                        auc=auc if isinstance(auc := (row.card.get("metrics") or {}).get("auc"), dict) else None,
+                        auc=_read_auc(row.card),
                         production=row.number == model.production,
                     )
                     for model, row in versions.all()
@@ -279,7 +293,9 @@ class Store(ProductionStorage):
                     f"Promote another version first, or remove all of {name}.",
                 )
             for row in rows:
+                component = versions.component(row)
                 blobs = [*row.blobs, *(b for variant in versions.variants(row) for b in variant.blobs)]
+                blobs += component.blobs if component is not None else ()
                 self._pending.announce(self.folder(name, row.number), *map(self._blobs.path, blobs))
                 versions.session.delete(row)
                 log_action(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
@@ -295,14 +311,6 @@ class Store(ProductionStorage):
             last = versions.last(name)
         taken = (p.name for p in (self.home / "models" / name).glob("*"))
         return 1 + max([last, *(int(n) for n in taken if n.isascii() and n.isdecimal())])
-
-
-def _split_parts(model: Model, body: bytes) -> dict[str, bytes]:
-    """Split a model into what is kept, by sha256: its network, its head and, if it has one, its tail, in this order."""
-    parts = [body, head_bytes(model.head, model.novelty, model.extras)]
-    if model.tail is not None:
-        parts.append(tail_bytes(model.tail))
-    return {hashlib.sha256(data).hexdigest(): data for data in parts}
 
 
 def _sync(path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from medloupe.store.tables import AuditRow, ModelRow, PromotionRow, now
+from medloupe.store.chain import append_lines
+from medloupe.store.tables import ModelRow, PromotionRow, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +80,16 @@ def log_action(
     session: Session, action: str, thing: str, *, actor: str, request_id: str = "", detail: dict[str, Any] | None = None
 ) -> None:
     """Write one line of the audit log."""
-    session.add(
-        AuditRow(
-            at=now(),
-            actor=_text(actor, 64),
-            action=action,
-            object=_text(thing, 200),
-            request_id=_text(request_id, 64),
-            detail=detail,
-        )
-    )
+    session.flush()  # others wait from here on until the transaction ends
+    row = {
+        "at": now(),
+        "actor": _text(actor, 64),
+        "action": action,
+        "object": _text(thing, 200),
+        "request_id": _text(request_id, 64),
+        "detail": detail,
+    }
+    append_lines(session.connection(), [row])
 
 
 def read_changes(session: Session, name: str) -> list[ProductionChange]:

@@ -45,15 +45,15 @@ class ProductionStorage(Storage):
         StoreError
             There is no such version.
         """
-        from medloupe.metrics.evidence import Evidence
+        from medloupe.metrics.box_evidence import read_judged
         from medloupe.metrics.gate import compare
 
         with self._read_session() as versions:
             a, b = (versions.resolve(name, v) for v in (candidate, production))
         if (name, a, b) not in self._compared:
-            evidence = [Evidence.read(self.folder(name, v)) for v in (a, b)]
+            evidence = [read_judged(self.folder(name, v)) for v in (a, b)]
             compared = compare(*evidence, name=name, versions=(a, b))
-            if compared.auc is None:
+            if compared.judged is None:
                 return compared
             self._compared[name, a, b] = compared
         return self._compared[name, a, b]

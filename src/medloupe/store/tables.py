@@ -84,6 +84,20 @@ class VariantRow(PartsColumns, Base):
     card: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class ComponentRow(PartsColumns, Base):
+    """A check-up that a composed version asks about what it finds, as it was when the version was made.
+
+    whole: as of a version. card: its own.
+    """
+
+    __tablename__ = "components"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), unique=True)
+    whole: Mapped[bool] = mapped_column(default=False)
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class PromotionRow(Base):
     """A change of a model's production version.
 
@@ -144,7 +158,15 @@ class TokenRow(Base):
 
 
 class AuditRow(Base):
-    """Who did what. Never changed; names no patient and no file."""
+    """Who did what. Never changed; names no patient and no file.
+
+    Attributes
+    ----------
+    number
+        In the chain, from 1 without a gap; None of lines from before there was one.
+    hash
+        Of this line and the one before, keyed (chain.py).
+    """
 
     __tablename__ = "audit"
 
@@ -155,6 +177,59 @@ class AuditRow(Base):
     object: Mapped[str] = mapped_column(String(200), default="")
     request_id: Mapped[str] = mapped_column(String(64), default="")
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    number: Mapped[int | None] = mapped_column(index=True, unique=True)
+    hash: Mapped[str | None] = mapped_column(String(64))
+
+
+class AuditHeadRow(Base):
+    """The one row that says which line of the audit log is the last; locked by whoever adds lines."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    last: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
+    mac: Mapped[str] = mapped_column(String(64))
+
+
+class AuditSealRow(Base):
+    """A sealed part of the audit log.
+
+    Attributes
+    ----------
+    kind
+        "before" the chain, where first and last are ids of lines; or "chained", where they are numbers.
+    hash
+        Of the last line, or of all lines from before the chain.
+    mac
+        Of this seal and the one before.
+    removed_at, removed_mac
+        When the lines were removed on purpose, if they were.
+    """
+
+    __tablename__ = "audit_seals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    first: Mapped[int]
+    last: Mapped[int]
+    lines: Mapped[int]
+    at: Mapped[str] = mapped_column(String(32))
+    hash: Mapped[str] = mapped_column(String(64))
+    mac: Mapped[str] = mapped_column(String(64))
+    removed_at: Mapped[str | None] = mapped_column(String(32))
+    removed_mac: Mapped[str | None] = mapped_column(String(64))
+
+
+class IdentityRow(Base):
+    """The one row that says which store this database belongs to (identity.py). key_digest: of the store's key."""
+
+    __tablename__ = "identity"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store: Mapped[str] = mapped_column(String(32))
+    key_digest: Mapped[str] = mapped_column(String(64))
+    made: Mapped[str] = mapped_column(String(32))
 
 
 class PredictionRow(Base):
@@ -202,3 +277,47 @@ class FeedbackRow(Base):
     at: Mapped[str] = mapped_column(String(32))
     right: Mapped[bool | None]
     labels: Mapped[list[str] | None] = mapped_column(JSON)
+
+
+class JobRow(Base):
+    """A long task in the queue (queue.py).
+
+    Attributes
+    ----------
+    id
+        Random, hexadecimal.
+    arguments
+        Of the command `medloupe KIND`.
+    folder
+        In which the command is run, as its paths mean.
+    state
+        One of jobrows.STATES.
+    attempt
+        How often it was taken; who works on it holds this number, and is nobody any more once it has changed.
+    deaths
+        How often its process or worker ended in the middle of it.
+    leased_until
+        When whoever has it is taken for dead unless heard of before.
+    progress, result
+        As the worker tells them.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    arguments: Mapped[list[str]] = mapped_column(JSON)
+    folder: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    created: Mapped[str] = mapped_column(String(32), index=True)
+    created_by: Mapped[str] = mapped_column(String(64))
+    started: Mapped[str | None] = mapped_column(String(32))
+    finished: Mapped[str | None] = mapped_column(String(32))
+    attempt: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(100))
+    leased_until: Mapped[str | None] = mapped_column(String(32))
+    stop_asked: Mapped[bool] = mapped_column(default=False)
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[str] = mapped_column(Text, default="")

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError, UnknownError, did_you_mean
 from medloupe.store.names import Version
-from medloupe.store.tables import ModelRow, VariantRow, VersionRow
+from medloupe.store.tables import ComponentRow, ModelRow, VariantRow, VersionRow
 
 _BLOBS = (VersionRow.backbone_blob, VersionRow.head_blob, VersionRow.tail_blob)
+_COMPONENT_BLOBS = (ComponentRow.backbone_blob, ComponentRow.head_blob, ComponentRow.tail_blob)
 _VARIANT_BLOBS = (VariantRow.backbone_blob, VariantRow.head_blob, VariantRow.tail_blob)
 
 
@@ -75,24 +76,31 @@ class Versions:
         return self.session.scalar(select(ModelRow.last).where(ModelRow.name == name)) or 0
 
     def list_committed(self) -> Sequence[tuple[str, int, Sequence[str]]]:
-        """List name, number and blobs of all versions and variants, once no transaction is under way that changes them.
+        """List name, number and blobs of all versions with what belongs to them, once no transaction changes them.
 
         A PostgreSQL server may still be about to commit what a writer sent it before being killed: that is waited for.
         """
         if self.session.get_bind().dialect.name == "postgresql":
             self.session.execute(text("SET LOCAL lock_timeout = '10s'"))
-            self.session.execute(text("LOCK TABLE versions, variants IN SHARE MODE"))
+            self.session.execute(text("LOCK TABLE versions, variants, components IN SHARE MODE"))
         known = select(ModelRow.name, VersionRow.number, *_BLOBS)
         found = list(self.session.execute(known.join(ModelRow, ModelRow.id == VersionRow.model_id)))
         variants = select(ModelRow.name, VersionRow.number, *_VARIANT_BLOBS).select_from(VariantRow)
         variants = variants.join(VersionRow, VersionRow.id == VariantRow.version_id)
         found += self.session.execute(variants.join(ModelRow, ModelRow.id == VersionRow.model_id))
+        components = select(ModelRow.name, VersionRow.number, *_COMPONENT_BLOBS).select_from(ComponentRow)
+        components = components.join(VersionRow, VersionRow.id == ComponentRow.version_id)
+        found += self.session.execute(components.join(ModelRow, ModelRow.id == VersionRow.model_id))
         return [(name, number, [b for b in blobs if b]) for name, number, *blobs in found]
 
     def variants(self, version: VersionRow) -> Sequence[VariantRow]:
         """List a version in other precisions, by their name."""
         wanted = select(VariantRow).where(VariantRow.version_id == version.id).order_by(VariantRow.precision)
         return self.session.scalars(wanted).all()
+
+    def component(self, version: VersionRow) -> ComponentRow | None:
+        """Find the check-up that a composed version asks; None of one that is none."""
+        return self.session.scalar(select(ComponentRow).where(ComponentRow.version_id == version.id))
 
     def production(self) -> dict[str, tuple[int, str]]:
         """Find of each name the version in production, and a text that changes with it."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from medloupe.errors import StoreError
+from medloupe.errors import BusyError, StoreError
 
 _POLL_SECONDS = 0.02  # between looks at a lock that another holds
 
@@ -96,22 +96,36 @@ def sync_folders(folder: Path, top: Path) -> None:
 
 
 @contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path, seconds: float | None = None) -> Iterator[None]:
     """Hold an exclusive lock between processes and threads while the block runs; it is freed when the process dies.
 
     Parameters
     ----------
     path : Path
         A file for nothing but this lock, made where it is missing and left there. Its folder must exist.
+    seconds : float, optional
+        How long to wait for whoever holds it; None as long as it takes.
 
     Raises
     ------
+    BusyError
+        Another held it for longer than that.
     OSError
         When the file cannot be opened for writing, or its file system knows no locks.
     """
-    from filelock import FileLock  # imported here: it takes 30 ms, and most commands hold no lock
+    from filelock import FileLock, Timeout  # imported here: it takes 30 ms, and most commands hold no lock
 
     path.open("a+b").close()  # FileLock would make a missing folder anew instead of failing
     # A soft lock outlives the process that dies, so that a file system without real ones is an error, as it always was.
-    with FileLock(path, poll_interval=_POLL_SECONDS, thread_local=False, fallback_to_soft=False):
+    lock = FileLock(path, poll_interval=_POLL_SECONDS, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=-1 if seconds is None else seconds)
+    except Timeout as e:
+        raise BusyError(
+            f"Another program has held the lock {path} for over {seconds:g} s.",
+            "It adds, promotes or removes a model: wait until it is done, or end it, and try again.",
+        ) from e
+    try:
         yield
+    finally:
+        lock.release()

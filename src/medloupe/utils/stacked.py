@@ -1,0 +1,49 @@
+"""Stack matrices without copying them: a mapped one of gigabytes may lie above a small one in memory."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+
+class StackedRows:
+    """Rows of several matrices, one below the other, read in parts; what is taken is an ordinary array.
+
+    A slice within one matrix is a view of it, all else is a copy.
+
+    Parameters
+    ----------
+    *parts : np.ndarray
+        (n, D) each.
+    """
+
+    def __init__(self, *parts: np.ndarray):
+        self._parts = parts
+        self._ends = np.cumsum([len(p) for p in parts])
+        self._every = np.arange(int(self._ends[-1]))
+        self.shape = (len(self._every), parts[0].shape[1])
+        self.dtype = parts[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        rows = self._every[key]
+        if isinstance(key, slice) and len(rows):
+            part = int(np.searchsorted(self._ends, rows.min(), side="right"))
+            begin = int(self._ends[part - 1]) if part else 0
+            if rows.max() < self._ends[part] and (key.step or 1) == 1:
+                return self._parts[part][rows[0] - begin : rows[-1] - begin + 1]
+        out = np.empty((len(rows), self.shape[1]), self.dtype)
+        begin = 0
+        for part, end in zip(self._parts, self._ends.tolist(), strict=True):
+            mine = (rows >= begin) & (rows < end)
+            out[mine] = part[rows[mine] - begin]
+            begin = end
+        return out
+
+
+def stack_rows(*parts: np.ndarray) -> np.ndarray:
+    """Stack matrices (n, D) for code that takes slices and rows of an array, and asks its shape and length."""
+    return cast(np.ndarray, StackedRows(*parts))
