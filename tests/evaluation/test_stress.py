@@ -36,6 +36,8 @@ from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web import cards
 from medloupe.serving.web.language import language
 from medloupe.store.models import Store
+from medloupe.training.heads.own_views import see_own_views
+from medloupe.training.heads.ranking import macro_auc
 from parsing import parsed, visible
 
 Capture = pytest.CaptureFixture[str]
@@ -159,6 +161,28 @@ def test_stand_ins_share_the_images_out_and_keep_groups_apart(lab: Lab) -> None:
     owner = {int(i): n for n, j in enumerate(judges) for i in j.rows}
     assert all(owner[2 * g] == owner[2 * g + 1] for g in range(len(data) // 2))
     assert len({j.head.weight.tobytes() for j in judges}) == len(judges) == 5
+
+
+def test_stand_ins_learn_from_the_views_that_the_model_learned_from(lab: Lab) -> None:
+    """In worn copies a fine grid is hard to see: heads that saw those of others see it more often."""
+    data = medloupe.read(lab.data)
+    features = embed(scan_dataset(data), lab.model.backbone)
+    groups = np.arange(len(data)) // 2
+    entry = {"weight": 3.0, "freer": 1.0, "rounds": 1, "seed": 0, "pictures": len(data)}
+    taught = replace(lab.model, card={**lab.model.card, "field": entry})
+    views = see_own_views(taught, features, np.arange(len(data)), lab.model.backbone)
+    assert views is not None and see_own_views(lab.model, features, np.arange(len(data)), lab.model.backbone) is None
+    shown = views.part((views.kinds == "worn") & (views.severities != "hard"))
+
+    def auc(model: Model) -> float:
+        scores, truth = [], []
+        for judge in make_fold_judges(model, features, features.embeddings, data.targets, groups, 0):
+            own = shown.within(judge.rows)
+            scores.append(judge.head.logits(own.embeddings))
+            truth.append(data.targets[judge.rows][own.rows])
+        return macro_auc(np.concatenate(scores), np.concatenate(truth))
+
+    assert auc(taught) > auc(lab.model) + 0.02
 
 
 def test_new_images_are_judged_by_the_model_itself(lab: Lab, tmp_path: Path) -> None:

@@ -200,6 +200,19 @@ def test_a_rate_is_told(ecg_home: Path, tmp_path: Path) -> None:
     assert code == 2 and "pictures" in err
 
 
+def test_a_gain_is_told(ecg_home: Path, tmp_path: Path) -> None:
+    signal = ecgmodels.recording(97)
+    rows = "\n".join(",".join(map(str, row)) for row in np.rint(signal.samples.T * 200).astype(int).tolist())
+    path = ecgsaved.save(tmp_path, {"counts.csv": f"# fs=360\n{','.join(signal.leads)}\n{rows}\n".encode()})
+    code, _, err = run(ecg_home, "beats", path)
+    assert code == 1 and "tells no unit" in err and "--gain" in err
+    for model in ("beats", "auto"):
+        code, out, _ = run(ecg_home, model, path, "--gain", "200")
+        assert code == 0 and re.search(r"counts\.csv: .*flagged: V .*; most probable is N ", out), model
+    code, _, err = run(ecg_home, "imagenet", path, "--gain", "200")
+    assert code == 2 and "pictures" in err
+
+
 def test_auto_on_the_command_line(ecg_home: Path, folder: Path) -> None:
     ecgsaved.save(folder, {"whole.npz": ecgsaved.npz(ecgmodels.standard(98))})
     code, out, err = run(ecg_home, "auto", *(folder / name for name in ("first.hea", "second.csv", "whole.npz")))

@@ -29,7 +29,8 @@ from medloupe.graphs import session
 from medloupe.imaging import decode as images
 from medloupe.inference import choosing
 from medloupe.inference.choosing import AutoPredictor
-from medloupe.inference.pictures import Predictor, expand_paths
+from medloupe.inference.paths import expand_paths
+from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import Head, probabilities

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import medloupe
 from evident import LABELS, changed, evidence
-from medloupe.metrics.evidence import FILE, Evidence
-from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare, join_groups
+from medloupe.metrics.evidence import FILE, Evidence, join_groups
+from medloupe.metrics.gate import FEWEST_GROUPS, MARGIN, Comparison, compare
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
 from trained import Trained

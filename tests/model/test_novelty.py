@@ -40,6 +40,15 @@ def fitted() -> Novelty:
     return novelty
 
 
+def test_the_share_refused_is_told_of_direct_pictures() -> None:
+    """Four of another kind beside them, too few to widen the limit, are refused, and not counted."""
+    x = np.concatenate([embeddings(200, 20), embeddings(4, 21, 5)])
+    every, told = (Novelty.fit(x, np.arange(204), LEVELS, 0, direct) for direct in (None, 200))
+    assert every is not None and told is not None
+    assert told.limit == every.limit
+    assert round(every.own_refused * 204) == round(told.own_refused * 200) + 4
+
+
 def test_its_own_kind_passes_and_others_do_not(fitted: Novelty) -> None:
     own = fitted.score(embeddings(2000, 1))
     assert own.dtype == np.float32

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medloupe.model.strength import judge_strength
-from medloupe.starter.shipped import CHECKUPS
+from medloupe.starter.shipped import find_folders
 
 
 def card(low: Any = 0.92, *, test: Any = 400, groups: Any = 350, labelled: Any = 2000, **more: Any) -> dict[str, Any]:
@@ -62,11 +62,44 @@ def test_no_more_groups_than_were_judged() -> None:
 
 def test_the_shipped_check_ups() -> None:
     """Each mark follows from the card as it is, and none that misses too many is more than weak."""
-    for path in sorted(CHECKUPS.glob("*/card.json")):
-        found = json.loads(path.read_text("utf-8"))
+    for folder in find_folders().values():
+        found = json.loads((folder / "card.json").read_text("utf-8"))
         judged = judge_strength(found)
-        low = found["metrics"]["auc"]["low"]
+        low = found["metrics"]["map50" if found["task"] == "detection" else "auc"]["low"]
         assert judged.low == pytest.approx(low)
         assert judged.mark in ("strong", "moderate", "weak")
         assert not (found["decision"]["weak"] and judged.mark != "weak")
         assert not (judged.mark == "strong" and low < 0.9)
+
+
+def detector(*measurements: Any) -> dict[str, Any]:
+    boxes = [{"label": "heart", "boxes": 600}]
+    return {
+        "task": "detection",
+        "metrics": {"map50": {"value": 0.99, "low": 0.98}},
+        "split": {"test": None, "groups": 200},
+        "data": {"labelled": 200},
+        "detection": {"per_label": boxes},
+        "measurements": list(measurements),
+    }
+
+
+def measured(high: Any, plain: Any = 0.06) -> dict[str, Any]:
+    return {"figures": {"mean_absolute_error": {"high": high}, "always_the_mean": {"value": plain}}}
+
+
+@pytest.mark.parametrize(
+    ("judged", "mark"),
+    [
+        (detector(), "strong"),
+        (detector(measured(0.03)), "strong"),
+        (detector(measured(0.031)), "moderate"),
+        (detector(measured(0.03), measured(0.04)), "moderate"),
+        (detector(measured(None)), "moderate"),
+        (detector(measured(0.01, None)), "moderate"),
+        (detector("x"), "moderate"),
+        ({**detector(), "measurements": None}, "strong"),
+    ],
+)
+def test_well_found_boxes_may_measure_badly(judged: dict[str, Any], mark: str) -> None:
+    assert judge_strength(judged).mark == mark

@@ -430,7 +430,7 @@ def with_card(data: bytes, change: Callable[[dict[str, Any]], object] | str, ver
         (lambda c: c.pop("task"), "has no task"),
         (lambda c: [c.pop("labels"), c.pop("backbone")], "has no labels, backbone"),
         (lambda c: c.update(name=" "), "no proper name"),
-        (lambda c: c.update(task="detection"), "task 'detection'"),
+        (lambda c: c.update(task="regression"), "task 'regression'"),
         (lambda c: c.update(labels="abcd"), "labels, each a text"),
         (lambda c: c.update(labels=["a", "b", "c", ""]), "labels, each a text"),
         (lambda c: c.update(labels=["a", "b", "c", 4]), "labels, each a text"),

@@ -71,14 +71,16 @@ def test_graph_is_the_contract_and_nothing_else(tmp_path: Path, model: Model) ->
 
 
 def test_card_travels_with_unicode_figures_and_backbone(tmp_path: Path, model: Model) -> None:
-    card = {**model.card, "metrics": {"auc": np.float32(0.5), "f1": float("nan"), "each": np.arange(2)}}
+    figure = {"value": np.float32(0.5), "low": float("nan"), "high": np.float64(1)}
+    card = {**model.card, "metrics": {"auc": figure}, "each": np.arange(2)}
     writer.write_onnx(replace(model, card=card), tmp_path / "m.onnx")
     props = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
     assert props["medloupe.format"] == "1"
     assert "क्षय रोग" in props["medloupe.card"]
     read = json.loads(props["medloupe.card"])
     assert list(read) == sorted(read)
-    assert read["metrics"] == {"auc": 0.5, "f1": None, "each": [0, 1]}
+    assert read["metrics"] == {"auc": {"value": 0.5, "low": None, "high": 1.0}}
+    assert read["each"] == [0, 1]
     assert read["backbone"]["sha256"] == model.backbone.sha256
     assert "file" not in read["backbone"]
 

@@ -35,6 +35,7 @@ NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
         ({"mask": ("x" * 101,), "notes": "report"}, "at most 100 letters", "*covid*"),
         ({"false_flags": 0.0}, "0.0 of false flags", "0.1"),
         ({"false_flags": 0.6}, "0.6 of false flags", "0.1"),
+        ({"field": "atuo"}, "'atuo'; known are auto, none", "auto"),
         ({"kind": "x" * 61}, "at most 60 letters", "chest X-ray"),
     ],
 )
@@ -71,6 +72,9 @@ def test_each_option_makes_another_outcome() -> None:
         "ordered": True,
         "false_flags": 0.1,
         "roles_by": "curated",
+        "false_marks": 0.5,
+        "measure": ("ctr = heart.width / lungs.width",),
+        "field": "none",
     }
     named = {"kind"}  # which is written into the card beside the outcome
     assert others.keys() | named == {f.name for f in fields(Options)}

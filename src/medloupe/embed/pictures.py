@@ -21,7 +21,7 @@ from medloupe.embed.cache import FACTS, THUMB, FeatureCache
 from medloupe.embed.network import Network
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
-from medloupe.imaging.decode import FITTING, load_measured
+from medloupe.imaging.decode import DECODING, FITTING, load_measured
 from medloupe.settings import home
 from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
@@ -90,7 +90,7 @@ def embed_pictures(
 
 def open_cache(backbone: Backbone, tail: Tail | None = None) -> FeatureCache:
     """Open the cache of this network under the way of fitting in force."""
-    made_by = f"{FITTING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
+    made_by = f"{FITTING}:{DECODING}:{backbone.card.input_size}:{backbone.sha256}" + (f":{tail.sha256}" if tail else "")
     key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
     return FeatureCache(home() / "cache" / "features" / key, backbone.card.dimension)
 

@@ -89,6 +89,7 @@ def validate(model: Model, data: Dataset, *, seed: int = 0, progress: Progress |
     DataError
         When the labels do not fit the model's or nothing remains to judge on.
     """
+    model.require_classes("judging on other data")
     data = add_ages(data)
     targets = align_targets(model, data)
     features = embed(scan_dataset(data), model.backbone, progress, tail=model.tail)

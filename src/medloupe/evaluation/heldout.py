@@ -91,7 +91,7 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
     digests = [found.digest[r.id] for r in data.records]
     known, readable = ~np.isnan(targets).all(1), np.array([bool(d) for d in digests], bool)
     usable = known & readable
-    learned = usable & _trained_on(model, digests)
+    learned = usable & find_learned(model, digests)
     new = usable & ~learned
     left_out = {"unlabelled": int((~known).sum()), "unreadable": int((~readable).sum())}
     if not usable.any():
@@ -112,12 +112,12 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
         rows_with_same_value(digests[i] for i in rows),
     )
     rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
-    features = embed(_select_rows(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
+    features = embed(select_rows(found, rows), model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     kept = _match_rows(features, data)
     return HeldOutPanel(
         records=features.data.records,
         targets=targets[kept],
-        groups=_find_groups(features),
+        groups=find_groups(features),
         judges=[make_own_judge(model, np.arange(len(kept)))],
         judged="model",
         of=int(new.sum()),
@@ -126,7 +126,7 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
     )
 
 
-def _trained_on(model: Model, digests: list[bytes]) -> np.ndarray:
+def find_learned(model: Model, digests: list[bytes]) -> np.ndarray:
     """Find the images that the model has learned from, as far as its card tells: bool (N,)."""
     if not (model.card.get("data") or {}).get("digests"):
         return np.zeros(len(digests), bool)
@@ -140,12 +140,12 @@ def _assemble_stand_ins(
     model: Model, found: Scan, targets: np.ndarray, rows: np.ndarray, most: int, seed: int, say: StageProgress
 ) -> HeldOutPanel:
     """Choose images that the model was trained on, each for a judge that has not seen its group."""
-    part = _select_rows(found, rows)
+    part = select_rows(found, rows)
     features = embed(part, model.backbone, lambda d, t: say("embedding", d, t), tail=model.tail)
     shared = features
     if model.tail is not None:
         shared = embed(part, model.backbone, lambda d, t: say("embedding", d, t))
-    y, groups = targets[_match_rows(features, found.data)], _find_groups(shared)
+    y, groups = targets[_match_rows(features, found.data)], find_groups(shared)
     say("fitting", 0, 1)
     planned = _plan_of_training(model, features, groups)
     if planned is not None and planned.test is not None:
@@ -174,7 +174,8 @@ def _plan_of_training(model: Model, features: Features, groups: np.ndarray) -> P
     return plan_split(features.data, groups)
 
 
-def _select_rows(found: Scan, rows: np.ndarray) -> Scan:
+def select_rows(found: Scan, rows: np.ndarray) -> Scan:
+    """Keep some records of a scan, in the order of their rows."""
     return replace(found, data=replace(found.data, records=tuple(found.data.records[i] for i in rows)), unreadable={})
 
 
@@ -183,7 +184,7 @@ def _match_rows(features: Features, data: Dataset) -> np.ndarray:
     return np.array([position[r.id] for r in features.data.records], np.int64)
 
 
-def _find_groups(features: Features) -> np.ndarray:
+def find_groups(features: Features) -> np.ndarray:
     """Find groups of patients, copies and near copies, as the audit has them."""
     found = duplicates.find(features)
     patients = rows_with_same_value(r.patient for r in features.data.records)

@@ -8,6 +8,7 @@ import numpy as np
 
 from medloupe.data.split import Plan, assign_folds, count_folds
 from medloupe.embed.features import Features
+from medloupe.embed.field import FieldFeatures
 from medloupe.errors import DataError
 from medloupe.metrics import tables
 from medloupe.metrics.lines import FlagRule, fit_rule
@@ -16,6 +17,7 @@ from medloupe.model.decision import Decision
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
 from medloupe.training.heads.fit import FOLDS, Fitter, HeadChoice, build_head
+from medloupe.training.heads.own_views import add_soft_views, see_own_views, solve_as_own
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 
@@ -79,8 +81,8 @@ def make_fold_judges(
         raise _too_few(model)
     task = str(model.card["task"])
     fold = assign_folds(targets, groups, count, seed)
-    fitter = Fitter(features.embeddings, targets, task, model.backbone.card.levels)
-    solutions = fitter.solve([(fold != f, choice) for f in range(count)])
+    views = see_own_views(model, features, np.arange(len(targets)), model.backbone)
+    solutions = _solve(model, features.embeddings, targets, views, [fold != f for f in range(count)], choice)
     logits = np.empty(targets.shape, np.float32)
     for f, solution in enumerate(solutions):
         logits[fold == f] = features.embeddings[fold == f] @ solution.weight + solution.bias
@@ -89,7 +91,7 @@ def make_fold_judges(
     for f, solution in enumerate(solutions):
         others = fold != f
         head, rule = _fit_rules(model, solution, logits[others], p[others], targets[others], groups[others])
-        novelty = _fit_novelty(model, shared[others], groups[others], seed)
+        novelty = _fit_novelty(model, shared[others], groups[others], views, np.flatnonzero(others), seed)
         judges.append(HeldOutJudge(rows=np.flatnonzero(~others), head=head, rule=rule, novelty=novelty))
     return judges
 
@@ -119,11 +121,15 @@ def make_test_judge(
     if not count:
         raise _too_few(model)
     fold = assign_folds(y, groups, count, seed)
-    fitter = Fitter(features.embeddings[rows], y, task, model.backbone.card.levels)
-    logits = fitter.out_of_fold(fold, [choice])[0]
-    solution = fitter.solve([(np.ones(len(rows), bool), choice)])[0]
+    x = features.embeddings[rows]
+    views = see_own_views(model, features, rows, model.backbone)
+    masks = [*(fold != f for f in range(count)), np.ones(len(rows), bool)]
+    *parts, solution = _solve(model, x, y, views, masks, choice)
+    logits = np.empty(y.shape, np.float32)
+    for f, part in enumerate(parts):
+        logits[fold == f] = x[fold == f] @ part.weight + part.bias
     head, rule = _fit_rules(model, solution, logits, calibrate_across_folds(logits, y, fold, task), y, groups)
-    novelty = _fit_novelty(model, shared[rows], groups, seed)
+    novelty = _fit_novelty(model, shared[rows], groups, views, np.arange(len(rows)), seed)
     return HeldOutJudge(rows=planned.test, head=head, rule=rule, novelty=novelty)
 
 
@@ -143,15 +149,41 @@ def _fit_rules(
     return build_head(solution, fit_temperature(logits, y, task), task), rule
 
 
-def _fit_novelty(model: Model, shared: np.ndarray, groups: np.ndarray, seed: int) -> Novelty | None:
+def _solve(
+    model: Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    views: FieldFeatures | None,
+    masks: list[np.ndarray],
+    choice: HeadChoice,
+) -> list[Solution]:
+    """Fit heads on the rows of each mask, with views where the model's own learned from them."""
+    if views is not None:
+        return solve_as_own(model, x, y, views, masks, choice)
+    fitter = Fitter(x, y, str(model.card["task"]), model.backbone.card.levels)
+    return fitter.solve([(mask, choice) for mask in masks])
+
+
+def _fit_novelty(
+    model: Model,
+    shared: np.ndarray,
+    groups: np.ndarray,
+    views: FieldFeatures | None,
+    rows: np.ndarray,
+    seed: int,
+) -> Novelty | None:
     """Fit it without the images to be judged, as the model's own; take that itself where they are too few.
 
     Its contrast to other kinds is the model's: those kinds are not at hand.
     """
     if model.novelty is None:
         return None
-    fitted = Novelty.fit(shared, groups, model.novelty.levels, seed)
-    return model.novelty if fitted is None else replace(fitted, contrast=model.novelty.contrast)
+    direct = len(groups)
+    shared, groups = add_soft_views(shared, groups, None if views is None else views.within(rows))
+    fitted = Novelty.fit(shared, groups, model.novelty.levels, seed, direct)
+    if fitted is None:
+        return model.novelty
+    return replace(fitted, contrast=model.novelty.contrast, legibility=model.novelty.legibility)
 
 
 def _head_choice(model: Model) -> HeadChoice:

@@ -139,7 +139,7 @@ def compare_figures(
     """
     arms = [_weighted_figures(asked, before), *(_weighted_figures(asked, said) for _, said, _ in after)]
     agreed = [weighted.share((said.called == before.called).all(1), _every_row(asked)) for _, said, _ in after]
-    (base, *drawn), same = _draw(arms, agreed, asked.groups, seed)
+    (base, *drawn), same = draw_figures(arms, agreed, asked.groups, seed)
     size = _count_groups(asked)
     rows = []
     for (change, _, altered), values, agreement in zip(after, drawn, same, strict=True):
@@ -147,17 +147,29 @@ def compare_figures(
         for name, v in values.items():
             difference = _summarise(v - base[name])
             if altered and name in _SHARES:
-                difference = _widen_difference(difference, size[name])
+                difference = widen_difference(difference, size[name])
             figures[name] = ShiftedFigure(**_widen(_summarise(v), name, asked, size), difference=difference)
         shown = weighted.widen_share_interval(_summarise(agreement), size["refused"])
         rows.append(CorruptionRow(change=change, figures=figures, same=shown, altered=altered))
     return {name: _widen(_summarise(v), name, asked, size) for name, v in base.items()}, tuple(rows)
 
 
-def _draw(
+def draw_figures(
     arms: Sequence[Mapping[str, Weighted]], agreed: Sequence[Weighted], groups: np.ndarray, seed: int
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
-    """Values (1 + draws,) of every figure of every arm, and of every agreement, over the same draws of groups."""
+    """Compute every figure of every arm, and every agreement, (1 + draws,), over the same draws of groups.
+
+    Parameters
+    ----------
+    arms : sequence of mapping
+        Figures by name: of the unchanged pictures and under every change.
+    agreed : sequence of Weighted
+        Under every change, how much stays the same.
+    groups : np.ndarray
+        int (N,).
+    seed : int
+        Of the draws.
+    """
     drawn: list[dict[str, list[np.ndarray]]] = [{name: [] for name in arm} for arm in arms]
     same: list[list[np.ndarray]] = [[] for _ in agreed]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -219,7 +231,7 @@ def _falls_clearly(row: CorruptionRow) -> bool:
 def _word_fall(row: CorruptionRow) -> str:
     """Word a row as "blur (strong): AUC −0.06 (−0.09 to −0.03), 34% refused"."""
     d = row.figures["auc"]["difference"]
-    value, low, high = (_format_signed(d[part]) for part in ("value", "low", "high"))
+    value, low, high = (format_signed(d[part]) for part in ("value", "low", "high"))
     text = f"{row.change.title}: AUC {value} ({low} to {high})"
     return f"{text}, {_format_refused(row)} refused" if row.figures.get("refused", {}).get("value") else text
 
@@ -240,7 +252,8 @@ def _difference_part(row: CorruptionRow, name: str, of: str) -> float | None:
     return figure["difference"].get(of) if figure else None
 
 
-def _format_signed(x: float | None) -> str:
+def format_signed(x: float | None) -> str:
+    """Write a difference with two digits and its sign."""
     return f"{x or 0:+.2f}".replace("-", "−").replace("+0.00", "0.00").replace("−0.00", "0.00")
 
 
@@ -304,7 +317,8 @@ def _widen(metric: Metric, name: str, asked: StressQuestion, size: Mapping[str, 
     return metric
 
 
-def _widen_difference(difference: Metric, n: int) -> Metric:
+def widen_difference(difference: Metric, n: int) -> Metric:
+    """Join the interval of a difference of shares with what n groups without a difference still allow (Wilson)."""
     v, low, high = difference["value"], difference["low"], difference["high"]
     if v is None or low is None or high is None:
         return difference

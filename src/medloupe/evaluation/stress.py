@@ -165,6 +165,7 @@ def stress(
     DataError
         When the labels do not fit the model's, or nothing can judge it.
     """
+    model.require_classes("the stress test")
     say = progress or (lambda stage, done, total: None)
     chosen = assemble_panel(model, data, images, seed, say)
     asked = StressQuestion(

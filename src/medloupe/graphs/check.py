@@ -10,8 +10,9 @@ Each rule closes one way in which a small file harms the machine that opens it:
 - time: the multiplications of one image are counted from the same sizes.
 
 The list of operators is what makes the last two hold: the size and cost of each follow from the shapes of its inputs
-and outputs. Operators whose output depends on the values of an image (NonZero, TopK over K, Resize by a computed
-scale), strings, sequences and random numbers are not on it. An operator that a new backbone needs is one entry more.
+and outputs. Where the size of an output depends on the values of an image (TopK of a computed K, Resize by a computed
+scale) it cannot be told, and the graph is refused; operators of which that is always so (NonZero, NonMaxSuppression),
+strings, sequences and random numbers are not on it. An operator that a new backbone needs is one entry more.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ LeakyRelu Less LessOrEqual Log LogSoftmax Max Mean Min Mish Mul Neg Not Or PRelu
 Sigmoid Sign Softmax Softplus Softsign Sqrt Sub Sum Tanh Where
 BatchNormalization GlobalAveragePool GlobalMaxPool InstanceNormalization LayerNormalization LpNormalization
 ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare
-Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather Pad Reshape Shape Slice SpaceToDepth Split
-Squeeze Tile Transpose Unsqueeze
+Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherND Pad Reshape Resize Shape Slice SpaceToDepth
+Split Squeeze Tile TopK Transpose Unsqueeze
 DequantizeLinear QuantizeLinear
 """
 OPERATORS = CONVOLUTIONS.union(PRODUCTS, POOLS, RECURRENT, _OTHERS.split())

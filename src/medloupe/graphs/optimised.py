@@ -105,7 +105,7 @@ def open_optimised(path: Path, threads: int) -> InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as e:
-        _checked.discard(path)
+        _checked.pop(path, None)
         with suppress(OSError):
             path.unlink()
         raise ModelFileError(
@@ -147,17 +147,33 @@ def describe_machine() -> str:
     return f"{onnxruntime.__version__}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
-_checked: set[Path] = set()  # copies whose checksum this process has seen to be right
+_checked: dict[Path, tuple[int, ...]] = {}  # copies whose checksum this process has seen to be right, as they were
+
+
+def describe_file(path: Path) -> tuple[int, ...] | None:
+    """Tell which file lies at a path, as long as nobody writes to it: inode, size and time; None where there is none.
+
+    It costs a few microseconds. A mapped file that was cut short ends the process that reads behind its end.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _find_intact(folder: Path, stem: str) -> Path | None:
     """Find the copy that is there, and delete one that does not match its checksum.
 
-    With damaged weights it would still answer, only wrongly. Checked once a process: it is as long as opening it.
+    With damaged weights it would still answer, only wrongly. Checked once a process, and again where somebody wrote to
+    it: it is as long as opening it.
     """
     for path in folder.glob(f"{stem}-*.ort"):
-        if path in _checked or path.stem.rpartition("-")[2] == _checksum(path):
-            _checked.add(path)
+        now = describe_file(path)
+        if now is None:
+            continue
+        if _checked.get(path) == now or path.stem.rpartition("-")[2] == _checksum(path):
+            _checked[path] = now
             return path
         path.unlink(missing_ok=True)
     return None
@@ -178,6 +194,7 @@ def _make(path: Path, folder: Path, stem: str) -> Path:
         with temporary.open("r+b") as f:  # also because pages not yet written would count as the process's own memory
             os.fsync(f.fileno())
         out = folder / f"{stem}-{_checksum(temporary)}.ort"
+        temporary.chmod(0o444)  # several processes map it
         temporary.replace(out)
     except subprocess.TimeoutExpired as e:
         raise ModelFileError(
@@ -186,7 +203,8 @@ def _make(path: Path, folder: Path, stem: str) -> Path:
     finally:
         with suppress(OSError):
             temporary.unlink()
-    _checked.add(out)
+    if (made := describe_file(out)) is not None:
+        _checked[out] = made
     return out
 
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from medloupe.embed.network import combine_outputs
 from medloupe.graphs.session import open_session, run, run_tail
-from medloupe.imaging.decode import load_judged
+from medloupe.imaging.decode import decode_picture
+from medloupe.imaging.photo import AUTO, Photo, PhotoRequest
+from medloupe.imaging.picture import Picture, negative_of
 from medloupe.imaging.quality import Limits, Measures
+from medloupe.inference.answering import apply_head, make_prediction
 from medloupe.inference.everyday import load_everyday
-from medloupe.inference.pictures import Predictor, Unanswered, apply_head, make_prediction, predict_in_order
+from medloupe.inference.pictures import Predictor, Unanswered, predict_in_order
 from medloupe.model.applies import gather_questions, read_applies, read_told
 from medloupe.model.bundle import Model
 from medloupe.model.choosing import Opinion, choose_answer
 from medloupe.model.decision import Decision
 from medloupe.model.novelty import Nearness
-from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
-from medloupe.model.quality import judge_for_all, judge_quality
-from medloupe.model.router import UNKNOWN_TO_ALL, Router, find_kind, kind_key, refusal_reason
+from medloupe.model.polarity import looks_inverted, refuse_everywhere, refuse_inverted
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.quality import judge_for_all, judge_photo, judge_picture
+from medloupe.model.router import Router, find_kind, kind_key, refusal_reason
 
 
 class AutoPredictor:
@@ -33,7 +39,7 @@ class AutoPredictor:
         Each with a novelty, all on the same backbone.
     beside : sequence of Model, optional
         Others that answer where an image is of their kind: on other networks, which run for themselves, or without a
-        novelty.
+        novelty. Those with a sight of the shared network are found by it, others by the kind that their card names.
     told : mapping, optional
         Fields that answer questions of the check-ups (`applies.age`), as medloupe.model.applies reads them.
     network_threads : int, optional
@@ -43,6 +49,11 @@ class AutoPredictor:
     ------
     ClinicalError
         When a question is answered by none of its choices.
+
+    Attributes
+    ----------
+    photo : PhotoRequest
+        Whether pictures may be photographs, out of which the picture is cut.
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class AutoPredictor:
         if any(m.novelty is None or m.backbone.sha256 != backbone.sha256 for m in models):
             raise ValueError("Choosing needs models that share a backbone and know their own kind of picture.")
         self.size: int = backbone.card.input_size
+        self.photo: PhotoRequest = AUTO
         every = (*models, *beside)
         self._models = {m.name: m for m in models}
         self._beside = {m.name: m for m in beside}
@@ -65,6 +77,7 @@ class AutoPredictor:
         self._kinds = {m.name: kind_key(m.card, m.name) for m in every}
         self._told, _ = read_told(told or {}, gather_questions(self._applies.values()))
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
+        checkups |= {m.name: seen for m in beside if (seen := m.find_sight(backbone.sha256)) is not None}
         self._router = Router(checkups, load_everyday(backbone.sha256))
         self._threads = network_threads
         self._network = open_session(backbone.path, threads=network_threads)
@@ -81,7 +94,8 @@ class AutoPredictor:
         """
         source = Path(image) if isinstance(image, str) else image
         started = time.perf_counter()
-        pixels, measures = load_judged(source, self.size)
+        picture = decode_picture(source, min_side=self.size, photo=self.photo)
+        pixels, measures = picture.fit(self.size), picture.measure()
         decoded = time.perf_counter()
         names = ["embedding", "map"] if heatmap else ["embedding"]
         if self._tails:
@@ -92,18 +106,31 @@ class AutoPredictor:
         embedding = found["embedding"][0]
         asked = find_kind(self._router.rank(embedding), self._kinds)
         limits = [Limits.from_json(model.card.get("quality")) for model in self._models.values()]
-        if not asked and (why := judge_for_all(measures, limits)) is not None:
-            return stop_by_all(name, why, timings)
         if not asked:
-            refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=self._router.looks_like(embedding))
-            return refuse_by_all(name, refused, timings)
+            why = judge_photo(picture.photo) or judge_for_all(measures, limits)
+            alike = self._router.looks_like(embedding)
+            inverted = "" if why else self._find_inverted(self._models, embedding, pixels, picture)
+            said = refuse_everywhere(name, alike, inverted, timings, why)
+            return replace(said, facts=picture.facts, photo=picture.photo)
+        inverted = bool(self._find_inverted(asked, embedding, pixels, picture))
         opinions = [
-            self._own(one, found, name, timings, measures, heatmap=heatmap)
+            self._own(one, found, name, timings, measures, picture.photo, heatmap=heatmap, inverted=inverted)
             if one in self._models
             else self._other(one, source, name, heatmap=heatmap)
             for one in asked
         ]
-        return choose_answer(opinions, self._told).prediction
+        return replace(choose_answer(opinions, self._told).prediction, facts=picture.facts, photo=picture.photo)
+
+    def _find_inverted(self, names: Iterable[str], embedding: np.ndarray, pixels: np.ndarray, picture: Picture) -> str:
+        """Name the first of some check-ups to which a grey picture is inverted, by one more pass; "" where none is."""
+        own = {n: novelty for n in names if n in self._models and (novelty := self._models[n].novelty) is not None}
+
+        @cache
+        def look() -> np.ndarray | None:
+            negative = negative_of(pixels, picture.width, picture.height)
+            return None if negative is None else run(self._network, ["embedding"], negative[None])[0][0]
+
+        return next((n for n, novelty in own.items() if looks_inverted(novelty, embedding, look)), "")
 
     def _own(
         self,
@@ -112,8 +139,10 @@ class AutoPredictor:
         file: str,
         timings: Mapping[str, float],
         measures: Measures,
+        photo: Photo | None,
         *,
         heatmap: bool,
+        inverted: bool,
     ) -> Opinion:
         """Answer from the pass of the shared network."""
         model, embedding = self._models[name], found["embedding"][0]
@@ -123,6 +152,11 @@ class AutoPredictor:
         looked = combine_outputs(lambda wanted: [found[n] for n in wanted], upper, maps=heatmap)
         logits, parts = apply_head(model, looked.embedding, looked.map)
         score = float(model.novelty.score(embedding[None])[0])
+        refused = Refusal(reason=refusal_reason(name, score), looks_like="") if score > 1 else None
+        if inverted:
+            refused = refuse_inverted(name)
+        limits = Limits.from_json(model.card.get("quality"))
+        refused, unusable = judge_picture(refused, measures, limits, model.novelty, embedding, photo)
         prediction = make_prediction(
             model,
             self._decisions[name],
@@ -130,8 +164,8 @@ class AutoPredictor:
             logits[0],
             None if parts is None else parts[0],
             timings,
-            refused=Refusal(reason=refusal_reason(name, score), looks_like="") if score > 1 else None,
-            unusable=judge_quality(measures, Limits.from_json(model.card.get("quality"))),
+            refused=refused,
+            unusable=unusable,
         )
         return self._opinion(name, prediction, model.novelty.nearness(embedding))
 
@@ -139,6 +173,7 @@ class AutoPredictor:
         """Answer from the model's own network, opened when it is first needed."""
         model = self._beside[name]
         asked = self._predictors.setdefault(name, Predictor(model, network_threads=self._threads))
+        asked.photo = self.photo
         near = None if model.novelty is None else model.novelty.nearness(asked.embedding(source))
         return self._opinion(name, asked.predict(source, file=file, heatmap=heatmap), near)
 

@@ -14,8 +14,9 @@ from medloupe.ecg.signal import Signal
 from medloupe.embed.network import Network
 from medloupe.errors import SignalError
 from medloupe.graphs.session import open_session, run
+from medloupe.inference.answering import apply_head
 from medloupe.inference.inputs import require_inputs
-from medloupe.inference.pictures import Unanswered, apply_head, predict_in_order
+from medloupe.inference.pictures import Unanswered, predict_in_order
 from medloupe.inference.recordings import WindowOutputs, answer_signal, list_influences
 from medloupe.model.decision import Decision
 from medloupe.model.leads import LeadRule
@@ -40,11 +41,20 @@ class EcgPredictor:
         Of one run of the network; settings.threads() by default.
     rate : float, optional
         In Hz, for files that do not tell it.
+    gain : float, optional
+        Units a millivolt, for files that do not tell their unit.
     """
 
-    def __init__(self, model: Model, *, network_threads: int | None = None, rate: float | None = None):
+    def __init__(
+        self,
+        model: Model,
+        *,
+        network_threads: int | None = None,
+        rate: float | None = None,
+        gain: float | None = None,
+    ):
         self.model = model
-        self._rate = rate
+        self._rate, self._gain = rate, gain
         self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
         self._network = None if self._file else Network(model.backbone, None, threads=network_threads)
         self._decision = Decision.from_card(model.card)
@@ -58,6 +68,7 @@ class EcgPredictor:
         file: str = "",
         heatmap: bool = False,
         rate: float | None = None,
+        gain: float | None = None,
     ) -> Prediction:
         """Answer one ECG.
 
@@ -73,6 +84,8 @@ class EcgPredictor:
             Whether the evidence along the signal is wanted, too.
         rate : float, optional
             In Hz, where the file does not tell it; instead of the predictor's.
+        gain : float, optional
+            Units a millivolt, where the file does not tell its unit; instead of the predictor's.
 
         Raises
         ------
@@ -90,7 +103,8 @@ class EcgPredictor:
         if isinstance(source, Signal):
             signal = source
         else:
-            signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=rate or self._rate)
+            file_or_files = Path(source) if isinstance(source, str) else source
+            signal = read_ecg(file_or_files, rate=rate or self._rate, gain=gain or self._gain)
         name = file or (str(source) if isinstance(source, (str, Path)) else "")
         return self.predict_signal(signal, told, file=name, heatmap=heatmap, started=started)[0]
 

@@ -14,6 +14,7 @@ from medloupe.model.applies import gather_questions, read_applies, read_told
 from medloupe.model.bundle import Model
 from medloupe.model.choosing import Opinion, choose_nearest
 from medloupe.model.decision import Decision
+from medloupe.model.polarity import Negative
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.router import kind_key
 
@@ -30,7 +31,7 @@ def refusal(kind: Modality, model: str, novelty: float | None) -> Refusal | None
 class ExamplePredictor(Predictor):
     """A model of a kind that its entries in data/modalities and embed/modalities describe; safe to use from threads."""
 
-    def refusal(self, embedding: np.ndarray) -> Refusal | None:
+    def refusal(self, embedding: np.ndarray, negative: Negative | None = None) -> Refusal | None:
         """Why an example with this embedding (D,) is not judged; None where it is of the model's kind."""
         novelty = self.model.novelty
         score = None if novelty is None else float(novelty.score(embedding[None])[0])

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-def find_model(reference: str) -> Model:
+def find_model(reference: str, *, composed: bool = False) -> Model:
     """Find the model of that name (its version in production), name@version or file.
 
     A model in the store goes before a shipped one of the same name.
+
+    Parameters
+    ----------
+    reference : str
+        As a person types it.
+    composed : bool
+        Whether a composed check-up will do, which cannot be judged, exported or changed as others can.
 
     Raises
     ------
@@ -32,6 +39,19 @@ def find_model(reference: str) -> Model:
     BackboneError
         When its backbone is not at hand.
     """
+    model = _find_any(reference)
+    if model.asks is not None and not composed:
+        made = model.card["composed"]
+        raise StoreError(
+            f"{model.name} is composed of {made['find']['called']} and {made['ask']['called']}; it can be asked, but"
+            " not this.",
+            "Do it with one of the two, and compose them again.",
+        )
+    return model
+
+
+def _find_any(reference: str) -> Model:
+    """Find a model as `find_model` does, composed or not."""
     if reference.endswith(".onnx") or Path(reference).is_file():
         from medloupe.modelfile.reader import load
 
@@ -58,12 +78,16 @@ def find_model(reference: str) -> Model:
 
 def _unknown_error(name: str, store: Store, offered: Sequence[str]) -> UnknownError:
     """Make the error that says which models there are instead, in the store and shipped."""
+    from medloupe.starter import shipped
+
     stored = list(dict.fromkeys(v.name for v in store.list()))
     there = f"there are: {', '.join(stored)}" if stored else "it is empty"
     comes = f"; with medloupe come: {', '.join(offered)}" if offered else ""
     return UnknownError(
         f"The store {store.home} has no model {name!r}; {there}{comes}.",
-        did_you_mean(name, [*stored, *offered]) or "Train one: medloupe train FOLDER --name NAME",
+        shipped.tell_where(name)
+        or did_you_mean(name, [*stored, *offered])
+        or "Train one: medloupe train FOLDER --name NAME",
     )
 
 
@@ -94,13 +118,15 @@ def list_choosable_models() -> list[Model]:
 def list_beside(choosable: Sequence[Model]) -> list[Model]:
     """List the models that answer beside those among which images choose, being of the same kinds of picture.
 
-    They are in production or shipped and have a network of their own, or no novelty.
+    They are in production or shipped and have a network of their own, or no novelty. Also listed are those that are
+    found by what their pictures look like to the network of the others, whatever their kind.
     """
     from medloupe.model.router import kind_key
 
     known, kinds = {m.name for m in choosable}, {kind_key(m.card, m.name) for m in choosable}
     others = [m for m in _list_models() if m.name not in known and m.backbone.card.modality == PICTURES.name]
-    return [m for m in others if kind_key(m.card, m.name) in kinds]
+    shared = choosable[0].backbone.sha256 if choosable else ""
+    return [m for m in others if kind_key(m.card, m.name) in kinds or m.find_sight(shared) is not None]
 
 
 def list_questions() -> dict[str, tuple[str, ...]]:
@@ -118,6 +144,7 @@ def _list_models() -> list[Model]:
     store = Store.open()
     stored = list(dict.fromkeys(v.name for v in store.list()))
     models = [store.get(name, report=False) for name in stored]
+    models = [m for m in models if m.asks is None]  # those are asked by name
     return models + [shipped.load_shipped(n) for n in shipped.list_offered() if n not in (*stored, shipped.EVERYDAY)]
 
 
@@ -132,7 +159,9 @@ def make_looks_like(backbone_sha256: str) -> LooksLike:
     @cache
     def router() -> Router:
         try:
-            others = {m.name: m.novelty for m in list_choosable_models() if m.backbone.sha256 == backbone_sha256}
+            able = list_choosable_models()
+            others = {m.name: m.novelty for m in able if m.backbone.sha256 == backbone_sha256}
+            others |= {m.name: m.find_sight(backbone_sha256) for m in list_beside(able)}
         except StoreError:  # empty or damaged: the refusal stands, and nothing more can be said
             others = {}
         return Router({name: n for name, n in others.items() if n is not None}, load_everyday(backbone_sha256))

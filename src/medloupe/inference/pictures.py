@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +15,26 @@ from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.network import Network
 from medloupe.errors import ClinicalError, ImageError
 from medloupe.graphs.session import open_session, run
-from medloupe.imaging.decode import load_judged
+from medloupe.imaging.decode import decode_in_full
+from medloupe.imaging.photo import AUTO, Photo, PhotoRequest
+from medloupe.imaging.picture import Picture, negative_of
 from medloupe.imaging.quality import Limits
+from medloupe.inference.answering import apply_head, make_prediction
+from medloupe.model.boxes import name_boxes, score_logits
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision, Why
-from medloupe.model.head import probabilities
-from medloupe.model.prediction import Influence, Prediction, Refusal
-from medloupe.model.quality import judge_quality
+from medloupe.model.large import LargeLook, LargePictures
+from medloupe.model.polarity import Negative, looks_inverted, refuse_inverted
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.quality import judge_legibility, judge_photo, judge_quality
 from medloupe.model.router import refusal_reason
+from medloupe.model.tiling import LearnedSizes
+from medloupe.modelfile.layout import BOXES
 from medloupe.settings import threads
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
     from medloupe.inference.inputs import WeighedInputs
 
 _AHEAD = 8  # images decoded or answered at once for each worker
@@ -47,17 +55,28 @@ class Predictor:
         Of one run of the network; settings.threads() by default.
     looks_like : callable, optional
         Asked what a refused picture looks like instead, with its embedding and the model's name.
+
+    Attributes
+    ----------
+    photo : PhotoRequest
+        Whether pictures may be photographs, out of which the picture is cut.
     """
 
     def __init__(self, model: Model, *, network_threads: int | None = None, looks_like: LooksLike | None = None):
         self.model = model
+        self.photo: PhotoRequest = AUTO
         self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
-        self._file = open_session(model.onnx, threads=network_threads) if model.onnx is not None else None
+        self._file = _open_file(model, network_threads)
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
         self._decision = Decision.from_card(model.card)
         self._kind = EMBEDDINGS[model.backbone.card.modality]
         self._limits = Limits.from_json(model.card.get("quality"))
+        self._large = None
+        if model.detector is not None:
+            learned = LearnedSizes.from_card(model.card, self.size)
+            self._large = LargePictures.of(self._decision, learned, model.novelty)
+        self._full_above = None if self._large is None else self._large.learned.large_from
 
     def predict(
         self,
@@ -66,6 +85,7 @@ class Predictor:
         *,
         file: str = "",
         heatmap: bool = False,
+        photo: PhotoRequest | None = None,
     ) -> Prediction:
         """Answer one image.
 
@@ -79,6 +99,8 @@ class Predictor:
             What to call it in the answer; its path by default.
         heatmap : bool
             Whether heat maps are wanted, too.
+        photo : PhotoRequest, optional
+            Whether it may be a photograph of a picture; as the attribute says by default.
 
         Raises
         ------
@@ -89,32 +111,102 @@ class Predictor:
         MedloupeError
             When the model has no such input.
         """
+        prediction, _, where = self._predict(image, given, file=file, heatmap=heatmap, photo=photo)
+        return prediction.in_photograph(where)
+
+    def _predict(
+        self,
+        image: str | Path | bytes | np.ndarray,
+        given: Mapping[str, str] | None,
+        *,
+        file: str,
+        heatmap: bool,
+        photo: PhotoRequest | None,
+    ) -> tuple[Prediction, np.ndarray | None, Photo | None]:
+        """Answer as `predict` does, with boxes in pixels of the picture that was looked at.
+
+        Also given: that picture in full, uint8 (F, F, 3), where it was looked at so, and where it lay in a photograph.
+        """
         beside = self._beside(given or {})
         started = time.perf_counter()
         source = Path(image) if isinstance(image, str) else image
-        pixels, unusable = self._look(source)
+        pixels, picture, full, unusable = self._look(source, photo)
         decoded = time.perf_counter()
-        logits, parts, shared = self._run(pixels[None], heatmap=heatmap)
+        logits, parts, shared, found = self._run(pixels[None], heatmap=heatmap)
         answered = time.perf_counter()
+        timings = {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)}
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
-        return make_prediction(
+        own, embedding = logits[0], None if shared is None else shared[0]
+        size = None if picture is None else (picture.width, picture.height)
+        seen, at = pixels, size
+        boxes = tiling = None
+        if found is not None and size is not None:
+            boxes = name_boxes(found[0], self.model.labels, *size, self.size)
+            large = None if unusable or full is None else self._look_large(full, size, found[0], embedding)
+            if large is not None:
+                tiling = large.tiling
+                timings["tiles"] = 1000 * (time.perf_counter() - answered)
+                if large.boxes is not None and large.best is not None and large.pixels is not None:
+                    own, boxes = score_logits(large.best).astype(np.float32), large.boxes
+                    seen, embedding, at = large.pixels, large.embedding, (self.size, self.size)
+        refused = None
+        if embedding is not None and not unusable:
+            refused = self.refusal(embedding, self._negative(seen, at))
+            unusable = None if refused else judge_legibility(self.model.novelty, embedding)
+        prediction = make_prediction(
             self.model,
             self._decision,
             name,
-            logits[0] if beside is None else logits[0] + beside.logits,
+            own if beside is None else own + beside.logits,
             None if parts is None else parts[0],
-            {"decode": 1000 * (decoded - started), "network": 1000 * (answered - decoded)},
-            refused=None if shared is None or unusable else self.refusal(shared[0]),
+            timings,
+            refused=refused,
             inputs=None if beside is None else beside.influences,
             unusable=unusable,
+            facts=() if picture is None else picture.facts,
+            boxes=boxes,
+            size=None if found is None else size,
+            tiling=tiling,
         )
+        return prediction, full, None if picture is None else picture.photo
 
-    def _look(self, source: Path | bytes | np.ndarray) -> tuple[np.ndarray, Why | None]:
-        """Bring an example into the form that the network reads; of a picture also why it cannot be used, if so."""
+    def _look_large(
+        self, full: np.ndarray, size: tuple[int, int], whole: np.ndarray, embedding: np.ndarray | None
+    ) -> LargeLook | None:
+        """Look at a large picture in tiles, if it is one. size: its width and height as given."""
+        if self._large is None or not self._large.is_large(*size):
+            return None
+
+        def run_tiles(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            _, _, shared, found = self._run(pixels, heatmap=False)
+            assert found is not None
+            return found, shared
+
+        return self._large.look(full, *size, whole, embedding, run_tiles)
+
+    def _look(
+        self, source: Path | bytes | np.ndarray, photo: PhotoRequest | None
+    ) -> tuple[np.ndarray, Picture | None, np.ndarray | None, Why | None]:
+        """Bring an example into the form that the network reads.
+
+        Of a picture also given: the picture, the same in full where that is wanted, and why it cannot be used, if so.
+        """
         if self._kind.name != "image":
-            return self._kind.window(source, self.model.backbone.card), None
-        pixels, measures = load_judged(source, self.size)
-        return pixels, judge_quality(measures, self._limits)
+            return self._kind.window(source, self.model.backbone.card), None, None, None
+        picture, full = decode_in_full(source, self.size, self._full_above, photo or self.photo)
+        why = judge_photo(picture.photo) or judge_quality(picture.measure(), self._limits)
+        return picture.fit(self.size), picture, full, why
+
+    def _negative(self, pixels: np.ndarray, size: tuple[int, int] | None) -> Negative | None:
+        """Give what computes the embedding of the negative of a fitted picture, where it is asked for."""
+        if size is None:
+            return None
+
+        def compute() -> np.ndarray | None:
+            negative = negative_of(pixels, *size)
+            return None if negative is None else self.run_shared(negative[None])[0]
+
+        return compute
 
     def _beside(self, given: Mapping[str, str]) -> WeighedInputs | None:
         """Weigh what is given beside a picture; None of a model that reads the picture alone."""
@@ -144,37 +236,60 @@ class Predictor:
         """
         return self._run(pixels, heatmap=heatmap)[:2]
 
-    def _run(self, pixels: np.ndarray, *, heatmap: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Run as `run` does; also embeddings (N, D) that novelty reads, of a file only if needed."""
+    def _run(
+        self, pixels: np.ndarray, *, heatmap: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """Run as `run` does; also embeddings (N, D) that novelty reads, of a file only if needed, and boxes (N, M, 6).
+
+        Boxes are those of a detector, in pixels of the fitted pictures.
+        """
         if self._file is not None:
             wanted = ["logits"]
             if self.model.novelty is not None:
                 wanted.append("embedding")
             if heatmap:
                 wanted.append("heatmap")
+            if self.model.detector is not None:
+                wanted.append(BOXES)
             found = dict(zip(wanted, run(self._file, wanted, pixels), strict=True))
-            return found["logits"], found.get("heatmap"), found.get("embedding")
+            return found["logits"], found.get("heatmap"), found.get("embedding"), found.get(BOXES)
         assert self._network is not None
         seen = self._network.see(pixels, maps=heatmap)
-        return (*apply_head(self.model, seen.embedding, seen.map), seen.shared)
+        return (*apply_head(self.model, seen.embedding, seen.map), seen.shared, None)
 
     def embedding(self, source: str | Path | bytes | np.ndarray) -> np.ndarray:
         """Compute what novelty reads of one example: float32 (D,). Raises ImageError."""
-        window = self._kind.window(source, self.model.backbone.card)[None]
-        if self._file is not None:
-            return run(self._file, ["embedding"], window)[0][0]
-        assert self._network is not None
-        return self._network.see(window).shared[0]
+        if self._kind.name == "image":
+            return self.run_shared(self._look(Path(source) if isinstance(source, str) else source, None)[0][None])[0]
+        return self.run_shared(self._kind.window(source, self.model.backbone.card)[None])[0]
 
-    def refusal(self, embedding: np.ndarray) -> Refusal | None:
-        """Tell why a picture with this embedding (D,) is not judged; None where it is of the model's kind."""
-        novelty = self.model.novelty
-        if novelty is None or (score := float(novelty.score(embedding[None])[0])) <= 1:
+    def run_shared(self, windows: np.ndarray) -> np.ndarray:
+        """Compute what novelty reads of examples (N, ...): float32 (N, D)."""
+        if self._file is not None:
+            return run(self._file, ["embedding"], windows)[0]
+        assert self._network is not None
+        return self._network.see(windows).shared
+
+    def refusal(self, embedding: np.ndarray, negative: Negative | None = None) -> Refusal | None:
+        """Tell why a picture with this embedding (D,) is not judged; None where it is of the model's kind.
+
+        negative: computes the embedding of its negative, where that might be nearer.
+        """
+        novelty, name = self.model.novelty, self.model.name
+        if novelty is None:
             return None
-        name = self.model.name
+        if negative is not None and looks_inverted(novelty, embedding, negative):
+            return refuse_inverted(name)
+        if (score := float(novelty.score(embedding[None])[0])) <= 1:
+            return None
         return Refusal(
             reason=refusal_reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
         )
+
+    def run_with_shared(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run on pictures uint8 (N, S, S, 3): logits (N, K), and what novelty reads (N, D), None where it has none."""
+        logits, _, shared, _ = self._run(pixels, heatmap=False)
+        return logits, shared
 
     def predict_many(
         self, files: Iterable[Path], given: Callable[[Path], Mapping[str, str]] | None = None
@@ -186,40 +301,15 @@ class Predictor:
         return predict_in_order(self.predict if given is None else lambda path: self.predict(path, given(path)), files)
 
 
-def apply_head(model: Model, embedding: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Apply a model's head: calibrated logits (N, K) and, from maps (N, D, h, w), heat maps (N, K, h, w)."""
-    logits = model.head.logits(embedding)
-    if maps is None:
-        return logits, None
-    from medloupe.model.heatmaps import map_contributions
+def _open_file(model: Model, threads: int | None) -> InferenceSession | None:
+    """Open a model's own file; a detector from the store is put together first. None of one that answers in parts."""
+    if model.onnx is not None:
+        return open_session(model.onnx, threads=threads)
+    if model.detector is None:
+        return None
+    from medloupe.modelfile.writer import build
 
-    return logits, map_contributions(model.head, maps)
-
-
-def make_prediction(
-    model: Model,
-    decision: Decision,
-    file: str,
-    logits: np.ndarray,
-    parts: np.ndarray | None,
-    timings: Mapping[str, float],
-    refused: Refusal | None = None,
-    inputs: tuple[Influence, ...] | None = None,
-    unusable: Why | None = None,
-) -> Prediction:
-    """Turn logits (K,) into a Prediction. A refused or unusable one keeps its probabilities; nothing is said of it."""
-    return Prediction.of(
-        decision,
-        probabilities(logits.astype(np.float64), decision.task),
-        refused=refused,
-        unusable=unusable,
-        heatmap=parts,
-        file=file,
-        model=model.name,
-        version=model.version,
-        timings=timings,
-        inputs=inputs,
-    )
+    return open_session(build(model).SerializeToString(), threads=threads)
 
 
 def predict_in_order(
@@ -239,40 +329,3 @@ def predict_in_order(
         while running:
             yield running.pop(0).result()
             running += [pool.submit(one, path) for path in islice(waiting, 1)]
-
-
-def expand_paths(paths: Iterable[str], within: Callable[[Path], Iterable[Path]] | None = None) -> Iterator[Path]:
-    """Expand paths to the files that they name.
-
-    Files stay as they are, folders become all images within, globs what they match. A path that names nothing comes
-    back as it is, to fail as a missing file.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        As people type them.
-    within : callable, optional
-        What counts in a folder, instead of images. What counts as an image is what counts when a data set is read.
-    """
-    within = within or _images_in
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            yield from within(path)
-        elif path.exists():
-            yield path
-        else:
-            matches = [Path(m) for m in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (may start anywhere)
-            for match in matches:
-                if match.is_dir() and "**" not in text:  # which names what is in the folders already
-                    yield from within(match)
-                elif match.is_file():
-                    yield match
-            if not matches:
-                yield path
-
-
-def _images_in(folder: Path) -> Iterator[Path]:
-    from medloupe.data.readers.base import walk
-
-    return (folder / name for name in walk(folder).images)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from medloupe.data.modalities import MODALITIES, PICTURES, of_suffix, recognise_file
 from medloupe.errors import StoreError
+from medloupe.imaging.photo import AUTO, PhotoRequest
 from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.find import list_beside, list_choosable_models
+from medloupe.inference.paths import merge_ecg_parts
 from medloupe.inference.pictures import Predictor, Unanswered, predict_in_order
 from medloupe.model.applies import gather_questions, read_applies, read_told
 from medloupe.model.bundle import Model
@@ -46,12 +48,20 @@ class Answering(ABC):
 
     @abstractmethod
     def predictor(
-        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+        self,
+        model: Model,
+        *,
+        network_threads: int | None,
+        looks_like: LooksLike | None,
+        rate: float | None,
+        gain: float | None,
     ) -> Predictor | EcgPredictor:
         """Make a model ready to answer."""
 
     @abstractmethod
-    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> Chooser:
+    def chooser(
+        self, *, network_threads: int | None, rate: float | None, gain: float | None, told: Mapping[str, str]
+    ) -> Chooser:
         """Open the models at hand among which files choose. Raises StoreError where there is none.
 
         told: what is known beside the files, as AutoPredictor has it.
@@ -70,11 +80,23 @@ class _PictureAnswering(Answering):
     name = "image"
 
     def predictor(
-        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+        self,
+        model: Model,
+        *,
+        network_threads: int | None,
+        looks_like: LooksLike | None,
+        rate: float | None,
+        gain: float | None,
     ) -> Predictor:
+        if model.asks is not None:
+            from medloupe.inference.composed import ComposedPredictor
+
+            return ComposedPredictor(model, network_threads=network_threads, looks_like=looks_like)
         return Predictor(model, network_threads=network_threads, looks_like=looks_like)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> AutoPredictor:
+    def chooser(
+        self, *, network_threads: int | None, rate: float | None, gain: float | None, told: Mapping[str, str]
+    ) -> AutoPredictor:
         models = list_choosable_models()
         return AutoPredictor(models, beside=list_beside(models), told=told, network_threads=network_threads)
 
@@ -86,14 +108,23 @@ class _EcgAnswering(Answering):
     name = "ecg"
 
     def predictor(
-        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+        self,
+        model: Model,
+        *,
+        network_threads: int | None,
+        looks_like: LooksLike | None,
+        rate: float | None,
+        gain: float | None,
     ) -> EcgPredictor:
         from medloupe.inference.ecgs import EcgPredictor
 
-        return EcgPredictor(model, network_threads=network_threads, rate=rate)
+        return EcgPredictor(model, network_threads=network_threads, rate=rate, gain=gain)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> AutoEcgPredictor:
-        return AutoEcgPredictor(list_models("ecg"), network_threads=network_threads, rate=rate, told=told)
+    def chooser(
+        self, *, network_threads: int | None, rate: float | None, gain: float | None, told: Mapping[str, str]
+    ) -> AutoEcgPredictor:
+        models = list_models("ecg")
+        return AutoEcgPredictor(models, network_threads=network_threads, rate=rate, gain=gain, told=told)
 
     def whole(self, files: Iterable[Path]) -> Iterator[Path]:
         return merge_ecg_parts(files)
@@ -112,13 +143,21 @@ class _AddedAnswering(Answering):
         self._kind = MODALITIES[name]
 
     def predictor(
-        self, model: Model, *, network_threads: int | None, looks_like: LooksLike | None, rate: float | None
+        self,
+        model: Model,
+        *,
+        network_threads: int | None,
+        looks_like: LooksLike | None,
+        rate: float | None,
+        gain: float | None,
     ) -> Predictor:
         from medloupe.inference.examples import ExamplePredictor
 
         return ExamplePredictor(model, network_threads=network_threads)
 
-    def chooser(self, *, network_threads: int | None, rate: float | None, told: Mapping[str, str]) -> Chooser:
+    def chooser(
+        self, *, network_threads: int | None, rate: float | None, gain: float | None, told: Mapping[str, str]
+    ) -> Chooser:
         from medloupe.inference.examples import ExampleAuto
 
         return ExampleAuto(list_models(self.name), network_threads=network_threads, told=told)
@@ -135,12 +174,21 @@ def answering(kind: str) -> Answering:
     return ANSWERING.find(kind) or _AddedAnswering(kind)
 
 
+def _with_photo(made: Any, photo: PhotoRequest) -> Any:
+    """Tell what answers pictures whether they may be photographs."""
+    if isinstance(made, Predictor | AutoPredictor):
+        made.photo = photo
+    return made
+
+
 def predictor(
     model: Model,
     *,
     network_threads: int | None = None,
     looks_like: LooksLike | None = None,
     rate: float | None = None,
+    gain: float | None = None,
+    photo: PhotoRequest = AUTO,
 ) -> Predictor | EcgPredictor:
     """Make a model ready to answer.
 
@@ -154,9 +202,14 @@ def predictor(
         Of pictures, as Predictor has it.
     rate : float, optional
         Of ECGs, in Hz, where a file tells none.
+    gain : float, optional
+        Of ECGs, units a millivolt, where a file tells no unit.
+    photo : PhotoRequest, optional
+        Whether pictures may be photographs of pictures, which are then cut out; by default that is found out.
     """
     kind = answering(model.backbone.card.modality)
-    return kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate)
+    made = kind.predictor(model, network_threads=network_threads, looks_like=looks_like, rate=rate, gain=gain)
+    return _with_photo(made, photo)
 
 
 class AnyPredictor:
@@ -172,6 +225,8 @@ class AnyPredictor:
         Of ECGs, in Hz, where a file tells none.
     told : mapping, optional
         What is known beside the files, as AutoPredictor has it.
+    photo : PhotoRequest, optional
+        As predictor() has it.
     """
 
     def __init__(
@@ -179,9 +234,12 @@ class AnyPredictor:
         *,
         network_threads: int | None = None,
         rate: float | None = None,
+        gain: float | None = None,
         told: Mapping[str, str] | None = None,
+        photo: PhotoRequest = AUTO,
     ):
-        self._threads, self._rate, self._told = network_threads, rate, told or {}
+        self._threads, self._rate, self._gain, self._told = network_threads, rate, gain, told or {}
+        self._photo = photo
 
     def predict_many(self, files: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unanswered]]:
         """Answer files as Predictor.predict_many does.
@@ -191,7 +249,8 @@ class AnyPredictor:
 
         @cache
         def chooser(kind: str) -> Chooser:
-            return answering(kind).chooser(network_threads=self._threads, rate=self._rate, told=self._told)
+            asked = {"network_threads": self._threads, "rate": self._rate, "gain": self._gain, "told": self._told}
+            return _with_photo(answering(kind).chooser(**asked), self._photo)
 
         def chosen(waiting: Iterable[Path]) -> Iterator[Path]:
             for path in waiting:
@@ -213,11 +272,12 @@ class AutoEcgPredictor:
         *,
         network_threads: int | None = None,
         rate: float | None = None,
+        gain: float | None = None,
         told: Mapping[str, str] | None = None,
     ):
         from medloupe.inference.ecgs import EcgPredictor
 
-        self._rate = rate
+        self._rate, self._gain = rate, gain
         self._told, _ = read_told(told or {}, gather_questions(read_applies(m.card) for m in models))
         self._predictors = [EcgPredictor(m, network_threads=network_threads, rate=rate) for m in models]
 
@@ -232,7 +292,7 @@ class AutoEcgPredictor:
         from medloupe.ecg.files import read_ecg
         from medloupe.inference.recordings import select_fitting_backbones
 
-        signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate)
+        signal = read_ecg(Path(source) if isinstance(source, str) else source, rate=self._rate, gain=self._gain)
         cards = [p.model.backbone.card for p in self._predictors]
         able = select_fitting_backbones(signal, cards, [p.leads for p in self._predictors])
         file = str(source) if isinstance(source, str | Path) else ""
@@ -274,18 +334,6 @@ def list_models(kind: str) -> list[Model]:
             "Train one: medloupe train FOLDER --name NAME",
         )
     return able
-
-
-def merge_ecg_parts(paths: Iterable[Path]) -> Iterator[Path]:
-    """List the files of ECGs, each recording once: in place of its parts the header of a WFDB record."""
-    done: set[Path] = set()
-    for path in paths:
-        header = path.with_suffix(".hea")
-        part = path.suffix.lower() in (".dat", ".atr", ".qrs", ".xyz") and header.is_file()
-        chosen = header if part else path
-        if chosen not in done:
-            done.add(chosen)
-            yield chosen
 
 
 def list_folder(folder: Path, kinds: Collection[str]) -> Iterator[Path]:

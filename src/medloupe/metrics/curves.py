@@ -25,13 +25,13 @@ def curves(judged: Judged) -> dict[str, Any]:
         last = np.r_[np.diff(scores[order]) != 0, True]  # a threshold lies only between different scores
         tp, fp = np.cumsum(truth[order])[last], np.cumsum(~truth[order])[last]
         tpr, fpr = np.r_[0, tp / tp[-1]], np.r_[0, fp / fp[-1]]
-        at = _thin(fpr, tpr)
-        roc[name] = {"fpr": _round(fpr[at]), "tpr": _round(tpr[at])}
+        at = thin_points(fpr, tpr)
+        roc[name] = {"fpr": round_values(fpr[at]), "tpr": round_values(tpr[at])}
         recall, precision = tp / tp[-1], tp / (tp + fp)
-        at = _thin(recall, precision)
+        at = thin_points(recall, precision)
         pr[name] = {
-            "recall": _round(recall[at]),
-            "precision": _round(precision[at]),
+            "recall": round_values(recall[at]),
+            "precision": round_values(precision[at]),
             "prevalence": float(truth.mean()),
         }
     return {"roc": roc, "pr": pr, "calibration": _calibration(judged)}
@@ -46,6 +46,11 @@ def _calibration(judged: Judged) -> list[dict[str, Any]]:
     else:
         known = ~np.isnan(targets)
         said, right = p[known], targets[known] == 1
+    return bin_reliability(said, right)
+
+
+def bin_reliability(said: np.ndarray, right: np.ndarray) -> list[dict[str, Any]]:
+    """Compare what was said (M,), 0 to 1, with what was right, bool (M,), in bins of equal width."""
     bins = np.minimum((said * weighted.BINS).astype(int), weighted.BINS - 1)
     rows = []
     for b in np.unique(bins):
@@ -63,8 +68,8 @@ def _calibration(judged: Judged) -> list[dict[str, Any]]:
     return rows
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Positions of at most _LARGEST points, spread evenly along the curve's length."""
+def thin_points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Choose at most _LARGEST points of a curve, spread evenly along its length: int positions."""
     if len(x) <= _LARGEST:
         return np.arange(len(x))
     length = np.r_[0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
@@ -72,5 +77,6 @@ def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.unique(np.r_[0, np.minimum(at, len(x) - 1), len(x) - 1])
 
 
-def _round(values: np.ndarray) -> list[float]:
+def round_values(values: np.ndarray) -> list[float]:
+    """Round to four decimals, as a drawing needs no more."""
     return np.round(values, 4).tolist()

@@ -115,3 +115,17 @@ class Evidence:
             return cls.from_bytes((folder / FILE).read_bytes())
         except (OSError, ValueError):
             return None
+
+
+def join_groups(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Join two groupings (N,): records stay together that either keeps together."""
+    one, other = (np.unique(g, return_inverse=True)[1] for g in (one, other))
+    label = one.copy()
+    while True:  # the smallest number spreads through both until nothing changes
+        before = label
+        for grouping in (other, one):
+            least = np.full(int(grouping.max(initial=-1)) + 1, len(label))
+            np.minimum.at(least, grouping, label)
+            label = least[grouping]
+        if np.array_equal(before, label):
+            return label

@@ -3,19 +3,21 @@
 Two versions are compared on the records that both were judged on, by the predictions kept beside their reports
 (medloupe.metrics.evidence). How far apart they are is drawn again and again with other groups of patients (bootstrap
 over groups, the same draw for both). The candidate passes when even the pessimistic end of what it lost stays within a
-margin (non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604).
+margin (non-inferiority; Piaggio et al., JAMA 308 (2012) 2594-2604). Detectors are held against each other by their
+average precision, on the pictures that both know with the same true boxes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from medloupe.metrics import weighted
-from medloupe.metrics.evidence import Evidence
+from medloupe.metrics.box_evidence import BoxEvidence, draw_precisions, match_box_evidence
+from medloupe.metrics.evidence import Evidence, join_groups
 from medloupe.metrics.weighted import Ranking, Weighted
 
 MARGIN = 0.02  # of AUC, that a candidate may lose
@@ -48,11 +50,14 @@ class Comparison:
     records, groups
         On which both were judged.
     auc
-        Macro average over the labels; None where the two cannot be compared.
+        Macro average over the labels; None of detectors, and where the two cannot be compared.
+    map50
+        Of detectors, the average precision at an overlap of one half, averaged over the labels; None of others, and
+        where the two cannot be compared.
     balanced_accuracy
         Of the label announced; shown, not judged. None with auc.
     margin
-        Of AUC.
+        Of AUC, or of the average precision.
     why_not
         Why the two cannot be compared, else "".
     """
@@ -67,6 +72,12 @@ class Comparison:
     balanced_accuracy: VersionDifference | None = None
     margin: float = MARGIN
     why_not: str = ""
+    map50: VersionDifference | None = None
+
+    @property
+    def judged(self) -> VersionDifference | None:
+        """The figure that decides; None where the two cannot be compared."""
+        return self.map50 if self.auc is None else self.auc
 
     def as_json(self) -> dict[str, Any]:
         """Give all fields and the sentence, in types that JSON has."""
@@ -76,13 +87,14 @@ class Comparison:
     def words(self) -> str:
         """A sentence or two for a person."""
         a, b = f"version {self.candidate}", f"version {self.production}"
-        if self.auc is None:
+        d = self.judged
+        if d is None:
             return f"{self.name}: {a} cannot be compared with {b}, which is in production: {self.why_not}."
-        d = self.auc
+        figure = "AUC" if self.auc is not None else "average precision"
         shown = (
             f"On the {self.records:,} pictures ({self.groups:,} groups of patients and copies) that both were judged"
-            f" on, {a} of {self.name} has AUC {d.candidate:.3f} and {b}, which is in production, {d.production:.3f}:"
-            f" {d.difference:+.3f}, and at worst {d.low:+.3f} (one-sided 95 % limit)."
+            f" on, {a} of {self.name} has {figure} {d.candidate:.3f} and {b}, which is in production,"
+            f" {d.production:.3f}: {d.difference:+.3f}, and at worst {d.low:+.3f} (one-sided 95 % limit)."
         )
         if self.passed:
             return f"{shown} It is not worse by more than the margin of {self.margin:g}."
@@ -92,8 +104,8 @@ class Comparison:
 
 
 def compare(
-    candidate: Evidence | None,
-    production: Evidence | None,
+    candidate: Evidence | BoxEvidence | None,
+    production: Evidence | BoxEvidence | None,
     *,
     name: str,
     versions: tuple[int, int],
@@ -114,7 +126,7 @@ def compare(
     versions
         The numbers of both, the candidate's first.
     margin
-        Of AUC, that the candidate may lose.
+        Of AUC, of detectors of average precision, that the candidate may lose.
     draws, seed
         Of the bootstrap.
     """
@@ -138,32 +150,69 @@ def compare(
                 " before medloupe kept them)"
             )
     assert candidate is not None and production is not None
-    both = match_evidence(candidate, production)
-    if both is None:
+    drawn = _draw_both(candidate, production, draws, seed)
+    if drawn is None:
         return failed(f"they do not answer the same question ({candidate.question} and {production.question})")
-    if both.count < FEWEST_GROUPS:
+    records, groups = drawn.records, drawn.groups
+    if groups < FEWEST_GROUPS:
         return failed(
-            f"they were judged on {both.count} common groups of patients and copies with the same labels;"
+            f"they were judged on {groups} common groups of patients and copies with the same labels;"
             f" {FEWEST_GROUPS} are needed, and images do not count that a network gone on from (--from) had learned",
-            len(both.groups),
-            both.count,
+            records,
+            groups,
         )
-    new, old = (VersionMetrics(of) for of in (both.one, both.other))
-    differences = _differences(new, old, both.groups, draws, seed)
-    if differences is None:
-        return failed("the common records lack cases for or against the labels", len(both.groups), both.count)
-    auc, balanced = differences
+    figures = _differences(drawn.values, draws)
+    if figures is None:
+        return failed("the common records lack cases for or against the labels", records, groups)
     return Comparison(
         name=name,
         candidate=versions[0],
         production=versions[1],
-        passed=auc.low >= -margin,
-        records=len(both.groups),
-        groups=both.count,
-        auc=auc,
-        balanced_accuracy=balanced,
+        passed=next(iter(figures.values())).low >= -margin,
+        records=records,
+        groups=groups,
         margin=margin,
+        auc=figures.get("auc"),
+        balanced_accuracy=figures.get("balanced_accuracy"),
+        map50=figures.get("map50"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """Figures of both versions on the records that both judged: float64 (2, 1 + B), that which decides first."""
+
+    records: int
+    groups: int
+    values: dict[str, np.ndarray]
+
+
+def _draw_both(one: Evidence | BoxEvidence, other: Evidence | BoxEvidence, draws: int, seed: int) -> _Drawn | None:
+    """Compute the figures of both versions, by the same draws of groups; None where they answer other questions."""
+    if isinstance(one, BoxEvidence) and isinstance(other, BoxEvidence):
+        matched = match_box_evidence(one, other)
+        if matched is None:
+            return None
+        groups = matched[0].groups
+        count = len(np.unique(groups))
+        values = {"map50": draw_precisions(*matched, draws, seed)} if count >= FEWEST_GROUPS else {}
+        return _Drawn(records=len(groups), groups=count, values=values)
+    if isinstance(one, BoxEvidence) or isinstance(other, BoxEvidence):
+        return None
+    both = match_evidence(one, other)
+    if both is None:
+        return None
+    values = {}
+    if both.count >= FEWEST_GROUPS:
+        new, old = (VersionMetrics(of) for of in (both.one, both.other))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            parts = [
+                np.stack([f(weights) for f in (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)])
+                for weights in weighted.bootstrap_weights(both.groups, seed, draws)
+            ]
+        drawn = np.concatenate(parts, axis=1)
+        values = {"auc": drawn[:2], "balanced_accuracy": drawn[2:]}
+    return _Drawn(records=len(both.groups), groups=both.count, values=values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -220,20 +269,6 @@ def match_evidence(one: Evidence, other: Evidence) -> MatchedEvidence | None:
     return MatchedEvidence(one=cut(one, at, straight), other=cut(other, at_other, order), relabelled=int((~same).sum()))
 
 
-def join_groups(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Join two groupings (N,): records stay together that either keeps together."""
-    one, other = (np.unique(g, return_inverse=True)[1] for g in (one, other))
-    label = one.copy()
-    while True:  # the smallest number spreads through both until nothing changes
-        before = label
-        for grouping in (other, one):
-            least = np.full(int(grouping.max(initial=-1)) + 1, len(label))
-            np.minimum.at(least, grouping, label)
-            label = least[grouping]
-        if np.array_equal(before, label):
-            return label
-
-
 class VersionMetrics:
     """What evidence says of its version, as functions of row weights.
 
@@ -261,29 +296,22 @@ class VersionMetrics:
         self.balanced_accuracy: Weighted = weighted.average([weighted.share(given, among) for given, among in sides])
 
 
-def _differences(
-    new: VersionMetrics, old: VersionMetrics, groups: np.ndarray, draws: int, seed: int
-) -> tuple[VersionDifference, VersionDifference] | None:
-    figures = (new.auc, old.auc, new.balanced_accuracy, old.balanced_accuracy)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = [
-            np.stack([f(weights) for f in figures]) for weights in weighted.bootstrap_weights(groups, seed, draws)
-        ]
-    drawn = np.concatenate(values, axis=1)  # (4, 1 + draws), the first with all weights 1
+def _differences(values: Mapping[str, np.ndarray], draws: int) -> dict[str, VersionDifference] | None:
+    """Bring figures (2, 1 + B), the first with all weights 1, to differences; None where too few can be computed."""
+    drawn = np.concatenate(list(values.values()))
     if not np.isfinite(drawn[:, 0]).all() or np.isfinite(drawn).all(0).sum() <= draws / 2:
         return None
-    drawn = drawn[:, np.isfinite(drawn).all(0)]
-    found = []
-    for a, b in (drawn[:2], drawn[2:]):
+    known = np.isfinite(drawn).all(0)
+    found = {}
+    for name, (a, b) in values.items():
+        a, b = a[known], b[known]
         apart = float(a[0] - b[0])
         low, high = np.quantile((a - b)[1:], (0.05, 0.95))
-        found.append(
-            VersionDifference(
-                candidate=float(a[0]),
-                production=float(b[0]),
-                difference=apart,
-                low=float(min(low, apart)),
-                high=float(max(high, apart)),
-            )
+        found[name] = VersionDifference(
+            candidate=float(a[0]),
+            production=float(b[0]),
+            difference=apart,
+            low=float(min(low, apart)),
+            high=float(max(high, apart)),
         )
-    return found[0], found[1]
+    return found

@@ -61,10 +61,10 @@ class Opinion:
         """Whether it can say that nothing was found, or looks for nothing.
 
         Of exclusive classes one must be normal or harmless; of findings that do not exclude each other, all may be
-        absent.
+        absent, as of the places that a detector looks for; what it does not look for it never calls absent (its scope).
         """
         roles = self.decision.roles
-        return roles.settled or self.decision.task == "multilabel" or not bool(roles.sought.any())
+        return roles.settled or self.decision.task in ("multilabel", "detection") or not bool(roles.sought.any())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def _danger(opinion: Opinion, said: Prediction) -> tuple[int | bool | float, ...
     if said.state != "flagged":
         return place, foreign, not opinion.says_normal
     label = said.flagged[0]
-    over = said.probabilities.get(label, 0.0) - (opinion.decision.line(label) or 0.0)
+    over = _probability(said, label) - (opinion.decision.line(label) or 0.0)
     return place, foreign, not opinion.says_normal, opinion.decision.roles.danger.get(label, 1), -over
 
 
@@ -149,12 +149,13 @@ def _temper(opinion: Opinion) -> Prediction:
     """Take back a flag that is not sure enough for a check-up that nobody asked for: it becomes unclear."""
     prediction, decision = opinion.prediction, opinion.decision
     said = prediction.said
-    by_rule = said.why is not None and said.why.code in ("over_line", "most_probable")
+    by_rule = said.why is not None and said.why.code in ("over_line", "most_probable", "boxes")
     if opinion.asked or said.state != "flagged" or not by_rule or _is_sure(opinion):
         return prediction
     label = said.flagged[0]
-    at = f"{label} is at {prediction.probabilities[label]:.1%}"
-    if (line := decision.line(label)) is not None and prediction.probabilities[label] >= line:
+    p = _probability(prediction, label)
+    at = f"{label} is at {p:.1%}" if prediction.boxes is None else f"A place is marked as {label} with {p:.1%}"
+    if (line := decision.line(label)) is not None and p >= line:
         at += f", at or over its line of {line:.1%}"
     if opinion.near == "far":
         text = f"{at}, but the picture is unlike those that {prediction.model} learned from. Have it looked at."
@@ -170,6 +171,9 @@ def _is_sure(opinion: Opinion) -> bool:
     decision, rule = opinion.decision, opinion.decision.rule
     if opinion.near == "far":
         return False
+    if opinion.prediction.boxes is not None:  # a usual picture's boxes are right as often as their scores say
+        best = max(_probability(opinion.prediction, name) for name in opinion.prediction.flagged)
+        return best >= (MOST_PROBABLE if opinion.near == "usual" else SURE)
     known = decision.false_flags
     if opinion.near == "usual" and known is not None and known <= FEW:
         return True
@@ -180,6 +184,13 @@ def _is_sure(opinion: Opinion) -> bool:
     if opinion.near != "usual" or doubted:
         return bool(first.any()) and float(rule.finding(p)) >= SURE
     return bool(first.any())
+
+
+def _probability(prediction: Prediction, label: str) -> float:
+    """Give the probability of a label; of a detector the score of its surest box."""
+    if prediction.boxes is None:
+        return prediction.probabilities.get(label, 0.0)
+    return max((box.score for box in prediction.boxes if box.label == label), default=0.0)
 
 
 def _silence(prediction: Prediction) -> Prediction:

@@ -1,8 +1,8 @@
 """Decide what is said of an example: the one rule that page, history, API, command line and reports follow.
 
-In this order: `unusable` (quality), `refused` (foreign), `flagged` (a finding is at or over its line, or is the most
-probable label), `unclear` (too close to call), `clear` (not flagged, which is no all-clear), `answered` (nothing is
-looked for).
+In this order: `unusable` (quality), `refused` (foreign or inverted), `flagged` (a finding is at or over its line, or is
+the most probable label), `unclear` (too close to call), `clear` (not flagged, which is no all-clear), `answered`
+(nothing is looked for).
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import numpy as np
 
 from medloupe.data.labels import Roles
 from medloupe.metrics.lines import MOST_PROBABLE, FlagRule
+from medloupe.model.boxes import FoundBox
+from medloupe.model.cells import AskedCells, Estimate
+from medloupe.model.measurements import Measurement, read_measurements
 
 State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"]
 FEWEST_BEATS, LEAST_SHARE = 2, 0.01
 """Beats, and share of all, from which on a finding among the beats of a recording is flagged."""
+MOST_REFUSED = 1 / 3  # share of the things found on a picture, above which the rest is not spoken of either
 STATES: tuple[State, ...] = ("unusable", "refused", "flagged", "unclear", "clear", "answered")
 
 
@@ -29,8 +33,10 @@ class Why:
     Attributes
     ----------
     code : str
-        "over_line", "most_probable", "close", "grade", "not_announced", "foreign", where the app chose also "unasked",
-        "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), or a code of quality.
+        "over_line", "most_probable", "close", "grade", "not_announced", "boxes", "foreign", "inverted"; of a picture
+        whose things were asked about "cells", "few_cells", "no_cells", "cells_refused"; where the app chose also
+        "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
+        (model/quality.py), or a code of quality.
     text : str
         The same as a sentence.
     """
@@ -91,6 +97,10 @@ class Decision:
         Made before roles were in cards: by the names of the labels, and never unclear.
     false_flags : float or None
         Share of examples without a finding that were flagged when it was judged; None where that is not known.
+    count_lines : tuple of float
+        Of a detector, by label the score from which on its boxes are counted, above 1 where none are.
+    measurements : tuple of Measurement
+        What is computed from its boxes.
     """
 
     task: str
@@ -104,6 +114,8 @@ class Decision:
     calibrated: bool = False
     legacy: bool = False
     false_flags: float | None = None
+    count_lines: tuple[float, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Decision:
@@ -133,6 +145,8 @@ class Decision:
             weak=bool(decision.get("weak")),
             calibrated=bool(decision.get("calibrated")),
             legacy=not card.get("roles"),
+            count_lines=_read_count_lines(labels, card, limits),
+            measurements=read_measurements(card),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 
@@ -141,22 +155,22 @@ class Decision:
         k = self.labels.index(label)
         return float(self.rule.lines[k]) if (self.rule.sought & self.rule.announced)[k] else None
 
-    def decide(self, p: np.ndarray, *, refused: str = "", unusable: Why | None = None) -> Said:
+    def decide(self, p: np.ndarray, *, refused: Why | None = None, unusable: Why | None = None) -> Said:
         """Decide what is said of probabilities (K,).
 
         Parameters
         ----------
         p : np.ndarray
             (K,), calibrated.
-        refused : str
-            Why the example is foreign, as a sentence; "" where it is not.
+        refused : Why, optional
+            Why the example is not judged: it is foreign, or inverted.
         unusable : Why, optional
             What is wrong with its quality.
         """
         if unusable is not None:
             return Said(state="unusable", why=unusable, prediction="")
         if refused:
-            return Said(state="refused", why=Why(code="foreign", text=refused), prediction="")
+            return Said(state="refused", why=refused, prediction="")
         flags = self.rule.flags(p)
         prediction = self.labels[int(p.argmax())]
         at_least, grade = self._grade(p)
@@ -192,6 +206,75 @@ class Decision:
             return Said(state="unclear", why=Why(code="few_beats", text=text), prediction=prediction)
         return Said(state="clear" if self.rule.sought.any() else "answered", why=None, prediction=prediction)
 
+    def decide_boxes(
+        self,
+        p: np.ndarray,
+        boxes: Sequence[FoundBox],
+    ) -> Said:
+        """Decide what is said of a picture in which boxes were found.
+
+        A finding is flagged where one of its boxes has a score at or over its line.
+
+        Parameters
+        ----------
+        p : np.ndarray
+            (K,), of the whole picture, calibrated.
+        boxes : sequence of FoundBox
+            What was found.
+        """
+        best: dict[str, float] = {}
+        for box in boxes:
+            best[box.label] = max(box.score, best.get(box.label, 0.0))
+        up = [n for n in self.labels if (line := self.line(n)) is not None and best.get(n, 0.0) >= line]
+        prediction = self.labels[int(p.argmax())]
+        if up:
+            flagged = self.by_danger(up, np.array([best.get(n, 0.0) for n in self.labels]))
+            first = flagged[0]
+            text = (
+                f"A place is marked as {first} with {best[first]:.1%}, at or over its line of {self.line(first):.1%}."
+            )
+            return Said(state="flagged", why=Why(code="boxes", text=text), prediction=prediction, flagged=flagged)
+        return Said(state="clear" if self.rule.sought.any() else "answered", why=None, prediction=prediction)
+
+    def decide_cells(self, asked: AskedCells) -> Said:
+        """Decide what is said of a picture whose things, such as cells, were each asked about.
+
+        A finding is flagged where more things are flagged than would be if none had it; where that cannot be told from
+        mistakes the answer is unclear. Where more than MOST_REFUSED of the things are foreign, nothing is said.
+        """
+        what, of = asked.what, f"{asked.judged:,} {asked.what}"
+        if not asked.cells:
+            why = Why(code="no_cells", text=f"No {what} was found, so that nothing could be asked about it.")
+            return Said(state="unclear", why=why, prediction="")
+        if asked.refused > MOST_REFUSED * len(asked.cells):
+            text = f"{asked.refused:,} of {len(asked.cells):,} {what} are unlike those that {asked.checkup} knows."
+            return Said(state="refused", why=Why(code="cells_refused", text=text), prediction="")
+        prediction = self.labels[int(asked.mean.argmax())]
+        certain = [e for e in asked.estimates if e.certain]
+        if certain:
+            flagged = self.by_danger([e.label for e in certain], asked.mean)
+            first = next(e for e in certain if e.label == flagged[0])
+            text = f"{first.flagged:,} of {of} are flagged as {first.label}; {_word_mistakes(first)}"
+            return Said(state="flagged", why=Why(code="cells", text=text), prediction=prediction, flagged=flagged)
+        doubtful = max(asked.estimates, key=lambda e: e.flagged, default=None)
+        if doubtful is not None and (doubtful.flagged or self.roles.of(prediction) == "sought"):
+            text = (
+                f"{doubtful.flagged:,} of {of} are flagged as {doubtful.label}. {_word_mistakes(doubtful)} That says"
+                " neither that there are some nor that there are none. Have it looked at."
+            )
+            return Said(state="unclear", why=Why(code="few_cells", text=text), prediction=prediction)
+        return Said(state="clear" if self.rule.sought.any() else "answered", why=None, prediction=prediction)
+
+    def of_boxes(self, boxes: Sequence[FoundBox]) -> dict[str, Any]:
+        """Give what an answer tells of its boxes: the boxes, the lines from which they are marked, and how many."""
+        counted = [b.label for b in boxes if b.score >= self.count_lines[self.labels.index(b.label)]]
+        quiet = [n for n, up in zip(self.labels, self.rule.announced, strict=True) if not up]
+        return {
+            "boxes": tuple(boxes),
+            "lines": {n: float(line) for n, line in zip(self.labels, self.thresholds, strict=True) if n not in quiet},
+            "counts": {n: counted.count(n) for n in self.labels},
+        }
+
     def by_danger(self, labels: Sequence[str], p: np.ndarray) -> tuple[str, ...]:
         """Put labels in order: the most dangerous first, of equals the most probable."""
         return tuple(sorted(labels, key=lambda n: (self.roles.danger.get(n, 1), -p[self.labels.index(n)])))
@@ -220,3 +303,21 @@ class Decision:
             text = f"{prediction} is the most probable label, but such calls are hardly ever right. Have it looked at."
             return Why(code="not_announced", text=text)
         return Why(code="close", text="It is too close to call. Have it looked at.")
+
+
+def _word_mistakes(estimate: Estimate) -> str:
+    """Say how many would be flagged by mistake."""
+    if estimate.mistakes is None:
+        return "How many would be flagged by mistake is not known."
+    return f"If none had it, about {estimate.mistakes:.0f} would be flagged by mistake, up to {estimate.most_mistakes}."
+
+
+def _read_count_lines(labels: Sequence[str], card: Mapping[str, Any], marks: np.ndarray) -> tuple[float, ...]:
+    """Read from which scores on a detector's boxes are counted; as they are marked where its card does not say."""
+    rows = {row.get("label"): row for row in (card.get("detection") or {}).get("per_label") or ()}
+    found = []
+    for name, mark in zip(labels, marks, strict=True):
+        row = rows.get(name)
+        line = float(mark) if row is None or "count_line" not in row else row["count_line"]
+        found.append(2.0 if line is None else float(line))
+    return tuple(found)

@@ -13,7 +13,7 @@ class Head:
     """A linear head with scaling and calibration folded in.
 
     For embeddings e (N, D), `e @ weight.T + bias` are the calibrated logits (N, K); the probabilities are their softmax
-    (multiclass) or sigmoid (multilabel).
+    (multiclass) or sigmoid (multilabel, detection).
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Head:
 
     weight: np.ndarray
     bias: np.ndarray
-    task: Literal["multiclass", "multilabel"]
+    task: Literal["multiclass", "multilabel", "detection"]
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
         """Compute the calibrated logits float32 (N, K) of embeddings (N, D)."""
@@ -37,8 +37,8 @@ class Head:
 
 
 def probabilities(logits: np.ndarray, task: str) -> np.ndarray:
-    """Take the softmax over the last axis (multiclass) or the element-wise sigmoid (multilabel)."""
-    if task == "multilabel":
+    """Take the softmax over the last axis (multiclass) or the element-wise sigmoid (multilabel, detection)."""
+    if task != "multiclass":
         return np.asarray(0.5 * (1 + np.tanh(logits / 2)), logits.dtype)
     e = np.exp(logits - logits.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)

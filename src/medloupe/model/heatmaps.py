@@ -58,6 +58,36 @@ def along(values: np.ndarray, samples: int) -> np.ndarray | None:
     return found / strongest if strongest > 0 else None
 
 
+def spread_over_picture(
+    values: np.ndarray, size: int, box: tuple[int, int, int, int], places: int
+) -> tuple[np.ndarray, float]:
+    """Spread evidence over the picture itself, as `draw_overlay` shows it.
+
+    Parameters
+    ----------
+    values
+        (h, w), over the fitted square.
+    size
+        Side of the square in pixels.
+    box
+        Left, top, right, bottom of the picture without its padding.
+    places
+        A side, of what comes out.
+
+    Returns
+    -------
+    tuple of np.ndarray and float
+        float32 (places, places), and the share of what is above 0 that lies in the picture.
+    """
+    wide = Image.fromarray(np.asarray(values, np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+    heat = np.maximum(np.asarray(wide), 0)
+    whole = float(heat.sum())
+    left, top, right, bottom = box
+    share = float(heat[top:bottom, left:right].sum()) / whole if whole > 0 else 0.0
+    picture = wide.crop(box).resize((places, places), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.float32), share
+
+
 def draw_overlay(values: np.ndarray, size: int, box: tuple[int, int, int, int] | None = None) -> bytes:
     """Draw a PNG with transparency, size x size, to lay over the fitted image: stronger evidence, more colour.
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
+from medloupe.model.legibility import Legibility
 from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
 
@@ -43,7 +44,7 @@ ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farth
 _FOLDS = 5
 _CHUNK = 4096
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
-_CONTRAST = "contrast"  # the key that only some have
+_CONTRAST, _LEGIBILITY = "contrast", "legibility"  # keys that only some have
 _PREFIX = "novelty_"
 _LONGEST = 4 * AXES * WIDTH  # characters of an array
 _SENTENCES = {  # what is wrong with an entry (see medloupe.utils.validation)
@@ -83,6 +84,8 @@ class Novelty:
         Share of its own images refused when neither the fit nor the limit had seen them.
     contrast
         What sets its kind apart from other kinds that were at hand, or None.
+    legibility
+        What tells pictures of its kind that show too little, or None.
     """
 
     levels: tuple[int, ...]
@@ -93,9 +96,17 @@ class Novelty:
     limit: float
     own_refused: float
     contrast: Contrast | None = None
+    legibility: Legibility | None = None
 
     @classmethod
-    def fit(cls, embedding: np.ndarray, groups: np.ndarray, levels: Sequence[int], seed: int = 0) -> Novelty | None:
+    def fit(
+        cls,
+        embedding: np.ndarray,
+        groups: np.ndarray,
+        levels: Sequence[int],
+        seed: int = 0,
+        direct: int | None = None,
+    ) -> Novelty | None:
         """Fit to embeddings; None with fewer than FEWEST groups.
 
         Parameters
@@ -108,6 +119,9 @@ class Novelty:
             How D divides.
         seed
             Of the folds in which the limit is found.
+        direct
+            How many of the rows, the first, are the pictures as they were brought: the share refused is told of these.
+            All where left out.
         """
         from medloupe.data.split import assign_folds
 
@@ -122,9 +136,11 @@ class Novelty:
         for f in range(_FOLDS):
             distance[fold == f] = Gaussian.fit(z[fold != f], count).distance(z[fold == f])
         whole = Gaussian.fit(z, count)
+        told = len(z) if direct is None else direct
         room = ALLOWANCE * len(levels) / whole.noise
         refused = sum(
-            int((distance[fold == f] > _limit(distance[fold != f], z.shape[1], room)).sum()) for f in range(_FOLDS)
+            int((distance[:told][fold[:told] == f] > _limit(distance[fold != f], z.shape[1], room)).sum())
+            for f in range(_FOLDS)
         )
         return cls(
             levels=tuple(int(n) for n in levels),
@@ -133,7 +149,7 @@ class Novelty:
             spread=np.ascontiguousarray(whole.spread, np.float32),
             noise=whole.noise,
             limit=_limit(distance, z.shape[1], room),
-            own_refused=refused / len(z),
+            own_refused=refused / told,
         )
 
     def score(self, embedding: np.ndarray) -> np.ndarray:
@@ -146,6 +162,12 @@ class Novelty:
         if self.contrast is not None:
             distance = self.contrast.apply(distance, z)
         return np.where(np.isnan(distance), np.inf, distance).astype(np.float32)
+
+    def too_poor(self, embedding: np.ndarray) -> np.ndarray:
+        """Tell which pictures, by embeddings (N, D), show too little to be answered: bool (N,)."""
+        if self.legibility is None:
+            return np.zeros(len(embedding), bool)
+        return np.asarray(self.legibility.score(sketch(embedding, self.levels)) > 0)
 
     def nearness(self, embedding: np.ndarray) -> Nearness:
         """Tell how near an embedding (D,) lies to its own images.
@@ -167,7 +189,7 @@ class Novelty:
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays in memory."""
-        more = self.contrast.weight.nbytes if self.contrast is not None else 0
+        more = sum(part.weight.nbytes for part in (self.contrast, self.legibility) if part is not None)
         return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes + more
 
     # ------------------------------------------------------------------ keeping
@@ -182,7 +204,8 @@ class Novelty:
             np.array((self.noise, self.limit, self.own_refused), np.float64),
         )
         arrays = {_PREFIX + key: value for key, value in zip(_KEYS, values, strict=True)}
-        return arrays if self.contrast is None else {**arrays, _PREFIX + _CONTRAST: self.contrast.as_array()}
+        more = {_CONTRAST: self.contrast, _LEGIBILITY: self.legibility}
+        return arrays | {_PREFIX + key: part.as_array() for key, part in more.items() if part is not None}
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
@@ -199,8 +222,8 @@ class Novelty:
             levels, mean, axes, spread, numbers = (np.asarray(stored[_PREFIX + key]) for key in _KEYS)
         except KeyError as e:
             raise ValueError(f"{e.args[0]} is missing") from e
-        more = stored.get(_PREFIX + _CONTRAST)
-        return cls._from_parts(levels.tolist(), mean, axes, spread, numbers, more)
+        more = stored.get(_PREFIX + _CONTRAST), stored.get(_PREFIX + _LEGIBILITY)
+        return cls._from_parts(levels.tolist(), mean, axes, spread, numbers, *more)
 
     def as_json(self) -> dict[str, Any]:
         """Give the same in types that JSON has: arrays as base64 of their bytes, little endian."""
@@ -211,7 +234,11 @@ class Novelty:
             "mean": encode_base64(self.mean, "<f2"),
             "axes": encode_base64(self.axes, "<f2"),
             "spread": encode_base64(self.spread, "<f4"),
-            **({} if self.contrast is None else {_CONTRAST: encode_base64(self.contrast.as_array(), "<f4")}),
+            **{
+                key: encode_base64(part.as_array(), "<f4")
+                for key, part in ((_CONTRAST, self.contrast), (_LEGIBILITY, self.legibility))
+                if part is not None
+            },
         }
 
     @classmethod
@@ -229,9 +256,9 @@ class Novelty:
         mean, axes, spread = (_array(checked.mean, "<f2"), _array(checked.axes, "<f2"), _array(checked.spread, "<f4"))
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        more = None if checked.contrast is None else _array(checked.contrast, "<f4")
+        more = (None if text is None else _array(text, "<f4") for text in (checked.contrast, checked.legibility))
         numbers = np.array(checked.numbers, np.float64)
-        return cls._from_parts(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, more)
+        return cls._from_parts(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, *more)
 
     @classmethod
     def _from_parts(
@@ -241,7 +268,8 @@ class Novelty:
         axes: np.ndarray,
         spread: np.ndarray,
         numbers: np.ndarray,
-        more: np.ndarray | None,
+        apart: np.ndarray | None,
+        legible: np.ndarray | None,
     ) -> Novelty:
         if len(numbered) < 2 or numbered[0] != FORMAT or min(numbered[1:]) < 1:
             raise ValueError(f"its levels are not those of format {FORMAT}")
@@ -261,7 +289,8 @@ class Novelty:
             noise=noise,
             limit=limit,
             own_refused=own,
-            contrast=None if more is None else Contrast.from_array(more, width),
+            contrast=None if apart is None else Contrast.from_array(apart, width),
+            legibility=None if legible is None else Legibility.from_array(legible, width),
         )
 
 

@@ -1,11 +1,26 @@
-"""Say of a picture's quality what an answer says: why it cannot be used, by a check-up's own limits."""
+"""Say of a picture's quality what an answer says: why it cannot be used, by a check-up's limits and its embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from medloupe.imaging.quality import Limits, Measures, find_fault
 from medloupe.model.decision import Why
+from medloupe.model.legibility import CODE, SENTENCE
+from medloupe.model.novelty import Novelty
+from medloupe.model.prediction import Refusal
+
+if TYPE_CHECKING:
+    from medloupe.imaging.photo import Photo
+
+
+_PHOTO_CORNERS = (
+    "The picture was not found in the photograph. Mark its four corners, or photograph it with all four sides in view"
+    " and something else around them."
+)
 
 
 def judge_quality(measures: Measures | None, limits: Limits | None) -> Why | None:
@@ -20,6 +35,47 @@ def judge_quality(measures: Measures | None, limits: Limits | None) -> Why | Non
     """
     fault = None if measures is None else find_fault(measures, limits)
     return None if fault is None else Why(code=fault.code, text=fault.text)
+
+
+def judge_photo(photo: Photo | None) -> Why | None:
+    """Say that a photograph cannot be used whose corners are not known; None where they are, or it is none.
+
+    Answers to whole photographs, with the room around the picture, are no better than guesses.
+    """
+    return Why(code="photo_corners", text=_PHOTO_CORNERS) if photo is not None and not photo.found else None
+
+
+def judge_legibility(novelty: Novelty | None, embedding: np.ndarray) -> Why | None:
+    """Say why a picture that is not refused shows too little to be answered; None where it shows enough.
+
+    Parameters
+    ----------
+    novelty : Novelty or None
+        Of the check-up.
+    embedding : np.ndarray
+        float32 (D,), as novelty reads it.
+    """
+    if novelty is None or not novelty.too_poor(embedding[None])[0]:
+        return None
+    return Why(code=CODE, text=SENTENCE)
+
+
+def judge_picture(
+    refused: Refusal | None,
+    measures: Measures | None,
+    limits: Limits | None,
+    novelty: Novelty | None,
+    embedding: np.ndarray,
+    photo: Photo | None = None,
+) -> tuple[Refusal | None, Why | None]:
+    """Say what keeps a picture from being answered: that it is refused, or else why it cannot be used.
+
+    What is wrong with how it was taken comes first, then whether it is foreign, then whether it shows too little.
+    """
+    unusable = judge_photo(photo) or judge_quality(measures, limits)
+    if unusable is not None or refused is not None:
+        return (None, unusable) if unusable is not None else (refused, None)
+    return None, judge_legibility(novelty, embedding)
 
 
 def judge_for_all(measures: Measures, every: Iterable[Limits | None]) -> Why | None:

@@ -21,3 +21,4 @@ class NoveltyEntry(BaseModel):
     spread: str
     numbers: list[Annotated[float, Field(gt=-(2**31), lt=2**31)]]
     contrast: str | None = None
+    legibility: str | None = None

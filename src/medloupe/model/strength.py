@@ -11,18 +11,26 @@ The rule, in this order:
   the lower end there must be .85 or more.
 - *moderate*: all others.
 
+Of a detector the average precision at an overlap of one half (mAP50) takes the place of the AUC: strong from .80 on,
+weak below .50. Its true boxes are the examples; the false flags are those of whole pictures, where these were
+measured. One that computes measurements from its boxes is strong only where, at the upper end, none of them is off by
+more than half of what always saying the mean would be off by: well found boxes may measure badly.
+
 It is a word for choosing, no figure: the card has those.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from medloupe.utils.jsonvalues import as_number
+
 Mark = Literal["strong", "moderate", "weak", "unknown"]
 STRONG_AUC, WEAK_AUC, STRONG_ELSEWHERE = 0.90, 0.75, 0.85
+STRONG_AP, WEAK_AP = 0.80, 0.50
+MEASURED = 0.5  # of the error of always saying the mean
 STRONG_FALSE_FLAGS, WEAK_FALSE_FLAGS = 0.30, 0.50
 STRONG_EXAMPLES, FEWEST_EXAMPLES = 300, 100
 STRONG_GROUPS, FEWEST_GROUPS = 100, 30
@@ -46,6 +54,10 @@ class Strength:
         Share of those without a finding that are flagged.
     misses : bool
         Whether the card says that it misses too many.
+    places : bool
+        Whether it is a detector, of which `low` is that of the average precision.
+    coarse : bool
+        Whether it measures, and one of its measurements is too far off, or was not judged.
     """
 
     mark: Mark
@@ -55,6 +67,8 @@ class Strength:
     elsewhere: float | None = None
     false_flags: float | None = None
     misses: bool = False
+    places: bool = False
+    coarse: bool = False
 
 
 NOT_JUDGED = Strength(mark="unknown")
@@ -62,38 +76,64 @@ NOT_JUDGED = Strength(mark="unknown")
 
 def judge_strength(card: Mapping[str, Any]) -> Strength:
     """Judge a card by the rule above; what it lacks counts against it."""
-    low = _number(_inner(card, "metrics", "auc", "low"))
+    places = card.get("task") == "detection"
+    low = as_number(_inner(card, "metrics", "map50" if places else "auc", "low"))
     if low is None:
         return NOT_JUDGED
-    test = _number(_inner(card, "split", "test"))
-    examples = test if test is not None else _number(_inner(card, "data", "labelled"))
-    groups = _number(_inner(card, "split", "groups"))
+    test = as_number(_inner(card, "split", "test"))
+    examples = test if test is not None else as_number(_inner(card, "data", "labelled"))
+    groups = as_number(_inner(card, "split", "groups"))
     if groups is not None and examples is not None:
         groups = min(groups, examples)
-    elsewhere = _number(_inner(card, "adapted", "figures", "after", "auc", "low"))
+    if places:
+        examples = _count_boxes(card)
+    elsewhere = as_number(_inner(card, "adapted", "figures", "after", "auc", "low"))
     known = Strength(
         mark="moderate",
         low=low,
         examples=None if examples is None else int(examples),
         groups=None if groups is None else int(groups),
         elsewhere=elsewhere,
-        false_flags=_number(_inner(card, "decision", "measured", "flagged_without", "value")),
+        false_flags=as_number(_inner(card, "decision", "measured", "flagged_without", "value")),
         misses=bool(_inner(card, "decision", "weak")),
+        places=places,
+        coarse=places and any(not _is_fine(m) for m in _list(card.get("measurements"))),
     )
     return replace(known, mark=_mark(known))
+
+
+def _count_boxes(card: Mapping[str, Any]) -> float | None:
+    """Count the true boxes that a detector was judged on; None where its card does not say."""
+    rows = _inner(card, "detection", "per_label")
+    counts = [as_number(_inner(row, "boxes")) for row in rows] if isinstance(rows, list) else []
+    known = [n for n in counts if n is not None]
+    return sum(known) if known else None
+
+
+def _is_fine(measurement: Any) -> bool:
+    """Tell whether a measurement is off by at most half of what always saying the mean would be off by."""
+    off = as_number(_inner(measurement, "figures", "mean_absolute_error", "high"))
+    plain = as_number(_inner(measurement, "figures", "always_the_mean", "value"))
+    return off is not None and plain is not None and off <= MEASURED * plain
+
+
+def _list(x: Any) -> list[Any]:
+    return x if isinstance(x, list) else []
 
 
 def _mark(known: Strength) -> Mark:
     examples, groups, low = known.examples or 0, known.groups or 0, known.low or 0.0
     flags = known.false_flags or 0.0
-    if known.misses or low < WEAK_AUC or flags > WEAK_FALSE_FLAGS:
+    strong, weak = (STRONG_AP, WEAK_AP) if known.places else (STRONG_AUC, WEAK_AUC)
+    if known.misses or low < weak or flags > WEAK_FALSE_FLAGS:
         return "weak"
     if examples < FEWEST_EXAMPLES or groups < FEWEST_GROUPS:
         return "weak"
     many = examples >= STRONG_EXAMPLES and groups >= STRONG_GROUPS
     holds = known.elsewhere is None or known.elsewhere >= STRONG_ELSEWHERE
+    holds = holds and not known.coarse
     quiet = flags <= STRONG_FALSE_FLAGS
-    return "strong" if low >= STRONG_AUC and many and holds and quiet else "moderate"
+    return "strong" if low >= strong and many and holds and quiet else "moderate"
 
 
 def _inner(x: Any, *keys: str) -> Any:
@@ -101,7 +141,3 @@ def _inner(x: Any, *keys: str) -> Any:
     for key in keys:
         x = x.get(key) if isinstance(x, Mapping) else None
     return x
-
-
-def _number(x: Any) -> float | None:
-    return float(x) if isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) else None

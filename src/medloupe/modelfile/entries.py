@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from medloupe.modelfile.applies import CONTROL
+from medloupe.utils.jsonvalues import FARTHEST
 
 MAX_LABELS = 10_000
 MAX_LEADS = 64
@@ -19,7 +20,7 @@ Text = Annotated[
     str, StringConstraints(max_length=1000, pattern=rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$")
 ]  # short, with something in it, without control characters
 Whole = Annotated[int, Field(gt=0, lt=2**31)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
 Places = Annotated[list[Whole], Field(min_length=2, max_length=2)]
 Object = dict[str, Any]
 
@@ -36,6 +37,15 @@ class CardFigure(OpenEntry):
     value: Number | None = None
     low: Number | None = None
     high: Number | None = None
+
+
+Share = CardFigure | Number | None
+
+
+class ComparedFigure(CardFigure):
+    """A figure, and how far it lies from that of the unchanged."""
+
+    difference: CardFigure | None = None
 
 
 class StateCounts(OpenEntry):
@@ -80,6 +90,10 @@ class OperatingPoint(OpenEntry):
     target_sensitivity: Number | None = Field(None, description="the sensitivity aimed at")
     counts: PointCounts | None = Field(None, description="of findings: of 100 with it and of 100 without")
     words: str | None = Field(None, description="the same as a sentence")
+    sensitivity: Share = None
+    specificity: Share = None
+    ppv: Share = None
+    npv: Share = None
 
 
 class LabelRow(OpenEntry):
@@ -87,6 +101,34 @@ class LabelRow(OpenEntry):
 
     label: str = Field(description="one of `labels`")
     operating_point: OperatingPoint
+    n: Annotated[int, Field(ge=0)] | None = Field(None, description="cases with it")
+    auc: CardFigure | None = None
+    average_precision: CardFigure | None = None
+    words: str | None = None
+    sensitivity: Share = None
+    specificity: Share = None
+    ppv: Share = None
+    npv: Share = None
+
+
+class MeasuredStates(OpenEntry):
+    """How often answers were in each state, and how often they were wrong there."""
+
+    flagged_with: CardFigure | None = None
+    flagged_without: CardFigure | None = None
+    unclear: CardFigure | None = None
+    unclear_with: CardFigure | None = None
+    unclear_without: CardFigure | None = None
+    wrong: CardFigure | None = None
+    wrong_unclear: CardFigure | None = None
+    wrong_others: CardFigure | None = None
+
+
+class CoverageRisk(OpenEntry):
+    """How often answers were wrong when the least certain were left out."""
+
+    coverage: Number
+    risk: CardFigure | None = None
 
 
 class CardDecision(OpenEntry):
@@ -98,6 +140,9 @@ class CardDecision(OpenEntry):
     not_announced: list[str] | None = Field(None, description="findings that are never flagged: hardly ever right")
     weak: bool | None = Field(None, description="whether too many with a finding are missed")
     calibrated: bool | None = Field(None, description="whether its percentages were shown to hold")
+    measured: MeasuredStates | None = None
+    risk_coverage: list[CoverageRisk] | None = None
+    words: str | None = None
     weights: dict[str, Number] | None = Field(None, description="of versions before 0.2; not used any more")
 
 

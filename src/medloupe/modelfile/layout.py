@@ -19,6 +19,12 @@ CLINICAL, NOTES = "clinical", "notes"
 
 
 OUTPUTS = ("probabilities", "logits", "embedding", "heatmap")
+BOXES = "boxes"
+"""What a detector gives besides: float32 (N, M, 6), x0, y0, x1, y1 in pixels of the fitted picture, score, label."""
+
+
+DETECTOR_PREFIX = "detector."  # of all names in the part of the graph that finds boxes
+BOX_GAIN = "boxes.gain"
 
 
 HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
@@ -37,6 +43,12 @@ def model_inputs(card: BackboneCard, extras: Extras | None) -> list[tuple[str, t
         widths = ((CLINICAL, extras.clinical_width), (NOTES, extras.notes_width))
         taken += [(name, (width,)) for name, width in widths if width]
     return taken
+
+
+def model_outputs(card: BackboneCard, labels: int, most: int | None) -> list[tuple[str, list[int]]]:
+    """List what a model file gives, in order: name and shape of one example. most: boxes of a detector, else None."""
+    given = zip(OUTPUTS, ([labels], [labels], [card.dimension], [labels, *card.places]), strict=True)
+    return [*given, *([] if most is None else [(BOXES, [most, 6])])]
 
 
 def extras_weights(extras: Extras | None) -> dict[str, np.ndarray]:

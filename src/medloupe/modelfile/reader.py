@@ -2,11 +2,11 @@
 
 The file is ONNX: input `image` uint8 (N, S, S, 3), or `signal` float32 (N, L, T) of ECGs, and where the model reads
 more, `clinical` float32 (N, F) and `notes` float32 (N, M), all zeros where nothing is given; outputs `probabilities`
-and `logits` float32 (N, K), calibrated, `embedding` (N, D), `heatmap` (N, K, h, w); metadata `medloupe.card` (JSON),
-`medloupe.format` and, where it can refuse pictures of another kind, `medloupe.novelty`, where it reads more,
-`medloupe.extras`. It is taken in this order, each step only when the one before passed: the file itself, its card
-(medloupe.modelfile.card), the graph (medloupe.graphs.check), inputs and outputs against the card, what it was trained
-on, the head against its own outputs on generated examples.
+and `logits` float32 (N, K), calibrated, `embedding` (N, D), `heatmap` (N, K, h, w), of detectors also `boxes` (N, M,
+6); metadata `medloupe.card` (JSON), `medloupe.format` and, where it can refuse pictures of another kind,
+`medloupe.novelty`, where it reads more, `medloupe.extras`. It is taken in this order, each step only when the one
+before passed: the file itself, its card (medloupe.modelfile.card), the graph (medloupe.graphs.check), inputs and
+outputs against the card, what it was trained on, the head against its own outputs on generated examples.
 
 `onnx` (about 60 ms, 13 MiB) is imported by `load` only; `read_card` needs numpy, pydantic and the standard library.
 """
@@ -25,8 +25,10 @@ from medloupe.embed.modalities import EMBEDDINGS, generate_examples
 from medloupe.errors import BackboneError, ModelFileError, NotOurModelError
 from medloupe.model.bundle import Model
 from medloupe.model.head import Head, probabilities
+from medloupe.modelfile.boxes import check_boxes, extract_detector
 from medloupe.modelfile.card import EXTRAS_KEY, parse_card, parse_extras, parse_novelty, read_bytes
 from medloupe.modelfile.layout import (
+    BOXES,
     CLINICAL,
     HEAD_BIAS,
     HEAD_WEIGHT,
@@ -38,6 +40,7 @@ from medloupe.modelfile.layout import (
     generate_extras,
     heatmap_gap,
     model_inputs,
+    model_outputs,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
     from medloupe.embed.backbone import Backbone, BackboneCard
     from medloupe.inputs.extras import Extras
+    from medloupe.model.boxes import Detector
 
 TRIAL_TOLERANCE = 0.01  # of a probability; as wide as half precision is allowed to be
 
@@ -78,10 +82,11 @@ def load(path: str | Path, *, trial: bool = True) -> Model:
     data = read_bytes(path)
     proto, card, head, extras = check_bytes(data, path.name)
     novelty = parse_novelty(data, card, path.name)
+    detector = extract_detector(proto, len(card["labels"]), path.name) if card["task"] == "detection" else None
     if trial:
-        _run_trial(data, head, extras, card, path.name)
+        _run_trial(data, head, extras, detector, card, path.name)
     network = _backbone(proto, path, card["backbone"])
-    return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty, extras=extras)
+    return Model(backbone=network, head=head, card=card, onnx=path, novelty=novelty, extras=extras, detector=detector)
 
 
 def check_bytes(data: bytes, called: str) -> tuple[ModelProto, dict[str, Any], Head, Extras | None]:
@@ -110,13 +115,13 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
     from medloupe.embed.backbone import BackboneCard
 
     base, k = card["backbone"], len(card["labels"])
-    d, places = base["dimension"], base["places"]
-    taken = model_inputs(BackboneCard.from_json(base), extras)
+    network = BackboneCard.from_json(base)
+    taken, given = model_inputs(network, extras), model_outputs(network, k, _declared_boxes(model, card))
     first = EMBEDDINGS[base.get("modality", "image")]
     pixels = {first.input} if first.dtype == "uint8" else set[str]()
     wanted: Sequence[tuple[str, int, list[int]]] = (
         *((n, TensorProto.UINT8 if n in pixels else TensorProto.FLOAT, list(shape)) for n, shape in taken),
-        *zip(OUTPUTS, [TensorProto.FLOAT] * 4, ([k], [k], [d], [k, *places]), strict=True),
+        *((name, TensorProto.FLOAT, dims) for name, dims in given),
     )
     values = (*model.graph.input, *model.graph.output)
     names = [v.name for v in values]
@@ -124,7 +129,7 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
         raise NotOurModelError(
             f"{called} takes {', '.join(names[: len(model.graph.input)]) or 'nothing'} and gives"
             f" {', '.join(names[len(model.graph.input) :])}; by its card and extras a model of medloupe takes"
-            f" {', '.join(name for name, _ in taken)} and gives {', '.join(OUTPUTS)}.",
+            f" {', '.join(name for name, _ in taken)} and gives {', '.join(name for name, _ in given)}.",
             "Export it with `medloupe export`.",
         )
     for value, (name, kind, dims) in zip(values, wanted, strict=True):
@@ -137,6 +142,14 @@ def _check_interface(model: ModelProto, card: Mapping[str, Any], extras: Extras 
                 f" {TensorProto.DataType.Name(kind).lower()} {['N', *dims]}.",
                 "The card belongs to another model, or one of the two was changed afterwards.",
             )
+
+
+def _declared_boxes(model: ModelProto, card: Mapping[str, Any]) -> int | None:
+    """Read how many boxes a detector's file declares; None of what is none."""
+    if card["task"] != "detection":
+        return None
+    declared = [v.type.tensor_type.shape.dim for v in model.graph.output if v.name == BOXES]
+    return declared[0][1].dim_value if declared and len(declared[0]) == 3 else 0
 
 
 def _head(model: ModelProto, card: Mapping[str, Any], called: str) -> Head:
@@ -170,7 +183,9 @@ def _check_extras(model: ModelProto, extras: Extras | None, called: str) -> None
             raise ModelFileError(f"{called}: {name!r} is not what its {EXTRAS_KEY} says.", _DAMAGED)
 
 
-def _run_trial(data: bytes, head: Head, extras: Extras | None, card: Mapping[str, Any], called: str) -> None:
+def _run_trial(
+    data: bytes, head: Head, extras: Extras | None, detector: Detector | None, card: Mapping[str, Any], called: str
+) -> None:
     """Run the file on generated examples and hold its outputs against its own head.
 
     That is done as if nothing were known but the picture, and with extras.
@@ -183,6 +198,12 @@ def _run_trial(data: bytes, head: Head, extras: Extras | None, card: Mapping[str
     examples = generate_examples(base)
     alone = run(opened, OUTPUTS, examples)
     added = np.zeros_like(alone[1])
+    if detector is not None:
+        (boxes,) = run(opened, [BOXES], examples)
+        if boxes.shape != (len(examples), detector.most, 6):
+            raise ModelFileError(f"{called} gives other sizes for several images than it declares.", _DAMAGED)
+        check_boxes(boxes, len(head.bias), called)
+        added = detector.logits(boxes)
     _check_answers(alone, added, head, base, called)
     if extras is None:
         return
@@ -229,6 +250,10 @@ def _backbone(model: ModelProto, path: Path, entry: Mapping[str, Any]) -> Backbo
 
     digest = _digest(model)
     known = BACKBONES.get(entry["name"])
+    if known is not None and entry["input_size"] != known.input_size:
+        # at another size the same network makes other embeddings
+        digest = hashlib.sha256(f"{digest}:{entry['input_size']}".encode()).hexdigest()
+        known = None
     if known is not None and known.file:  # others are made on first use, which loading a file must not set off
         try:
             installed = backbone(known.name)

@@ -7,6 +7,7 @@ The graph is the backbone's, cut down to what the answer needs, and the head on 
 
 Since `embedding` is the mean of `map` over its places, mean(heatmap) + bias is the logit: the heat map is an exact
 decomposition, not an estimate. What a model reads beside the picture is added: logits + clinical·Wcᵀ + notes·Wnᵀ.
+A detector reads maps of the backbone, gives `boxes`, and adds what their best scores say: logits + boxes.logits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,12 @@ import numpy as np
 
 from medloupe.embed.modalities import EMBEDDINGS, generate_examples
 from medloupe.embed.tail import merge_weights
-from medloupe.errors import BackboneError, ModelFileError, ParityError
+from medloupe.errors import BackboneError, ModelFileError
 from medloupe.model.bundle import CARD_FORMAT, Model
-from medloupe.model.head import probabilities
 from medloupe.modelfile import layout
+from medloupe.modelfile.boxes import add_detector
 from medloupe.modelfile.card import CARD_KEY, EXTRAS_KEY, FORMAT_KEY, NOVELTY_KEY, parse_novelty
+from medloupe.modelfile.parity import measure_parity
 from medloupe.modelfile.reader import check_bytes
 from medloupe.utils.files import sync_folder
 
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 PARITY = 1e-4  # largest difference of a probability, in single precision
 PARITY_SMALL = 0.01  # the same in fewer bits
-BATCH = 8  # images at once in the parity check
 _WEIGHTS = 64  # numbers from which a tensor is taken for weights; shapes and scales have fewer
 _KERNEL, _KERNEL_SHAPE = "head.kernel", "head.kernel_shape"
 _OF_EXTRAS = (
@@ -89,6 +90,11 @@ def write_onnx(
     ValueError
         check_images has another shape or type.
     """
+    if model.asks is not None:
+        raise ModelFileError(
+            f"{model.name} is composed of two models, which are no one file.",
+            "Export the detector and the check-up each by itself.",
+        )
     path = Path(path)
     shape, kind = model.backbone.card.input_shape, EMBEDDINGS[model.backbone.card.modality].dtype
     images = generate_examples(model.backbone.card) if check_images is None else check_images
@@ -106,7 +112,7 @@ def write_onnx(
             os.fsync(f.fileno())
         written = temporary.read_bytes()
         parse_novelty(written, check_bytes(written, path.name)[1], path.name)
-        apart = _parity(model, temporary, images, PARITY if tolerance is None else tolerance)
+        apart = measure_parity(model, temporary, images, PARITY if tolerance is None else tolerance)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -140,6 +146,10 @@ def build(model: Model) -> ModelProto:
             f" {base.name} need ({k}, {d}) and ({k},).",
             "Train the head again on embeddings of this backbone.",
         )
+    if (model.detector is None) != (head.task != "detection"):
+        raise ModelFileError(
+            f"A model whose task is {head.task} has {'no' if model.detector is None else 'a'} detector."
+        )
     if model.extras is not None and len(model.extras.weight) != k:
         raise ModelFileError(f"The extras weigh {len(model.extras.weight)} labels; the model has {k}.", "Train again.")
     card = _card_json(model)
@@ -155,13 +165,14 @@ def build(model: Model) -> ModelProto:
             numpy_helper.from_array(np.array([k, d, 1, 1], np.int64), _KERNEL_SHAPE),
         )
     )
-    if head.task == "multilabel":
+    if head.task != "multiclass":
         last = helper.make_node("Sigmoid", ["logits"], ["probabilities"], name="probabilities")
     else:
         last = helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1)
+    found = [] if model.detector is None else [add_detector(graph, model.detector, k)]
     graph.node.extend(
         (
-            *_logits(graph, layout.extras_weights(model.extras)),
+            *_logits(graph, layout.extras_weights(model.extras), found),
             last,
             helper.make_node("Reshape", [layout.HEAD_WEIGHT, _KERNEL_SHAPE], [_KERNEL], name=_KERNEL),
             helper.make_node("Conv", ["map", _KERNEL], ["heatmap"], name="heatmap", kernel_shape=[1, 1]),
@@ -171,7 +182,8 @@ def build(model: Model) -> ModelProto:
     for name, shape in layout.model_inputs(base, model.extras):
         kind = TensorProto.UINT8 if name == first.input and first.dtype == "uint8" else TensorProto.FLOAT
         graph.input.append(helper.make_tensor_value_info(name, kind, ["N", *shape]))
-    for name, dims in zip(layout.OUTPUTS, ([k], [k], [d], [k, *base.places]), strict=True):
+    most = None if model.detector is None else model.detector.most
+    for name, dims in layout.model_outputs(base, k, most):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *dims]))
     out.producer_name, out.producer_version = "medloupe", __version__
     properties = {CARD_KEY: card, FORMAT_KEY: str(CARD_FORMAT)}
@@ -183,11 +195,14 @@ def build(model: Model) -> ModelProto:
     return out
 
 
-def _logits(graph: GraphProto, weights: Mapping[str, np.ndarray]) -> list[NodeProto]:
-    """Make the nodes of `logits`, of the embedding and the extras; weights: of these, which are added to graph."""
+def _logits(graph: GraphProto, weights: Mapping[str, np.ndarray], found: Sequence[str]) -> list[NodeProto]:
+    """Make the nodes of `logits`, of the embedding and the extras; weights: of these, which are added to graph.
+
+    found: names of what else is added, float32 (N, K).
+    """
     from onnx import helper, numpy_helper
 
-    parts = ["head.logits"] if weights else ["logits"]
+    parts = ["head.logits", *found] if weights or found else ["logits"]
     nodes = [
         helper.make_node(
             "Gemm", ["embedding", layout.HEAD_WEIGHT, layout.HEAD_BIAS], parts[:1], name=parts[0], transB=1
@@ -198,7 +213,7 @@ def _logits(graph: GraphProto, weights: Mapping[str, np.ndarray]) -> list[NodePr
         given = name.partition(".")[0]
         nodes.append(helper.make_node("Gemm", [given, name], [f"{given}.logits"], name=f"{given}.logits", transB=1))
         parts.append(f"{given}.logits")
-    if weights:
+    if weights or found:
         nodes.append(helper.make_node("Sum", parts, ["logits"], name="logits"))
     return nodes
 
@@ -273,56 +288,15 @@ def _backbone_body(model: Model) -> ModelProto:
             "The contract stands at the top of medloupe/embed/registry.py.",
         )
     taken = {*made, *(t.name for t in out.graph.initializer)}
-    ours = {*layout.OUTPUTS, layout.HEAD_WEIGHT, layout.HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS} - {"embedding"}
+    if model.detector is not None and any(n.startswith((layout.DETECTOR_PREFIX, f"{layout.BOXES}.")) for n in taken):
+        raise BackboneError(f"The backbone {path} uses names that belong to the detector.", "Rename them.")
+    ours = {*layout.OUTPUTS, layout.HEAD_WEIGHT, layout.HEAD_BIAS, _KERNEL, _KERNEL_SHAPE, *_OF_EXTRAS}
+    ours = ours - {"embedding"} | {layout.BOXES}
     if clash := taken & ours:
         raise BackboneError(
             f"The backbone {path} uses the names {', '.join(sorted(clash))}, which belong to the head.", "Rename them."
         )
     return out
-
-
-def _parity(model: Model, path: Path, images: np.ndarray, tolerance: float) -> float:
-    """Find the largest difference between the file and the training path.
-
-    That path is the backbone's own session and the head in numpy.
-    """
-    from medloupe.embed.network import Network
-    from medloupe.graphs.session import open_session, run
-
-    ours, theirs = open_session(path), Network(model.backbone, model.tail)
-    wanted = ("probabilities", "logits", "heatmap")
-    (first, _), *more = layout.model_inputs(model.backbone.card, model.extras)
-    worst = gap = 0.0
-    # The first image goes alone: a graph with a fixed number of images would not survive both.
-    for at in (slice(0, 1), *(slice(i, i + BATCH) for i in range(1, len(images), BATCH))):
-        alone = model.head.logits(theirs.see(images[at]).embedding)
-        answers = [(np.zeros_like(alone), run(ours, wanted, images[at]))]
-        if model.extras is not None:
-            clinical, notes = layout.generate_extras(model.extras, len(alone))
-            values = {layout.CLINICAL: clinical, layout.NOTES: notes}
-            feed = {first: images[at], **{name: values[name] for name, _ in more}}
-            answers.append((model.extras.logits(clinical, notes), run(ours, wanted, feed)))
-        for added, (p, logits, heatmap) in answers:
-            expected = probabilities(alone + added, model.head.task)
-            worst = float(np.fmax(worst, _or_infinite(np.abs(p - expected).max())))
-            gap = float(np.fmax(gap, _or_infinite(layout.heatmap_gap(model.head.bias + added, logits, heatmap))))
-    if worst > tolerance:
-        raise ParityError(
-            f"The exported file and the training path differ by {worst:.2g} in a probability; at most {tolerance:g}"
-            " is allowed. The file was not written.",
-            "Please report this with the versions of numpy, onnx and onnxruntime (pip list).",
-        )
-    if gap > layout.HEATMAP_TOLERANCE:
-        raise ParityError(
-            f"The heat maps do not add up to the logits (off by {gap:.2g}). The file was not written.",
-            f"In the backbone {model.backbone.card.name}, `embedding` must be the mean of `map` over its places.",
-        )
-    return worst
-
-
-def _or_infinite(value: float) -> float:
-    """Make of not a number the worst; it compares as smaller than any limit."""
-    return math.inf if math.isnan(value) else float(value)
 
 
 def _advice(error: OSError, path: Path, size: int) -> str:

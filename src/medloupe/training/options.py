@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST_KIND = 60  # letters
 FINETUNE_MODES = ("none", "tail", "full", "auto")
+FIELD_MODES = ("auto", "none")
 MINUTES = 15.0  # that `auto` may take for fine-tuning where nothing is said
 
 
@@ -71,6 +72,16 @@ class Options:
         sensitivity.
     roles_by : str
         Who says so, for the card: "told" or "curated".
+    false_marks : float
+        Boxes of a label a picture that may be marked wrongly by a detector, above 0 and at most 100. Fewer costs
+        sensitivity.
+    measure : tuple of str
+        Of a detector what is computed from its boxes, each as medloupe.model.measurements has it, such as "ctr =
+        width(heart) / width(left_lung + right_lung)"; where none is told, those that are known.
+    field : str
+        One of FIELD_MODES. "auto" makes simulated photographs and worn copies of the pictures and learns from them too,
+        where there are enough pictures: two to three times the time of embedding. "none" does not. Only heads on an
+        untuned network learn from them.
     kind : str
         Of picture, in words ("chest X-ray"): where the app chooses, all check-ups of one kind answer; "" for a kind of
         its own.
@@ -99,6 +110,9 @@ class Options:
     ordered: bool = False
     false_flags: float = FALSE_FLAGS
     roles_by: str = "told"
+    false_marks: float = 1.0
+    measure: tuple[str, ...] = ()
+    field: str = "auto"
     kind: str = ""
 
     def __post_init__(self) -> None:
@@ -108,6 +122,10 @@ class Options:
             raise DataError(
                 f"The share {self.false_flags} of false flags is not above 0 and at most one half.",
                 "Give for example 0.1: of 100 without a finding at most 10 are flagged.",
+            )
+        if not 0 < self.false_marks <= 100:
+            raise DataError(
+                f"{self.false_marks} false marks a picture are not above 0 and at most 100.", "Give for example 1."
             )
         if len(self.kind) > LONGEST_KIND or not self.kind.isprintable():
             raise DataError(
@@ -119,6 +137,11 @@ class Options:
             raise DataError(
                 f"There is no way of fine-tuning {self.finetune!r}; known are {', '.join(FINETUNE_MODES)}.",
                 did_you_mean(self.finetune, FINETUNE_MODES),
+            )
+        if self.field not in FIELD_MODES:
+            raise DataError(
+                f"There are no field views {self.field!r}; known are {', '.join(FIELD_MODES)}.",
+                did_you_mean(self.field, FIELD_MODES),
             )
         if self.minutes is not None and not 0 < self.minutes < 100_000:
             raise DataError(f"{self.minutes:g} minutes make no sense.", "Give for example --minutes 15.")
@@ -141,7 +164,20 @@ class Options:
         reader = (self.notes_model.sha256, self.notes_model.words) if self.notes_model else ()
         extras = self.clinical, self.notes, reader, self.mask, self.keep_leaks
         roles = self.normal, self.harmless, self.sought, self.ordered, self.false_flags, self.roles_by
-        return self.seed, self.sensitivity, self.finetune, self.minutes, start, self.search, self.scratch, extras, roles
+        asked = (
+            self.seed,
+            self.sensitivity,
+            self.finetune,
+            self.minutes,
+            start,
+            self.search,
+            self.scratch,
+            extras,
+            roles,
+        )
+        asked = asked if self.false_marks == 1.0 else (*asked, self.false_marks)
+        asked = asked if self.field == "auto" else (*asked, self.field)
+        return (*asked, self.measure) if self.measure else asked
 
     def assign_roles(self, data: Dataset) -> Dataset:
         """Give the labels of a data set the roles asked for. Raises DataError for labels that it does not have."""

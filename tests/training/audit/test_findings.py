@@ -327,3 +327,9 @@ def test_alike_beats_are_no_copies_and_have_no_shortcut_in_their_picture():
     assert told.shortcut is None
     assert len(np.unique(told.groups)) == 59  # the two of the same content alone
     assert told.groups[0] == told.groups[2]
+
+
+def test_one_class_alone_is_told_of():
+    found = by_kind(audit(synthetic(24, targets=one_hot(np.zeros(24, int), 1))))
+    assert found["one_class"].title == "There is only one class, class0"
+    assert found["one_class"].level == "serious"

@@ -21,6 +21,7 @@ from medloupe.training.pipeline.quality import (
     are_stopped,
     describe_quality,
     fit_limits,
+    loosen_limits,
     measure_records,
 )
 from trained import Trained
@@ -136,3 +137,18 @@ def test_a_training_writes_it_into_the_card(trained: Trained) -> None:
     card = Store(trained.home).get("spots").card
     assert card["quality"]["n"] == 32 and "too few" in card["quality"]["words"]
     assert card["leads"] is None, "which is of ECGs"
+
+
+def test_limits_are_loosened_to_where_photographs_lie_and_never_drawn_tighter() -> None:
+    rng = np.random.default_rng(0)
+    taken = np.full((1000, len(MEASURES)), np.nan)
+    taken[:, MEASURES.index("blur")] = rng.uniform(0.2, 0.7, 1000)  # above the limit of direct pictures
+    taken[:, MEASURES.index("highlights")] = rng.uniform(60, 250, 1000)  # darker than they are
+    taken[:, MEASURES.index("white")] = rng.uniform(0, 0.1, 1000)  # well within
+    taken[:, MEASURES.index("frame")] = 1.0  # all of the frame is bright: then that tells nothing
+    limits = {"blur": 0.5, "highlights": 90.0, "white": 0.3, "frame": 0.6, "shadows": 120.0}
+    found = loosen_limits(limits, taken)
+    assert 0.66 < found["blur"] < 0.7 and 60 < found["highlights"] < 66
+    assert found["white"] == 0.3 and found["shadows"] == 120.0
+    assert "frame" not in found
+    assert are_stopped(np.nan_to_num(taken, nan=100.0), Limits(values=found)).mean() < 0.03

@@ -191,8 +191,10 @@ def test_when_the_parent_is_killed_the_trainings_end_and_are_taken_up(given: dic
     assert all(0 < r < LONGER.epochs for r in reached)
     done = run_jobs([job("one", LONGER), job("two", LONGER, seed=5)], **given)
     assert [len(d.history) for d in done] == [LONGER.epochs] * 2
-    (whole,) = run_jobs([job("two", LONGER, seed=5)], **{**given, "folder": given["folder"] / "elsewhere"})
-    assert same(done[1], whole)
+    # Beside the other again: one alone has more threads, and on some processors that changes the last bits.
+    jobs = [job("one", LONGER), job("two", LONGER, seed=5)]
+    whole = run_jobs(jobs, **{**given, "folder": given["folder"] / "elsewhere"})
+    assert same(done[0], whole[0]) and same(done[1], whole[1])
 
 
 def test_two_that_train_the_same_train_it_once(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def test_what_is_judged_ships_and_no_network_sees_its_fold(
         ours = made.embeddings(None, share)
         np.testing.assert_allclose(ours, seen_by(network, made, share, tmp_path / "out"), atol=6e-3)
         np.testing.assert_array_equal(ours[:, width:], features.embeddings[:, width:])
-        assert np.abs(ours[:, :width] - features.embeddings[:, :width]).max() > 0.01
+        assert np.abs(ours[:, :width] - features.embeddings[:, :width]).max() > 0.005  # by processor
         for f in range(3):
             assert not np.array_equal(made.embeddings(f, share), ours)
     np.testing.assert_array_equal(made.embeddings(None, 0.0), features.embeddings)

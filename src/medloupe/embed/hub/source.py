@@ -80,8 +80,10 @@ def read_licence(folder: Path) -> str:
         text = (folder / _CARD).read_text("utf-8", errors="replace")
     except OSError:
         return UNKNOWN
-    header = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
-    said = dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)[ \t]*$", header[1], re.MULTILINE) if header else ())
+    lines = [line.rstrip() for line in text.removeprefix("\ufeff").split("\n")]
+    end = next((k for k, line in enumerate(lines[1:], 1) if line == "---"), 0) if lines[0] == "---" else 0
+    pairs = (line.partition(":") for line in lines[1:end])
+    said = {key: value.strip() for key, _, value in pairs if key in ("license", "license_name") and value.strip()}
     kind = said.get("license", "").strip("\"'")
     if kind.lower() == "other":
         kind = said.get("license_name", "").strip("\"'")

@@ -115,6 +115,7 @@ def adapt(
     DataError
         When the labels do not fit or the cases are too few.
     """
+    model.require_classes("adapting to local cases")
     if not 0 < sensitivity < 1:
         raise DataError(f"A sensitivity of {sensitivity:g} cannot be aimed at.", "Give a share, such as 0.9.")
     say = progress or (lambda stage, done, total: None)

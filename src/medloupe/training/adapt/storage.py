@@ -55,7 +55,7 @@ def keep_adapted(
     store = store or Store(home())
     called = name or made.model.name
     check_name(called)
-    ours = _is_stored(store, made.base)
+    ours = is_stored(store, made.base)
     if name is None and not ours and store.has(called):
         raise StoreError(
             f"The store has another model {called!r}; what was adapted is not a version of it.",
@@ -100,8 +100,8 @@ def _add_whole(store: Store, model: Model, writer: _AdaptedFiles, actor: str) ->
         return store.add(made, write_files=writer, actor=actor)
 
 
-def _is_stored(store: Store, model: Model) -> bool:
-    """Whether the model is the store's version of that name and number."""
+def is_stored(store: Store, model: Model) -> bool:
+    """Tell whether the model is the store's version of that name and number, by its head."""
     if model.version is None or not store.has(model.name):
         return False
     try:

@@ -66,10 +66,14 @@ class Audit:
     shortcut: dict[str, Any] | None
     columns: tuple[dict[str, Any], ...] = ()
 
+    def with_findings(self, findings: Sequence[Finding]) -> Audit:
+        """Add findings, each in its place."""
+        every = sorted((*self.findings, *findings), key=lambda f: ORDER.index(f.level))
+        return replace(self, findings=tuple(every))
+
     def with_columns(self, findings: Sequence[Finding], columns: Sequence[dict[str, Any]]) -> Audit:
         """Add what the leak probe found."""
-        every = sorted((*self.findings, *findings), key=lambda f: ORDER.index(f.level))
-        return replace(self, findings=tuple(every), columns=tuple(columns))
+        return replace(self.with_findings(findings), columns=tuple(columns))
 
     def as_json(self) -> dict[str, Any]:
         """Give all fields but the groups."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,24 @@ from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
 from medloupe.data.split import join_groups, rows_with_same_value
 from medloupe.embed.features import Features
+from medloupe.errors import DataError
 from medloupe.training.audit import duplicates, shortcut
+from medloupe.training.audit.boxes import find_box_faults
 from medloupe.training.audit.copies import judge_copies, judge_near_copies
 from medloupe.training.audit.finding import ORDER, SHOWN, Audit, Finding, count_noun, is_or_are
+from medloupe.training.audit.losses import MOST as BLANK_MOST
+from medloupe.training.audit.losses import find_blank, find_lost_classes, judge_blank
+from medloupe.training.audit.splits import find_split_labels
 
 FEW = 10  # groups of a label below which its figures say little
 TOO_FEW = 2  # below which it cannot be judged at all
+STOPPING = frozenset({"labels_by_split", "class_lost", "blank_class", "one_class"})
+"""Kinds of findings with which nothing is trained."""
 SKEWED = 0.9  # share of the commonest class from which accuracy misleads
 
 
 def audit(features: Features, seed: int = 0) -> Audit:
-    """Look for unreadable files, copies, patients across splits, contradicting labels, small classes and shortcuts.
+    """Look for unreadable and blank files, copies, patients and labels by split, small classes and shortcuts.
 
     Parameters
     ----------
@@ -33,22 +41,69 @@ def audit(features: Features, seed: int = 0) -> Audit:
     n = len(data)
     kind = MODALITIES[data.modality]
     found = duplicates.find(features) if kind.near_copies else duplicates.find_exact(features)
+    blank = find_blank(features) if kind.near_copies else np.zeros(n, bool)
     groups = join_groups(
-        n, rows_with_same_value(r.patient for r in data.records), found.exact.tolist(), found.near.tolist()
+        n,
+        rows_with_same_value(r.patient for r in data.records),
+        found.exact.tolist(),
+        found.near.tolist(),
+        [np.flatnonzero(blank).tolist()] if 0 < blank.sum() < BLANK_MOST * n else [],
     )
+    lost = find_lost_classes(features)
     findings = [
+        *find_split_labels(data),
+        *_one_class(data),
+        *lost,
+        *judge_blank(data, blank),
         *_unreadable(features),
-        *judge_copies(data, found.exact),
-        *judge_near_copies(data, found.near),
+        *judge_copies(data, _without(found.exact, blank)),
+        *judge_near_copies(data, _without(found.near, blank)),
         *_patients_across(data),
-        *_small_classes(data, groups),
+        *(f for f in _small_classes(data, groups) if f.count or not lost),
         *_unlabelled(data),
+        *(find_box_faults(data, _sizes(features)) if data.task == "detection" else ()),
     ]
     probed = _probe_shortcut(features, groups, seed) if kind.shortcuts else None
     if probed and (probed["auc"]["value"] or 0) >= shortcut.SERIOUS:
         findings.append(_shortcut_finding(probed, len(_labelled(data))))
     findings.sort(key=lambda f: ORDER.index(f.level))
     return Audit(checked=n + len(features.unreadable), findings=tuple(findings), groups=groups, shortcut=probed)
+
+
+def require_sound(findings: Iterable[Finding]) -> None:
+    """Raise DataError where a finding makes training pointless: a class lost, blank, or under two names."""
+    for finding in findings:
+        if finding.kind in STOPPING:
+            raise DataError(f"{finding.title}. {finding.detail}", finding.advice)
+
+
+def _sizes(features: Features) -> np.ndarray:
+    """Return width and height of each picture, float (N, 2)."""
+    return np.stack([features.facts["width"], features.facts["height"]], 1).astype(float)
+
+
+def _without(pairs: np.ndarray, blank: np.ndarray) -> np.ndarray:
+    """Leave out pairs of blank pictures, which are alike since there is nothing in them."""
+    return pairs[~blank[pairs].all(1)] if len(pairs) else pairs
+
+
+def _one_class(data: Dataset) -> list[Finding]:
+    """Say that there is nothing to tell apart, where all that is labelled is of one class."""
+    counts = {name: n for name, n in data.counts().items() if n}
+    if data.task != "multiclass" or len(counts) != 1:
+        return []
+    (name, count), *_ = counts.items()
+    return [
+        Finding(
+            kind="one_class",
+            level="serious",
+            title=f"There is only one class, {name}",
+            detail=f"All {count:,} {data.things} that have a label are {name}, so there is nothing to tell apart.",
+            advice="Bring the other class. If it is here, but stands in the names of the files or in a table of another"
+            " kind, write a table with a column of files and one of labels.",
+            count=count,
+        )
+    ]
 
 
 def _labelled(data: Dataset) -> np.ndarray:
@@ -156,6 +211,17 @@ def _unlabelled(data: Dataset) -> list[Finding]:
     n = int(np.isnan(data.targets).all(1).sum()) if data.labels else 0
     if not n:
         return []
+    if data.task == "detection":
+        return [
+            Finding(
+                kind="unlabelled",
+                level="notice",
+                title=f"{count_noun(n, 'image')} {is_or_are(n)} not annotated",
+                detail="They have no box, and nothing says that there is nothing on them.",
+                advice="They take no part in training or judging. Where nothing is there, say so: docs/boxes.md.",
+                count=n,
+            )
+        ]
     return [
         Finding(
             kind="unlabelled",

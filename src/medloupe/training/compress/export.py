@@ -171,6 +171,7 @@ def _export_eight_bit(
 
 def _trained_version(model: Model) -> int:
     """Return the version of a model that was trained here; raise DataError where 8 bits cannot be measured on it."""
+    model.require_classes("writing in 8 bits")
     if model.card.get("adapted"):
         raise DataError(
             f"{model.name} was adapted to local cases, which 8 bits would undo: they need a head of their own.",

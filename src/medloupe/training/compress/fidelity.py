@@ -19,6 +19,7 @@ from medloupe.metrics.lines import cross_fit_rules
 from medloupe.model.head import Head
 from medloupe.training.heads.fit import FOLDS, REPEATS, Fitter, HeadChoice, build_head
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
+from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 
 AUC_FALL = 0.005  # how far the AUC may fall
@@ -176,6 +177,7 @@ def fit_head(
     task: PrecisionTask,
     judged: PrecisionJudgement,
     temperature: float | Sequence[float] | None = None,
+    solution: Solution | None = None,
 ) -> Head:
     """Fit the head on all images, as training makes it.
 
@@ -189,9 +191,12 @@ def fit_head(
         Of these embeddings.
     temperature : float or sequence of float, optional
         By default fitted to the out-of-fold logits.
+    solution : Solution, optional
+        The head uncalibrated, where field views taught it too.
     """
-    fitter = Fitter(embeddings, task.targets, task.kind, task.levels)
-    solution = fitter.solve([(np.ones(len(task.targets), bool), task.choice)])[0]
+    if solution is None:
+        fitter = Fitter(embeddings, task.targets, task.kind, task.levels)
+        solution = fitter.solve([(np.ones(len(task.targets), bool), task.choice)])[0]
     if temperature is None:
         cooled = fit_temperature(judged.logits[0], task.targets, task.kind)
     else:

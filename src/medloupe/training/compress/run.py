@@ -33,6 +33,7 @@ from medloupe.training.compress import fidelity
 from medloupe.training.compress.card import build_precision_entry
 from medloupe.training.compress.fidelity import PrecisionJudgement, PrecisionTask
 from medloupe.training.heads.fit import HeadChoice
+from medloupe.training.heads.own_views import add_soft_views, see_own_views, solve_as_own
 from medloupe.utils.progress import StageProgress
 
 CALIBRATED_ON = 128  # training images, at most
@@ -138,6 +139,7 @@ def compress(
 
 def _check_compressible(model: Model) -> None:
     """Raise DataError for a model that has no network of its own that could be written in 8 bits."""
+    model.require_classes("writing in 8 bits")
     if not EMBEDDINGS[model.backbone.card.modality].compressible:
         called = MODALITIES[model.backbone.card.modality].called
         raise DataError(
@@ -249,14 +251,22 @@ def _assemble(
     judged = best.judged if same else fidelity.judge_embeddings(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
     temperature = model.card["calibration"]["temperature"] if model.tuned else None
-    head = fidelity.fit_head(x, task, judged, temperature)
+    views = see_own_views(model, best.features, every, best.backbone)
+    taught = None
+    if views is not None:
+        mask = np.ones(len(x), bool)
+        taught = solve_as_own(model, x, task.targets, views, [mask], task.choice)[0]
+    head = fidelity.fit_head(x, task, judged, temperature, taught)
     novelty = model.novelty
     if novelty is not None:
         plain = best.features if best.tail is None else embed(found, best.backbone)
-        fitted = Novelty.fit(plain.embeddings[every], planned.groups[every], novelty.levels, task.seed)
-        novelty = fitted and replace(fitted, contrast=novelty.contrast)  # other kinds are not at hand
+        seen = add_soft_views(plain.embeddings[every], planned.groups[every], views)
+        fitted = Novelty.fit(*seen, novelty.levels, task.seed, len(every))
+        # Other kinds are not at hand, and what is too poor is told by the same sketch.
+        novelty = fitted and replace(fitted, contrast=novelty.contrast, legibility=novelty.legibility)
     card = {**model.card, "backbone": best.backbone.as_json()}
-    if not model.tuned and model.extras is None:  # lines of a model that reads more were drawn with that
+    # Lines of a model that reads more, or learned from photographs, were drawn with that.
+    if not model.tuned and model.extras is None and views is None:
         roles = Decision.from_card(model.card).roles
         rule = fit_rule(
             judged.probabilities[0], task.targets, task.groups, roles, task.kind, sensitivity=task.sensitivity

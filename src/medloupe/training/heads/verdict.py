@@ -10,64 +10,15 @@ import numpy as np
 from medloupe.data.labels import Roles
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
+from medloupe.embed.field import FieldFeatures
 from medloupe.metrics.lines import FlagRule, cross_fit_rules, fit_rule, reached
 from medloupe.metrics.tables import Judged
-from medloupe.metrics.weighted import Metric
 from medloupe.model.head import Head
+from medloupe.training.heads.field import FieldFit, teach
 from medloupe.training.heads.fit import FittedHead, fit
 from medloupe.training.heads.learning_curve import learning_curve
-from medloupe.training.heads.solver import Solution
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuningCandidate:
-    """One way among those compared when a network was tuned.
-
-    Attributes
-    ----------
-    alpha : float
-        Of the way from the untuned network (0) to the tuned one (1).
-    c : float
-        Inverse regularisation strength of its head.
-    levels : tuple of int
-        That its head reads.
-    auc : Metric
-        Out of fold, with its interval.
-    difference : Metric or None
-        To the linear head on the untuned network, paired over groups, with an interval that holds for all candidates
-        at once; of that head itself None.
-    """
-
-    alpha: float
-    c: float
-    levels: tuple[int, ...]
-    auc: Metric
-    difference: Metric | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedFit:
-    """The head on a tuned network, and what it was chosen among.
-
-    Attributes
-    ----------
-    fitted : FittedHead
-        As heads.fit gives it, for rows tuned.fitting; its head is for embeddings of the final network at `alpha`.
-    alpha : float
-        Of the way from the untuned weights (0) to the tuned ones (1).
-    on_fitting : Solution
-        The same head, uncalibrated, fitted on tuned.fitting alone.
-    candidates : tuple of TuningCandidate
-        The best of each alpha.
-    worthwhile : bool
-        Whether tuning beats the linear head by more than noise (the 95 % interval lies above 0).
-    """
-
-    fitted: FittedHead
-    alpha: float
-    on_fitting: Solution
-    candidates: tuple[TuningCandidate, ...]
-    worthwhile: bool
+from medloupe.training.heads.line_examples import LineExamples
+from medloupe.training.heads.tuned_fit import TunedFit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +51,8 @@ class Verdict:
         With tuned networks, what was chosen among.
     on_fitting : FittedHead or None
         With a test split, the head that answered it, fitted on the plan's fitting part.
+    field : FieldFit or None
+        What views taught the head, numbered by `everything`; None where there are none.
     """
 
     fitted: FittedHead
@@ -113,6 +66,12 @@ class Verdict:
     judging: np.ndarray
     tuned: TunedFit | None = None
     on_fitting: FittedHead | None = None
+    field: FieldFit | None = None
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Truth (n, K) of the rows `judging`."""
+        return (self.judged if self.secondary is None else self.secondary).targets
 
     @property
     def head(self) -> Head:
@@ -125,7 +84,15 @@ class Verdict:
         return self.rule.lines
 
 
-def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int, sensitivity: float) -> Verdict:
+def judge(
+    features: Features,
+    plan: Plan,
+    *,
+    levels: tuple[int, ...],
+    seed: int,
+    sensitivity: float,
+    views: FieldFeatures | None = None,
+) -> Verdict:
     """Judge by the plan, then fit on everything labelled.
 
     Parameters
@@ -140,6 +107,8 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         Of folds, parts and bootstrap.
     sensitivity : float
         At which operating points are set, 0.5 to below 1.
+    views : FieldFeatures, optional
+        Field views of rows of the features, to learn from beside these.
 
     Raises
     ------
@@ -150,13 +119,16 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
     everything = labelled_rows(data.targets)
     x, y, groups = features.embeddings, data.targets[everything], plan.groups[everything]
     whole = len(everything) == len(x)
-    fitted = fit(x if whole else x[everything], y, groups, task=data.task, levels=levels, seed=seed)
+    x = x if whole else x[everything]
+    fitted = fit(x, y, groups, task=data.task, levels=levels, seed=seed)
+    choice = fitted.choice
+    fitted, field = _teach(fitted, x, y, groups, views, everything, data.task, levels)
     on_test, leaky, on_fitting = None, None, None
     if plan.test is not None:
-        on_test, on_fitting = _fit_and_judge_on_test(features, plan, plan.fitting, levels, seed, sensitivity)
+        on_test, on_fitting = _fit_and_judge_on_test(features, plan, plan.fitting, levels, seed, sensitivity, views)
         if len(plan.leaking):
             part = np.sort(np.concatenate([plan.fitting, plan.leaking]))
-            leaky, _ = _fit_and_judge_on_test(features, plan, part, levels, seed, sensitivity)
+            leaky, _ = _fit_and_judge_on_test(features, plan, part, levels, seed, sensitivity, views)
     return build_verdict(
         features,
         plan,
@@ -166,8 +138,26 @@ def judge(features: Features, plan: Plan, *, levels: tuple[int, ...], seed: int,
         on_test=on_test,
         leaky=leaky,
         on_fitting=on_fitting,
-        learning=learning_curve(features, plan, fitted.choice, levels=levels, seed=seed),
+        learning=learning_curve(features, plan, choice, levels=levels, seed=seed),
+        field=field,
     )
+
+
+def _teach(
+    fitted: FittedHead,
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    views: FieldFeatures | None,
+    rows: np.ndarray,
+    task: str,
+    levels: tuple[int, ...],
+) -> tuple[FittedHead, FieldFit | None]:
+    """Teach a head, fitted on some rows of the features, the views of these."""
+    if views is None:
+        return fitted, None
+    taught = teach(fitted, x, y, groups, views.within(rows), task=task, levels=levels)
+    return (fitted, None) if taught is None else taught
 
 
 def labelled_rows(targets: np.ndarray) -> np.ndarray:
@@ -187,6 +177,7 @@ def build_verdict(
     leaky: Judged | None = None,
     on_fitting: FittedHead | None = None,
     tuned: TunedFit | None = None,
+    field: FieldFit | None = None,
 ) -> Verdict:
     """Set the operating points of a fitted head, and cross-fit its out-of-fold predictions.
 
@@ -196,9 +187,13 @@ def build_verdict(
         int (n,), the rows whose out-of-fold predictions are in fitted.
     on_test : Judged or None
         The test split's predictions, which then make the headline; cross-validation stands second.
+    field : FieldFit or None
+        What views taught the head; lines are then drawn by direct pictures and views together.
     """
     data, y = features.data, features.data.targets[judging]
-    across_folds = cross_fit(fitted, y, plan.groups[judging], data.roles, data.task, sensitivity)
+    groups = plan.groups[judging]
+    across_folds = cross_fit(fitted, y, groups, data.roles, data.task, sensitivity, field)
+    drawn = LineExamples.gather(fitted.out_of_fold[0], y, groups, field)
     headline, rows = across_folds, judging
     if on_test is not None:
         assert plan.test is not None
@@ -208,18 +203,25 @@ def build_verdict(
         everything=labelled_rows(data.targets),
         judged=headline,
         rows=rows,
-        rule=fit_rule(fitted.out_of_fold[0], y, plan.groups[judging], data.roles, data.task, sensitivity=sensitivity),
+        rule=fit_rule(drawn.p, drawn.y, drawn.groups, data.roles, data.task, sensitivity=sensitivity),
         secondary=across_folds if on_test is not None else None,
         leaky=leaky,
         learning=learning,
         judging=judging,
         tuned=tuned,
         on_fitting=on_fitting,
+        field=field,
     )
 
 
 def cross_fit(
-    fitted: FittedHead, y: np.ndarray, groups: np.ndarray, roles: Roles, task: str, sensitivity: float
+    fitted: FittedHead,
+    y: np.ndarray,
+    groups: np.ndarray,
+    roles: Roles,
+    task: str,
+    sensitivity: float,
+    field: FieldFit | None = None,
 ) -> Judged:
     """Announce out-of-fold predictions, each fold by the rule that the others give.
 
@@ -237,8 +239,15 @@ def cross_fit(
         "multiclass" or "multilabel".
     sensitivity : float
         At which thresholds are set.
+    field : FieldFit, optional
+        Whose views draw the rules too.
     """
-    flags, unclear = cross_fit_rules(fitted.out_of_fold, y, groups, fitted.folds, roles, task, sensitivity)
+    drawn = [LineExamples.gather(p, y, groups, field) for p in fitted.out_of_fold]
+    rows = drawn[0].rows
+    p = np.stack([d.p for d in drawn])
+    folds = fitted.folds[:, rows]
+    flags, unclear = cross_fit_rules(p, drawn[0].y, drawn[0].groups, folds, roles, task, sensitivity)
+    flags, unclear = flags[:, : len(y)], unclear[:, : len(y)]
     return Judged(
         probabilities=fitted.out_of_fold,
         flags=flags,
@@ -252,15 +261,23 @@ def cross_fit(
 
 
 def _fit_and_judge_on_test(
-    features: Features, plan: Plan, part: np.ndarray, levels: tuple[int, ...], seed: int, sensitivity: float
+    features: Features,
+    plan: Plan,
+    part: np.ndarray,
+    levels: tuple[int, ...],
+    seed: int,
+    sensitivity: float,
+    views: FieldFeatures | None = None,
 ) -> tuple[Judged, FittedHead]:
     """Judge the test split by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
-    y = targets[part]
-    trained = fit(features.embeddings[part], y, plan.groups[part], task=data.task, levels=levels, seed=seed, repeats=1)
+    x, y, groups = features.embeddings[part], targets[part], plan.groups[part]
+    trained = fit(x, y, groups, task=data.task, levels=levels, seed=seed, repeats=1)
+    trained, field = _teach(trained, x, y, groups, views, part, data.task, levels)
     p = trained.head.probabilities(features.embeddings[plan.test])
-    return judge_on_test(features, plan, p, trained.out_of_fold[0], y, plan.groups[part], sensitivity), trained
+    drawn = LineExamples.gather(trained.out_of_fold[0], y, groups, field)
+    return judge_on_test(features, plan, p, drawn.p, drawn.y, drawn.groups, sensitivity), trained
 
 
 def judge_on_test(

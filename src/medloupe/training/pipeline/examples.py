@@ -63,7 +63,7 @@ def render_examples(
 
 def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Backbone, tail: Tail | None) -> Drawer:
     """Make what draws a row of the features: the picture itself and, to lay over it, where the network looked."""
-    look, size = _make_evidence_reader(head, backbone, tail), backbone.card.input_size
+    look, size = make_evidence_reader(head, backbone, tail), backbone.card.input_size
 
     def draw(row: int, k: int) -> tuple[str, str | None]:
         facts = features.facts[row]
@@ -77,7 +77,7 @@ def _make_picture_drawer(features: Features, task: str, head: Head, backbone: Ba
     return draw
 
 
-def _make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> EvidenceReader:
+def make_evidence_reader(head: Head, backbone: Backbone, tail: Tail | None) -> EvidenceReader:
     """Make what reads the evidence of a picture: a self-contained file has its heat maps ready, and no map."""
     opened = open_session(backbone.path, threads=1)
     if tail is None and any(o.name == "heatmap" for o in opened.get_outputs()):

@@ -20,7 +20,8 @@ from medloupe.training.tune.loop import overfitting_epoch
 from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
-    from medloupe.training.heads.verdict import TunedFit, TuningCandidate, Verdict
+    from medloupe.training.heads.tuned_fit import TunedFit, TuningCandidate
+    from medloupe.training.heads.verdict import Verdict
     from medloupe.training.tune.run import TunedNetworks
 
 CURVE_NAMES = {"tail": "upper stages tuned", "full": "whole network tuned"}

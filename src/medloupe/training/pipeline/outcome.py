@@ -16,12 +16,17 @@ import numpy as np
 
 from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone, BackboneCard
+from medloupe.embed.maps import resize_backbone
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
 from medloupe.inputs.extras import Extras
+from medloupe.metrics.box_evidence import BoxEvidence
 from medloupe.metrics.evidence import Evidence
+from medloupe.model.boxes import Detector
 from medloupe.model.head import Head
 from medloupe.model.novelty import Novelty
+from medloupe.model.sight import SharedSight
+from medloupe.modelfile.parts import detector_arrays, read_detector
 from medloupe.settings import home
 from medloupe.training.options import Options
 from medloupe.utils.files import write_atomically, write_cache
@@ -44,23 +49,29 @@ class Outcome:
         By what other kinds are refused; None with too few images.
     report : dict
         Card, curves and examples.
-    evidence : Evidence
-        The predictions that the figures come from.
+    evidence : Evidence, BoxEvidence or None
+        The predictions that the figures come from; of detectors the boxes.
     network : bytes
         The ONNX file of a tuned tail, or of a whole tuned network; b"" without fine-tuning.
     whole : bool
         Whether `network` is a whole one.
     extras : Extras or None
         What the model reads beside the picture.
+    detector : Detector or None
+        What finds boxes.
+    sight : SharedSight or None
+        Of a detector, what its pictures look like to the network that others share.
     """
 
     head: Head
     novelty: Novelty | None
     report: dict[str, Any]
-    evidence: Evidence
+    evidence: Evidence | BoxEvidence | None
     network: bytes = b""
     whole: bool = False
     extras: Extras | None = None
+    detector: Detector | None = None
+    sight: SharedSight | None = None
 
     def restore_network(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
         """Write the model's network under home, and give its backbone and tail.
@@ -70,6 +81,8 @@ class Outcome:
         backbone : Backbone
             The one trained with, which stays where nothing or only a tail was tuned.
         """
+        if not self.network and self.detector is not None:
+            return resize_backbone(backbone, self.report["card"]["backbone"]["input_size"]), None
         if not self.network:
             return backbone, None
         folder = home() / "cache" / "tuned"
@@ -98,6 +111,8 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
     add(EMBEDDINGS[data.modality].fitting, data.roles.as_json())
     for r in data.records:
         add(r.id, found.digest[r.id], sorted(r.labels.items()), r.patient, r.split, sorted(r.columns.items()))
+        if data.task == "detection":
+            add(r.boxes)
     return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
 
 
@@ -110,13 +125,21 @@ def read_outcome(path: Path) -> Outcome | None:
                 head=Head(weight=stored["weight"], bias=stored["bias"], task=report["card"]["task"]),
                 novelty=Novelty.from_arrays(stored),
                 report=report,
-                evidence=Evidence.from_bytes(stored["evidence"].tobytes()),
+                evidence=_read_evidence(stored["evidence"].tobytes(), report["card"]["task"]),
                 network=stored["network"].tobytes(),
                 whole=bool(stored["whole"]),
                 extras=Extras.from_json(json.loads(stored["extras"].tobytes())) if "extras" in stored else None,
+                detector=read_detector(stored),
+                sight=SharedSight.from_arrays(stored),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
         return None
+
+
+def _read_evidence(data: bytes, task: str) -> Evidence | BoxEvidence | None:
+    if not data:
+        return None
+    return BoxEvidence.from_bytes(data) if task == "detection" else Evidence.from_bytes(data)
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
@@ -133,11 +156,13 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
         "weight": outcome.head.weight,
         "bias": outcome.head.bias,
         "report": np.frombuffer(json.dumps(outcome.report).encode(), np.uint8),
-        "evidence": np.frombuffer(outcome.evidence.as_bytes(), np.uint8),
+        "evidence": np.frombuffer(outcome.evidence.as_bytes() if outcome.evidence else b"", np.uint8),
         "network": np.frombuffer(outcome.network, np.uint8),
         "whole": np.array(outcome.whole),
         **(outcome.novelty.as_arrays() if outcome.novelty else {}),
         **({"extras": np.frombuffer(extras, np.uint8)} if extras else {}),
+        **(detector_arrays(outcome.detector) if outcome.detector else {}),
+        **(outcome.sight.as_arrays() if outcome.sight else {}),
     }
     np.savez(out, allow_pickle=False, **arrays)
     write_cache(path, out.getvalue())

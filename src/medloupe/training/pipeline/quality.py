@@ -48,6 +48,7 @@ _ROOMS = (
 )  # by how much of the way from middle to extreme a limit lies beyond the extreme
 _BEGIN = ((1000, 0), (300, 2), (0, 4))  # pictures from which on a limit may begin at which room: few show few extremes
 _EXTREME = _AIMED / len(BOUNDS)
+_BEYOND = 0.01  # share of photographs that may lie beyond each limit
 _FOLDS = 5
 _BATCH = 8
 _MEASURABLE = 0.95  # share of the pictures of which a measure must be known
@@ -69,7 +70,12 @@ _AT_LEAST: Mapping[str, Callable[[float], float]] = {  # of the middle: no limit
 
 
 def describe_quality(
-    records: Sequence[Record], groups: np.ndarray, size: int, seed: int, digests: Sequence[bytes] | None = None
+    records: Sequence[Record],
+    groups: np.ndarray,
+    size: int,
+    seed: int,
+    digests: Sequence[bytes] | None = None,
+    photographed: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Build the card's entry `quality` from the pictures that a check-up was trained on.
 
@@ -85,6 +91,8 @@ def describe_quality(
         Of folds, and of which pictures are taken where there are many.
     digests : sequence of bytes, optional
         sha256 of each picture's bytes; with them what was measured before is taken from the cache.
+    photographed : np.ndarray, optional
+        Measures (V, measures) of photographs of them that the check-up learned to answer: hardly any may be stopped.
     """
     if len(records) < FEWEST:  # nothing would be learned from them, so they are not decoded for it
         return fit_limits(np.empty((len(records), len(MEASURES))), groups, seed)
@@ -92,7 +100,10 @@ def describe_quality(
     chosen = [records[i] for i in some]
     values = measure_records(chosen, size) if digests is None else _recall(chosen, [digests[i] for i in some], size)
     known = ~np.isnan(values).all(1)
-    return fit_limits(values[known], groups[some][known], seed)
+    entry = fit_limits(values[known], groups[some][known], seed)
+    if photographed is not None and entry["limits"]:
+        entry["limits"] = loosen_limits(entry["limits"], photographed)
+    return entry
 
 
 def _recall(records: Sequence[Record], digests: Sequence[bytes], size: int) -> np.ndarray:
@@ -171,6 +182,24 @@ def fit_limits(values: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, A
     )
     share = {"value": round(float(stopped.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
     return {"limits": limits, "stopped": share, "n": n, "words": words}
+
+
+def loosen_limits(limits: Mapping[str, float], photographed: np.ndarray) -> dict[str, float]:
+    """Move limits to where all but a hundredth of photographs, by measures (V, measures), lie within each."""
+    found = dict(limits)
+    for bound in BOUNDS:
+        own = photographed[:, MEASURES.index(bound.measure)]
+        known = own[~np.isnan(own)]
+        if bound.measure not in found or not len(known):
+            continue
+        extreme = float(np.quantile(known, 1 - _BEYOND if bound.above else _BEYOND))
+        own_limit = found[bound.measure]
+        limit = max(own_limit, extreme) if bound.above else min(own_limit, extreme)
+        if limit < _FULL.get(bound.measure, np.inf) if bound.above else limit > 0:
+            found[bound.measure] = round(limit, 4)
+        else:
+            del found[bound.measure]
+    return found
 
 
 def are_stopped(values: np.ndarray, limits: Limits) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from medloupe.embed import registry
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.hub import text
 from medloupe.errors import BackboneError, FinetuneError
+from medloupe.metrics.box_evidence import BoxEvidence
 from medloupe.metrics.evidence import FILE, Evidence
 from medloupe.model.bundle import Model
 from medloupe.settings import home
@@ -26,6 +28,7 @@ from medloupe.training.options import Options
 from medloupe.training.pipeline import lineage
 from medloupe.training.pipeline.outcome import Outcome, outcome_path, read_outcome, write_outcome
 from medloupe.training.pipeline.steps import check_trainable, learn
+from medloupe.utils.files import sha256_of
 from medloupe.utils.progress import StageProgress
 
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
@@ -42,6 +45,8 @@ def train(
     **told: Any,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
+
+    Of a data set whose labels are boxes alone it is a detector, which marks places in pictures.
 
     The same data, options and seed give the same model; what was computed for them before is taken from the cache.
 
@@ -106,19 +111,47 @@ def train(
         **({"kind": asked.kind.strip()} if asked.kind.strip() else {}),
     }
     evidence = outcome.evidence
-    if start is not None:
+    if start is not None and isinstance(evidence, Evidence):
         card = lineage.add_lineage(card, start, [found.digest[r.id] for r in data.records])
         evidence = lineage.exclude_tuned_images(evidence, start)
     own, tail = outcome.restore_network(network)
     if tail is None and not outcome.whole:
         tail = asked.start
-    model = Model(backbone=own, head=outcome.head, card=card, novelty=outcome.novelty, tail=tail, extras=outcome.extras)
+    model = Model(
+        backbone=own,
+        head=outcome.head,
+        card=card,
+        novelty=outcome.novelty,
+        tail=tail,
+        extras=outcome.extras,
+        detector=outcome.detector,
+        sight=outcome.sight,
+    )
+    if model.detector is not None:
+        model = _write_whole(model)
     unreadable = {entry["file"] for entry in card["data"]["unreadable"]}
     readable = [r for r in data.records if r.id not in unreadable]
     writer = _VersionFiles({**outcome.report, "card": card}, readable, evidence, data)
-    model = Store(home()).add(model, write_files=writer)
+    whole = model.onnx
+    try:
+        model = Store(home()).add(model, write_files=writer)
+    finally:
+        if whole is not None:
+            whole.unlink(missing_ok=True)  # it lies in the store now
     say("writing", 1, 1)
     return replace(model, report=writer.page)
+
+
+def _write_whole(model: Model) -> Model:
+    """Write a detector as the one file as which it is kept: whoever answers with it runs that file."""
+    from medloupe.modelfile.writer import write_onnx
+
+    folder = home() / "cache" / "tuned"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{model.name}-{secrets.token_hex(8)}.onnx"
+    write_onnx(model, path)
+    own = replace(model.backbone, path=path, sha256=sha256_of(path))
+    return replace(model, backbone=own, onnx=path)
 
 
 def _resolve_options(options: Options, start: Model | None, told: Mapping[str, Any]) -> Options:
@@ -131,7 +164,7 @@ def _resolve_options(options: Options, start: Model | None, told: Mapping[str, A
     fields = dict(told)
     if fields.get("notes_model") is not None:
         fields["notes_model"] = text.find_text_network(str(fields["notes_model"]))
-    for several in ("clinical", "mask", "normal", "harmless", "sought"):
+    for several in ("clinical", "mask", "normal", "harmless", "sought", "measure"):
         if fields.get(several) is not None:
             fields[several] = tuple(fields[several])
     return replace(options, start=start.tail if start is not None else options.start, **fields)
@@ -169,7 +202,9 @@ def _compute_or_reuse(found: Scan, network: Backbone, options: Options, say: Sta
 class _VersionFiles:
     """Write the files for people, and the predictions for the promotion gate, into the folder of a version."""
 
-    def __init__(self, report: dict[str, Any], records: list[Record], evidence: Evidence, data: Dataset):
+    def __init__(
+        self, report: dict[str, Any], records: list[Record], evidence: Evidence | BoxEvidence | None, data: Dataset
+    ):
         self.report, self.records, self.evidence, self.data = report, records, evidence, data
         self.page = ""
 
@@ -185,7 +220,8 @@ class _VersionFiles:
         onnx = {"bytes": out.stat().st_size, "parity": parity}
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
-        (folder / FILE).write_bytes(self.evidence.as_bytes())
+        if self.evidence is not None:
+            (folder / FILE).write_bytes(self.evidence.as_bytes())
         whereabouts.write_location(folder, self.data.root, **self.data.asked)
 
 

@@ -24,11 +24,13 @@ from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     from medloupe.data.split import Plan
+    from medloupe.embed.field import FieldFeatures
     from medloupe.inputs.extras import Extras
     from medloupe.training.audit.finding import Audit
     from medloupe.training.fusion.ablation import WeighedVerdict
     from medloupe.training.fusion.beats import JointFeatures
     from medloupe.training.fusion.choose import ChosenInputs
+    from medloupe.training.heads.legibility import FittedLegibility
     from medloupe.training.heads.verdict import Verdict
     from medloupe.training.pipeline.finetuning import Tuning
 
@@ -69,6 +71,7 @@ class _FittedParts:
     network: Backbone
     tail: Tail | None
     novelty: Novelty | None
+    withheld: FittedLegibility | None
     chosen: ChosenInputs | None
     joined: JointFeatures | None
     weighed: WeighedVerdict | None
@@ -99,9 +102,14 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         As `train` does.
     """
     from medloupe.data.split import plan_split
-    from medloupe.training.audit.findings import audit
+    from medloupe.training.audit.findings import audit, require_sound
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.field import see_field
 
+    if found.data.task == "detection":
+        from medloupe.training.pipeline.detection import learn_boxes
+
+        return learn_boxes(found, network, options, say)
     stages = _Stages(say)
     with stages.stage("embedding", quiet=True):
         shared, features = _embed(found, network, options, say)
@@ -109,14 +117,18 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         _check_readable(features)
     with stages.stage("audit"):
         audited = audit(shared, options.seed)
+    require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
+    with stages.stage("field views", quiet=True):
+        views = see_field(features, planned.groups, network, options, say) if options.finetune == "none" else None
     with stages.stage("fine-tuning", quiet=True):
         tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
     with stages.stage("fitting"):
-        fit = _fit(features, shared, planned, tuning, audited, network, options)
+        fit = _fit(features, shared, planned, tuning, audited, network, options, views)
     with stages.stage("judging"):
         report = _describe(features, planned, tuning, fit, options)
-    report["card"]["seconds"] = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s != "fine-tuning"}
+    seconds = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s not in ("fine-tuning", "field views")}
+    report["card"]["seconds"] = seconds
     changed = fit.network is not network
     return Outcome(
         head=fit.head,
@@ -147,11 +159,13 @@ def _fit(
     audited: Audit,
     network: Backbone,
     options: Options,
+    views: FieldFeatures | None,
 ) -> _FittedParts:
     """Fit the head, what it reads beside, and the refusal of other kinds."""
     from medloupe.training.fusion import beats, choose
     from medloupe.training.fusion.ablation import weigh_inputs
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.field import fit_novelty
 
     seed, levels = options.seed, network.card.levels
     chosen = joined = weighed = None
@@ -160,7 +174,7 @@ def _fit(
         audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
         if beats.holds_beats(features.data):
             joined = beats.join_rhythm(features, planned, chosen, levels, seed)
-    verdict = _judge(features, planned, tuning, joined, levels, options)
+    verdict = _judge(features, planned, tuning, joined, levels, options, views)
     if chosen is not None and joined is None:
         weighed = weigh_inputs(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
         verdict = weighed.verdict
@@ -170,6 +184,8 @@ def _fit(
     own, tail = tuning.write_network(network, verdict, options)
     kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
+    embeddings = tuning.novelty_embeddings(shared, verdict)[rows]
+    novelty, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
@@ -177,7 +193,8 @@ def _fit(
         extras=extras,
         network=own,
         tail=tail,
-        novelty=Novelty.fit(tuning.novelty_embeddings(shared, verdict)[rows], planned.groups[rows], kept, seed),
+        novelty=novelty,
+        withheld=withheld,
         chosen=chosen,
         joined=joined,
         weighed=weighed,
@@ -191,6 +208,7 @@ def _judge(
     joined: JointFeatures | None,
     levels: tuple[int, ...],
     options: Options,
+    views: FieldFeatures | None,
 ) -> Verdict:
     """Judge heads on the network that was tuned, or as it is; of beats, on shape and rhythm together."""
     from medloupe.training.heads.verdict import judge
@@ -199,17 +217,19 @@ def _judge(
         return tuning.judge(features, planned, levels, options)
     if joined is not None:
         features, levels = joined.features, joined.levels
-    return judge(features, planned, levels=levels, seed=options.seed, sensitivity=options.sensitivity)
+    return judge(features, planned, levels=levels, seed=options.seed, sensitivity=options.sensitivity, views=views)
 
 
 def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedParts, options: Options) -> dict[str, Any]:
     """Put card, curves and pictures of the report together."""
+    from medloupe.imaging.quality import Limits
     from medloupe.metrics.curves import curves
     from medloupe.training.fusion import beats
     from medloupe.training.fusion.examples import pick_influence_examples
     from medloupe.training.pipeline.card import build_card
     from medloupe.training.pipeline.examples import render_examples
     from medloupe.training.pipeline.feature_maps import render_report_stages
+    from medloupe.training.pipeline.field import describe_field, soft_measures
     from medloupe.training.pipeline.leads import describe_leads
     from medloupe.training.pipeline.quality import describe_quality
 
@@ -222,7 +242,10 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         rows = verdict.everything
         shown, digests = [features.data.records[i] for i in rows], [features.digests[i] for i in rows]
         size = fit.network.card.input_size
-        facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests)
+        photographed = soft_measures(verdict)
+        facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests, photographed)
+        limits = Limits.from_json(facts["quality"])
+        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.novelty, limits, seed)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
@@ -254,12 +277,12 @@ def check_trainable(data: Dataset) -> None:
     DataError
         Saying what is missing, when there is nothing to tell apart.
     """
+    from medloupe.training.audit.findings import require_sound
+    from medloupe.training.audit.splits import find_split_labels
+
     if data.task == "detection":
-        raise DataError(
-            f"{data.root} marks places in pictures (boxes of {', '.join(data.labels)}) but has no classes of whole"
-            " pictures to tell apart; localisation cannot be trained yet.",
-            "Give a label column with --labels, or sort the pictures into one folder a class.",
-        )
+        check_boxes_given(data)
+        return
     counts, one = {name: n for name, n in data.counts().items() if n}, data.things.removesuffix("s")
     if len(data) < 2:
         raise DataError(
@@ -281,6 +304,17 @@ def check_trainable(data: Dataset) -> None:
         )
     if data.task == "multilabel" and not counts:
         raise DataError(f"{data.root} has no positive case of any label.", "Check the label column.")
+    require_sound(find_split_labels(data))
+
+
+def check_boxes_given(data: Dataset) -> None:
+    """Check that a data set of boxes can be learned from; raise DataError, saying what is missing."""
+    with_boxes = sum(bool(r.boxes) for r in data.records)
+    if with_boxes < 2:
+        raise DataError(
+            f"{data.root} has {'only 1 picture' if with_boxes else 'no picture'} with boxes.",
+            "Bring at least ten; thirty give a first impression.",
+        )
 
 
 def _check_readable(features: Features) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from medloupe.errors import StoreError
 from medloupe.graphs.session import open_session, run
-from medloupe.imaging.decode import FITTING, load
+from medloupe.imaging.decode import DECODING, FITTING, load
 from medloupe.settings import home
 from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, random_view
 from medloupe.utils.batches import map_batches
@@ -159,7 +159,7 @@ def explain_disk_errors(folder: Path, size: int) -> Iterator[None]:
 
 
 def _folder(features: Features, backbone: Backbone, allowed: Symmetry) -> Path:
-    recipe = f"{FITTING}:{backbone.sha256}:{allowed.mirror}:{allowed.turn}:{TURN}:{ZOOM}:{LIGHT}"
+    recipe = f"{FITTING}:{DECODING}:{backbone.sha256}:{allowed.mirror}:{allowed.turn}:{TURN}:{ZOOM}:{LIGHT}"
     key = hashlib.sha256(recipe.encode())
     for digest in features.digests:
         key.update(digest)

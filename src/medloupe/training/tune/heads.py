@@ -26,7 +26,7 @@ from medloupe.training.heads.fit import (
 from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_scores
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import fit_temperature
-from medloupe.training.heads.verdict import TunedFit, TuningCandidate
+from medloupe.training.heads.tuned_fit import TunedFit, TuningCandidate
 from medloupe.training.tune.run import TunedNetworks
 
 DRAWS = 1000

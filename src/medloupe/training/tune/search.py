@@ -39,6 +39,7 @@ from medloupe.utils.progress import StageProgress
 
 MINUTES = 10.0  # where nothing is said
 WANTED = 10  # trials that should find time
+_FEWEST = 2  # trials whatever the time: the usual recipe alone is no search
 FEWEST_ROWS = 300
 MOST_VIEWS = 6
 _APART = 101  # added to the seed of the split
@@ -109,7 +110,7 @@ def search(task: SearchTask, say: StageProgress) -> tuple[Recipe, dict[str, Any]
     spent = longest = 0.0
     ended = setup.folder / "ended.json"  # what was found once stays found, so that the training after it can go on
     end: dict[str, Any] | None = json.loads(ended.read_text()) if ended.exists() else None
-    while len(outcomes) < end["trials"] if end else not outcomes or spent + longest <= setup.budget:
+    while len(outcomes) < (end["trials"] if end else _FEWEST) or (not end and spent + longest <= setup.budget):
         asked = [study.ask() for _ in range(side_by_side)]
         suggested = [suggest_recipe(trial, recipe, setup.views) for trial in asked]
         started = time.perf_counter()
