@@ -16,9 +16,10 @@ IN_PARALLEL := -n $(WORKERS) --dist worksteal --durations 10
 
 # One environment in two steps: what answering and linear training need, ECGs included; then the tools of development.
 # Not compiled ahead: four fifths of the bytecode would never be used, and it is a quarter of the size.
-$(VENV)/light: pyproject.toml constraints.txt
+# Check-ups from data that are not open come from a second package, research/.
+$(VENV)/light: pyproject.toml constraints.txt research/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --no-compile --constraint constraints.txt --editable '.[ecg]'
+	$(PIP) --no-compile --constraint constraints.txt --editable '.[ecg]' --editable ./research
 	touch $@
 
 $(VENV)/dev: $(VENV)/light
@@ -74,10 +75,16 @@ docs: $(VENV)/dev
 pictures: $(VENV)/dev
 	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page
 
-# Kills and faults by the hundred, for about half an hour: nothing acknowledged may be lost.
+# Kills, swaps and faults by the hundred, the API's whole description asked 500 times each, damaged files by the
+# thousand: for hours. Nothing acknowledged may be lost. `pip install atheris` first, and FUZZ=3600 for an hour of
+# guided files for each reader; CI runs a twentieth of all but these.
+FUZZ ?= 0
 soak: $(VENV)/dev
-	$(BIN)/python benchmarks/faults.py store
-	$(BIN)/python benchmarks/faults_serving.py swaps sigterm sigkill overload
+	$(BIN)/python benchmarks/faults.py store --kills 500
+	$(BIN)/python benchmarks/faults_serving.py swaps sigterm sigkill overload databases
+	$(BIN)/python benchmarks/fuzz.py --count 2000
+	[ $(FUZZ) = 0 ] || $(BIN)/python benchmarks/fuzz.py --guided $(FUZZ)
+	MEDLOUPE_EXAMPLES=250 $(BIN)/python -m pytest tests/journeys/test_schemathesis.py
 
 # constraints.txt again, from the versions in this environment; run the tests in it first.
 constraints: $(VENV)/dev

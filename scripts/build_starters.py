@@ -2,9 +2,12 @@
 
     python scripts/build_starters.py [--data ../shared/data] [--only malaria,skin] [--home build/starters] [--accept]
     python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
+    python scripts/build_starters.py --contrasts    # the same, but for the boundary to other kinds of picture
 
 Each is trained by the ordinary pipeline (`--finetune auto`: the tail ships only where it beats the linear head by more
-than noise), stressed, given a contrast to all other kinds of picture, and packed into src/medloupe/starter/checkups.
+than noise), stressed, given a contrast to other kinds of picture, and packed: into src/medloupe/starter/checkups where
+its data are open, and then its contrast is drawn with open data alone; else into research/ (scripts/terms.py).
+Those that mark places learn as `medloupe train` does (build_finders.py).
 What was computed once is taken up from --home. A figure that falls outside the interval that the shipped card records
 ends the run with an error and leaves the shipped check-up alone; --accept takes the new figures on.
 """
@@ -25,7 +28,10 @@ from typing import Any
 
 import numpy as np
 
+import build_finders
 import medloupe
+import terms
+from build_finders import built_finder, packed_finder
 from kinds import KINDS, Sights, contrasted, gathered
 from medloupe.cli import console
 from medloupe.data.records import Dataset
@@ -35,11 +41,15 @@ from medloupe.embed.network import Network
 from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
-from medloupe.starter import pack, shipped
+from medloupe.model.novelty import Novelty
+from medloupe.modelfile.parts import head_bytes
+from medloupe.starter import pack
 from medloupe.training.pipeline.card import describe_refusal
 from medloupe.training.pipeline.cautions import word_refusal_limit
 from medloupe.training.pipeline.run import train
-from starters import STARTERS, Starter
+from medloupe.utils.files import write_atomically
+from starter import Starter
+from starters import STARTERS
 
 GUARDED = ("auc", "balanced_accuracy")  # figures that must stay within their recorded intervals
 FALL = 0.1  # of the AUC under a change, from which on it is warned of
@@ -65,11 +75,22 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
         model = find_model(f"{made.name}@{made.version}")
         if model.novelty is None:
             raise SystemExit(f"{one.name} cannot refuse pictures: too few groups.")
-        alike = [sights[n] for n, kind in KINDS.items() if kind == one.kind and n != one.data]
-        others = [sights[n] for n, kind in KINDS.items() if kind != one.kind]
-        model = replace(model, novelty=contrasted(model.novelty, sights[one.data], alike, others))
+        model = replace(model, novelty=_contrasted(one, model.novelty, sights))
         stressed = stress.stress(model, dataset, images=STRESSED, progress=say)
     return replace(model, card=_card(one, model, stress.stress_entry(stressed)))
+
+
+def _contrasted(one: Starter, novelty: Novelty, sights: dict[str, Sights]) -> Novelty:
+    """The same with a boundary to other kinds of picture, drawn with what its terms allow."""
+    allowed = kinds_for(one)
+    alike = [sights[n] for n in allowed if KINDS[n] == one.kind and n != one.data]
+    others = [sights[n] for n in allowed if KINDS[n] != one.kind]
+    return contrasted(novelty, sights[one.data], alike, others)
+
+
+def kinds_for(one: Starter) -> list[str]:
+    """The data sets that a check-up's boundary may be drawn with: all, or those that are open."""
+    return [] if one.kind == "ECG" else [n for n in KINDS if one.terms != "open" or n in terms.OPEN]
 
 
 def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[str, Any]:
@@ -82,6 +103,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "title": one.title,
         "about": one.about,
         "kind": one.kind,
+        "terms": one.terms,
         "scope": list(one.scope),
         **({"applies": [dict(entry) for entry in one.applies]} if one.applies else {}),
         "licence": one.licence,
@@ -106,7 +128,12 @@ def _accepted_but_bad(stressed: dict[str, Any]) -> list[str]:
     return [f"Such pictures are mostly answered, but badly (unchanged: AUC {whole:.2f}): {'; '.join(bad)}."]
 
 
-def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
+def made_from(one: Starter) -> list[str]:
+    """All data sets that anything in a check-up was learned from."""
+    return sorted({one.data, *kinds_for(one)})
+
+
+def packed(one: Starter, model: Model, dataset: Dataset, folder: Path) -> Model:
     """Written to a folder and read back; its card says what that cost and what it takes to answer.
 
     Raises SystemExit where packing moved a probability too far.
@@ -122,17 +149,15 @@ def packed(model: Model, dataset: Dataset, folder: Path) -> Model:
     else:
         raise SystemExit(f"{model.name}: packing moves a probability by {moved:.3f}, more than {ROUNDED}.")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    card = {
-        **made.card,
-        "shipped": {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made)},
-    }
+    told = {"bytes": size, "moved": round(moved, 5), "milliseconds": _milliseconds(made), "made_from": made_from(one)}
+    card = {**made.card, "shipped": told}
     return pack.pack_checkup(replace(made, card=card), folder, steps)
 
 
 def redrawn(one: Starter, data: Path, home: Path) -> None:
     """Take over, into the shipped card, what a training made in the same way says of deciding; no weight changes."""
     os.environ["MEDLOUPE_HOME"] = str(home / one.data)
-    dataset, path = one.read(data), shipped.CHECKUPS / one.name / pack.CARD
+    dataset, path = one.read(data), terms.place_of(one.terms) / one.name / pack.CARD
     card = json.loads(path.read_text("utf-8"))
     tuned = (card.get("finetuning") or {}).get("winner") in ("tail", "full")
     with console.progress() as say:
@@ -140,7 +165,31 @@ def redrawn(one: Starter, data: Path, home: Path) -> None:
         made = train(dataset, name=one.name, clinical=one.clinical, progress=say, **how, **one.roles).card
     card |= {key: made[key] for key in DECIDING if made.get(key) is not None}
     card |= {"scope": list(one.scope), **({"applies": [dict(entry) for entry in one.applies]} if one.applies else {})}
-    path.write_text(json.dumps(card, ensure_ascii=False, separators=(",", ":"), sort_keys=True), "utf-8")
+    write_atomically(path, pack.card_bytes(card))
+
+
+def redrawn_contrast(one: Starter, sights: dict[str, Sights]) -> float:
+    """Draw the shipped check-up's boundary anew and say what it was made from; the share of its own it refuses."""
+    folder = terms.place_of(one.terms) / one.name
+    model = pack.unpack_checkup(folder)
+    novelty = model.novelty
+    limits = list(model.card["limits"])
+    if novelty is not None and one.kind != "ECG":
+        said = f"this, {novelty.own_refused:.1%} were"
+        novelty = _contrasted(one, replace(novelty, contrast=None), sights)
+        limits = [text.replace(said, f"this, {novelty.own_refused:.1%} were") for text in limits]
+        write_atomically(folder / pack.HEAD, head_bytes(model.head, novelty, model.extras))
+    size = sum(f.stat().st_size for f in folder.iterdir() if f.name != pack.CARD)
+    card = {
+        **json.loads((folder / pack.CARD).read_text("utf-8")),
+        "terms": one.terms,
+        "limits": limits,
+        "novelty": describe_refusal(novelty),
+    }
+    card["shipped"] = {**card["shipped"], "made_from": made_from(one)}
+    card["shipped"]["bytes"] = size + len(pack.card_bytes(card))
+    write_atomically(folder / pack.CARD, pack.card_bytes(card))
+    return 0.0 if novelty is None else novelty.own_refused
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
@@ -159,14 +208,14 @@ def _milliseconds(model: Model) -> dict[str, float]:
     return {"shared": round(shared, 1), "own": round(max(0.0, whole - shared), 1) if model.tail else 0.0}
 
 
-def fallen(model: Model) -> list[str]:
+def fallen(one: Starter, model: Model) -> list[str]:
     """Which figures lie outside the interval that the shipped card records, in words."""
-    path = shipped.CHECKUPS / model.name / pack.CARD
+    path = terms.place_of(one.terms) / one.name / pack.CARD
     if not path.exists():
         return []
     recorded = json.loads(path.read_text("utf-8"))["metrics"]
     said = []
-    for name in GUARDED:
+    for name in GUARDED if model.detector is None else build_finders.GUARDED:
         now, then = model.card["metrics"][name]["value"], recorded[name]
         if None in (now, then["low"], then["high"]):
             said.append(f"{model.name}: {name} has no interval to be held against")
@@ -183,6 +232,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--accept", action="store_true", help="also where figures fall outside their intervals")
     parser.add_argument("--cards", action="store_true", help="only what the cards say of deciding")
+    parser.add_argument("--contrasts", action="store_true", help="only the boundaries to other kinds of picture")
     told = parser.parse_args()
     chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
     if not chosen:
@@ -190,24 +240,36 @@ def main() -> None:
     os.environ["MEDLOUPE_HOME"] = str(told.home)
     if told.cards:
         for one in chosen:
+            if one.finds:
+                parser.error(f"{one.name} marks places: its card goes with its boxes. Build it whole.")
             redrawn(one, told.data, told.home)
         return
-    sights = gathered(told.data, told.home) if any(s.kind != "ECG" for s in chosen) else {}
+    sights = gathered(told.data, told.home, sorted({n for one in chosen for n in kinds_for(one)}))
+    if told.contrasts:
+        for one in chosen:
+            if one.finds:
+                parser.error(f"{one.name} marks places, and has no such boundary: it refuses by distance alone.")
+            print(f"{one.name}: own pictures refused {redrawn_contrast(one, sights):.4f}", file=sys.stderr)
+        return
     wrong: list[str] = []
     for one in chosen:
         print(f"{one.name}: {one.title}", file=sys.stderr)
-        model = built(one, told.data, told.home, sights)
+        finds = one.finds
+        model = built_finder(one, told.data, told.home) if finds else built(one, told.data, told.home, sights)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / one.name
-            ready = packed(model, one.read(told.data), folder)
-            out = [] if told.accept else fallen(ready)
+            ready = (packed_finder if finds else packed)(one, model, one.read(told.data), folder)
+            out = [] if told.accept else fallen(one, ready)
             wrong += out
             if not out:
-                shutil.rmtree(shipped.CHECKUPS / one.name, ignore_errors=True)
-                shutil.copytree(folder, shipped.CHECKUPS / one.name)
-        auc = ready.card["metrics"]["auc"]
-        won = (ready.card.get("finetuning") or {}).get("winner", "linear")
-        print(f"{one.name}: AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f}), {won}", file=sys.stderr)
+                place = terms.place_of(one.terms) / one.name
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(folder, place)
+        name, title = ("map50", "AP50") if finds else ("auc", "AUC")
+        value = ready.card["metrics"][name]
+        won = "detector" if finds else (ready.card.get("finetuning") or {}).get("winner", "linear")
+        said = f"{value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})"
+        print(f"{one.name}: {title} {said}, {won}", file=sys.stderr)
     if wrong:
         raise SystemExit(
             "\n".join([*wrong, "Nothing of these was exchanged. Find out why, or run again with --accept."])

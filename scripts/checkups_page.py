@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,18 @@ _ASIDE = (
 )
 
 
+_TABLE = (
+    "| check-up | classes | examples / groups | AUC | balanced accuracy | ECE | kB | ms | licence of the data |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+_TERMS = {"open": "", "non-commercial": " **Non-commercial use only.**", "research": " **Research only.**"}
+
+
 def page() -> str:
     """The whole page as Markdown."""
-    cards = [shipped.load_shipped(name).card for name in shipped.list_shipped() if name != shipped.EVERYDAY]
+    every = [shipped.load_shipped(name).card for name in shipped.list_shipped() if name != shipped.EVERYDAY]
+    cards = [card for card in every if card["task"] != "detection"]
+    finders = [card for card in every if card["task"] == "detection"]
     out = [
         "# The check-ups in the box",
         "",
@@ -29,9 +38,14 @@ def page() -> str:
         "",
         _ASIDE,
         "",
-        "| check-up | classes | examples / groups | AUC | balanced accuracy | ECE | kB | ms | licence of the data |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_row(card) for card in cards),
+        *_TABLE,
+        *(_row(card) for card in cards if card["terms"] == "open"),
+        "",
+        "In the second package, `medloupe-research` (`pip install ./research`; `make serve` has both), lie those whose"
+        " data allow non-commercial use or research only. So may these check-ups be used for nothing else:",
+        "",
+        *_TABLE,
+        *(_row(card) for card in cards if card["terms"] != "open"),
         "",
         f"*kB*: what the check-up adds to the package; the network that check-ups of pictures share has {_megabytes()}"
         f" MB, those of beats and of twelve leads {_megabytes(ECG_BEATS)} and {_megabytes(ECG_TWELVE)} MB. *ms*: of one"
@@ -39,9 +53,21 @@ def page() -> str:
         " adds; the ratio carries over, the milliseconds do not. *ECE*: expected calibration error. Everyday objects"
         " (`imagenet`) come with the network as published and were not judged here.",
         "",
+        *_table_of_finders(finders),
     ]
     for card in cards:
         out += _section(card)
+    for card in finders:
+        out += _section_of_finder(card)
+    out += [
+        "## Check-ups in a package of your own",
+        "",
+        "Any installed package can bring check-ups: a folder `checkups` in it, with a folder for each as"
+        " `medloupe.starter.pack.pack_checkup` writes it (models on a network that comes with medloupe), and an entry"
+        " point of the group `medloupe.checkups` that names the package. They are offered with the others; a name that"
+        " is taken already is passed over, and the log says so. `research/pyproject.toml` is an example.",
+        "",
+    ]
     return "\n".join(out).rstrip() + "\n"
 
 
@@ -53,6 +79,63 @@ def _row(card: Mapping[str, Any]) -> str:
         f" {figure(m['auc'])} | {figure(m['balanced_accuracy'])} | {figure(m['ece'])} | {kilobytes:,.0f} |"
         f" {_milliseconds(ms['shared'])} + {_milliseconds(ms['own'])} | {card['licence']} |"
     )
+
+
+def _table_of_finders(cards: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What marks places, with the figures of boxes."""
+    if not cards:
+        return []
+    out = [
+        "These mark places ([localisation.md](localisation.md) says what the figures mean; *ms*: the shared network at"
+        " the size at which they look, and what they add):",
+        "",
+        "| check-up | marks | pictures / groups | boxes | AP50 | AP50–95 | kB | ms | licence of the data |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for card in cards:
+        m, data, packed = card["metrics"], card["data"], card["shipped"]
+        ms = packed["milliseconds"]
+        boxes = sum(row["boxes"] for row in card["detection"]["per_label"])
+        out.append(
+            f"| [{card['name']}](#{card['name']}) | {', '.join(card['labels'])} | {data['labelled']:,} /"
+            f" {data['groups']:,} | {boxes:,} | {figure(m['map50'])} | {figure(m['map'])} |"
+            f" {packed['bytes'] / 1000:,.0f} | {_milliseconds(ms['shared'])} + {_milliseconds(ms['own'])} |"
+            f" {card['licence']} |"
+        )
+    return [*out, ""]
+
+
+def _section_of_finder(card: Mapping[str, Any]) -> list[str]:
+    data = card["data"]
+    out = [
+        f"## {card['name']}",
+        "",
+        f"**{card['title']}.** Wants {card['about']}.",
+        "",
+        f"- Data: {data['citation']}. {data['labelled']:,} {things(card)}, {data['groups']:,} groups"
+        + (f", {data['patients']:,} patients" if data.get("patients") else ", no patients named")
+        + f". Licence: {card['licence']}.",
+        f"- {card['split']['sentence']}",
+        f"- {card['detection']['words']}",
+        *(f"- {m['words']}" for m in card.get("measurements") or ()),
+        "",
+        "| marks | boxes | AP50 | AP50–95 | marked of those there are | false marks a picture | counts off (median) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in card["detection"]["per_label"]:
+        error = row["count_median_error"]
+        off = "–" if error is None or error["value"] is None else f"{100 * error['value']:.0f} %"
+        out.append(
+            f"| {row['label']} | {row['boxes']:,} | {figure(row['map50'])} | {figure(row['map'])} |"
+            f" {figure(row['sensitivity'])} | {figure(row['false_marks'])} | {off} |"
+        )
+    out += ["", "Known weaknesses:", ""]
+    said = (*(w["text"] for w in card["warnings"]), *_own_limits(card))
+    out += [f"- {sentence}" for sentence in dict.fromkeys(said)]
+    if "stress" in card:
+        out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"])]
+        out += [f"- {' '.join(card['stress']['basis'])}"]
+    return [*out, ""]
 
 
 def _megabytes(name: str = DEFAULT) -> str:
@@ -79,7 +162,7 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         "",
         f"- Data: {data['citation']}. {data['labelled']:,} {things(card)}, {data['groups']:,} groups"
         + (f", {data['patients']:,} patients" if data.get("patients") else ", no patients named")
-        + f". Licence: {card['licence']}.",
+        + f". Licence: {card['licence']}.{_TERMS[card['terms']]}",
         f"- {split['sentence']}{beside}",
         f"- What was tried: {said.get('words') or 'a linear head on the shared network.'}",
         *([f"- Read beside it: {card['inputs']['words']}"] if card.get("inputs") else ()),
@@ -103,7 +186,7 @@ def _section(card: Mapping[str, Any]) -> list[str]:
 
 def _own_limits(card: Mapping[str, Any]) -> list[str]:
     """Those that are not said of every model."""
-    general = ("It knows only:", "It was judged on data", "The percentages hold")
+    general = ("It knows only:", "It marks only:", "It was judged on data", "The percentages hold")
     return [text for text in card["limits"] if not text.startswith(general)]
 
 

@@ -30,17 +30,24 @@ from medloupe.model.novelty import Novelty, sketch
 from medloupe.training.audit.findings import audit
 from medloupe.training.heads.contrast import fit_contrast
 from medloupe.utils.files import write_atomically
+from terms import NOT_OPEN
 
 KINDS: Mapping[str, str] = {
     "chest_pneumonia": "chest X-ray",
-    "covid_cxr": "chest X-ray",
     "chest_findings": "chest X-ray",
+    "chest_heart_size": "chest X-ray",
+    "covid_cxr": "chest X-ray",
     "malaria": "blood cell",
-    "malaria_colour_tiny": "blood cell",
+    "malaria_colour": "blood cell",
+    "blood_cells": "blood smear",
     "brain_mri": "brain MRI",
     "brain_boxes": "brain MRI",
+    "fundus_idrid": "fundus",
     "fundus": "fundus",
     "breast_ultrasound": "breast ultrasound",
+    "oct": "retinal OCT",
+    "ecg_images": "ECG report",
+    "bone_boxes": "bone X-ray",
     "skin": "dermoscopy",
     "contradictions": "dermoscopy",
     "monkeypox": "photograph of skin",
@@ -117,7 +124,7 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
         return sketch(embedding.astype(np.float32), novelty.levels)
 
     without = [] if _grey(own) else [COLOURLESS]
-    elsewhere = [sketched(s.all(without)) for s in alike]
+    elsewhere = [sketched(s.plain) for s in alike]  # changed as well, they would widen its own kind too much
     outside = np.concatenate([sketched(s.all()) for s in others])
 
     def boundary(part: Sights) -> Contrast:
@@ -150,6 +157,9 @@ def _grey(sights: Sights) -> bool:
 def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
     """At most MOST pictures of a data set by whole patients, and the group of each: what the audit holds together."""
     data = medloupe.read(folder, labels=LABELS.get(folder.name))
+    if folder.name in NOT_OPEN:
+        column, values = NOT_OPEN[folder.name]
+        data = replace(data, records=tuple(r for r in data.records if r.columns.get(column) not in values))
     group = [r.patient or r.id for r in data.records]
     rank = {g: i for i, g in enumerate(np.random.default_rng(0).permutation(sorted(set(group))).tolist())}
     rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:MOST]
@@ -161,7 +171,7 @@ def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
 
 
 def _drawn() -> tuple[list[Path | np.ndarray], list[str]]:
-    """Noise, plain colours, slopes, pages of text, charts and shapes: pictures of no kind."""
+    """Noise, plain colours, slopes, pages of text, charts and shapes: pictures of no kind; and what stands for skin."""
     rng = np.random.default_rng(0)
     pictures: list[Path | np.ndarray] = []
     for i in range(40):
@@ -172,6 +182,7 @@ def _drawn() -> tuple[list[Path | np.ndarray], list[str]]:
         slope = np.linspace(0, 1, 256)[:, None, None] * rng.integers(50, 256, 3)
         pictures.append(np.broadcast_to(slope, (256, 256, 3)).astype(np.uint8))
     pictures += [_page(rng) for _ in range(60)] + [_chart(rng) for _ in range(50)]
+    pictures += [_skin(rng) for _ in range(150)]
     return pictures, [str(i) for i in range(len(pictures))]
 
 
@@ -185,6 +196,42 @@ def _page(rng: np.random.Generator) -> np.ndarray:
         draw.text((int(rng.integers(10, 60)), y), " ".join(words), fill=(20, 20, 30), font=font)
         y += int(rng.integers(16, 60))
     return np.asarray(page)
+
+
+_SPOTS = ((150, 70, 60), (90, 55, 40), (190, 110, 100), (60, 45, 50))  # colours
+
+
+def _blob(x: np.ndarray, y: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """How much each place belongs to a round thing with an uneven edge around the origin, 0 to 1."""
+    angle = np.arctan2(y, x)
+    edge = 1 + sum(rng.uniform(0, 0.2 / k) * np.sin(k * angle + rng.uniform(0, 6.3)) for k in range(2, 6))
+    steep = (np.hypot(x, y) / (radius * edge) - 1) * rng.uniform(6, 25)
+    return 1 / (1 + np.exp(np.clip(steep, -30, 30)))
+
+
+def _skin(rng: np.random.Generator) -> np.ndarray:
+    """Skin with spots, as close photographs and dermatoscopes show it: none of the open sets holds any."""
+    w, h = (int(v) for v in rng.integers(200, 500, 2))
+    dark = rng.random()
+    tone = np.array([235, 195, 170]) * (1 - dark) + np.array([110, 70, 50]) * dark + rng.normal(0, 12, 3)
+    y, x = np.mgrid[:h, :w].astype(np.float32) / max(w, h)
+    image = np.broadcast_to(tone, (h, w, 3)).astype(np.float32).copy()
+    for scale in (4, 12, 40):  # blotches, texture, pores
+        grain = rng.normal(0, 1, (scale * h // max(w, h) + 2, scale * w // max(w, h) + 2)).astype(np.float32)
+        blown = np.asarray(Image.fromarray(grain).resize((w, h), Image.Resampling.BICUBIC))
+        image += blown[..., None] * rng.uniform(2, 9) * np.array([1.0, 0.9, 0.8], np.float32)
+    for _ in range(int(rng.integers(1, 4) if rng.random() < 0.6 else rng.integers(4, 40))):
+        cx, cy = rng.uniform(0.1, 0.9, 2) * (w, h) / max(w, h)
+        inside = _blob(x - cx, y - cy, rng.uniform(0.01, 0.25), rng)
+        colour = np.array(_SPOTS)[rng.integers(len(_SPOTS))] + rng.normal(0, 12, 3)
+        image += inside[..., None] * rng.uniform(0.3, 0.95) * (colour - image)
+    shade = rng.uniform(0, 0.9) * np.clip(np.hypot(x - 0.5 * w / max(w, h), y - 0.5 * h / max(w, h)) * 2 - 0.6, 0, 1)
+    made = Image.fromarray(np.clip(image * (1 - shade[..., None]), 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(made)
+    for _ in range(int(rng.integers(0, 25)) if rng.random() < 0.4 else 0):  # hairs
+        a, b = rng.uniform(0, w, 2), rng.uniform(0, h, 2)
+        draw.line([(a[0], b[0]), (a.mean() + rng.normal(0, 20), b.mean()), (a[1], b[1])], fill=(45, 30, 25), width=2)
+    return np.asarray(made)
 
 
 def _chart(rng: np.random.Generator) -> np.ndarray:

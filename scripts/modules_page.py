@@ -17,6 +17,7 @@ ORDER = (
     *(
         "utils",
         "words",
+        "jobs",
         "graphs",
         "imaging",
         "ecg",
@@ -29,7 +30,7 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "training", "evaluation", "serving", "cli"),
+    *("store", "accounts", "inference", "facilities", "training", "evaluation", "serving", "cli"),
 )
 
 

@@ -2,7 +2,9 @@
 
 python scripts/release.py
 
-1. builds sdist and wheel (`python -m build`, the wheel from the sdist), has twine check how they describe themselves;
+1. checks that the first wheel holds nothing made from data that are not open (scripts/terms.py); builds sdist and wheel
+   of medloupe and of medloupe-research (`python -m build`, the wheel from the sdist), has twine check how they
+   describe themselves;
 2. installs the wheel with the extra `ecg`, at the tested versions, into an empty environment;
 3. runs it there, outside the checkout: the command line, and a shipped check-up on a picture drawn on the spot;
 4. writes what that environment holds as a CycloneDX SBOM;
@@ -26,6 +28,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+import terms
+
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 STARTERS = ("start.py", "medloupe-start.sh", "medloupe-start.command", "medloupe-start.bat")
@@ -35,19 +39,24 @@ CHECKUP = "malaria"
 def main() -> None:
     """Do all of it; stop at the first step that fails."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    if breaches := terms.find_breaches():
+        raise SystemExit("\n".join(breaches))
     shutil.rmtree(DIST, ignore_errors=True)
     python = sys.executable
-    run([python, "-m", "build", "--outdir", DIST, ROOT])
-    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
-    run([python, "-m", "twine", "check", "--strict", wheel, sdist])
+    for source in (ROOT, ROOT / "research"):
+        run([python, "-m", "build", "--outdir", DIST, source])
+    (wheel,), (sdist,) = DIST.glob("medloupe-*.whl"), DIST.glob("medloupe-*.tar.gz")
+    more = sorted(DIST.glob("medloupe_research-*"))
+    run([python, "-m", "twine", "check", "--strict", wheel, sdist, *more])
     with tempfile.TemporaryDirectory() as temporary:
         there = Path(temporary)
         fresh = install(wheel, there / "empty")
         try_out(fresh, there, version)
+        try_research(fresh, next(path for path in more if path.suffix == ".whl"), there)
         sbom = DIST / f"medloupe-{version}.cdx.json"
         write_sbom(fresh, sbom)
     archive = pack(wheel, DIST / f"medloupe-{version}-desktop.zip")
-    for path in (sdist, wheel, sbom, archive):
+    for path in (sdist, wheel, *more, sbom, archive):
         print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -86,6 +95,23 @@ def try_out(python: Path, folder: Path, version: str) -> None:
     if said["model"] != CHECKUP or abs(sum(said["probabilities"].values()) - 1) > 1e-3:
         raise SystemExit(f"The check-up {CHECKUP} answered: {said}")
     print(f"{CHECKUP}: {said['prediction'] or 'refused'}, {said['probabilities']}")
+
+
+def try_research(python: Path, wheel: Path, folder: Path) -> None:
+    """Add the second wheel, see that its check-ups are offered, and take it away again."""
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    settings = {"cwd": folder, "env": {**os.environ, "MEDLOUPE_HOME": str(folder / "home")}}
+    listed = [python.with_name("medloupe"), "starters", "list", "--json"]
+
+    def names() -> set[str]:
+        return {json.loads(line)["name"] for line in run(listed, **settings).splitlines()}
+
+    before = names()
+    run([*pip, "install", "--no-deps", wheel])
+    added = names() - before
+    if added != {path.parent.name for path in terms.RESEARCH.glob("*/card.json")}:
+        raise SystemExit(f"With {wheel.name} these check-ups came: {', '.join(sorted(added)) or 'none'}.")
+    run([*pip, "uninstall", "--yes", "medloupe-research"])
 
 
 def draw_cell() -> Image.Image:

@@ -1,12 +1,12 @@
 """Pack a check-up as the package ships it: its card, its head and, where it has one, its tail, in few bytes.
 
     card.json     the evaluation passport
-    head.npz      head, novelty and extras, as the store keeps them
+    head.npz      head, novelty, extras and what finds boxes, as the store keeps them
     tail.npz      what tuning changed, as whole numbers of few bits, each output channel with a scale of its own
 
 The tail's graph is that of the backbone, and its weights are near the backbone's, so only the differences are kept, and
 coarsely: a third of the size of the ONNX file that runs, which is written under the home folder when the check-up is
-first used.
+first used. So is the file of a detector (whole.py), which is packed without the network that it shares.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medloupe.embed.backbone import Backbone
+from medloupe.embed.maps import resize_card
 from medloupe.embed.registry import BACKBONES, backbone
 from medloupe.embed.tail import Tail, extract_upper_part, load_graph, write_tail
 from medloupe.errors import BackboneError, StoreError
 from medloupe.model.bundle import Model
-from medloupe.modelfile.parts import head_bytes, read_head
+from medloupe.modelfile.parts import head_bytes, read_detector_bytes, read_head
 from medloupe.settings import home
+from medloupe.starter.whole import require_shared_network, write_whole
 from medloupe.utils.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ def pack_checkup(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
     """
     known = BACKBONES.get(model.backbone.card.name)
     usual = backbone(known.name) if known is not None and known.file else backbone()
-    if model.backbone.sha256 != usual.sha256:
+    if model.detector is not None:
+        require_shared_network(model, usual)
+    elif model.backbone.sha256 != usual.sha256:
         raise StoreError(
             f"{model.name} has a network of its own ({model.backbone.card.name}); only check-ups on networks that come"
             " with the package are shipped.",
@@ -72,17 +77,22 @@ def pack_checkup(model: Model, folder: Path, steps: int = STEPS[0]) -> Model:
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TAIL).unlink(missing_ok=True)
-    card = {**model.card, "version": None, "backbone": usual.as_json()}
+    card = {**model.card, "version": None, "backbone": _describe_network(model, usual)}
     if model.tail is not None:
         import onnx
 
         stored = _encode_differences(onnx.load(model.tail.path, load_external_data=False), usual, steps)
         write_atomically(folder / TAIL, stored)
         card["tail"] = _write_tail_file(_restore_graph(stored, usual)).as_json()
-    write_atomically(folder / HEAD, head_bytes(model.head, model.novelty, model.extras))
-    text = json.dumps(card, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    write_atomically(folder / CARD, text.encode())
+    stored = head_bytes(model.head, model.novelty, model.extras, model.detector, model.sight)
+    write_atomically(folder / HEAD, _deflate(stored) if model.detector is not None else stored)
+    write_atomically(folder / CARD, card_bytes(card))
     return unpack_checkup(folder)
+
+
+def card_bytes(card: Mapping[str, Any]) -> bytes:
+    """Write a card as a folder has it: JSON as UTF-8, in few bytes, the same for the same card."""
+    return json.dumps(card, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def unpack_checkup(folder: Path) -> Model:
@@ -96,7 +106,9 @@ def unpack_checkup(folder: Path) -> Model:
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         usual = backbone(str(card["backbone"]["name"]))
-        head, novelty, extras = read_head((folder / HEAD).read_bytes(), card["task"])
+        stored = (folder / HEAD).read_bytes()
+        head, novelty, extras = read_head(stored, card["task"])
+        detector, sight = read_detector_bytes(stored) if card["task"] == "detection" else (None, None)
         if card["backbone"]["sha256"] != usual.sha256:
             raise ValueError(f"it belongs to another network than the installed {usual.card.name}")
         tail, graph = _find_tail(card["tail"]) if card.get("tail") else None, None
@@ -106,7 +118,31 @@ def unpack_checkup(folder: Path) -> Model:
         raise StoreError(f"The shipped check-up {folder.name} cannot be read: {e}.", "Install medloupe again.") from e
     if graph is not None:
         tail = _write_tail_file(graph)
-    return Model(backbone=usual, head=head, card=card, novelty=novelty, tail=tail, extras=extras)
+    model = Model(
+        backbone=usual,
+        head=head,
+        card=card,
+        novelty=novelty,
+        tail=tail,
+        extras=extras,
+        detector=detector,
+        sight=sight,
+    )
+    return model if detector is None else write_whole(model, usual, _folder())
+
+
+def _describe_network(model: Model, usual: Backbone) -> dict[str, Any]:
+    """Describe the shared network, of a detector at the size at which it looks."""
+    size = model.backbone.card.input_size
+    return (usual if model.detector is None else replace(usual, card=resize_card(usual.card, size))).as_json()
+
+
+def _deflate(stored: bytes) -> bytes:
+    """Compress an .npz. A detector's head is mostly zeros."""
+    out = io.BytesIO()
+    with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+        np.savez_compressed(out, allow_pickle=False, **{name: arrays[name] for name in arrays})
+    return out.getvalue()
 
 
 def _find_tail(entry: Mapping[str, Any]) -> Tail | None:

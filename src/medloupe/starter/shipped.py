@@ -1,14 +1,18 @@
 """Load the models that come with the package: check-ups trained by scripts/build_starters.py, and everyday objects.
 
-A check-up is a folder in checkups/ (pack.py). Everyday objects are the published head of the backbone, which knows
-the thousand classes of ImageNet.
+A check-up is a folder in checkups/ (pack.py). Other installed packages bring more: each names, as an entry point of the
+group `medloupe.checkups`, a package that has such a folder; medloupe-research does so. Everyday objects are the
+published head of the backbone, which knows the thousand classes of ImageNet.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +26,58 @@ from medloupe.version import __version__
 
 EVERYDAY = "imagenet"
 CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
+GROUP = "medloupe.checkups"
+ELSEWHERE = ("covid", "monkeypox", "retina", "retina-referable", "skin")
+"""Names in medloupe-research, known here so that who asks for one that is not installed is told where it is."""
 SHOWN = 5  # labels answered of ImageNet's thousand
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def find_folders() -> dict[str, Path]:
+    """Find the folders of all check-ups that are installed, by name: those of this package, then those of others.
+
+    A name that is taken already is passed over, and so is a package that cannot be found; both are logged.
+    """
+    found: dict[str, Path] = {}
+    places = [("medloupe", CHECKUPS)]
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.value, e.name)):
+        place = _locate(entry)
+        if place is None:
+            _log.warning("check-ups of %s were not found: %s cannot be imported", entry.name, entry.value)
+        elif (entry.value, place) not in places:
+            places.append((entry.value, place))
+    for package, place in places:
+        for path in sorted(place.glob("*/card.json")):
+            name = path.parent.name
+            if name in found or name == EVERYDAY:
+                _log.warning("the check-up %s of %s is passed over: the name is taken", name, package)
+            else:
+                found[name] = path.parent
+    return found
+
+
+def _locate(entry: EntryPoint) -> Path | None:
+    """Find the folder of an entry point's package without importing the package."""
+    try:
+        spec = find_spec(entry.value)
+    except (ImportError, ValueError):
+        return None
+    places = spec.submodule_search_locations if spec is not None else None
+    return Path(next(iter(places))) / "checkups" if places else None
 
 
 def list_shipped() -> tuple[str, ...]:
-    """List all that the package holds, by name; everyday objects last."""
-    return (*sorted(p.parent.name for p in CHECKUPS.glob("*/card.json")), EVERYDAY)
+    """List all that is installed with the package, by name; everyday objects last."""
+    return (*sorted(find_folders()), EVERYDAY)
+
+
+def tell_where(name: str) -> str:
+    """Say how to get a check-up that is not installed; "" where it is, or nobody knows it."""
+    if name in list_shipped() or name not in ELSEWHERE:
+        return ""
+    return f"{name} comes with a package of its own, for non-commercial use or research: pip install medloupe-research"
 
 
 def list_offered() -> tuple[str, ...]:
@@ -46,7 +96,7 @@ def list_offered() -> tuple[str, ...]:
         if name not in known:
             raise MedloupeError(
                 f"MEDLOUPE_STARTERS names {name!r}; shipped are {', '.join(known)}.",
-                did_you_mean(name, known) or "Give all, none, or some of these names.",
+                tell_where(name) or did_you_mean(name, known) or "Give all, none, or some of these names.",
             )
     return tuple(name for name in known if name in wanted)
 
@@ -70,12 +120,12 @@ def load_shipped(name: str) -> Model:
     """
     known = list_shipped()
     if name not in known:
-        raise StoreError(f"No model {name!r} is shipped.", f"Shipped are: {', '.join(known)}.")
+        raise StoreError(f"No model {name!r} is shipped.", tell_where(name) or f"Shipped are: {', '.join(known)}.")
     if name == EVERYDAY:
         return _everyday()
     from medloupe.starter.pack import unpack_checkup
 
-    return unpack_checkup(CHECKUPS / name)
+    return unpack_checkup(find_folders()[name])
 
 
 def _everyday() -> Model:

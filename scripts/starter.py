@@ -1,0 +1,117 @@
+"""Define how one check-up that comes with the package is built: from which data, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import medloupe
+from medloupe.data.originals import known
+from medloupe.data.records import Dataset
+
+TERMS = ("open", "non-commercial", "research")
+"""Attribution at most; no commercial use; research alone, or nothing is stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """One check-up to build.
+
+    data: its folder. title: as people call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
+    of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
+    labels: their order where it matters. original: the public set that the data is part of, by its name in
+    medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
+    beside it. normal, harmless, sought (the most dangerous first), ordered: what its labels mean. scope: whom and what
+    it is for, in up to three short lines above its answers. applies: the same as questions, by which it is meant or not
+    where the app chooses among those of its kind. weaknesses: sentences for the card's limits. finds: whether it marks
+    places, of a set with boxes; then relabel is of these. measure: what is computed from its boxes. false_marks: how
+    many a picture and label its lines allow. terms: what the licence of its data allows, of TERMS.
+    """
+
+    name: str
+    data: str
+    title: str
+    about: str
+    kind: str
+    weaknesses: tuple[str, ...]
+    original: str = ""
+    source: tuple[str, str, str] = ("", "", "")
+    relabel: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    clinical: tuple[str, ...] | None = None
+    normal: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
+    ordered: bool = False
+    scope: tuple[str, ...] = ()
+    terms: str = "open"
+    applies: tuple[Mapping[str, object], ...] = ()
+    finds: bool = False
+    measure: tuple[str, ...] = ()
+    false_marks: float = 1.0
+
+    @property
+    def roles(self) -> dict[str, object]:
+        """The options of a training that say what the labels mean."""
+        told = {"normal": self.normal, "harmless": self.harmless, "sought": self.sought, "ordered": self.ordered}
+        return {**told, "roles_by": "curated"}
+
+    @property
+    def collection(self) -> str:
+        """The data's name, as people know it."""
+        return known.find_original(self.original).title if self.original else self.source[0]
+
+    @property
+    def licence(self) -> str:
+        return known.find_original(self.original).licence if self.original else self.source[1]
+
+    @property
+    def citation(self) -> str:
+        return known.find_original(self.original).citation if self.original else self.source[2]
+
+    def read(self, folder: Path) -> Dataset:
+        """The data set as this check-up sees it. Raises DataError."""
+        data = medloupe.read(folder / self.data, task="detection" if self.finds else None)
+        if self.finds:
+            return self._rename_boxes(data)
+        if not self.relabel:
+            return data
+        missing = set(self.relabel) - set(data.labels)
+        if missing:
+            raise SystemExit(f"{self.name}: {folder / self.data} has no label {', '.join(sorted(missing))}.")
+        to = {name: self.relabel.get(name, name) for name in data.labels}
+        records = tuple(
+            replace(r, labels={to[n]: v for n, v in r.labels.items() if to[n]})
+            for r in data.records
+            if not r.labels or any(to[n] for n in r.labels)
+        )
+        dropped = sum(len(r.labels) > 0 for r in data.records) - sum(len(r.labels) > 0 for r in records)
+        left = [name for name in data.labels if not to[name]]
+        notes = (
+            [f"{', '.join(f'{a} is read as {b}' for a, b in self.relabel.items() if b)}."] if any(to.values()) else []
+        )
+        notes = [note for note in notes if note != "."]
+        notes += [f"{dropped} images of {', '.join(left)} are left out."] if dropped else []
+        names = self.labels or tuple(dict.fromkeys(name for name in to.values() if name))
+        return replace(data, records=records, labels=names, notes=(*data.notes, *notes))
+
+    def _rename_boxes(self, data: Dataset) -> Dataset:
+        """Give boxes the names that the check-up has for them."""
+        to = {name: self.relabel.get(name, name) for name in data.labels}
+        if all(a == b for a, b in to.items()):
+            return data
+        records = tuple(
+            replace(
+                r,
+                boxes=tuple(replace(b, label=to[b.label]) for b in r.boxes),
+                labels={
+                    name: int(any(v and to[n] == name for n, v in r.labels.items()))
+                    for name in dict.fromkeys(to.values())
+                    if r.labels
+                },
+            )
+            for r in data.records
+        )
+        notes = [f"Boxes of {a} are read as {b}." for a, b in to.items() if a != b]
+        return replace(data, records=records, labels=tuple(dict.fromkeys(to.values())), notes=(*data.notes, *notes))
