@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-FOLDERS = ("blobs", "models", "kept")  # caches are made anew
+FOLDERS = ("blobs", "models", "kept", "facilities")  # caches are made anew
+IDENTITY = "store.id"  # by which store and database know each other, with the key of the audit log
 SQLITE = "medloupe.sqlite"
 DUMP = "database.dump"
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
@@ -51,6 +52,8 @@ def save(home: Path, url: str, target: Path) -> None:
             if (home / name).is_dir():
                 copy = _copy_if_there if name == "kept" else shutil.copy2
                 shutil.copytree(home / name, part / name, ignore=shutil.ignore_patterns(".*"), copy_function=copy)
+        if (home / IDENTITY).is_file():
+            shutil.copy2(home / IDENTITY, part / IDENTITY)
         lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(part).items())]
         (part / SUMS).write_text("".join(lines), "utf-8")
         if hasattr(os, "sync"):
@@ -79,6 +82,8 @@ def restore(home: Path, url: str, source: Path) -> None:
         for name in FOLDERS:
             if (source / name).is_dir():
                 shutil.copytree(source / name, home / name)
+        if (source / IDENTITY).is_file():
+            shutil.copy2(source / IDENTITY, home / IDENTITY)
         if url:
             options = ["--no-owner", "--exit-on-error", "--single-transaction"]
             _postgres(["pg_restore", *options, str(source / DUMP)], url)

@@ -41,6 +41,9 @@ if ! grep -q MEDLOUPE_DOMAIN /etc/caddy/Caddyfile; then
 fi
 install -m 0644 "$checkout/deploy/Caddyfile" /etc/caddy/Caddyfile
 
+install -d /etc/systemd/system/medloupe.service.d
+printf '[Service]\nEnvironment=MEDLOUPE_PUBLIC_URL=https://%s\n' "$domain" >/etc/systemd/system/medloupe.service.d/public.conf
+
 systemctl daemon-reload
 systemctl enable medloupe caddy
 systemctl restart medloupe caddy

@@ -13,12 +13,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+import box_report
 from browsing import dumped, needs_chromium
 from medloupe.report import formats, sentences
 from medloupe.report.charts import axes, histories, rows
 from medloupe.report.pages import render
 from parsing import parsed, visible
-from report_example import EXAMPLES, HOSTILE, binary, metric
+from report_example import EXAMPLES as CLASSIFIERS
+from report_example import HOSTILE, binary, metric
+
+EXAMPLES = {**CLASSIFIERS, **box_report.EXAMPLES}
 
 
 @functools.cache

@@ -26,7 +26,9 @@ def test_deleted_answers_are_erased_again_and_again(
         return 1
 
     async def run() -> None:
-        service: Any = SimpleNamespace(journal=SimpleNamespace(erase_removed=erase))
+        service: Any = SimpleNamespace(
+            journal=SimpleNamespace(erase_removed=erase), retention=SimpleNamespace(remove_old_lines=int)
+        )
         task = asyncio.create_task(app._sweep(service))
         async with asyncio.timeout(10):
             while len(erased) < 3:
@@ -37,4 +39,4 @@ def test_deleted_answers_are_erased_again_and_again(
     monkeypatch.setattr(app, "SWEEP", 0.001)
     with caplog.at_level(logging.ERROR, logger="medloupe.serving"):
         asyncio.run(run())
-    assert [r.getMessage() for r in caplog.records] == ["deleted answers not erased"] * 2 + ["unexpected"]
+    assert [r.getMessage() for r in caplog.records] == ["what is over was not erased"] * 2 + ["unexpected"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medloupe.report import sentences
@@ -109,11 +109,11 @@ def _prevalence(card: Mapping[str, Any]) -> tuple[float, str] | None:
     return mean, f"flagging everybody {mean:.2f}"
 
 
-def figures(metrics: Mapping[str, Any], second: Any) -> list[dict[str, Any]]:
-    """Return every figure with its interval, and the second way of judging beside it."""
+def figures(metrics: Mapping[str, Any], second: Any, known: Sequence[Figure] = FIGURES) -> list[dict[str, Any]]:
+    """Return every known figure with its interval, and the second way of judging beside it."""
     second = as_mapping(second)
     return [
         {"figure": f, "first": metrics.get(f.key), "second": second.get(f.key)}
-        for f in FIGURES
+        for f in known
         if value(metrics.get(f.key)) is not None or value(second.get(f.key)) is not None
     ]

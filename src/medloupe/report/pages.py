@@ -2,7 +2,8 @@
 
 charts/ draws SVG, sentences.py says figures in words, formats.py writes them, headline.py chooses the big ones;
 view.py,
-curves.py, training.py, inputs.py, subgroups.py, stress.py, comparison.py and adaptation.py decide what is shown, the
+curves.py, training.py, inputs.py, subgroups.py, stress.py, detection.py, comparison.py, box_comparison.py and
+adaptation.py decide what is shown, the
 .html files in templates/ and style.css how.
 """
 
@@ -42,6 +43,21 @@ def render_comparison(contrast: RunComparison) -> str:
     from medloupe.report.comparison import build
 
     return _page("compare.html", build(contrast))
+
+
+def render_box_comparison(said: Mapping[str, Any], curves: tuple[Any, Any], cards: tuple[Any, Any]) -> str:
+    """Render the page of two detectors held against each other; escaped and self-contained as the report is.
+
+    Parameters
+    ----------
+    said
+        The JSON of the comparison.
+    curves, cards
+        Of both; curves by label as metrics/detection_curves gives them.
+    """
+    from medloupe.report.box_comparison import build
+
+    return _page("compare_boxes.html", build(said, curves, cards))
 
 
 def render_adaptation(card: Mapping[str, Any], curves: Mapping[str, Any]) -> str:

@@ -25,6 +25,10 @@ from medloupe.report.sections import with_matter
 # name, heading, style
 _COLUMNS = (
     ("auc", "AUC", "decimal"),
+    ("map50", "AP50", "decimal"),
+    ("found", "found at the lines", "percent"),
+    ("false_marks", "false marks a picture", "decimal"),
+    ("count_error", "counts off by", "percent"),
     ("balanced_accuracy", "balanced accuracy", "percent"),
     ("sensitivity", "sensitivity", "percent"),
     ("specificity", "specificity", "percent"),
@@ -55,16 +59,19 @@ def section(entry: Any) -> dict[str, Any] | None:
         }
         for row in listed
     ]
+    key, main = ("map50", "AP50") if "map50" in unchanged else ("auc", "AUC")
     drawn = [
-        pairs.ForestRow(_title(row), _note(row, unchanged), as_mapping(row.get("auc")).get("difference"))
+        pairs.ForestRow(_title(row), _note(row, unchanged, key, main), as_mapping(row.get(key)).get("difference"))
         for row in listed
-        if value(as_mapping(row.get("auc")).get("difference")) is not None
+        if value(as_mapping(row.get(key)).get("difference")) is not None
     ]
     return {
         "columns": [heading for _, heading, _ in columns],
         "unchanged": [STYLES[style].write(unchanged.get(name)) for name, _, style in columns],
         "rows": rows,
-        "forest": pairs.forest("stress", "What each change does to the AUC", drawn, ("unchanged", "changed"))
+        "main": main,
+        "places": key == "map50",
+        "forest": pairs.forest("stress", f"What each change does to the {main}", drawn, ("unchanged", "changed"))
         if drawn
         else None,
         "positive": entry.get("positive"),
@@ -103,8 +110,8 @@ def _title(row: Mapping[str, Any]) -> str:
     return f"{row['kind']} ({strength})" if strength else str(row["kind"])
 
 
-def _note(row: Mapping[str, Any], unchanged: Mapping[str, Any]) -> str:
-    return f"AUC {decimal(unchanged.get('auc'))} unchanged and {decimal(row.get('auc'))} changed"
+def _note(row: Mapping[str, Any], unchanged: Mapping[str, Any], key: str, main: str) -> str:
+    return f"{main} {decimal(unchanged.get(key))} unchanged and {decimal(row.get(key))} changed"
 
 
 def _cell(figure: Mapping[str, Any], style: str) -> dict[str, Any]:

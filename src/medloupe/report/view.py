@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import inputs, sentences, stress, training
+from medloupe.report import detection, field, inputs, sentences, stress, training
 from medloupe.report.charts import rows
 from medloupe.report.curves import calibration, learning, panels, ranking
 from medloupe.report.formats import bounds, is_number, value
-from medloupe.report.headline import PER_LABEL, figures, tiles
+from medloupe.report.headline import FIGURES, PER_LABEL, figures, tiles
 from medloupe.report.parts import as_mapping, is_picture
 from medloupe.report.sections import sort_by_level, with_matter
 from medloupe.report.subgroups import subgroups
@@ -27,16 +27,22 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
     )
     warnings = sort_by_level(card.get("warnings"))
     audit = as_mapping(card.get("audit"))
+    boxes = detection.section(report)
     context: dict[str, Any] = {
         "card": card,
         "name": str(card.get("name") or "model"),
         "noun": sentences.noun(card),
-        "verdict": sentences.verdict(card),
+        "verdict": detection.verdict(card) if boxes else sentences.verdict(card),
         "warnings": warnings,
         "worst": warnings[0]["level"] if warnings else "",
         "serious": sum(w.get("level") == "serious" for w in warnings),
-        "tiles": tiles(card, metrics),
-        "figures": figures(metrics, as_mapping(card.get("secondary")).get("metrics")),
+        "tiles": detection.tiles(boxes["metrics"]) if boxes else tiles(card, metrics),
+        "figures": figures(
+            {**boxes["metrics"], **metrics} if boxes else metrics,
+            as_mapping(card.get("secondary")).get("metrics"),
+            (*detection.FIGURES, *(f for f in FIGURES if f.key != "ece")) if boxes else FIGURES,
+        ),
+        "boxes": boxes,
         "findings": sort_by_level(audit.get("findings")),
         "shortcut": shortcut(as_mapping(audit.get("shortcut")), metrics.get("auc")),
         "panels": panels(card, curves, per_label),
@@ -49,8 +55,10 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
         "subgroups": subgroups(card.get("subgroups"), metrics),
         "inputs": inputs.section(as_mapping(card.get("inputs")), report.get("moved"), sentences.noun(card)),
         "probed": inputs.probed(audit.get("columns")),
+        "field": field.section(card.get("field")),
         "stress": stress.section(card.get("stress")),
         "pictures": pictures(examples),
+        "localisation": localisation(as_mapping(card.get("localisation"))),
         "learning": learning(curves.get("learning"), sentences.noun(card)),
         "finetuning": training.finetuning(as_mapping(report.get("finetuning"))),
         "few_images": training.few_images(as_mapping(report.get("few_images"))),
@@ -67,6 +75,7 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     card = context["card"]
     listed = [
         ("judged", "How it was judged", card.get("split") or context["figures"]),
+        *box_sections(context["boxes"]),
         ("audit", "What the data check found", as_mapping(card.get("audit"))),
         ("shortcut", "Could it be taking a shortcut?", context["shortcut"]),
         ("curves", "Telling cases apart", context["panels"] or context["ranking"]),
@@ -79,8 +88,10 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("operating", "Set to miss few cases", context["operating"]),
         ("subgroups", "Does it work for everyone?", context["subgroups"]),
         ("inputs", "What each input adds", context["inputs"]),
+        ("field", "When the picture is a photograph", context["field"]),
         ("stress", "What the field does to it", context["stress"]),
         ("pictures", "What it looked at", context["pictures"]),
+        ("localisation", "Does its heat map point at the right place?", context["localisation"]),
         ("learning", "Would more data help?", context["learning"]),
         ("finetuning", "What fine-tuning brought", context["finetuning"]),
         ("few", "What transfer learning buys", context["few_images"]),
@@ -91,6 +102,20 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("use", "Intended use and limits", card.get("intended_use") or card.get("limits")),
     ]
     return with_matter(listed)
+
+
+def box_sections(boxes: Mapping[str, Any] | None) -> list[tuple[str, str, Any]]:
+    """Return anchor, heading and matter of a detector's own sections."""
+    shown = boxes or {}
+    return [
+        ("found", "What it finds", shown.get("rows")),
+        ("boxpictures", "What it marks", shown.get("pictures")),
+        ("froc", "What finding more costs", shown.get("panels")),
+        ("boxpatients", "Patient by patient", shown.get("patients")),
+        ("boxsizes", "Are small ones missed?", shown.get("sizes")),
+        ("scores", "Can its scores be believed?", shown.get("scores")),
+        ("counting", "Can it count?", shown.get("counts")),
+    ]
 
 
 def shortcut(probe: Mapping[str, Any], auc: Any) -> dict[str, Any] | None:
@@ -183,6 +208,30 @@ def pictures(examples: Mapping[str, Any]) -> list[dict[str, Any]]:
         if shown:
             made.append({"key": key, "heading": heading, "note": note, "entries": shown})
     return made
+
+
+def localisation(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Draw how often heat maps point into a box, beside what needs no look at the picture; None where not judged."""
+    charts = []
+    for i, row in enumerate(r for r in entry.get("labels") or [] if isinstance(r, Mapping)):
+        named = [("heat map", row)]
+        named += [(words, as_mapping(row.get("baselines")).get(name)) for name, words in _FIXED_PLACES]
+        drawn = [rows.Row(words, as_mapping(of).get("pointing")) for words, of in named]
+        drawn = [r for r in drawn if value(r.metric) is not None]
+        if drawn:
+            name = str(row.get("label"))
+            chart = rows.intervals(f"pointing-{i}", f"Points into a box: {name}", drawn, (0.0, 1.0), "percent")
+            charts.append((name, chart))
+    if not charts:
+        return None
+    return {"charts": charts, "sentences": entry.get("words") or [], "basis": entry.get("basis") or []}
+
+
+_FIXED_PLACES = (
+    ("middle", "always the middle"),
+    ("average_map", "average heat map"),
+    ("usual_place", "where boxes usually lie"),
+)
 
 
 def label_counts(card: Mapping[str, Any]) -> str | None:

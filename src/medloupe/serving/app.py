@@ -19,8 +19,10 @@ from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
 from medloupe.serving.access.lookups import LookupCache
-from medloupe.serving.api import models, predictions, protocol
+from medloupe.serving.access.proxies import Network, PublicAddress, PublicLinks, TrustedProxies
+from medloupe.serving.api import facilities, jobs, models, photos, predictions, protocol
 from medloupe.serving.api.schemas import FAILURES
+from medloupe.serving.engine.facilities import FacilityLists
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.intake import Admission
@@ -39,7 +41,15 @@ _ABOUT = (
 log = logging.getLogger("medloupe.serving")
 
 
-def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] = (), queue: int = QUEUE) -> FastAPI:
+def create_app(
+    service: Service,
+    *,
+    loopback: bool = True,
+    hosts: Sequence[str] = (),
+    queue: int = QUEUE,
+    public: PublicAddress | None = None,
+    proxies: Sequence[Network] = (),
+) -> FastAPI:
     """Make the application around a service, which it closes at its end.
 
     Parameters
@@ -52,6 +62,10 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
         Further names under which browsers may ask for it.
     queue
         Requests at work or waiting before others are told to come back.
+    public
+        Where browsers reach it, for links and redirects.
+    proxies
+        Whose X-Forwarded-* count.
     """
     app = FastAPI(
         title="medloupe",
@@ -65,10 +79,14 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     )
     app.state.service = service
     app.state.people = People(service.engine)
+    app.state.facilities = FacilityLists(service.store.home)
     app.state.admission = Admission(queue)
     app.state.metrics = Metrics(service, app.state.admission)
     app.include_router(predictions.router)
+    app.include_router(photos.router)
     app.include_router(models.router)
+    app.include_router(jobs.router)
+    app.include_router(facilities.router)
     app.include_router(protocol.router)
     app.include_router(home.router)
     app.mount("/static", home.static_files(), name="static")
@@ -83,9 +101,16 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
     # The last one added is the outermost.
     app.state.attempts = Attempts()
     app.state.guard_memory = LookupCache()
+    app.add_middleware(PublicLinks, public=public)
     app.add_middleware(
-        Guard, people=app.state.people, loopback=loopback, hosts=tuple(hosts), memory=app.state.guard_memory
+        Guard,
+        people=app.state.people,
+        loopback=loopback,
+        hosts=tuple(hosts),
+        memory=app.state.guard_memory,
+        public=public,
     )
+    app.add_middleware(TrustedProxies, proxies=tuple(proxies), public=public)
     app.add_middleware(Observe, metrics=app.state.metrics)
     return app
 
@@ -93,6 +118,7 @@ def create_app(service: Service, *, loopback: bool = True, hosts: Sequence[str] 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(work(app.state.service)) for work in (_watch, _sweep)]
+    tasks.append(asyncio.create_task(_watch_facilities(app.state.facilities)))
     try:
         yield
     finally:
@@ -114,14 +140,27 @@ async def _watch(service: Service) -> None:
             log.exception("unexpected")
 
 
+async def _watch_facilities(lists: FacilityLists) -> None:
+    """Take up lists of facilities that were imported or removed, from the start on."""
+    while True:
+        try:
+            await asyncio.to_thread(lists.refresh)
+        except MedloupeError as e:  # those read before go on answering
+            log.error("facilities not readable", extra={"reason": str(e)})
+        except Exception:
+            log.exception("unexpected")
+        await asyncio.sleep(POLL)
+
+
 async def _sweep(service: Service) -> None:
-    """Erase for good what people deleted, once that cannot be undone any more."""
+    """Erase for good what people deleted, once that cannot be undone any more, and lines of the log that are old."""
     while True:
         await asyncio.sleep(SWEEP)
         try:
             await asyncio.to_thread(service.journal.erase_removed)
+            await asyncio.to_thread(service.retention.remove_old_lines)
         except (MedloupeError, OSError) as e:  # the next time is soon
-            log.error("deleted answers not erased", extra={"reason": str(e)})
+            log.error("what is over was not erased", extra={"reason": str(e)})
         except Exception:
             log.exception("unexpected")
 
@@ -134,9 +173,11 @@ def _operations(app: FastAPI) -> None:
     @app.get("/readyz", tags=["operations"], summary="Should it get requests?", response_model=None)
     async def readyz() -> JSONResponse:
         service, admission = app.state.service, app.state.admission
-        ready = bool(service.catalog.all()) and not admission.draining
-        state = "draining" if admission.draining else "ready" if ready else "starting"
-        body = {"status": state, "broken": sorted(service.catalog.broken)}
+        failing = await service.readiness.failing()
+        ready = bool(service.catalog.all()) and not failing and not admission.draining
+        waiting = "failing" if failing else "starting"
+        state = "draining" if admission.draining else "ready" if ready else waiting
+        body = {"status": state, "failing": failing, "broken": sorted(service.catalog.broken)}
         return JSONResponse(body, 200 if ready else 503, {} if ready else {"Retry-After": "1"})
 
     @app.get("/metrics", tags=["operations"], summary="Figures for Prometheus", response_class=Response)
@@ -149,18 +190,29 @@ def _operations(app: FastAPI) -> None:
 
 
 def _respond(request: Request, error: HttpError) -> Response:
+    person = getattr(request.state, "person", None)
+    if error.inner and (person is None or not person.may("admin")):
+        fields = {"request_id": getattr(request.state, "request_id", None), "code": error.code}
+        log.warning("refused", extra={**fields, "reason": f"{error.message} {error.hint}".strip()})
+        error = error.for_outsiders()
     if wants_page(request):
         return home.error_page(request, error)
-    if request.url.path.startswith("/v2"):  # whose clients expect a text
+    if request.url.path.removeprefix(request.scope.get("root_path", "")).startswith(
+        "/v2"
+    ):  # whose clients expect a text
         return JSONResponse({"error": f"{error.message} {error.hint}".strip()}, error.status, error.headers)
     return JSONResponse(error.as_json(), error.status, error.headers)
 
 
 def wants_page(request: Request) -> bool:
     """Tell whether a person with a browser asks, rather than a program."""
-    path = request.url.path
+    path = _path_of(request)
     programs = path.startswith(("/api/", "/v2")) or path in ("/predict", "/healthz", "/readyz", "/metrics")
     return not programs and "text/html" in request.headers.get("accept", "")
+
+
+def _path_of(request: Request) -> str:
+    return request.scope["path"].removeprefix(request.scope.get("root_path", ""))
 
 
 async def _answer_http_error(request: Request, error: Any) -> Response:
@@ -175,7 +227,9 @@ async def _answer_routing_error(request: Request, error: Any) -> Response:
     said = HttpError(
         error.status_code,
         _CODES.get(error.status_code, "refused"),
-        f"{request.method} {request.url.path[:200]}: {error.detail}.",
+        f"{request.method} {request.url.path[:200]}: {error.detail}."
+        if getattr(request.state, "person", None) is not None
+        else f"{error.detail}.",
         "/docs lists what there is.",
         error.headers,
     )

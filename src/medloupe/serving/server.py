@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import json
-import select
 import signal
 import socket
 import struct
 import sys
 import threading
 from contextlib import suppress
-from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medloupe.errors import MedloupeError
-from medloupe.serving.http.errors import HttpError
+from medloupe.serving.connection import Connection
 from medloupe.serving.http.intake import Admission
 from medloupe.serving.shedding import Shedding
 
@@ -29,10 +25,6 @@ ARRIVE = 0.05  # seconds for taking in who knocked before the door was closed
 DOORS = 16
 """Times the listening socket is watched. The event loop lets one connection in at a time by each, between two looks at
 those that are there; with one, new clients of a busy server wait for seconds before it could even refuse them."""
-SILENCE = 1.0  # seconds after which nothing more is expected of a connection that was kept open
-ASK = 30.0  # seconds for the head of a request, from connecting or from its first byte
-MAX_HEAD = 64 * 2**10  # bytes of the head of a request
-_OVERLONG = 431, "head_too_large", "The head of the request is too large.", "Send fewer or shorter headers."
 FINISH = 60  # seconds that requests at work may take after that
 _SYN_ONLY = (  # a socket filter over the TCP header: what opens a connection is dropped, all else passes
     (0x30, 0, 0, 13),  # A = the byte of flags
@@ -42,113 +34,6 @@ _SYN_ONLY = (  # a socket filter over the TCP header: what opens a connection is
     (0x06, 0, 0, 0xFFFFFFFF),
 )
 _SO_ATTACH_FILTER = 26  # of Linux
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's connection, bounded, and closed without losing a request.
-
-    A server that leaves closes it after an answer or a silence, and never while a request may be on its way: a client
-    that keeps its connection cannot know that the server is about to close it. The head of a request is bounded in
-    time and size, which uvicorn with httptools leaves open.
-    """
-
-    _head = 0  # bytes of the head that is being read
-    _fields = 0  # of which in headers that are complete
-    _reading = False  # whether one is
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, also for those that were waiting at the door when it was closed."""
-        super().connection_made(transport)
-        self._be_patient()
-        if (b"connection", b"close") in self.server_state.default_headers:
-            self.shutdown()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self._be_patient(False)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes in, up to the end of an overlong head, which is answered by 431."""
-        if self._reading:
-            self._head += len(data)
-        if self._head > MAX_HEAD:
-            self._refuse(*_OVERLONG)
-            return
-        super().data_received(data)
-        if self._patience is None and self.timeout_keep_alive_task is None and not self._at_work():
-            self._be_patient()  # bytes between two requests
-
-    def on_message_begin(self) -> None:
-        """Note the first byte of a request."""
-        super().on_message_begin()
-        self._reading, self._head, self._fields = True, 0, 0
-        self._be_patient()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse overlong heads that came in one piece."""
-        self._fields += len(name) + len(value) + 4
-        if self._fields + len(self.url) > MAX_HEAD:
-            self._head = MAX_HEAD + 1
-            raise ValueError("the head of the request is too large")
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Note that the request may be answered."""
-        self._reading, self._head = False, 0
-        self._be_patient(False)
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Tell what is no HTTP that it is none, as everything else is told."""
-        if self._head > MAX_HEAD:
-            self._refuse(*_OVERLONG)
-        else:
-            self._refuse(400, "bad_request", "This is no HTTP request.", "Use a browser, curl or another HTTP client.")
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: it is answered as any other request."""
-
-    def _be_patient(self, wait: bool = True) -> None:
-        """Wait ASK seconds for the rest of a head, from now; or no longer."""
-        if self._patience is not None:
-            self._patience.cancel()
-        self._patience = self.loop.call_later(ASK, self._give_up) if wait else None
-
-    def _give_up(self) -> None:
-        self._patience = None
-        if not self._at_work():
-            self._refuse(408, "too_slow", f"No request came within {ASK:.0f} s.", "Try again.")
-
-    def _refuse(self, status: int, code: str, message: str, hint: str) -> None:
-        """Answer outside the application, and close."""
-        if self.transport.is_closing():
-            return
-        if not self._at_work():  # else the answer would be taken for that to an earlier request
-            body = json.dumps(HttpError(status, code, message, hint).as_json()).encode()
-            head = {"content-type": "application/json", "content-length": len(body), "connection": "close"}
-            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in head.items())]
-            self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
-        self.transport.close()
-
-    def shutdown(self) -> None:
-        """Close the connection when that loses nothing."""
-        if self._at_work():
-            self.cycle.keep_alive = False
-        else:
-            self.loop.call_later(SILENCE, self._close_if_silent)
-
-    def _at_work(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def _close_if_silent(self) -> None:
-        if self.transport.is_closing() or self._at_work():  # it is closed after its answer
-            return
-        if _readable(self.transport.get_extra_info("socket")):
-            self.loop.call_later(0.01, self._close_if_silent)
-        else:
-            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -197,15 +82,6 @@ class Server(uvicorn.Server):
             _admit_no_more(listening)
         await asyncio.sleep(ARRIVE)
         await super().shutdown(sockets)
-
-
-def _readable(connected: Any) -> bool:
-    """Tell whether bytes have arrived that nobody has read."""
-    if not hasattr(select, "poll"):  # Windows
-        return False
-    waiting = select.poll()
-    waiting.register(connected.fileno(), select.POLLIN)
-    return any(event & select.POLLIN for _, event in waiting.poll(0))
 
 
 def _admit_no_more(listening: socket.socket) -> None:

@@ -49,6 +49,7 @@ class Shedding:
             (b"retry-after", error.headers["Retry-After"].encode()),
             (b"x-request-id", request_id(scope).encode()),
             (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"no-store"),
         ]
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -27,6 +27,7 @@ from medloupe.serving.access import lookups
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, check_bind, check_csrf, log_in, log_out, redirect_path, require
 from medloupe.serving.access.lookups import REMEMBERED, LookupCache
+from medloupe.serving.access.proxies import TrustedProxies, parse_proxies
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.store.database import open_engine
 
@@ -98,8 +99,9 @@ class Site:
             Route("/healthz", healthz),
         ]
         guard = Middleware(Guard, people=folk, loopback=loopback, hosts=hosts, memory=memory)
+        proxies = Middleware(TrustedProxies, proxies=parse_proxies("10.9.9.9, 172.16.0.0/12"))
         self.app = Starlette(
-            routes=routes, middleware=[guard], exception_handlers={HttpError: said, MedloupeError: said}
+            routes=routes, middleware=[proxies, guard], exception_handlers={HttpError: said, MedloupeError: said}
         )
         self.app.state.people = folk
         self.app.state.attempts = Attempts()
@@ -310,8 +312,9 @@ def test_a_log_in_gets_a_secret_of_its_own(site: Site) -> None:
 
 
 def test_over_tls_the_cookies_are_bound_to_this_site(site: Site) -> None:
-    for url, headers in (("https://clinic", {}), ("http://clinic", {"X-Forwarded-Proto": "https"})):
-        browser = site.browser(url, **headers)
+    told = {"X-Forwarded-Proto": "https"}
+    for url, address, headers in (("https://clinic", "9.9.9.9", {}), ("http://clinic", "10.9.9.9", told)):
+        browser = site.browser(url, address, **headers)
         browser.url = "https://clinic"  # what it believes to ask
         first = browser.get("/page").headers["set-cookie"]
         assert first.startswith("__Host-medloupe_form=") and first.endswith("; Path=/; HttpOnly; SameSite=lax; Secure")
@@ -324,7 +327,9 @@ def test_over_tls_the_cookies_are_bound_to_this_site(site: Site) -> None:
         secret = cookie.partition("=")[2].partition(";")[0]
         assert browser.get("/who", cookie=f"__Host-medloupe_login={secret}").status_code == 200
         # A neighbouring site can set this one, and must not log people in as somebody else.
-        refused(site.browser(url, **headers).get("/who", cookie=f"medloupe_login={secret}"), 401, "login_needed")
+        refused(
+            site.browser(url, address, **headers).get("/who", cookie=f"medloupe_login={secret}"), 401, "login_needed"
+        )
 
 
 def test_a_proxy_that_does_not_say_it_speaks_tls(site: Site) -> None:

@@ -35,31 +35,25 @@ def test_not_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "passed", "expected"),
+    ("client", "expected"),
     [
-        ("203.0.113.9", "", "203.0.113.9"),
-        ("8.8.8.8", "1.1.1.1", "8.8.8.8"),  # nobody at a public address is a proxy of ours
-        ("127.0.0.1", "1.1.1.1", "1.1.1.1"),
-        ("172.18.0.3", "1.1.1.1", "1.1.1.1"),  # Caddy in a container
-        ("127.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),  # what the client claimed stands before what the proxy saw
-        ("127.0.0.1", "", "127.0.0.1"),
-        ("127.0.0.1", "unknown\x00" + "x" * 9000, "127.0.0.1"),
-        ("192.168.1.7", "", "192.168.1.7"),
-        ("2001:db8:1:2:aaaa::1", "", "2001:db8:1:2::/64"),
-        ("::1", "2a00:1:2:3:4:5:6:7", "2a00:1:2:3::/64"),
-        ("::ffff:8.8.4.4", "", "8.8.4.4"),
-        ("fe80::1%eth0", "", "fe80::/64"),
-        (None, "1.1.1.1", "1.1.1.1"),  # a socket of this machine
-        (None, "", ""),
+        ("203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("192.168.1.7", "192.168.1.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("::ffff:8.8.4.4", "8.8.4.4"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (None, ""),
     ],
 )
-def test_addresses(client: str | None, passed: str, expected: str) -> None:
-    assert client_address(scope(client, **({"x_forwarded_for": passed} if passed else {}))) == expected
+def test_addresses(client: str | None, expected: str) -> None:
+    assert client_address(scope(client)) == expected
+    assert client_address(scope(client, x_forwarded_for="1.1.1.1")) == expected  # anybody may claim that
 
 
-def test_tls_here_or_at_the_proxy() -> None:
-    assert is_https(scope(scheme="https")) and is_https(scope(x_forwarded_proto="HTTPS, http"))
-    assert not is_https(scope()) and not is_https(scope(x_forwarded_proto="http"))
+def test_tls_here() -> None:
+    assert is_https(scope(scheme="https")) and not is_https(scope())
+    assert not is_https(scope(x_forwarded_proto="https"))  # what a trusted proxy says is in the scheme
 
 
 def test_traces_of_a_proxy() -> None:

@@ -100,6 +100,8 @@ def test_pixels_of_another_size_are_fitted(client: triton.InferenceServerClient)
         ("spots", as_input(np.zeros((40, 8, 8, 3), np.uint8)), {}, "413"),
         ("spots", as_input(np.array([b"no picture"], dtype=object), "BYTES"), {}, "415"),
         ("spots", as_input(pixels(1)), {"outputs": [triton.InferRequestedOutput("nothing")]}, "400"),
+        ("spots", as_input(pixels(1)), {"outputs": [triton.InferRequestedOutput("heatmap")] * 32}, "400"),
+        ("spots", as_input(np.array([b""] * 33, dtype=object), "BYTES"), {}, "413"),
         ("spots", as_input(pixels(1)), {"request_compression_algorithm": "gzip"}, "415"),
     ],
 )

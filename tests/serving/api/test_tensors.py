@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medloupe.serving.api.tensors import parse_request, render_response
+from medloupe.serving.api.outputs import MAX_BINARY_BACK, MAX_NUMBERS_BACK, check_answer_size, render_response
+from medloupe.serving.api.tensors import parse_request
 from medloupe.serving.http.errors import HttpError
 
 PIXELS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
@@ -54,6 +56,40 @@ def test_outputs_asked_for() -> None:
     wish = parse_request(body, length)
     assert wish.outputs == [("logits", False), ("heatmap", True)]
     assert (wish.id, wish.binary) == ("7", False)
+
+
+def test_an_output_asked_for_twice_is_refused() -> None:
+    entry = {"shape": [1, 1, 1, 3], "datatype": "UINT8", "data": [1, 2, 3]}
+    with pytest.raises(HttpError, match=r"'heatmap' 32 times"):
+        parse_request(*request(entry, outputs=[{"name": "heatmap"}] * 32))
+
+
+@pytest.mark.parametrize(("binary", "most"), [(False, MAX_NUMBERS_BACK), (True, MAX_BINARY_BACK // 4)])
+def test_an_answer_too_large_is_refused_before_it_is_made(binary: bool, most: int) -> None:
+    numbers = {"heatmap": 1000 * 49, "probabilities": 40_000}
+    fits = most // 49_000
+    check_answer_size(fits, numbers, [("heatmap", binary), ("state", binary)])
+    for n, wanted in ((fits + 1, ["heatmap"]), (fits, ["heatmap", "probabilities"])):
+        with pytest.raises(HttpError, match="The answer would hold") as refused:
+            check_answer_size(n, numbers, [(name, binary) for name in wanted])
+        assert refused.value.status == 413
+
+
+def test_many_empty_files_are_refused_before_they_are_made() -> None:
+    empty = bytes(4 * 2_000_000)
+    entry = {"datatype": "BYTES", "parameters": {"binary_data_size": len(empty)}}
+    tracemalloc.start()
+    try:
+        with pytest.raises(HttpError, match="2,000,000 images in one request; 32") as refused:
+            parse_request(*request({**entry, "shape": [2_000_000]}, empty))
+        assert refused.value.status == 413
+        with pytest.raises(HttpError, match="says 3 files, more came"):
+            parse_request(*request({**entry, "shape": [3]}, empty))
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(
+            empty
+        )  # the body and its copies; 2 million objects are more
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

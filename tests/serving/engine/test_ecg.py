@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shutil
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import tritonclient.http as triton
 from PIL import Image
@@ -21,6 +27,7 @@ import ecgmodels
 import ecgsaved
 import ecgwriters
 import generated
+import hostile_ecgs
 from live import Live
 from medloupe.embed.windows import cut_beat_windows
 from medloupe.errors import SignalError
@@ -203,6 +210,124 @@ def test_hostile_files_get_an_answer_and_no_fault(ecg_live: Live) -> None:
             assert "Traceback" not in answer.text
     assert predict(ecg_live, ecgsaved.wfdb(TWO))["flagged"] == ["V"]
     assert not [line for line in ecg_live.lines() if line.get("level") == "error"]
+
+
+def readers(live: Live) -> list[psutil.Process]:
+    """The server's processes that read ECGs."""
+    children = psutil.Process(live.process.pid).children(recursive=True)
+    return [child for child in children if "medloupe.ecg.worker" in child.cmdline()]
+
+
+def test_small_files_that_claim_gigabytes(ecg_live: Live) -> None:
+    """Each is refused at once with its cause, the server keeps answering, and grows by little."""
+    predict(ecg_live, ecgsaved.wfdb(TWO))
+    server = psutil.Process(ecg_live.process.pid)
+    before = server.memory_info().rss
+    slowest = [0.0]
+    done = threading.Event()
+
+    def look() -> None:
+        with ecg_live.client() as client:
+            while not done.wait(0.05):
+                started = time.monotonic()
+                assert client.get("/healthz").status_code == 200
+                slowest[0] = max(slowest[0], time.monotonic() - started)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for name, make in hostile_ecgs.RECORDINGS.items():
+            files = make()
+            spent = sum(server.cpu_times()[:2])
+            answer = ask(ecg_live, "/api/v1/models/beats/predict", files)
+            assert 400 <= answer.status_code < 500, (name, answer.text)
+            assert answer.json()["error"]["message"], name
+            assert sum(server.cpu_times()[:2]) - spent < 2, name
+            assert server.memory_info().rss - before < 150 * 2**20, name
+    finally:
+        done.set()
+        looking.join()
+    assert slowest[0] < 2
+    assert predict(ecg_live, ecgsaved.wfdb(TWO))["flagged"] == ["V"]
+
+
+def test_recordings_that_hang_keep_no_picture_waiting(ecg_live: Live) -> None:
+    predict(ecg_live, ecgsaved.wfdb(TWO))
+    held = readers(ecg_live)
+    assert held, "ECGs are read in processes of their own"
+    for process in held:
+        process.suspend()
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            waiting = [
+                threads.submit(ask, ecg_live, "/api/v1/models/beats/predict", ecgsaved.wfdb(TWO)) for _ in range(4)
+            ]
+            time.sleep(0.5)
+            started = time.monotonic()
+            picture = ask(ecg_live, "/api/v1/models/imagenet/predict", {"scan.png": png()})
+            assert picture.status_code == 200, picture.text
+            assert time.monotonic() - started < 10
+            for process in held:
+                process.resume()
+            assert {w.result().status_code for w in waiting} == {200}
+    finally:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def test_a_client_that_goes_is_not_read_for(ecg_live: Live) -> None:
+    predict(ecg_live, ecgsaved.wfdb(TWO))
+    body = ecgsaved.csv(TWO)
+    lines = ["POST /api/v1/models/beats/predict HTTP/1.1", f"Host: 127.0.0.1:{ecg_live.port}", "Content-Type: text/csv"]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+    held = readers(ecg_live)
+    for process in held:
+        process.suspend()
+    try:
+        with socket.create_connection(("127.0.0.1", ecg_live.port)) as connection:
+            connection.sendall(head.encode() + body)
+            time.sleep(0.7)
+        gone, _ = psutil.wait_procs(held, timeout=8)
+        assert gone, "ended before its time was up"
+    finally:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+    assert predict(ecg_live, ecgsaved.wfdb(TWO))["flagged"] == ["V"]
+
+
+def test_units_a_millivolt_in_the_form_or_the_address(ecg_live: Live) -> None:
+    counts = np.rint(TWO.samples * 200).astype(np.int32)
+    rows = "\n".join(",".join(map(str, row)) for row in counts.T.tolist())
+    files = {"counts.csv": f"{','.join(TWO.leads)}\n{rows}\n".encode()}
+    path = "/api/v1/models/beats/predict"
+    without = ask(ecg_live, path, files, rate="360")
+    assert (without.status_code, without.json()["error"]["code"]) == (422, "unreadable")
+    assert "tells no unit" in without.json()["error"]["message"]
+    assert "`gain`" in without.json()["error"]["hint"]
+    expected = predict(ecg_live, ecgsaved.wfdb(TWO))["ecg"]["counts"]
+    said = predict(ecg_live, files, rate="360", gain="200")
+    assert said["ecg"]["counts"] == expected and "gain" not in said.get("ignored", [])
+    assert ask(ecg_live, f"{path}?rate=360&gain=200", files).json()["ecg"]["counts"] == expected
+    for wrong in ("many", "0", "-200", "nan"):
+        assert ask(ecg_live, path, files, rate="360", gain=wrong).json()["error"]["code"] == "invalid_input", wrong
+    with ecg_live.client() as client:
+        page = client.get(f"/predictions/{said['id']}", headers={"Accept": "text/html"})
+        kept = client.get(f"/api/v1/predictions/{said['id']}").json()
+    assert kept["ecg"]["told"] == {"rate": 360.0, "gain": 200.0}
+    assert page.text.count('<svg class="paper"') == 2, "drawn again as it was read"
+    assert 'class="shade"' in page.text
+
+
+def test_what_is_drawn_again_has_the_rate_of_the_file(ecg_live: Live) -> None:
+    """It is shown at 1,000 Hz, and the file says 2,000."""
+    fast = ecgmodels.recording(204, rate=2000, seconds=8)
+    said = predict(ecg_live, {"fast.csv": ecgsaved.csv(fast)})
+    assert said["ecg"]["rate"] == 1000
+    with ecg_live.client() as client:
+        page = client.get(f"/predictions/{said['id']}", headers={"Accept": "text/html"})
+    assert page.text.count('<svg class="paper"') == 1, "eight seconds, not sixteen"
 
 
 def test_too_long_for_a_request() -> None:

@@ -23,6 +23,7 @@ from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.rows import drop_input_values
 from medloupe.store.database import open_engine
 from medloupe.store.tables import now
+from oldschema import make_old
 
 PASSWORD = "a horse, a spoon and rain"
 
@@ -311,14 +312,8 @@ def test_who_asked_is_written_with_the_answer_or_not_at_all(
     assert log.entries(actor="ben") == [] and len(log.entries(actor="ana")) == 1
 
 
-def test_answers_of_older_releases_have_a_state(database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import alembic.command
-
-    home.mkdir(exist_ok=True)
-    upgrade = alembic.command.upgrade
-    with monkeypatch.context() as patch:
-        patch.setattr(alembic.command, "upgrade", lambda config, revision: upgrade(config, "0004"))
-        old = open_engine(home)
+def test_answers_of_older_releases_have_a_state(database: str, home: Path) -> None:
+    old = make_old(home, "0004")
     answers = {
         "a" * 32: {"model": "lungs", "prediction": '"refused": {', "refused": None},
         "b" * 32: {"model": "lungs", "prediction": "", "refused": {"reason": "It is foreign.", "looks_like": ""}},

@@ -28,6 +28,7 @@ from medloupe.ecg.signal import Signal
 from medloupe.imaging import corruptions
 from medloupe.imaging.quality import SENTENCES
 from medloupe.inference.pictures import Predictor
+from medloupe.model.legibility import CODE
 from medloupe.serving.web.language import language
 from medloupe.serving.web.unusable import word_fault
 from medloupe.store.models import Store
@@ -132,7 +133,7 @@ def test_library_and_command_line_say_what_the_server_says(
 
 
 def test_every_code_is_told_in_both_languages() -> None:
-    for code in (*SENTENCES, "leads_missing"):
+    for code in (*SENTENCES, CODE, "leads_missing"):
         english, french = (word_fault(code, language(lang)) for lang in ("en", "fr"))
         assert all(english) and all(french) and not set(english) & set(french)
     assert word_fault("over_line", language("en")) == ("", "")

@@ -12,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bordered
+from medloupe.imaging.facts import SENTENCES, Fact
 from medloupe.imaging.sandbox.pool import Preview
 from medloupe.model.decision import STATES, Decision
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.entries import Entry
 from medloupe.serving.engine.figures import Outcomes, Point, read_point
-from medloupe.serving.engine.journal import Entry
 from medloupe.serving.web import answers, cards
 from medloupe.serving.web.headline import ORDER, describe_state, state_of, summarize
 from medloupe.serving.web.language import language
+from medloupe.serving.web.summary import describe_facts
 from medloupe.serving.web.views import AnswerView
 from medloupe.store.models import Store
 from trained import Trained
@@ -322,3 +324,38 @@ def test_labels_as_people_read_them() -> None:
     assert [EN.label(n) for n in labels] == ["ground glass", "Abscesses", "COVID", "ILD", "結核", "_"]
     assert (EN.label("MEL", "skin"), FR.label("PNEUMONIA", "pneumonia")) == ("melanoma", "pneumonie")
     assert (EN.label("nv", "teeth"), EN.label("nv")) == ("nv", "nv")  # whose abbreviation it is decides
+
+
+# ------------------------------------------------------------------ how the picture was read
+
+
+@pytest.mark.parametrize("lang", [EN, FR])
+def test_every_fact_of_a_picture_is_told_in_the_readers_language(base: CheckUp, lang: Any) -> None:
+    values = {"frames": 4, "frame": 3, "declared": "RGB", "found": "YCbCr", "held": 12}
+    facts = tuple(Fact(code, values) for code in SENTENCES)
+    told = [
+        text
+        for name, text in show(made(base, SKIN), {"nv": 1.0}, lang, facts=facts).meta
+        if name == lang.t("decoding.title")
+    ]
+    assert len(told) == len(facts) == len(set(told))
+    english = {fact.text for fact in facts}
+    assert lang is EN or not english & set(told)
+    assert any("3" in text and "4" in text for text in told)
+    several = Fact("frame", {"frames": "several", "frame": 1})
+    (said,) = describe_facts({"picture": {"notes": [several.as_json()]}}, lang)
+    assert ("several" in said) == (lang is EN)
+
+
+def test_a_fact_of_a_later_release_is_told_in_english() -> None:
+    note = {"code": "no such code", "text": "It was read from behind.", "values": {}}
+    assert describe_facts({"picture": {"notes": [note]}}, FR) == ("It was read from behind.",)
+    assert describe_facts({}, FR) == ()
+
+
+@pytest.mark.parametrize("lang", [EN, FR])
+def test_an_inverted_picture_says_so_in_the_readers_language(base: CheckUp, lang: Any) -> None:
+    refused = Refusal(reason="…", looks_like="", code="inverted")
+    shown = show(made(base, SKIN), {"nv": 1.0}, lang, refused=refused)
+    assert (shown.state, shown.headline) == ("refused", lang.t("refused.inverted"))
+    assert shown.because == lang.t("refused.inverted_because")

@@ -18,6 +18,7 @@ EN, FR = language("en"), language("fr")
 
 def starters() -> list[object]:
     path = ROOT / "scripts" / "starters.py"
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("starters_of_the_box", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -14,10 +14,12 @@ from PIL import Image
 
 from clinic import PASSWORD
 from live import Live
+from medloupe.accounts.log import AuditLog
 from medloupe.serving.web.chips import chip
-from medloupe.serving.web.csvtable import escape_formula
 from medloupe.serving.web.headline import state_of, summarize
 from medloupe.serving.web.language import language
+from medloupe.store.models import Store
+from medloupe.utils.csvcells import escape_formula
 from visiting import browser, png, token
 
 EN, FR = language("en"), language("fr")
@@ -128,8 +130,9 @@ def test_who_asked_is_in_the_audit_log(live: Live, client: httpx.Client) -> None
     lines = re.findall(r"<tr><td>.*?</tr>", page.text)
     mine = [line for line in lines if "a-question-1" in line]
     assert len(mine) == 2
-    assert "spots@1" in mine[1] and said["id"] in mine[1]
-    assert "imagenet<" in mine[0] and foreign["id"] in mine[0] and "@None" not in page.text
+    log = AuditLog(Store(live.home).engine)
+    assert "spots@1" in mine[1] and log.keyed(said["id"]) in mine[1] and said["id"] not in page.text
+    assert "imagenet<" in mine[0] and log.keyed(foreign["id"]) in mine[0] and "@None" not in page.text
     for never in ("Kov", said["prediction"], "flagged"):
         assert not any(never in line for line in mine)
     other = client.get("/audit", params={"actor": "nobody here"})

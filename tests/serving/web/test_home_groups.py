@@ -8,13 +8,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from live import Live
+from live import Live, running
 from medloupe.imaging.decode import load
 from medloupe.model.strength import Strength, judge_strength
 from medloupe.serving.engine.checkup import CheckUp
@@ -23,7 +24,7 @@ from medloupe.serving.web.groups import GROUPS, group, group_of
 from medloupe.serving.web.headline import state_word
 from medloupe.serving.web.language import language
 from medloupe.serving.web.tiles import describe_mark
-from medloupe.starter.shipped import CHECKUPS, EVERYDAY, load_shipped
+from medloupe.starter.shipped import EVERYDAY, find_folders, load_shipped
 from medloupe.store.models import Store
 from trained import Trained
 from visiting import browser, token
@@ -46,7 +47,7 @@ def own(_trained: Trained) -> CheckUp:
 
 
 def test_every_shipped_check_up_has_a_group(own: CheckUp) -> None:
-    cards = [json.loads(p.read_text("utf-8")) for p in sorted(CHECKUPS.glob("*/card.json"))]
+    cards = [json.loads((p / "card.json").read_text("utf-8")) for p in find_folders().values()]
     shown = [replace(own, name=c["name"], version=None, looks_at=c["kind"]) for c in cards if c["modality"] == "image"]
     assert all(group_of(c) not in ("own", "everyday") for c in shown)
     everyday = replace(own, name=EVERYDAY, version=None)
@@ -55,6 +56,24 @@ def test_every_shipped_check_up_has_a_group(own: CheckUp) -> None:
     assert sum(len(found) for _, found in grouped) == len(shown) + 2
     assert (group_of(own), group_of(everyday)) == ("own", "everyday")
     assert group_of(replace(own, looks_at=" Chest X-Ray ")) == "chest", "trained here, but of a known kind"
+
+
+def test_pages_say_what_the_data_allow(tmp_path: Path) -> None:
+    with running(tmp_path / "home", MEDLOUPE_STARTERS="malaria,skin,retina") as live, browser(live) as client:
+        first = client.get("/")
+        home = first.text
+        assert home.count('class="terms"') == 2
+        assert home.count("Non-commercial use only") == home.count("Research only") == 1
+        assert "may be used for nothing else" in client.get("/checkups/skin").text
+        assert "may be used for nothing else" not in client.get("/checkups/malaria").text
+        for name, drawn, said in (
+            ("skin", "skin", "non-commercial use only"),
+            ("retina", "eye", "for research and for nothing else"),
+        ):
+            sent = {"image": ("x.jpg", draw_file(drawn, 0)[1])}
+            told = {"csrf": token(first)}
+            assert said in client.post(f"/checkups/{name}", data=told, files=sent, follow_redirects=True).text
+        assert "Usage non commercial seulement" in client.get("/?lang=fr").text
 
 
 @pytest.mark.parametrize("words", [EN, FR])
@@ -151,10 +170,12 @@ def test_a_passport_of_the_package_opens(client: httpx.Client) -> None:
     assert f'href="/models/{EVERYDAY}/passport"' in client.get(f"/checkups/{EVERYDAY}").text
 
 
-@pytest.mark.parametrize("path", sorted(CHECKUPS.glob("*/card.json")), ids=lambda p: p.parent.name)
-def test_every_shipped_card_makes_a_passport(path: object) -> None:
+@pytest.mark.parametrize("path", sorted(find_folders().values()), ids=lambda p: p.name)
+def test_every_shipped_card_makes_a_passport(path: Path) -> None:
     from medloupe.report.pages import render
 
-    name = path.parent.name  # type: ignore[attr-defined]
-    page = render({"card": dict(load_shipped(name).card)})
-    assert html.escape(load_shipped(name).card["split"]["sentence"][:60]) in page
+    card = load_shipped(path.name).card
+    page = render({"card": dict(card)})
+    assert html.escape(card["split"]["sentence"][:60]) in page
+    assert ("Non-commercial use only." in page) == (card["terms"] == "non-commercial")
+    assert ("Research only." in page) == (card["terms"] == "research")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from clinic import PASSWORD
 from live import Live
-from medloupe.serving.web.csvtable import escape_cell, write_answers
+from medloupe.serving.web.csvtable import write_answers
 from medloupe.serving.web.language import language
+from medloupe.utils.csvcells import escape_cell
 from visiting import ask, browser, png, token
 
 EN = language("en")

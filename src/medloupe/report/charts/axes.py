@@ -143,7 +143,13 @@ def prevalence_line(frame: Frame, prevalence: float, small: bool) -> str:
     return line + text(frame.left + 4, below, f"prevalence {share(prevalence)}", "small halo muted")
 
 
-def calibration(key: str, bins: Sequence[Mapping[str, Any]], ece: Any) -> str:
+def calibration(
+    key: str,
+    bins: Sequence[Mapping[str, Any]],
+    ece: Any,
+    things: tuple[str, str] = ("answer", "answers"),
+    given: str = "probability given",
+) -> str:
     """Draw what was said against what was so, with Wilson intervals; below it how many answers a point stands for.
 
     Parameters
@@ -154,23 +160,27 @@ def calibration(key: str, bins: Sequence[Mapping[str, Any]], ece: Any) -> str:
         "predicted" and "observed", 0 to 1, "low" and "high" of the latter, and how many answers, "n".
     ece
         The expected calibration error, a METRIC.
+    things
+        What a point stands for many of, one and many.
+    given
+        What lies along the foot.
     """
     frame, width, _ = square_frame(small=False)
     strip = Frame(left=frame.left, top=frame.bottom + 44, width=frame.width, height=58, x=frame.x)
     inside = [
         square_axes(frame, False, "", "truly so"),
-        text(frame.right, frame.bottom + 30, "probability given", "name", "end"),
+        text(frame.right, frame.bottom + 30, given, "name", "end"),
         frame.line(0, 0, 1, 1, "reference"),
         text(frame.left + 8, frame.top + 18, "too modest", "small muted halo"),
         text(frame.right - 8, frame.bottom - 10, "too sure", "small muted halo", "end"),
-        text(0, strip.top + 6, "answers", "name"),
+        text(0, strip.top + 6, things[1], "name"),
         strip.line(0, 0, 1, 0, "axis"),
     ]
     shown = drawable_bins(bins)
     most = max((b.get("n") or 0 for b in shown), default=0) or 1
     for b in shown:
         x, y = frame.at_x(b["predicted"]), frame.at_y(b["observed"])
-        words, ends = f"{plural(b.get('n') or 0, 'answer')}: {describe_bin(b)}", bin_bounds(b)
+        words, ends = f"{plural(b.get('n') or 0, *things)}: {describe_bin(b)}", bin_bounds(b)
         if ends:
             words += f" ({share(ends[0])} to {share(ends[1])})"
         dot = tag("circle", cx=x, cy=y, r=3.5, class_="dot")

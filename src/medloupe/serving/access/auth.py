@@ -10,8 +10,6 @@ from our own pages: by its Origin, and for forms by a token that only our pages 
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import logging
 import re
 import secrets
@@ -28,6 +26,7 @@ from medloupe.accounts.people import People
 from medloupe.accounts.person import LOCAL, Person, Role, article
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
+from medloupe.serving.access.crosssite import check_origin, is_same
 from medloupe.serving.access.lookups import EVERYBODY, LookupCache
 from medloupe.serving.access.origin import (
     came_by_proxy,
@@ -35,34 +34,48 @@ from medloupe.serving.access.origin import (
     host_name,
     is_https,
     is_loopback,
-    is_own_origin,
 )
+from medloupe.serving.access.proxies import PublicAddress
 from medloupe.serving.http.errors import HttpError, as_http
+from medloupe.serving.http.threads import run_read, run_write
 
 LOGIN_COOKIE = "medloupe_login"
 FORM_COOKIE = "medloupe_form"
 """Over TLS both names begin with __Host-, so that neighbouring sites cannot set them."""
 
-_SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 log = logging.getLogger("medloupe.serving")
 
 
-def check_bind(host: str, people: People) -> None:
+def check_bind(host: str, people: People, *, behind_proxy: bool = False) -> None:
     """Refuse to listen where others could reach the server and nobody could log in.
+
+    Parameters
+    ----------
+    host
+        The address to listen on.
+    people
+        The accounts.
+    behind_proxy
+        Whether others reach this machine's own address, too: through a proxy.
 
     Raises
     ------
     MedloupeError
-        The address is not this machine's own, and there is no admin.
+        Others could reach it, and there is no admin.
     """
-    if is_loopback(host) or people.has_admin():
+    if (is_loopback(host) and not behind_proxy) or people.has_admin():
         return
     if people.any():
         lacking, hint = "nobody who may log in is an admin", "Make somebody one: medloupe users role NAME admin"
     else:
         lacking, hint = "there are no accounts yet", "Make one: medloupe users add NAME --role admin"
+    if is_loopback(host):
+        raise MedloupeError(
+            f"Through a proxy others can reach the server, and {lacking}; it was not started.",
+            f"{hint} (or unset MEDLOUPE_PUBLIC_URL and MEDLOUPE_TRUSTED_PROXIES).",
+        )
     raise MedloupeError(
         f"On {host} others can reach the server, and {lacking}; it was not started.",
         f"{hint} (or leave --host at 127.0.0.1).",
@@ -109,7 +122,7 @@ def check_csrf(request: Request, value: str | None) -> None:
     if getattr(request.state, "via", "") == "token":
         return
     wanted = getattr(request.state, "csrf", "")
-    if not wanted or not _same(value or "", wanted):
+    if not wanted or not is_same(value or "", wanted):
         raise HttpError(
             403, "form_expired", "The form is too old or was not made by this server.", "Load the page again."
         )
@@ -139,8 +152,8 @@ async def log_in(request: Request, name: str, password: str) -> Callable[[Respon
     """
     people: People = request.app.state.people
     person = await check_password(request, name, password)
-    cookie, _ = await asyncio.to_thread(people.logins.open, person)
-    await asyncio.to_thread(people.log.add, person.name, "login", "", None, _request_id(request))
+    cookie, _ = await run_write(people.logins.open, person)
+    await run_write(people.log.add, person.name, "login", "", None, _request_id(request))
 
     def put(response: Response) -> None:
         _set_cookie(request.scope, response, cookie, LOGIN_HOURS * 3600)
@@ -154,7 +167,7 @@ async def check_password(request: Request, name: str, password: str) -> Person:
     attempts: Attempts = request.app.state.attempts
     where = client_address(request.scope)
     async with attempts.turn(name, where):
-        person = await asyncio.to_thread(people.authenticate, name, password)
+        person = await run_read(people.authenticate, name, password)
         if person is not None:
             attempts.record_success(name, where)
             return person
@@ -162,7 +175,7 @@ async def check_password(request: Request, name: str, password: str) -> Person:
     id = _request_id(request)
     log.warning("log-in failed", extra={"request_id": id, "address": where})
     if noted:
-        await asyncio.to_thread(people.log.add_failed_login, name, id)
+        await run_write(people.log.add_failed_login, name, id)
     raise HttpError(401, "wrong_password", "The name or the password is wrong.", "Capital letters count.")
 
 
@@ -170,7 +183,7 @@ async def log_out(request: Request, response: Response) -> None:
     """End the log-in of this browser."""
     cookie = request.cookies.get(_cookie_name(LOGIN_COOKIE, request.scope))
     if cookie:
-        await asyncio.to_thread(request.app.state.people.logins.close, cookie)
+        await run_write(request.app.state.people.logins.close, cookie)
         request.app.state.guard_memory.forget("login", cookie)
     _set_cookie(request.scope, response, "", 0)
 
@@ -190,10 +203,22 @@ class Guard:
         Names, besides those of this machine, under which it may be asked while there are no accounts.
     memory
         Log-ins looked up lately, shared with `log_out`.
+    public
+        The server's public address, if it has one.
     """
 
-    def __init__(self, app: ASGIApp, people: People, loopback: bool, hosts: Sequence[str], memory: LookupCache):
+    def __init__(
+        self,
+        app: ASGIApp,
+        people: People,
+        loopback: bool,
+        hosts: Sequence[str],
+        memory: LookupCache,
+        public: PublicAddress | None = None,
+    ):
         self.app = app
+        self._public = public
+        self._had_accounts = False
         self._people = people
         self._loopback = loopback
         self._hosts = {host.lower() for host in hosts}
@@ -205,12 +230,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state.update(person=None, csrf="", via="")
+        state.update(person=None, csrf="", via="", https=is_https(scope))
         headers = Headers(scope=scope)
         try:
             if scope["path"] not in _OPEN:
                 await self._recognise(scope, state, headers)
-                _check_origin(scope, state, headers)
+                check_origin(scope, state, headers, self._public)
         except (HttpError, MedloupeError) as e:
             state.update(person=None, csrf="", via="")
             await _refuse(scope, receive, send, e if isinstance(e, HttpError) else as_http(e))
@@ -239,6 +264,7 @@ class Guard:
             self._check_local(headers)
             state.update(person=LOCAL, csrf=form_token, via="local")
             return
+        self._had_accounts = True
         kind, _, secret = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":  # others are between the browser and a proxy
             person = await self._memory.look("token", secret.strip(), self._people.logins.token)
@@ -260,7 +286,7 @@ class Guard:
             state.update(csrf=form_token, via="form")  # for the log-in form
 
     def _check_local(self, headers: Headers) -> None:
-        if not self._loopback:
+        if not self._loopback or self._had_accounts or self._public is not None:  # another database, or an emptied one
             raise HttpError(
                 403, "no_accounts", "There are no accounts any more.", "Make one: medloupe users add NAME --role admin"
             )
@@ -276,31 +302,9 @@ class Guard:
             raise HttpError(
                 403,
                 "unknown_host",
-                f"This server is not known as {name[:100]!r}.",
+                "This server is not known by the name under which it was asked.",
                 "Ask for 127.0.0.1 or localhost, or start it with --allow-host NAME.",
             )
-
-
-def _check_origin(scope: Scope, state: dict[str, Any], headers: Headers) -> None:
-    if scope["method"] in _SAFE or state["via"] == "token":
-        return
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
-    if (origin is not None and not is_own_origin(origin, scope, headers)) or site in ("cross-site", "same-site"):
-        raise HttpError(
-            403, "cross_site", "The request was made by a page of another site.", "Use this server's own page."
-        )
-    if (
-        state["via"] == "cookie"
-        and origin is None
-        and site == ""
-        and not _same(headers.get("x-csrf-token", ""), state["csrf"])
-    ):
-        raise HttpError(
-            403,
-            "csrf_needed",
-            "A request with a log-in cookie must say where it comes from (Origin or X-CSRF-Token).",
-            "Programs use a token: medloupe users token NAME",
-        )
 
 
 def _cookies(headers: Headers) -> dict[str, str]:
@@ -308,19 +312,20 @@ def _cookies(headers: Headers) -> dict[str, str]:
 
 
 def _cookie_name(name: str, scope: Scope) -> str:
-    return f"__Host-{name}" if is_https(scope) else name
+    return f"__Host-{name}" if _speaks_tls(scope) else name
+
+
+def _speaks_tls(scope: Scope) -> bool:
+    """Tell what the guard found: links, made further in, may be of another scheme."""
+    return (scope.get("state") or {}).get("https", is_https(scope))
 
 
 def _set_cookie(scope: Scope, response: Response, value: str, seconds: int) -> None:
     # A proxy may not say that it speaks TLS; the browser does, in the Origin of the form.
-    secure = is_https(scope) or Headers(scope=scope).get("origin", "").startswith("https://")
+    secure = _speaks_tls(scope) or Headers(scope=scope).get("origin", "").startswith("https://")
     response.set_cookie(
         _cookie_name(LOGIN_COOKIE, scope), value, max_age=seconds, httponly=True, samesite="lax", secure=secure
     )
-
-
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
 
 
 def _request_id(request: Request) -> str:
@@ -331,7 +336,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: HttpError) 
     """Answer as the application says what goes wrong: a page to a browser, JSON to a program."""
     handler = getattr(scope.get("app"), "exception_handlers", {}).get(HttpError)
     if handler is None:
-        response: Response = JSONResponse(error.as_json(), error.status, error.headers)
+        response: Response = JSONResponse(error.for_outsiders().as_json(), error.status, error.headers)
     else:
         response = await handler(Request(scope, receive), error)
     await response(scope, receive, send)

@@ -1,6 +1,6 @@
 """Tell where a request comes from: which address, under which name it asks, from whose page, over TLS or not.
 
-What a proxy says of that is believed only where a lie gains nothing.
+What a trusted proxy says of that is in the scope already (proxies.py); what others say is not believed.
 """
 
 from __future__ import annotations
@@ -26,17 +26,11 @@ def is_loopback(host: str) -> bool:
 
 
 def client_address(scope: Scope) -> str:
-    """Return the address of a request: what a proxy says of it, where it came through one.
-
-    A proxy is on this machine or, as in a network of containers, at a private address. A person at a private address
-    may claim another one, which evades the limits by address; those by name stay.
-    """
+    """Return the address by which log-ins are counted: the client's, of IPv6 the network of its household."""
     peer = (scope.get("client") or ("", 0))[0]
     here = _ip(peer)
-    if here is None or here.is_private or here.is_loopback:
-        here = _ip(Headers(scope=scope).get("x-forwarded-for", "").rpartition(",")[2].strip()) or here
     if isinstance(here, ipaddress.IPv6Address):
-        here = here.ipv4_mapped or ipaddress.ip_network((here, 64), strict=False)  # a household's, not a device's
+        here = here.ipv4_mapped or ipaddress.ip_network((here, 64), strict=False)
     return str(here) if here else peer[:64]
 
 
@@ -48,9 +42,8 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def is_https(scope: Scope) -> bool:
-    """Tell whether the browser speaks TLS, here or to a proxy; who claims it falsely only loses their own cookies."""
-    said = Headers(scope=scope).get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    return scope.get("scheme") == "https" or said == "https"
+    """Tell whether the browser speaks TLS, here or to a trusted proxy, or at the server's public address."""
+    return scope.get("scheme") == "https"
 
 
 def came_by_proxy(headers: Headers) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
@@ -18,9 +15,11 @@ from medloupe.serving.api.predictions import Name
 from medloupe.serving.context import add_to_audit_log, admission_of, service_of
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import form_fields
+from medloupe.serving.engine.model_intake import uploading
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute, read_body
+from medloupe.serving.http.threads import run_read
 from medloupe.store.names import check_name
 
 router = APIRouter(route_class=JsonRoute)
@@ -50,7 +49,7 @@ async def models(request: Request) -> dict[str, Any]:
     """Those in production, and the versions there are."""
     require(request, "viewer")
     service = service_of(request)
-    versions = await asyncio.to_thread(service.store.list)
+    versions = await run_read(service.store.list)
     return {
         "models": [
             {
@@ -76,8 +75,8 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
     require(request, "viewer")
     service = service_of(request)
     c = service.catalog.get(name)
-    versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
-    history = await asyncio.to_thread(service.store.history, name) if versions else []
+    versions = [v for v in await run_read(service.store.list) if v.name == name]
+    history = await run_read(service.store.history, name) if versions else []
     return {
         "name": name,
         "version": c.version,
@@ -106,14 +105,14 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
 async def card(request: Request, name: Name, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None) -> Response:
     """JSON; its keys stand in docs/card.md."""
     require(request, "viewer")
-    return JSONResponse(await asyncio.to_thread(service_of(request).card, name, version))
+    return JSONResponse(await run_read(service_of(request).card, name, version))
 
 
 @router.get("/api/v1/models/{name}/versions/{version}/onnx", summary="Download the model", response_class=Response)
 async def download(request: Request, name: Name, version: VersionNumber) -> Response:
     """One self-contained ONNX file."""
     require(request, "viewer")
-    path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
+    path = await run_read(service_of(request).file, name, version, "model.onnx")
     return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
 
@@ -122,7 +121,7 @@ async def compare(request: Request, name: Name, a: int, b: int) -> dict[str, Any
     """Whether `a` is not worse than `b`: paired bootstrap over patients."""
     require(request, "viewer")
     await _exists(request, name)
-    return (await asyncio.to_thread(service_of(request).store.compare, name, a, b)).as_json()
+    return (await run_read(service_of(request).store.compare, name, a, b)).as_json()
 
 
 @router.post("/api/v1/models/{name}/promote", summary="Put a version into production")
@@ -156,8 +155,8 @@ async def add(request: Request, name: Name) -> dict[str, Any]:
     """Send an ONNX file that medloupe exported; it is checked in a process of its own and trusted in nothing."""
     person = require(request, "admin")
     check_name(name)
-    with admission_of(request).room() as room, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with admission_of(request).room() as room, uploading(service_of(request).store.home) as folder:
+        path = folder / "model.onnx"
         with path.open("wb") as f:
             async for chunk in read_body(request, room):
                 f.write(chunk)
@@ -170,7 +169,7 @@ async def add(request: Request, name: Name) -> dict[str, Any]:
 
 
 async def _exists(request: Request, name: str) -> None:
-    if not await asyncio.to_thread(service_of(request).store.has, name):
+    if not await run_read(service_of(request).store.has, name):
         raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,16 +10,21 @@ from fastapi.responses import JSONResponse, Response
 
 from medloupe.accounts.person import Person
 from medloupe.errors import ImageError, UnknownError
+from medloupe.imaging.sandbox.processpool import Cancellation
+from medloupe.model.brief import write_brief, write_brief_failure
 from medloupe.serving.access.auth import require
+from medloupe.serving.api.brief import Brief, BriefOut, BriefsOut
 from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
-from medloupe.serving.context import add_to_audit_log, admission_of, note_answer, service_of
+from medloupe.serving.context import add_to_audit_log, admission_of, keyed, log_look, note_answer, service_of
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
-from medloupe.serving.engine.journal import Entry
+from medloupe.serving.engine.entries import Entry
 from medloupe.serving.engine.kinds import select_by_kind
+from medloupe.serving.http.departure import watch_client
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import JsonRoute, Upload, parse_flag, read_upload
+from medloupe.serving.http.threads import run_read
 
 router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]
@@ -32,7 +36,7 @@ PredictionId = Annotated[str, InPath(description="The `id` of an answer.", max_l
 
 @router.post(
     "/api/v1/models/{name}/predict",
-    response_model=PredictionOut | PredictionsOut,
+    response_model=PredictionOut | PredictionsOut | BriefOut | BriefsOut,
     response_model_exclude_none=False,
     openapi_extra=takes(),
     summary="Ask a check-up about one or several pictures or ECGs",
@@ -42,16 +46,17 @@ async def predict(
     name: Name,
     heatmap: Annotated[bool, Query(description="Also say what each place adds to each label.")] = False,
     version: Annotated[int | None, Query(ge=1, lt=2**31, description="Instead of the one in production.")] = None,
+    brief: Brief = False,
 ) -> Response:
     """One picture: its prediction. Several: `{"predictions": […]}`."""
     person = require(request, "clinician")
     checkup = await service_of(request).checkup(name, version)  # before the body is read, and the same for all of it
-    return await _predict(request, person, checkup, heatmap)
+    return await _predict(request, person, checkup, heatmap, brief)
 
 
 @router.post(
     "/api/v1/predict",
-    response_model=PredictionOut | PredictionsOut,
+    response_model=PredictionOut | PredictionsOut | BriefOut | BriefsOut,
     openapi_extra=takes(applies=True),
     summary="Let the app choose the check-ups",
 )
@@ -59,6 +64,7 @@ async def predict_auto(
     request: Request,
     heatmap: bool = False,
     models: Annotated[str, Query(description="Ask these instead, by name, with commas; `all` for all.")] = "",
+    brief: Brief = False,
 ) -> Response:
     """Let all check-ups answer that are of the picture's kind; where there are none, it is refused.
 
@@ -70,7 +76,7 @@ async def predict_auto(
     """
     person = require(request, "clinician")
     if not models:
-        return await _predict(request, person, None, heatmap)
+        return await _predict(request, person, None, heatmap, brief)
     service = service_of(request)
     names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
     checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
@@ -79,17 +85,24 @@ async def predict_auto(
         file, data = upload.one()
         if models == "all":
             checkups = select_by_kind(checkups, data, file)
-        with admission_of(request).place():
-            answers = await service.ask_many(
-                checkups, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
-            )
+        async with watch_client(request) as cancellation:
+            with admission_of(request).place():
+                answers = await service.ask_many(
+                    checkups,
+                    data,
+                    person=person,
+                    file=file,
+                    heatmap=heatmap,
+                    fields=upload.fields,
+                    cancellation=cancellation,
+                )
     for answer in answers:
         note_answer(request, answer)
-    return JSONResponse({"predictions": [a.as_json() for a in answers]})
+    return JSONResponse({"predictions": [_write(a, brief) for a in answers]})
 
 
 @router.post("/predict", openapi_extra=takes("user", "model", applies=True), summary="The plain form")
-async def predict_plain(request: Request) -> Response:
+async def predict_plain(request: Request, brief: Brief = False) -> Response:
     """`user`, `model` and `image` in, `{"user", "model", "prediction", "probabilities", …}` out.
 
     Without `model`, or with `auto`, the app chooses.
@@ -100,45 +113,73 @@ async def predict_plain(request: Request) -> Response:
         name = upload.fields.get("model", "").strip()
         upload.one()
         wanted = parse_flag(upload.fields.get("heatmap"))
-        with admission_of(request).place():
-            checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
-            answer = await _ask(request, person, checkup, upload, 0, wanted)
-    return JSONResponse({"user": upload.fields.get("user", ""), **answer.as_json()})
+        async with watch_client(request) as cancellation:
+            with admission_of(request).place():
+                checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
+                answer = await _ask(request, person, checkup, upload, 0, wanted, cancellation)
+    user = {} if brief else {"user": upload.fields.get("user", "")}
+    return JSONResponse({**user, **_write(answer, brief)})
 
 
-async def _predict(request: Request, person: Person, checkup: CheckUp | None, heatmap: bool) -> Response:
+def _write(answer: Answer, brief: bool) -> dict[str, Any]:
+    return write_brief(answer.prediction) if brief else answer.as_json()
+
+
+async def _predict(request: Request, person: Person, checkup: CheckUp | None, heatmap: bool, brief: bool) -> Response:
     with admission_of(request).room() as room:
         upload = await read_upload(request, room)
-        with admission_of(request).place():
-            if len(upload.images) == 1:
-                answer = await _ask(request, person, checkup, upload, 0, heatmap)
-                return JSONResponse(answer.as_json())
-            said = [
-                await _ask_or_error(request, person, checkup, upload, i, heatmap) for i in range(len(upload.images))
-            ]
+        async with watch_client(request) as cancellation:
+            with admission_of(request).place():
+                if len(upload.images) == 1:
+                    answer = await _ask(request, person, checkup, upload, 0, heatmap, cancellation)
+                    return JSONResponse(_write(answer, brief))
+                said = [
+                    await _ask_or_error(request, person, checkup, upload, i, heatmap, cancellation, brief)
+                    for i in range(len(upload.images))
+                ]
     return JSONResponse({"predictions": said})
 
 
 async def _ask(
-    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
+    request: Request,
+    person: Person,
+    checkup: CheckUp | None,
+    upload: Upload,
+    i: int,
+    heatmap: bool,
+    cancellation: Cancellation,
 ) -> Answer:
     """Ask about one image of a request."""
     file, data = upload.images[i]
     answer = await service_of(request).ask(
-        checkup, data, person=person, file=file, heatmap=heatmap, fields=upload.fields
+        checkup,
+        data,
+        person=person,
+        file=file,
+        heatmap=heatmap,
+        fields=upload.fields,
+        cancellation=cancellation,
     )
     note_answer(request, answer)
     return answer
 
 
 async def _ask_or_error(
-    request: Request, person: Person, checkup: CheckUp | None, upload: Upload, i: int, heatmap: bool
+    request: Request,
+    person: Person,
+    checkup: CheckUp | None,
+    upload: Upload,
+    i: int,
+    heatmap: bool,
+    cancellation: Cancellation,
+    brief: bool,
 ) -> dict[str, Any]:
     """Ask about one of several images; one that cannot be read does not keep the others from their answers."""
     try:
-        return (await _ask(request, person, checkup, upload, i, heatmap)).as_json()
+        return _write(await _ask(request, person, checkup, upload, i, heatmap, cancellation), brief)
     except ImageError as e:
-        return {"file": upload.images[i][0], **as_http(e).as_json()}
+        error = as_http(e)
+        return write_brief_failure(error.code) if brief else {"file": upload.images[i][0], **error.as_json()}
 
 
 # ------------------------------------------------------------------ predictions
@@ -156,7 +197,8 @@ async def predictions(
 ) -> dict[str, Any]:
     """`before`: `AT_ID` of the last one seen, for the next page."""
     person = require(request, "clinician")
-    found = await asyncio.to_thread(service_of(request).journal.mine, person, before, limit)
+    found = await run_read(service_of(request).journal.mine, person, before, limit)
+    await log_look(request, person, "history.look", [e.id for e in found])
     return {"predictions": [entry_json(e) for e in found]}
 
 
@@ -164,7 +206,9 @@ async def predictions(
 async def prediction(request: Request, id: PredictionId) -> dict[str, Any]:
     """Get what was answered, and what was said of it."""
     person = require(request, "clinician")
-    return entry_json(await asyncio.to_thread(service_of(request).journal.get, id, person))
+    entry = await run_read(service_of(request).journal.get, id, person)
+    await log_look(request, person, "answer.look", [id])
+    return entry_json(entry)
 
 
 @router.post("/api/v1/predictions/{id}/feedback", summary="Was it right?")
@@ -180,7 +224,7 @@ async def forget(request: Request, id: PredictionId) -> Response:
     """Nothing of it is left but the audit log's line that it was deleted."""
     person = require(request, "clinician")
     await service_of(request).journal.forget(id, person)
-    await add_to_audit_log(request, person, "prediction.delete", id)
+    await add_to_audit_log(request, person, "prediction.delete", keyed(request, id))
     return Response(status_code=204)
 
 
@@ -188,9 +232,10 @@ async def forget(request: Request, id: PredictionId) -> Response:
 async def image(request: Request, id: PredictionId) -> Response:
     """404 where it was not kept."""
     person = require(request, "clinician")
-    found = await asyncio.to_thread(service_of(request).journal.image, id, person)
+    found = await run_read(service_of(request).journal.image, id, person)
     if found is None:
         raise UnknownError(f"The image of the prediction {id} is not kept.", "Images are only kept with --keep-images.")
+    await log_look(request, person, "image.look", [id])
     path, suffix = found
     return Download(path, media_type="application/octet-stream", filename=f"{id}.{suffix}")
 
@@ -200,5 +245,5 @@ async def forget_image(request: Request, id: PredictionId) -> Response:
     """Delete the image; the answer stays."""
     person = require(request, "clinician")
     await service_of(request).journal.forget(id, person, image_only=True)
-    await add_to_audit_log(request, person, "image.delete", id)
+    await add_to_audit_log(request, person, "image.delete", keyed(request, id))
     return Response(status_code=204)

@@ -5,7 +5,10 @@ image files, BYTES [N]. A model of ECGs takes `signal` instead, windows in mV as
 samples]. A model that reads more takes `clinical` FP32 [N, F] and `notes` FP32 [N, M] too, encoded as its
 file takes them; what is not given counts as missing. Beside the outputs of the exported file there are `state`,
 `prediction`, the most probable label, `flagged`, the labels flagged, joined by "|", and `refused`, why a picture was
-not judged ("" where it was).
+not judged ("" where it was). A detector gives `boxes` FP32 [N, M, 6] too, as its file does: x0, y0, x1, y1 in pixels
+of the picture fitted to the size of its file's input, score, and the number of the label; rows of zeros are none. Of a
+picture that was looked at in tiles these are the M surest; `tiling` says as JSON how it was looked at, and how many
+were `found` ("" of pictures that are not large).
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from pydantic import BaseModel
 
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.serving.access.auth import require
-from medloupe.serving.api import tensors
-from medloupe.serving.api.batch import OUTPUTS, infer_all
+from medloupe.serving.api import outputs, tensors
+from medloupe.serving.api.batch import MORE_OF_DETECTORS, OUTPUTS, TILING, infer_all
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.context import admission_of, note_answer, service_of
 from medloupe.serving.engine.checkup import CheckUp
@@ -64,8 +67,8 @@ async def live() -> dict[str, Any]:
 
 @router.get("/health/ready", summary="Readiness")
 async def ready(request: Request) -> JSONResponse:
-    """Not while it is shutting down."""
-    is_ready = not admission_of(request).draining
+    """Not while it is shutting down, or something fails that answers need."""
+    is_ready = not admission_of(request).draining and not await service_of(request).readiness.failing()
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -85,12 +88,13 @@ async def _describe(request: Request, name: str, version: str) -> dict[str, Any]
     require(request, "viewer")
     checkup = await _find(request, name, version)
     k, size = len(checkup.labels), checkup.size
-    outputs: list[tuple[str, str, list[int]]] = [
+    given: list[tuple[str, str, list[int]]] = [
         ("probabilities", "FP32", [-1, k]),
         ("logits", "FP32", [-1, k]),
         ("embedding", "FP32", [-1, -1]),
         ("heatmap", "FP32", [-1, k, -1, -1]),
-        *((name, "BYTES", [-1]) for name in _TEXTS),
+        *((name, "FP32", [-1, checkup.most_boxes, 6]) for name in _of_detector(checkup)),
+        *((name, "BYTES", [-1]) for name in _texts(checkup)),
     ]
     main = EMBEDDINGS[checkup.modality]
     return {
@@ -105,7 +109,7 @@ async def _describe(request: Request, name: str, version: str) -> dict[str, Any]
             },
             *({"name": n, "datatype": "FP32", "shape": [-1, width]} for n, width in input_widths(checkup).items()),
         ],
-        "outputs": [{"name": n, "datatype": t, "shape": s} for n, t, s in outputs],
+        "outputs": [{"name": n, "datatype": t, "shape": s} for n, t, s in given],
     }
 
 
@@ -154,6 +158,13 @@ async def infer_version(request: Request, name: Name, version: VersionText) -> R
 async def _infer(request: Request, name: str, version: str) -> Response:
     person = require(request, "clinician")
     checkup = await _find(request, name, version)
+    if checkup.asks is not None:
+        raise HttpError(
+            400,
+            "bad_inference_request",
+            f"{name} asks about each thing on the full picture, which tensors of a fixed size do not hold.",
+            f"Send the picture to /api/v1/models/{name}/predict.",
+        )
     service = service_of(request)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, "compressed", "Compressed requests are not read.", "Send them as they are.")
@@ -161,11 +172,12 @@ async def _infer(request: Request, name: str, version: str) -> Response:
         data = b"".join([chunk async for chunk in read_body(request, room)])
         at_work.enter_context(admission_of(request).place())
         told = request.headers.get("inference-header-content-length")
-        wish = await service.in_pool(tensors.parse_request, data, told)  # many numbers take long
+        wish = await service.in_pool(tensors.parse_request, data, told, MAX_IMAGES)  # many numbers take long
         _check_main_input(wish, checkup)
-        wanted = wish.outputs or [(n, wish.binary) for n in (*OUTPUTS, *_TEXTS)]
-        _check_outputs([n for n, _ in wanted])
+        wanted = wish.outputs or [(n, wish.binary) for n in _names(checkup)]
+        _check_outputs([n for n, _ in wanted], _names(checkup))
         _check_inputs_beside(wish, checkup)
+        outputs.check_answer_size(len(wish.image), _count_numbers(checkup), wanted)
         maps = any(n == "heatmap" for n, _ in wanted)
         made = await service.in_pool(infer_all, service, checkup, wish.image, maps, wish.beside)
         sources = [d if isinstance(d, bytes) else d.tobytes() for d in wish.image]
@@ -175,8 +187,8 @@ async def _infer(request: Request, name: str, version: str) -> Response:
         head = {"model_name": name, "model_version": str(checkup.version or 1)}
         if wish.id:
             head["id"] = wish.id
-        outputs = [(n, made.outputs[n], binary) for n, binary in wanted]
-        text, headers = await service.in_pool(tensors.render_response, head, outputs)
+        values = [(n, made.outputs[n], binary) for n, binary in wanted]
+        text, headers = await service.in_pool(outputs.render_response, head, values)
     return Response(text, headers=headers)
 
 
@@ -185,12 +197,7 @@ def _check_main_input(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
     pictures = checkup.windows is None
     most = MAX_IMAGES if pictures else BATCH
     if len(wish.image) > most:
-        raise HttpError(
-            413,
-            "too_many_images",
-            f"{len(wish.image)} {'images' if pictures else 'windows'} in one request; {most} are allowed.",
-            "Split it.",
-        )
+        raise tensors.too_many(len(wish.image), "images" if pictures else "windows", most)
     main = EMBEDDINGS[checkup.modality]
     wrong = wish.main != main.input
     if wrong or (isinstance(wish.image, np.ndarray) and not pictures and wish.image.shape[1:] != checkup.shape):
@@ -205,15 +212,37 @@ def _check_main_input(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:
         )
 
 
-def _check_outputs(names: Sequence[str]) -> None:
+def _of_detector(checkup: CheckUp) -> tuple[str, ...]:
+    """Name the outputs that only a detector has."""
+    return MORE_OF_DETECTORS if checkup.finds_boxes else ()
+
+
+def _names(checkup: CheckUp) -> tuple[str, ...]:
+    """Name all outputs of a check-up."""
+    return (*OUTPUTS, *_of_detector(checkup), *_texts(checkup))
+
+
+def _texts(checkup: CheckUp) -> tuple[str, ...]:
+    """Name the outputs that are texts."""
+    return (*_TEXTS, TILING) if checkup.finds_boxes else _TEXTS
+
+
+def _check_outputs(names: Sequence[str], known: Sequence[str]) -> None:
     """Check that there are such outputs."""
-    if unknown := [n for n in names if n not in (*OUTPUTS, *_TEXTS)]:
+    if unknown := [n for n in names if n not in known]:
         raise HttpError(
             400,
             "unknown_output",
             f"There is no output {unknown[0][:60]!r}.",
-            f"There are {', '.join((*OUTPUTS, *_TEXTS))}.",
+            f"There are {', '.join(known)}.",
         )
+
+
+def _count_numbers(checkup: CheckUp) -> dict[str, int]:
+    """Count the numbers of each output for one example."""
+    k, (height, width) = len(checkup.labels), checkup.places
+    boxes = dict.fromkeys(_of_detector(checkup), 6 * checkup.most_boxes)
+    return {"probabilities": k, "logits": k, "embedding": checkup.dimension, "heatmap": k * height * width, **boxes}
 
 
 def _check_inputs_beside(wish: tensors.InferenceRequest, checkup: CheckUp) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medloupe.serving.api.photos import PHOTO_FIELDS, PhotoOut
+
 _IMAGE = {
     "type": "string",
     "format": "binary",
@@ -13,6 +15,7 @@ _IMAGE = {
     " as two parts), CSV, EDF, .npz or DICOM waveform. The parts may also be named `signal`, `ecg` or `file`.",
 }
 _RATE = {"type": "number", "description": "Of ECGs: sampling rate in Hz, where the file does not tell it."}
+_GAIN = {"type": "number", "description": "Of ECGs: units a millivolt, where the file does not tell its unit."}
 _START = {"type": "number", "description": "Of ECGs: second from which a page draws it."}
 
 
@@ -26,7 +29,7 @@ def takes(*fields: str, applies: bool = False) -> dict[str, Any]:
     """
     form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
     form |= {name: {"type": "string"} for name in fields}
-    form |= {"rate": _RATE, "start": _START}
+    form |= {**PHOTO_FIELDS, "rate": _RATE, "gain": _GAIN, "start": _START}
     kinds: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
@@ -88,7 +91,8 @@ class EcgOut(BaseModel):
     """What was measured of an ECG.
 
     `rhythm`: how even its beats come ("even", "slightly uneven", "uneven"), with "slow" below 60 a minute or "fast"
-    above 100; it names no disease. `counts`, `beats`: of check-ups of single beats.
+    above 100; it names no disease. `told`: in what is remembered, the `rate` and `gain` that were told
+    beside the file. `counts`, `beats`: of check-ups of single beats.
     """
 
     seconds: float
@@ -98,6 +102,7 @@ class EcgOut(BaseModel):
     rhythm: str
     r_peaks: list[float]
     notes: list[str]
+    told: dict[str, float] | None = None
     counts: dict[str, int] | None = None
     beats: list[BeatOut] | None = None
 
@@ -107,6 +112,44 @@ class WhyOut(BaseModel):
 
     code: str
     text: str
+
+
+class FactOut(BaseModel):
+    """One thing that had to be decided while a picture was decoded: a code, a sentence, and what that names."""
+
+    code: str
+    text: str
+    values: dict[str, str | int]
+
+
+class TilingOut(BaseModel):
+    """How a detector looked at a picture much larger than those it learned from.
+
+    `code`: "tiles", "shrunk" (in fewer tiles than its scale of training asks for), "whole" or "unsure" (as a whole).
+    `larger`: how many times as long as these. `side`: pixels of the picture along a tile. `shrunk`: how many times
+    smaller than learned boxes come out. `foreign`: tiles of which nothing is told, being unlike what was learned from.
+    `left_out`: marked boxes beyond the most that an answer holds.
+    """
+
+    code: str
+    text: str
+    larger: float
+    tiles: int
+    side: int
+    shrunk: float
+    foreign: int
+    left_out: int
+
+
+class PictureOut(BaseModel):
+    """What had to be decided about a picture whose file contradicts itself, or holds several.
+
+    `width`, `height`: only where boxes were looked for, of the picture as given, in pixels.
+    """
+
+    notes: list[FactOut]
+    width: int | None = None
+    height: int | None = None
 
 
 class AskOut(BaseModel):
@@ -136,12 +179,92 @@ class OneOfOut(BaseModel):
     refused: RefusedOut | None
 
 
+class BoxOut(BaseModel):
+    """One place that a detector found, in pixels of the picture as given; score: calibrated."""
+
+    label: str
+    score: float
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+class MeasuredOut(BaseModel):
+    """What was computed from boxes, with a 95 % interval; `why`: where it could not be, or its error is not known."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    why: str | None = None
+
+
+class EndsOut(BaseModel):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class IfNoneOut(BaseModel):
+    """How many would be flagged by mistake if none had the finding: on average, and at most in 39 of 40 pictures."""
+
+    mean: float
+    at_most: int
+
+
+class EstimateOut(BaseModel):
+    """How many of the things judged have a finding, by the sensitivity and specificity of the check-up."""
+
+    label: str
+    flagged: int
+    of: int
+    count: EndsOut | None
+    share: EndsOut | None
+    flagged_if_none: IfNoneOut | None
+
+
+class CellOut(BaseModel):
+    """One thing that was found and asked about; `label` is "" where it was not judged."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+    score: float
+    state: str
+    label: str
+    probabilities: dict[str, float]
+
+
+class AskedOut(BaseModel):
+    """What a composed check-up asked about the things that it found, of `what`, and what came of it."""
+
+    what: str
+    checkup: str
+    found: int
+    asked: int
+    judged: int
+    refused: int
+    unclear: int
+    labels: dict[str, int]
+    estimates: list[EstimateOut]
+    cells: list[CellOut]
+
+
 class PredictionOut(OneOfOut):
     """The answer to one picture or ECG.
 
     `answers`: where the app chose, those of all check-ups of the kind, the most dangerous, which this is, first. `ecg`:
-    of an ECG alone. `heatmap`: by label, what each place adds to the logit. `inputs`: only of a model that reads more
-    than the picture. `ignored`: fields of the form that are none of its inputs.
+    of an ECG alone. `picture`: where something had to be decided while it was decoded; of a detector also its size.
+    `photo`: of a photograph, out of which the picture was cut. `heatmap`: by label, what each place adds to the logit.
+    `boxes`, `counts`, `lines`: of a detector alone; a box is marked where its score reaches the line of its label.
+    `boxes_left_out`: of what is remembered, how many marked boxes are not. `tiling`: of a large picture alone.
+    `measurements`: what was computed from boxes. `asked`: of a composed check-up alone; `probabilities` are then shares
+    of the things judged. `inputs`: only of a model that reads more than the picture. `ignored`: fields of the form that
+    are none of its inputs.
     """
 
     file: str = ""
@@ -152,6 +275,15 @@ class PredictionOut(OneOfOut):
     inputs: list[InfluenceOut] | None = None
     ignored: list[str] | None = None
     ecg: EcgOut | None = None
+    picture: PictureOut | None = None
+    photo: PhotoOut | None = None
+    boxes: list[BoxOut] | None = None
+    counts: dict[str, int] | None = None
+    lines: dict[str, float] | None = None
+    boxes_left_out: int | None = None
+    measurements: list[MeasuredOut] | None = None
+    asked: AskedOut | None = None
+    tiling: TilingOut | None = None
     timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
 
 

@@ -1,4 +1,4 @@
-"""Read and write tensors of the Open Inference Protocol v2: as JSON, or by its binary tensor data extension.
+"""Read tensors of the Open Inference Protocol v2: as JSON, or by its binary tensor data extension.
 
 Source: KServe "Open Inference Protocol" and Triton's "Binary Tensor Data Extension".
 """
@@ -10,6 +10,7 @@ import binascii
 import json
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class InferenceRequest:
     binary: bool = False
 
 
-def parse_request(body: bytes, header_length: str | None) -> InferenceRequest:
+def parse_request(body: bytes, header_length: str | None, most_files: int = 32) -> InferenceRequest:
     """Read the request in a body.
 
     Parameters
@@ -69,11 +70,13 @@ def parse_request(body: bytes, header_length: str | None) -> InferenceRequest:
         JSON, then binary tensor data.
     header_length
         Bytes of its JSON, by `Inference-Header-Content-Length`; None for JSON only.
+    most_files
+        Most image files in a BYTES input.
 
     Raises
     ------
     HttpError
-        400 for what is not of the protocol, 413 for more JSON than is read.
+        400 for what is not of the protocol, 413 for more JSON or more files than are read.
     """
     text, rest = _split_json(body, header_length)
     said = _load_json(text)
@@ -88,57 +91,14 @@ def parse_request(body: bytes, header_length: str | None) -> InferenceRequest:
     entry, part = next((i, p) for n, i, p in zip(names, inputs, parts, strict=True) if n == main)
     return InferenceRequest(
         id=str(said.get("id") or "")[:200],
-        image=_image(entry, part) if kinds[main].overlaid else _numbers(main, entry, part, kinds[main].rank),
+        image=_image(entry, part, most_files)
+        if kinds[main].overlaid
+        else _numbers(main, entry, part, kinds[main].rank),
         main=main,
         beside={n: _numbers(n, i, p) for n, i, p in zip(names, inputs, parts, strict=True) if n not in kinds},
         outputs=outputs,
         binary=binary,
     )
-
-
-def render_response(
-    head: Mapping[str, Any], outputs: Sequence[tuple[str, np.ndarray | list[str], bool]]
-) -> tuple[bytes, dict[str, str]]:
-    """Write an answer.
-
-    Parameters
-    ----------
-    head
-        What stands in its JSON before the outputs.
-    outputs
-        Name, values and whether as binary data; texts are BYTES tensors.
-
-    Returns
-    -------
-    tuple of bytes, dict
-        Its body and headers.
-    """
-    entries, parts = [], []
-    for name, values, binary in outputs:
-        entry, part = _output(name, values, binary)
-        entries.append(entry)
-        parts.append(part)
-    text = json.dumps({**head, "outputs": entries}).encode()
-    if all(part is None for part in parts):
-        return text, {"Content-Type": "application/json"}
-    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
-    return b"".join([text, *(part for part in parts if part is not None)]), headers
-
-
-def _output(name: str, values: np.ndarray | list[str], binary: bool) -> tuple[dict[str, Any], bytes | None]:
-    """Write one output: its entry in the JSON, and what follows the JSON if it is binary data."""
-    texts = isinstance(values, list)
-    entry: dict[str, Any] = {
-        "name": name,
-        "datatype": _BYTES if texts else _FP32,
-        "shape": [len(values)] if texts else list(values.shape),
-    }
-    if not binary:
-        entry["data"] = values if texts else np.asarray(values, np.float64).ravel().tolist()
-        return entry, None
-    data = _pack(values) if texts else np.ascontiguousarray(values, "<f4").tobytes()
-    entry["parameters"] = {"binary_data_size": len(data)}
-    return entry, data
 
 
 def _split_json(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
@@ -186,6 +146,9 @@ def _wanted_outputs(said: Mapping[str, Any], binary: bool) -> list[tuple[str, bo
         isinstance(o, Mapping) and isinstance(o.get("name"), str) for o in wanted
     ):
         raise _bad("`outputs` must be a list of objects with a name.")
+    name, times = Counter(o["name"] for o in wanted).most_common(1)[0] if wanted else ("", 0)
+    if times > 1:
+        raise _bad(f"`outputs` names {name[:60]!r} {times} times; each is given once.")
     return [(o["name"], _parameter(o, "binary_data") is True or binary) for o in wanted]
 
 
@@ -247,7 +210,7 @@ def _floats(name: str, data: Any) -> np.ndarray:
         raise _bad(f"`data` of {name} must be numbers, flat or nested evenly.") from e
 
 
-def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
+def _image(entry: Mapping[str, Any], rest: bytes, most_files: int) -> np.ndarray | list[bytes]:
     """Read the input `image`: pixels uint8 (N, h, w, 3), or the bytes of N files."""
     shape, kind = _shape("image", entry), entry.get("datatype")
     size = _parameter(entry, "binary_data_size")
@@ -255,7 +218,7 @@ def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
         raise _bad(f"`binary_data_size` is {str(size)[:40]}, but {len(rest):,} bytes follow the JSON.")
     data = entry.get("data")
     if kind == _BYTES:
-        return _files(shape, lambda: _unpack(rest) if size is not None else _from_base64(data))
+        return _files(shape, most_files, lambda: _unpack(rest, shape[0]) if size is not None else _from_base64(data))
     if kind != _UINT8:
         raise _bad(f"The image is {str(kind)[:20]}; expected UINT8 (RGB pixels) or BYTES (image files).")
     if len(shape) != 4 or shape[3] != 3:
@@ -266,10 +229,15 @@ def _image(entry: Mapping[str, Any], rest: bytes) -> np.ndarray | list[bytes]:
     return flat.reshape(shape)
 
 
-def _files(shape: Sequence[int], read: Callable[[], list[bytes]]) -> list[bytes]:
-    """Read the files of a BYTES image once its shape, (N,), is known to be sound."""
+def _files(shape: Sequence[int], most: int, read: Callable[[], list[bytes]]) -> list[bytes]:
+    """Read the files of a BYTES image once its shape, (N,), is known to be sound.
+
+    Empty files cost next to nothing to send, and each would be an object here.
+    """
     if math.prod(shape) != shape[0]:
         raise _bad(f"A BYTES image must have the shape [N], not {shape}.")
+    if shape[0] > most:
+        raise too_many(shape[0], "images", most)
     files = read()
     if len(files) != shape[0]:
         raise _bad(f"The shape says {shape[0]} files, {len(files)} came.")
@@ -296,10 +264,13 @@ def _from_base64(data: Any) -> list[bytes]:
         raise _bad("`data` of a BYTES image must be base64, or sent as binary tensor data.") from e
 
 
-def _unpack(data: bytes) -> list[bytes]:
-    """Read a BYTES tensor: each element after its length, uint32 little endian."""
-    found, at = [], 0
+def _unpack(data: bytes, most: int) -> list[bytes]:
+    """Read a BYTES tensor of at most so many elements: each after its length, uint32 little endian."""
+    found: list[bytes] = []
+    at = 0
     while at < len(data):
+        if len(found) == most:
+            raise _bad(f"The shape says {most} files, more came.")
         if at + 4 > len(data):
             raise _bad("A BYTES tensor ends within a length.")
         (length,) = struct.unpack_from("<I", data, at)
@@ -311,14 +282,16 @@ def _unpack(data: bytes) -> list[bytes]:
     return found
 
 
-def _pack(texts: Sequence[str]) -> bytes:
-    encoded = [text.encode() for text in texts]
-    return b"".join(struct.pack("<I", len(data)) + data for data in encoded)
-
-
 def _parameter(entry: Mapping[str, Any], name: str) -> Any:
     parameters = entry.get("parameters")
     return parameters.get(name) if isinstance(parameters, Mapping) else None
+
+
+def too_many(came: int, things: str, most: int) -> HttpError:
+    """Make the error for more examples than one request may bring."""
+    return HttpError(
+        413, "too_many_images", f"{came:,} {things} in one request; {most} are allowed.", "Split the request."
+    )
 
 
 def _bad(message: str) -> HttpError:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
+from medloupe.model.bundle import Model
+from medloupe.modelfile.schema import drop_unsound_entries
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.starter import shipped
 from medloupe.store.models import Store
@@ -148,7 +150,7 @@ class Catalog:
 
     def _load_chosen(self, name: str, version: int) -> CheckUp:
         """Load a version in the precision that is to answer here."""
-        options = {"fp32": CheckUp.of(self._store.get(name, version, report=False))}
+        options = {"fp32": CheckUp.of(_mend_card(self._store.get(name, version, report=False)))}
         try:
             variants = self._store.variants(name, version)
         except MedloupeError as e:  # the version itself is whole: it answers
@@ -156,7 +158,9 @@ class Catalog:
             variants = {}
         usual = options["fp32"]
         if not usual.whole:
-            options |= {p: replace(CheckUp.of(m), precision=p, base=usual.base) for p, m in variants.items()}
+            options |= {
+                p: replace(CheckUp.of(_mend_card(m)), precision=p, base=usual.base) for p, m in variants.items()
+            }
         kept = ("fp32", *(p for p in options if p != "fp32"))
         chosen = self._choose({p: replace(c, precisions=kept) for p, c in options.items()})
         if len(options) > 1:
@@ -174,3 +178,12 @@ class Catalog:
             if len(self._others) > _OTHERS:
                 self._others.popitem(last=False)
             return found
+
+
+def _mend_card(model: Model) -> Model:
+    """Leave out of a stored card what only describes and cannot be shown: it may be older than the checks of today."""
+    card, dropped = drop_unsound_entries(model.card)
+    if not dropped:
+        return model
+    log.error("card mended", extra={"model": model.name, "version": model.version, "reason": ", ".join(dropped)})
+    return replace(model, card=card)

@@ -16,13 +16,27 @@ from medloupe.embed.tail import Tail
 from medloupe.imaging.quality import Limits
 from medloupe.model.applies import Applies, read_applies
 from medloupe.model.bundle import Model
+from medloupe.model.crops import CellQuestion
 from medloupe.model.decision import Decision
 from medloupe.model.head import probabilities
+from medloupe.model.large import LargePictures
 from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
 from medloupe.model.router import kind_key
+from medloupe.model.sight import SharedSight
 from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
-from medloupe.serving.engine.figures import Hardship, Point, read_hardships, read_point, read_value
+from medloupe.model.tiling import LearnedSizes
+from medloupe.serving.engine.figures import (
+    FoundFigures,
+    Hardship,
+    Point,
+    Pointed,
+    read_found,
+    read_hardships,
+    read_point,
+    read_pointed,
+    read_value,
+)
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -78,8 +92,24 @@ class CheckUp:
         How strong its card shows it to be.
     looks_at : str
         What its pictures are of, as its card names it; "" where it does not say.
+    most_boxes : int
+        Of a detector the M of its output `boxes`, (N, M, 6).
+    found_labels : Mapping of FoundFigures
+        Of a detector, how well it finds and counts, by label.
     found : float, optional
         Share of the examples with a finding that are flagged, 0 to 1; None where that was not measured.
+    dimension : int
+        D, of an embedding.
+    places : (int, int)
+        (h, w) of a heat map.
+    pointed : Mapping of Pointed
+        By label how often its heat map points at the right place, where that was measured.
+    sight : SharedSight, optional
+        Of a check-up with a network of its own, by what the app finds it with the network that others share.
+    asks : AskedCheckUp, optional
+        Of a composed check-up, which is a detector otherwise, what it asks about each thing that it finds.
+    large : LargePictures, optional
+        Of a detector how it looks at pictures much larger than those it learned from.
     """
 
     name: str
@@ -101,6 +131,7 @@ class CheckUp:
     data_name: str
     images: int | None
     licence: str
+    terms: str
     intended_use: str
     limits: tuple[str, ...]
     adapted_to: str = ""
@@ -118,7 +149,22 @@ class CheckUp:
     applies: tuple[Applies, ...] = ()
     strength: Strength = NOT_JUDGED
     looks_at: str = ""
+    most_boxes: int = 0
+    found_labels: Mapping[str, FoundFigures] = field(default_factory=dict)
     found: float | None = None
+    dimension: int = 0
+    places: tuple[int, int] = (1, 1)
+    pointed: Mapping[str, Pointed] = field(default_factory=dict)
+    sight: SharedSight | None = None
+    asks: AskedCheckUp | None = None
+    large: LargePictures | None = None
+
+    @property
+    def full_above(self) -> int | None:
+        """Pixels of a picture's longer side above which it is looked at in parts, too; None for never."""
+        if self.asks is not None:
+            return 0
+        return None if self.large is None else self.large.learned.large_from
 
     @property
     def shown_points(self) -> Mapping[str, Point]:
@@ -153,9 +199,19 @@ class CheckUp:
         return self.decision.task
 
     @property
+    def finds_boxes(self) -> bool:
+        """Whether it marks places in pictures."""
+        return self.task == "detection"
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The K labels, in the order of its logits."""
         return self.decision.labels
+
+    @property
+    def answered_labels(self) -> tuple[str, ...]:
+        """The labels that an answer is about: its own, or of a composed check-up those of the one that it asks."""
+        return self.labels if self.asks is None else self.asks.checkup.labels
 
     def logits(self, embedding: np.ndarray) -> np.ndarray:
         """Apply the head to embeddings float32 (N, D).
@@ -184,6 +240,8 @@ class CheckUp:
         adapted = found if isinstance(found := card.get("adapted"), Mapping) else {}
         auc = (card.get("metrics") or {}).get("auc")
         whole = model.onnx is not None
+        decision, size = Decision.from_card(card), model.backbone.card.input_size
+        learned = None if model.detector is None else LearnedSizes.from_card(card, size)
         used = np.flatnonzero(model.head.weight.any(0))
         depth = int(used[-1]) + 1 if len(used) else 1
         return cls(
@@ -191,8 +249,8 @@ class CheckUp:
             version=model.version,
             created=str(card.get("created") or ""),
             title=str(card.get("title") or readable_title(model.name)),
-            decision=Decision.from_card(card),
-            size=model.backbone.card.input_size,
+            decision=decision,
+            size=size,
             network=model.onnx or model.backbone.path,
             network_sha256=model.backbone.sha256,
             tail=model.tail,
@@ -206,6 +264,7 @@ class CheckUp:
             data_name=str(data.get("name") or ""),
             images=data.get("labelled"),
             licence=str(card.get("licence") or ""),
+            terms=str(card.get("terms") or ""),
             intended_use=str(card.get("intended_use") or ""),
             limits=tuple(card.get("limits") or ()),
             adapted_to=str(adapted.get("data") or ""),
@@ -218,13 +277,43 @@ class CheckUp:
             applies=read_applies(card),
             strength=judge_strength(card),
             looks_at=str(card.get("kind") or ""),
+            most_boxes=0 if model.detector is None else model.detector.most,
+            found_labels=read_found(card) if card.get("task") == "detection" else {},
             found=read_value((card.get("decision") or {}).get("measured"), "flagged_with"),
             windows=None if model.backbone.card.modality == PICTURES.name else model.backbone.card,
             leads=LeadRule.from_card(card, model.backbone.card.leads)
             if model.backbone.card.modality == "ecg"
             else None,
             quality=Limits.from_json(card.get("quality")),
+            dimension=model.backbone.card.dimension,
+            places=model.backbone.card.places,
+            pointed=dict(read_pointed(card.get("localisation"))),
+            sight=model.sight,
+            asks=None if model.asks is None else _read_asked(model),
+            large=LargePictures.of(decision, learned, model.novelty),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedCheckUp:
+    """What a composed check-up asks about each thing that it finds, and which check-up."""
+
+    checkup: CheckUp
+    question: CellQuestion
+
+
+def _read_asked(model: Model) -> AskedCheckUp:
+    """Take from a composed model what it asks."""
+    assert model.asks is not None
+    asked = model.asks.checkup
+    question = CellQuestion.from_cards(
+        model.card["composed"],
+        Decision.from_card(model.card),
+        asked.card,
+        asked.novelty,
+        asked.backbone.card.input_size,
+    )
+    return AskedCheckUp(checkup=CheckUp.of(asked), question=question)
 
 
 def readable_title(name: str) -> str:

@@ -22,12 +22,13 @@ from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.windows import Run, run_windows
 
 if TYPE_CHECKING:
+    from medloupe.ecg.parsers import EcgParsers
     from medloupe.ecg.signal import Signal
     from medloupe.inference.recordings import SignalAnswer
     from medloupe.serving.engine.checkup import CheckUp
 
 
-def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
+def ask(run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None) -> list[Answer]:
     """Answer one ECG by each of some check-ups of ECGs, in their order.
 
     Raises
@@ -39,19 +40,20 @@ def ask(run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answe
     ExtraError
         What reads such files is not installed.
     """
-    rate = _check_fields(question)
+    _check_fields(question)
     known = [_read_inputs(c, question.fields) for c in checkups]  # what cannot be read is told at once
-    received = _receive(question, checkups, rate)
+    received = _receive(question, checkups, parsers)
     return [_answer(run, c, received, more) for c, more in zip(checkups, known, strict=True)]
 
 
-def choose(run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
+def choose(run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None) -> Answer:
     """Answer one ECG by the check-ups that fit it best, by its leads: of several, those of the kind it is nearest to.
 
     Raises as `ask` does. There is at least one check-up, and all are of ECGs.
     """
     question, told, unknown = separate_told(checkups, question)
-    received = _receive(question, checkups, _check_fields(question))
+    _check_fields(question)
+    received = _receive(question, checkups, parsers)
     fitting = _select_fitting(received.signal, checkups)
     answers = [_answer(run, c, received, _read_inputs(c, question.fields)) for c in fitting]
     return choose_among(answers, told, unknown)
@@ -66,15 +68,24 @@ class _Received:
     milliseconds: float
 
 
-def _check_fields(question: Question) -> float | None:
-    """Check the fields that say how an ECG is to be read and drawn; its rate in Hz."""
-    rate, _ = ecg_intake.parse_rate(question.fields), ecg_intake.parse_start(question.fields)
-    return rate
+def _check_fields(question: Question) -> None:
+    """Check the fields that say how an ECG is to be read and drawn. Raises ClinicalError."""
+    for parse in (ecg_intake.parse_rate, ecg_intake.parse_gain, ecg_intake.parse_start):
+        parse(question.fields)
 
 
-def _receive(question: Question, checkups: Iterable[CheckUp], rate: float | None) -> _Received:
+def _receive(question: Question, checkups: Iterable[CheckUp], parsers: EcgParsers | None) -> _Received:
     started = time.perf_counter()
-    signal = ecg_intake.read_recording(question.data, question.file, checkups, rate)
+    fields = question.fields
+    signal = ecg_intake.read_recording(
+        question.data,
+        question.file,
+        checkups,
+        ecg_intake.parse_rate(fields),
+        ecg_intake.parse_gain(fields),
+        parsers=parsers,
+        cancellation=question.cancellation,
+    )
     return _Received(question, signal, 1000 * (time.perf_counter() - started))
 
 

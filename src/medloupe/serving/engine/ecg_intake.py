@@ -15,19 +15,15 @@ from medloupe.imaging import headers
 from medloupe.serving.engine import ecg_storage
 
 if TYPE_CHECKING:
+    from medloupe.ecg.parsers import EcgParsers
     from medloupe.ecg.reading import Reading
     from medloupe.ecg.signal import Signal
+    from medloupe.imaging.sandbox.processpool import Cancellation
     from medloupe.serving.engine.checkup import CheckUp
-
-MOST_SAMPLES = 24_000_000
-"""Most samples of all leads together: more than twelve leads of an hour at 500 Hz."""
-
-MOST_SECONDS = 3600
-"""Longest recording that is read; `medloupe predict` reads a day."""
 
 _MOST_LINES = 3_600_000  # of text, whose numbers are slow to read: an hour at 1,000 Hz
 
-FIELDS = ("rate", "start")
+FIELDS = ("rate", "gain", "start")
 """Fields of a form that say how an ECG is to be read and drawn."""
 
 
@@ -47,6 +43,17 @@ def parse_rate(fields: Mapping[str, str]) -> float | None:
     return _number("rate", fields, "a sampling rate in Hz, such as 500", 1, 1e6)
 
 
+def parse_gain(fields: Mapping[str, str]) -> float | None:
+    """Read how many units make a millivolt, told beside an ECG; None where it is not told.
+
+    Raises
+    ------
+    ClinicalError
+        It is no number from 1e-6 to 1e9.
+    """
+    return _number("gain", fields, "how many units make 1 mV, such as 200, or 1000 where they are µV", 1e-6, 1e9)
+
+
 def parse_start(fields: Mapping[str, str]) -> float:
     """Read from which second on an ECG is to be drawn.
 
@@ -58,7 +65,16 @@ def parse_start(fields: Mapping[str, str]) -> float:
     return _number("start", fields, "a time in seconds from the start", 0, 1e6) or 0.0
 
 
-def read_recording(data: Source, file: str, checkups: Iterable[CheckUp], rate: float | None) -> Signal:
+def read_recording(
+    data: Source,
+    file: str,
+    checkups: Iterable[CheckUp],
+    rate: float | None,
+    gain: float | None = None,
+    *,
+    parsers: EcgParsers | None = None,
+    cancellation: Cancellation | None = None,
+) -> Signal:
     """Read the ECG in what was sent.
 
     Parameters
@@ -69,6 +85,12 @@ def read_recording(data: Source, file: str, checkups: Iterable[CheckUp], rate: f
         For which it is read; they are named where it is a picture.
     rate
         Sampling rate in Hz, where the files do not tell it.
+    gain
+        Units a millivolt, where the files do not tell it.
+    parsers
+        The processes that read it, so that this one does not; None reads it here.
+    cancellation
+        By which it is given up.
 
     Raises
     ------
@@ -82,8 +104,6 @@ def read_recording(data: Source, file: str, checkups: Iterable[CheckUp], rate: f
             f"{file or 'The file'} is a picture; {_names(checkups)} reads ECG recordings.",
             "Send WFDB (.hea and .dat), CSV, EDF, .npz or a DICOM waveform, or ask a check-up of pictures.",
         )
-    from medloupe.ecg.files import read_ecg
-
     if (
         isinstance(data, bytes)
         and ecg_storage.guess_suffix(data) == "csv"
@@ -96,26 +116,25 @@ def read_recording(data: Source, file: str, checkups: Iterable[CheckUp], rate: f
     if isinstance(data, bytes):
         known = PurePosixPath(bare_name(file)).suffix
         data = {bare_name(file) if known else f"{bare_name(file) or 'ecg'}.{ecg_storage.guess_suffix(data)}": data}
-    signal = read_ecg(data, rate=rate)
-    _check_length(signal)
-    return signal
+    if parsers is not None:
+        return parsers.read(data, rate=rate, gain=gain, cancellation=cancellation)
+    from medloupe.ecg.channels import reading_within
+    from medloupe.ecg.files import read_ecg
+    from medloupe.ecg.parsers import HOUR
+
+    with reading_within(HOUR):
+        return read_ecg(data, rate=rate, gain=gain)
 
 
-def _check_length(signal: Signal) -> None:
-    if signal.samples.size > MOST_SAMPLES:
-        raise SignalError(
-            f"The recording has {signal.samples.size / 1e6:.0f} million samples; up to {MOST_SAMPLES / 1e6:.0f} million"
-            " are read here.",
-            "Export it at 500 Hz, send a part of it, or ask on the command line: medloupe predict",
-        )
-    if signal.seconds > MOST_SECONDS:
-        raise SignalError(
-            f"The recording lasts {signal.seconds / 3600:.1f} hours; at most {MOST_SECONDS / 3600:.0f} is read here.",
-            "Send a part of it, or ask on the command line: medloupe predict",
-        )
+def told_fields(said: Mapping[str, object]) -> dict[str, str]:
+    """Return the fields that were told when an ECG was read, of the answer's entry `ecg`."""
+    told = said.get("told")
+    return {key: repr(value) for key, value in told.items() if key in FIELDS} if isinstance(told, Mapping) else {}
 
 
-def read_again(source: Source, said: Mapping[str, object], checkup: CheckUp | None) -> Reading:
+def read_again(
+    source: Source, said: Mapping[str, object], checkup: CheckUp | None, parsers: EcgParsers | None = None
+) -> Reading:
     """Read an ECG that was kept again, with what was found in it.
 
     Parameters
@@ -126,6 +145,8 @@ def read_again(source: Source, said: Mapping[str, object], checkup: CheckUp | No
         The answer's entry `ecg`.
     checkup
         The one that answered, if it is still there.
+    parsers
+        As `read_recording` has them.
 
     Raises
     ------
@@ -136,10 +157,16 @@ def read_again(source: Source, said: Mapping[str, object], checkup: CheckUp | No
     """
     from medloupe.ecg.reading import restore_reading
 
-    rate = said.get("rate")
-    signal = read_recording(
-        source, "", [checkup] if checkup else [], float(rate) if isinstance(rate, int | float) else None
-    )
+    asked = [checkup] if checkup else []
+    told = told_fields(said)
+    try:
+        signal = read_recording(source, "", asked, parse_rate(told), parse_gain(told), parsers=parsers)
+    except SignalError:
+        rate = said.get("rate")
+        if told or not isinstance(rate, int | float):
+            raise
+        # Entries of older versions hold the rate alone, that at which it was read.
+        signal = read_recording(source, "", asked, float(rate), parsers=parsers)
     return restore_reading(signal, said)
 
 

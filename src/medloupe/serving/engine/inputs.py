@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 PREFIX = "input."
 """May stand before the name of an input, which then cannot be mistaken for another field of the form."""
 
-_OTHERS = frozenset({"csrf", "user", "model", "models", "heatmap", "version", "lang", "image", "images", "image[]"})
+_PHOTO = {"photo", "corners"}  # engine/question.py
+_OTHERS = frozenset(
+    {"csrf", "user", "model", "models", "heatmap", "version", "lang", "image", "images", "image[]"} | _PHOTO
+)
 _MOST_NAMED = 20  # of the fields that were no inputs
 
 

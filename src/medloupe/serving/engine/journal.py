@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from medloupe.errors import StorageError, UnknownError
+from medloupe.serving.engine.entries import Entry, read_entries
 from medloupe.serving.engine.history import ALL, Wanted, read_alias, select_answers
 from medloupe.serving.engine.rows import drop_input_values
 from medloupe.serving.engine.sweeping import erase_removed, remove_stray_images, undo_limit
-from medloupe.serving.engine.writer import TransactionWriter
+from medloupe.serving.engine.traces import TraceEraser
+from medloupe.serving.engine.writer import TransactionWriter, Write
+from medloupe.store.chain import append_lines, keyed_hash
 from medloupe.store.database import explain_failure
-from medloupe.store.tables import AuditRow, FeedbackRow, PredictionRow, now
+from medloupe.store.tables import FeedbackRow, PredictionRow, now
 from medloupe.utils.files import sync_folder, write_atomically
 
 if TYPE_CHECKING:
@@ -27,43 +30,7 @@ if TYPE_CHECKING:
     from medloupe.accounts.person import Person
 
 _ID = re.compile("[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One answer as it is remembered.
-
-    Attributes
-    ----------
-    at : str
-        When, in UTC, as ISO 8601.
-    answer : dict
-        The Prediction's JSON without the file's name; where the image is kept, `given` has what came beside it, else
-        `inputs` only the names.
-    kept : bool
-        Whether its image is.
-    right, labels : bool, tuple of str
-        What was last said of it.
-    commented : bool
-        Whether anything was.
-    alias : str
-        A short name that a person gave it, or "".
-    state : str
-        Of the answer; of one from before there were states "refused" or "answered".
-    """
-
-    id: str
-    at: str
-    user_id: int | None
-    model: str
-    version: int | None
-    answer: dict[str, Any]
-    kept: bool
-    right: bool | None = None
-    labels: tuple[str, ...] = ()
-    commented: bool = False
-    alias: str = ""
-    state: str = "answered"
+_ADD_PREDICTIONS = insert(PredictionRow)
 
 
 class Journal:
@@ -73,10 +40,12 @@ class Journal:
         self._engine = engine
         self._folder = folder
         self._writer = TransactionWriter(engine)
+        self._eraser = TraceEraser(engine)
 
     def close(self) -> None:
         """Finish what was handed in."""
         self._writer.close()
+        self._eraser.try_now()
 
     # ------------------------------------------------------------------ writing
 
@@ -95,13 +64,26 @@ class Journal:
         StorageError
             The database cannot be written.
         """
+        await self._writer.write(_recording(rows, asked))
 
-        def write(c: Connection) -> None:
-            c.execute(insert(PredictionRow), list(rows))
-            if asked:
-                c.execute(insert(AuditRow), list(asked))
+    def hand_in(
+        self,
+        rows: Sequence[dict[str, Any]],
+        asked: Sequence[dict[str, Any]],
+        said: Any,
+        loop: asyncio.AbstractEventLoop,
+        done: asyncio.Future[Any],
+    ) -> None:
+        """Keep predictions as `record` does, from any thread; a future of the loop gets `said` when they are kept."""
+        self._writer.hand_in(_recording(rows, asked, said), loop, done)
 
-        await self._writer.write(write)
+    async def log(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add lines, as `accounts.log.audit_row` makes them, to the audit log; raises StorageError."""
+        await self._writer.write(lambda c: append_lines(c, rows))
+
+    def keyed(self, id: str) -> str:
+        """Return what stands in the audit log for the id of an answer or the digest of a picture."""
+        return keyed_hash(self._engine, id)
 
     async def feedback(self, id: str, person: Person, right: bool | None, labels: Sequence[str] | None) -> None:
         """Keep what a person says of an answer of theirs (an admin: of any).
@@ -148,6 +130,7 @@ class Journal:
         suffix = await self._writer.write(write)
         if suffix is None:
             raise _unknown(id)
+        await self._eraser.erase()
         if suffix:
             try:
                 self.image_path(id, suffix).unlink(missing_ok=True)
@@ -166,6 +149,7 @@ class Journal:
             There is no such answer of this person.
         """
         await self._change(id, person, alias=read_alias(text))
+        await self._eraser.erase()  # the name before may have been a patient's
 
     async def remove(self, id: str, person: Person) -> None:
         """Put an answer out of sight; it can be restored for sweeping.UNDO_MINUTES, then `sweep` erases it for good.
@@ -228,7 +212,11 @@ class Journal:
 
     def erase_removed(self) -> int:
         """Erase answers that can no longer be restored; returns and raises as `sweeping.erase_removed` does."""
-        return erase_removed(self._engine, self.image_path)
+        count = erase_removed(self._engine, self.image_path)
+        if count:
+            self._eraser.note()
+        self._eraser.try_now()
+        return count
 
     # ------------------------------------------------------------------ reading
 
@@ -247,7 +235,7 @@ class Journal:
             Which of them.
         """
         with self._reading() as c:
-            return self._entries(c, c.execute(select_answers(person, before, wanted).limit(limit)).all())
+            return read_entries(c, c.execute(select_answers(person, before, wanted).limit(limit)).all())
 
     def get(self, id: str, person: Person) -> Entry:
         """Return one answer of a person (to an admin: anybody's).
@@ -258,7 +246,7 @@ class Journal:
             There is no such answer.
         """
         with self._reading() as c:
-            return self._entries(c, [self._require(c, id, person)])[0]
+            return read_entries(c, [self._require(c, id, person)])[0]
 
     def image(self, id: str, person: Person) -> tuple[Path, str] | None:
         """Return where the image of an answer is kept and its suffix, or None.
@@ -276,8 +264,6 @@ class Journal:
     def image_path(self, id: str, suffix: str) -> Path:
         """Return where the image of a prediction is kept."""
         return self._folder / id[:2] / f"{id}.{suffix}"
-
-    # ------------------------------------------------------------------ within
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -305,27 +291,16 @@ class Journal:
             raise _unknown(id)
         return row
 
-    def _entries(self, c: Connection, rows: Sequence[Any]) -> list[Entry]:
-        ids = [row.id for row in rows]
-        said = select(FeedbackRow).where(FeedbackRow.prediction_id.in_(ids)).order_by(FeedbackRow.id)
-        last = {row.prediction_id: row for row in c.execute(said).all()}
-        return [
-            Entry(
-                id=row.id,
-                at=row.at,
-                user_id=row.user_id,
-                model=row.model,
-                version=row.version,
-                answer=row.answer,
-                kept=row.kept is not None,
-                right=last[row.id].right if row.id in last else None,
-                labels=tuple(last[row.id].labels or ()) if row.id in last else (),
-                commented=row.id in last,
-                alias=row.alias or "",
-                state=row.answer.get("state") or ("refused" if row.answer.get("refused") else "answered"),
-            )
-            for row in rows
-        ]
+
+def _recording(rows: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]], said: Any = None) -> Write:
+    """Make what writes predictions and who asked, and returns `said`."""
+
+    def write(c: Connection) -> Any:
+        c.execute(_ADD_PREDICTIONS, list(rows))
+        append_lines(c, asked)
+        return said
+
+    return write
 
 
 def _unknown(id: str) -> UnknownError:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from medloupe.data.modalities import MODALITIES, Modality, recognise_upload
+from medloupe.ecg.parsers import EcgParsers
 from medloupe.ecg.recording_files import Source
 from medloupe.errors import NotAnImageError
 from medloupe.inference.examples import refusal
@@ -28,11 +29,18 @@ class Asking(ABC):
     name: str
 
     @abstractmethod
-    def ask(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
-        """Get the answers of check-ups of this kind to an example, in order. Raises ImageError, ClinicalError."""
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> list[Answer]:
+        """Get the answers of check-ups of this kind to an example, in order. Raises ImageError, ClinicalError.
+
+        parsers: the processes that read ECGs.
+        """
 
     @abstractmethod
-    def choose(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> Answer:
         """Get the answer of the check-up that fits an example best. checkups: of this kind, at least one."""
 
     @abstractmethod
@@ -47,11 +55,15 @@ class Asking(ABC):
 class _EcgAsking(Asking):
     name = "ecg"
 
-    def ask(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
-        return ecg.ask(run, checkups, question)
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> list[Answer]:
+        return ecg.ask(run, checkups, question, parsers)
 
-    def choose(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
-        return ecg.choose(run, checkups, question)
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> Answer:
+        return ecg.choose(run, checkups, question, parsers)
 
     def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:
         return ecg.refusal(checkup, novelty)
@@ -65,10 +77,14 @@ class _AddedAsking(Asking):
         self.name = kind.name
         self._kind = kind
 
-    def ask(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
+    def ask(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> list[Answer]:
         return examples.ask(run, checkups, question)
 
-    def choose(self, run: Run, checkups: Sequence[CheckUp], question: Question) -> Answer:
+    def choose(
+        self, run: Run, checkups: Sequence[CheckUp], question: Question, parsers: EcgParsers | None = None
+    ) -> Answer:
         return examples.choose(run, checkups, question)
 
     def refusal(self, checkup: CheckUp, novelty: float | None) -> Refusal | None:

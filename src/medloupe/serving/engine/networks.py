@@ -12,6 +12,7 @@ import numpy as np
 
 from medloupe.embed.tail import join_outputs
 from medloupe.graphs.session import run, run_tail
+from medloupe.modelfile.layout import BOXES
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.sessions import Sessions
 
@@ -30,12 +31,15 @@ class NetworkOutput:
         Activations float32 (N, C, H, W), for tails.
     logits : ndarray, optional
         Float32 (N, K), which a whole model gives instead of `cut`.
+    boxes : ndarray, optional
+        Of a detector float32 (N, M, 6), in pixels of the fitted pictures.
     """
 
     shared: np.ndarray
     map: np.ndarray | None
     cut: np.ndarray | None = None
     logits: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +86,12 @@ class Networks:
         wanted = ["embedding", "logits" if checkup.whole else "cut"]
         if maps:
             wanted.append("heatmap" if checkup.whole else "map")
+        if checkup.finds_boxes:
+            wanted.append(BOXES)
         shared, second, *places = self.run(checkup, wanted, pixels)
         which = {"logits" if checkup.whole else "cut": second}
-        return NetworkOutput(shared=shared, map=places[0] if places else None, **which)
+        boxes = places.pop() if checkup.finds_boxes else None
+        return NetworkOutput(shared=shared, map=places[0] if places else None, boxes=boxes, **which)
 
     def apply_head(self, checkup: CheckUp, seen: NetworkOutput, row: int) -> HeadOutput:
         """Apply the check-up's tail, if it has one, and its head to one row of what `forward` gave."""

@@ -7,31 +7,36 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from medloupe.data.modalities import MODALITIES, PICTURES, recognise_upload
+from medloupe.ecg.parsers import EcgParsers
 from medloupe.errors import NotAnImageError, StoreError
+from medloupe.imaging.photo import Photo
 from medloupe.imaging.quality import Measures
-from medloupe.imaging.sandbox.pool import DecoderPool, Preview
-from medloupe.inference.everyday import load_everyday
+from medloupe.imaging.sandbox.pool import Decoded, DecoderPool, Preview
+from medloupe.model.boxes import FoundBox
 from medloupe.model.choosing import Opinion, choose_answer
-from medloupe.model.decision import Why
-from medloupe.model.heatmaps import draw_overlay, label_evidence
-from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
-from medloupe.model.quality import judge_for_all, judge_quality
-from medloupe.model.router import UNKNOWN_TO_ALL, Router, find_kind, refusal_reason
+from medloupe.model.polarity import refuse_everywhere, refuse_inverted
+from medloupe.model.prediction import Prediction, Refusal
+from medloupe.model.quality import judge_for_all, judge_photo, judge_picture
+from medloupe.model.router import Router, find_kind, refusal_reason
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
+from medloupe.serving.engine.cells import answer_cells
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.chosen import form_opinion, separate_told
+from medloupe.serving.engine.found import find_places
 from medloupe.serving.engine.inputs import NO_INPUTS, GivenInputs, read_inputs
 from medloupe.serving.engine.kinds import asking, not_a_picture_error
+from medloupe.serving.engine.negatives import find_inverted
 from medloupe.serving.engine.networks import HeadOutput, NetworkOutput, Networks
+from medloupe.serving.engine.overlays import dress_answer
 from medloupe.serving.engine.question import Question
+from medloupe.serving.engine.routers import routers_by_network
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.engine.windows import run_windows
 
@@ -49,16 +54,24 @@ class Answerer:
         Decode pictures, in other processes.
     idle
         Says whether nobody else is being answered, so that a pass of the network may use all cores.
+    parsers
+        Read ECGs, in other processes.
     """
 
-    def __init__(self, sessions: Sessions, decoders: DecoderPool, idle: Callable[[], bool]):
+    def __init__(
+        self,
+        sessions: Sessions,
+        decoders: DecoderPool,
+        idle: Callable[[], bool],
+        parsers: EcgParsers | None = None,
+    ):
         self.networks = Networks(sessions, idle)
-        self._decoders = decoders
+        self._decoders, self._parsers = decoders, parsers
         self._routed: Sequence[tuple[Router, CheckUp]] = ()
 
     def route_among(self, checkups: Sequence[CheckUp]) -> None:
         """Choose among these check-ups from now on."""
-        self._routed = _routers_by_network(checkups)
+        self._routed = routers_by_network(checkups)
 
     def warm(self, checkup: CheckUp) -> None:
         """Open the network of a check-up before anybody waits for it."""
@@ -66,6 +79,8 @@ class Answerer:
             run_windows(self.networks.run, checkup, checkup.blank(), maps=True)
             return
         self.networks.apply_head(checkup, self.networks.forward(checkup, checkup.blank(), maps=True), 0)
+        if checkup.asks is not None:
+            self.warm(checkup.asks.checkup)
 
     def ask(self, catalog: Catalog, checkup: CheckUp | None, question: Question) -> Answer:
         """Answer one picture or ECG.
@@ -89,35 +104,40 @@ class Answerer:
             A value given beside it cannot be read.
         """
         if checkup is not None and checkup.windows is not None:
-            return asking(checkup.modality).ask(self.networks.run, [checkup], question)[0]
+            return asking(checkup.modality).ask(self.networks.run, [checkup], question, self._parsers)[0]
         data = question.data
         sent = recognise_upload(data, question.file)
         if not isinstance(data, bytes) or sent is not PICTURES:
             able = [c for c in catalog.all() if c.modality == sent.name]
             if checkup is not None or not able:
                 raise not_a_picture_error(question.file, sent, able)
-            return asking(sent.name).choose(self.networks.run, able, question)
+            return asking(sent.name).choose(self.networks.run, able, question, self._parsers)
         if checkup is None:
             return self._ask_chosen(catalog, question, data)
         started = time.perf_counter()
         known = read_inputs(checkup, question.fields)  # what cannot be read is told at once
-        pixels, shown, measures = self._decode(data, checkup.size, question.preview)
+        decoded, shown = self._decode(data, checkup.size, question, checkup.full_above)
+        if checkup.finds_boxes and shown is not None and decoded.photo is not None:
+            shown = self._decoders.preview(data, PREVIEW)  # boxes are told where they lie in the photograph
         at = time.perf_counter()
-        seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
+        seen = self.networks.forward(checkup, decoded.pixels[None], maps=question.heatmap)
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-        return self._answer(checkup, seen, timings, question, shown, known, measures)
+        return self._answer(checkup, seen, timings, question, shown, known, decoded)
 
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
         """Answer a picture by all check-ups of its kind; refuse it where it is foreign to all."""
         started = time.perf_counter()
-        routed, every = self._routed, {c.name: c for c in catalog.all() if c.windows is None}
+        routed, every = self._routed, {c.name: c for c in catalog.all() if c.windows is None and c.asks is None}
         if not routed:
             raise StoreError(
                 "There is no check-up yet that can tell its own kind of picture from others.",
                 "Name the check-up, or train one: medloupe train FOLDER --name NAME",
             )
         question, told, unknown = separate_told(every.values(), question)
-        pixels, shown, measures = self._decode(data, routed[0][1].size, question.preview)
+        first = routed[0][1]
+        decoded, shown = self._decode(data, first.size, question, first.full_above)
+        decodings = {c.network_sha256: decoded for _, c in routed}
+        pixels, measures = decoded.pixels[None], decoded.measures
         at = time.perf_counter()
         passes = {c.network_sha256: self.networks.forward(c, pixels, maps=question.heatmap) for _, c in routed}
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
@@ -125,31 +145,48 @@ class Answerer:
         near = {n: far for r, embedding in sights for n, far in r.rank(embedding).items() if n in every}
         asked = [every[name] for name in find_kind(near, {name: c.kind for name, c in every.items()})]
         if not asked:
-            why = judge_for_all(measures, [c.quality for c in every.values()])
+            why = judge_photo(decoded.photo) or judge_for_all(measures, [c.quality for c in every.values()])
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
-            return replace(_refuse_by_all(question, alike, timings, shown, why), ignored=unknown)
+            inverted = "" if why else find_inverted(self.networks.forward, every.values(), passes, decoded)
+            said = refuse_everywhere(question.file, alike, inverted, timings, why)
+            id, said = secrets.token_hex(16), replace(said, facts=decoded.facts, photo=decoded.photo)
+            return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         known = [read_inputs(checkup, question.fields) for checkup in asked]
         looked: list[HeadOutput] = []
         opinions: list[Opinion] = []
+        inverted = bool(find_inverted(self.networks.forward, asked, passes, decoded))
         for checkup, given in zip(asked, known, strict=True):
             if checkup.network_sha256 not in passes:  # it has a network of its own
-                own, _, _ = self._decode(data, checkup.size, False)
-                passes[checkup.network_sha256] = self.networks.forward(checkup, own, maps=question.heatmap)
+                own = self._decoders.decode(data, checkup.size, question.photo, checkup.full_above)
+                decodings[checkup.network_sha256] = own
+                passes[checkup.network_sha256] = self.networks.forward(checkup, own.pixels[None], maps=question.heatmap)
             seen = passes[checkup.network_sha256]
             found = self.networks.apply_head(checkup, seen, 0)
-            embedding = seen.shared[0]
-            said = self.answer(checkup, embedding, found.logits, timings, question.file, given, measures)
-            nearness = None if checkup.novelty is None else checkup.novelty.nearness(embedding)
+            places = find_places(self.networks, checkup, seen, decodings[checkup.network_sha256])
+            said = self.answer(
+                checkup,
+                places.seen.shared[0],
+                found.logits if places.logits is None else places.logits,
+                timings,
+                question.file,
+                given,
+                measures,
+                inverted=inverted,
+                boxes=places.boxes,
+                photo=decoded.photo,
+            )
+            said = places.add_to(said, decodings[checkup.network_sha256])
+            nearness = None if checkup.novelty is None else checkup.novelty.nearness(seen.shared[0])
             looked.append(found)
             opinions.append(form_opinion(checkup, said, nearness))
         chosen = choose_answer(opinions, told)
         timings["answer"] = 1000 * (time.perf_counter() - at) - timings["network"]
+        said = replace(chosen.prediction, facts=decoded.facts, photo=decoded.photo)
         if chosen.main is None:
             id = secrets.token_hex(16)
-            said = chosen.prediction
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         i = chosen.main
-        answer = self._dress(asked[i], chosen.prediction, looked[i].parts, question, shown, known[i])
+        answer = dress_answer(asked[i], said, looked[i].parts, question, shown, known[i])
         return replace(answer, ignored=(*answer.ignored, *unknown))
 
     def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
@@ -159,7 +196,7 @@ class Answerer:
         """
         kinds = {c.modality for c in checkups}
         if len(kinds) == 1 and (only := kinds.pop()) != PICTURES.name:
-            return asking(only).ask(self.networks.run, checkups, question)
+            return asking(only).ask(self.networks.run, checkups, question, self._parsers)
         data = question.data
         sent = recognise_upload(data, question.file)
         if not isinstance(data, bytes) or sent is not PICTURES:
@@ -168,27 +205,27 @@ class Answerer:
             reads = MODALITIES[other.modality].called
             raise NotAnImageError(f"{other.name} reads {reads}, not pictures.", "Ask check-ups of one kind at a time.")
         known = [read_inputs(checkup, question.fields) for checkup in checkups]
-        passes: dict[str, tuple[NetworkOutput, dict[str, float], Measures]] = {}
+        passes: dict[str, tuple[NetworkOutput, dict[str, float], Decoded]] = {}
         answers: list[Answer] = []
         for checkup, given in zip(checkups, known, strict=True):
             if checkup.network_sha256 not in passes:
                 started = time.perf_counter()
-                pixels, _, measures = self._decode(data, checkup.size, False)
+                alike = [c.full_above for c in checkups if c.network_sha256 == checkup.network_sha256]
+                above = min((a for a in alike if a is not None), default=None)
+                decoded = self._decoders.decode(data, checkup.size, question.photo, above)
                 at = time.perf_counter()
-                seen = self.networks.forward(checkup, pixels, maps=question.heatmap)
+                seen = self.networks.forward(checkup, decoded.pixels[None], maps=question.heatmap)
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-                passes[checkup.network_sha256] = seen, spent, measures
-            seen, spent, measures = passes[checkup.network_sha256]
-            answers.append(self._answer(checkup, seen, dict(spent), question, None, given, measures))
+                passes[checkup.network_sha256] = seen, spent, decoded
+            seen, spent, decoded = passes[checkup.network_sha256]
+            answers.append(self._answer(checkup, seen, dict(spent), question, None, given, decoded))
         return answers
 
-    def _decode(self, data: bytes, size: int, preview: bool) -> tuple[np.ndarray, Preview | None, Measures]:
-        """Decode a picture to pixels uint8 (1, S, S, 3), what a page shows of it if asked for, and its measures."""
-        if preview:
-            decoded, shown = self._decoders.decode_and_preview(data, size, PREVIEW)
-        else:
-            decoded, shown = self._decoders.decode(data, size), None
-        return decoded.pixels[None], shown, decoded.measures
+    def _decode(self, data: bytes, size: int, question: Question, above: int | None) -> tuple[Decoded, Preview | None]:
+        """Decode a picture, and what a page shows of it if asked for; in full, too, where it is longer than `above`."""
+        if question.preview:
+            return self._decoders.decode_and_preview(data, size, PREVIEW, question.photo, above)
+        return self._decoders.decode(data, size, question.photo, above), None
 
     def _answer(
         self,
@@ -198,40 +235,29 @@ class Answerer:
         question: Question,
         shown: Preview | None,
         known: GivenInputs,
-        measures: Measures,
+        decoded: Decoded,
     ) -> Answer:
         """Make the answer to one picture that the check-up's network has seen, and to what is known beside it."""
         at = time.perf_counter()
         found = self.networks.apply_head(checkup, seen, 0)
-        prediction = self.answer(checkup, seen.shared[0], found.logits, timings, question.file, known, measures)
-        answer = self._dress(checkup, prediction, found.parts, question, shown, known)
-        timings["answer"] = 1000 * (time.perf_counter() - at)
-        return answer
-
-    def _dress(
-        self,
-        checkup: CheckUp,
-        prediction: Prediction,
-        parts: np.ndarray | None,
-        question: Question,
-        shown: Preview | None,
-        known: GivenInputs,
-    ) -> Answer:
-        """Put to a prediction what belongs to its answer: the picture, and what each place (K, h, w) adds."""
-        answer = Answer(
-            id=secrets.token_hex(16),
-            digest=question.digest,
-            prediction=prediction,
-            checkup=checkup,
-            preview=shown,
-            given=known.given,
-            ignored=known.ignored,
+        places = find_places(self.networks, checkup, seen, decoded)
+        passes = {checkup.network_sha256: places.seen}
+        prediction = self.answer(
+            checkup,
+            places.seen.shared[0],
+            found.logits if places.logits is None else places.logits,
+            timings,
+            question.file,
+            known,
+            decoded.measures,
+            inverted=bool(find_inverted(self.networks.forward, [checkup], passes, places.judged or decoded)),
+            boxes=places.boxes,
+            photo=decoded.photo,
         )
-        if parts is not None:
-            order = [checkup.labels.index(label) for label in prediction.probabilities]
-            answer = replace(answer, places={checkup.labels[k]: parts[k] for k in order})
-            if shown is not None:
-                answer = replace(answer, evidence=self._overlays(checkup, parts, order, shown))
+        prediction = answer_cells(self.networks, checkup, prediction, decoded)
+        prediction = places.add_to(replace(prediction, facts=decoded.facts), decoded)
+        answer = dress_answer(checkup, prediction, found.parts, question, shown, known)
+        timings["answer"] = 1000 * (time.perf_counter() - at)
         return answer
 
     def answer(
@@ -243,6 +269,10 @@ class Answerer:
         file: str = "",
         known: GivenInputs = NO_INPUTS,
         measures: Measures | None = None,
+        *,
+        inverted: bool = False,
+        boxes: tuple[FoundBox, ...] | None = None,
+        photo: Photo | None = None,
     ) -> Prediction:
         """Make the Prediction of one picture.
 
@@ -262,24 +292,33 @@ class Answerer:
             What is known beside the picture.
         measures
             How it was taken; None where only its fitted pixels are at hand, by which that cannot be told.
+        inverted
+            Whether it was found to be a negative.
+        boxes
+            What a detector found.
+        photo
+            Where the picture lay in a photograph.
         """
-        unusable = judge_quality(measures, checkup.quality)
-        p = checkup.probabilities(logits if known.logits is None else logits + known.logits)
+        refused = self._refusal(checkup, embedding, inverted)
+        refused, unusable = judge_picture(refused, measures, checkup.quality, checkup.novelty, embedding, photo)
         return Prediction.of(
             checkup.decision,
-            p,
+            checkup.probabilities(logits if known.logits is None else logits + known.logits),
             file=file,
             model=checkup.name,
             version=checkup.version,
-            refused=None if unusable else self._refusal(checkup, embedding),
+            refused=refused,
             unusable=unusable,
             timings=timings,
             inputs=known.influences,
+            boxes=boxes,
         )
 
-    def _refusal(self, checkup: CheckUp, embedding: np.ndarray) -> Refusal | None:
+    def _refusal(self, checkup: CheckUp, embedding: np.ndarray, inverted: bool) -> Refusal | None:
         if checkup.novelty is None:
             return None
+        if inverted:
+            return refuse_inverted(checkup.name)
         score = float(checkup.novelty.score(embedding[None])[0])
         if score <= 1:
             return None
@@ -289,40 +328,3 @@ class Answerer:
             reason=refusal_reason(checkup.name, score),
             looks_like=router.looks_like(embedding, checkup.name) if router is not None else "",
         )
-
-    def _overlays(self, checkup: CheckUp, parts: np.ndarray, order: Sequence[int], shown: Preview) -> dict[str, bytes]:
-        size = checkup.size
-        longer = max(shown.width, shown.height)
-        w, h = (max(1, round(side * size / longer)) for side in (shown.width, shown.height))
-        left, top = (size - w) // 2, (size - h) // 2
-        box = (left, top, left + w, top + h)
-        return {checkup.labels[k]: draw_overlay(label_evidence(parts, k, checkup.task), size, box) for k in order}
-
-
-def _refuse_by_all(
-    question: Question, alike: str, timings: dict[str, float], shown: Preview | None, unusable: Why | None
-) -> Answer:
-    """Make the answer to a picture that is foreign to every check-up. alike: what it looks like, or ""."""
-    refused = Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
-    nothing = refuse_by_all(question.file, refused, timings)
-    if unusable is not None:
-        nothing = stop_by_all(question.file, unusable, timings)
-    return Answer(id=secrets.token_hex(16), digest=question.digest, prediction=nothing, checkup=None, preview=shown)
-
-
-def _routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, CheckUp]]:
-    """Make a router over the check-ups of each network, with one of these; the network most of them use comes first.
-
-    Only check-ups trained on the network that most were trained on: of it, several precisions may run.
-    """
-    able = [c for c in checkups if c.novelty is not None and not c.whole and c.windows is None]
-    if not able:
-        return ()
-    base, _ = Counter(c.base for c in able).most_common(1)[0]
-    able = [c for c in able if c.base == base]
-    found = []
-    for network, _ in Counter(c.network_sha256 for c in able).most_common():
-        sharing = [c for c in able if c.network_sha256 == network]
-        kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
-        found.append((Router(kinds, load_everyday(network)), sharing[0]))
-    return found

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from medloupe.ecg.recording_files import Source, join_bytes
+from medloupe.imaging.photo import PhotoRequest, read_photo_request
+from medloupe.imaging.sandbox.processpool import Cancellation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Question:
         Whether to make the picture for a web page.
     fields : Mapping
         The fields of the form, among them what is given beside the example.
+    cancellation : Cancellation or None
+        By which reading it is given up where nobody waits for the answer any more.
     """
 
     data: Source
@@ -33,6 +37,12 @@ class Question:
     heatmap: bool = False
     preview: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    cancellation: Cancellation | None = None
+
+    @cached_property
+    def photo(self) -> PhotoRequest:
+        """Whether a picture may be a photograph of one, by the fields `photo` and `corners`. Raises CornersError."""
+        return read_photo_request(self.fields.get("photo"), self.fields.get("corners"))
 
     @cached_property
     def digest(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medloupe.accounts.log import REQUEST_ID, audit_row
+from medloupe.accounts.log import audit_row
 from medloupe.accounts.person import Person
 from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
+from medloupe.serving.engine.box_storage import pack_boxes
 from medloupe.store.tables import now
 
 if TYPE_CHECKING:
@@ -33,12 +34,16 @@ def journal_row(answer: Answer, person: Person, suffix: str | None) -> dict[str,
     }
 
 
-def asking_row(answer: Answer, person: Person) -> dict[str, Any]:
-    """Make the row of AuditRow that says who asked which model and when, but not about what, nor what it said."""
+def asking_row(answer: Answer, person: Person, keyed: Callable[[str], str], request_id: str) -> dict[str, Any]:
+    """Make the row of AuditRow that says who asked which model and when, but not what it said.
+
+    The answer and the picture are named by keyed hashes: who has one of them can find its lines, nobody else can tell
+    which they are.
+    """
     main = _called(answer.prediction)
     others = [name for other in answer.prediction.answers if (name := _called(other)) != main]
-    detail = {"id": answer.id, **({"also": others} if others else {})}
-    return audit_row(person.name, "predict", main, detail, REQUEST_ID.get())
+    detail = {"answer": keyed(answer.id), "asked": keyed(answer.digest), **({"also": others} if others else {})}
+    return audit_row(person.name, "predict", main, detail, request_id)
 
 
 def _called(prediction: Prediction) -> str:
@@ -61,6 +66,10 @@ def journal_json(answer: Answer, *, kept: bool) -> dict[str, Any]:
     del said["file"]
     if "ecg" in said:
         said["ecg"] = ecg_storage.shorten_entry(said["ecg"])
+        if answer.prediction.ecg is not None and (told := answer.prediction.ecg.signal.told):
+            said["ecg"] = {**said["ecg"], "told": dict(told)}  # by which it is read again
+    if "boxes" in said:
+        said["boxes"] = pack_boxes(said["boxes"], said["lines"])
     if "answers" in said:
         said["answers"] = shorten_answers(said["answers"])
     if not kept:
@@ -90,6 +99,19 @@ def shorten_answers(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         told = dict.fromkeys([*(name for name, _ in ranked[:_LABELS_KEPT]), *one["flagged"][:_LABELS_KEPT]])
         p = {name: one["probabilities"][name] for name in told if name in one["probabilities"]}
         kept = {key: value for key, value in one.items() if key in _OF_EACH}
-        return {**kept, "flagged": one["flagged"][:_LABELS_KEPT], "probabilities": p}
+        found = _summarise_boxes(one["boxes"], one["lines"]) if "boxes" in one else {}
+        if "boxes" in one and one.get("measurements"):
+            found["measurements"] = one["measurements"][:_LABELS_KEPT]
+        return {**kept, "flagged": one["flagged"][:_LABELS_KEPT], "probabilities": p, **found}
 
     return [short(one) for one in answers[:_ANSWERS_KEPT]]
+
+
+def _summarise_boxes(boxes: Sequence[Mapping[str, Any]], lines: Mapping[str, float]) -> dict[str, Any]:
+    """Say of some labels how many boxes are marked, and the score of the surest one."""
+    names = [name for name in lines if any(b["label"] == name for b in boxes)][:_LABELS_KEPT]
+    own = {name: [b["score"] for b in boxes if b["label"] == name] for name in names}
+    return {
+        "marked": {name: sum(score >= lines[name] for score in scores) for name, scores in own.items()},
+        "surest": {name: max(scores) for name, scores in own.items()},
+    }

@@ -10,27 +10,35 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
+from medloupe.accounts.log import REQUEST_ID, AuditLog
 from medloupe.accounts.person import Person
+from medloupe.data.modalities import PICTURES, recognise_upload
+from medloupe.ecg.parsers import EcgParsers
 from medloupe.ecg.recording_files import Source
 from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
-from medloupe.serving.engine import ecg_storage
+from medloupe.imaging.sandbox.processpool import Cancellation
+from medloupe.modelfile.schema import drop_unsound_entries
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Journal
-from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.model_intake import add_model
 from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import lower_priority
 from medloupe.serving.engine.question import Question
+from medloupe.serving.engine.readiness import Readiness
+from medloupe.serving.engine.recording import answer_and_record, pack_for_keeping
+from medloupe.serving.engine.retention import AuditRetention
 from medloupe.serving.engine.rows import asking_row, journal_row
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 
@@ -42,8 +50,9 @@ if TYPE_CHECKING:
 _DOT = (  # a GIF of one pixel
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
+PATIENCE = 5.0
+"""Seconds for which a request waits for another writer of the store."""
 _NO_FIELDS: Mapping[str, str] = {}
-_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "DICOM": "dcm", "TIFF": "tif", "BMP": "bmp", "GIF": "gif", "WEBP": "webp"}
 
 
 class Service:
@@ -63,20 +72,26 @@ class Service:
 
     def __init__(self, store: Store, *, memory: int, keep_images: bool = False, workers: int | None = None):
         self.store = store
+        store.patience = PATIENCE
         self.engine: Engine = store.engine
         self.workers = workers or settings.threads()
         self.keep_images = keep_images
         self.sessions = Sessions(memory, store.home / "cache" / "graphs", self.workers)
         self.decoders = DecoderPool(self.workers)
+        self.parsers = EcgParsers(self.workers)
         self._busy = 0
         self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
-        self.answerer = Answerer(self.sessions, self.decoders, idle=lambda: self._busy <= 1)
+        self.answerer = Answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
         self.catalog = Catalog(store, self.answerer.warm, Precisions(store.home / "cache" / "graphs").choose)
         self.journal = Journal(self.engine, store.home / "kept")
+        self.log = AuditLog(self.engine)
+        self.retention = AuditRetention(self.log)
+        self.readiness = Readiness(self.engine, store.home, self.decoders)
         self._pool = ThreadPoolExecutor(
             self.workers + 1, "answer", initializer=lower_priority
         )  # one waits for a decoder
+        self._ecg_pool = ThreadPoolExecutor(self.workers + 1, "answer-ecg", initializer=lower_priority)
         self.refresh()
         for _ in range(self.workers):  # so that the first picture does not wait for a decoder to start
             self._pool.submit(self.decoders.decode, _DOT, 32)
@@ -92,8 +107,10 @@ class Service:
     def close(self) -> None:
         """Finish what was begun, then let go of all."""
         self._pool.shutdown(wait=True)
+        self._ecg_pool.shutdown(wait=True)
         self.journal.close()
         self.decoders.close()
+        self.parsers.close()
 
     # ------------------------------------------------------------------ models
 
@@ -116,7 +133,7 @@ class Service:
             self.refresh()
             return made
 
-        return await asyncio.to_thread(work)
+        return await run_change(work)
 
     async def rollback(self, name: str, person: Person, *, reason: str, request_id: str) -> int:
         """Put the version before back into production, and return its number.
@@ -132,17 +149,17 @@ class Service:
             self.refresh()
             return version
 
-        return await asyncio.to_thread(work)
+        return await run_change(work)
 
     async def add(self, name: str, path: Path) -> int:
         """Add a model file as a new version of a name, one at a time; returns and raises as `add_model` does."""
         async with self._adding:
             version = await add_model(self.store.home, name, path)
-            await asyncio.to_thread(self.refresh)
+            await run_change(self.refresh)
             return version
 
     def card(self, name: str, version: int | None) -> Mapping[str, Any]:
-        """Return the evaluation passport, by default of the version in production.
+        """Return the evaluation passport, by default of the version in production; what cannot be shown is left out.
 
         Raises
         ------
@@ -153,7 +170,7 @@ class Service:
             if version is None and name in shipped.list_offered():
                 return shipped.load_shipped(name).card
             raise UnknownError(f"There is no model {name!r} with versions.", "GET /api/v1/models lists what there is.")
-        return self.store.get(name, version, report=False).card
+        return drop_unsound_entries(self.store.get(name, version, report=False).card)[0]
 
     def file(self, name: str, version: int, file: str) -> Path:
         """Return where report.html or model.onnx of a version lies.
@@ -179,10 +196,10 @@ class Service:
         MedloupeError
             The answer cannot have such labels.
         """
-        entry = await asyncio.to_thread(self.journal.get, id, person)
+        entry = await run_read(self.journal.get, id, person)
         if labels and entry.model:
             try:
-                known = (await self.checkup(entry.model, entry.version)).labels
+                known = (await self.checkup(entry.model, entry.version)).answered_labels
             except UnknownError:  # removed since
                 known = tuple(entry.answer["probabilities"])
             if wrong := [name for name in labels if name not in known]:
@@ -207,7 +224,7 @@ class Service:
         found = self.catalog.get(name)
         if version in (None, found.version):
             return found
-        return await asyncio.to_thread(self.catalog.get, name, version)
+        return await run_file(self.catalog.get, name, version)
 
     async def ask(
         self,
@@ -220,6 +237,7 @@ class Service:
         preview: bool = False,
         fields: Mapping[str, str] = _NO_FIELDS,
         keep: bool = True,
+        cancellation: Cancellation | None = None,
     ) -> Answer:
         """Answer one picture or ECG; the answer is on the disk before it is returned.
 
@@ -233,16 +251,31 @@ class Service:
             Who asks.
         keep
             Whether what is asked about may be kept, where the operator keeps images.
+        cancellation
+            By which reading an ECG is given up where nobody waits any more.
 
         Raises
         ------
         ImageError, StoreError, ClinicalError
             As `Answerer.ask` does.
         """
-        question = Question(data=data, file=file, heatmap=heatmap, preview=preview, fields=fields)
-        answer = await self.in_pool(self.answerer.ask, self.catalog, checkup, question)
-        await self.record([answer], [data], person, keep=keep)
-        return answer
+        question = Question(
+            data=data, file=file, heatmap=heatmap, preview=preview, fields=fields, cancellation=cancellation
+        )
+        if keep and self.keep_images:
+            answer = await self._in_pool_of(question, checkup, self.answerer.ask, self.catalog, checkup, question)
+            await self.record([answer], [data], person, keep=keep)
+            return answer
+        self._busy += 1
+        try:
+            return await answer_and_record(
+                self._pool_of(question, checkup),
+                partial(self.answerer.ask, self.catalog, checkup, question),
+                self.journal,
+                person,
+            )
+        finally:
+            self._busy -= 1
 
     async def ask_many(
         self,
@@ -253,18 +286,31 @@ class Service:
         file: str = "",
         heatmap: bool = False,
         fields: Mapping[str, str] = _NO_FIELDS,
+        cancellation: Cancellation | None = None,
     ) -> list[Answer]:
         """Answer one picture or ECG by several check-ups, each network run once; raises as `ask` does."""
-        question = Question(data=data, file=file, heatmap=heatmap, fields=fields)
-        answers = await self.in_pool(self.answerer.ask_many, checkups, question)
+        question = Question(data=data, file=file, heatmap=heatmap, fields=fields, cancellation=cancellation)
+        first = next(iter(checkups), None)
+        answers = await self._in_pool_of(question, first, self.answerer.ask_many, checkups, question)
         await self.record(answers, [data] * len(answers), person)
         return answers
 
     async def in_pool(self, function: Any, *arguments: Any) -> Any:
         """Run a function in one of the worker threads."""
+        return await self._in(self._pool, function, *arguments)
+
+    async def _in_pool_of(self, question: Question, checkup: CheckUp | None, function: Any, *arguments: Any) -> Any:
+        """Run a function in one of the threads for what is asked about, so that ECGs keep no picture waiting."""
+        return await self._in(self._pool_of(question, checkup), function, *arguments)
+
+    def _pool_of(self, question: Question, checkup: CheckUp | None) -> ThreadPoolExecutor:
+        pictures = checkup.windows is None if checkup else recognise_upload(question.data, question.file) is PICTURES
+        return self._pool if pictures else self._ecg_pool
+
+    async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         self._busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
         finally:
             self._busy -= 1
 
@@ -282,12 +328,14 @@ class Service:
         kept: list[tuple[str, str]] = []
         try:
             for answer, data in zip(answers, sources, strict=True):
-                suffix, stored = _pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
+                suffix, stored = pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
                 rows.append(journal_row(answer, person, suffix))
                 if suffix:
                     kept.append((answer.id, suffix))
-                    await asyncio.to_thread(self.journal.keep, answer.id, stored, suffix)
-            await self.journal.record(rows, [asking_row(answer, person) for answer in answers])
+                    await run_file(self.journal.keep, answer.id, stored, suffix)
+            await self.journal.record(
+                rows, [asking_row(answer, person, self.journal.keyed, REQUEST_ID.get()) for answer in answers]
+            )
         except (OSError, StoreError) as e:
             for id, suffix in kept:
                 with contextlib.suppress(OSError):
@@ -297,14 +345,3 @@ class Service:
             raise StorageError(
                 f"The image could not be kept: {e.strerror or e}.", "The operator should look at the disk."
             ) from e
-
-
-def _pack_for_keeping(answer: Answer, data: Source) -> tuple[str, bytes]:
-    """Return under what suffix a picture or ECG is kept, and its bytes."""
-    from medloupe.imaging import headers
-
-    if answer.kind:
-        return asking(answer.kind).pack(data)
-    if not isinstance(data, bytes):
-        return ecg_storage.pack(data)
-    return _SUFFIXES.get(headers.sniff(data[: headers.SNIFF_BYTES]) or "", "bin"), data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medloupe.errors import ModelFileError
-from medloupe.graphs.optimised import computes_in_integers, ensure_optimised, open_optimised
+from medloupe.graphs.optimised import computes_in_integers, describe_file, ensure_optimised, open_optimised
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+log = logging.getLogger("medloupe.serving")
 OVERHEAD = 3 * 2**20
 """Bytes counted for a session besides its network's file: its graph, and buffers that are not shared."""
 
@@ -28,11 +30,12 @@ WIDE = 2
 class _Entry:
     """One network: a session for use beside others, and perhaps one over all cores for a request that is alone.
 
-    size: bytes of one session.
+    size: bytes of one session; file: which file was mapped (describe_file).
     """
 
     path: Path
     size: int
+    file: tuple[int, ...] | None
     widened: bool = False
     users: int = 0
     narrow: InferenceSession | None = None
@@ -151,11 +154,15 @@ class Sessions:
     def _take(self, sha256: str, path: Path) -> _Entry:
         with self._free:
             entry = self._entries.get(sha256)
-            if entry is not None:
+            if entry is not None and entry.file == describe_file(entry.path):
                 entry.users += 1
                 self._entries.move_to_end(sha256)
                 return entry
+            if entry is not None:  # somebody wrote to its file: what is mapped may be cut short, and must not be read
+                del self._entries[sha256]
+                log.error("network file changed", extra={"reason": entry.path.name})
         copy = self._prepare(sha256, path)
+        file = describe_file(copy)
         size = copy.stat().st_size * (1 + computes_in_integers(copy)) + OVERHEAD  # those pack a copy of their weights
         if size > self.budget:
             raise ModelFileError(
@@ -164,7 +171,7 @@ class Sessions:
             )
         with self._free:
             self._free.wait_for(lambda: sha256 in self._entries or self._make_room(size))
-            entry = self._entries.setdefault(sha256, _Entry(copy, size))
+            entry = self._entries.setdefault(sha256, _Entry(copy, size, file))
             entry.users += 1
             self._entries.move_to_end(sha256)
             return entry

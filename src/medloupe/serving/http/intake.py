@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,9 @@ from starlette.types import Message
 
 from medloupe.ecg.recording_files import Source, group_files
 from medloupe.model.applies import PREFIX
+from medloupe.serving.http import missing
 from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.room import Room
 
 MAX_BODY = 40 * 2**20
 """Largest request. Decoding a refused DICOM file may hold its bytes three times."""
@@ -37,9 +39,12 @@ MAX_SAID = 64 * 2**10
 """Largest body of the routes that take JSON."""
 
 _ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
-_IN_ADDRESS = ("rate", "start", PREFIX)  # how names of fields begin that may stand in the address, too
+# How names of fields begin that may stand in the address, too.
+_IN_ADDRESS = ("rate", "gain", "start", "photo", "corners", PREFIX)
 _PATIENCE = 30.0  # seconds to wait for the next bytes of a body
-_SLOWEST = 1024  # bytes a second; slower ones would hold connections for as long as they like
+_SLOWEST = 2048  # bytes a second, in any half minute: a phone at the edge of a network has more
+_LONGEST = 600.0  # seconds for a whole body
+_CROWDED = 64 * 2**10  # bytes a second below which an upload gives way when others need its room
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1")
 _RAW = ("image/", "application/dicom", "application/octet-stream", "text/csv", "application/edf")
 _FILES = ("image", "images", "image[]", "signal", "ecg", "file")
@@ -97,6 +102,7 @@ class Admission:
         self.bytes = 0
         self.rejected = 0
         self._seconds = 0.05  # of one request, a moving average
+        self._reading: set[Room] = set()
         self.draining = False
 
     @contextmanager
@@ -120,7 +126,7 @@ class Admission:
             self._seconds += 0.05 * (min(loop.time() - started, 60) / max(1, self.taken + 1) - self._seconds)
 
     @contextmanager
-    def room(self) -> Iterator[_Room]:
+    def room(self) -> Iterator[Room]:
         """Hold memory for a body while the block runs.
 
         A place is for when the body is there, or slow clients would hold them all.
@@ -132,10 +138,12 @@ class Admission:
         """
         if self.taken >= self.places:
             raise self.busy()
-        room = _Room(self)
+        room = Room(self._claim)
+        self._reading.add(room)
         try:
             yield room
         finally:
+            self._reading.discard(room)
             self.bytes -= room.bytes
 
     def busy(self) -> HttpError:
@@ -149,20 +157,23 @@ class Admission:
             503, "busy", f"The server is busy. {message}", f"Try again in {wait} s.", {"Retry-After": str(wait)}
         )
 
-
-class _Room:
-    def __init__(self, admission: Admission):
-        self._admission = admission
-        self.bytes = 0
-
-    def take(self, size: int) -> None:
-        if self._admission.bytes + size > _ALL_BODIES:
-            raise self._admission._busy("Too many large uploads at once.")
-        self._admission.bytes += size
+    def _claim(self, size: int) -> None:
+        """Take memory for a piece of a body. Raises HttpError where there is none."""
+        if self.bytes + size > _ALL_BODIES and not self._make_room(size):
+            raise self._busy("Too many large uploads at once.")
         self.bytes += size
 
+    def _make_room(self, size: int) -> bool:
+        """Take the room of uploads that hardly come in any more, the slowest first; tell whether that was enough."""
+        now = time.monotonic()
+        for room in sorted(self._reading, key=lambda room: room.rate(now)):
+            if self.bytes + size <= _ALL_BODIES or room.rate(now) >= _CROWDED:
+                break
+            self.bytes -= room.give_way()
+        return self.bytes + size <= _ALL_BODIES
 
-async def read_upload(request: Request, room: _Room, limit: int = MAX_BODY) -> Upload:
+
+async def read_upload(request: Request, room: Room, limit: int = MAX_BODY) -> Upload:
     """Read the images and fields of a request.
 
     It is a form with the part `image`, repeated, or one image as the whole body. What an ECG comes in counts as an
@@ -188,20 +199,15 @@ async def read_upload(request: Request, room: _Room, limit: int = MAX_BODY) -> U
     if kind.startswith(_RAW) or not kind:
         data = b"".join([chunk async for chunk in read_body(request, room, limit)])
         if not data:
-            raise _no_image()
+            raise missing.empty_body()
         name = _NAMED.get(kind.partition(";")[0].strip(), "")
         return Upload(images=[(name, data)], fields=dict(request.query_params))
     if kind.startswith("application/x-www-form-urlencoded"):
-        raise _no_image()
-    raise HttpError(
-        415,
-        "unsupported_media_type",
-        f"The body is {kind.partition(';')[0][:80]!r}; expected multipart/form-data with a part `image`, or an image.",
-        "curl -F image=@scan.png URL, or curl --data-binary @scan.png -H 'Content-Type: image/png' URL",
-    )
+        raise missing.urlencoded_body()
+    raise missing.explain_other_body(kind)
 
 
-async def read_body(request: Request, room: _Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
+async def read_body(request: Request, room: Room | None, limit: int = MAX_BODY) -> AsyncGenerator[bytes, None]:
     """Read a body piece by piece, never more than limit bytes of it.
 
     Raises
@@ -214,14 +220,28 @@ async def read_body(request: Request, room: _Room | None, limit: int = MAX_BODY)
         raise _too_large(limit)
     total = 0
     stream = aiter(request.stream())
-    began = time.monotonic()
+    began = marked = time.monotonic()
+    total_then = 0
     while True:
-        left = began + _PATIENCE + total / _SLOWEST - time.monotonic()
+        now = time.monotonic()
+        left = began + _LONGEST - now
+        if now - marked >= _PATIENCE:
+            left = left if total - total_then >= _SLOWEST * (now - marked) else 0.0
+            marked, total_then = now, total
         try:
-            chunk = await asyncio.wait_for(_next(stream), min(left, _PATIENCE))
+            async with asyncio.timeout(min(left, _PATIENCE)) as timer:
+                if room is not None:
+                    room.timer = timer
+                chunk = await anext(stream)
         except StopAsyncIteration:
+            if room is not None:
+                room.timer = None
             return
         except TimeoutError as e:
+            if room is not None and room.gave_way:
+                raise HttpError(
+                    408, "too_slow", "Others needed the room, and this upload hardly came in any more.", "Try again."
+                ) from e
             raise HttpError(
                 408, "too_slow", f"Too few bytes came within {_PATIENCE:.0f} s.", "Check the connection and try again."
             ) from e
@@ -233,10 +253,6 @@ async def read_body(request: Request, room: _Room | None, limit: int = MAX_BODY)
         if room is not None:
             room.take(len(chunk))
         yield chunk
-
-
-async def _next(stream: AsyncIterator[bytes]) -> bytes:
-    return await anext(stream)
 
 
 class _InMemory(MultiPartParser):
@@ -265,7 +281,7 @@ class JsonRoute(APIRoute):
         return within_limits
 
 
-async def _form(request: Request, room: _Room, limit: int) -> Upload:
+async def _form(request: Request, room: Room, limit: int) -> Upload:
     charset = parse_options_header(request.headers.get("content-type", ""))[1].get(b"charset", b"utf-8")
     if charset.lower() not in _CHARSETS:  # of Python's many, some are slow and some give what is no text
         raise HttpError(
@@ -279,27 +295,22 @@ async def _form(request: Request, room: _Room, limit: int) -> Upload:
         raise HttpError(422, "bad_form", f"The form cannot be read: {said}", "Send it as multipart/form-data.") from e
     upload = Upload(fields={name: v for name, v in request.query_params.items() if name.startswith(_IN_ADDRESS)})
     files: list[tuple[str, bytes]] = []
+    came: list[tuple[str, str, int]] = []
+    texts: list[tuple[str, str]] = []
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
             data = await value.read()
+            came.append((key, value.filename or "", len(data)))
             if key in _FILES and (data or value.filename):
                 files.append((value.filename or "", data))
         else:
-            upload.fields[key] = str(value)
+            texts.append((key, value))
     await form.close()
-    if not files:
-        raise _no_image()
+    upload.fields |= dict(texts)
+    if not any(data for _, data in files):
+        raise missing.explain_form(texts, came, _FILES)
     upload.images = group_files(files)
     return upload
-
-
-def _no_image() -> HttpError:
-    return HttpError(
-        422,
-        "no_image",
-        "The request brings no image or ECG.",
-        "Send it as the part `image` of a form, or as the whole body.",
-    )
 
 
 def _too_large(limit: int) -> HttpError:

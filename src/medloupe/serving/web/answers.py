@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from medloupe.data.modalities import MODALITIES
 from medloupe.serving.web.applies import view_question, word_reason
 from medloupe.serving.web.bars import Bar, Namer, capitalize, draw_bars, draw_reach
+from medloupe.serving.web.boxes import finds_boxes, view_boxes, word_tiling
 from medloupe.serving.web.cards import Label
-from medloupe.serving.web.cardtext import JOIN, describe_limits, describe_scope
+from medloupe.serving.web.cardtext import JOIN, describe_limits, describe_scope, describe_terms
+from medloupe.serving.web.cells import draw_cells, view_cells
 from medloupe.serving.web.ecg import EcgView, describe_ecg
 from medloupe.serving.web.headline import describe_state, state_decided, state_of
-from medloupe.serving.web.heats import strongest_outside
+from medloupe.serving.web.heats import strongest_outside, word_pointed
 from medloupe.serving.web.inputs import describe_effects
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.summary import (
     announced_labels,
+    describe_facts,
     describe_refusal,
     describe_unusable,
     label_namer,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.engine.answer import Answer
     from medloupe.serving.engine.checkup import CheckUp
-    from medloupe.serving.engine.journal import Entry
+    from medloupe.serving.engine.entries import Entry
 
 _HEATS = 12  # as many labels as style.css knows heat maps for
 _CHOICES = 60  # with more labels than this, feedback offers those that were answered
@@ -174,7 +177,7 @@ def _view(
     name = str(said.get("model") or "")
     named = label_namer(said, lang)
     probabilities: Mapping[str, float] = said.get("probabilities") or {}
-    labels = checkup.labels if checkup and len(checkup.labels) <= _CHOICES else tuple(probabilities)
+    labels = checkup.answered_labels if checkup and len(checkup.answered_labels) <= _CHOICES else tuple(probabilities)
     told = describe_state(said, checkup, lang, kind)
     scope = str(said.get("scope") or (JOIN.join(checkup.decision.scope) if checkup else ""))
     common: dict[str, Any] = {
@@ -193,18 +196,19 @@ def _view(
         "others": _others(said, titles, lang, find),
         "picture": None if preview is None else embed_picture(preview),
         "kept_away": kept_away,
-        "meta": _meta(said, lang, id, at),
+        "meta": (*_meta(said, lang, id, at), *((lang.t("decoding.title"), t) for t in describe_facts(said, lang))),
         "passport": passport,
-        "several": checkup is not None and checkup.task == "multilabel",
+        "several": checkup is not None and checkup.task in ("multilabel", "detection"),
         "labels": tuple(Label(name=n, title=named(n)) for n in labels),
         "feedback": bool(labels),
         "limits": describe_limits(checkup, lang) if checkup else (),
+        "terms": describe_terms(checkup, lang) if checkup else "",
         "ecg": _ecg(said, checkup, lang, ecg, start),
         "kind": kind,
         "drawing": data_uri(drawing.encode(), "image/svg+xml") if drawing else "",
     }
     reason = word_reason(said, titles, lang)
-    if told.state == "refused":
+    if told.state == "refused" and not said.get("asked"):
         chosen_so = {"headline": lang.t("applies.not_alone"), "because": reason} if reason else {}
         return AnswerView(**{**common, "limits": (), **describe_refusal(said, titles, lang, kind), **chosen_so})
     if reason:
@@ -216,6 +220,18 @@ def _view(
     if "counts" in (said.get("ecg") or ()):
         bars = _bars(said, None, lang, named)
         return AnswerView(**common, bars=bars, rest=())
+    common["lines"] = (*common["lines"], *word_tiling(said, lang))
+    if said.get("asked"):
+        refused = told.state == "refused"
+        found = draw_cells(said, checkup, lang, named)
+        whole = () if refused else _bars(said, None, lang, named)
+        return AnswerView(**common, boxes=found, cells=view_cells(said, lang, named), whole=whole)
+    if finds_boxes(said):
+        return AnswerView(
+            **common,
+            boxes=view_boxes(said, checkup, lang, named),
+            whole=_bars(said, None, lang, named),
+        )
     top = next(iter(said.get("flagged") or announced_labels(said, False)), "")
     shown, rest = _shown_first(_bars(said, checkup, lang, named))
     return AnswerView(
@@ -226,7 +242,14 @@ def _view(
         moved=describe_effects(said, top, capitalize(named(top)), common["several"], lang, kind)
         if top in probabilities
         else None,
-        heats=_heats(probabilities, top, evidence or {}, lang_named=named, slots=kept_away and kind is PICTURE),
+        heats=_heats(
+            probabilities,
+            top,
+            evidence or {},
+            lang_named=named,
+            slots=kept_away and kind is PICTURE,
+            judged={n: word_pointed(p, lang, named(n)) for n, p in checkup.pointed.items()} if checkup else {},
+        ),
         outside=preview is not None and top in (evidence or {}) and strongest_outside(preview.jpeg, evidence[top])
         if evidence
         else False,
@@ -261,7 +284,13 @@ def _shown_first(bars: Sequence[Bar]) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]
 
 
 def _heats(
-    probabilities: Mapping[str, float], top: str, evidence: Mapping[str, bytes], *, lang_named: Namer, slots: bool
+    probabilities: Mapping[str, float],
+    top: str,
+    evidence: Mapping[str, bytes],
+    *,
+    lang_named: Namer,
+    slots: bool,
+    judged: Mapping[str, str],
 ) -> tuple[HeatOverlay, ...]:
     """List the heat maps. slots: also those without one, for the browser to fill in what it has kept."""
     order = sorted(probabilities, key=lambda n: (n != top, -probabilities[n]))
@@ -273,6 +302,7 @@ def _heats(
             label=lang_named(n),
             uri=data_uri(evidence[n], "image/png") if n in evidence else "",
             first=i == 0,
+            judged=judged.get(n, ""),
         )
         for i, n in enumerate(wanted)
     )

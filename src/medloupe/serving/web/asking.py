@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from medloupe.errors import ClinicalError, ExtraError, ImageError, MedloupeError, NotesError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import admission_of, note_answer, service_of
+from medloupe.serving.context import admission_of, find_in_photograph, note_answer, service_of
 from medloupe.serving.engine import ecg_intake
+from medloupe.serving.http.departure import watch_client
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES, read_upload
+from medloupe.serving.http.threads import run_file
 from medloupe.serving.web import answers, inputs
 from medloupe.serving.web.applies import view_questions
 from medloupe.serving.web.cards import describe_checkup
@@ -82,6 +83,16 @@ async def ask_any(request: Request) -> Response:
     return await _answer_form(request, None)
 
 
+@router.post("/photo")
+async def find_photo(request: Request) -> Response:
+    """Find the picture in a photograph that was chosen, before a check-up is asked."""
+    require(request, "clinician")
+    with admission_of(request).room() as room:
+        upload = await read_upload(request, room)
+        check_csrf(request, upload.fields.get("csrf", ""))
+        return JSONResponse(await find_in_photograph(request, upload))
+
+
 def _render_form(request: Request, **context: Any) -> Response:
     service = service_of(request)
     return render_page(
@@ -108,14 +119,23 @@ async def _answer_form(request: Request, name: str | None) -> Response:
     found: list[Answer] = []
     failed: list[AnswerView] = []
     status = 200
-    with admission_of(request).room() as room, ExitStack() as at_work:
+    async with AsyncExitStack() as at_work:
+        room = at_work.enter_context(admission_of(request).room())
         upload = await read_upload(request, room)
         check_csrf(request, upload.fields.get("csrf", ""))
+        cancellation = await at_work.enter_async_context(watch_client(request))
         at_work.enter_context(admission_of(request).place())
         for file, data in upload.images:
             try:
                 answer = await service.ask(
-                    asked, data, person=person, file=file, heatmap=part, preview=part, fields=upload.fields
+                    asked,
+                    data,
+                    person=person,
+                    file=file,
+                    heatmap=part,
+                    preview=part,
+                    fields=upload.fields,
+                    cancellation=cancellation,
                 )
             except (ImageError, ClinicalError, ExtraError) as e:
                 error = as_http(e)
@@ -165,7 +185,7 @@ async def _view(request: Request, answer: Answer, start: float, *, chosen: bool)
         start=start,
         find=partial(answering_version, service),
     )
-    return await asyncio.to_thread(view)  # which looks at the picture once more
+    return await run_file(view)  # which looks at the picture once more
 
 
 def _address(ids: list[str], start: float, *, chosen: bool) -> str:

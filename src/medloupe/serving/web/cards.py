@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medloupe.serving.web import inputs
-from medloupe.serving.web.cardtext import CardText, describe_limits
+from medloupe.serving.web.boxes import word_finding
+from medloupe.serving.web.cardtext import CardText, describe_limits, describe_terms
 from medloupe.serving.web.emblem import Emblem, draw_emblem
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
 from medloupe.serving.web.language import Language
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.figures import Hardship, Point
 
 _MOST = 40  # operating points named on a page
+_FEW = 4  # labels of a detector of which each is told how many are found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class Card:
         What to ask for beside the picture.
     kind
         Of data that it reads.
+    terms
+        What the licence of its data forbids, or "".
     """
 
     name: str
@@ -104,6 +108,7 @@ class Card:
     hardships: tuple[HardshipView, ...] = ()
     inputs: tuple[inputs.InputField, ...] = ()
     kind: PageKind = PICTURE
+    terms: str = ""
 
     @property
     def ecg(self) -> bool:
@@ -137,8 +142,15 @@ def describe_checkup(checkup: CheckUp, lang: Language, *, passport: str = "") ->
         for n in shown[:_MOST]
         if (words := describe_point(checkup, n, checkup.shown_points[n], lang))
     )
+    if checkup.finds_boxes:
+        points = tuple(
+            PointView(label=lang.label(n, of), words=word_finding("", f, lang))
+            for n, f in list(checkup.found_labels.items())[:_MOST]
+        )
     auc = (checkup.auc or {}).get("value")
-    if len(points) == 1:
+    if checkup.finds_boxes:
+        good = _finding(checkup, lang)
+    elif len(points) == 1:
         good = points[0].words
     elif auc is not None:
         good = lang.t(_kind(checkup, "checkup.ranks"), n=lang.hundred(auc))
@@ -152,10 +164,11 @@ def describe_checkup(checkup: CheckUp, lang: Language, *, passport: str = "") ->
         emblem=draw_emblem(checkup.name, ecg=page_kind(checkup.modality).trace),
         labels=labels,
         good=good,
-        doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 else "",
+        doubt=lang.t("checkup.guess") if low is not None and low <= 0.5 and not checkup.finds_boxes else "",
         basis=_basis(checkup, lang),
         points=points,
         limits=describe_limits(checkup, lang),
+        terms=describe_terms(checkup, lang),
         lead=_lead(checkup, labels, lang),
         passport=passport,
         weakest=_weakest(checkup, lang),
@@ -181,6 +194,18 @@ def describe_point(checkup: CheckUp, label: str, point: Point, lang: Language) -
     if page_kind(checkup.modality) is ECG:
         key = "ecg.point"
     return lang.one_in(key, 1 - point.specificity, found=lang.hundred(point.sensitivity))
+
+
+def _finding(checkup: CheckUp, lang: Language) -> str:
+    """Say how well a detector finds what it looks for: of each label, or where there are many, on average."""
+    found = checkup.found_labels
+    of = checkup.name if checkup.version is None else ""
+    able = [(lang.several(n, 100, of), f.sensitivity) for n, f in found.items() if f.sensitivity is not None]
+    if not able:
+        return lang.t("checkup.not_judged")
+    if len(able) <= _FEW:
+        return lang.t("boxes.good", found=lang.join(f"{lang.hundred(share)} {name}" for name, share in able))
+    return lang.t("boxes.good_many", found=lang.hundred(sum(share for _, share in able) / len(able)))
 
 
 def _weakest(checkup: CheckUp, lang: Language) -> str:
@@ -233,6 +258,8 @@ def _lead(checkup: CheckUp, labels: Sequence[Label], lang: Language) -> str:
     names = lang.join(lang.t("format.quoted", text=label.title) for label in labels)
     if checkup.beats:
         return lang.t("ecg.lead_beats", labels=names)
+    if checkup.finds_boxes:
+        return lang.t("boxes.lead", labels=names)
     if checkup.task == "multilabel":
         return lang.t(kind.key("checkup.lead_findings"), labels=names)
     return lang.t(kind.key("checkup.lead"), labels=names)

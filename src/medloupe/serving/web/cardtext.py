@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 JOIN = " · "
 """Between the parts of a scope, as answers have it."""
+RESTRICTED = ("non-commercial", "research")
+"""Terms of a card that forbid something; each has its words."""
 _SECTIONS = ("scope.", "limit.")
 _OWN = CODES[0]
 
@@ -46,9 +48,10 @@ def card_text(text: str, lang: Language, checkup: CheckUp | None = None) -> Card
     plain = text.replace("`", "")
     if lang.code == _OWN:
         return CardText(text=plain)
-    for key, pattern in _patterns():
-        if found := pattern.fullmatch(text.strip()):
-            values = {name: _value(name, value, lang, checkup) for name, value in found.groupdict().items()}
+    for key, literals, places in _templates():
+        found = _fill(text.strip(), literals)
+        if found is not None:
+            values = {name: _value(name, value, lang, checkup) for name, value in zip(places, found, strict=True)}
             return CardText(text=lang.t(key, **values).replace("`", ""))
     return CardText(text=plain, foreign=True)
 
@@ -56,6 +59,13 @@ def card_text(text: str, lang: Language, checkup: CheckUp | None = None) -> Card
 def describe_limits(checkup: CheckUp, lang: Language) -> tuple[CardText, ...]:
     """List the limits of a check-up, in the order of its card."""
     return tuple(card_text(limit, lang, checkup) for limit in checkup.limits)
+
+
+def describe_terms(checkup: CheckUp, lang: Language, *, short: bool = False) -> str:
+    """Say what the licence of its data forbids, as a sentence or in three words; "" where it forbids nothing."""
+    if checkup.terms not in RESTRICTED:
+        return ""
+    return lang.t(f"terms.{'short_' if short else ''}{checkup.terms}")
 
 
 def describe_scope(scope: str, lang: Language, checkup: CheckUp | None = None) -> tuple[CardText, ...]:
@@ -66,16 +76,36 @@ def describe_scope(scope: str, lang: Language, checkup: CheckUp | None = None) -
 
 
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Compile the English strings of the sections, each as a pattern whose places are groups."""
+def _templates() -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    """Part the English strings of the sections into what stands in them and the places between."""
     words = language(_OWN).words
     found = []
     for key, text in words.items():
         if key.startswith(_SECTIONS) and isinstance(text, str):
             parts = re.split(r"\{(\w+)\}", text)
-            exact = [re.escape(part) if i % 2 == 0 else f"(?P<{part}>.+)" for i, part in enumerate(parts)]
-            found.append((key, re.compile("".join(exact))))
+            found.append((key, tuple(parts[::2]), tuple(parts[1::2])))
     return tuple(found)
+
+
+def _fill(text: str, literals: tuple[str, ...]) -> list[str] | None:
+    """Find what stands in the places between the literals, each as far to the right as can be; None where not all do.
+
+    In one pass from the end: a regular expression with several places takes seconds for a card made against it.
+    """
+    if len(literals) == 1:
+        return [] if text == literals[0] else None
+    if "\n" in text or not text.startswith(literals[0]) or not text.endswith(literals[-1]):
+        return None
+    end = len(text) - len(literals[-1])
+    values: list[str] = []
+    for literal in reversed(literals[1:-1]):
+        at = text.rfind(literal, len(literals[0]) + 1, end - 1) if literal else -1
+        if at < 0:
+            return None
+        values.append(text[at + len(literal) : end])
+        end = at
+    values.append(text[len(literals[0]) : end])
+    return values[::-1] if end > len(literals[0]) else None
 
 
 def _value(name: str, value: str, lang: Language, checkup: CheckUp | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from medloupe.utils.csvcells import escape_cell
+
 _COLUMNS = ("file", "id", "at", "model", "version", "state", "why.code", "why.text", "prediction", "flagged", "grade")
 _LAST = ("scope", "refused.reason", "refused.looks_like")
 
@@ -23,18 +25,6 @@ def write_answers(answers: Iterable[Mapping[str, Any]]) -> str:
     columns = [*_COLUMNS, *dict.fromkeys(nested), *_LAST]
     lines = [columns, *([str(row.get(c, "")) for c in columns] for row in rows)]
     return "".join(",".join(map(escape_cell, line)) + "\r\n" for line in lines)
-
-
-def escape_cell(text: str) -> str:
-    """Write a cell: formulas begin with an apostrophe, line breaks are spaces, commas and quotes are quoted."""
-    safe = escape_formula(text)
-    safe = " ".join(safe.splitlines()) if safe else safe
-    return '"' + safe.replace('"', '""') + '"' if any(c in safe for c in '",;\t') else safe
-
-
-def escape_formula(cell: str) -> str:
-    """Put a quotation mark before what a spreadsheet would take for a formula, and run."""
-    return f"'{cell}" if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def _flat(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,24 @@ def _blood(rng: np.random.Generator, odd: bool) -> np.ndarray:
     return np.clip(picture * whole[..., None], 0, 255).astype(np.uint8)
 
 
+def _smear(rng: np.random.Generator, odd: bool) -> np.ndarray:
+    picture = np.array([226, 214, 206], float) + _field(rng, 8, -5, 5)[..., None]
+    rows = [(y, x) for y in np.arange(0.08, 1.0, 0.2) for x in np.arange(0.08, 1.0, 0.2)]
+    for y, x in rows:
+        y, x = y + rng.uniform(-0.025, 0.025), x + rng.uniform(-0.025, 0.025)
+        if rng.random() < 0.15 or np.hypot(y - 0.45, x - 0.52) < (0.26 if odd else 0.2):
+            continue
+        r = rng.uniform(0.078, 0.09)
+        picture = _blend(picture, (188, 122, 118), _disc(y, x, r, r))
+        picture = _blend(picture, (212, 168, 160), 0.8 * _disc(y, x, 0.45 * r, 0.45 * r))
+    picture = _blend(picture, (176, 150, 190), _disc(0.45, 0.52, 0.16, 0.15))
+    for dy, dx in ((-0.05, -0.03), (0.02, 0.05), (0.05, -0.04)):
+        picture = _blend(picture, (92, 54, 140), _disc(0.45 + dy, 0.52 + dx, 0.075, 0.07))
+    for y, x in ((0.2, 0.32), (0.78, 0.68), (0.62, 0.84))[: 3 if odd else 1]:
+        picture = _blend(picture, (120, 84, 160), _disc(y, x, 0.024, 0.022))
+    return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+
+
 def _brain(rng: np.random.Generator, odd: bool) -> np.ndarray:
     head, within = _disc(0.5, 0.5, 0.45, 0.37), _disc(0.5, 0.5, 0.4, 0.32)
     levels = 165 * (head - within) + within * (78 + _field(rng, 16, -26, 26))
@@ -138,6 +156,7 @@ _DRAWN: Mapping[str, Callable[[np.random.Generator, bool], np.ndarray]] = {
     "skin": _skin,
     "eye": _eye,
     "blood": _blood,
+    "smear": _smear,
     "brain": _brain,
     "breast": _breast,
     "everyday": _thing,

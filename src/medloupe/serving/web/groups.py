@@ -11,7 +11,7 @@ from medloupe.starter.shipped import EVERYDAY
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-GROUPS = ("chest", "blood", "skin", "brain", "eye", "breast", "heart", "own", "everyday")
+GROUPS = ("chest", "blood", "brain", "skin", "breast", "eye", "heart", "own", "everyday")
 """In an order in which those of two shipped check-ups and those of one fill a row of three together."""
 _KINDS = {  # what a card says that its pictures are of
     "chest x-ray": "chest",
@@ -19,10 +19,12 @@ _KINDS = {  # what a card says that its pictures are of
     "photograph of skin": "skin",
     "fundus": "eye",
     "blood cell": "blood",
+    "blood smear": "blood",
     "brain mri": "brain",
     "breast ultrasound": "breast",
     "ecg": "heart",
 }
+_DRAWN_APART = {"blood smear": "smear"}  # kinds that look other than the drawings of their group
 
 
 def group_of(checkup: CheckUp) -> str:
@@ -32,6 +34,11 @@ def group_of(checkup: CheckUp) -> str:
     if page_kind(checkup.modality).trace:
         return "heart"
     return _KINDS.get(checkup.looks_at.strip().casefold(), "own")
+
+
+def drawing_of(checkup: CheckUp) -> str:
+    """Name the drawings with which a check-up can be tried: those of its group, or of its own kind of picture."""
+    return _DRAWN_APART.get(checkup.looks_at.strip().casefold()) or group_of(checkup)
 
 
 def group(checkups: Sequence[CheckUp]) -> list[tuple[str, list[CheckUp]]]:

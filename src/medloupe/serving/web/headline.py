@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe.model.decision import STATES
 from medloupe.serving.web.bars import capitalize
+from medloupe.serving.web.boxes import best_box, finds_boxes, word_found, word_numbers
+from medloupe.serving.web.cells import word_mistakes
 from medloupe.serving.web.kinds import PICTURE, PageKind
 from medloupe.serving.web.language import Language
+from medloupe.serving.web.measured import word_first_measured
 from medloupe.serving.web.summary import announced_labels, label_namer
 
 if TYPE_CHECKING:
@@ -73,7 +76,9 @@ def describe_state(
     state = state_of(said)
     tell = _Telling(said, checkup, lang)
     lines: tuple[str, ...] = ()
-    if state == "refused":
+    if said.get("asked") and (about := tell.cells(state)) is not None:
+        text, lines = about
+    elif state == "refused":
         text = lang.t(kind.key("result.refused") if kind.section else "refused.headline")
     elif state == "unusable":
         text = lang.t("answer.unusable_file" if kind.section else "answer.unusable")
@@ -82,7 +87,7 @@ def describe_state(
     elif state == "unclear":
         text, lines = lang.t("answer.unclear_file" if kind.section else "answer.unclear"), tell.unclear()
     elif state == "clear":
-        text, lines = lang.t("answer.clear"), tell.most_probable("")
+        text, lines = lang.t("answer.clear"), tell.clear()
     else:
         text = tell.answered()
     return Headline(state=state, chip=state_word(state, lang), text=text, lines=lines)
@@ -108,6 +113,29 @@ class _Telling:
         self._p: Mapping[str, float] = said.get("probabilities") or {}
         self._why = str((said.get("why") or {}).get("code") or "")
         self._beats = "counts" in (said.get("ecg") or ())
+        self._boxes = finds_boxes(said)
+
+    def cells(self, state: str) -> tuple[str, tuple[str, ...]] | None:
+        """Say what came of asking about each thing found; None where the state comes from elsewhere."""
+        asked, lang = self._said["asked"], self._lang
+        what = self._named(asked["what"])
+        if self._why == "cells_refused":
+            words = lang.t("cells.refused_why", n=asked["refused"], of=asked["asked"], checkup=asked["checkup"])
+            return lang.t("cells.refused_headline", what=what), (words,)
+        if self._why == "no_cells":
+            return lang.t("cells.nothing_found", what=what), (lang.t("cells.nothing_asked"),)
+        first = str(next(iter(self._said.get("flagged") or ()), ""))
+        estimates = {e["label"]: e for e in asked["estimates"]}
+        most = estimates.get(first) or max(estimates.values(), key=lambda e: e["flagged"], default=None)
+        if most is None or (state == "flagged" and first not in estimates):
+            return None
+        told = {"label": self._named(most["label"]), "flagged": int(most["flagged"]), "of": int(most["of"])}
+        counted = f"{lang.t('cells.of_judged', **told, what=what)} {word_mistakes(most, lang)}"
+        if state == "flagged":
+            return lang.t("answer.flagged_alone", label=told["label"], percent="").strip(), (counted,)
+        if state == "unclear":
+            return lang.t("cells.unclear_headline", **told), (counted, lang.t("cells.says_neither"))
+        return (lang.t("answer.clear"), (counted,)) if state == "clear" else None
 
     def flagged(self) -> tuple[str, tuple[str, ...]]:
         first, *rest = [str(n) for n in self._said.get("flagged") or (self._said.get("prediction") or "",)]
@@ -117,6 +145,11 @@ class _Telling:
         if self._beats:
             text = self._tell("flagged_beats", first)
             return text, (*more, *self.most_probable(first))
+        if self._boxes:
+            found = word_found(self._said, self._lang, self._named)
+            told = (self._lang.t("boxes.found", labels=found),) if found else ()
+            key = "flagged_place" if self._line(first) is not None else "flagged_alone"
+            return self._tell(key, first), (*more, *told)
         if grade:
             reach = (self._said.get("at_least") or {}).get(grade, 0.0)
             text = self._lang.t(
@@ -142,15 +175,42 @@ class _Telling:
             return (words, *self.most_probable(""))
         return self.most_probable("")
 
+    def clear(self) -> tuple[str, ...]:
+        """Name the most probable label; of a detector, what it looks for, as that alone was not found."""
+        if not self._boxes:
+            return self.most_probable("")
+        decision = self._decision
+        sought = [n for n in decision.labels if decision.line(n) is not None] if decision is not None else []
+        asked = self._lang.join(map(self._named, sought))
+        found = word_found(self._said, self._lang, self._named)
+        told = (self._lang.t("boxes.found", labels=found),) if found else ()
+        return (*((self._lang.t("answer.clear_places", labels=asked),) if asked else ()), *told)
+
     def answered(self) -> str:
         """Name the most probable label; of an answer from before there were states, all that it announced."""
+        if self._boxes:
+            if measured := word_first_measured(self._said, self._lang):
+                return measured
+            if counted := self._counted():
+                return self._lang.t("boxes.headline_counted", labels=counted)
+            found = word_found(self._said, self._lang, self._named)
+            return self._lang.t("boxes.headline", labels=found) if found else self._lang.t("boxes.nothing_marked")
         called = announced_labels(self._said, False)
         told = [self._tell("answered", n) if n in self._p else self._named(n) for n in called]
         return capitalize(self._lang.join(told)) or self._lang.t("answer.state_answered")
 
+    def _counted(self) -> str:
+        """Say how many were counted, of a check-up that looks for nothing but counts; "" of any other."""
+        decision = self._decision
+        if decision is None or decision.measurements:
+            return ""
+        known = {name for name, line in zip(decision.labels, decision.count_lines, strict=False) if line <= 1}
+        counts = {str(name): int(n) for name, n in (self._said.get("counts") or {}).items() if name in known}
+        return word_numbers(counts, self._said, self._lang, self._named)
+
     def most_probable(self, but: str) -> tuple[str, ...]:
         """Name the most probable label, unless it is the one that was named already."""
-        label = str(self._said.get("prediction") or "")
+        label = "" if self._boxes else str(self._said.get("prediction") or "")
         if not label or label == but or label not in self._p:
             return ()
         return (self._tell("most_beats" if self._beats else "most_probable", label),)
@@ -163,6 +223,9 @@ class _Telling:
         return self._lang.t(f"answer.{key}", **values)
 
     def _percent(self, label: str) -> str:
+        if self._boxes:
+            best = best_box(self._said, label)
+            return "" if best is None else self._lang.percent(best)
         return self._lang.percent(self._p[label]) if label in self._p else ""
 
     def _line(self, label: str) -> float | None:

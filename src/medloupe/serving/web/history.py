@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,18 +18,19 @@ from medloupe.accounts.person import Person
 from medloupe.data.modalities import PICTURES
 from medloupe.errors import MedloupeError, UnknownError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import add_to_audit_log, service_of
+from medloupe.serving.context import add_to_audit_log, keyed, log_look, service_of
+from medloupe.serving.engine.entries import Entry
 from medloupe.serving.engine.history import LONGEST_ALIAS, Wanted
-from medloupe.serving.engine.journal import Entry
 from medloupe.serving.engine.service import Service
 from medloupe.serving.engine.sweeping import UNDO_MINUTES
+from medloupe.serving.http.threads import run_file, run_read
 from medloupe.serving.web.chips import chip, list_states
-from medloupe.serving.web.csvtable import escape_formula
 from medloupe.serving.web.headline import summarize
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.lookups import checkup_titles, find_at_hand
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.serving.web.summary import describe_feedback
+from medloupe.utils.csvcells import escape_formula
 
 router = APIRouter(include_in_schema=False)
 Id = Annotated[str, InPath(max_length=64, pattern=r"^[^\x00]*$")]  # which PostgreSQL refuses
@@ -69,7 +70,8 @@ async def history(
     person = require(request, "clinician")
     service, language = service_of(request), language_of(request)
     wanted = Wanted(state=state, model=checkup, search=search)
-    found = await asyncio.to_thread(service.journal.mine, person, before, _PAGE, wanted)
+    found = await run_read(service.journal.mine, person, before, _PAGE, wanted)
+    await log_look(request, person, "history.look", [e.id for e in found])
     titles = checkup_titles(service, language)
     kept = {key: value for key, value in {"state": state, "checkup": checkup, "search": search}.items() if value}
     last = f"{found[-1].at}_{found[-1].id}" if len(found) == _PAGE else ""
@@ -117,18 +119,20 @@ async def table(request: Request, state: Text = "", checkup: Text = "", search: 
     """Download the answers that are wanted as a table."""
     person = require(request, "clinician")
     rows = _table(service_of(request), person, Wanted(state=state, model=checkup, search=search))
+    first = await run_read(next, rows)  # before anything is said: a database that is out can still be told as that
+    await add_to_audit_log(request, person, "history.download", "")
+    rows = chain([first], rows)
     headers = {"Content-Disposition": 'attachment; filename="history.csv"', "Cache-Control": "no-store"}
     return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _table(service: Service, person: Person, wanted: Wanted) -> Iterator[str]:
     """Write the table, some hundred answers at a time. With a mark in front by which spreadsheets know UTF-8."""
-    yield "\ufeff" + _line(_COLUMNS)
-    before = None
+    before, head = None, "\ufeff" + _line(_COLUMNS)
     while True:
         found = service.journal.mine(person, before, _AT_A_TIME, wanted)
-        if found:
-            yield "".join(_line(_cells(entry)) for entry in found)
+        yield head + "".join(_line(_cells(entry)) for entry in found)
+        head = ""
         if len(found) < _AT_A_TIME:
             return
         before = f"{found[-1].at}_{found[-1].id}"
@@ -164,11 +168,12 @@ async def thumbnail(request: Request, id: Id) -> Response:
     """Serve the kept picture of an answer, small."""
     person = require(request, "clinician")
     service = service_of(request)
-    found = await asyncio.to_thread(service.journal.image, id, person)
+    found = await run_read(service.journal.image, id, person)
     if found is not None:
         try:
-            data = await asyncio.to_thread(found[0].read_bytes)
+            data = await run_file(found[0].read_bytes)
             shown = await service.in_pool(service.decoders.preview, data, _THUMBNAIL)
+            await log_look(request, person, "image.look", [id])
             return Response(shown.jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
         except (MedloupeError, OSError):  # it cannot be shown: the row stands without it
             pass
@@ -188,7 +193,7 @@ async def delete(request: Request, id: Id) -> Response:
     """Put an answer out of sight; for some minutes it can be brought back."""
     person, _ = await _read(request)
     await service_of(request).journal.remove(id, person)
-    await add_to_audit_log(request, person, "prediction.delete", id)
+    await add_to_audit_log(request, person, "prediction.delete", keyed(request, id))
     return redirect_to(request, f"/history?deleted={id}")
 
 
@@ -197,7 +202,7 @@ async def restore(request: Request, id: Id) -> Response:
     """Bring a deleted answer back."""
     person, _ = await _read(request)
     await service_of(request).journal.restore(id, person)
-    await add_to_audit_log(request, person, "prediction.restore", id)
+    await add_to_audit_log(request, person, "prediction.restore", keyed(request, id))
     return redirect_to(request, "/history?restored=1")
 
 

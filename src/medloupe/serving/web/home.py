@@ -11,12 +11,13 @@ from starlette.responses import Response
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES
-from medloupe.serving.web import asking, history, models, people, results, samples
+from medloupe.serving.web import asking, boxfiles, history, jobs, models, nearby, people, results, samples
 from medloupe.serving.web.groups import group
+from medloupe.serving.web.guard import show_each
 from medloupe.serving.web.kinds import PICTURE, accepted
 from medloupe.serving.web.lookups import passport_of
 from medloupe.serving.web.render import error_page, language_of, render_page, static_files
-from medloupe.serving.web.tiles import describe_tile
+from medloupe.serving.web.tiles import Tile, describe_tile
 from medloupe.version import __version__
 
 __all__ = ["error_page", "router", "static_files"]
@@ -28,10 +29,14 @@ async def home(request: Request) -> Response:
     """Show where to drop a picture, then all check-ups as cards, in groups by what they look at."""
     require(request, "viewer")
     language, service = language_of(request), service_of(request)
-    groups = [
-        (name, [describe_tile(c, language, passport=passport_of(service, c)) for c in own])
-        for name, own in group(service.catalog.all())
-    ]
+    failed = set(service.catalog.broken)
+    groups: list[tuple[str, list[Tile]]] = []
+    for name, own in group(service.catalog.all()):
+        tiles, unshown = show_each(
+            ((c.name, c) for c in own), lambda c: describe_tile(c, language, passport=passport_of(service, c))
+        )
+        failed |= set(unshown)
+        groups += [(name, tiles)] if tiles else []
     cards = [card for _, own in groups for card in own]
     return render_page(
         request,
@@ -39,6 +44,7 @@ async def home(request: Request) -> Response:
         tab="home",
         groups=groups,
         cards=cards,
+        broken=language.join(sorted(failed)) if failed else "",
         kind=PICTURE,
         accept=accepted({card.card.kind.name for card in cards}),
         limit=MAX_IMAGES,
@@ -75,7 +81,10 @@ async def docs(request: Request) -> Response:
 
 router.include_router(asking.router)
 router.include_router(results.router)
+router.include_router(boxfiles.router)
 router.include_router(history.router)
+router.include_router(nearby.router)
 router.include_router(samples.router)
 router.include_router(models.router)
+router.include_router(jobs.router)
 router.include_router(people.router)

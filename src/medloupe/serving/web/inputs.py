@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,8 @@ from medloupe.serving.web.language import Language
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-_HELD = re.compile(r"(.+) \(taken as (.+), the (highest|lowest) in training\)")
-_UNSEEN = re.compile(r"(.+) \(not seen in training, not used\)")
+_HELD = " (taken as ", (", the highest in training)", ", the lowest in training)")
+_UNSEEN = " (not seen in training, not used)"
 _FEW = 4  # choices that stay in the order of how common they are
 _LEAST = 1e-12  # of a probability, whose logarithm is taken
 
@@ -108,11 +107,13 @@ def input_title(name: str, lang: Language) -> str:
 
 def input_value(name: str, text: str, lang: Language) -> str:
     """Write an input's value, as the model understood it, as people read it."""
-    if found := _HELD.fullmatch(text):
-        key = "moved.held_high" if found[3] == "highest" else "moved.held_low"
-        return lang.t(key, value=_measured(found[1], lang), held=found[2])
-    if found := _UNSEEN.fullmatch(text):
-        return lang.t("moved.unseen", value=found[1])
+    between, ends = _HELD
+    for end, key in zip(ends, ("moved.held_high", "moved.held_low"), strict=True):
+        value, found, held = text.removesuffix(end).rpartition(between)
+        if found and text.endswith(end):
+            return lang.t(key, value=_measured(value, lang), held=held)
+    if text.endswith(_UNSEEN):
+        return lang.t("moved.unseen", value=text.removesuffix(_UNSEEN))
     return _choice(name, text, lang) or _measured(text, lang)
 
 

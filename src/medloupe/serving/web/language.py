@@ -83,6 +83,11 @@ class Language:
         text = name.replace("_", " ").strip() or name
         return text.capitalize() if text.isalpha() and text.isupper() and len(text) > 5 else text
 
+    def several(self, name: str, n: int, of: str = "") -> str:
+        """Return a label as it stands behind a number: "red cells"; of other than shipped check-ups, as it is."""
+        key = f"several.{of}.{name.casefold()}"
+        return self.t(key, n=n) if of and key in self.words else self.label(name, of)
+
     def checkup(self, checkup: CheckUp) -> str:
         """Return the title of a check-up; of a shipped one, its translation."""
         key = f"starter.{checkup.name}"

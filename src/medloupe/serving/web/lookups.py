@@ -9,7 +9,7 @@ from medloupe.serving.web import models
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
-    from medloupe.serving.engine.journal import Entry
+    from medloupe.serving.engine.entries import Entry
     from medloupe.serving.engine.service import Service
     from medloupe.serving.web.language import Language
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
@@ -19,7 +18,9 @@ from medloupe.serving.engine.checkup import readable_title
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.threads import run_file, run_read
 from medloupe.serving.web.emblem import draw_emblem
+from medloupe.serving.web.guard import show_each
 from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.starter import shipped
@@ -41,10 +42,13 @@ async def models(request: Request) -> Response:
     """Show all versions of all models."""
     require(request, "viewer")
     service, language = service_of(request), language_of(request)
-    versions = await asyncio.to_thread(service.store.list)
+    versions = await run_read(service.store.list)
     names = sorted({v.name for v in versions}, key=lambda name: readable_title(name).lower())
-    families = [_family(service, name, versions, language) for name in names]
-    return render_page(request, "models.html", tab="models", families=families)
+    families, failed = show_each(
+        ((name, name) for name in names), lambda name: _family(service, name, versions, language)
+    )
+    broken = {**dict.fromkeys(failed, ""), **service.catalog.broken}
+    return render_page(request, "models.html", tab="models", families=families, broken=sorted(broken.items()))
 
 
 @router.get("/models/{name}")
@@ -110,7 +114,7 @@ async def rollback(request: Request, name: Name) -> Response:
 async def passport(request: Request, name: Name, version: Number) -> Response:
     """Serve the report of a version, as it was written when it was trained."""
     require(request, "viewer")
-    path = await asyncio.to_thread(service_of(request).file, name, version, "report.html")
+    path = await run_read(service_of(request).file, name, version, "report.html")
     return Download(path, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
 
 
@@ -118,7 +122,7 @@ async def passport(request: Request, name: Name, version: Number) -> Response:
 async def shipped_passport(request: Request, name: Name) -> Response:
     """Serve the report of a check-up that comes with the package, made from its card."""
     require(request, "viewer")
-    page = await asyncio.to_thread(render_shipped, name)
+    page = await run_file(render_shipped, name)
     return Response(page, media_type="text/html", headers={"Content-Security-Policy": _PASSPORT_CSP})
 
 
@@ -140,7 +144,7 @@ def render_shipped(name: str) -> str:
 async def download(request: Request, name: Name, version: Number) -> Response:
     """Serve the self-contained model file."""
     require(request, "viewer")
-    path = await asyncio.to_thread(service_of(request).file, name, version, "model.onnx")
+    path = await run_read(service_of(request).file, name, version, "model.onnx")
     return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
 
@@ -165,10 +169,10 @@ async def _render_model(
 ) -> Response:
     person = require(request, "viewer")
     service, language = service_of(request), language_of(request)
-    versions = [v for v in await asyncio.to_thread(service.store.list) if v.name == name]
+    versions = [v for v in await run_read(service.store.list) if v.name == name]
     if not versions:
         raise UnknownError(f"There is no model {name!r}.", "/models lists what there is.")
-    changes = await asyncio.to_thread(service.store.history, name)
+    changes = await run_read(service.store.history, name)
     family = _family(service, name, versions, language)
     sides: list[VersionInfo] = []
     rows: list[dict[str, Any]] = []
@@ -177,10 +181,10 @@ async def _render_model(
         sides = [v for wanted in (a, b) for v in versions if v.version == wanted]
         if len(sides) < 2:
             raise UnknownError(f"{name} has no such version.", "/models lists what there is.")
-        cards = [await asyncio.to_thread(service.card, name, v.version) for v in sides]
+        cards = [await run_read(service.card, name, v.version) for v in sides]
         rows = _rows(cards, language)
         if a != b:
-            comparison = _comparison(await asyncio.to_thread(service.store.compare, name, a, b), language)
+            comparison = _comparison(await run_read(service.store.compare, name, a, b), language)
     present = next((v.version for v in versions if v.production), versions[0].version)
     other = next((v.version for v in reversed(versions) if v.version != present), present)
     return render_page(
@@ -238,6 +242,15 @@ def _figure(figure: Mapping[str, Any] | None, language: Language, digits: int = 
     return f"{shown} ({language.number(low, digits)}–{language.number(high, digits)})"
 
 
+_ROWS = (("row_auc", "auc"), ("row_accuracy", "balanced_accuracy"), ("row_calibration", "ece"))
+_BOX_ROWS = (
+    ("row_map50", "map50"),
+    ("row_sensitivity", "sensitivity"),
+    ("row_false_marks", "false_marks"),
+    ("row_calibration", "ece"),
+)
+
+
 def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[str, Any]]:
     """Return what stands side by side for two versions."""
 
@@ -259,10 +272,9 @@ def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[s
         said = c.get("adapted") or {}
         return f"{said.get('data')} ({language.number(said.get('n') or 0)})" if said else "–"
 
+    of_boxes = any(c.get("task") == "detection" for c in cards)
     return [
-        row("row_auc", metric("auc")),
-        row("row_accuracy", metric("balanced_accuracy")),
-        row("row_calibration", metric("ece")),
+        *(row(name, metric(figure)) for name, figure in (_BOX_ROWS if of_boxes else _ROWS)),
         row("row_images", images),
         row("row_judged", scheme),
         *([row("row_adapted", adapted)] if any(c.get("adapted") for c in cards) else []),
@@ -273,7 +285,8 @@ def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[s
 def _comparison(c: Any, language: Language) -> dict[str, Any]:
     """Describe a gate.Comparison in words."""
     pair = {"a": str(c.candidate), "b": str(c.production)}
-    if c.auc is None:
+    judged = c.judged
+    if judged is None:
         return {"passed": False, "verdict": language.t("models.not_comparable", **pair), "lines": [c.why_not]}
 
     def signed(x: float) -> str:
@@ -285,11 +298,11 @@ def _comparison(c: Any, language: Language) -> dict[str, Any]:
         "lines": [
             language.t("models.on", records=c.records, groups=c.groups),
             language.t(
-                "models.auc_line",
-                a=language.number(c.auc.candidate, 3),
-                b=language.number(c.auc.production, 3),
-                difference=signed(c.auc.difference),
-                low=signed(c.auc.low),
+                "models.auc_line" if c.map50 is None else "models.map50_line",
+                a=language.number(judged.candidate, 3),
+                b=language.number(judged.production, 3),
+                difference=signed(judged.difference),
+                low=signed(judged.low),
                 margin=language.number(c.margin, 2),
             ),
         ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -14,13 +13,15 @@ from starlette.responses import RedirectResponse, Response
 from medloupe.accounts.log import ACTIONS
 from medloupe.accounts.people import People
 from medloupe.accounts.person import ROLES, Person
-from medloupe.errors import MedloupeError
+from medloupe.errors import MedloupeError, StorageError
 from medloupe.serving.access.auth import check_csrf, check_password, log_in, log_out, redirect_path, require
 from medloupe.serving.context import add_to_audit_log
 from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.threads import run_read, run_write
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 
 router = APIRouter(include_in_schema=False)
+_DONE = {"revoked": "revoked", "password": "password_done", "password_kept": "password_kept"}
 _PAGE = 100  # lines on one page of the audit log
 
 
@@ -79,7 +80,7 @@ async def log_out_now(request: Request) -> Response:
 async def account(request: Request, done: Annotated[str, Query(max_length=20)] = "") -> Response:
     """Show password and API tokens."""
     _require_account(request)
-    said = {"revoked": "account.revoked", "password": "account.password_done"}.get(done)
+    said = f"account.{_DONE[done]}" if done in _DONE else ""
     return await _render_account(request, done=language_of(request).t(said) if said else "")
 
 
@@ -96,12 +97,18 @@ async def change_password(request: Request) -> Response:
         problem = language_of(request).t(key, n=n) if key else language_of(request).t("account.password_wrong")
         return await _render_account(request, problem=problem, status=422)
     try:
-        await asyncio.to_thread(_people_of(request).set_password, person.name, first_value(fields, "new"))
+        keep = first_value(fields, "keep_tokens") == "1"
+        people = _people_of(request)
+        await run_write(people.set_password, person.name, first_value(fields, "new"), keep_tokens=keep)
+        request.app.state.guard_memory.forget_all()
+    except StorageError:  # nobody's mistake
+        raise
     except MedloupeError as e:
         return await _render_account(request, problem=str(e), status=422)
-    await add_to_audit_log(request, person, "password.change", person.name)
+    detail = {"tokens": "kept" if keep else "revoked"}
+    await add_to_audit_log(request, person, "password.change", person.name, detail)
     put = await log_in(request, person.name, first_value(fields, "new"))
-    response = redirect_to(request, "/account?done=password")
+    response = redirect_to(request, "/account?done=" + ("password_kept" if keep else "password"))
     put(response)
     return response
 
@@ -111,7 +118,9 @@ async def add_token(request: Request) -> Response:
     """Make a new token, on the page this once."""
     person, fields = await _read_own_form(request)
     try:
-        token = await asyncio.to_thread(_people_of(request).logins.add_token, person, first_value(fields, "name"))
+        token = await run_write(_people_of(request).logins.add_token, person, first_value(fields, "name"))
+    except StorageError:  # nobody's mistake
+        raise
     except MedloupeError as e:
         return await _render_account(request, problem=str(e), status=422)
     await add_to_audit_log(request, person, "token.add", first_value(fields, "name").strip())
@@ -122,7 +131,8 @@ async def add_token(request: Request) -> Response:
 async def revoke_token(request: Request, id: Annotated[int, InPath(ge=1, lt=2**31)]) -> Response:
     """Make a token worthless."""
     person, _ = await _read_own_form(request)
-    await asyncio.to_thread(_people_of(request).logins.revoke, person, id)
+    await run_write(_people_of(request).logins.revoke, person, id)
+    request.app.state.guard_memory.forget_all()
     await add_to_audit_log(request, person, "token.revoke", str(id))
     return redirect_to(request, "/account?done=revoked")
 
@@ -161,7 +171,7 @@ async def _render_account(
             if t.last_used
             else language.t("account.unused", created=language.date(t.created)),
         }
-        for t in await asyncio.to_thread(_people_of(request).logins.tokens, _require_account(request))
+        for t in await run_read(_people_of(request).logins.tokens, _require_account(request))
     ]
     return render_page(request, "account.html", status, done=done, problem=problem, token=token, tokens=tokens)
 
@@ -173,7 +183,7 @@ async def _render_account(
 async def users(request: Request, done: Annotated[str, Query(max_length=64)] = "") -> Response:
     """Show all accounts."""
     require(request, "admin")
-    known = {account.name for account in await asyncio.to_thread(_people_of(request).all)}
+    known = {account.name for account in await run_read(_people_of(request).all)}
     return await _render_users(request, done=language_of(request).t("users.done", name=done) if done in known else "")
 
 
@@ -197,16 +207,19 @@ async def change_users(request: Request) -> Response:
     if do not in work:
         raise HttpError(422, "not_possible", f"There is no action {do[:20]!r}.", "Use the form on the page.")
     try:
-        await asyncio.to_thread(work[do])
+        await run_write(work[do])
+        request.app.state.guard_memory.forget_all()
+    except StorageError:  # nobody's mistake
+        raise
     except MedloupeError as e:
         return await _render_users(request, problem=str(e), status=422)
     detail = {"role": role} if do in ("add", "role") else None
-    await asyncio.to_thread(people.log.add, person.name, f"user.{do}", name, detail, request.state.request_id)
-    return RedirectResponse(str(request.url_for("users").include_query_params(done=name)), 303)
+    await run_write(people.log.add, person.name, f"user.{do}", name, detail, request.state.request_id)
+    return redirect_to(request, f"/users?{urlencode({'done': name})}")
 
 
 async def _render_users(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
-    accounts = await asyncio.to_thread(_people_of(request).all)
+    accounts = await run_read(_people_of(request).all)
     return render_page(request, "users.html", status, users=accounts, roles=ROLES, done=done, problem=problem)
 
 
@@ -220,8 +233,8 @@ async def audit_log(
     """Show who did what, the newest first; of all, or of one person or kind of action."""
     require(request, "admin")
     people = _people_of(request)
-    found = await asyncio.to_thread(people.log.entries, _PAGE, before, actor=actor.strip(), action=action)
-    names = [account.name for account in await asyncio.to_thread(people.all)]
+    found = await run_read(people.log.entries, _PAGE, before, actor=actor.strip(), action=action)
+    names = [account.name for account in await run_read(people.all)]
     language = language_of(request)
     rows = [
         {

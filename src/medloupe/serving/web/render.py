@@ -17,6 +17,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from medloupe.serving.context import facilities_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import MAX_SAID, read_body
 from medloupe.serving.web.emblem import draw_emblem
@@ -55,6 +56,7 @@ def render_page(request: Request, template: str, status: int = 200, **context: A
         "admin": person is not None and person.may("admin"),
         "csrf": getattr(request.state, "csrf", ""),
         "any_emblem": draw_emblem("medloupe"),
+        "facilities": lambda: facilities_of(request),
     }
     html = _environment().get_template(template).render(**given | context)
     response = HTMLResponse(html.lstrip(), status, {"Content-Security-Policy": CSP, "Cache-Control": "no-store"})
@@ -68,8 +70,8 @@ def error_page(request: Request, error: HttpError) -> Response:
     """Show what went wrong, in the look of all pages; who is not logged in is asked to."""
     language = language_of(request)
     if error.status == 401 and request.method == "GET":
-        path = quote(request.scope["path"])
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/login?next={path}", 303)
+        root = request.scope.get("root_path", "")
+        return RedirectResponse(f"{root}/login?next={quote(request.scope['path'].removeprefix(root))}", 303)
     key = next(
         k for k in (error.code, str(error.status), "400" if error.status < 500 else "500") if language.has(f"error.{k}")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,11 +13,12 @@ from starlette.responses import Response
 
 from medloupe.errors import MedloupeError, UnknownError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import service_of
+from medloupe.serving.context import log_look, service_of
 from medloupe.serving.engine import ecg_intake, ecg_storage, examples
 from medloupe.serving.engine.pictures import PREVIEW
 from medloupe.serving.engine.question import Question
 from medloupe.serving.http.intake import MAX_IMAGES
+from medloupe.serving.http.threads import run_file, run_read
 from medloupe.serving.web import answers
 from medloupe.serving.web.csvtable import write_answers
 from medloupe.serving.web.headline import ORDER, describe_state
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from medloupe.ecg.reading import Reading
     from medloupe.imaging.sandbox.pool import Preview
     from medloupe.serving.engine.checkup import CheckUp
-    from medloupe.serving.engine.journal import Entry
+    from medloupe.serving.engine.entries import Entry
     from medloupe.serving.engine.service import Service
 
 router = APIRouter(include_in_schema=False)
@@ -93,11 +93,12 @@ async def results(request: Request, ids: Ids = "", chosen: bool = False) -> Resp
     """Show the answers of one upload as a table."""
     person = require(request, "clinician")
     service, language = service_of(request), language_of(request)
-    entries = await asyncio.to_thread(_load_entries, service, ids, person)
+    entries = await run_read(_load_entries, service, ids, person)
     if not entries:
         raise UnknownError("There are no such answers of yours.", "They may have been deleted; see the history.")
+    await log_look(request, person, "history.look", [e.id for e in entries])
     titles = checkup_titles(service, language)
-    versions = [await asyncio.to_thread(answering_version, service, e.model, e.version) for e in entries]
+    versions = [await run_read(answering_version, service, e.model, e.version) for e in entries]
     rows = sort_rows(
         [view_row({**e.answer, "id": e.id}, c, language, titles) for e, c in zip(entries, versions, strict=True)]
     )
@@ -119,7 +120,8 @@ async def results(request: Request, ids: Ids = "", chosen: bool = False) -> Resp
 async def results_csv(request: Request, ids: Ids = "") -> Response:
     """Give the answers of one upload as CSV."""
     person = require(request, "clinician")
-    entries = await asyncio.to_thread(_load_entries, service_of(request), ids, person)
+    entries = await run_read(_load_entries, service_of(request), ids, person)
+    await log_look(request, person, "history.look", [e.id for e in entries])
     text = write_answers({**e.answer, "id": e.id, "at": e.at} for e in entries)
     headers = {"Content-Disposition": 'attachment; filename="answers.csv"', "Cache-Control": "no-store"}
     return Response("\ufeff" + text, 200, headers, "text/csv; charset=utf-8")
@@ -133,9 +135,12 @@ async def result(
     """Show one answer; its picture where that was kept, here or in the reader's browser."""
     person = require(request, "clinician")
     service, language = service_of(request), language_of(request)
-    entry = await asyncio.to_thread(service.journal.get, id, person)
-    checkup = await asyncio.to_thread(answering_version, service, entry.model, entry.version)
+    entry = await run_read(service.journal.get, id, person)
+    checkup = await run_read(answering_version, service, entry.model, entry.version)
     kept = await _load_kept(service, entry, person, checkup)
+    await log_look(request, person, "answer.look", [id])
+    if entry.kept:
+        await log_look(request, person, "image.look", [id])
     titles = checkup_titles(service, language)
     view = partial(
         answers.view_entry,
@@ -152,7 +157,7 @@ async def result(
         start=start,
         find=partial(answering_version, service),
     )
-    reading = await asyncio.to_thread(view)
+    reading = await run_file(view)
     return render_page(
         request,
         "result.html",
@@ -180,31 +185,42 @@ def _load_entries(service: Service, ids: str, person: Person) -> list[Entry]:
 
 async def _load_kept(service: Service, entry: Entry, person: Person, checkup: CheckUp | None) -> _Kept:
     """Return picture and heat maps, ECG or drawing of an answer, where it was kept and can be shown."""
-    found = await asyncio.to_thread(service.journal.image, entry.id, person)
+    found = await run_read(service.journal.image, entry.id, person)
     if found is None:
         return _Kept()
     path, suffix = found
     try:
-        data = await asyncio.to_thread(path.read_bytes)
+        data = await run_file(path.read_bytes)
         if "ecg" in entry.answer:
             source = ecg_storage.unpack(f"kept.{suffix}", data)
-            read = await service.in_pool(ecg_intake.read_again, source, entry.answer["ecg"], checkup)
+            said = entry.answer["ecg"]
+            read = await service.in_pool(ecg_intake.read_again, source, said, checkup, service.parsers)
             if checkup is None or not entry.answer.get("prediction"):
                 return _Kept(ecg=read)
-            question = Question(data=source, file=f"kept.{suffix}", heatmap=True)  # where it looked is not kept
+            fields = ecg_intake.told_fields(said)  # where it looked is not kept
+            question = Question(data=source, file=f"kept.{suffix}", heatmap=True, fields=fields)
             again = (await service.in_pool(service.answerer.ask, service.catalog, checkup, question)).prediction.ecg
             found = None if again is None else again.attention
             fits = found is not None and len(found) == read.signal.samples.shape[1]
             return _Kept(ecg=replace(read, attention=found) if fits else read)
         if checkup is not None and page_kind(checkup.modality).drawn:
             return _Kept(drawing=await service.in_pool(examples.draw_again, data, checkup))
-        if checkup is None or not entry.answer.get("prediction"):
-            return _Kept(preview=await service.in_pool(service.decoders.preview, data, PREVIEW))
-        question = Question(data=data, heatmap=True, preview=True)  # the same network finds the same places again
+        if checkup is None or checkup.finds_boxes or not entry.answer.get("prediction"):
+            return _Kept(preview=await service.in_pool(service.decoders.preview, data, PREVIEW))  # boxes are remembered
+        # the same network looks at the same places again
+        question = Question(data=data, heatmap=True, preview=True, fields=_same_photo(entry.answer))
         again = await service.in_pool(service.answerer.ask, service.catalog, checkup, question)
         return _Kept(preview=again.preview, evidence=again.evidence)
     except (MedloupeError, OSError):  # the answer is still worth showing
         return _Kept()
+
+
+def _same_photo(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Make the fields by which a kept photograph is cut out as it was."""
+    corners = (answer.get("photo") or {}).get("corners")
+    if not corners:
+        return {"photo": "always" if answer.get("photo") else "never"}
+    return {"photo": "always", "corners": ",".join(str(v) for place in corners for v in place)}
 
 
 @router.post("/predictions/{id}/feedback")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -12,12 +11,13 @@ from starlette.responses import Response
 
 from medloupe.errors import ImageError, MedloupeError, UnknownError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.context import admission_of, note_answer, service_of
+from medloupe.serving.context import admission_of, log_look, note_answer, service_of
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.http.errors import as_http
+from medloupe.serving.http.threads import run_file, run_read
 from medloupe.serving.web.chips import chip
 from medloupe.serving.web.drawings import NUMBERS, can_draw, draw, draw_file, draw_small
-from medloupe.serving.web.groups import GROUPS, group_of
+from medloupe.serving.web.groups import drawing_of
 from medloupe.serving.web.headline import state_of, summarize
 from medloupe.serving.web.lookups import find_at_hand
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
@@ -30,7 +30,7 @@ Answered = Annotated[str, Query(max_length=64)]
 
 def samples_of(checkup: CheckUp) -> tuple[int, ...]:
     """List the drawings with which a check-up can be tried, by number."""
-    return NUMBERS if can_draw(group_of(checkup)) and checkup.version is None else ()
+    return NUMBERS if can_draw(drawing_of(checkup)) and checkup.version is None else ()
 
 
 @router.get("/drawings/{group}/{number}.png")
@@ -49,9 +49,9 @@ async def _serve(
     request: Request, group: str, number: int, drawn: Callable[[str, int], bytes], media_type: str
 ) -> Response:
     require(request, "viewer")
-    if group not in GROUPS or not can_draw(group):
+    if not can_draw(group):
         raise UnknownError(f"There is no drawing of the kind {group!r}.", "/ shows what there is.")
-    data = await asyncio.to_thread(drawn, group, number)
+    data = await run_file(drawn, group, number)
     return Response(data, media_type=media_type, headers={"Cache-Control": "private, max-age=86400"})
 
 
@@ -66,7 +66,7 @@ async def ask_drawing(request: Request, name: Name) -> Response:
     number = first_value(fields, "number")
     if number not in {str(n) for n in samples_of(checkup)}:
         raise UnknownError(f"There is no such drawing for {name}.", "/ shows what there is.")
-    file, data = await asyncio.to_thread(draw_file, group_of(checkup), int(number))
+    file, data = await run_file(draw_file, drawing_of(checkup), int(number))
     try:
         with admission_of(request).place():
             answer = await service.ask(checkup, data, person=person, file=file, keep=False)
@@ -87,7 +87,8 @@ async def drawing_answer(request: Request, name: Name, number: Number, answer: A
         raise UnknownError(f"There is no such drawing for {name}.", "/ shows what there is.")
     said: dict[str, Any] | None = None
     try:
-        entry = await asyncio.to_thread(service.journal.get, answer, person)
+        entry = await run_read(service.journal.get, answer, person)
+        await log_look(request, person, "answer.look", [answer])
         said = {
             "id": entry.id,
             "chip": chip(state_of(entry.answer), language),
@@ -102,7 +103,7 @@ async def drawing_answer(request: Request, name: Name, number: Number, answer: A
         tab="home",
         name=name,
         title=language.checkup(checkup),
-        group=group_of(checkup),
+        group=drawing_of(checkup),
         number=number,
         numbers=samples_of(checkup),
         said=said,

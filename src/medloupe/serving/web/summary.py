@@ -11,7 +11,7 @@ from medloupe.serving.web.language import Language
 from medloupe.serving.web.unusable import word_fault
 
 if TYPE_CHECKING:
-    from medloupe.serving.engine.journal import Entry
+    from medloupe.serving.engine.entries import Entry
 
 
 def describe_feedback(entry: Entry, lang: Language) -> str:
@@ -66,12 +66,29 @@ def describe_refusal(
     what = titles.get(looks_like) or lang.label(looks_like)
     if kind.section:
         return {"because": lang.t(kind.key("result.refused_because"))}
+    if (said.get("why") or {}).get("code") == "inverted":
+        return {"headline": lang.t("refused.inverted"), "because": lang.t("refused.inverted_because")}
     return {
         **({} if said.get("model") else {"headline": lang.t("refused.none")}),
         "because": lang.t("refused.because"),
         "instead": lang.t("refused.looks", what=what) if what else "",
         "instead_url": f"/checkups/{looks_like}" if looks_like in titles else "",
     }
+
+
+def describe_facts(said: Mapping[str, Any], lang: Language) -> tuple[str, ...]:
+    """Say what had to be decided about a picture while it was decoded; in English where a code is new."""
+    told = []
+    for note in (said.get("picture") or {}).get("notes") or ():
+        key = f"decoding.{note.get('code')}"
+        values = dict(note.get("values") or {})
+        if "frames" in values and not isinstance(values["frames"], int):
+            key = f"{key}_several" if lang.has(f"{key}_several") else key
+        try:
+            told.append(lang.t(key, **values))
+        except KeyError:
+            told.append(str(note.get("text") or ""))
+    return tuple(filter(None, told))
 
 
 def describe_unusable(said: Mapping[str, Any], lang: Language) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medloupe.serving.web.bars import Namer, capitalize
+from medloupe.serving.web.boxes import finds_boxes, word_finding
 from medloupe.serving.web.cards import describe_point
 from medloupe.serving.web.headline import state_decided
 from medloupe.serving.web.inputs import input_title
@@ -14,6 +15,9 @@ from medloupe.serving.web.language import Language
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
+
+
+_MOST = 12  # labels of a detector of which it is said how well they are found
 
 
 def describe_weakness(checkup: CheckUp | None, lang: Language) -> str:
@@ -28,6 +32,10 @@ def describe_meaning(
 ) -> tuple[str, ...]:
     """Say what the percentages mean, and where roles come from that nobody told."""
     decision = checkup.decision if checkup is not None else None
+    if said.get("asked"):  # percentages are those of single things, of which draw_cells speaks
+        return ()
+    if finds_boxes(said):
+        return (lang.t("boxes.calibrated"),)
     if "counts" in (said.get("ecg") or ()):
         given = [input_title(i["name"], lang) for i in said.get("inputs") or () if i.get("value") or "effect" not in i]
         meaning = (lang.t("ecg.calibrated_beats"), *([lang.t("ecg.also", names=lang.join(given))] if given else []))
@@ -45,12 +53,26 @@ def describe_trust(said: Mapping[str, Any], checkup: CheckUp | None, lang: Langu
     """Say how far a flag can be trusted: of each label flagged, else of the most probable finding."""
     if checkup is None or not state_decided(said):
         return ()
+    if said.get("asked") and checkup.asks is not None:
+        return _trust_cells(said["asked"], checkup, lang, named)
+    if finds_boxes(said):
+        return tuple(word_finding(capitalize(named(n)), f, lang) for n, f in checkup.found_labels.items())[:_MOST]
     p: Mapping[str, float] = said.get("probabilities") or {}
     sought = [n for n in p if n in checkup.labels and checkup.decision.line(n) is not None]
     about = [n for n in said.get("flagged") or () if n in checkup.labels]
     if not about and sought:
         about = [max(sought, key=lambda n: p[n])]
     return tuple(words for n in about if (words := describe_outcomes(n, checkup, lang, named)))
+
+
+def _trust_cells(asked: Mapping[str, Any], checkup: CheckUp, lang: Language, named: Namer) -> tuple[str, ...]:
+    """Say how many of the things are found, and of the check-up that is asked what its flags are worth."""
+    assert checkup.asks is not None
+    what, other = str(asked["what"]), checkup.asks.checkup
+    known = checkup.found_labels.get(what)
+    found = () if known is None else (word_finding(capitalize(named(what)), known, lang),)
+    told = (describe_outcomes(e["label"], other, lang, named) for e in asked["estimates"])
+    return (*found, *filter(None, told))
 
 
 def describe_outcomes(label: str, checkup: CheckUp, lang: Language, named: Namer) -> str:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from medloupe.serving.web.applies import QuestionView
 from medloupe.serving.web.bars import Bar
+from medloupe.serving.web.boxes import BoxesView
 from medloupe.serving.web.cards import Label
 from medloupe.serving.web.cardtext import CardText
+from medloupe.serving.web.cells import CellsView
 from medloupe.serving.web.ecg import EcgView
 from medloupe.serving.web.inputs import InputEffects
 from medloupe.serving.web.kinds import PICTURE, PageKind
@@ -44,6 +46,8 @@ class HeatOverlay:
         A data: URI, or "" where only the reader's browser has it.
     first
         Whether it is shown first.
+    judged
+        How often it points at the right place, or "" where that was not measured.
     """
 
     index: int
@@ -51,6 +55,7 @@ class HeatOverlay:
     label: str
     uri: str
     first: bool
+    judged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +117,16 @@ class AnswerView:
         Of ordered classes the bars of each grade or a worse one.
     bars, rest
         The bars of the labels, and those of the less probable ones.
+    boxes, whole
+        Of a detector what it found, and bars of how probable each label is anywhere in the picture.
+    cells
+        Of a composed check-up what it says of all that it found and asked about.
     detail
         What the program says of a failure, in English.
     notes
         What its percentages and roles mean.
+    terms
+        What the licence of its data forbids, or "".
     """
 
     key: str
@@ -147,6 +158,7 @@ class AnswerView:
     inwords: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     limits: tuple[CardText, ...] = ()
+    terms: str = ""
     meta: tuple[tuple[str, str], ...] = ()
     passport: str = ""
     feedback: bool = False
@@ -156,6 +168,9 @@ class AnswerView:
     ecg: EcgView | None = None
     kind: PageKind = PICTURE
     drawing: str = ""
+    boxes: BoxesView | None = None
+    whole: tuple[Bar, ...] = ()
+    cells: CellsView | None = None
     detail: str = ""
 
     @property

@@ -1,4 +1,5 @@
 // Choosing pictures and sending them one by one, so that a bad connection costs one picture and not all of them.
+import { Corners } from "./corners.js";
 import { harvest, keep } from "./kept.js";
 import { liven } from "./reading.js";
 
@@ -28,7 +29,9 @@ export function asking(form) {
     for (const file of files) {
       if (chosen.length >= Number(form.dataset.limit)) { problem = say("TooMany"); break; }
       if (file.size > Number(form.dataset.most)) { problem = `${file.name}: ${say("TooBig")}`; continue; }
-      chosen.push({ file, item: thumbnail(file) });
+      const item = thumbnail(file);
+      const photographed = form.dataset.photo && item.querySelector("img.thumb");
+      chosen.push({ file, item, corners: photographed ? new Corners(form, item, file, say) : null });
     }
     for (const input of inputs) input.value = "";
     show(problem);
@@ -101,6 +104,12 @@ export function asking(form) {
     event.stopImmediatePropagation();
     if (busy) return;
     if (!chosen.length) return tell(say("None"));
+    await Promise.all(chosen.map((one) => one.corners?.ready));
+    const unplaced = chosen.find((one) => one.corners?.unplaced);
+    if (unplaced) {
+      tell(say("PhotoPlace"));
+      return unplaced.corners.focus();
+    }
     busy = true;
     submit.setAttribute("aria-disabled", "true");
     progress.hidden = false;
@@ -116,7 +125,8 @@ export function asking(form) {
         tell(share < 1 ? say("Sending", { i: done + 1, n: all }) : say("Looking", { i: done + 1, n: all }));
       };
       step(0);
-      const made = await send(form, part.map((one) => one.file), step);
+      const fields = part.length === 1 ? part[0].corners?.fields() : {};
+      const made = await send(form, part.map((one) => one.file), fields ?? {}, step);
       done += 1;
       if (!made) {
         lost.push(...part);
@@ -191,11 +201,12 @@ async function together(chosen) {
 }
 
 /** Send one picture or the files of one ECG; the article that answers, or null where connection or server gave way. */
-function send(form, files, step) {
+function send(form, files, fields, step) {
   return new Promise((done) => {
     const body = new FormData(form);  // with what was entered beside the picture
     body.delete("image");
     for (const file of files) body.append("image", file, file.name);
+    for (const [name, value] of Object.entries(fields)) body.set(name, value);
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.setRequestHeader("X-Part", "1");

@@ -2,9 +2,12 @@
 import { asking } from "./asking.js";
 import { batch } from "./batch.js";
 import { sweep } from "./kept.js";
+import { nearby } from "./nearby.js";
 import { forgetting, liven } from "./reading.js";
 
 document.documentElement.classList.add("js");
+
+nearby();
 
 const offline = document.querySelector("[data-offline]");
 const connection = () => { offline.hidden = navigator.onLine; };

@@ -1,4 +1,5 @@
 // One result: what this browser has kept of it, the viewer, the heat map's strength, the short name, feedback without leaving the page.
+import { boxes } from "./boxes.js";
 import { drop, fill, find } from "./kept.js";
 import { questions } from "./question.js";
 import { viewer } from "./viewer.js";
@@ -7,6 +8,7 @@ export async function liven(reading) {
   await fill(reading);
   const seen = reading.querySelector("[data-viewer]:not([hidden])");
   if (seen) viewer(seen);
+  boxes(reading);
   const heats = reading.querySelectorAll(".heat");
   const strength = reading.querySelector("[data-strength]");
   strength?.addEventListener("input", () => {

@@ -38,6 +38,9 @@ function zooming(root, plates) {
     y = Math.min(h * (scale - 1) / 2, Math.max(-h * (scale - 1) / 2, y));
     for (const frame of frames) frame.style.transform = scale === 1 ? "" : `translate(${x}px, ${y}px) scale(${scale})`;
     root.classList.toggle("zoomed", scale > 1);
+    const part = (moved, side) => [0.5 - (0.5 * side + moved) / scale / side, 0.5 + (0.5 * side - moved) / scale / side];
+    const [[left, right], [top, bottom]] = [part(x, w || 1), part(y, h || 1)];
+    root.dispatchEvent(new CustomEvent("viewed", { bubbles: true, detail: { zoom: scale, left, right, top, bottom } }));
   }
   /** Zoom by a factor, so that the place at (px, py) from the middle stays. */
   function zoom(factor, px = 0, py = 0) {

@@ -1,0 +1,178 @@
+// A photograph of a screen, film or print: its picture is found, and its four corners can be moved before it is sent.
+const SENT = 800;  // longer side, in pixels, of what is sent only to find the picture: a few ten kilobytes
+const NAMES = ["UpperLeft", "UpperRight", "LowerRight", "LowerLeft"];
+const INSET = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]];
+const STEP = 0.004;  // of the picture, that an arrow key moves a corner; ten times that with Shift
+
+/** What a chosen picture is, and where in it the picture lies. item: its entry in the list; say: words by name. */
+export class Corners {
+  #form; #item; #file; #say; #places; #handles = []; #editor = null; #size = null; #line;
+  photo = "auto";
+  unplaced = false;
+
+  constructor(form, item, file, say) {
+    [this.#form, this.#item, this.#file, this.#say] = [form, item, file, say];
+    this.toggle = document.createElement("button");
+    this.toggle.type = "button";
+    this.toggle.className = "isphoto";
+    this.#name("PhotoIs");
+    this.toggle.addEventListener("click", () => (this.#editor ? this.#close("never") : this.#ask("always")));
+    item.append(this.toggle);
+    this.ready = this.#ask("auto");
+  }
+
+  /** Fields of the form: what to do with the picture. */
+  fields() {
+    if (!this.#editor) return this.photo === "auto" ? {} : { photo: this.photo };
+    const { width, height } = this.#size;
+    const corners = this.#places.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`);
+    return { photo: "always", corners: corners.join(",") };
+  }
+
+  /** Put the eye and the keyboard on the first corner, where they still have to be moved. */
+  focus() {
+    this.#handles[0].focus();
+  }
+
+  /** What is written on the button is drawn by the style, so that the entry's text is the name of its file. */
+  #name(word) {
+    this.toggle.dataset.name = this.#say(word);
+    this.toggle.setAttribute("aria-label", this.toggle.dataset.name);
+  }
+
+  async #ask(photo) {
+    const found = await this.#find(photo);
+    if (!this.#item.isConnected && photo === "auto" && !found?.found) return;
+    if (found?.found) this.#open(found.corners.map(([x, y]) => [x / found.width, y / found.height]), true);
+    else if (photo === "always") this.#open(INSET.map((place) => [...place]), false);
+  }
+
+  async #find(photo) {
+    try {
+      const bitmap = await createImageBitmap(this.#file);
+      this.#size = { width: bitmap.width, height: bitmap.height };
+      const scale = Math.min(1, SENT / Math.max(bitmap.width, bitmap.height));
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+      canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+      bitmap.close();
+      const small = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+      const body = new FormData();
+      body.append("csrf", this.#form.elements.csrf.value);
+      body.append("photo", photo);
+      body.append("image", small, "photo.jpg");
+      const answer = await fetch(this.#form.dataset.photo, { method: "POST", body, headers: { Accept: "application/json" } });
+      return answer.ok ? await answer.json() : null;
+    } catch { return null; }  // the server looks once more when it is asked
+  }
+
+  #open(places, found) {
+    this.#places = places;
+    this.photo = "always";
+    this.unplaced = !found;
+    const editor = document.createElement("div");
+    editor.className = "editor";
+    const line = document.createElement("p");
+    line.className = "note";
+    line.textContent = this.#say(found ? "PhotoFound" : "PhotoPlace");
+    const frame = document.createElement("div");
+    frame.className = "corners";
+    frame.setAttribute("role", "group");
+    frame.setAttribute("aria-label", this.#say("PhotoCorners", { name: this.#file.name }));
+    const picture = document.createElement("img");
+    picture.src = this.#item.querySelector("img.thumb").src;
+    picture.alt = "";
+    picture.draggable = false;
+    frame.append(picture, this.#shape());
+    this.#handles = NAMES.map((name, k) => this.#handle(name, k, frame));
+    frame.append(...this.#handles);
+    editor.append(line, frame);
+    this.#editor?.remove();
+    this.#item.insertBefore(editor, this.toggle);
+    this.#item.classList.add("photo");
+    [this.#editor, this.#line] = [editor, line];
+    this.#name("PhotoNot");
+    this.#draw();
+  }
+
+  #close(photo) {
+    this.#editor.remove();
+    this.#editor = null;
+    this.#handles = [];
+    this.unplaced = false;
+    this.photo = photo;
+    this.#item.classList.remove("photo");
+    this.#name("PhotoIs");
+  }
+
+  #shape() {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    for (const [name, value] of Object.entries({ viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" })) svg.setAttribute(name, value);
+    for (const kind of ["around", "line"]) {
+      const path = document.createElementNS(svg.namespaceURI, "path");
+      path.setAttribute("class", kind);
+      svg.append(path);
+    }
+    return svg;
+  }
+
+  #handle(name, k, frame) {
+    const handle = document.createElement("button");
+    handle.type = "button";
+    handle.className = "corner";
+    handle.setAttribute("role", "slider");
+    handle.setAttribute("aria-label", this.#say(`Photo${name}`));
+    handle.setAttribute("aria-valuemin", "0");
+    handle.setAttribute("aria-valuemax", "100");
+    handle.addEventListener("pointerdown", (event) => {
+      handle.setPointerCapture(event.pointerId);
+      handle.focus();
+      event.preventDefault();
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const { left, top, width, height } = frame.getBoundingClientRect();
+      this.#move(k, (event.clientX - left) / width, (event.clientY - top) / height);
+    });
+    handle.addEventListener("keydown", (event) => {
+      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+      if (!dx && !dy) return;
+      event.preventDefault();
+      const step = event.shiftKey ? 10 * STEP : STEP;
+      const [x, y] = this.#places[k];
+      this.#move(k, x + dx * step, y + dy * step);
+    });
+    return handle;
+  }
+
+  /** Move a corner, unless the four would no longer go around a picture. */
+  #move(k, x, y) {
+    const before = this.#places[k];
+    this.#places[k] = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
+    if (!goesAround(this.#places)) this.#places[k] = before;
+    if (this.unplaced) this.#line.textContent = this.#say("PhotoFound");
+    this.unplaced = false;
+    this.#draw();
+  }
+
+  #draw() {
+    const around = this.#places.map(([x, y]) => `${x} ${y}`).join("L");
+    const [shade, line] = this.#editor.querySelectorAll("path");
+    shade.setAttribute("d", `M0 0H1V1H0ZM${around}Z`);
+    line.setAttribute("d", `M${around}Z`);
+    for (const [k, handle] of this.#handles.entries()) {
+      const [x, y] = this.#places[k].map((value) => 100 * value);
+      handle.style.left = `${x}%`;
+      handle.style.top = `${y}%`;
+      handle.setAttribute("aria-valuenow", x.toFixed(0));
+      handle.setAttribute("aria-valuetext", this.#say("PhotoAt", { x: x.toFixed(0), y: y.toFixed(0) }));
+    }
+  }
+}
+
+function goesAround(places) {
+  return places.every(([x, y], k) => {
+    const [[a, b], [c, d]] = [places[(k + 1) % 4], places[(k + 2) % 4]];
+    return (a - x) * (d - b) - (b - y) * (c - a) > 1e-4;
+  });
+}
