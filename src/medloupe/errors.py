@@ -3,6 +3,7 @@
     MedloupeError
     ├── DataError                  the data set as a whole: not found, no labels, one class, too few
     │   ├── ColumnError            a column named that the table lacks (offers the nearest)
+    │   ├── QuestionError          it can be read in more than one way: the person is asked (exit code 2)
     │   └── UnknownLayoutError     no reader recognises the folder or file
     ├── ImageError                 one image or ECG
     │   ├── NotAnImageError        not an image format we read
@@ -12,6 +13,7 @@
     │       └── NotAnEcgError      the file is a picture or of another kind
     ├── ClinicalError              a clinical value given beside an image cannot be read
     │   └── NotesError             notes are given, and the network that reads them is not at hand
+    ├── DecoderLostError           the process that decodes was ended from outside; the image is not to blame
     ├── ModelFileError             a model file
     │   ├── NotOurModelError       ONNX, but without our card or outputs
     │   └── UnsafeModelError       external data, custom operators, oversized
@@ -20,6 +22,7 @@
     ├── StoreError                 the store: unknown model or version, cannot write
     │   ├── UnknownError           no such model, version or prediction
     │   ├── StorageError           the disk or the database fails
+    │   │   └── BusyError          another program holds the store or the database for longer than one waits
     │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
     ├── BackboneError              unknown backbone, or its weights are not installed
     ├── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
@@ -46,6 +49,9 @@ class MedloupeError(Exception):
         What to do, or "".
     """
 
+    exit_code = 1
+    """Of the command line when it ends with this error."""
+
     def __init__(self, message: str, hint: str = ""):
         super().__init__(message)
         self.message = message
@@ -70,6 +76,20 @@ class ColumnError(DataError):
         )
 
 
+class QuestionError(DataError):
+    """The data can be read in more than one way, and a wrong guess would turn the result round.
+
+    Attributes
+    ----------
+    answers : tuple of str
+        Options of the command line that each answer it, the likeliest first: "--labels Edema,Mass".
+    """
+
+    def __init__(self, message: str, answers: Iterable[str], hint: str = ""):
+        self.answers = tuple(answers)
+        super().__init__(message, hint or f"Say which: {' or '.join(self.answers)}.")
+
+
 class UnknownLayoutError(DataError):
     """No reader recognises the folder or file."""
 
@@ -90,12 +110,20 @@ class ImageTooLargeError(ImageError):
     """The header claims more pixels than allowed; nothing was decoded."""
 
 
+class CornersError(ImageError):
+    """The corners given with a photograph cannot be those of a picture in it."""
+
+
 class SignalError(ImageError):
     """One ECG cannot be read, or nothing in it can be used."""
 
 
 class NotAnEcgError(SignalError):
     """A picture, where an ECG was expected."""
+
+
+class DecoderLostError(MedloupeError):
+    """The process that decodes was ended from outside, or cannot be started; the image is not to blame."""
 
 
 class ClinicalError(MedloupeError):
@@ -163,6 +191,12 @@ class UnknownError(StoreError):
 
 class StorageError(StoreError):
     """The disk or the database cannot be used, or what lies there is damaged."""
+
+    exit_code = 74  # EX_IOERR of sysexits.h
+
+
+class BusyError(StorageError):
+    """Another program holds the store or the database for longer than one waits."""
 
 
 class PromotionRefusedError(StoreError):

@@ -72,6 +72,25 @@ SETTINGS = (
         "",
         "Language networks with which models from elsewhere may read notes: folders, hub:OWNER/NAME; by commas.",
     ),
+    Setting(
+        "MEDLOUPE_PUBLIC_URL",
+        "",
+        "Address under which browsers reach the server, such as https://medloupe.example.org.",
+    ),
+    Setting(
+        "MEDLOUPE_TRUSTED_PROXIES",
+        "",
+        "Proxies whose X-Forwarded-* count: addresses, networks, loopback, private; by commas (default: none).",
+    ),
+    Setting(
+        "MEDLOUPE_AUDIT_DAYS",
+        "",
+        "Days after which lines of the audit log are removed, segment by segment (default: never).",
+        kind=int,
+        least=1,
+        expected="a whole number above 0",
+        advice="Set it to 3650, say, or unset it.",
+    ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 _BY_VARIABLE = {s.variable: s for s in SETTINGS}

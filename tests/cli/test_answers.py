@@ -11,6 +11,7 @@ import pytest
 from medloupe.cli.answers import AnswerPrinter
 from medloupe.cli.console import DISCLAIMER
 from medloupe.errors import NotAnImageError
+from medloupe.imaging.facts import Fact
 from medloupe.model.decision import Decision, Why
 from medloupe.model.prediction import Prediction, Refusal
 
@@ -128,3 +129,11 @@ def test_the_disclaimer_stands_once_a_run_and_never_in_json(capsys: Capture) -> 
     printer.print("a.png", NotAnImageError("a.png is a PDF.", "Export the picture."))
     said = capsys.readouterr()
     assert json.loads(said.out) == {"file": "a.png", "error": "a.png is a PDF. Export the picture."}
+
+
+def test_what_was_decided_while_decoding_is_told(capsys: Capture) -> None:
+    facts = (Fact("slope", {"declared": "0"}),)
+    lines, _ = told(capsys, chest(), asked(chest(), [0.16, 0.84], facts=facts))
+    assert lines[1] == "  The file's rescale slope is 0, which cannot be; 1 is taken."
+    AnswerPrinter(lambda _: chest(), json=True).print("a.png", asked(chest(), [0.16, 0.84], facts=facts))
+    assert json.loads(capsys.readouterr().out)["picture"]["notes"][0]["code"] == "slope"

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from generated import Ran, run
 from medloupe.accounts.log import operator
@@ -116,11 +118,17 @@ def test_a_new_password(folk: People, capsys: Capture, monkeypatch: pytest.Monke
     cookie, _ = folk.logins.open(folk.find("bob"))
     monkeypatch.setattr(sys, "stdin", io.StringIO(OTHER))
     said = run(capsys, "users", "passwd", "bob", "--password-stdin")
-    assert said.err == "bob has a new password.\n"
+    assert said.err == "bob has a new password, and is logged out everywhere.\n"
     assert folk.logins.person(cookie) is None and folk.authenticate("bob", OTHER) is not None
-    folk.logins.add_token(folk.find("bob"), "app")
+    token = folk.logins.add_token(folk.find("bob"), "app")
     monkeypatch.setattr(sys, "stdin", io.StringIO(GOOD))
-    assert "API tokens go on working" in run(capsys, "users", "passwd", "bob", "--password-stdin").err
+    kept = run(capsys, "users", "passwd", "bob", "--password-stdin", "--keep-tokens")
+    assert "API tokens go on working" in kept.err and folk.logins.token(token) is not None
+    monkeypatch.setattr(sys, "stdin", io.StringIO(OTHER))
+    assert "1 API token revoked" in run(capsys, "users", "passwd", "bob", "--password-stdin").err
+    assert folk.logins.token(token) is None and folk.logins.tokens(folk.find("bob")) == []
+    told = [line["detail"] for line in run(capsys, "users", "audit", "--action", "user.password", "--json").lines]
+    assert told == [{"tokens": "revoked"}, {"tokens": "kept"}, None]
     run(capsys, "users", "passwd", "eve", "--password-stdin").failed("nobody named 'eve'")
 
 
@@ -128,7 +136,9 @@ def test_tokens(folk: People, capsys: Capture) -> None:
     assert run(capsys, "users", "tokens", "bob").out == ""
     secret = run(capsys, "users", "token", "bob", "--label", "phone app").out.strip()
     assert secret.startswith("mlp_") and folk.logins.token(secret) == folk.find("bob")
-    (line,) = run(capsys, "users", "tokens", "bob", "--json").lines
+    until = time.monotonic() + 10  # the use is noted beside
+    while not (line := run(capsys, "users", "tokens", "bob", "--json").lines[0])["last_used"]:
+        assert time.monotonic() < until
     assert line["label"] == "phone app" and line["last_used"] and secret not in json.dumps(line)
     assert "phone app" in run(capsys, "users", "tokens", "bob").out
     run(capsys, "users", "token", "bob", "--label", "two\nlines").failed("A token needs a name")
@@ -149,3 +159,28 @@ def test_nothing_in_the_log_moves_the_terminal(folk: People, capsys: Capture) ->
     folk.log.add("ada\x1b[2J", "login.failed", "x\r\nada removed eve")
     out = run(capsys, "users", "audit").out
     assert "\x1b" not in out and "\r" not in out and len(out.splitlines()) == 1
+
+
+def test_the_audit_log_is_verified(folk: People, capsys: Capture) -> None:
+    for i in range(3):
+        folk.log.add("bob", "predict", f"lungs@{i}")
+    said = run(capsys, "users", "audit", "--verify")
+    assert said.code == 0 and "3 lines are as they were written" in said.err
+    assert run(capsys, "users", "audit", "--remove-before", "2000-01-01").code == 0
+    assert run(capsys, "users", "audit", "--remove-before", "yesterday").code == 2
+    with folk._engine.execution_options(writing=True).connect() as c, c.begin():
+        c.execute(text("UPDATE audit SET actor = 'eve' WHERE number = 2"))
+    said = run(capsys, "users", "audit", "--verify", "--json")
+    assert said.code == 1 and said.lines[0]["broken"].startswith("Line 2 ") and "not whole" in said.err
+    run(capsys, "users", "audit", "--remove-before", "2099-01-01").failed("nothing was removed")
+
+
+def test_beginning_anew_is_on_purpose(folk: People, home: Path, capsys: Capture) -> None:
+    for path in home.glob("medloupe.sqlite*"):
+        path.unlink()
+    run(capsys, "users", "list").failed("missing or empty", "medloupe users begin-anew")
+    run(capsys, "serve", "--port", "0").failed("missing or empty", "medloupe users begin-anew")
+    said = run(capsys, "users", "begin-anew", "--yes")
+    assert said.code == 0 and "it has 0 accounts" in said.err
+    assert [line["action"] for line in run(capsys, "users", "audit", "--json").lines] == ["store.anew"]
+    assert run(capsys, "users", "audit", "--verify").code == 0

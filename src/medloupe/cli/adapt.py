@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
+from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -31,6 +31,7 @@ def run_adapt(
     patient: Patient = None,
     image: Image = None,
     table: Table = None,
+    folders: Folders = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same version.")] = 0,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page with the report.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,
@@ -47,7 +48,7 @@ def run_adapt(
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")
     loaded = find_model(model)
-    dataset = read(data, labels=labels, patient=patient, image=image, table=table)
+    dataset = read(data, labels=labels, patient=patient, image=image, table=table, folders=folders)
     with console.progress() as say:
         made = adapt(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
     kept = None if dry_run else keep_adapted(made, name=name)

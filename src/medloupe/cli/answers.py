@@ -16,6 +16,7 @@ from medloupe.model.prediction import Prediction
 
 if TYPE_CHECKING:
     from medloupe.inference.pictures import Unanswered
+    from medloupe.model.cells import AskedCells
 
 Decisions = Callable[[Prediction], Decision | None]
 _WIDE = 20  # characters of a bar
@@ -47,7 +48,7 @@ def _load_decision(name: str, version: int | None) -> Decision | None:
     from medloupe.inference.find import find_model
 
     try:
-        return Decision.from_card(find_model(name if version is None else f"{name}@{version}").card)
+        return Decision.from_card(find_model(name if version is None else f"{name}@{version}", composed=True).card)
     except MedloupeError:  # removed meanwhile: the answer is told all the same, without lines
         return None
 
@@ -107,13 +108,23 @@ class AnswerPrinter:
         decision = self._decisions(answer)
         by = f"  (by {called(answer)})" if self._chosen and answer.model else ""
         typer.echo(f"{file}: {_headline(answer, decision)}{by}")
+        for fact in answer.facts:
+            typer.echo(f"  {fact.text}")
+        if answer.tiling is not None:
+            typer.echo(f"  {answer.tiling.text}")
         if answer.refused:
             instead = f" It looks like {answer.refused.looks_like}." if answer.refused.looks_like else ""
             typer.echo(f"  {answer.refused.reason}{instead}")
         if answer.state not in ("refused", "unusable"):
             if decision is not None and decision.weak:
                 typer.echo(typer.style(f"  {_WEAK}", fg="yellow"))
-            _print_bars(answer, decision)
+            if answer.asked is not None:
+                _print_asked(answer.asked)
+            elif answer.boxes is None:
+                _print_bars(answer, decision)
+            else:
+                _print_boxes(answer)
+            _print_measurements(answer)
             _print_reading(answer)
             _print_inputs(answer, decision)
             if answer.scope:
@@ -177,6 +188,12 @@ def _say_flagged(answer: Prediction, decision: Decision | None) -> str:
 
 
 def _say_label(label: str, answer: Prediction, decision: Decision | None) -> str:
+    if answer.asked is not None and label in answer.probabilities:
+        why = answer.said.why
+        return why.text if why is not None and why.code == "cells" and label == answer.flagged[0] else label
+    if answer.boxes is not None:
+        best = max(box.score for box in answer.boxes if box.label == label)
+        return f"{label}, the surest place {best:.1%} (line {(answer.lines or {}).get(label, 1.0):.1%})"
     line = None if answer.ecg is not None and answer.ecg.beats else _line(label, decision)
     at = "" if line is None else f" (line {line:.1%})"
     return f"{label} {_percent(answer, label)}{at}"
@@ -216,6 +233,43 @@ def _print_bars(answer: Prediction, decision: Decision | None) -> None:
         told = "" if line is None else f"  line {line:.1%}"
         mark = "▲ " if label in answer.flagged else ""
         typer.echo(f"  {p:6.1%}  {_bar(p, line)}  {mark}{label}{told}")
+
+
+def _print_asked(asked: AskedCells) -> None:
+    """Print how many things were asked about, and what was said of them."""
+    more = f", {len(asked.cells):,} of them chosen by chance" if asked.found > len(asked.cells) else ""
+    typer.echo(f"  found: {asked.found:,} {asked.what}{more}; {asked.judged:,} judged, {asked.refused:,} not")
+    by_label = [f"{sum(c.label == n for c in asked.cells):,} {n}" for n in asked.labels]
+    typer.echo(f"  most probably: {', '.join(by_label)}")
+
+
+def _print_measurements(answer: Prediction) -> None:
+    for m in answer.measurements:
+        if m.value is None:
+            typer.echo(f"  {m.name}: not measured; {m.why}")
+            continue
+        within = "" if m.low is None or m.high is None else f" ({_short(m.low)} to {_short(m.high)})"
+        typer.echo(f"  {m.name}: {_short(m.value)}{within}")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _print_boxes(answer: Prediction) -> None:
+    """Print how many places are marked and counted, and the surest that are marked."""
+    lines = answer.lines or {}
+    marked = [box for box in answer.boxes or () if box.score >= lines.get(box.label, 2.0)]
+    of = [f"{sum(b.label == label for b in marked):,} {label}" for label in lines]
+    typer.echo(f"  marked: {', '.join(of) or 'nothing can be'}")
+    counted = [f"{n:,} {label}" for label, n in (answer.counts or {}).items()]
+    typer.echo(f"  counted: {', '.join(counted)}")
+    for box in marked[:_MOST]:
+        typer.echo(
+            f"  {box.score:6.1%}  {box.label} at x {box.x:.0f}, y {box.y:.0f}, {box.width:.0f} × {box.height:.0f}"
+        )
+    if len(marked) > _MOST:
+        typer.echo(f"  … {len(marked):,} in all; --json lists every one")
 
 
 def _bar(p: float, line: float | None) -> str:

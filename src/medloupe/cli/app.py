@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import shlex
 import signal
 import sys
 import threading
@@ -15,8 +17,11 @@ import typer
 from medloupe.cli.adapt import run_adapt
 from medloupe.cli.check import run_check
 from medloupe.cli.compare import run_compare
+from medloupe.cli.compose import run_compose
 from medloupe.cli.evaluate import run_evaluate
 from medloupe.cli.export import run_export
+from medloupe.cli.facilities import facilities_app
+from medloupe.cli.jobs import jobs_app
 from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
 from medloupe.cli.predict import run_predict
@@ -26,7 +31,8 @@ from medloupe.cli.starters import starters_app
 from medloupe.cli.stress import run_stress
 from medloupe.cli.train import run_train
 from medloupe.cli.users import users_app
-from medloupe.errors import MedloupeError
+from medloupe.errors import MedloupeError, QuestionError, StorageError
+from medloupe.jobs.inside import end_with_worker
 from medloupe.version import __version__
 
 app = typer.Typer(
@@ -42,6 +48,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(starters_app, name="starters")
 app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(facilities_app, name="facilities")
 
 
 _RESUMES = "What was embedded so far is kept; the same command goes on from there."
@@ -69,6 +77,7 @@ app.command("train")(run_train)
 app.command("evaluate")(run_evaluate)
 app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
 app.command("compare")(run_compare)
+app.command("compose")(run_compose)
 app.command("stress")(run_stress)
 app.command("adapt")(run_adapt)
 app.command("export")(run_export)
@@ -78,7 +87,8 @@ app.command("serve")(run_serve)
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line.
 
-    Errors raised on purpose become one or two lines and exit code 1, Ctrl-C one line and 130.
+    Errors raised on purpose become one or two lines and exit code 1 (74 where the store cannot be used), a question to
+    the person the commands that answer it and 2, Ctrl-C one line and 130.
 
     Parameters
     ----------
@@ -88,6 +98,7 @@ def main(arguments: list[str] | None = None) -> Any:
     for stream in (sys.stdout, sys.stderr):  # a terminal or pipe that cannot show a character must not end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    end_with_worker()
     with _interruptible() as stopped:
         try:
             app(arguments)
@@ -96,14 +107,18 @@ def main(arguments: list[str] | None = None) -> Any:
             if stopped:
                 typer.echo(f"medloupe: stopped. {_RESUMES}", err=True)
                 sys.exit(130)
+            if isinstance(e, QuestionError):
+                _ask(e, sys.argv[1:] if arguments is None else arguments)
             if isinstance(e, MedloupeError):
-                _fail(e.message, e.hint)
+                _fail(e.message, e.hint, e.exit_code)
             if isinstance(e, BrokenPipeError):
                 sys.stderr.close()
                 sys.exit(1)
             if isinstance(e, OSError):  # a folder without rights, a disk that fails
                 place = f"{e.filename}: " if e.filename else ""
-                _fail(f"{place}{e.strerror or e}.", "Check the path, your rights there and the disk.")
+                full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+                code = StorageError.exit_code if full else 1
+                _fail(f"{place}{e.strerror or e}.", "Check the path, your rights there and the disk.", code)
             raise
 
 
@@ -127,11 +142,24 @@ def _interruptible() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _fail(message: str, hint: str) -> NoReturn:
+def _ask(question: QuestionError, arguments: list[str]) -> NoReturn:
+    """Put the question, with the commands that answer it: what was typed, and the option that was missing."""
+    typer.echo(f"medloupe: {question.message}", err=True)
+    if question.answers:
+        typed = shlex.join(["medloupe", *map(str, arguments)])
+        typer.echo("  → Say which:", err=True)
+        for answer in question.answers:
+            typer.echo(f"    {typed} {answer}", err=True)
+    elif question.hint:
+        typer.echo(f"  → {question.hint}", err=True)
+    sys.exit(2)
+
+
+def _fail(message: str, hint: str, code: int = 1) -> NoReturn:
     typer.echo(f"medloupe: {message}", err=True)
     if hint:
         typer.echo(f"  → {hint}", err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

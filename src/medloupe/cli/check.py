@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from medloupe.cli.options import BackboneName, Data, Home, Image, Json, Labels, Patient, Seed, SplitColumn, Table
+import typer
+
+from medloupe.cli.options import (
+    BackboneName,
+    Data,
+    Folders,
+    Home,
+    Image,
+    Json,
+    Labels,
+    Patient,
+    Seed,
+    SplitColumn,
+    Table,
+    Task,
+)
 
 
 def run_check(
@@ -12,21 +27,25 @@ def run_check(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    folders: Folders = None,
+    task: Task = None,
     backbone: BackboneName = None,
     seed: Seed = 0,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Say what is wrong with this data, before any training."""
+    """Say what is wrong with this data, before any training; exit code 1 where nothing could be trained on it."""
     from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.data.scan import scan_dataset
     from medloupe.embed import registry
     from medloupe.embed.features import embed
-    from medloupe.training.audit.findings import audit
+    from medloupe.training.audit.findings import STOPPING, audit
     from medloupe.training.fusion.choose import probe_table
 
-    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    dataset = read(
+        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+    )
     with console.progress() as say:
         network = registry.backbone(backbone or registry.choose_backbone_name(dataset))
         features = embed(scan_dataset(dataset), network, lambda d, t: say("embedding", d, t))
@@ -35,3 +54,5 @@ def run_check(
         console.print_json({**console.dataset_json(dataset), **audited.as_json()})
     else:
         console.print_audit(dataset, audited)
+    if any(finding.kind in STOPPING for finding in audited.findings):
+        raise typer.Exit(1)

@@ -13,6 +13,7 @@ import typer
 
 from medloupe.data.records import Dataset
 from medloupe.errors import StoreError
+from medloupe.jobs.inside import open_progress
 from medloupe.model.bundle import Model
 
 if TYPE_CHECKING:
@@ -32,18 +33,31 @@ _STAGES = {
     "searching": "Looking for a recipe",
     "fine-tuning": "Fine-tuning",
     "scratch": "Training from scratch",
+    "field views": "Photographing pictures",
     "fitting": "Fitting and cross-validating",
     "judging": "Judging",
     "writing": "Writing report and ONNX file",
 }
-_FIGURES = ("auc", "balanced_accuracy", "accuracy", "majority_accuracy", "ece")
+_FIGURES = (
+    *("map50", "map", "sensitivity", "false_marks"),
+    *("auc", "balanced_accuracy", "accuracy", "majority_accuracy", "ece"),
+)
 _NAMES = {
+    "map50": "mAP at IoU .5",
+    "map": "mAP at IoU .5 to .95",
+    "sensitivity": "share of boxes found",
+    "false_marks": "false marks a picture",
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
     "majority_accuracy": "always the commonest class",
     "ece": "calibration error",
 }
+
+
+def name_stage(stage: str) -> str:
+    """Name a stage of a training as people read it."""
+    return _STAGES.get(stage, stage)
 
 
 def print_json(value: Any) -> None:
@@ -82,7 +96,10 @@ def write_page(path: Path, page: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[StageProgress]:
-    """Show a progress bar on stderr, one line a stage; nothing where stderr is no terminal."""
+    """Show a progress bar on stderr, one line a stage; nothing where stderr is no terminal. Tell a worker, if any."""
+    if (worker := open_progress()) is not None:
+        yield worker
+        return
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
@@ -101,7 +118,7 @@ def progress() -> Iterator[StageProgress]:
 
         def say(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(_STAGES.get(stage, stage), total=total)
+                tasks[stage] = bar.add_task(name_stage(stage), total=total)
             bar.update(tasks[stage], completed=done, total=total)
 
         yield say
@@ -175,14 +192,14 @@ def print_card(model: Model) -> None:
     version = f" version {model.version}" if model.version else ""
     typer.echo(typer.style(f"{model.name}{version}", bold=True) + f"  {DISCLAIMER}")
     if card.get("split"):
-        typer.echo(f"  {card['split']['sentence']}")
+        typer.echo(f"  {card['split'].get('sentence') or ''}")
     print_figures(card.get("metrics") or {})
     print_inputs(card.get("inputs") or {})
     for part in ("finetuning", "search"):
         if words := (card.get(part) or {}).get("words"):
             typer.echo(f"  {words}")
     for warning in card.get("warnings") or ():
-        mark, colour = _MARKS[warning["level"]]
+        mark, colour = _MARKS.get(warning["level"], ("!", None))  # cards come from elsewhere, too
         typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))
     stressed = card.get("stress")
     if isinstance(stressed, dict) and stressed.get("words"):
@@ -204,8 +221,9 @@ def print_figures(metrics: dict[str, Any]) -> None:
     """Print one line a figure with its interval."""
     for key in _FIGURES:
         metric = metrics.get(key)
-        if metric and metric["value"] is not None:
-            interval = "" if metric["low"] is None else f"  [{metric['low']:.3f}, {metric['high']:.3f}]"
+        if metric and metric.get("value") is not None:
+            bounds = [metric.get("low"), metric.get("high")]
+            interval = "" if None in bounds else f"  [{bounds[0]:.3f}, {bounds[1]:.3f}]"
             typer.echo(f"  {_NAMES[key]:28}{metric['value']:.3f}{interval}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
+from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
 
 
 def run_export(
@@ -26,6 +26,7 @@ def run_export(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    folders: Folders = None,
     force: Annotated[bool, typer.Option("--force", help="Write int8 even where it costs accuracy.")] = False,
     json: Json = False,
     home: Home = None,
@@ -36,7 +37,7 @@ def run_export(
 
     if data is None and any((labels, patient, split, image, table)):
         raise typer.BadParameter("--labels, --patient, --split, --image and --table go with --data.")
-    read_as = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
+    read_as = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table, "folders": folders}
     with console.progress() as say:
         done = export(model, out, precision=precision, data=data, read_as=read_as, force=force, progress=say)
     if json:

@@ -38,7 +38,7 @@ def models_show(model: ModelName, json: Json = False, home: Home = None) -> None
     from medloupe.cli import console
     from medloupe.inference.find import find_model
 
-    loaded = find_model(model)
+    loaded = find_model(model, composed=True)
     others = _other_precisions(loaded)
     if json:
         console.print_json({**loaded.card, **({"precisions": others} if others else {})})

@@ -37,7 +37,26 @@ Patient = Annotated[
 ]
 SplitColumn = Annotated[str | None, typer.Option("--split", metavar="COL", help="Column that says train, val or test.")]
 Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that names the image file.")]
-Table = Annotated[Path | None, typer.Option(metavar="FILE", help="The table, where it lies apart from the images.")]
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The table, where it lies apart; of several annotations of boxes the one to read."
+    ),
+]
+Folders = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVELS",
+        help="What the folders above the files are, from the top: split/class, class/patient, site/class, -/class.",
+    ),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        metavar="detection|classification",
+        help="Find places (boxes), or tell whole images apart, where the data can teach both.",
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
 Sensitivity = Annotated[
     float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
@@ -54,6 +73,9 @@ Ordered = Annotated[
 ]
 FalseFlags = Annotated[
     float, typer.Option(metavar="P", help="Share of the examples without a finding that may be flagged.")
+]
+FalseMarks = Annotated[
+    float, typer.Option(metavar="N", help="Of boxes: how many of a label may be marked wrongly, a picture.")
 ]
 BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
 Clinical = Annotated[

@@ -12,6 +12,7 @@ from medloupe.cli.options import Home, Json
 from medloupe.errors import DataError, MedloupeError
 
 if TYPE_CHECKING:
+    from medloupe.imaging.photo import PhotoRequest
     from medloupe.model.bundle import Model
 
 
@@ -34,20 +35,51 @@ def run_predict(
     rate: Annotated[
         float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
     ] = None,
+    gain: Annotated[
+        float | None,
+        typer.Option(
+            metavar="UNITS",
+            min=1e-6,
+            help="How many units make 1 mV in ECGs, where a file does not tell its unit: 1000 of µV.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as a table.")
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as COCO JSON.")
+    ] = None,
+    photo: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|never|always",
+            help="Whether pictures are photographs of a screen, film or print, out of which the picture is cut.",
+        ),
+    ] = "auto",
+    corners: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X0,Y0,…",
+            help="Of one photograph: the picture's corners in pixels, from the upper left clockwise.",
+        ),
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Ask a model about images or ECGs."""
     from medloupe.cli.answers import AnswerPrinter, decision_at_hand, known_decision
+    from medloupe.cli.boxes import BoxWriter
     from medloupe.data.modalities import MODALITIES
     from medloupe.inference.find import AUTO, find_model, make_looks_like
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
+    taken = _read_photo(photo, corners, paths)
     if Path(model).is_file() and not model.endswith(".onnx") and not Path(paths[0]).exists():
         raise typer.BadParameter(f"{model} is no model: the MODEL comes first, then the files.", param_hint="MODEL")
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
+    named: Model | None = None
     if auto and table:
         raise typer.BadParameter(
             "`auto` takes no table; name the model, or say it of all: --with.", param_hint="--table"
@@ -56,31 +88,48 @@ def run_predict(
     decision = decision_at_hand
     if auto:
         told = _read_choices(given or [])
-        every = AnyPredictor(network_threads=network_threads, rate=rate, told=told)
+        every = AnyPredictor(network_threads=network_threads, rate=rate, gain=gain, told=told, photo=taken)
         answers = every.predict_many(_files(paths, kinds))
     else:
-        named = find_model(model)
+        named = find_model(model, composed=True)
         decision = known_decision(named)
         kinds = (named.backbone.card.modality,)
         kind = MODALITIES[kinds[0]]
         if rate is not None and not kind.timed:
             raise typer.BadParameter(f"{named.name} looks at {kind.called}, which have no rate.", param_hint="--rate")
+        if gain is not None and not kind.timed:
+            raise typer.BadParameter(f"{named.name} looks at {kind.called}, which have no gain.", param_hint="--gain")
         beside = _inputs_by_file(named, given or [], table, paths)
         alike = make_looks_like(named.backbone.sha256)
-        asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate)
+        asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate, gain=gain, photo=taken)
         answers = asked.predict_many(_files(paths, kinds), beside)
+    kept = BoxWriter(csv, coco, named)
     failed = done = 0
     printer = AnswerPrinter(decision, json=json, chosen=auto)
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
         printer.print(str(path), answer)
+        kept.add(answer)
     printer.close()
+    kept.close()
     if not done:
         things = " or ".join(MODALITIES[name].many for name in kinds)
         raise MedloupeError(f"There are no {things} in {', '.join(paths)}.", f"Give files or folders of {things}.")
     if failed:
         raise typer.Exit(1)
+
+
+def _read_photo(photo: str, corners: str | None, paths: list[str]) -> PhotoRequest:
+    from medloupe.errors import CornersError
+    from medloupe.imaging.photo import read_photo_request
+
+    if corners is not None and (len(paths) != 1 or Path(paths[0]).is_dir()):
+        raise typer.BadParameter("Corners are those of one photograph; give one file.", param_hint="--corners")
+    try:
+        return read_photo_request(photo, corners)
+    except CornersError as e:
+        raise typer.BadParameter(str(e), param_hint="--photo" if corners is None else "--corners") from e
 
 
 def _parse_pairs(told: list[str]) -> dict[str, str]:
@@ -115,7 +164,7 @@ def _read_choices(told: list[str]) -> dict[str, str]:
 
 
 def _files(paths: list[str], kinds: Collection[str]) -> Iterator[Path]:
-    from medloupe.inference.pictures import expand_paths
+    from medloupe.inference.paths import expand_paths
     from medloupe.inference.predictors import answering, list_folder
 
     found = expand_paths(paths, lambda folder: list_folder(folder, kinds))

@@ -21,7 +21,7 @@ def parse_bytes(text: str) -> int:
     typer.BadParameter
         The text is no amount of memory.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s?([KMG]?)(?:i?B)?", text.strip()[:40], re.IGNORECASE)
     if not found or float(found[1]) <= 0:
         raise typer.BadParameter(f"{text!r} is no amount of memory; write 512MB or 2GB.", param_hint="--memory")
     return int(float(found[1]) * _UNITS[found[2].upper()])
@@ -40,21 +40,33 @@ def run_serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A name under which browsers may ask for the server.")
     ] = None,
+    public_url: Annotated[
+        str, typer.Option(metavar="URL", help="Address under which browsers reach it (MEDLOUPE_PUBLIC_URL).")
+    ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NET", help="A proxy whose X-Forwarded-* count (MEDLOUPE_TRUSTED_PROXIES)."),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Serve the models in production as a web page and an API."""
     budget = parse_bytes(memory)
+    from medloupe import settings
     from medloupe.accounts.people import People
     from medloupe.serving import observe
     from medloupe.serving.access.auth import check_bind
     from medloupe.serving.access.origin import is_loopback
+    from medloupe.serving.access.proxies import parse_proxies, parse_public_url
     from medloupe.serving.app import create_app
     from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen, serve
     from medloupe.store.models import Store
 
+    settings.read_settings()
+    public = parse_public_url(public_url or settings.setting("MEDLOUPE_PUBLIC_URL"))
+    proxies = parse_proxies(",".join(trusted_proxy or ()) or settings.setting("MEDLOUPE_TRUSTED_PROXIES"))
     store = Store.open()
-    check_bind(host, People(store.engine))
+    check_bind(host, People(store.engine), behind_proxy=public is not None or bool(proxies))
     listening = listen(host, port)
     observe.log_to_stderr()
     try:
@@ -66,7 +78,14 @@ def run_serve(
         service.journal.sweep()
     except (MedloupeError, OSError) as e:
         typer.echo(f"medloupe: {e}", err=True)
-    app = create_app(service, loopback=is_loopback(host), hosts=allow_host or (), queue=queue)
+    app = create_app(
+        service,
+        loopback=is_loopback(host),
+        hosts=allow_host or (),
+        queue=queue,
+        public=public,
+        proxies=proxies,
+    )
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)
     serve(app, listening)

@@ -8,6 +8,8 @@ import typer
 
 from medloupe.cli.options import Home, Json
 
+_TERMS = {"": "", "open": "", "non-commercial": "; non-commercial use only", "research": "; research only"}
+
 starters_app = typer.Typer(help="The check-ups that come with the package.", no_args_is_help=True)
 
 
@@ -23,13 +25,16 @@ def starters_list(json: Json = False, home: Home = None) -> None:
         if json:
             console.print_json(entry)
             continue
-        auc = entry["auc"]
-        figure = f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})" if auc else "not judged here"
+        name_of, value = ("AP50", entry["map50"]) if entry["task"] == "detection" else ("AUC", entry["auc"])
+        figure = (
+            f"{name_of} {value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})" if value else "not judged here"
+        )
         labels = entry["labels"]
         shown = ", ".join(labels) if len(labels) <= 8 else f"{len(labels):,} labels"
         off = "" if entry["offered"] else "  (switched off)"
         typer.echo(f"{typer.style(name, bold=True):30} {entry['title']}{off}")
-        typer.echo(f"    {shown}\n    {figure} · {entry['images'] or 0:,} {entry['things']} · {entry['licence']}")
+        licence = f"{entry['licence']}{_TERMS[entry['terms']]}"
+        typer.echo(f"    {shown}\n    {figure} · {entry['images'] or 0:,} {entry['things']} · {licence}")
     if not json:
         typer.echo(
             "Ask one: medloupe predict NAME picture.jpg · its passport: medloupe models show NAME · go on from it:"
@@ -42,18 +47,21 @@ def _entry(name: str, offered: set[str]) -> dict[str, Any]:
     from medloupe.starter import shipped
 
     card = shipped.load_shipped(name).card
-    auc = (card.get("metrics") or {}).get("auc")
+    metrics = card.get("metrics") or {}
+    of_boxes = {"map50": metrics.get("map50")} if card["task"] == "detection" else {}
     return {
         "name": name,
         "title": card.get("title") or name,
         "about": card.get("about"),
         "labels": list(card["labels"]),
         "task": card["task"],
-        "auc": auc,
+        "auc": metrics.get("auc"),
+        **of_boxes,
         "data": card["data"]["name"],
         "images": card["data"].get("labelled"),
         "things": card["data"].get("things") or "images",
         "licence": card.get("licence"),
+        "terms": card.get("terms") or "",
         "tuned": bool(card.get("tail")),
         "offered": name in offered,
     }

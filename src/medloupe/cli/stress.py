@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
+from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
     from medloupe.evaluation.stress import StressResult
+    from medloupe.evaluation.stress_boxes import BoxStressResult
 
 
 def run_stress(
@@ -24,6 +25,7 @@ def run_stress(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    folders: Folders = None,
     images: Annotated[int, typer.Option(metavar="N", min=10, help="About how many images to judge.")] = 300,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same figures.")] = 0,
     report: Annotated[
@@ -36,14 +38,19 @@ def run_stress(
     from medloupe.cli import console
     from medloupe.data.reading import read
     from medloupe.evaluation.stress import stress
+    from medloupe.evaluation.stress_boxes import stress_detector
     from medloupe.inference.find import find_model
 
     if report and not report.parent.is_dir():  # told before the work, not after
         raise StoreError(f"{report} cannot be written: there is no folder {report.parent}.", "Choose another place.")
     loaded = find_model(model)
-    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    task = "detection" if loaded.detector is not None else None
+    dataset = read(
+        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+    )
     with console.progress() as say:
-        found = stress(loaded, dataset, images=images, seed=seed, progress=say)
+        judge = stress_detector if loaded.detector is not None else stress
+        found = judge(loaded, dataset, images=images, seed=seed, progress=say)
     if report:
         from medloupe.report.pages import render_stress
 
@@ -54,24 +61,27 @@ def run_stress(
         _print(found, report)
 
 
-def _print(found: StressResult, report: Path | None) -> None:
+def _print(found: StressResult | BoxStressResult, report: Path | None) -> None:
     """Print the table on stdout, with the sentences around it."""
     from medloupe.cli.console import DISCLAIMER, MORE_THAN_CHANCE, format_difference
 
     typer.echo(typer.style(f"{found.name} on {found.data}, changed", bold=True) + f"  {DISCLAIMER}")
     for sentence in found.basis:
         typer.echo(f"  {sentence}")
+    main, title = ("map50", "AP50") if "map50" in found.unchanged else ("auc", "AUC")
     shown = [(name, heading) for name, heading in _HEADINGS if name in found.unchanged]
-    typer.echo("\n" + " " * 28 + "".join(f"{heading:>12}" for _, heading in shown) + f"{'same':>7}   AUC, difference")
+    typer.echo(
+        "\n" + " " * 28 + "".join(f"{heading:>12}" for _, heading in shown) + f"{'same':>7}   {title}, difference"
+    )
     unchanged = "".join(f"{_figure(name, found.unchanged[name]['value']):>12}" for name, _ in shown)
     typer.echo(f"  {'unchanged':26}{unchanged}")
     for row in found.rows:
         if not row.altered:
             typer.echo(f"  {row.change.title:26}  changes nothing in these pictures")
             continue
-        figures = "".join(f"{_figure(name, row.figures[name]['value']):>12}" for name, _ in shown)
-        d = row.figures["auc"]["difference"]
-        told = format_difference(d["value"], d["low"], d["high"])
+        figures = "".join(f"{_figure(n, row.figures[n]['value'] if n in row.figures else None):>12}" for n, _ in shown)
+        d = row.figures[main]["difference"] if main in row.figures else None
+        told = "" if d is None else format_difference(d["value"], d["low"], d["high"])
         typer.echo(f"  {row.change.title:26}{figures}{_figure('same', row.same['value']):>7}   {told}")
     typer.echo(f"{MORE_THAN_CHANCE}\n")
     for sentence in found.words:
@@ -82,6 +92,10 @@ def _print(found: StressResult, report: Path | None) -> None:
 
 _HEADINGS = (
     ("auc", "AUC"),
+    ("map50", "AP50"),
+    ("found", "found"),
+    ("false_marks", "false marks"),
+    ("count_error", "counts off"),
     ("balanced_accuracy", "balanced"),
     ("sensitivity", "sensitivity"),
     ("specificity", "specificity"),
@@ -93,4 +107,6 @@ _HEADINGS = (
 def _figure(name: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.3f}" if name in ("auc", "ece") else f"{value:.0%}"
+    if name == "false_marks":
+        return f"{value:.2f}"
+    return f"{value:.3f}" if name in ("auc", "map50", "ece") else f"{value:.0%}"

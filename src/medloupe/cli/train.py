@@ -11,6 +11,8 @@ from medloupe.cli.options import (
     Clinical,
     Data,
     FalseFlags,
+    FalseMarks,
+    Folders,
     Harmless,
     Home,
     Image,
@@ -29,6 +31,7 @@ from medloupe.cli.options import (
     Sought,
     SplitColumn,
     Table,
+    Task,
     parse_columns,
     parse_labels,
     parse_mask,
@@ -43,6 +46,8 @@ def run_train(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    folders: Folders = None,
+    task: Task = None,
     finetune: Annotated[
         str,
         typer.Option(
@@ -64,6 +69,13 @@ def run_train(
     compare: Annotated[
         str | None, typer.Option(metavar="scratch", help="Also train the same network from random weights.")
     ] = None,
+    field: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none",
+            help="Learn from simulated photographs of the pictures too; auto: where there are enough pictures.",
+        ),
+    ] = "auto",
     sensitivity: Sensitivity = 0.9,
     clinical: Clinical = None,
     notes: Notes = None,
@@ -75,6 +87,14 @@ def run_train(
     harmless: Harmless = None,
     ordered: Ordered = False,
     false_flags: FalseFlags = 0.25,
+    false_marks: FalseMarks = 1.0,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMULA",
+            help='Of boxes: what is computed from them, such as "ctr = width(heart) / width(lungs)"; repeated.',
+        ),
+    ] = None,
     kind: Kind = "",
     backbone: BackboneName = None,
     seed: Seed = 0,
@@ -86,26 +106,32 @@ def run_train(
     from medloupe.data.reading import read
     from medloupe.inference.find import find_model
     from medloupe.store.models import Store
-    from medloupe.training.options import FINETUNE_MODES, Options
+    from medloupe.training.options import FIELD_MODES, FINETUNE_MODES, Options
     from medloupe.training.pipeline.run import summarise, train
 
     if finetune not in FINETUNE_MODES:
         raise typer.BadParameter(f"{finetune!r} is none of {', '.join(FINETUNE_MODES)}.", param_hint="--finetune")
+    if field not in FIELD_MODES:
+        raise typer.BadParameter(f"{field!r} is none of {', '.join(FIELD_MODES)}.", param_hint="--field")
     if compare not in (None, "scratch"):
         raise typer.BadParameter(f"{compare!r}: only 'scratch' can be compared.", param_hint="--compare")
     if start is not None and backbone is not None:
         raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
     began = find_model(start) if start is not None else None
-    dataset = read(data, labels=labels, patient=patient, split=split, image=image, table=table)
+    dataset = read(
+        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+    )
     told = Options(
         normal=parse_labels(normal, dataset.labels),
         sought=parse_labels(sought, dataset.labels),
         harmless=parse_labels(harmless, dataset.labels),
         ordered=ordered,
         false_flags=false_flags,
+        false_marks=false_marks,
         kind=kind,
         seed=seed,
         sensitivity=sensitivity,
+        measure=tuple(measure or ()),
     )
     if not json:
         console.print_dataset(dataset)
@@ -120,6 +146,7 @@ def run_train(
             start=began,
             finetune=finetune,
             minutes=minutes,
+            field=field,
             search=search,
             scratch=compare == "scratch",
             clinical=parse_columns(clinical),

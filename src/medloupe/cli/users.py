@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medloupe.accounts.person import article
 from medloupe.cli.options import Home, Json, Yes
-from medloupe.errors import MedloupeError
+from medloupe.errors import MedloupeError, StoreError
 
 if TYPE_CHECKING:
     from medloupe.accounts.people import People
@@ -47,15 +49,25 @@ def users_list(json: Json = False, home: Home = None) -> None:
 
 
 @users_app.command("passwd")
-def users_passwd(name: Person, password_stdin: Stdin = False, home: Home = None) -> None:
-    """Set a new password; the person is logged out everywhere."""
+def users_passwd(
+    name: Person,
+    password_stdin: Stdin = False,
+    keep_tokens: Annotated[
+        bool, typer.Option("--keep-tokens", help="Let the API tokens go on working; else they are revoked.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Set a new password; the person is logged out everywhere, and their API tokens are revoked."""
     people = _people()
     person = people.find(name)
-    people.set_password(name, _password(password_stdin))
-    _note(people, "user.password", person.name)
-    typer.echo(f"{person.name} has a new password.", err=True)
-    if people.logins.tokens(person):
+    count = len(people.logins.tokens(person))
+    people.set_password(name, _password(password_stdin), keep_tokens=keep_tokens)
+    _note(people, "user.password", person.name, {"tokens": "kept" if keep_tokens else "revoked"} if count else None)
+    typer.echo(f"{person.name} has a new password, and is logged out everywhere.", err=True)
+    if count and keep_tokens:
         typer.echo(f"API tokens go on working: medloupe users tokens {person.name}", err=True)
+    elif count:
+        typer.echo(f"{count} API token{'s' if count > 1 else ''} revoked: programs need a new one.", err=True)
 
 
 @users_app.command("role")
@@ -141,18 +153,74 @@ def users_audit(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many lines.")] = 50,
     actor: Annotated[str, typer.Option(metavar="NAME", help="Only what this person did.")] = "",
     action: Annotated[str, typer.Option(metavar="WORD", help="Only lines of this action, such as predict.")] = "",
+    answer: Annotated[str, typer.Option(metavar="ID", help="Only lines about the answer of this id.")] = "",
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no line was changed, removed or added.")] = False,
+    remove_before: Annotated[
+        str, typer.Option(metavar="DATE", help="Remove lines from before a day, such as 2027-01-31.")
+    ] = "",
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Who did what, the newest first."""
-    for e in _people().log.entries(limit, actor=actor, action=action):
-        if json:
-            _print(
-                {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}
-                | {"detail": e.detail, "request_id": e.request_id}
-            )
-        else:
-            typer.echo(f"{e.at[:19]}  {e.actor:20} {e.action:18} {e.object}")
+    """Who did what, the newest first; or whether the log is whole."""
+    people = _people()
+    if remove_before:
+        _remove_lines(people, remove_before)
+    elif verify:
+        _verify(people, json)
+    else:
+        for e in people.log.entries(limit, actor=actor, action=action, answer=answer):
+            if json:
+                _print(
+                    {"id": e.id, "at": e.at, "actor": e.actor, "action": e.action, "object": e.object}
+                    | {"detail": e.detail, "request_id": e.request_id}
+                )
+            else:
+                typer.echo(f"{e.at[:19]}  {e.actor:20} {e.action:18} {e.object}")
+
+
+def _verify(people: People, json: bool) -> None:
+    """Say whether the audit log is whole; exit 1 where it is not."""
+    proof = people.log.prove()
+    if json:
+        _print(asdict(proof))
+    else:
+        sealed = f"; {proof.seals} seals" if proof.seals else ""
+        old = f", and {proof.before:,} from before lines were chained" if proof.before else ""
+        gone = f"; {proof.removed:,} older ones were removed on purpose" if proof.removed else ""
+        typer.echo(f"{proof.lines:,} lines are as they were written{old}{sealed}{gone}.", err=True)
+    if proof.broken:
+        raise StoreError(f"The audit log is not whole. {proof.broken}", "Somebody changed the database by hand.")
+
+
+def _remove_lines(people: People, day: str) -> None:
+    try:
+        before = datetime.date.fromisoformat(day).isoformat()
+    except ValueError as e:
+        raise typer.BadParameter(f"{day!r} is no day; write 2027-01-31.", param_hint="--remove-before") from e
+    count = people.log.remove_before(before)
+    _note(people, "audit.remove", before, {"lines": count})
+    typer.echo(f"Removed {count:,} lines from before {before}; the rest can still be verified.", err=True)
+
+
+@users_app.command("begin-anew")
+def users_begin_anew(yes: Yes = False, home: Home = None) -> None:
+    """Go on without the database, or the folder, that the store had: accounts and answers may be lost."""
+    from medloupe.accounts.people import People
+    from medloupe.settings import home as home_now
+    from medloupe.store.database import begin_anew
+    from medloupe.store.models import Store
+
+    question = f"Begin anew in {home_now()}, without what is missing?"
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+    home_now().mkdir(parents=True, exist_ok=True)
+    where = begin_anew(home_now())
+    people = People(Store.open().engine)
+    _note(people, "store.anew", "")
+    accounts = len(people.all())
+    typer.echo(f"The store goes on with the database {where}; it has {accounts} accounts.", err=True)
+    if not accounts:
+        typer.echo("Make one: medloupe users add NAME --role admin", err=True)
 
 
 def _set_disabled(name: str, disabled: bool) -> None:
