@@ -5,6 +5,7 @@ sigterm   servers told to end with requests in flight: 8 clients, half of the ti
           idle, or 48 with light requests (20)
 sigkill   servers killed in the middle of predictions, feedback and promotions (100)
 overload  seconds of requests at ten times the server's capacity (10)
+databases seconds for which SQLite is locked, and PostgreSQL stopped, under 8 clients (10)
 
 Each prints one JSON line; the exit status is 1 where something was lost, mixed, wrong or, in the median, later than
 its aim. The drills are those of the test suite (tests/support/drills.py, which says what each figure means), in full.
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 
 import drills
 import generated
+import waits
 from drills import NAME, percentile
 from live import running, start
 from medloupe.model.bundle import Model
 from medloupe.store.models import Store
+from postgres import MISSING, find_programs, running_server
 
-COUNTS = {"swaps": 500, "sigterm": 20, "sigkill": 100, "overload": 10}
+COUNTS = {"swaps": 500, "sigterm": 20, "sigkill": 100, "overload": 10, "databases": 10}
 
 
 def trained(scratch: Path, given: Path | None) -> Path:
@@ -163,7 +167,46 @@ def overload(home: Path, models: dict[int, Model], count: int) -> tuple[dict[str
     return figures, not seen.wrong and all(percentile(getattr(seen, kind), 0.5) < aim for kind, aim in aims.items())
 
 
-DRILLS = {"swaps": swaps, "sigterm": sigterm, "sigkill": sigkill, "overload": overload}
+def databases(home: Path, models: dict[int, Model], count: int) -> tuple[dict[str, Any], bool]:
+    programs = find_programs()
+    if programs is None:
+        sys.exit(MISSING)
+    figures: dict[str, Any] = {"held_s": count}
+    fine = True
+
+    def drill(kind: str, home: Path, holding: AbstractContextManager[None]) -> None:
+        nonlocal fine
+        seen = waits.Held()
+        with running(home) as live:
+            asyncio.run(waits.hold(live.port, drills.picture(), holding, count, seen))
+            assert live.stop() == 0
+        missing = drills.lost(home, seen.told, kept=False)
+        figures[kind] = {
+            "answered": len(seen.answered),
+            "refused": len(seen.refused),
+            "wrong": len(seen.wrong),
+            "lost": missing,
+            "longest_wait_ms": round(max(seen.answered + seen.refused)),
+            "health_max_ms": round(max(seen.health), 1),
+            **latencies(seen.health, "health"),
+            "back_after_s": round(seen.back, 2),
+        }
+        fine = fine and bool(seen.back) and not (seen.wrong or missing) and drills.percentile(seen.health, 0.5) < 250
+
+    drill("sqlite", home, waits.locked(home / "medloupe.sqlite"))
+    with running_server(programs) as server:
+        server.execute("CREATE DATABASE held TEMPLATE template0")
+        os.environ["MEDLOUPE_DATABASE"] = server.url("held")
+        try:
+            other = home.parent / "postgres"
+            waits.take_in(other, home / "models" / NAME / "1" / "model.onnx")
+            drill("postgresql", other, server.paused())
+        finally:
+            del os.environ["MEDLOUPE_DATABASE"]
+    return figures, fine
+
+
+DRILLS = {"swaps": swaps, "sigterm": sigterm, "sigkill": sigkill, "overload": overload, "databases": databases}
 
 
 def main() -> None:

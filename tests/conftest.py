@@ -26,6 +26,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # fixtures: a trained model, servers, databases
 pytest_plugins = [
     *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
+    "detectors",
+    "placed",
 ]
 
 

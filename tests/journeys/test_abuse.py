@@ -16,8 +16,8 @@ import pytest
 import drills
 from burden import burden, settled
 from live import Live, running
+from medloupe.serving.connection import MAX_HEAD
 from medloupe.serving.http.intake import MAX_BODY, MAX_SAID
-from medloupe.serving.server import MAX_HEAD
 from trained import Trained
 from unharmed import at_work, unharmed
 

@@ -89,11 +89,10 @@ def _a_class_broken(root: Path) -> list[object]:
 
 
 def _boxes(root: Path) -> list[object]:
-    rows = ["file,label,x,y,w,h"]
+    (root / "all" / "images").mkdir(parents=True)
     for i in range(6):
-        picture(root / "all" / "images" / f"{i}.png", i)
-        rows.append(f"images/{i}.png,cell,1,1,3,3")
-    write(root / "all" / "boxes.csv", "\n".join(rows))
+        Image.fromarray(tissue(i, True)).save(root / "all" / "images" / f"{i}.png")
+    write(root / "all" / "boxes.csv", "file,label,x,y,w,h\nimages/0.png,cell,1,1,30,30")
     return [root / "all"]
 
 
@@ -138,7 +137,7 @@ def _single_file(root: Path) -> list[object]:
         (_missing_files, ["None of the 8 images", "labels.csv", "scan0.png", "--table"]),
         (_all_broken, ["None of the 10 images", "normal/0.png", "Check that the files are images"]),
         (_a_class_broken, ["only one class, normal", "6 files could not be read", "sick/000.png"]),
-        (_boxes, ["boxes of cell", "--labels"]),
+        (_boxes, ["has only 1 picture with boxes", "at least ten"]),
         (_no_pixels, ["None of the 6 images", "0.dcm", "pixel"]),
         (_unsplittable, ["cross-validated", "two patients"]),
     ],

@@ -114,13 +114,20 @@ def test_a_full_disk_is_said_and_recovered_from(_trained: Trained, tmp_path: Pat
                 assert r.json()["error"]["code"] == "storage_unavailable"
                 assert r.json()["error"]["hint"]
                 assert r.headers["retry-after"]
-            for path in ("/healthz", "/readyz", "/api/v1/models", "/"):
+            for path in ("/healthz", "/api/v1/models", "/"):
                 assert client.get(path).status_code == 200, path
+            if limit is _fill:  # it should get no requests now, and says why
+                drills.until(lambda: client.get("/readyz").status_code == 503)
+                assert list(client.get("/readyz").json()["failing"]) == ["disk"]
+            sent = client.post(f"/api/v1/models/{NAME}/versions", content=bytes(1 << 20))
+            assert (sent.status_code, sent.json()["error"]["code"]) == (503, "storage_unavailable")
+            assert "disk space" in sent.json()["error"]["hint"]
             id = before[0].json()["id"]
             comment = client.post(f"/api/v1/predictions/{id}/feedback", json={"right": True})
             assert comment.status_code in (200, 503)  # a failed write may have left a little room
             free()
             drills.until(lambda: live.ask(NAME, drills.picture()).status_code == 200)
+            drills.until(lambda: client.get("/readyz").status_code == 200)
             assert client.post(f"/api/v1/predictions/{id}/feedback", json={"right": False}).status_code == 200
             after = live.ask(NAME, drills.picture())
             assert after.status_code == 200

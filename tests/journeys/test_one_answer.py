@@ -146,6 +146,6 @@ def test_what_a_browser_shows_and_prints_is_the_answer(server: Live, real_sets: 
         assert page.inner_text("[data-says]") == words
         page.reload()
         assert page.inner_text("[data-says]") == words
-        assert page.locator("[data-picture][src]").count() >= 1, "the browser has kept the picture"
+        page.locator("[data-picture][src]").first.wait_for(state="attached")  # the browser has kept it
         page.emulate_media(media="print")
         assert page.locator("[data-says]").is_visible()

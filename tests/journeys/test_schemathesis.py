@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,8 @@ from live import Live, running
 from trained import Trained
 from unharmed import unharmed
 
+EXAMPLES = int(os.environ.get("MEDLOUPE_EXAMPLES", "12"))
+"""Of each operation, right ones and as many wrong ones; `make soak` asks for 250."""
 HEALTH = ("/healthz", "/readyz", "/v2/health/ready")
 
 
@@ -64,7 +67,11 @@ def test_every_operation(api: Any, server: Live) -> None:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @settings(
-                max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck]
+                max_examples=EXAMPLES,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=[*HealthCheck],
             )
             @given(operation.as_strategy(generation_mode=mode))
             def ask(case: schemathesis.Case) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -30,12 +32,12 @@ def mutations(
     kinds: also "TIFF", "WEBP", "GIF", "BMP" and "PPM".
     """
     rng = np.random.default_rng(seed)
-    sources = _sources()
+    sources = sound_files()
     for number in range(count):
         kind = kinds[number % len(kinds)]
         files = sources[kind]
         name, data = files[rng.integers(len(files))]
-        how = []
+        how: list[str] = []
         for _ in range(min(3, rng.geometric(0.7))):
             change = _CHANGES[rng.integers(len(_CHANGES))]
             data = change(data, rng, files[rng.integers(len(files))][1])
@@ -43,6 +45,29 @@ def mutations(
         if kind == "PNG" and rng.random() < 0.7:  # else the first checksum would keep all damage from the decoder
             data = _with_checksums(data)
         yield f"{number}: {name}, {', '.join(how)}", data
+
+
+def damage(data: bytes, rng: np.random.Generator, other: bytes) -> bytes:
+    """The file damaged in one way or a few; other: one of the same format, parts of which may get into it."""
+    if data.startswith(b"PK\x03\x04") and rng.random() < 0.7:  # else the checksums would keep all damage from readers
+        return _damage_member(data, rng)
+    for _ in range(min(3, int(rng.geometric(0.7)))):
+        data = _CHANGES[int(rng.integers(len(_CHANGES)))](data, rng, other)
+    return _with_checksums(data) if data.startswith(b"\x89PNG") and rng.random() < 0.7 else data
+
+
+def _damage_member(archive: bytes, rng: np.random.Generator) -> bytes:
+    """A zip file one of whose members is damaged, with sound checksums."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as read:
+        members = [(name, read.read(name)) for name in read.namelist()]
+    at = int(rng.integers(len(members)))
+    name, content = members[at]
+    members[at] = name, damage(content, rng, members[int(rng.integers(len(members)))][1])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if rng.random() < 0.5 else zipfile.ZIP_STORED) as written:
+        for name, content in members:
+            written.writestr(name, content)
+    return out.getvalue()
 
 
 def _with_checksums(png: bytes) -> bytes:
@@ -59,7 +84,7 @@ def _with_checksums(png: bytes) -> bytes:
 
 
 @cache
-def _sources() -> dict[str, list[tuple[str, bytes]]]:
+def sound_files() -> dict[str, list[tuple[str, bytes]]]:
     """Sound files by format: generated ones, pydicom's and scikit-image's, small enough to damage by the thousand."""
     import skimage
 

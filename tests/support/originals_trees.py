@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -98,6 +99,40 @@ def _busi(root: Path) -> None:
     picture(root / "Dataset_BUSI_with_GT" / "benign" / "benign (100)_mask_1.png")
 
 
+def _bccd(root: Path) -> None:
+    inner = root / "BCCD_Dataset" / "BCCD"
+    for k, boxes in enumerate(
+        ((("RBC", 1, 2, 5, 7), ("WBC", 6, 6, 11, 11)), (("RBC", 0, 0, 4, 4),), (("Platelets", 3, 3, 6, 6),))
+    ):
+        picture(inner / "JPEGImages" / f"BloodImage_0000{k}.jpg")
+        objects = "".join(
+            f"<object><name>{name}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax>"
+            "</bndbox></object>"
+            for name, a, b, c, d in boxes
+        )
+        size = f"<size><width>{SIDE}</width><height>{SIDE}</height><depth>3</depth></size>"
+        text = f"<annotation><filename>BloodImage_0000{k}.jpg</filename>{size}{objects}</annotation>"
+        write(inner / "Annotations" / f"BloodImage_0000{k}.xml", text)
+    for split, listed in (("train", "0"), ("val", "1"), ("test", "2"), ("trainval", "01")):
+        names = "".join(f"BloodImage_0000{k}\n" for k in listed)
+        write(inner / "ImageSets" / "Main" / f"{split}.txt", names)
+    picture(root / "BCCD_Dataset" / "example.jpg")
+    write(
+        root / "BCCD_Dataset" / "test.csv", "filename,cell_type,xmin,xmax,ymin,ymax\nBloodImage_00000.jpg,RBC,1,5,2,7\n"
+    )
+
+
+def _kvasir_seg(root: Path) -> None:
+    inner, said = root / "Kvasir-SEG", {}
+    for k in range(3):
+        stem = f"cju0qkwl35piu0993l0dewe{k}{k}"
+        picture(inner / "images" / f"{stem}.jpg")
+        picture(inner / "masks" / f"{stem}.jpg")
+        box = {"label": "polyp", "xmin": 1 + k, "ymin": 2, "xmax": 7, "ymax": 9}
+        said[stem] = {"height": SIDE, "width": SIDE, "bbox": [box] * (1 + (k == 2))}
+    write(inner / "kavsir_bboxes.json", json.dumps(said))
+
+
 def _idc(root: Path) -> None:
     inner = [
         f"{patient}/{label}/{patient}_idx5_x{x}_y1251_class{label}.png"
@@ -119,6 +154,39 @@ def _breakhis(root: Path) -> None:
         slides / "malignant/SOB/ductal_carcinoma/SOB_M_DC_14-11031/100X" / "SOB_M_DC-14-11031-100-001.png",
     )
     write(root / "BreaKHis_v1" / "histology_slides" / "breast" / "README.txt", "x")
+
+
+def _covid_radiography(root: Path) -> None:
+    for label in ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"):
+        for part in ("images", "masks"):
+            pictures(root / "COVID-19_Radiography_Dataset" / label / part, (f"{label}-{i}.png" for i in (1, 2)))
+        write(root / "COVID-19_Radiography_Dataset" / f"{label}.metadata.txt", "x")
+
+
+def _lc25000(root: Path) -> None:
+    for organ, label, short in (
+        ("colon", "colon_aca", "colonca"),
+        ("colon", "colon_n", "colonn"),
+        ("lung", "lung_aca", "lungaca"),
+        ("lung", "lung_n", "lungn"),
+        ("lung", "lung_scc", "lungscc"),
+    ):
+        pictures(root / "lung_colon_image_set" / f"{organ}_image_sets" / label, (f"{short}{i}.jpeg" for i in (1, 2500)))
+
+
+def _idrid(root: Path) -> None:
+    root = root / "B. Disease Grading"
+    for letter, part, count in (("a", "Training", 5), ("b", "Testing", 2)):
+        names = [f"IDRiD_{i:03}" for i in range(1, count + 1)]
+        for name in names:  # the same names in both parts, of other eyes
+            path = picture(root / "1. Original Images" / f"{letter}. {part} Set" / f"{part}{name}.jpg")
+            path.rename(path.with_name(f"{name}.jpg"))
+        shift = len(part) % 5
+        rows = [f"{name},{(i + shift) % 5},{i % 3},,,,,,,,," for i, name in enumerate(names)]
+        write(
+            root / "2. Groundtruths" / f"{letter}. IDRiD_Disease Grading_{part} Labels.csv",
+            "\n".join(["Image name,Retinopathy grade,Risk of macular edema ,,,,,,,,,", *rows]),
+        )
 
 
 def _msld(root: Path) -> None:
@@ -299,6 +367,146 @@ def _odir(root: Path) -> None:
     write(root / "ODIR-5K" / "ODIR-5K" / "data.xlsx", "x")
 
 
+def _mimic(root: Path) -> None:
+    def place(patient: int, study: int, image: str) -> str:
+        return f"files/p{str(patient)[:2]}/p{patient}/s{study}/{image}.jpg"
+
+    pictures(root, (place(10000032, 50414267, _DICOMS[0]), place(10000032, 50414267, _DICOMS[1])))
+    pictures(root, (place(10000764, 57375967, _DICOMS[2]), place(11000001, 58000001, _DICOMS[3])))
+    pictures(root, (place(11000001, 58000002, _DICOMS[4]),))
+    write(
+        root / "mimic-cxr-2.0.0-chexpert.csv",
+        "subject_id,study_id,Atelectasis,Cardiomegaly,Edema,No Finding\n10000032,50414267,,,,1.0\n"
+        "10000764,57375967,1.0,-1.0,,\n11000001,58000001,0.0,1.0,0.0,\n",
+    )
+    write(
+        root / "mimic-cxr-2.0.0-negbio.csv",
+        "subject_id,study_id,Atelectasis,Cardiomegaly,No Finding\n10000032,50414267,1.0,1.0,\n",
+    )
+    rows = [f"{image},{'AP' if k else 'PA'}" for k, image in enumerate(_DICOMS)]
+    studies = ("50414267", "50414267", "57375967", "58000001", "58000002")
+    write(
+        root / "mimic-cxr-2.0.0-metadata.csv",
+        "\n".join(["dicom_id,ViewPosition,study_id", *(f"{r},{s}" for r, s in zip(rows, studies, strict=True))]),
+    )
+    words = ("train", "train", "validate", "test", "test")
+    named = [f"{image},{s},{word}" for image, s, word in zip(_DICOMS, studies, words, strict=True)]
+    write(root / "mimic-cxr-2.0.0-split.csv", "\n".join(["dicom_id,study_id,split", *named]))
+
+
+def _padchest(root: Path) -> None:
+    names = [f"{k}16840111366964012283393834152009033102258826_00-059-08{k}.png" for k in range(7)]
+    cells = (
+        *("['normal']", "['pleural effusion', 'cardiomegaly']", "['unchanged', 'nodule ']", "['unchanged']"),
+        *("['', 'goiter']", "[]", ""),
+    )
+    pictures(root / "0", names[:4])
+    pictures(root / "1", names[4:])
+    rows = [
+        f'{k},{name},{k // 4},2014,P{k // 2},1950,{"MF"[k % 2]},PA,sin hallazgos,"{cell}"'
+        for k, (name, cell) in enumerate(zip(names, cells, strict=True))
+    ]
+    head = ",ImageID,ImageDir,StudyDate_DICOM,PatientID,PatientBirth,PatientSex_DICOM,Projection,Report,Labels"
+    write(root / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", "\n".join([head, *rows]))
+
+
+def _vindr(root: Path) -> None:
+    pictures(root / "train", (f"{k * 32}.png" for k in "abc"))
+    pictures(root / "test", ("d" * 32 + ".png",))
+    head = "image_id,rad_id,class_name,x_min,y_min,x_max,y_max"
+    a, b, c, d = (k * 32 for k in "abcd")
+    write(
+        root / "annotations" / "annotations_train.csv",
+        "\n".join(
+            [
+                head,
+                *(f"{a},R{k},Cardiomegaly,1,2,5,6" for k in (1, 2)),
+                f"{a},R1,Nodule/Mass,3,3,4,4",
+                f"{a},R1,Nodule/Mass,5,5,6,6",
+                f"{a},R3,No finding,,,,",
+                *(f"{b},R{k},No finding,,,," for k in (1, 2, 3)),
+                *(f"{c},R{k},Pleural effusion,2,2,8,9" for k in (4, 5, 6)),
+            ]
+        ),
+    )
+    write(
+        root / "annotations" / "annotations_test.csv",
+        f"image_id,class_name,x_min,y_min,x_max,y_max\n{d},Cardiomegaly,1,2,3,4\n{d},Pleural effusion,1,1,9,9\n",
+    )
+    write(root / "annotations" / "image_labels_train.csv", f"image_id,rad_id,Cardiomegaly,Tuberculosis\n{a},R1,1,0\n")
+
+
+def _rsna_pneumonia(root: Path) -> None:
+    names = [f"000{k}cfab-14fd-4e49-80ba-63a80b6bddd6" for k in range(4)]
+    pictures(root / "stage_2_train_images", (f"{name}.png" for name in names[:3]))
+    pictures(root / "stage_2_test_images", (f"{names[3]}.png",))
+    write(
+        root / "stage_2_train_labels.csv",
+        f"patientId,x,y,width,height,Target\n{names[0]},,,,,0\n{names[1]},1,2,3,4,1\n{names[1]},5,5,2,2,1\n"
+        f"{names[2]},,,,,0\n",
+    )
+    write(
+        root / "stage_2_detailed_class_info.csv",
+        f"patientId,class\n{names[0]},Normal\n{names[1]},Lung Opacity\n{names[2]},No Lung Opacity / Not Normal\n",
+    )
+    write(root / "stage_2_sample_submission.csv", f"patientId,PredictionString\n{names[3]},0.5 0 0 100 100\n")
+
+
+def _pad_ufes_20(root: Path) -> None:
+    rows = (
+        "PAT_1516,1765,False,52,MALE,ARM,NEV,True,UNK,False,PAT_1516_1765_530.png,False",
+        "PAT_1516,1766,False,52,MALE,FACE,BCC,True,True,True,PAT_1516_1766_531.png,True",
+        "PAT_46,881,,77,,NECK,ACK,True,False,False,PAT_46_881_939.png,False",
+    )
+    head = "patient_id,lesion_id,smoke,age,gender,region,diagnostic,itch,grew,bleed,img_id,biopsed"
+    write(root / "metadata.csv", "\n".join([head, *rows]))
+    for k, row in enumerate(rows):
+        picture(root / "images" / f"imgs_part_{k + 1}" / row.split(",")[10])
+
+
+def _isic2020(root: Path) -> None:
+    head = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
+    rows = (
+        "ISIC_2637011,IP_7279968,male,45.0,head/neck,unknown,benign,0",
+        "ISIC_0015719,IP_3075186,female,45.0,upper extremity,unknown,benign,0",
+        "ISIC_0149568,IP_0962375,female,55.0,upper extremity,melanoma,malignant,1",
+    )
+    write(root / "train.csv", "\n".join([head, *rows]))
+    write(root / "test.csv", "image_name,patient_id,sex\nISIC_0052060,IP_3579794,male\n")
+    write(root / "sample_submission.csv", "image_name,target\nISIC_0052060,0\n")
+    pictures(root / "jpeg" / "train", (f"{row.split(',')[0]}.jpg" for row in rows))
+    picture(root / "jpeg" / "test" / "ISIC_0052060.jpg")
+
+
+def _ptb_xl(root: Path) -> None:
+    head = (
+        "ecg_id,patient_id,age,sex,height,weight,device,report,scp_codes,validated_by,second_opinion,strat_fold,"
+        "filename_lr,filename_hr"
+    )
+    codes = (
+        "{'NORM': 100.0, 'SR': 0.0}",
+        "{'IMI': 35.0, 'ASMI': 15.0, 'LVH': 100.0}",
+        "{'AFIB': 0.0}",
+        "{'NDT': 100.0}",
+    )
+    rows = []
+    for k, code in enumerate(codes, 1):
+        low, high = f"records100/00000/0000{k}_lr", f"records500/00000/0000{k}_hr"
+        rows.append(f'{k},1570{k // 2}.0,{300 if k == 1 else 56}.0,{k % 2},,63.0,CS-12,sinus,"{code}",1.0,')
+        rows[-1] += f"{k == 1},{(1, 9, 10, 2)[k - 1]},{low},{high}"
+        for name in (low, high):
+            write(root / f"{name}.hea", "a header")
+            write(root / f"{name}.dat", "samples")
+    write(root / "ptbxl_database.csv", "\n".join([head, *rows]))
+    write(
+        root / "scp_statements.csv",
+        ",description,diagnostic,form,rhythm,diagnostic_class\nNDT,non-diagnostic T,1.0,,,STTC\n"
+        "NORM,normal,1.0,,,NORM\n"
+        "IMI,inferior MI,1.0,,,MI\nASMI,anteroseptal MI,1.0,,,MI\nLVH,hypertrophy,1.0,,,HYP\nSR,sinus,,,1.0,\n"
+        "AFIB,atrial fibrillation,,,1.0,\n",
+    )
+
+
 def _medmnist(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -309,6 +517,7 @@ def _medmnist(root: Path) -> None:
     np.savez(root / "pneumoniamnist.npz", allow_pickle=True, **arrays)
 
 
+_DICOMS = [f"0{k}aa804e-bde0afdd-112c0b34-7bc16630-4e384014" for k in range(5)]
 _TRAINING = "Training Images"
 _ONE = "ISIC2018_Task3_Training_Input"
 _TWO = "ISIC_2019_Training_Input/ISIC_2019_Training_Input"
@@ -378,6 +587,25 @@ TREES: Mapping[str, Tree] = {
         skipped={"mask of another image": 7},
         said=("callipers",),
     ),
+    "bccd": Tree(
+        make=_bccd,
+        task="detection",
+        labels=("Platelets", "RBC", "WBC"),
+        records={
+            f"BCCD_Dataset/BCCD/JPEGImages/BloodImage_0000{k}.jpg": (said, None, split)
+            for k, (said, split) in enumerate((("RBC|WBC", "train"), ("RBC", "val"), ("Platelets", "test")))
+        },
+        skipped={"not where the original has its images": 1, "a table that is not used": 1},
+        said=("4 boxes on 3 images", "some cells that can be seen have no box"),
+    ),
+    "kvasir_seg": Tree(
+        make=_kvasir_seg,
+        task="detection",
+        labels=("polyp",),
+        records={f"Kvasir-SEG/images/cju0qkwl35piu0993l0dewe{k}{k}.jpg": ("polyp", None, None) for k in range(3)},
+        skipped={"mask of another image": 3},
+        said=("4 boxes on 3 images", "every image has a polyp"),
+    ),
     "idc": Tree(
         make=_idc,
         labels=("no IDC", "IDC"),
@@ -408,6 +636,43 @@ TREES: Mapping[str, Tree] = {
             ),
         },
         said=("four magnifications",),
+    ),
+    "covid19_radiography": Tree(
+        make=_covid_radiography,
+        labels=("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"),
+        records={
+            f"COVID-19_Radiography_Dataset/{label}/images/{label}-{i}.png": (label, None, None)
+            for label in ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+            for i in (1, 2)
+        },
+        skipped={"mask of another image": 8},
+        said=("different sources",),
+    ),
+    "lc25000": Tree(
+        make=_lc25000,
+        labels=("colon_aca", "colon_n", "lung_aca", "lung_n", "lung_scc"),
+        records={
+            f"lung_colon_image_set/{label.partition('_')[0]}_image_sets/{label}/{short}{i}.jpeg": (label, None, None)
+            for label, short in (
+                *(("colon_aca", "colonca"), ("colon_n", "colonn"), ("lung_aca", "lungaca")),
+                *(("lung_n", "lungn"), ("lung_scc", "lungscc")),
+            )
+            for i in (1, 2500)
+        },
+        said=("made from 1,250",),
+    ),
+    "idrid": Tree(
+        make=_idrid,
+        labels=("0_no_dr", "1_mild", "2_moderate", "3_severe", "4_proliferative"),
+        records={
+            f"B. Disease Grading/1. Original Images/{letter}. {part} Set/IDRiD_{i + 1:03}.jpg": (label, None, split)
+            for letter, part, split, labels in (
+                ("a", "Training", "train", ("3_severe", "4_proliferative", "0_no_dr", "1_mild", "2_moderate")),
+                ("b", "Testing", "test", ("2_moderate", "3_severe")),
+            )
+            for i, label in enumerate(labels)
+        },
+        said=("read as one table",),
     ),
     "msld": Tree(
         make=_msld,
@@ -522,6 +787,90 @@ TREES: Mapping[str, Tree] = {
         },
         skipped={"a second copy within the download": 3},
         said=("Left-Diagnostic Keywords",),
+    ),
+    "mimic_cxr_jpg": Tree(
+        make=_mimic,
+        task="multilabel",
+        labels=("Cardiomegaly", "Atelectasis"),
+        records={
+            f"files/p10/p10000032/s50414267/{_DICOMS[0]}.jpg": ("", "10000032", "train"),
+            f"files/p10/p10000032/s50414267/{_DICOMS[1]}.jpg": ("", "10000032", "train"),
+            f"files/p10/p10000764/s57375967/{_DICOMS[2]}.jpg": ("Atelectasis", "10000764", "val"),
+            f"files/p11/p11000001/s58000001/{_DICOMS[3]}.jpg": ("Cardiomegaly", "11000001", "test"),
+        },
+        skipped={"not in the table": 1, "a table that is not used": 1},
+        said=("by the study whose number", "U-Ignore", "No image carries Edema"),
+    ),
+    "padchest": Tree(
+        make=_padchest,
+        task="multilabel",
+        labels=("cardiomegaly", "nodule", "pleural effusion"),
+        records={
+            f"{k // 4}/{k}16840111366964012283393834152009033102258826_00-059-08{k}.png": (said, f"P{k // 2}", None)
+            for k, said in enumerate(("", "cardiomegaly|pleural effusion", "nodule", "", "", "", ""))
+        },
+        said=("1 images have only findings beyond", "3 images are unlabelled"),
+    ),
+    "vindr_cxr": Tree(
+        make=_vindr,
+        task="multilabel",
+        labels=("Cardiomegaly", "Nodule/Mass", "Pleural effusion"),
+        records={
+            f"train/{'a' * 32}.png": ("Cardiomegaly", None, "train"),
+            f"train/{'b' * 32}.png": ("", None, "train"),
+            f"train/{'c' * 32}.png": ("Pleural effusion", None, "train"),
+            f"test/{'d' * 32}.png": ("Cardiomegaly|Pleural effusion", None, "test"),
+        },
+        skipped={"a table that is not used": 1},
+        said=("what most of", "9 boxes on 3 images"),
+    ),
+    "rsna_pneumonia": Tree(
+        make=_rsna_pneumonia,
+        labels=("no_pneumonia", "pneumonia"),
+        records={
+            f"stage_2_train_images/000{k}cfab-14fd-4e49-80ba-63a80b6bddd6.png": (
+                "pneumonia" if k == 1 else "no_pneumonia",
+                f"000{k}cfab-14fd-4e49-80ba-63a80b6bddd6",
+                None,
+            )
+            for k in range(3)
+        },
+        skipped={"not in the table": 1, "a table that is not used": 2},
+        said=("2 boxes on 1 images", "1 is pneumonia"),
+    ),
+    "pad_ufes_20": Tree(
+        make=_pad_ufes_20,
+        labels=("ACK", "BCC", "NEV"),
+        records={
+            "images/imgs_part_1/PAT_1516_1765_530.png": ("NEV", "PAT_1516", None),
+            "images/imgs_part_2/PAT_1516_1766_531.png": ("BCC", "PAT_1516", None),
+            "images/imgs_part_3/PAT_46_881_939.png": ("ACK", "PAT_46", None),
+        },
+        said=("biopsed",),
+    ),
+    "isic2020": Tree(
+        make=_isic2020,
+        labels=("benign", "malignant"),
+        records={
+            "jpeg/train/ISIC_2637011.jpg": ("benign", "IP_7279968", None),
+            "jpeg/train/ISIC_0015719.jpg": ("benign", "IP_3075186", None),
+            "jpeg/train/ISIC_0149568.jpg": ("malignant", "IP_0962375", None),
+        },
+        skipped={"not in the table": 1, "a table that is not used": 2},
+        said=("diagnosis, target",),
+    ),
+    "ptb_xl": Tree(
+        make=_ptb_xl,
+        task="multilabel",
+        labels=("HYP", "MI", "NORM", "STTC"),
+        records={
+            "records100/00000/00001_lr.hea": ("NORM", "15700", "train"),
+            "records100/00000/00002_lr.hea": ("HYP|MI", "15701", "val"),
+            "records100/00000/00003_lr.hea": ("", "15701", "test"),
+            "records100/00000/00004_lr.hea": ("STTC", "15702", "train"),
+        },
+        skipped={"the same ECG at another sampling rate": 4},
+        said=("strat_fold 10 is the test", "rhythm and form alone"),
     ),
     "medmnist": Tree(
         make=_medmnist,

@@ -6,15 +6,19 @@ import getpass
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 PASSWORD = "no secret"
+MISSING = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
 _numbers = itertools.count(1)
 
 
@@ -29,11 +33,28 @@ class Server:
         return f"postgresql://tester:{password.replace(' ', '%20')}@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        options = f"-F -k {self.folder} -c listen_addresses= -c full_page_writes=off -c max_connections=60"
+        options = (
+            f"-F -k {self.folder} -c listen_addresses= -c full_page_writes=off -c max_connections=60"
+            " -c authentication_timeout=3"  # else dropping a database waits a minute for who broke off logging in
+        )
         self._control("-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
         self._control("-m", "immediate", "stop")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """All its processes stopped for the length of a block, as on a machine that hangs."""
+        main = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        family = [main, *main.children()]
+        for process in family:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in [*main.children(), *family]:
+                if process.is_running():
+                    process.send_signal(signal.SIGCONT)
 
     def execute(self, statement: str) -> None:
         import psycopg
@@ -54,22 +75,16 @@ def _run(folder: Path, command: list[str]) -> None:
     assert done.returncode == 0, (folder / "said").read_text()
 
 
-def _programs() -> Path | None:
+def find_programs() -> Path | None:
     """Where initdb and pg_ctl are: Debian keeps them off the path."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    """The server; without one installed the test is skipped, but fails where continuous integration promises one."""
-    programs = _programs()
-    if programs is None:
-        why = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
+@contextmanager
+def running_server(programs: Path) -> Iterator[Server]:
+    """A new server for the length of a block. programs: the folder of initdb and pg_ctl."""
     with tempfile.TemporaryDirectory(prefix="medloupe-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)  # short: the path of a socket may have 107 bytes
         server = Server(folder, programs)
@@ -88,6 +103,18 @@ def postgres_server() -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The server; without one installed the test is skipped, but fails where continuous integration promises one."""
+    programs = find_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with running_server(programs) as server:
+        yield server
 
 
 @pytest.fixture
