@@ -1,4 +1,4 @@
-"""Data sets in the store: each arrival once, each file once, changes that can be undone, versions that do not change."""
+"""Data sets in the store: each arrival once, each file once, changes undone, versions that stay as they were."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def picture(i: int, tmp_path: Path, sick: bool = False) -> bytes:
     return generated.save(tmp_path / "made" / f"{i}-{sick}.png", generated.tissue(i, sick)).read_bytes()
 
 
-def brought(i: int, tmp_path: Path, label: str = "normal", **told: str) -> NewItem:
+def brought(i: int, tmp_path: Path, label: str = "normal", patient: str | None = None) -> NewItem:
     data = picture(i, tmp_path, label == "sick")
-    return NewItem(key=f"{label}-{i}", data=data, file=f"{label}/{i}.png", label=label, **told)
+    return NewItem(key=f"{label}-{i}", data=data, file=f"{label}/{i}.png", label=label, patient=patient)
 
 
 def test_an_arrival_is_taken_in_once(sets: Datasets, spots: StoredDataset, tmp_path: Path) -> None:
