@@ -59,6 +59,8 @@ class DatasetItems:
     def __init__(self, engine: Engine, home: Path):
         self.engine, self.home = engine, home
         self.blobs = Blobs(home / "datasets")
+        self.thumbs = Blobs(home / "datasets" / "thumbs")
+        """Small pictures of the files, under the same names; made again where one is missing."""
 
     def create(
         self,
@@ -222,6 +224,14 @@ class DatasetItems:
                 raise UnknownError(f"The data set {data.name} has no picture {item[:40]!r}.")
             return read_item_row(row)
 
+    def find_key(self, id: str, key: str) -> DatasetItem | None:
+        """Find the picture that came with an arrival; None where none did. Raises UnknownError."""
+        with transaction(self.engine) as session:
+            data = find_dataset(session, id)
+            own = (DatasetItemRow.dataset_id == data.id, DatasetItemRow.key == key)
+            row = session.scalars(select(DatasetItemRow).where(*own)).first()
+            return None if row is None else read_item_row(row)
+
     def count(self, id: str) -> dict[str, int]:
         """Count the pictures of each class that are not left out; those without one under ""."""
         with transaction(self.engine) as session:
@@ -248,9 +258,14 @@ class DatasetItems:
         for path in (self.blobs.home / "blobs").glob("*/*"):
             with suppress(OSError):
                 if path.parent.name + path.name not in named and path.stat().st_mtime < before:
-                    path.unlink()
+                    self.forget_file(path.parent.name + path.name)
                     gone += 1
         return gone
+
+    def forget_file(self, digest: str) -> None:
+        """Remove a file that belongs to no picture any more. Raises OSError."""
+        self.blobs.path(digest).unlink(missing_ok=True)
+        self.thumbs.path(digest).unlink(missing_ok=True)
 
     def _check_new(self, data: StoredDataset, new: Sequence[NewItem]) -> None:
         for item in new:

@@ -136,14 +136,15 @@ class Datasets(DatasetChanges):
         if (folder / TABLE).is_file():
             return folder / TABLE
         try:
-            self._write_folder(folder, items)
+            self.write_folder(folder, items)
         except OSError as e:
             raise StorageError(
                 f"The data set {data.name} cannot be written: {e.strerror or e}.", "Free some disk space, try again."
             ) from e
         return folder / TABLE
 
-    def _write_folder(self, folder: Path, items: Sequence[DatasetItem]) -> None:
+    def write_folder(self, folder: Path, items: Sequence[DatasetItem]) -> None:
+        """Write pictures and their table into a folder, which is there whole or not at all. Raises OSError."""
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         columns = [name for name in ("patient", "site", "split") if any(getattr(item, name) for item in items)]
@@ -200,7 +201,7 @@ class Datasets(DatasetChanges):
             gone = [d for d in digests if not _is_named(session, d)]
             name, folder = data.name, self.home / "datasets" / "versions" / data.id
         for digest in gone:
-            self.blobs.path(digest).unlink(missing_ok=True)
+            self.forget_file(digest)
         for number in versions:  # made anew when it is needed
             shutil.rmtree(folder / str(number), ignore_errors=True)
         return [f"{name}@{number}" for number in versions]
@@ -216,7 +217,7 @@ class Datasets(DatasetChanges):
             session.flush()
             gone = [d for d in digests if not _is_named(session, d)]
         for digest in gone:
-            self.blobs.path(digest).unlink(missing_ok=True)
+            self.forget_file(digest)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -130,7 +130,7 @@ class PromotionRow(Base):
 
 
 class UserRow(Base):
-    """A person who may log in. password: an Argon2id hash. role: viewer, clinician or admin."""
+    """A person who may log in. password: an Argon2id hash. role: viewer, clinician, trainer or admin."""
 
     __tablename__ = "users"
 
