@@ -1,7 +1,7 @@
 """Keep versions of data sets: frozen lists of pictures, written as the folder with a table that `medloupe train` reads.
 
 A version is rows, written by one transaction; the same content is one version. Its folder
-(home/datasets/versions/ID/NUMBER) is made of it when it is needed, of links to the files, and can be made again.
+(home/datasets/versions/ID/NAME-NUMBER) is made of it when it is needed, of links to the files, and can be made again.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Datasets(DatasetChanges):
         """
         data = self.get(id)
         items = [item for item in self.version_items(data.id, number) if not item.left_out]
-        folder = self.home / "datasets" / "versions" / data.id / str(number)
+        folder = self._folder(data.id, data.name, number)
         if (folder / TABLE).is_file():
             return folder / TABLE
         try:
@@ -142,6 +142,10 @@ class Datasets(DatasetChanges):
                 f"The data set {data.name} cannot be written: {e.strerror or e}.", "Free some disk space, try again."
             ) from e
         return folder / TABLE
+
+    def _folder(self, id: str, name: str, number: int) -> Path:
+        """Locate the folder of a version, which is called as reports are to call it."""
+        return self.home / "datasets" / "versions" / id / f"{name}-{number}"
 
     def write_folder(self, folder: Path, items: Sequence[DatasetItem]) -> None:
         """Write pictures and their table into a folder, which is there whole or not at all. Raises OSError."""
@@ -199,11 +203,11 @@ class Datasets(DatasetChanges):
             log_action(session, "dataset.erase", data.name, actor=by, detail={"pictures": len(ids)})
             session.flush()
             gone = [d for d in digests if not _is_named(session, d)]
-            name, folder = data.name, self.home / "datasets" / "versions" / data.id
+            name, dataset = data.name, data.id
         for digest in gone:
             self.forget_file(digest)
         for number in versions:  # made anew when it is needed
-            shutil.rmtree(folder / str(number), ignore_errors=True)
+            shutil.rmtree(self._folder(dataset, name, number), ignore_errors=True)
         return [f"{name}@{number}" for number in versions]
 
     def remove(self, id: str, *, by: str = "local") -> None:

@@ -113,28 +113,19 @@ async def create(request: Request, id: DatasetId) -> UploadOut:
     return JSONResponse(told.model_dump(), 201, headers)  # type: ignore[return-value]
 
 
-@router.head("/api/v1/datasets/{id}/uploads/{upload}", summary="How far an upload is")
-async def head(request: Request, id: DatasetId, upload: UploadId) -> Response:
-    """Upload-Offset and Upload-Length."""
+@router.get("/api/v1/datasets/{id}/uploads/{upload}", summary="How far an upload is, and what came of it")
+async def get(request: Request, id: DatasetId, upload: UploadId) -> UploadOut:
+    """Upload-Offset and Upload-Length, to HEAD without the rest; its state, and why it was refused."""
     require(request, "trainer")
     _check_version(request)
     told = await run_read(_find, studio_of(request), id, upload)
-    return Response(
-        status_code=200,
-        headers={
-            "Upload-Offset": str(told.offset),
-            "Upload-Length": str(told.length),
-            "Tus-Resumable": VERSION,
-            "Cache-Control": "no-store",
-        },
-    )
-
-
-@router.get("/api/v1/datasets/{id}/uploads/{upload}", summary="What came of an upload")
-async def get(request: Request, id: DatasetId, upload: UploadId) -> UploadOut:
-    """Its state, and why it was refused."""
-    require(request, "trainer")
-    return await run_read(_find, studio_of(request), id, upload)
+    headers = {
+        "Upload-Offset": str(told.offset),
+        "Upload-Length": str(told.length),
+        "Tus-Resumable": VERSION,
+        "Cache-Control": "no-store",
+    }
+    return JSONResponse(told.model_dump(), 200, headers)  # type: ignore[return-value]
 
 
 @router.patch(
