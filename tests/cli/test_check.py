@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generated import run
+from generated import folders, run
 from originals_trees import picture
 
 
@@ -68,3 +68,31 @@ def test_a_sound_set_is_no_failure(tmp_path: Path, home: Path, capsys: pytest.Ca
     ran = run(capsys, "check", noise(tmp_path, "fold_0/a", "fold_0/b", "fold_1/a", "fold_1/b"))
     assert ran.code == 0
     assert "are folds; the classes are the folders below (a, b)" in ran.out
+
+
+def test_suspicious_labels_are_written_as_table_and_page(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    root, table = folders(tmp_path / "data", each=40), tmp_path / "look.csv"
+    turned = sorted((root / "normal").iterdir())[3]
+    turned.rename(root / "sick" / f"turned{turned.suffix}")
+    ran = run(capsys, "check", root, "--suspects", table, "--json")
+    assert ran.code == 0
+    first = ran.lines[0]["label_suspects"][0]
+    assert (first["file"], first["given"], first["likely"]) == (f"sick/turned{turned.suffix}", "sick", "normal")
+    lines = table.read_text("utf-8").splitlines()
+    assert lines[0] == "rank,file,given,likely,probability_given,probability_likely,decision"
+    assert lines[1].startswith(f"1,sick/turned{turned.suffix},sick,normal,0.0")
+    page = table.with_suffix(".html").read_text("utf-8")
+    assert f"sick/turned{turned.suffix}" in page
+    assert page.count("data:image/jpeg") == len(ran.lines[0]["label_suspects"])
+    assert "look.csv" in page
+
+
+def test_where_no_label_is_suspicious_the_table_is_empty(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    table = tmp_path / "look.csv"
+    ran = run(capsys, "check", noise(tmp_path / "data", "a", "b"), "--suspects", table)
+    assert "No label deserves a second look" in ran.err
+    assert len(table.read_text("utf-8").splitlines()) == 1

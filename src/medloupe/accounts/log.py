@@ -52,6 +52,10 @@ ACTIONS = (
     "remove",
     "job.add",
     "job.stop",
+    "dataset.add",
+    "dataset.freeze",
+    "dataset.erase",
+    "dataset.remove",
     "audit.remove",
     "store.anew",
 )

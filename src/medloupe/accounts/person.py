@@ -12,9 +12,9 @@ from medloupe.errors import MedloupeError, did_you_mean
 if TYPE_CHECKING:
     from medloupe.store.tables import UserRow
 
-Role = Literal["viewer", "clinician", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "clinician", "admin")
-"""From the least to the most: looks at check-ups; asks about pictures; changes models and people."""
+Role = Literal["viewer", "clinician", "trainer", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "clinician", "trainer", "admin")
+"""From the least to the most: looks at check-ups; asks about pictures; trains models; promotes them, changes people."""
 
 _NAME = re.compile(r"[^\s/@:\\](?:[^/@:\\]{0,62}[^\s/@:\\])?")
 

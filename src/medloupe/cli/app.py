@@ -26,6 +26,8 @@ from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
 from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
+from medloupe.cli.relabel import run_relabel
+from medloupe.cli.select import run_select
 from medloupe.cli.serve import run_serve
 from medloupe.cli.starters import starters_app
 from medloupe.cli.stress import run_stress
@@ -73,9 +75,11 @@ def _main(
 
 # As the help lists them.
 app.command("check", help="What is wrong with this data, before any training.")(run_check)
+app.command("relabel")(run_relabel)
 app.command("train")(run_train)
 app.command("evaluate")(run_evaluate)
 app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
+app.command("select")(run_select)
 app.command("compare")(run_compare)
 app.command("compose")(run_compose)
 app.command("stress")(run_stress)

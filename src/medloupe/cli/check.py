@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from medloupe.cli.options import (
@@ -19,6 +22,13 @@ from medloupe.cli.options import (
     Task,
 )
 
+if TYPE_CHECKING:
+    from medloupe.embed.backbone import Backbone
+    from medloupe.embed.features import Features
+    from medloupe.training.audit.finding import Audit
+
+_ON_PAGE = 200  # pictures on the page of suspects: some 2 MB
+
 
 def run_check(
     data: Data,
@@ -31,6 +41,14 @@ def run_check(
     task: Task = None,
     backbone: BackboneName = None,
     seed: Seed = 0,
+    suspects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Write the labels that look wrong, the most suspicious first, as a table to decide in, and beside it a"
+            " page with the pictures.",
+        ),
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -51,8 +69,33 @@ def run_check(
         features = embed(scan_dataset(dataset), network, lambda d, t: say("embedding", d, t))
         audited = probe_table(audit(features, seed), features.data, seed)
     if json:
-        console.print_json({**console.dataset_json(dataset), **audited.as_json()})
+        listed = [suspect.as_json() for suspect in audited.suspects]
+        console.print_json({**console.dataset_json(dataset), **audited.as_json(), "label_suspects": listed})
     else:
         console.print_audit(dataset, audited)
+    if suspects is not None:
+        _write_suspects(suspects, features, audited, network)
     if any(finding.kind in STOPPING for finding in audited.findings):
         raise typer.Exit(1)
+
+
+def _write_suspects(table: Path, features: Features, audited: Audit, network: Backbone) -> None:
+    """Write the table of suspicious labels, and the page with their pictures beside it."""
+    from medloupe.cli import console
+    from medloupe.errors import StoreError
+    from medloupe.report.pages import render_suspects as render_page
+    from medloupe.training.audit.decisions import write_suspects
+    from medloupe.training.pipeline.second_look import render_suspects
+
+    try:
+        write_suspects(audited.suspects, table)
+    except OSError as e:
+        raise StoreError(f"{table} cannot be written: {e.strerror or e}.", "Choose another place.") from e
+    typer.echo(f"\n  table  {table}", err=True)
+    shown = render_suspects(features, audited.suspects, network, most=_ON_PAGE)
+    if shown is None:
+        typer.echo("  No label deserves a second look, or there are too few records to tell.", err=True)
+        return
+    page = table.with_suffix(".html")
+    console.write_page(page, render_page(shown, features.data.name, table.name))
+    typer.echo(f"  page   {page}", err=True)

@@ -98,13 +98,16 @@ def jobs_work(
         int | None, typer.Option(metavar="MB", min=256, help="Address space that a job may have (Linux).")
     ] = None,
     hours: Annotated[float | None, typer.Option(metavar="H", min=0.001, help="How long a job may run.")] = None,
+    attended: Annotated[
+        bool, typer.Option("--attended", help="End, giving its job back, when standard input ends.", hidden=True)
+    ] = False,
     home: Home = None,
 ) -> None:
     """Do the jobs of the queue, one at a time, until Ctrl-C or SIGTERM, which give the one at work back."""
     from medloupe.errors import MedloupeError
     from medloupe.jobs.local import bounds_memory
     from medloupe.settings import home as home_folder
-    from medloupe.store.worker import Worker, work_until_signalled
+    from medloupe.store.worker import Worker, end_with_input, work_until_signalled
 
     if sys.platform == "win32":
         raise MedloupeError("Workers run on Linux and macOS.", "Run the command itself here, without the queue.")
@@ -120,6 +123,8 @@ def jobs_work(
         while worker.run_one():
             pass
     else:
+        if attended:
+            end_with_input(worker)
         work_until_signalled(worker)
 
 

@@ -47,9 +47,12 @@ def run_serve(
         list[str] | None,
         typer.Option(metavar="NET", help="A proxy whose X-Forwarded-* count (MEDLOUPE_TRUSTED_PROXIES)."),
     ] = None,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Do the trainings of the studio here, one at a time.")
+    ] = True,
     home: Home = None,
 ) -> None:
-    """Serve the models in production as a web page and an API."""
+    """Serve the models in production as a web page and an API, with the studio where new ones are made."""
     budget = parse_bytes(memory)
     from medloupe import settings
     from medloupe.accounts.people import People
@@ -61,6 +64,7 @@ def run_serve(
     from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen, serve
     from medloupe.store.models import Store
+    from medloupe.studio.extension import extend_with_studio
 
     settings.read_settings()
     public = parse_public_url(public_url or settings.setting("MEDLOUPE_PUBLIC_URL"))
@@ -85,6 +89,7 @@ def run_serve(
         queue=queue,
         public=public,
         proxies=proxies,
+        extend=[extend_with_studio(work=worker)],
     )
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)

@@ -96,6 +96,9 @@ def run_train(
         ),
     ] = None,
     kind: Kind = "",
+    held: Annotated[
+        bool, typer.Option("--held", help="Wait to be promoted by a person, even as the first version of the name.")
+    ] = False,
     backbone: BackboneName = None,
     seed: Seed = 0,
     json: Json = False,
@@ -154,6 +157,7 @@ def run_train(
             notes_model=notes_model,
             mask=parse_mask(mask),
             keep_leaks=keep_leaks,
+            held=held,
             progress=say,
         )
     folder = Store.open().folder(model.name, model.version)

@@ -131,6 +131,11 @@ class LocalProcess:
         """Read the end of what it wrote to standard output."""
         return _read_end(self._out)
 
+    def read_whole_output(self) -> str:
+        """Read all that it wrote to standard output."""
+        self._out.seek(0)
+        return self._out.read().decode("utf-8", "replace")
+
     def read_errors(self) -> str:
         """Read the end of what it wrote to standard error."""
         return _read_end(self._err)

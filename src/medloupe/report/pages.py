@@ -90,6 +90,21 @@ def render_stress(stressed: Mapping[str, Any], pictures: Sequence[Any]) -> str:
     return _page("stress.html", build(stressed, pictures))
 
 
+def render_suspects(suspects: Mapping[str, Any], data: str, table: str) -> str:
+    """Render the page of labels for a second look; escaped and self-contained as the report is.
+
+    Parameters
+    ----------
+    suspects
+        As training/pipeline/second_look.py gives them.
+    data, table
+        Names of the data set and of the table in which people decide.
+    """
+    from medloupe.report.suspects import build
+
+    return _page("suspects.html", build(suspects, data, table))
+
+
 def _page(template: str, context: Mapping[str, Any]) -> str:
     return _environment().get_template(template).render(context).lstrip()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import detection, field, inputs, sentences, stress, training
+from medloupe.report import detection, field, inputs, sentences, stress, suspects, training
 from medloupe.report.charts import rows
 from medloupe.report.curves import calibration, learning, panels, ranking
 from medloupe.report.formats import bounds, is_number, value
@@ -44,6 +44,7 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "boxes": boxes,
         "findings": sort_by_level(audit.get("findings")),
+        "suspects": suspects.section(as_mapping(report.get("suspects"))),
         "shortcut": shortcut(as_mapping(audit.get("shortcut")), metrics.get("auc")),
         "panels": panels(card, curves, per_label),
         "ranking": ranking(card, per_label, metrics.get("auc")),
@@ -77,6 +78,7 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("judged", "How it was judged", card.get("split") or context["figures"]),
         *box_sections(context["boxes"]),
         ("audit", "What the data check found", as_mapping(card.get("audit"))),
+        ("suspects", suspects.HEADING, context["suspects"]),
         ("shortcut", "Could it be taking a shortcut?", context["shortcut"]),
         ("curves", "Telling cases apart", context["panels"] or context["ranking"]),
         ("calibration", "Can its percentages be believed?", context["calibration"]),

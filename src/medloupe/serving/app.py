@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -39,6 +39,8 @@ _ABOUT = (
     ' `{"error": {"code", "message", "hint"}}`.'
 )
 log = logging.getLogger("medloupe.serving")
+Extend = Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]
+"""Adds routes to the application; what it gives is entered when the server starts, and left when it ends."""
 
 
 def create_app(
@@ -49,6 +51,7 @@ def create_app(
     queue: int = QUEUE,
     public: PublicAddress | None = None,
     proxies: Sequence[Network] = (),
+    extend: Sequence[Extend] = (),
 ) -> FastAPI:
     """Make the application around a service, which it closes at its end.
 
@@ -66,6 +69,8 @@ def create_app(
         Where browsers reach it, for links and redirects.
     proxies
         Whose X-Forwarded-* count.
+    extend
+        Packages above that bring routes and pages of their own, each with what runs as long as the server.
     """
     app = FastAPI(
         title="medloupe",
@@ -89,6 +94,7 @@ def create_app(
     app.include_router(facilities.router)
     app.include_router(protocol.router)
     app.include_router(home.router)
+    app.state.extensions = [take_part(app) for take_part in extend]
     app.mount("/static", home.static_files(), name="static")
     _operations(app)
     for kind, handler in (
@@ -120,7 +126,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(work(app.state.service)) for work in (_watch, _sweep)]
     tasks.append(asyncio.create_task(_watch_facilities(app.state.facilities)))
     try:
-        yield
+        async with contextlib.AsyncExitStack() as running:
+            for extension in app.state.extensions:
+                await running.enter_async_context(extension)
+            yield
     finally:
         for task in tasks:
             task.cancel()

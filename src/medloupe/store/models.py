@@ -69,8 +69,8 @@ class Store(ProductionStorage):
         """Open the store under the home folder in force."""
         return cls(default_home())
 
-    def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local") -> Model:
-        """Add the model as the next version of its name; the first one is in production at once.
+    def add(self, model: Model, *, write_files: WriteFiles, actor: str = "local", production: bool = True) -> Model:
+        """Add the model as the next version of its name; the first one is in production at once, if it may be.
 
         A model that is one self-contained file is kept as that file. With a composed one the check-up that it asks is
         kept too, so that it goes on answering when the versions that it was made of are removed.
@@ -84,6 +84,8 @@ class Store(ProductionStorage):
             of a composed one) and, if it has them, report.html and judged.npz.
         actor
             Who does so, for the audit log.
+        production
+            Whether the first version of a name goes into production at once.
 
         Returns
         -------
@@ -148,7 +150,7 @@ class Store(ProductionStorage):
                     of = {"version_id": version.id, "whole": asked_whole, "card": dict(asked.card)}
                     session.add(ComponentRow(**of, **name_blobs(asked_blobs)))
                 log_action(session, "add", f"{model.name}@{number}", actor=actor)
-                if row.production is None:
+                if row.production is None and production:
                     set_production(session, row, number, kind="first", actor=actor)
                 finish_within(session, {"name": model.name, "version": number})
                 session.commit()

@@ -82,32 +82,8 @@ class JobQueue:
         StoreError
             No such kind, too many arguments, or too many jobs wait.
         """
-        if kind not in KINDS:
-            raise StoreError(f"No job is called {kind!r}.", f"There are {', '.join(KINDS)}.")
-        if len(arguments) > MOST_ARGUMENTS or sum(map(len, arguments)) > MOST_LETTERS:
-            raise StoreError(
-                f"A job has at most {MOST_ARGUMENTS} arguments of {MOST_LETTERS:,} letters together.", "Give fewer."
-            )
         with transaction(self.engine, write=True) as session:
-            waiting = session.query(JobRow).filter(JobRow.state == WAITING).count()
-            if waiting >= MOST_WAITING:
-                raise StoreError(f"{waiting:,} jobs wait already.", "Wait, or cancel some: medloupe jobs stop ID")
-            row = JobRow(
-                id=secrets.token_hex(16),
-                kind=kind,
-                arguments=list(arguments),
-                folder=folder,
-                state=WAITING,
-                created=now(),
-                created_by=by[:64],
-                attempt=0,
-                deaths=0,
-                stop_asked=False,
-                error="",
-            )
-            session.add(row)
-            log_action(session, "job.add", f"{kind} {row.id}", actor=by)
-            return read_job_row(row)
+            return add_within(session, kind, arguments, folder=folder, by=by)
 
     def get(self, id: str) -> QueuedJob:
         """Read a job, by its id or the beginning of it.
@@ -256,6 +232,37 @@ class JobQueue:
         with transaction(self.engine, write=True) as session:
             done = session.execute(delete(JobRow).where(over))
             return done.rowcount if isinstance(done, CursorResult) else 0
+
+
+def add_within(
+    session: Session, kind: str, arguments: Sequence[str], *, folder: str = "", by: str = "local"
+) -> QueuedJob:
+    """Put a job at the end of the queue within a transaction; takes and raises as `JobQueue.add`."""
+    if kind not in KINDS:
+        raise StoreError(f"No job is called {kind!r}.", f"There are {', '.join(KINDS)}.")
+    if len(arguments) > MOST_ARGUMENTS or sum(map(len, arguments)) > MOST_LETTERS:
+        raise StoreError(
+            f"A job has at most {MOST_ARGUMENTS} arguments of {MOST_LETTERS:,} letters together.", "Give fewer."
+        )
+    waiting = session.query(JobRow).filter(JobRow.state == WAITING).count()
+    if waiting >= MOST_WAITING:
+        raise StoreError(f"{waiting:,} jobs wait already.", "Wait, or cancel some: medloupe jobs stop ID")
+    row = JobRow(
+        id=secrets.token_hex(16),
+        kind=kind,
+        arguments=list(arguments),
+        folder=folder,
+        state=WAITING,
+        created=now(),
+        created_by=by[:64],
+        attempt=0,
+        deaths=0,
+        stop_asked=False,
+        error="",
+    )
+    session.add(row)
+    log_action(session, "job.add", f"{kind} {row.id}", actor=by)
+    return read_job_row(row)
 
 
 def finish_within(session: Session, result: dict[str, Any]) -> None:

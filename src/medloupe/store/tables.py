@@ -6,20 +6,31 @@ is in migrations/versions; tests hold the two against each other.
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from medloupe.store.dataset_tables import (
+    DatasetChangeRow,
+    DatasetItemRow,
+    DatasetRow,
+    DatasetUploadRow,
+    DatasetVersionItemRow,
+    DatasetVersionRow,
+)
+from medloupe.store.tablebase import Base, now
 
-def now() -> str:
-    """Tell the time as the tables keep it: UTC, to the millisecond."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-
-
-class Base(DeclarativeBase):
-    """Root of the tables."""
+__all__ = [  # beside what is defined here
+    "Base",
+    "DatasetChangeRow",
+    "DatasetItemRow",
+    "DatasetRow",
+    "DatasetUploadRow",
+    "DatasetVersionItemRow",
+    "DatasetVersionRow",
+    "now",
+]
 
 
 class ModelRow(Base):
@@ -119,7 +130,7 @@ class PromotionRow(Base):
 
 
 class UserRow(Base):
-    """A person who may log in. password: an Argon2id hash. role: viewer, clinician or admin."""
+    """A person who may log in. password: an Argon2id hash. role: viewer, clinician, trainer or admin."""
 
     __tablename__ = "users"
 

@@ -26,6 +26,7 @@ from medloupe.store.queue import JobQueue
 
 BEATS_A_LEASE = 6
 _ENDING = "ending"
+TELL_SECONDS = 0.9  # between two notes of how far a job is
 IDLE_SECONDS = 1.0  # between two looks at an empty queue
 MOST_RESULT = 200_000  # letters of what a command printed that are kept
 DETAIL_LINES = 12  # of what a failed command said
@@ -135,12 +136,13 @@ class Worker:
             status = process.wait(min(beat, 1.0))
             if status is not None:
                 return status, ""
-            told = process.read_progress() or told
+            new = process.read_progress()
+            told = new or told
             if self._ending.is_set():
                 return process.end(), _ENDING
             if self._seconds is not None and time.monotonic() - began > self._seconds:
                 return process.end(), f"It ran for longer than {self._seconds / 3600:g} hours, which is the limit here."
-            if time.monotonic() - heard < beat:
+            if time.monotonic() - heard < (min(beat, TELL_SECONDS) if new else beat):
                 continue
             try:
                 if self._queue.beat(lease, told):
@@ -175,3 +177,15 @@ def work_until_signalled(worker: Worker) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.end())
     worker.run()
+
+
+def end_with_input(worker: Worker) -> None:
+    """Ask a worker to end when standard input does: whoever started it is gone then, however that came."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(0, 4096):
+                pass
+        worker.end()
+
+    threading.Thread(target=wait, name="attended", daemon=True).start()

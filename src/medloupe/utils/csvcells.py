@@ -13,3 +13,8 @@ def escape_cell(text: str) -> str:
 def escape_formula(cell: str) -> str:
     """Put a quotation mark before what a spreadsheet would take for a formula, and run."""
     return f"'{cell}" if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in ("\t", "\r", "\n") else cell
+
+
+def unescape_cell(cell: str) -> str:
+    """Take away the quotation mark that `escape_formula` put before a cell."""
+    return cell[1:] if cell[:1] == "'" and escape_formula(cell[1:]) == cell else cell

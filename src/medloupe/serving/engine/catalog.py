@@ -79,6 +79,8 @@ class Catalog:
             raise StorageError(
                 f"The check-up {name} cannot be loaded: {self.broken[name]}", "Its version in production is damaged."
             )
+        if found is None and version is not None and self._store.has(name):
+            return self._other(name, version)  # none of its versions is in production yet
         if found is None:
             raise UnknownError(
                 f"There is no check-up {name!r}.",

@@ -32,6 +32,17 @@ _YEAR = 365 * 86400
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
+_packages = ["medloupe.serving.web"]
+
+
+def add_pages(package: str) -> None:
+    """Serve the pages of a package above, too: its templates/ and static/ beside those here; names may not repeat."""
+    if package not in _packages:
+        _packages.append(package)
+        _assets.cache_clear()
+        _environment.cache_clear()
+
+
 def language_of(request: Request) -> Language:
     """Return the language of a request."""
     return choose(request.query_params.get("lang"), request.cookies.get(COOKIE), request.headers.get("accept-language"))
@@ -54,6 +65,7 @@ def render_page(request: Request, template: str, status: int = 200, **context: A
         "person": person,
         "may_ask": person is not None and person.may("clinician"),
         "admin": person is not None and person.may("admin"),
+        "studio": person is not None and person.may("trainer") and getattr(request.app.state, "studio", None),
         "csrf": getattr(request.state, "csrf", ""),
         "any_emblem": draw_emblem("medloupe"),
         "facilities": lambda: facilities_of(request),
@@ -169,7 +181,8 @@ class _Assets:
 @cache
 def _assets() -> _Assets:
     found = {}
-    for entry in sorted(files("medloupe.serving.web").joinpath("static").iterdir(), key=lambda e: e.name):
+    entries = [entry for package in _packages for entry in files(package).joinpath("static").iterdir()]
+    for entry in sorted(entries, key=lambda e: e.name):
         kind = _TYPES.get(entry.name[entry.name.rfind(".") :]) or mimetypes.guess_type(entry.name)[0]
         if entry.is_file() and kind:
             data = entry.read_bytes()
@@ -181,7 +194,7 @@ def _assets() -> _Assets:
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("medloupe.serving.web", "templates"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package, "templates") for package in _packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -43,6 +43,39 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSuspect:
+    """A label that the other records contradict.
+
+    Attributes
+    ----------
+    rank : int
+        From 1, the most suspicious.
+    file : str
+        Id of the record.
+    row : int
+        Of the features.
+    given, likely : str
+        The label it has, and the one that it looks like; of several findings "NAME" and "not NAME", or the reverse.
+    probability_given, probability_likely : float
+        Of each, by the records of other patients or groups.
+    """
+
+    rank: int
+    file: str
+    row: int
+    given: str
+    likely: str
+    probability_given: float
+    probability_likely: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Give all fields but the row, rounded."""
+        told = asdict(self)
+        del told["row"]
+        return {k: round(v, 3) if isinstance(v, float) else v for k, v in told.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """All that was found in a data set.
 
@@ -58,6 +91,8 @@ class Audit:
         The shortcut probe; None where it was not asked.
     columns : tuple of dict
         What each clinical column tells alone, where any were probed.
+    suspects : tuple of LabelSuspect
+        Labels that deserve a second look, the most suspicious first.
     """
 
     checked: int
@@ -65,6 +100,7 @@ class Audit:
     groups: np.ndarray
     shortcut: dict[str, Any] | None
     columns: tuple[dict[str, Any], ...] = ()
+    suspects: tuple[LabelSuspect, ...] = ()
 
     def with_findings(self, findings: Sequence[Finding]) -> Audit:
         """Add findings, each in its place."""
@@ -76,7 +112,7 @@ class Audit:
         return replace(self.with_findings(findings), columns=tuple(columns))
 
     def as_json(self) -> dict[str, Any]:
-        """Give all fields but the groups."""
+        """Give all fields but the groups and the suspects, which are in a finding."""
         return {
             "checked": self.checked,
             "findings": [asdict(f) for f in self.findings],

@@ -16,6 +16,7 @@ from medloupe.training.audit import duplicates, shortcut
 from medloupe.training.audit.boxes import find_box_faults
 from medloupe.training.audit.copies import judge_copies, judge_near_copies
 from medloupe.training.audit.finding import ORDER, SHOWN, Audit, Finding, count_noun, is_or_are
+from medloupe.training.audit.label_errors import describe_label_errors, find_label_errors
 from medloupe.training.audit.losses import MOST as BLANK_MOST
 from medloupe.training.audit.losses import find_blank, find_lost_classes, judge_blank
 from medloupe.training.audit.splits import find_split_labels
@@ -28,7 +29,7 @@ SKEWED = 0.9  # share of the commonest class from which accuracy misleads
 
 
 def audit(features: Features, seed: int = 0) -> Audit:
-    """Look for unreadable and blank files, copies, patients and labels by split, small classes and shortcuts.
+    """Look for what is unreadable, blank, copied, across splits, rare, told by a shortcut or labelled wrongly.
 
     Parameters
     ----------
@@ -66,8 +67,16 @@ def audit(features: Features, seed: int = 0) -> Audit:
     probed = _probe_shortcut(features, groups, seed) if kind.shortcuts else None
     if probed and (probed["auc"]["value"] or 0) >= shortcut.SERIOUS:
         findings.append(_shortcut_finding(probed, len(_labelled(data))))
+    suspects = find_label_errors(features, groups, seed)
+    findings += describe_label_errors(data, suspects)
     findings.sort(key=lambda f: ORDER.index(f.level))
-    return Audit(checked=n + len(features.unreadable), findings=tuple(findings), groups=groups, shortcut=probed)
+    return Audit(
+        checked=n + len(features.unreadable),
+        findings=tuple(findings),
+        groups=groups,
+        shortcut=probed,
+        suspects=suspects,
+    )
 
 
 def require_sound(findings: Iterable[Finding]) -> None:

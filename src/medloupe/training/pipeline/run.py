@@ -42,6 +42,7 @@ def train(
     backbone: str | Path | None = None,
     start: Model | None = None,
     progress: StageProgress | None = None,
+    held: bool = False,
     **told: Any,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
@@ -64,6 +65,8 @@ def train(
         A model whose network this one goes on from, instead of a backbone.
     progress : callable, optional
         Told the stage, how much of it is done, and of how much.
+    held : bool
+        Whether the version waits for a person to put it into production, even where it is the first of its name.
     **told
         Fields of Options by name, instead of `options` or in place of some of its: `train(data, name="lungs",
         finetune="auto")`. Lists are taken for columns and words, and for `notes_model` what the command line takes,
@@ -134,7 +137,7 @@ def train(
     writer = _VersionFiles({**outcome.report, "card": card}, readable, evidence, data)
     whole = model.onnx
     try:
-        model = Store(home()).add(model, write_files=writer)
+        model = Store(home()).add(model, write_files=writer, production=not held)
     finally:
         if whole is not None:
             whole.unlink(missing_ok=True)  # it lies in the store now

@@ -232,6 +232,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     from medloupe.training.pipeline.field import describe_field, soft_measures
     from medloupe.training.pipeline.leads import describe_leads
     from medloupe.training.pipeline.quality import describe_quality
+    from medloupe.training.pipeline.second_look import render_suspects
 
     verdict, seed = fit.verdict, options.seed
     facts = build_card(
@@ -251,6 +252,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
         "examples": render_examples(features, verdict.judged, verdict.rows, fit.head, fit.network, fit.tail),
     }
+    report["suspects"] = render_suspects(features, fit.audited.suspects, fit.network)
     report["stages"] = render_report_stages(features, report["examples"], fit.head, fit.network, fit.tail)
     tuning.describe(report, verdict, fit.tail, options)
     if fit.joined is not None and fit.chosen is not None:

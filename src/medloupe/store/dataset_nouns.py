@@ -1,0 +1,203 @@
+"""Define the nouns of data sets in the store: a data set, its classes, its pictures, its changes and its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from medloupe.data.labels import ROLES, Role
+from medloupe.errors import StoreError, did_you_mean
+from medloupe.store.dataset_tables import (
+    DatasetChangeRow,
+    DatasetItemRow,
+    DatasetRow,
+    DatasetVersionItemRow,
+    DatasetVersionRow,
+)
+
+MOST_CLASSES = 100
+LONGEST_LABEL, LONGEST_TITLE, LONGEST_KIND = 100, 120, 60  # letters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetClass:
+    """A class, and what it means for the answer."""
+
+    name: str
+    role: Role = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDataset:
+    """A data set as it stands now; the fields are those of dataset_tables.DatasetRow."""
+
+    id: str
+    name: str
+    title: str
+    kind: str
+    task: str
+    classes: tuple[DatasetClass, ...]
+    ordered: bool
+    created: str
+    created_by: str
+    changes: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its classes."""
+        return tuple(c.name for c in self.classes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetItem:
+    """A picture of a data set; the fields are those of dataset_tables.DatasetItemRow."""
+
+    id: str
+    digest: str
+    file: str
+    label: str | None = None
+    patient: str | None = None
+    site: str | None = None
+    split: str | None = None
+    boxes: tuple[Mapping[str, Any], ...] | None = None
+    bytes: int = 0
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    left_out: bool = False
+    added: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    """A picture that comes into a data set. key: which arrival it is, the same for the same one; data: its bytes."""
+
+    key: str
+    data: bytes
+    file: str
+    label: str | None = None
+    patient: str | None = None
+    site: str | None = None
+    split: str | None = None
+    boxes: Sequence[Mapping[str, Any]] | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetChange:
+    """What somebody did to a data set; the fields are those of dataset_tables.DatasetChangeRow."""
+
+    number: int
+    at: str
+    by: str
+    action: str
+    detail: Mapping[str, Any]
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """A version; the fields are those of dataset_tables.DatasetVersionRow."""
+
+    dataset_id: str
+    number: int
+    created: str
+    created_by: str
+    digest: str
+    classes: tuple[DatasetClass, ...]
+    ordered: bool
+    kind: str
+    job: str | None
+
+
+def read_classes(told: Sequence[Mapping[str, Any]]) -> tuple[DatasetClass, ...]:
+    """Read the classes of a row."""
+    return tuple(DatasetClass(name=c["name"], role=c["role"]) for c in told)
+
+
+def check_classes(classes: Sequence[DatasetClass]) -> list[dict[str, Any]]:
+    """Check classes that a person told, and give them as a row keeps them.
+
+    Raises
+    ------
+    StoreError
+        Two are called alike, a name cannot be one, or there is no such role.
+    """
+    if len(classes) > MOST_CLASSES:
+        raise StoreError(f"{len(classes)} classes are too many.", f"Give at most {MOST_CLASSES}.")
+    seen: dict[str, str] = {}
+    for c in classes:
+        name = c.name
+        if not name.strip() or name != name.strip() or len(name) > LONGEST_LABEL or not name.isprintable():
+            raise StoreError(f"{name[:40]!r} cannot name a class.", f"Give up to {LONGEST_LABEL} letters.")
+        if any(mark in name for mark in "/\\,") or name[0] in ".=+-@|%'":
+            raise StoreError(
+                f"{name[:40]!r} cannot name a class: it could not stand in folders and tables.",
+                "Begin with a letter or digit, and leave slashes and commas out.",
+            )
+        if c.role not in ROLES:
+            raise StoreError(f"There is no role {c.role!r}; there are {', '.join(ROLES)}.", did_you_mean(c.role, ROLES))
+        if (twin := seen.setdefault(name.casefold(), name)) is not name:
+            raise StoreError(f"Two classes are called {twin!r}.", "Give each its own name.")
+    return [asdict(c) for c in classes]
+
+
+def read_dataset_row(row: DatasetRow) -> StoredDataset:
+    """Read a row of the table."""
+    return StoredDataset(
+        id=row.id,
+        name=row.name,
+        title=row.title,
+        kind=row.kind,
+        task=row.task,
+        classes=read_classes(row.classes),
+        ordered=row.ordered,
+        created=row.created,
+        created_by=row.created_by,
+        changes=row.changes,
+    )
+
+
+def read_item_row(row: DatasetItemRow) -> DatasetItem:
+    """Read a row of the table."""
+    return DatasetItem(
+        id=row.id, **_said(row), bytes=row.bytes, origin=row.origin, left_out=row.left_out, added=row.added
+    )
+
+
+def read_version_item_row(row: DatasetVersionItemRow) -> DatasetItem:
+    """Read a row of the table; one that was erased is told as left out."""
+    return DatasetItem(id=row.item_id, **_said(row), left_out=row.erased is not None)
+
+
+def read_change_row(row: DatasetChangeRow) -> DatasetChange:
+    """Read a row of the table."""
+    return DatasetChange(
+        number=row.number, at=row.at, by=row.by, action=row.action, detail=row.detail, undone=row.undone
+    )
+
+
+def read_version_row(row: DatasetVersionRow) -> DatasetVersion:
+    """Read a row of the table."""
+    return DatasetVersion(
+        dataset_id=row.dataset_id,
+        number=row.number,
+        created=row.created,
+        created_by=row.created_by,
+        digest=row.digest,
+        classes=read_classes(row.classes),
+        ordered=row.ordered,
+        kind=row.kind,
+        job=row.job,
+    )
+
+
+def _said(row: DatasetItemRow | DatasetVersionItemRow) -> dict[str, Any]:
+    return {
+        "digest": row.digest,
+        "file": row.file,
+        "label": row.label,
+        "patient": row.patient,
+        "site": row.site,
+        "split": row.split,
+        "boxes": None if row.boxes is None else tuple(row.boxes),
+    }

@@ -1,0 +1,82 @@
+"""Unpack an archive and read it as a data set, in a process of its own: python -m medloupe.studio.importer ZIP FOLDER.
+
+The last line of what it prints is JSON: what was read, or why it cannot be. Archives and tables of strangers may need
+much memory, or crash what reads them; that then is this process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medloupe.data.reading import read
+from medloupe.errors import MedloupeError
+from medloupe.jobs.inside import end_with_worker, open_progress
+from medloupe.studio.unpack import unpack
+
+_SITE = re.compile(r"^(site|hospital|clinic|cent(re|er)|institution|location)s?([_ ]?(id|name))?$", re.IGNORECASE)
+
+
+def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
+    """Unpack an archive and read what is in it.
+
+    Returns
+    -------
+    dict
+        "labels", "task", "notes", and "records" of "file", "label", "patient", "site", "split".
+
+    Raises
+    ------
+    MedloupeError
+        It is refused, or holds no data set of pictures with one class each.
+    OSError
+        The disk is full.
+    """
+    say = open_progress()
+    folder.mkdir(parents=True)
+    unpack(archive, folder, None if say is None else lambda done, total: say("unpacking", done, total))
+    data = read(folder)
+    if data.modality != "image" or data.task != "multiclass":
+        raise MedloupeError(
+            f"The archive holds {data.things} of the task {data.task}.",
+            "The studio takes pictures with one class each; others are trained with medloupe train.",
+        )
+    return {
+        "labels": list(data.labels),
+        "notes": list(data.notes),
+        "records": [
+            {
+                "file": r.id,
+                "path": str(r.image.relative_to(folder)) if isinstance(r.image, Path) else "",
+                "label": next((name for name, value in r.labels.items() if value == 1), None),
+                "patient": r.patient,
+                "site": _site(r.columns),
+                "split": r.split,
+            }
+            for r in data.records
+        ],
+    }
+
+
+def _site(columns: Mapping[str, str]) -> str | None:
+    return next((text for name, text in columns.items() if _SITE.match(name.strip())), None)
+
+
+def main(archive: str, folder: str) -> int:
+    """Print what was read, or why it cannot be; the exit status."""
+    end_with_worker()
+    try:
+        print(json.dumps(import_archive(Path(archive), Path(folder))))
+    except MedloupeError as e:
+        print(json.dumps({"error": f"{e.message} {e.hint}".strip()}))
+    except OSError as e:
+        print(json.dumps({"error": f"The archive cannot be unpacked: {e.strerror or e}."}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

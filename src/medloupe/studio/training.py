@@ -1,0 +1,113 @@
+"""Train a data set: a version of it, and the job that trains it, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medloupe.data.readers.base import natural_key
+from medloupe.errors import StoreError, UnknownError
+from medloupe.store.database import transaction
+from medloupe.store.dataset_nouns import DatasetClass, DatasetVersion
+from medloupe.store.datasets import Datasets
+from medloupe.store.jobrows import RUNNING, WAITING, QueuedJob
+from medloupe.store.queue import JobQueue, add_within
+from medloupe.studio.auditor import told_columns
+
+LEAST = 2  # independent cases of a class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetTraining:
+    """A training of a version of a data set. made: the version of the model that came of it, or None."""
+
+    version: DatasetVersion
+    job: QueuedJob
+
+    @property
+    def made(self) -> int | None:
+        """The version of the model, once there is one."""
+        number = (self.job.result or {}).get("version")
+        return int(number) if isinstance(number, int) else None
+
+    @property
+    def open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.job.state in (WAITING, RUNNING)
+
+
+def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> DatasetTraining:
+    """Freeze a data set and put its training at the end of the queue; one that is under way is given as it is.
+
+    Raises
+    ------
+    UnknownError
+        There is no such data set.
+    StoreError
+        It cannot be learned from: fewer than two classes, or a class with fewer than LEAST cases.
+    """
+    found = find_training(sets, queue, id)
+    if found is not None and found.open:
+        return found
+    data = sets.get(id)
+    cases: dict[str, set[str]] = {}
+    for item in sets.items(id):
+        if item.label is not None:
+            cases.setdefault(item.label, set()).add(item.patient or item.digest)
+    small = sorted(name for name, seen in cases.items() if len(seen) < LEAST)
+    if len(cases) < 2 or small:
+        what = f"The class {small[0]!r} has one case" if small else "There are fewer than two classes with pictures"
+        raise StoreError(f"{what}, so there is nothing to learn from.", f"At least {LEAST} cases a class.")
+    version = sets.freeze(id, by=by)
+    table = sets.version_folder(id, version.number)
+    arguments = [str(table), *told_columns(table), "--name", data.name, "--held"]
+    if data.kind:
+        arguments += ["--kind", data.kind]
+    arguments += tell_roles([c for c in version.classes if c.name in cases], ordered=version.ordered)
+    with transaction(sets.engine, write=True) as session:
+        again = sets.freeze_within(session, id, by=by)  # locks the data set: of two who ask, one adds the job
+        if again.number != version.number:
+            raise StoreError("The data set was changed at this moment.", "Look at it, then train again.")
+        if again.job != version.job and again.job is not None:
+            return DatasetTraining(version=again, job=queue.get(again.job))
+        job = add_within(session, "train", arguments, folder=str(sets.home), by=by)
+        return DatasetTraining(version=sets.freeze_within(session, id, by=by, job=job.id), job=job)
+
+
+def tell_roles(classes: Sequence[DatasetClass], *, ordered: bool) -> list[str]:
+    """Write the roles of classes as options of `medloupe train`."""
+    named = {role: [c.name for c in classes if c.role == role] for role in ("sought", "normal", "harmless")}
+    names = [c.name for c in classes]
+    options: list[str] = []
+    if ordered:
+        # Training takes grades in the order of their names; where that is another, the worst is told first instead.
+        if names == sorted(names, key=natural_key):
+            return ["--ordered", *(["--normal", names[0]] if names else [])]
+        named = {"sought": names[:0:-1], "normal": names[:1], "harmless": []}
+    for role, told in named.items():
+        options += [f"--{role}", ",".join(told)] if told else []
+    return options
+
+
+def find_training(sets: Datasets, queue: JobQueue, id: str) -> DatasetTraining | None:
+    """Find the training that was asked for last; None where none was, or its job was forgotten. Raises UnknownError."""
+    trainings = list_trainings(sets, queue, id)
+    return max(trainings, key=lambda t: t.job.created) if trainings else None
+
+
+def list_trainings(sets: Datasets, queue: JobQueue, id: str) -> list[DatasetTraining]:
+    """List the trainings of a data set, the newest version first. Raises UnknownError."""
+    found: list[DatasetTraining] = []
+    for version in sets.versions(id):
+        if version.job is not None:
+            jobs: Any = _find_job(queue, version.job)
+            found += [DatasetTraining(version=version, job=jobs)] if jobs is not None else []
+    return found
+
+
+def _find_job(queue: JobQueue, id: str) -> QueuedJob | None:
+    try:
+        return queue.get(id)
+    except UnknownError:
+        return None

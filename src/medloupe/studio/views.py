@@ -1,0 +1,163 @@
+"""Say in words what the page of a data set shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from medloupe.data.labels import ROLES
+from medloupe.serving.web.language import Language
+from medloupe.store.dataset_nouns import DatasetChange, DatasetItem
+from medloupe.studio.findings import DatasetFinding, Remedy
+from medloupe.studio.overview import Overview, find_all
+
+SHOWN = 12  # pictures of a class
+_EXAMPLES = 6  # sets of a finding
+LEAST = 2  # classes with pictures, and cases in each
+
+
+def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
+    """Describe all parts of the page."""
+    findings = [view_finding(f, seen, lang) for f in find_all(seen)]
+    by_class: dict[str, list[DatasetItem]] = {}
+    for item in seen.items:
+        by_class.setdefault(item.label or "", []).append(item)
+    return {
+        "data": seen.data,
+        "roles": [(role, lang.t(f"studio.role_{role}")) for role in ROLES],
+        "classes": [
+            {
+                "name": c.name,
+                "role": c.role,
+                "count": seen.counts[c.name],
+                "words": lang.t("studio.pictures", n=seen.counts[c.name]),
+                "shown": by_class.get(c.name, [])[:SHOWN],
+                "more": max(0, seen.counts[c.name] - SHOWN),
+            }
+            for c in seen.data.classes
+        ],
+        "pictures": len(seen.items),
+        "unlabelled": by_class.get("", [])[:SHOWN],
+        "findings": findings,
+        "serious": sum(f["level"] == "serious" for f in findings),
+        "audit": _audit(seen, lang, findings),
+        "changes": [view_change(c, lang) for c in seen.changes[:12]],
+        "left_out": seen.left_out,
+        "failed": [{"file": u.meta.get("file", ""), "error": u.error, "id": u.id} for u in seen.uploads if u.error],
+        "coming": [_coming(u, lang) for u in seen.uploads if not u.error],
+        "training": view_training(seen, lang),
+        "ready": _ready(seen),
+        "versions": seen.versions,
+        "steps": _steps(seen),
+    }
+
+
+def view_finding(finding: DatasetFinding, seen: Overview, lang: Language) -> dict[str, Any]:
+    """Describe one thing that is wrong, with what can be done."""
+    key = f"studio.found_{finding.kind}"
+    known = lang.has(key)
+    here = {item.id: item for item in seen.items}
+    return {
+        "kind": finding.kind,
+        "level": finding.level,
+        "title": lang.t(key, n=finding.count, label=finding.label) if known else finding.kind.replace("_", " "),
+        "text": lang.t(f"{key}_text") if lang.has(f"{key}_text") else "",
+        "detail": finding.detail if not known or finding.kind == "shortcut" else "",
+        "sets": [[here[id] for id in ids if id in here] for ids in finding.sets[:_EXAMPLES]],
+        "more": max(0, len(finding.sets) - _EXAMPLES),
+        "remedies": [_remedy(r, finding, lang) for r in finding.remedies],
+    }
+
+
+def view_change(change: DatasetChange, lang: Language) -> dict[str, Any]:
+    """Describe one line of the log."""
+    n = int(change.detail.get("count", len(change.detail.get("items", ()))))
+    said = change.action if change.action != "undo" else "undo"
+    return {
+        "number": change.number,
+        "at": lang.date(change.at),
+        "by": change.by,
+        "words": lang.t(f"studio.did_{said}", n=n),
+        "undone": change.undone,
+        "undoable": not change.undone and change.action != "undo",
+    }
+
+
+def view_training(seen: Overview, lang: Language) -> dict[str, Any] | None:
+    """Describe the last training."""
+    training = seen.training
+    if training is None:
+        return None
+    far = seen.far
+    stage = f"jobs.stage_{far.stage.replace(' ', '_')}" if far and far.stage else ""
+    seconds = None if far is None or far.seconds is None else max(1, round(far.seconds))
+    state = training.job.state
+    return {
+        "state": state,
+        "open": training.open,
+        "stopping": training.job.stop_asked and training.open,
+        "stage": lang.t(stage) if lang.has(stage) else lang.t(f"studio.training_{state}"),
+        "percent": round(100 * far.share) if far else 0,
+        "left": lang.t("studio.left", time=_time(seconds, lang)) if seconds is not None and training.open else "",
+        "error": training.job.error if state == "failed" else "",
+        "version": training.version.number,
+        "made": training.made,
+        "waits": seen.waits,
+        "stale": seen.versions[0].number != training.version.number
+        or bool(seen.changes and seen.changes[0].at > training.version.created),
+    }
+
+
+def _time(seconds: int, lang: Language) -> str:
+    if seconds < 100:
+        return lang.t("studio.seconds", n=seconds)
+    return lang.t("studio.minutes", n=round(seconds / 60))
+
+
+def _audit(seen: Overview, lang: Language, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    done, total = seen.looked
+    words = ""
+    if seen.auditing and total:
+        words = lang.t("studio.looking_far", done=done, total=total)
+    elif seen.auditing:
+        words = lang.t("studio.looking")
+    elif not findings and seen.items:
+        words = lang.t("studio.nothing_found")
+    return {"busy": seen.auditing, "words": words, "error": seen.audit.get("error", "") if not seen.auditing else ""}
+
+
+def _remedy(remedy: Remedy, finding: DatasetFinding, lang: Language) -> dict[str, Any]:
+    if remedy.action == "leave_out":
+        spare = finding.kind in ("duplicates", "near_duplicates")
+        words = lang.t("studio.leave_out_spare" if spare else "studio.leave_out", n=len(remedy.items))
+    elif remedy.action == "join":
+        words = lang.t("studio.join", n=len(remedy.groups))
+    else:
+        words = lang.t("studio.relabel", label=remedy.label or "")
+    return {"words": words, "body": json.dumps({**asdict(remedy), "why": finding.kind})}
+
+
+def _coming(upload: Any, lang: Language) -> str:
+    key = "studio.unpacking" if upload.whole else "studio.arriving"
+    return lang.t(key, file=str(upload.meta.get("file", "")))
+
+
+def _ready(seen: Overview) -> bool:
+    cases: dict[str, set[str]] = {}
+    for item in seen.items:
+        if item.label is not None:
+            cases.setdefault(item.label, set()).add(item.patient or item.digest)
+    return len(cases) >= LEAST and all(len(own) >= LEAST for own in cases.values())
+
+
+def _steps(seen: Overview) -> list[tuple[str, str]]:
+    """Tell of each step whether it is done, at hand or to come."""
+    brought = _ready(seen)
+    trained = seen.tried is not None
+    published = seen.production is not None and seen.production == seen.tried
+    done = (brought, trained, published)
+    names = ("pictures", "train", "publish")
+    at = next((k for k, over in enumerate(done) if not over), len(done))
+    return [(name, "done" if done[k] else "now" if k == at else "next") for k, name in enumerate(names)]
