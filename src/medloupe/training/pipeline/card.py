@@ -87,7 +87,7 @@ def build_card(
         "label_counts": data.counts(),
         "positive": positive_label(data.labels, data.task),
         "roles": data.roles.as_json(),
-        "scope": word_scope(data.roles),
+        "scope": word_scope(data.roles, data.cropped),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": EMBEDDINGS[data.modality].fitting},
         "data": _data_entry(features, verdict),

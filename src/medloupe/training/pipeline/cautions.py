@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medloupe.data.cropped import Cropping
 from medloupe.data.labels import Roles
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
@@ -12,6 +13,8 @@ from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.model.novelty import FEWEST, Novelty
 from medloupe.training.audit.finding import Audit
+
+_LONGEST_SCOPE = 80  # letters
 
 
 def word_warnings(
@@ -142,9 +145,12 @@ def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty |
     return limits
 
 
-def word_scope(roles: Roles) -> list[str]:
+def word_scope(roles: Roles, cropped: Cropping | None = None) -> list[str]:
     """Word what a check-up can say at all, for the line above its answers: short, without full stops."""
     said = []
+    if cropped is not None:
+        listed = ", ".join(cropped.labels)
+        said.append((f"single crops only: {listed}" if cropped.each else f"crops only, to {listed}")[:_LONGEST_SCOPE])
     if not roles.sought.any():
         said.append("nothing is looked for")
     elif not roles.mask("normal").any():

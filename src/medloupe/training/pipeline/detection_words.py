@@ -77,6 +77,11 @@ def word_limits(
         f"It marks at most {fit.detector.most:,} places a picture. {why_size}",
         *boxed.notes,
     ]
+    if data.asked.get("unboxed") == "negative":
+        limits.append(
+            "Pictures without boxes were taken for negatives, as told: where something was there all the same, it has"
+            " learned that nothing is, and right marks on them count as false ones."
+        )
     unjudged = [n for n, ok in zip(data.labels, fit.whole.judged, strict=True) if not ok]
     if unjudged:
         limits.append(

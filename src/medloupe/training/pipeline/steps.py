@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from medloupe.data.split import Plan
     from medloupe.embed.field import FieldFeatures
     from medloupe.inputs.extras import Extras
+    from medloupe.metrics.weighted import Metric
     from medloupe.training.audit.finding import Audit
     from medloupe.training.fusion.ablation import WeighedVerdict
     from medloupe.training.fusion.beats import JointFeatures
@@ -71,6 +72,7 @@ class _FittedParts:
     network: Backbone
     tail: Tail | None
     novelty: Novelty | None
+    apart: dict[str, Metric] | None
     withheld: FittedLegibility | None
     chosen: ChosenInputs | None
     joined: JointFeatures | None
@@ -104,12 +106,16 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     from medloupe.data.split import plan_split
     from medloupe.training.audit.findings import audit, require_sound
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.crops import check_options
     from medloupe.training.pipeline.field import see_field
 
     if found.data.task == "detection":
         from medloupe.training.pipeline.detection import learn_boxes
 
         return learn_boxes(found, network, options, say)
+    cropped = found.data.cropped
+    if cropped is not None:
+        check_options(cropped, options)
     stages = _Stages(say)
     with stages.stage("embedding", quiet=True):
         shared, features = _embed(found, network, options, say)
@@ -120,7 +126,8 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
     with stages.stage("field views", quiet=True):
-        views = see_field(features, planned.groups, network, options, say) if options.finetune == "none" else None
+        photographed = options.finetune == "none" and cropped is None  # nobody photographs a crop
+        views = see_field(features, planned.groups, network, options, say) if photographed else None
     with stages.stage("fine-tuning", quiet=True):
         tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
     with stages.stage("fitting"):
@@ -165,6 +172,7 @@ def _fit(
     from medloupe.training.fusion import beats, choose
     from medloupe.training.fusion.ablation import weigh_inputs
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.crops import set_apart
     from medloupe.training.pipeline.field import fit_novelty
 
     seed, levels = options.seed, network.card.levels
@@ -186,6 +194,10 @@ def _fit(
     rows = verdict.everything
     embeddings = tuning.novelty_embeddings(shared, verdict)[rows]
     novelty, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed)
+    apart = None
+    if shared.wholes is not None and novelty is not None:
+        crops = [features.data.records[i] for i in rows]
+        novelty, apart = set_apart(novelty, embeddings, planned.groups[rows], crops, shared.wholes, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
@@ -194,6 +206,7 @@ def _fit(
         network=own,
         tail=tail,
         novelty=novelty,
+        apart=apart,
         withheld=withheld,
         chosen=chosen,
         joined=joined,
@@ -227,6 +240,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     from medloupe.training.fusion import beats
     from medloupe.training.fusion.examples import pick_influence_examples
     from medloupe.training.pipeline.card import build_card
+    from medloupe.training.pipeline.crops import describe_crops, warn_of_wholes
     from medloupe.training.pipeline.examples import render_examples
     from medloupe.training.pipeline.feature_maps import render_report_stages
     from medloupe.training.pipeline.field import describe_field, soft_measures
@@ -238,6 +252,9 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     facts = build_card(
         features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
     )
+    if (crop := describe_crops(features, verdict.everything, fit.apart, seed)) is not None:
+        facts |= {"crop": crop, "warnings": [*warn_of_wholes(crop), *facts["warnings"]]}
+        facts["limits"] = [*crop["words"], *facts["limits"]]
     facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
     if features.data.modality == PICTURES.name:
         rows = verdict.everything
