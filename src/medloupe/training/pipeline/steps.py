@@ -16,7 +16,6 @@ from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.model.head import Head
-from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
 from medloupe.training.provenance import collect_evidence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from medloupe.training.fusion.choose import ChosenInputs
     from medloupe.training.heads.legibility import FittedLegibility
     from medloupe.training.heads.verdict import Verdict
+    from medloupe.training.pipeline.apart import Apart
     from medloupe.training.pipeline.finetuning import Tuning
 
 
@@ -70,7 +70,7 @@ class _FittedParts:
     extras: Extras | None
     network: Backbone
     tail: Tail | None
-    novelty: Novelty | None
+    apart: Apart
     withheld: FittedLegibility | None
     chosen: ChosenInputs | None
     joined: JointFeatures | None
@@ -132,7 +132,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     changed = fit.network is not network
     return Outcome(
         head=fit.head,
-        novelty=fit.novelty,
+        novelty=fit.apart.novelty,
         report=report,
         evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
         network=_own_network(fit, changed, options),
@@ -162,6 +162,7 @@ def _fit(
     views: FieldFeatures | None,
 ) -> _FittedParts:
     """Fit the head, what it reads beside, and the refusal of other kinds."""
+    from medloupe.starter.kind_bank import load_kind_bank
     from medloupe.training.fusion import beats, choose
     from medloupe.training.fusion.ablation import weigh_inputs
     from medloupe.training.pipeline import finetuning
@@ -185,7 +186,8 @@ def _fit(
     kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
     embeddings = tuning.novelty_embeddings(shared, verdict)[rows]
-    novelty, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed)
+    known = load_kind_bank(network.sha256, kept) if own is network or tail is not None else None
+    apart, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed, known, options.kind)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
@@ -193,7 +195,7 @@ def _fit(
         extras=extras,
         network=own,
         tail=tail,
-        novelty=novelty,
+        apart=apart,
         withheld=withheld,
         chosen=chosen,
         joined=joined,
@@ -235,7 +237,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
 
     verdict, seed = fit.verdict, options.seed
     facts = build_card(
-        features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
+        features, fit.audited, planned, verdict, fit.network, fit.apart, seed=seed, sensitivity=options.sensitivity
     )
     facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
     if features.data.modality == PICTURES.name:
@@ -245,7 +247,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         photographed = soft_measures(verdict)
         facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests, photographed)
         limits = Limits.from_json(facts["quality"])
-        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.novelty, limits, seed)
+        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.apart.novelty, limits, seed)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
