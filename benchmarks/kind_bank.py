@@ -64,6 +64,7 @@ def halves(seen: Mapping[str, Seen], seed: int) -> dict[str, tuple[Seen, Seen]]:
         names, member = np.unique(groups, return_inverse=True)
         learnt = (rng.permutation(len(names)) >= len(names) / 3)[member]
         found[name] = ((embeddings[learnt], groups[learnt]), (embeddings[~learnt], groups[~learnt]))
+    found[EVERYDAY] = seen[EVERYDAY], seen[EVERYDAY]  # too few to be parted: known, and never asked about
     return found
 
 
@@ -99,7 +100,7 @@ def table(parts: Parts, bank: KindBank) -> None:
             continue
         alone, apart = fit(learnt, None).novelty, fit(learnt, bank)
         pictured = by_pictures(learnt, apart, parts)
-        others = [n for n in parts if shown(n) != shown(own)]
+        others = [n for n in parts if shown(n) != shown(own) and n != EVERYDAY]
         unknown = [n for n in others if shown(n) not in bank.kinds]
         alike = [n for n in parts if shown(n) == shown(own) and n != own]
 
@@ -136,7 +137,7 @@ def few(parts: Parts, bank: KindBank, seed: int) -> None:
             names = np.unique(learnt[1])
             if own in ("drawn", EVERYDAY) or len(names) < count:
                 continue
-            others = np.concatenate([parts[n][1][0] for n in parts if shown(n) != shown(own)])
+            others = np.concatenate([parts[n][1][0] for n in parts if shown(n) != shown(own) and n != EVERYDAY])
             for _ in range(TURNS):
                 inside = np.isin(learnt[1], rng.choice(names, count, replace=False))
                 novelty = fit((learnt[0][inside], learnt[1][inside]), bank).novelty
@@ -156,6 +157,8 @@ def told_apart(parts: Parts, bank: KindBank) -> None:
     print("|---|---|---|---|")
     levels = backbone().card.levels
     for known in bank.sets:
+        if known.name == EVERYDAY:
+            continue
         inside, outside = (sketch(parts[known.name][i][0], levels) for i in (0, 1))
         distance = np.concatenate([known.gaussian.distance(inside), known.gaussian.distance(outside)])
         member = np.arange(len(distance)) < len(inside)

@@ -26,7 +26,7 @@ from medloupe.embed.registry import backbone
 from medloupe.imaging.corruptions import limit_size
 from medloupe.imaging.decode import decode
 from medloupe.model.kind_bank import KnownSet
-from medloupe.model.novelty import AXES, Novelty
+from medloupe.model.novelty import AXES, FEWEST, Novelty
 from medloupe.starter.kind_bank import FILE
 from medloupe.training.pipeline.finetuning import untuned_levels
 from medloupe.utils.files import write_atomically
@@ -70,7 +70,13 @@ def see(name: str, data: Path) -> Seen:
     ]
     rows = sorted(turns[:MOST])
     embedded = kinds.embedded([limit_size(decode(pictures[row])) for row in rows])
-    return embedded.astype(np.float32), np.array([groups[row] for row in rows])
+    return embedded.astype(np.float32), _told_apart(np.array([groups[row] for row in rows]))
+
+
+def _told_apart(groups: np.ndarray) -> np.ndarray:
+    """The groups, or each picture its own where nearly all count as copies: as pages of one printer do."""
+    many = len(groups) >= FEWEST > len(np.unique(groups))
+    return np.arange(len(groups)).astype(str) if many else groups
 
 
 def see_all(names: Iterable[str], data: Path, kept: Path | None) -> dict[str, Seen]:
@@ -80,7 +86,7 @@ def see_all(names: Iterable[str], data: Path, kept: Path | None) -> dict[str, Se
         file = kept / f"{name}.npz" if kept else None
         if file is not None and file.exists():
             with np.load(file, allow_pickle=False) as stored:
-                found[name] = stored["embeddings"], stored["groups"]
+                found[name] = stored["embeddings"], _told_apart(stored["groups"])
             continue
         found[name] = see(name, data)
         print(f"{name}: {len(found[name][0])} pictures", file=sys.stderr)
@@ -107,10 +113,9 @@ def everyday_photographs() -> list[np.ndarray]:
 def fitted(name: str, seen: Seen, levels: tuple[int, ...]) -> KnownSet:
     """What a set looks like, by some levels of the embedding."""
     embeddings, groups = seen
-    each = np.arange(len(embeddings))  # pages of one printer count as copies of each other: there each is its own group
-    novelty = Novelty.fit(embeddings, groups, levels, 0) or Novelty.fit(embeddings, each, levels, 0)
+    novelty = Novelty.fit(embeddings, groups, levels, 0)
     if novelty is None:
-        raise SystemExit(f"{name} has too few pictures to say what it looks like.")
+        raise SystemExit(f"{name} has too few groups to say what it looks like.")
     return KnownSet(
         name=name,
         kind=kind_of(name),

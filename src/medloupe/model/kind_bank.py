@@ -19,9 +19,9 @@ from medloupe.model.novelty import Novelty
 NEAR = 0.95
 """Share of a kind's limit below which half of a set's pictures lie, where they are of that kind."""
 NEAR_TOGETHER = 1.25
-"""The same, where also most of the kind's pictures would be let in."""
-LET_IN = 0.5
-"""Share of a kind's pictures that counts as most of them."""
+"""The same, where also many of the kind's pictures would be let in (LET_IN)."""
+LET_IN = 0.25
+"""Share of the pictures of a kind that would be let in, from which on the two count as near each other."""
 _ASKED = 200  # sketches of a kind by which it is told whether they would be let in
 
 
