@@ -125,7 +125,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 Kind = Annotated[
     str,
-    typer.Option(metavar="TEXT", help='Kind of picture, such as "chest X-ray": all of one kind answer `predict auto`.'),
+    typer.Option(
+        metavar="TEXT",
+        help='Kind of picture, such as "chest X-ray": all of one kind answer `predict auto`; others are refused.',
+    ),
 ]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
 

@@ -15,9 +15,11 @@ from medloupe.embed.features import Features
 from medloupe.errors import FinetuneError
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.kind_bank import KindBank
+from medloupe.model.sketch import sketch
 from medloupe.training.heads.contrast import fit_contrast
 from medloupe.training.options import Options
+from medloupe.training.pipeline.apart import DRAWN, Apart
 
 ENOUGH = 0.95
 """Share of whole pictures that is to be refused, below which a boundary is not worth its price and the card warns."""
@@ -36,15 +38,23 @@ def check_options(cropping: Cropping, options: Options) -> None:
         )
 
 
-def set_apart(
-    novelty: Novelty, own: np.ndarray, groups: np.ndarray, records: list[Record], wholes: Features, seed: int
-) -> tuple[Novelty, dict[str, Metric]]:
+def set_crops_apart(
+    apart: Apart,
+    bank: KindBank | None,
+    own: np.ndarray,
+    groups: np.ndarray,
+    records: list[Record],
+    wholes: Features,
+    seed: int,
+) -> tuple[Apart, dict[str, Metric]]:
     """Add to what is refused the boundary between crops and whole pictures, and measure what it does.
 
     Parameters
     ----------
-    novelty : Novelty
-        Fitted on the crops.
+    apart : Apart
+        Fitted on the crops, with a novelty.
+    bank : KindBank or None
+        What is known of other kinds; the boundary leaves these out, too.
     own : np.ndarray
         float32 (n, D), embeddings of the crops.
     groups : np.ndarray
@@ -58,13 +68,16 @@ def set_apart(
 
     Returns
     -------
-    novelty : Novelty
+    apart : Apart
         With the boundary.
     figures : dict of Metric
         `whole_refused`, the share of whole pictures that is refused, and `crops_refused`, of the crops that the
         boundary refuses beside; both by boundaries that had seen neither the picture nor any other of its group. Where
-        it would refuse too few whole pictures there is no boundary, and the figures are those without.
+        it would refuse too few whole pictures the boundary stays as it was, and the figures are those without.
     """
+    novelty = apart.novelty
+    assert novelty is not None
+    known = np.zeros((0, 0), np.float32) if bank is None else bank.draw_others(apart.own, DRAWN, seed)
     group_of = {r.source: int(g) for r, g in zip(records, groups, strict=True)}
     sources = [record.id for record in wholes.data.records]
     kept = [i for i, source in enumerate(sources) if source in group_of]
@@ -75,24 +88,31 @@ def set_apart(
     other_fold = np.array([fold_of[g] for g in whole_groups.tolist()], np.int64)
     own_side, other_side = np.zeros(len(z)), np.zeros(len(others))
     for f in range(_FOLDS):
-        boundary = fit_contrast(z[fold != f], others[other_fold != f])
+        boundary = fit_contrast(z[fold != f], _join(others[other_fold != f], known))
         own_side[fold == f] = boundary.side(z[fold == f])
         other_side[other_fold == f] = boundary.side(others[other_fold == f])
-    whole = fit_contrast(z, others)
+    whole = fit_contrast(z, _join(others, known))
     moved = whole.shift(own_side)
     room = moved.bias - whole.bias
     far = (other_side + room <= 0) | (novelty.distance(others) > 1)
     lost = own_side + room <= 0
+    drawn = replace(novelty, contrast=moved, own_refused=min(1.0, novelty.own_refused + float(lost.mean())))
     if far.mean() < ENOUGH:
-        moved, far, lost = None, novelty.distance(others) > 1, np.zeros(len(z), bool)
+        drawn, far, lost = novelty, novelty.score_sketch(others) > 1, np.zeros(len(z), bool)
     figures = {
         **weighted.bootstrap_intervals(
             {"whole_refused": weighted.share(far, np.ones(len(far), bool))}, whole_groups, seed
         ),
         **weighted.bootstrap_intervals({"crops_refused": weighted.share(lost, np.ones(len(lost), bool))}, groups, seed),
     }
-    refused = min(1.0, novelty.own_refused + float(lost.mean()))  # of some both may be true
-    return replace(novelty, contrast=moved, own_refused=refused), figures
+    return replace(apart, novelty=drawn), figures
+
+
+def _join(wholes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Put whole pictures beside known kinds so that they count about as much as these together."""
+    if not len(known):
+        return wholes
+    return np.concatenate([np.tile(wholes, (max(1, round(len(known) / len(wholes))), 1)), known])
 
 
 def describe_crops(
@@ -107,7 +127,7 @@ def describe_crops(
     rows : np.ndarray
         int (n,), those that the model was fitted on.
     figures : mapping of Metric or None
-        What `set_apart` measured; None where whole pictures are not told apart.
+        What `set_crops_apart` measured; None where whole pictures are not told apart.
     seed : int
         Of which crops are looked at for colour.
     """
