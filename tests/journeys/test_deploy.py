@@ -38,8 +38,8 @@ from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.service import Service
 from medloupe.serving.server import DRAIN, FINISH
 from medloupe.store.models import Store
-from medloupe.studio.extension import extend_with_studio
 from medloupe.store.tables import now
+from medloupe.studio.extension import extend_with_studio
 from places import ROOT
 from trained import Trained
 
