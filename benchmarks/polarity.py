@@ -20,8 +20,8 @@ import numpy as np
 from medloupe.imaging.decode import decode_picture
 from medloupe.imaging.picture import Picture, negative_of
 from medloupe.inference.pictures import Predictor
-from medloupe.model.novelty import sketch
 from medloupe.model.polarity import is_doubtful, is_inverted
+from medloupe.model.sketch import sketch
 from medloupe.starter.shipped import load_shipped
 
 SETS = {

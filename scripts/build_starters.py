@@ -44,6 +44,7 @@ from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile.parts import head_bytes
 from medloupe.starter import pack
+from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.card import describe_refusal
 from medloupe.training.pipeline.cautions import word_refusal_limit
 from medloupe.training.pipeline.run import train
@@ -97,7 +98,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
     card = {k: v for k, v in model.card.items() if k not in _GONE}
     limits = [text for text in card["limits"] if " unlike all that it was trained on" not in text]
     if model.novelty is not None:
-        limits.append(word_refusal_limit(model.novelty, card["data"]["things"]))
+        limits.append(word_refusal_limit(Apart(novelty=model.novelty), card["data"]["things"]))
     return {
         **card,
         "title": one.title,
@@ -109,7 +110,7 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
         "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],
-        "novelty": describe_refusal(model.novelty),
+        "novelty": describe_refusal(Apart(novelty=model.novelty)),
         **({"stress": stressed} if stressed else {}),
     }
 
@@ -184,7 +185,7 @@ def redrawn_contrast(one: Starter, sights: dict[str, Sights]) -> float:
         **json.loads((folder / pack.CARD).read_text("utf-8")),
         "terms": one.terms,
         "limits": limits,
-        "novelty": describe_refusal(novelty),
+        "novelty": describe_refusal(Apart(novelty=novelty)),
     }
     card["shipped"] = {**card["shipped"], "made_from": made_from(one)}
     card["shipped"]["bytes"] = size + len(pack.card_bytes(card))

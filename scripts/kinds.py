@@ -26,7 +26,8 @@ from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
 from medloupe.imaging.decode import FITTING, decode, load
 from medloupe.model.contrast import Contrast
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch
 from medloupe.training.audit.findings import audit
 from medloupe.training.heads.contrast import fit_contrast
 from medloupe.utils.files import write_atomically
@@ -55,7 +56,13 @@ KINDS: Mapping[str, str] = {
     "drawn": "drawn",
 }
 """What kind of picture each data set holds."""
-LABELS = {"chest_findings": "labels", "brain_boxes": "label"}
+LABELS = {
+    "chest_findings": "labels",
+    "chest_findings_more": "labels",
+    "brain_boxes": "label",
+    "chest_nodule": "label",
+    "polyp_boxes": "label",
+}
 COLOURLESS = "greyscale"  # no change that a picture of a coloured kind must survive
 USED = tuple(
     c for c in CORRUPTIONS if c.name not in ("jpeg-60", "jpeg-30", "blur-mild", "noise-mild", "turned-5", "crop-5")
@@ -96,7 +103,7 @@ def gathered(data: Path, home: Path, names: Sequence[str] = tuple(KINDS)) -> dic
     """Sights of these data sets; what lies under home already is taken from there."""
     found = {}
     for name in names:
-        pictures, groups = _drawn() if name == "drawn" else _pictures(data / name)
+        pictures, groups = drawn_pictures() if name == "drawn" else pictures_of(data / name)
         kept = home / "kinds" / f"{name}-{_key(pictures, groups)}.npz"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -154,15 +161,15 @@ def _grey(sights: Sights) -> bool:
     return bool(np.median(apart) < 0.1 * np.median(np.linalg.norm(sights.plain.astype(np.float32), axis=1)))
 
 
-def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
-    """At most MOST pictures of a data set by whole patients, and the group of each: what the audit holds together."""
+def pictures_of(folder: Path, most: int | None = MOST) -> tuple[list[Path | np.ndarray], list[str]]:
+    """At most so many pictures of a set by whole patients, and the group of each: what the audit holds together."""
     data = medloupe.read(folder, labels=LABELS.get(folder.name))
     if folder.name in NOT_OPEN:
         column, values = NOT_OPEN[folder.name]
         data = replace(data, records=tuple(r for r in data.records if r.columns.get(column) not in values))
     group = [r.patient or r.id for r in data.records]
     rank = {g: i for i, g in enumerate(np.random.default_rng(0).permutation(sorted(set(group))).tolist())}
-    rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:MOST]
+    rows = sorted(range(len(group)), key=lambda i: (rank[group[i]], i))[:most]
     part = replace(data, records=tuple(data.records[i] for i in rows))
     features = embed(scan_dataset(part), backbone())
     groups = dict(zip((r.id for r in features.data.records), audit(features).groups.tolist(), strict=True))
@@ -170,7 +177,7 @@ def _pictures(folder: Path) -> tuple[list[Path | np.ndarray], list[str]]:
     return [r.image for r in readable], [str(groups[r.id]) for r in readable]
 
 
-def _drawn() -> tuple[list[Path | np.ndarray], list[str]]:
+def drawn_pictures() -> tuple[list[Path | np.ndarray], list[str]]:
     """Noise, plain colours, slopes, pages of text, charts and shapes: pictures of no kind; and what stands for skin."""
     rng = np.random.default_rng(0)
     pictures: list[Path | np.ndarray] = []

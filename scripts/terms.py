@@ -12,8 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = ROOT / "src" / "medloupe" / "starter" / "checkups"
+KIND_BANK = ROOT / "src" / "medloupe" / "starter" / "kind-bank.npz"
 RESEARCH = ROOT / "research" / "src" / "medloupe_research" / "checkups"
 OPEN = frozenset(
     {
@@ -34,6 +37,7 @@ OPEN = frozenset(
         "malaria_colour",
         "oct",  # without those from oct_c8_train: NOT_OPEN
         "drawn",  # made by scripts/kinds.py
+        "scikit-image",  # the photographs that come with the package
     }
 )
 """Folders of the data whose licence asks for attribution at most; of all others nothing enters the first wheel."""
@@ -52,6 +56,12 @@ def find_breaches() -> list[str]:
     for folder in (MAIN, RESEARCH):
         for path in sorted(folder.glob("*/card.json")):
             said += _breaches_of(json.loads(path.read_text("utf-8")), path.parent.name, open_only=folder == MAIN)
+    about = json.loads(bytes(np.load(KIND_BANK)["about"]))
+    shared = {entry["name"] for entry in about["sets"]} - OPEN
+    if shared:
+        said.append(
+            f"{KIND_BANK.name}: it was made from {', '.join(sorted(shared))}, which is not open; all models share it."
+        )
     return said
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import random
 import re
-import signal
-import threading
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +14,8 @@ import marks
 import studio_client
 from axe import violations
 from browsing import PHONE, Watch, playwright
-from live import Live, running, start
+from live import Live, running
+from studio_drills import kill_publications, kill_trainings, kill_uploads
 from studio_journey import Clicks, bring, make, publish, try_out, wait_for_training
 
 ROLES = {"clear": "normal", "dots": "sought"}
@@ -80,7 +76,7 @@ def test_by_a_phone_with_its_camera(tmp_path: Path, chromium: Any) -> None:
             card = page.locator('[data-class="healthy"]')
             playwright.expect(card).to_be_visible()
             card.get_by_role("button", name="Camera: healthy").click()
-            playwright.expect(page.locator("[data-video]")).to_have_js_property("videoWidth", 640, timeout=20_000)
+            page.wait_for_function("() => document.querySelector('[data-video]').videoWidth > 0")
             for _ in range(2):
                 page.get_by_role("button", name="Take the picture").click()
                 page.wait_for_timeout(400)  # the next frame is another picture
@@ -112,9 +108,9 @@ def test_what_is_wrong_is_mended_in_the_page(tmp_path: Path, open_page: Any, axe
         bring(clicks, folder, 26)
         playwright.expect(page.locator("ul[data-refusals]")).to_contain_text("broken.png")
         page.get_by_role("button", name="Leave the copy out").click()
-        playwright.expect(page.locator(".findings")).not_to_contain_text("is there twice")
+        playwright.expect(page.locator("[data-part=findings]")).not_to_contain_text("is there twice")
         page.get_by_role("button", name="All are clear").click()
-        playwright.expect(page.locator(".findings, .auditline")).not_to_contain_text("two classes", timeout=30_000)
+        playwright.expect(page.locator("[data-part=findings]")).not_to_contain_text("two classes", timeout=30_000)
         playwright.expect(page.get_by_text("1 picture is left out.")).to_be_visible()
         page.locator("details.log summary").click()
         page.get_by_role("button", name="Undo: 1 picture left out").click()
@@ -162,83 +158,13 @@ def studio_site(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # ------------------------------------------------------------------ killed
 
 
-def again(live: Live) -> Live:
-    """Kill the server as the machine's end would, and start it anew on the same home."""
-    live.process.send_signal(signal.SIGKILL)
-    live.process.wait()
-    return start(live.home)
-
-
-def test_killed_in_the_middle_of_an_upload(tmp_path: Path) -> None:
-    pictures = {(kind, n): marks.mark(kind, n) for kind in ROLES for n in range(12)}
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as packed:
-        for number in range(12):
-            for kind in ROLES:
-                packed.writestr(f"{kind}/{number}.png", marks.mark(kind, 100 + number))
-    live = start(tmp_path / "home", "--no-worker")
-    try:
-        with live.client() as client:
-            id = studio_client.new(client, "Killed", ROLES)
-        random.seed(7)
-        for round in range(2):
-            killer = threading.Timer(random.uniform(0.1, 0.8), live.process.send_signal, [signal.SIGKILL])
-            killer.start()
-            try:
-                with live.client() as client:
-                    for (kind, number), data in pictures.items():
-                        studio_client.send(client, id, f"{kind}/{number}.png", data, kind)
-                    studio_client.send_in_chunks(client, id, "more.zip", made.getvalue(), 20_000)
-            except httpx.HTTPError:
-                pass
-            killer.join()
-            live = again(live)
-            assert round >= 0
-        with live.client() as client:
-            for (kind, number), data in pictures.items():
-                assert studio_client.send(client, id, f"{kind}/{number}.png", data, kind).status_code == 201
-            upload = studio_client.send_in_chunks(client, id, "more.zip", made.getvalue(), 20_000)
-            assert studio_client.settled(client, id, upload)["state"] == "taken"
-            seen = client.get(f"/api/v1/datasets/{id}").json()
-            assert seen["counts"] == {"clear": 24, "dots": 24, "": 0}, "nothing lost, nothing twice"
-            digests = [item["digest"] for item in client.get(f"/api/v1/datasets/{id}/items").json()["items"]]
-            assert len(set(digests)) == 48
-    finally:
-        live.stop(signal.SIGKILL)
+def test_killed_in_the_middle_of_uploads(tmp_path: Path) -> None:
+    said = kill_uploads(tmp_path / "home", 2, 8, seed=7)
+    assert (said.kills, said.lost, said.twice) == (2, 0, 0)
 
 
 def test_killed_while_it_trains_and_publishes(tmp_path: Path) -> None:
-    live = start(tmp_path / "home")
-    try:
-        with live.client() as client:
-            id = studio_client.new(client, "Killed", ROLES)
-            for kind in ROLES:
-                for number in range(12):
-                    studio_client.send(client, id, f"{kind}/{number}.png", marks.mark(kind, number), kind)
-            job = client.post(f"/api/v1/datasets/{id}/train").json()["job"]
-            until = time.monotonic() + 60
-            while client.get(f"/api/v1/datasets/{id}").json()["training"]["state"] != "running":
-                assert time.monotonic() < until
-                time.sleep(0.1)
-        live = again(live)
-        with live.client() as client:
-            over = studio_client.trained(client, id)
-            assert (over["state"], over["job"], over["model_version"]) == ("done", job, 1), over
-        publish_at = threading.Timer(0.05, live.process.send_signal, [signal.SIGKILL])
-        publish_at.start()
-        try:
-            with live.client() as client:
-                client.post("/api/v1/models/killed/promote", json={"version": 1})
-        except httpx.HTTPError:
-            pass
-        publish_at.join()
-        live = again(live)
-        with live.client() as client:
-            client.post("/api/v1/models/killed/promote", json={"version": 1})
-            told = client.get("/api/v1/models/killed").json()
-            assert told["version"] == 1 and len(told["versions"]) == 1
-            assert [change["kind"] for change in told["history"]] == ["promote"]
-            assert len(client.get("/api/v1/jobs", params={"over": True}).json()["jobs"]) == 1
-            assert live.ask("killed", marks.mark("dots", 77)).json()["prediction"] == "dots"
-    finally:
-        live.stop(signal.SIGKILL)
+    said = kill_trainings(tmp_path / "home", 1, seed=7)
+    assert (said.kills, said.lost, said.twice) == (1, 0, 0)
+    said = kill_publications(tmp_path / "home", 2, seed=7)
+    assert (said.kills, said.lost, said.twice) == (2, 0, 0)

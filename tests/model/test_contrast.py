@@ -11,7 +11,8 @@ import pytest
 
 from embedded import LEVELS, embeddings
 from medloupe.model.contrast import MOST, Contrast
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch
 from medloupe.training.heads.contrast import fit_contrast
 
 

@@ -22,7 +22,9 @@ from generated import run
 from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.inference.pictures import Predictor
-from medloupe.model.novelty import FEWEST, METHOD, Novelty, match_levels, sketch
+from medloupe.model import contrast
+from medloupe.model.novelty import FEWEST, METHOD, Novelty, match_levels
+from medloupe.model.sketch import sketch
 from medloupe.modelfile.card import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load
@@ -333,7 +335,9 @@ def test_training_gives_one_and_store_and_file_keep_it(trained: Trained) -> None
     assert stored.novelty.as_json() == file.novelty.as_json()
     card = stored.card["novelty"]
     assert card["own_refused"] == round(stored.novelty.own_refused, 4) <= 0.05
-    assert (card["limit_at"], card["method"]) == (0.97, METHOD)
+    assert (card["limit_at"], card["method"]) == (0.97, f"{METHOD} {contrast.METHOD}")
+    assert set(card["own_kinds"]).isdisjoint(card["other_kinds"]) and "chest X-ray" in card["other_kinds"]
+    assert card["kind_told"] is False and "set apart from" in card["words"]
     assert any("are refused" in said for said in stored.card["limits"])
 
 
@@ -381,12 +385,27 @@ def test_a_reused_outcome_brings_it_too(home: Path, tmp_path: Path) -> None:
     assert second.novelty.as_json() == first.novelty.as_json()
 
 
-def test_too_few_images_are_trained_without_and_the_card_says_so(home: Path, tmp_path: Path) -> None:
+def test_few_images_are_set_apart_from_the_kinds_that_are_known(home: Path, tmp_path: Path) -> None:
     model = medloupe.train(medloupe.read(generated.folders(tmp_path / "few", 10)), name="few")
+    assert model.novelty is not None and model.novelty.contrast is not None
+    assert model.predict(noise(50, 50)).refused is not None
+    own = [model.predict(generated.tissue(seed, seed % 2 == 0)).refused for seed in range(7000, 7020)]
+    assert sum(r is not None for r in own) <= 1
+
+
+def test_too_few_images_are_trained_without_and_the_card_says_so(home: Path, tmp_path: Path) -> None:
+    model = medloupe.train(medloupe.read(generated.folders(tmp_path / "few", 3)), name="few")
     assert model.novelty is None
     assert model.card["novelty"] is None
-    assert any("answers for any input" in said for said in model.card["limits"])
+    assert any("answers for any input" in said and "at least 8 patients" in said for said in model.card["limits"])
     assert model.predict(noise(50, 50)).refused is None
+
+
+def test_the_kind_that_is_told_is_not_refused_for_lying_near_itself(home: Path, tmp_path: Path) -> None:
+    data = medloupe.read(generated.folders(tmp_path / "few", 10))
+    model = medloupe.train(data, name="told", kind="Drawn")
+    assert (model.card["novelty"]["own_kinds"], model.card["novelty"]["kind_told"]) == (["drawn"], True)
+    assert "drawn" not in model.card["novelty"]["other_kinds"]
 
 
 def test_the_command_line_says_it(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

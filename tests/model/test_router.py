@@ -22,8 +22,9 @@ from medloupe.inference.everyday import load_everyday
 from medloupe.inference.find import list_choosable_models, make_looks_like
 from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty
 from medloupe.model.router import EVOKED, UNKNOWN_TO_ALL, Everyday, Router, find_kind, kind_key, refusal_reason
+from medloupe.model.sketch import sketch
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 from medloupe.training.heads.contrast import fit_contrast

@@ -91,3 +91,10 @@ def trained(client: httpx.Client, dataset: str, seconds: float = 300) -> dict[st
             return told
         time.sleep(0.3)
     raise AssertionError("the training is not over")
+
+
+def list_versions(live: Any, name: str) -> list[int]:
+    """The versions of a model in the store of a server, whether one answers or not."""
+    from medloupe.store.models import Store
+
+    return [v.version for v in Store(live.home).list() if v.name == name]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
+from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -32,6 +33,8 @@ def run_adapt(
     image: Image = None,
     table: Table = None,
     folders: Folders = None,
+    task: ModelTask = None,
+    cropped: Cropped = False,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same version.")] = 0,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page with the report.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,
@@ -48,7 +51,15 @@ def run_adapt(
     if not 0 < sensitivity < 1:
         raise typer.BadParameter("must lie between 0 and 1, such as 0.9.", param_hint="--sensitivity")
     loaded = find_model(model)
-    dataset = read(data, labels=labels, patient=patient, image=image, table=table, folders=folders)
+    dataset = read(
+        data,
+        labels=labels,
+        patient=patient,
+        image=image,
+        table=table,
+        folders=folders,
+        **reading_of(loaded, task, cropped=cropped),
+    )
     with console.progress() as say:
         made = adapt(loaded, dataset, sensitivity=sensitivity, seed=seed, progress=say)
     kept = None if dry_run else keep_adapted(made, name=name)

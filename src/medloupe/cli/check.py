@@ -9,17 +9,22 @@ import typer
 
 from medloupe.cli.options import (
     BackboneName,
+    Crop,
+    CropTo,
     Data,
     Folders,
     Home,
     Image,
     Json,
     Labels,
+    Margin,
     Patient,
     Seed,
     SplitColumn,
     Table,
     Task,
+    Unboxed,
+    read_crop,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +44,10 @@ def run_check(
     table: Table = None,
     folders: Folders = None,
     task: Task = None,
+    unboxed: Unboxed = None,
+    crop: Crop = False,
+    crop_to: CropTo = None,
+    margin: Margin = None,
     backbone: BackboneName = None,
     seed: Seed = 0,
     suspects: Annotated[
@@ -62,7 +71,17 @@ def run_check(
     from medloupe.training.fusion.choose import probe_table
 
     dataset = read(
-        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+        data,
+        labels=labels,
+        patient=patient,
+        split=split,
+        image=image,
+        table=table,
+        folders=folders,
+        task=task,
+        unboxed=unboxed,
+        crop=read_crop(crop, margin, crop_to),
+        crop_to=crop_to,
     )
     with console.progress() as say:
         network = registry.backbone(backbone or registry.choose_backbone_name(dataset))

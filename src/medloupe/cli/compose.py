@@ -26,8 +26,12 @@ def run_compose(
         ),
     ] = None,
     margin: Annotated[
-        float, typer.Option(metavar="M", help="Added around each box before it is cropped, of its own side.")
-    ] = 0.15,
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Added around each box before it is cropped, of its own side (as the check-up learned, else 0.15).",
+        ),
+    ] = None,
     cut_out: Annotated[
         bool,
         typer.Option(

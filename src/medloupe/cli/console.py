@@ -195,7 +195,7 @@ def print_card(model: Model) -> None:
         typer.echo(f"  {card['split'].get('sentence') or ''}")
     print_figures(card.get("metrics") or {})
     print_inputs(card.get("inputs") or {})
-    for part in ("finetuning", "search"):
+    for part in ("finetuning", "search", "novelty"):
         if words := (card.get(part) or {}).get("words"):
             typer.echo(f"  {words}")
     for warning in card.get("warnings") or ():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table
+from medloupe.cli.options import Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
+from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 if TYPE_CHECKING:
     from medloupe.data.records import Dataset
@@ -23,6 +24,9 @@ def run_evaluate(
     image: Image = None,
     table: Table = None,
     folders: Folders = None,
+    task: ModelTask = None,
+    unboxed: Unboxed = None,
+    cropped: Cropped = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the whole report as an HTML page.")
     ] = None,
@@ -48,8 +52,16 @@ def run_evaluate(
     loaded = find_model(model)
     finds = loaded.detector is not None
     _check_kind(loaded, boxes, box_label)
-    task = "detection" if finds else None
-    dataset = read(data, labels=labels, patient=patient, image=image, table=table, folders=folders, task=task)
+    dataset = read(
+        data,
+        labels=labels,
+        patient=patient,
+        image=image,
+        table=table,
+        folders=folders,
+        unboxed=unboxed,
+        **reading_of(loaded, task, cropped=cropped),
+    )
     if boxes:
         _judge_boxes(loaded, dataset, told, keep=keep, json=json)
         return

@@ -57,6 +57,26 @@ Task = Annotated[
         help="Find places (boxes), or tell whole images apart, where the data can teach both.",
     ),
 ]
+Unboxed = Annotated[
+    str | None,
+    typer.Option(
+        metavar="negative|unknown|leave-out",
+        help="Of boxes: what pictures without any are. Unless told, negatives only where the data say so.",
+    ),
+]
+Crop = Annotated[
+    bool,
+    typer.Option(
+        "--crop", help="Crop to the boxes: each is an example, or each picture is cut to its own where it has a class."
+    ),
+]
+CropTo = Annotated[
+    str | None, typer.Option("--crop-to", metavar="LABEL,…", help="With --crop: the boxes that are meant.")
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(metavar="M", help="With --crop: added around each box, of its own side (0.15 unless told)."),
+]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same model.")]
 Sensitivity = Annotated[
     float, typer.Option(metavar="P", help="Share of the cases that each operating point is to find.")
@@ -105,7 +125,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 Kind = Annotated[
     str,
-    typer.Option(metavar="TEXT", help='Kind of picture, such as "chest X-ray": all of one kind answer `predict auto`.'),
+    typer.Option(
+        metavar="TEXT",
+        help='Kind of picture, such as "chest X-ray": all of one kind answer `predict auto`; others are refused.',
+    ),
 ]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="Read columns that name the answer all the same.")]
 
@@ -132,3 +155,12 @@ def parse_mask(mask: str) -> list[str] | None:
     words = [word.strip() for word in mask.split(",") if word.strip()]
     said = [word.lower() for word in words]
     return None if said == ["auto"] else [] if said == ["none"] else words
+
+
+def read_crop(crop: bool, margin: float | None, to: str | None) -> float | None:
+    """Read the margin with which pictures are cropped; None where they are not."""
+    from medloupe.imaging.crops import MARGIN
+
+    if not crop and (margin is not None or to):
+        raise typer.BadParameter("goes with --crop.", param_hint="--margin" if margin is not None else "--crop-to")
+    return (MARGIN if margin is None else margin) if crop else None

@@ -63,14 +63,26 @@ def run_predict(
             help="Of one photograph: the picture's corners in pixels, from the upper left clockwise.",
         ),
     ] = None,
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="The pictures are crops, of a model that learned from crops.")
+    ] = False,
+    find: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DETECTOR[:LABEL]", help="Of a model that learned from crops: what finds where to crop pictures."
+        ),
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Ask a model about images or ECGs."""
     from medloupe.cli.answers import AnswerPrinter, decision_at_hand, known_decision
     from medloupe.cli.boxes import BoxWriter
+    from medloupe.cli.crops import read_finder
     from medloupe.data.modalities import MODALITIES
+    from medloupe.inference.cropping import CroppingPredictor
     from medloupe.inference.find import AUTO, find_model, make_looks_like
+    from medloupe.inference.pictures import Predictor
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
 
@@ -80,6 +92,10 @@ def run_predict(
     network_threads = 1 if threads() > 1 else None
     auto = model == AUTO and not Path(model).is_file()
     named: Model | None = None
+    if auto and (cropped or find):
+        raise typer.BadParameter(
+            "`auto` asks no model of crops; name it.", param_hint="--find" if find else "--cropped"
+        )
     if auto and table:
         raise typer.BadParameter(
             "`auto` takes no table; name the model, or say it of all: --with.", param_hint="--table"
@@ -92,6 +108,9 @@ def run_predict(
         answers = every.predict_many(_files(paths, kinds))
     else:
         named = find_model(model, composed=True)
+        finder = read_finder(named, find, cropped=cropped)
+        if finder is not None and finder.asks is not None:
+            named, finder = finder, None
         decision = known_decision(named)
         kinds = (named.backbone.card.modality,)
         kind = MODALITIES[kinds[0]]
@@ -101,7 +120,15 @@ def run_predict(
             raise typer.BadParameter(f"{named.name} looks at {kind.called}, which have no gain.", param_hint="--gain")
         beside = _inputs_by_file(named, given or [], table, paths)
         alike = make_looks_like(named.backbone.sha256)
-        asked = predictor(named, network_threads=network_threads, looks_like=alike, rate=rate, gain=gain, photo=taken)
+        if finder is not None:
+            asked = CroppingPredictor(named, finder, network_threads=network_threads, looks_like=alike)
+            asked.photo = taken
+        else:
+            asked = predictor(
+                named, network_threads=network_threads, looks_like=alike, rate=rate, gain=gain, photo=taken
+            )
+        if isinstance(asked, Predictor):
+            asked.cropped = cropped
         answers = asked.predict_many(_files(paths, kinds), beside)
     kept = BoxWriter(csv, coco, named)
     failed = done = 0

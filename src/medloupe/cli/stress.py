@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
+from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table, Unboxed
+from medloupe.cli.reading import Cropped, ModelTask, reading_of
 from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ def run_stress(
     image: Image = None,
     table: Table = None,
     folders: Folders = None,
+    task: ModelTask = None,
+    unboxed: Unboxed = None,
+    cropped: Cropped = False,
     images: Annotated[int, typer.Option(metavar="N", min=10, help="About how many images to judge.")] = 300,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same figures.")] = 0,
     report: Annotated[
@@ -44,9 +48,16 @@ def run_stress(
     if report and not report.parent.is_dir():  # told before the work, not after
         raise StoreError(f"{report} cannot be written: there is no folder {report.parent}.", "Choose another place.")
     loaded = find_model(model)
-    task = "detection" if loaded.detector is not None else None
     dataset = read(
-        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+        data,
+        labels=labels,
+        patient=patient,
+        split=split,
+        image=image,
+        table=table,
+        folders=folders,
+        unboxed=unboxed,
+        **reading_of(loaded, task, cropped=cropped),
     )
     with console.progress() as say:
         judge = stress_detector if loaded.detector is not None else stress

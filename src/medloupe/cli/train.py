@@ -9,6 +9,8 @@ import typer
 from medloupe.cli.options import (
     BackboneName,
     Clinical,
+    Crop,
+    CropTo,
     Data,
     FalseFlags,
     FalseMarks,
@@ -20,6 +22,7 @@ from medloupe.cli.options import (
     KeepLeaks,
     Kind,
     Labels,
+    Margin,
     Mask,
     Normal,
     Notes,
@@ -32,9 +35,11 @@ from medloupe.cli.options import (
     SplitColumn,
     Table,
     Task,
+    Unboxed,
     parse_columns,
     parse_labels,
     parse_mask,
+    read_crop,
 )
 
 
@@ -48,6 +53,10 @@ def run_train(
     table: Table = None,
     folders: Folders = None,
     task: Task = None,
+    unboxed: Unboxed = None,
+    crop: Crop = False,
+    crop_to: CropTo = None,
+    margin: Margin = None,
     finetune: Annotated[
         str,
         typer.Option(
@@ -122,7 +131,17 @@ def run_train(
         raise typer.BadParameter("--from brings its own backbone; leave --backbone out.", param_hint="--from")
     began = find_model(start) if start is not None else None
     dataset = read(
-        data, labels=labels, patient=patient, split=split, image=image, table=table, folders=folders, task=task
+        data,
+        labels=labels,
+        patient=patient,
+        split=split,
+        image=image,
+        table=table,
+        folders=folders,
+        task=task,
+        unboxed=unboxed,
+        crop=read_crop(crop, margin, crop_to),
+        crop_to=crop_to,
     )
     told = Options(
         normal=parse_labels(normal, dataset.labels),

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from medloupe.data.crops import crop_dataset
 from medloupe.data.modalities import IMAGE_SUFFIXES, MODALITIES
 from medloupe.data.readers.base import LAYOUTS, Reader, ReadOptions, require_path, walk
 from medloupe.data.readers.dicom import DICOM
@@ -19,8 +20,11 @@ from medloupe.data.readers.table import TABLE, is_table
 from medloupe.data.readers.vanished import describe_unread
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError, UnknownLayoutError
+from medloupe.imaging.crops import MARGIN
 
 TASKS = ("detection", "classification")
+UNBOXED = ("negative", "unknown", "leave-out")
+_WITHOUT_BOX = "no box, left out as told"
 _ANNOTATIONS = frozenset({".json", ".xml", ".txt", ".yaml", ".yml"})
 
 # The first that recognises a path reads it. A table goes before folders, as it says more; DICOM before
@@ -38,6 +42,9 @@ def read(
     table: str | Path | None = None,
     folders: str | None = None,
     task: str | None = None,
+    unboxed: str | None = None,
+    crop: float | str | None = None,
+    crop_to: str | None = None,
 ) -> Dataset:
     r"""Read a labelled data set: a folder, a table or an .npz, of images or of ECGs, whichever layout it has.
 
@@ -63,6 +70,16 @@ def read(
         Whether places are to be found or whole images told apart, where the data can teach both: boxes and classes.
         Without it classes go first, and boxes where there are fewer than two. "classification" of a set that has boxes
         alone asks whether an image has one.
+    unboxed : "negative", "unknown" or "leave-out", optional
+        What images without boxes are, where boxes are read. "negative": nothing is on them, but for what their class
+        says. "unknown": they take no part, even where the annotation lists them without a box; a class such as normal
+        still counts. "leave-out": they are left out, whatever is known of them. Without it an image is a negative only
+        where the annotation or its class says that nothing is there.
+    crop : float or str, optional
+        Crop to the boxes, with this margin of a box's own side (`data.crops.crop_dataset`): each box becomes an
+        example, or each image is cut to its boxes where whole images have classes.
+    crop_to : str, optional
+        Labels of the boxes to crop to, joined by commas; goes with crop.
 
     Raises
     ------
@@ -80,6 +97,10 @@ def read(
     place = require_path(Path(path).expanduser())
     if task not in (None, *TASKS):
         raise DataError(f"--task {task!r} is none of {' and '.join(TASKS)}.", "Leave it out, or name one of them.")
+    if unboxed not in (None, *UNBOXED):
+        raise DataError(f"--unboxed {unboxed!r} is none of {', '.join(UNBOXED)}.", "Leave it out, or name one of them.")
+    if crop_to and crop is None:
+        raise DataError(f"--crop-to {crop_to} says what is cropped to.", "Add --crop.")
     annotations = _find_annotations(place, table) if table else None
     options = ReadOptions(
         labels=labels,
@@ -90,15 +111,45 @@ def read(
         folders=folders,
         task=task,
         annotations=annotations,
+        unboxed=unboxed,
     )
     told = {"labels": labels, "patient": patient, "split": split, "image": image, "table": table}
-    told |= {"folders": folders, "task": task}
-    asked = {name: str(value) for name, value in told.items() if value}
+    told |= {"folders": folders, "task": task, "unboxed": unboxed, "crop": crop, "crop_to": crop_to}
+    asked = {name: str(value) for name, value in told.items() if value or value == 0}
     readers = (*(FilesReader(kind) for kind in MODALITIES.added), *READERS)
     reader = recognise_original(place, options) or next((r for r in readers if r.recognises(place, options)), None)
     if reader is None:
         raise _unknown_layout(place)
-    return replace(reader.read(place, options), asked=asked)
+    data = replace(reader.read(place, options), asked=asked)
+    if unboxed:
+        data = _settle_unboxed(data, unboxed)
+    return data if crop is None else crop_dataset(data, _read_margin(crop), crop_to)
+
+
+def _settle_unboxed(data: Dataset, unboxed: str) -> Dataset:
+    """Leave images without boxes out where that was told; raise DataError where the data has no boxes at all."""
+    if not any(record.boxes for record in data.records):
+        raise DataError(
+            f"--unboxed {unboxed} says what pictures without boxes are, but {data.root} has no boxes.",
+            "Leave it out, or put the annotation of the boxes beside the pictures (docs/boxes.md).",
+        )
+    without = tuple(record.id for record in data.records if not record.boxes)
+    if unboxed != "leave-out" or not without:
+        return data
+    return replace(
+        data,
+        records=tuple(record for record in data.records if record.boxes),
+        skipped={**data.skipped, _WITHOUT_BOX: without},
+        notes=(*data.notes, f"{len(without):,} images without boxes are left out, as told."),
+    )
+
+
+def _read_margin(told: float | str) -> float:
+    """Read the margin of crops. Raises DataError for what is no number."""
+    try:
+        return float(told)
+    except ValueError as e:
+        raise DataError(f"The margin {told!r} of crops is no number.", f"Give for example {MARGIN}.") from e
 
 
 def _find_annotations(place: Path, told: str | Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from medloupe.data.cropped import CroppedPicture, Cropping
 from medloupe.data.labels import Roles, recognise_roles
 from medloupe.errors import DataError
 
@@ -42,8 +43,8 @@ class Record:
     ----------
     id : str
         Unique within the data set; for files the path relative to its root, with forward slashes.
-    image : Path, ndarray of uint8, shape (h, w) or (h, w, 3), or None
-        The file, or its pixels; None in a set of signals.
+    image : Path, ndarray of uint8, shape (h, w) or (h, w, 3), CroppedPicture, or None
+        The file, its pixels, or a part of another picture; None in a set of signals.
     signal : Signal, Path or None
         An ECG, or the file that holds it (`ecg.files.read_ecg` reads it); None in a set of images.
     example : any
@@ -61,7 +62,7 @@ class Record:
     """
 
     id: str
-    image: Path | np.ndarray | None = None
+    image: Path | np.ndarray | CroppedPicture | None = None
     signal: Signal | Path | None = None
     example: Any = None
     labels: Mapping[str, int] = field(default_factory=dict)
@@ -72,16 +73,23 @@ class Record:
 
     @property
     def picture(self) -> Path | np.ndarray:
-        """The image.
+        """The image; one that is cut out of another is cut now.
 
         Raises
         ------
         DataError
             Where the record has none.
+        ImageError
+            Where what it is cut out of cannot be read.
         """
         if self.image is None:
             raise DataError(f"{self.id} has no image.", "This step works on images; the data set holds signals.")
-        return self.image
+        return self.image.cut() if isinstance(self.image, CroppedPicture) else self.image
+
+    @property
+    def source(self) -> str | None:
+        """The id of the picture that it is cut out of; None where it is whole."""
+        return self.image.source if isinstance(self.image, CroppedPicture) else None
 
     @property
     def content(self) -> Any:
@@ -124,6 +132,8 @@ class Dataset:
     told_roles : Roles or None
         What a person or the reader says of the labels: which mean that nothing was found, which are looked for; None
         where that is left to their names.
+    cropped : Cropping or None
+        How its pictures were cropped to their boxes; None where they are whole.
     """
 
     name: str
@@ -140,6 +150,7 @@ class Dataset:
     things: str = "images"
     clinical: tuple[str, ...] = ()
     told_roles: Roles | None = None
+    cropped: Cropping | None = None
 
     @property
     def roles(self) -> Roles:

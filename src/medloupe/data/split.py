@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medloupe.data.records import Dataset
+from medloupe.data.records import Dataset, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,11 @@ def rows_with_same_value(values: Iterable[Hashable | None]) -> list[list[int]]:
         if value is not None:
             rows.setdefault(value, []).append(i)
     return [r for r in rows.values() if len(r) > 1]
+
+
+def list_related_rows(records: Sequence[Record]) -> list[list[int]]:
+    """List the rows that stay together by what is told: those of one patient, and those cut out of one picture."""
+    return [*rows_with_same_value(r.patient for r in records), *rows_with_same_value(r.source for r in records)]
 
 
 SMALLEST_TEST = 30  # groups in a test split below which it cannot carry a headline

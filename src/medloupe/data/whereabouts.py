@@ -26,6 +26,9 @@ OPTIONS = (
     "table",
     "folders",
     "task",
+    "unboxed",
+    "crop",
+    "crop_to",
 )  # what readers.read takes besides the path
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medloupe.data.cropped import CroppedPicture
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset, Record
-from medloupe.data.scan import Scan
+from medloupe.data.scan import Scan, scan_dataset
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail
@@ -33,6 +34,8 @@ class Features:
         (id, why) of records left out.
     decoded : int
         How many had to be decoded now; the others were cached.
+    wholes : Features or None
+        Of the pictures that the records were cut out of, each once and without labels; None where these are whole.
     """
 
     data: Dataset
@@ -41,6 +44,7 @@ class Features:
     digests: tuple[bytes, ...]
     unreadable: tuple[tuple[str, str], ...]
     decoded: int
+    wholes: Features | None = None
 
 
 def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *, tail: Tail | None = None) -> Features:
@@ -68,6 +72,7 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
     """
     kind = EMBEDDINGS[scanned.data.modality]
     data, embeddings, facts, digests, unreadable, new = kind.embed(scanned, backbone, tail, progress)
+    wholes = list_whole_pictures(data)
     return Features(
         data=data,
         embeddings=embeddings,
@@ -75,7 +80,20 @@ def embed(scanned: Scan, backbone: Backbone, progress: Progress | None = None, *
         digests=digests,
         unreadable=tuple(sorted(unreadable.items())),
         decoded=new,
+        wholes=None if wholes is None else embed(scan_dataset(wholes), backbone, progress, tail=tail),
     )
+
+
+def list_whole_pictures(data: Dataset) -> Dataset | None:
+    """List the pictures that records were cut out of, each once and without labels; None where records are whole."""
+    if data.cropped is None:
+        return None
+    held: dict[str, Record] = {}
+    for record in data.records:
+        if isinstance(record.image, CroppedPicture):
+            source = record.image.source
+            held.setdefault(source, Record(id=source, image=record.image.picture))
+    return replace(data, records=tuple(held.values()), cropped=None)
 
 
 def fit_record(record: Record, backbone: Backbone) -> np.ndarray:

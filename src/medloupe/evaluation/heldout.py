@@ -19,6 +19,7 @@ from medloupe.data.scan import Scan, scan_dataset
 from medloupe.data.split import (
     Plan,
     join_groups,
+    list_related_rows,
     plan_split,
     rows_with_same_value,
     sample_rows,
@@ -108,7 +109,7 @@ def assemble_panel(model: Model, data: Dataset, most: int, seed: int, say: Stage
     # Patients and copies keep together when some are chosen; near copies are found among those that were.
     together = join_groups(
         len(rows),
-        rows_with_same_value(data.records[i].patient for i in rows),
+        list_related_rows([data.records[i] for i in rows]),
         rows_with_same_value(digests[i] for i in rows),
     )
     rows = rows[sample_rows(np.arange(len(rows)), targets[rows], together, most, seed)]
@@ -187,5 +188,5 @@ def _match_rows(features: Features, data: Dataset) -> np.ndarray:
 def find_groups(features: Features) -> np.ndarray:
     """Find groups of patients, copies and near copies, as the audit has them."""
     found = duplicates.find(features)
-    patients = rows_with_same_value(r.patient for r in features.data.records)
-    return join_groups(len(features.data), patients, found.exact.tolist(), found.near.tolist())
+    related = list_related_rows(features.data.records)
+    return join_groups(len(features.data), related, found.together)

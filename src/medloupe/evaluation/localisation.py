@@ -16,7 +16,7 @@ from medloupe.data.contents import read_content
 from medloupe.data.modalities import PICTURES
 from medloupe.data.records import Box, Dataset, Record
 from medloupe.data.scan import Scan, scan_dataset
-from medloupe.data.split import join_groups, rows_with_same_value, sample_rows
+from medloupe.data.split import join_groups, list_related_rows, rows_with_same_value, sample_rows
 from medloupe.embed.features import embed
 from medloupe.errors import DataError
 from medloupe.evaluation.basis import word_basis
@@ -178,9 +178,7 @@ def _choose_panel(
     digests = [found.digest[r.id] for r in data.records]
     readable, boxed = np.array([bool(d) for d in digests], bool), np.array([bool(m) for m in marked], bool)
     learned = readable & find_learned(model, digests)
-    together = join_groups(
-        len(data), rows_with_same_value(r.patient for r in data.records), rows_with_same_value(digests)
-    )
+    together = join_groups(len(data), list_related_rows(data.records), rows_with_same_value(digests))
     known = np.isin(together, together[learned])  # of a patient, some of whose pictures it has learned from
     usable = boxed & readable
     if not usable.any():

@@ -39,6 +39,7 @@ def make_prediction(
     boxes: tuple[FoundBox, ...] | None = None,
     size: tuple[int, int] | None = None,
     tiling: Tiling | None = None,
+    cropped: bool = False,
 ) -> Prediction:
     """Turn logits (K,) into a Prediction. A refused or unusable one keeps its probabilities; nothing is said of it."""
     return Prediction.of(
@@ -56,4 +57,5 @@ def make_prediction(
         boxes=boxes,
         size=size,
         tiling=tiling,
+        cropped=cropped,
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 from medloupe.data.modalities import PICTURES
 from medloupe.errors import QuestionError, StoreError, did_you_mean
+from medloupe.imaging.crops import MARGIN, MOST_MARGIN
 from medloupe.imaging.picture import FULL_SIDE
 from medloupe.model.bundle import Composition, Model
-from medloupe.model.crops import MARGIN, MOST_MARGIN, read_rates
+from medloupe.model.crops import read_rates
 from medloupe.model.decision import MOST_REFUSED, Decision
 from medloupe.modelfile.parts import head_bytes
 from medloupe.store.models import Store
@@ -32,17 +33,52 @@ def compose(
     *,
     grey: bool | None = None,
     side: int | None = None,
-    margin: float = MARGIN,
+    margin: float | None = None,
     cut_out: bool = False,
     title: str = "",
     actor: str = "local",
 ) -> Model:
     """Add a composed check-up to the store: find things of a label, ask about each.
 
+    Parameters and errors as `assemble` has them, and
+
     Parameters
     ----------
     name : str
         Of the version's model.
+    actor : str
+        Who does so, for the audit log.
+
+    Raises
+    ------
+    StoreError
+        The store cannot take them; then nothing is left behind.
+    """
+    check_name(name)
+    made = assemble(name, find, label, ask, grey=grey, side=side, margin=margin, cut_out=cut_out, title=title)
+    return Store.open().add(made, write_files=_write_files, actor=actor)
+
+
+def assemble(
+    name: str,
+    find: Model,
+    label: str,
+    ask: Model,
+    *,
+    grey: bool | None = None,
+    side: int | None = None,
+    margin: float | None = None,
+    cut_out: bool = False,
+    title: str = "",
+) -> Model:
+    """Put a detector and a check-up together: find things of a label, ask about each.
+
+    What the check-up's card tells of how its crops were made goes for all that is left out.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
     find : Model
         A detector.
     label : str
@@ -54,14 +90,13 @@ def compose(
     side : int
         Pixels of the longer side of the pictures that it learned from: larger crops are scaled down to it first.
     margin : float
-        Of a box's own side, that is added on each side before it is cropped; 0 to MOST_MARGIN.
+        Of a box's own side, that is added on each side before it is cropped; 0 to MOST_MARGIN, MARGIN where nothing
+        is told.
     cut_out : bool
         Whether what lies outside the ellipse within the crop is made black: for check-ups that learned from things cut
         out on black.
     title : str
         For people; the name where left out.
-    actor : str
-        Who does so, for the audit log.
 
     Raises
     ------
@@ -69,9 +104,13 @@ def compose(
         Where grey or side is not told: a check-up asked about pictures of another colour or size than it learned from
         may flag nearly all of them.
     StoreError
-        The two do not fit together, or the store cannot take them; then nothing is left behind.
+        The two do not fit together.
     """
-    check_name(name)
+    learned = ask.card.get("crop") or {}
+    if margin is None:
+        margin = float(learned.get("margin", MARGIN))
+    if learned:
+        grey, side = learned["grey"] if grey is None else grey, learned["side"] if side is None else side
     _check_parts(find, label, ask, margin, title)
     if grey is None or side is None:
         raise QuestionError(
@@ -108,8 +147,7 @@ def compose(
         "limits": [*composed["words"], *_limits(find, label, ask), *(ask.card.get("limits") or ())],
         "licence": _join_licences(find, ask),
     }
-    asks = Composition(checkup=ask, label=label)
-    return Store.open().add(replace(find, card=card, report="", asks=asks), write_files=_write_files, actor=actor)
+    return replace(find, card=card, report="", asks=Composition(checkup=ask, label=label))
 
 
 def _check_parts(find: Model, label: str, ask: Model, margin: float, title: str) -> None:
@@ -132,6 +170,11 @@ def _check_parts(find: Model, label: str, ask: Model, margin: float, title: str)
         raise StoreError(f"{find.name} counts no {label}: too few of its boxes are right.", "Train it on more boxes.")
     if ask.detector is not None:
         raise StoreError(f"{ask.name} is a detector itself.", "Name a check-up that judges one thing at a time.")
+    if (crop := ask.card.get("crop")) is not None and not crop["each"] and len(crop["labels"]) > 1:
+        raise StoreError(
+            f"{ask.name} looks at pictures cropped to {' and '.join(crop['labels'])} together, not at each.",
+            f"Ask it so: medloupe predict {ask.name} PICTURE --find {find.name}",
+        )
     if ask.extras is not None:
         raise StoreError(
             f"{ask.name} reads more than the picture, which is not known of each {label}.",

@@ -105,6 +105,7 @@ def list_choosable_models() -> list[Model]:
     from medloupe.store.models import Store
 
     usual, models = backbone().sha256, _list_models()
+    models = [m for m in models if not m.card.get("crop")]  # which look at no whole picture
     able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
@@ -124,7 +125,11 @@ def list_beside(choosable: Sequence[Model]) -> list[Model]:
     from medloupe.model.router import kind_key
 
     known, kinds = {m.name for m in choosable}, {kind_key(m.card, m.name) for m in choosable}
-    others = [m for m in _list_models() if m.name not in known and m.backbone.card.modality == PICTURES.name]
+    others = [
+        m
+        for m in _list_models()
+        if m.name not in known and not m.card.get("crop") and m.backbone.card.modality == PICTURES.name
+    ]
     shared = choosable[0].backbone.sha256 if choosable else ""
     return [m for m in others if kind_key(m.card, m.name) in kinds or m.find_sight(shared) is not None]
 

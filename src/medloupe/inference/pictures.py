@@ -60,11 +60,14 @@ class Predictor:
     ----------
     photo : PhotoRequest
         Whether pictures may be photographs, out of which the picture is cut.
+    cropped : bool
+        Whether pictures are said to be crops, of a model that looks at crops alone.
     """
 
     def __init__(self, model: Model, *, network_threads: int | None = None, looks_like: LooksLike | None = None):
         self.model = model
         self.photo: PhotoRequest = AUTO
+        self.cropped = False
         self._looks_like = looks_like
         self.size: int = model.backbone.card.input_size
         self._file = _open_file(model, network_threads)
@@ -167,6 +170,7 @@ class Predictor:
             boxes=boxes,
             size=None if found is None else size,
             tiling=tiling,
+            cropped=self.cropped,
         )
         return prediction, full, None if picture is None else picture.photo
 

@@ -126,6 +126,7 @@ class Model:
         heatmap: bool = False,
         photo: PhotoMode = "auto",
         corners: Corners | None = None,
+        cropped: bool = False,
     ) -> Prediction:
         """Answer one image or, of a model of ECGs, one ECG.
 
@@ -141,6 +142,9 @@ class Model:
             Whether a picture is a photograph of a screen, film or print, out of which the picture is cut.
         corners
             Where the picture lies in a photograph: x and y in pixels, from the upper left clockwise.
+        cropped
+            Whether the picture is cropped as those were that the model learned from; without it a model that looks at
+            crops alone does not answer.
 
         Raises
         ------
@@ -153,7 +157,7 @@ class Model:
             raise NotAnImageError(f"{self.name} looks at pictures; an ECG was given.", "Ask a model of ECGs.")
         answering: Any = medloupe.predictor(self)
         if self.backbone.card.modality == "image":
-            answering.photo = PhotoRequest(mode=photo, corners=corners)
+            answering.photo, answering.cropped = PhotoRequest(mode=photo, corners=corners), cropped
         return answering.predict(image, given, heatmap=heatmap)
 
     def save(self, path: str | Path) -> Model:

@@ -5,7 +5,8 @@ off, and so does another kind of picture; by distance alone one cannot be let in
 are at hand, a linear boundary between them and the own kind tells them apart, whatever was done to the picture: on the
 wrong side of it a picture is foreign at any distance, and the further on the right side, the more distance is forgiven.
 
-Fitted on sketches (N, W) of medloupe.model.novelty, by scripts/build_starters.py for what is shipped.
+Fitted on sketches (N, W) of medloupe.model.novelty: in training by what is known of other kinds (kind_bank.py), by
+scripts/build_starters.py for what is shipped.
 """
 
 from __future__ import annotations

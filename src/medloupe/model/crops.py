@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medloupe.imaging.crops import bound_crop
 from medloupe.imaging.picture import fitted_frame, whole_picture
 from medloupe.imaging.quality import Limits
 from medloupe.metrics.prevalence import ErrorRate
@@ -22,8 +22,6 @@ from medloupe.model.novelty import Novelty
 from medloupe.model.quality import judge_quality
 
 BATCH = 16  # things that are looked at in one pass
-MARGIN = 0.15  # of a box's own side, on each of its sides
-MOST_MARGIN = 1.0
 _SAME_LINE = 1e-6  # of a probability
 
 Look = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -188,23 +186,56 @@ def _crop_into(
     out: np.ndarray, full: np.ndarray, place: np.ndarray, frame: tuple[int, int, int, int], question: CellQuestion
 ) -> Why | None:
     """Crop one thing with its margin, within the picture, and fit it; say why it cannot be used, if so."""
-    x0, y0, x1, y1 = (float(v) for v in place)
-    dx, dy = question.margin * (x1 - x0), question.margin * (y1 - y0)
-    left, top = max(frame[0], math.floor(x0 - dx)), max(frame[1], math.floor(y0 - dy))
-    right, bottom = min(frame[0] + frame[2], math.ceil(x1 + dx)), min(frame[1] + frame[3], math.ceil(y1 + dy))
-    right, bottom = max(right, left + 1), max(bottom, top + 1)
-    crop = full[top:bottom, left:right]
-    if question.cut_out:
-        y, x = np.ogrid[top:bottom, left:right]
-        half = max((x1 - x0) / 2 + dx, 0.5), max((y1 - y0) / 2 + dy, 0.5)
-        across = ((x + 0.5 - (x0 + x1) / 2) / half[0]) ** 2 + ((y + 0.5 - (y0 + y1) / 2) / half[1]) ** 2
-        crop = crop * (across <= 1)[..., None].astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(crop))
-    if question.grey:
-        image = image.convert("L")
-    if max(image.size) > question.side:
-        w, h = (max(1, round(side * question.side / max(image.size))) for side in image.size)
-        image = image.resize((w, h), Image.Resampling.BICUBIC)
+    image = cut_crop(
+        full,
+        place,
+        frame,
+        margin=question.margin,
+        cut_out=question.cut_out,
+        grey=question.grey,
+        side=question.side,
+    )
     picture = whole_picture(image)
     out[:] = picture.fit(len(out))
     return judge_quality(picture.measure(), question.limits)
+
+
+def cut_crop(
+    full: np.ndarray,
+    place: Sequence[float] | np.ndarray,
+    frame: tuple[int, int, int, int],
+    *,
+    margin: float,
+    cut_out: bool = False,
+    grey: bool = False,
+    side: int | None = None,
+) -> Image.Image:
+    """Cut a box with its margin out of a picture, as the pictures of a check-up were cut that learned from crops.
+
+    Parameters
+    ----------
+    full : np.ndarray
+        uint8 (S, S, 3): the picture as `imaging.decode` fits it to `full_side`.
+    place : sequence of float
+        x0, y0, x1, y1, in its pixels.
+    frame : tuple of int
+        Left, top, width and height of the picture in it.
+    margin, cut_out, grey, side
+        As CellQuestion has them; None for any side.
+    """
+    x0, y0, x1, y1 = (float(v) for v in place)
+    bounds = bound_crop((x0, y0, x1, y1), margin, frame)
+    left, top, right, bottom = bounds or (frame[0], frame[1], frame[0] + 1, frame[1] + 1)
+    crop = full[top:bottom, left:right]
+    if cut_out:
+        y, x = np.ogrid[top:bottom, left:right]
+        half = max((0.5 + margin) * (x1 - x0), 0.5), max((0.5 + margin) * (y1 - y0), 0.5)
+        across = ((x + 0.5 - (x0 + x1) / 2) / half[0]) ** 2 + ((y + 0.5 - (y0 + y1) / 2) / half[1]) ** 2
+        crop = crop * (across <= 1)[..., None].astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(crop))
+    if grey:
+        image = image.convert("L")
+    if side is not None and max(image.size) > side:
+        w, h = (max(1, round(length * side / max(image.size))) for length in image.size)
+        image = image.resize((w, h), Image.Resampling.BICUBIC)
+    return image

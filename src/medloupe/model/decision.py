@@ -101,6 +101,8 @@ class Decision:
         Of a detector, by label the score from which on its boxes are counted, above 1 where none are.
     measurements : tuple of Measurement
         What is computed from its boxes.
+    crops : tuple of str
+        Labels of the boxes that it takes crops of; () of one that looks at whole pictures.
     """
 
     task: str
@@ -116,6 +118,7 @@ class Decision:
     false_flags: float | None = None
     count_lines: tuple[float, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    crops: tuple[str, ...] = ()
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Decision:
@@ -147,8 +150,19 @@ class Decision:
             legacy=not card.get("roles"),
             count_lines=_read_count_lines(labels, card, limits),
             measurements=read_measurements(card),
+            crops=tuple((card.get("crop") or {}).get("labels") or ()),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
+
+    def require_crop(self, cropped: bool) -> Why | None:
+        """Say why a picture is not answered that is not said to be a crop; None where crops are not needed."""
+        if cropped or not self.crops:
+            return None
+        text = (
+            f"This check-up looks at crops of {', '.join(self.crops)} alone, and nobody said that this is one. Let a"
+            " detector find what to crop to, or crop the picture and say so."
+        )
+        return Why(code="whole_picture", text=text)
 
     def line(self, label: str) -> float | None:
         """Give the probability from which a label is flagged; None of one that never is."""

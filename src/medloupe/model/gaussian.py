@@ -53,6 +53,13 @@ class Gaussian:
         rest = np.einsum("nw,nw->n", centred, centred) - np.einsum("nk,nk->n", along, along)
         return np.sqrt(np.maximum(rest, 0) / self.noise + (along**2 / self.spread).sum(1))
 
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points float32 (count, W)."""
+        rest = rng.standard_normal((count, len(self.mean))) * np.sqrt(self.noise)
+        rest -= (rest @ self.axes.T) @ self.axes
+        along = rng.standard_normal((count, len(self.spread))) * np.sqrt(self.spread)
+        return (self.mean + rest + along @ self.axes).astype(np.float32)
+
 
 def _leading_eigenpairs(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the largest eigenvalues (k,) of a covariance (W, W) and orthonormal eigenvectors (k, W).

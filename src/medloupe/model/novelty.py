@@ -1,29 +1,25 @@
 """Tell whether a check-up has seen anything like a picture. Fitted when it is trained, asked in microseconds.
 
-An embedding (N, D) is first brought to 512 numbers by a sketch that is the same for all models with the same levels:
-each level's square roots are scaled to length 1 (which takes out contrast and rare bright channels), then every number
-is added, with a fixed sign, into one of 512 sums. Distances survive that nearly unchanged. In the sketch a Gaussian of
-few axes is fitted: its own variance along each of at most 24 axes, one common variance for all other directions. The
+An embedding (N, D) is first brought to 512 numbers (medloupe.model.sketch). In the sketch a Gaussian of few axes is
+fitted: its own variance along each of at most 24 axes, one common variance for all other directions. The
 score is the Mahalanobis distance under it divided by a limit: above 1 a picture is foreign.
 
 The limit is the distance that 97 of 100 images stay under which took no part in the fit (grouped folds), with room for
 another camera: a shift by a squared length of 0.07 a level, about what saving a picture again, blurring or turning it
 does. It is a length, not a factor, so that a varied collection, which has room already, gets little more. Where other
-kinds of picture were at hand, medloupe.model.contrast adds what sets the own kind apart from them.
+kinds of picture were at hand or known, medloupe.model.contrast adds what sets the own kind apart from them.
 Measured by benchmarks/refusal.py.
 
 Sources: Lee et al., "A simple unified framework for detecting out-of-distribution samples" (NeurIPS 2018,
 arXiv:1807.03888) for the distance; Tipping & Bishop, "Probabilistic principal component analysis" (JRSS B 61, 1999) for
-the covariance; Charikar et al., "Finding frequent items in data streams" (ICALP 2002) for the sketch.
+the covariance.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -31,14 +27,15 @@ import numpy as np
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
 from medloupe.model.legibility import Legibility
+from medloupe.model.sketch import FORMAT, WIDTH, sketch
 from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
 
 Nearness = Literal["usual", "unusual", "far"]
-FORMAT = 1  # of the sketch and of what is stored; another number cannot be read
-WIDTH = 512  # sums of the sketch
 AXES = 24
-FEWEST = 30  # groups; with fewer, nobody can say what is usual
+FEWEST = 30  # groups; with fewer, nobody can say by distance what is usual
+FEWEST_APART = 8  # groups that can be set apart from other kinds, if from nothing else
+SLACK = 1.5  # by which the limit is larger with fewer than FEWEST groups: there the contrast refuses, not the distance
 LIMIT_AT = 0.97  # share of its own kind that stays under the distance from which the limit is made
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
@@ -106,8 +103,9 @@ class Novelty:
         levels: Sequence[int],
         seed: int = 0,
         direct: int | None = None,
+        fewest: int = FEWEST,
     ) -> Novelty | None:
-        """Fit to embeddings; None with fewer than FEWEST groups.
+        """Fit to embeddings; None with fewer than `fewest` groups.
 
         Parameters
         ----------
@@ -122,15 +120,18 @@ class Novelty:
         direct
             How many of the rows, the first, are the pictures as they were brought: the share refused is told of these.
             All where left out.
+        fewest
+            Groups; with fewer than FEWEST the limit is so far that a contrast is needed to refuse anything.
         """
         from medloupe.data.split import assign_folds
 
         independent = len(np.unique(groups))
-        if independent < FEWEST:
+        if independent < max(fewest, _FOLDS):
             return None
+        slack = 1.0 if independent >= FEWEST else SLACK
         z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
         # as many axes in every fold as in the end, else their distances could not be compared
-        count = min(AXES, z.shape[1] // 2, independent // 4)
+        count = max(1, min(AXES, z.shape[1] // 2, independent // 4))
         fold = assign_folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):
@@ -139,7 +140,7 @@ class Novelty:
         told = len(z) if direct is None else direct
         room = ALLOWANCE * len(levels) / whole.noise
         refused = sum(
-            int((distance[:told][fold[:told] == f] > _limit(distance[fold != f], z.shape[1], room)).sum())
+            int((distance[:told][fold[:told] == f] > slack * _limit(distance[fold != f], z.shape[1], room)).sum())
             for f in range(_FOLDS)
         )
         return cls(
@@ -148,7 +149,7 @@ class Novelty:
             axes=np.ascontiguousarray(whole.axes, np.float16),
             spread=np.ascontiguousarray(whole.spread, np.float32),
             noise=whole.noise,
-            limit=_limit(distance, z.shape[1], room),
+            limit=slack * _limit(distance, z.shape[1], room),
             own_refused=refused / told,
         )
 
@@ -183,8 +184,12 @@ class Novelty:
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """Compute the distance (N,) of sketches (N, W) alone, relative to the limit, without the contrast."""
-        fitted = Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
-        return fitted.distance(z) / self.limit
+        return self.gaussian.distance(z) / self.limit
+
+    @property
+    def gaussian(self) -> Gaussian:
+        """The Gaussian by which distances are computed."""
+        return Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
 
     @property
     def nbytes(self) -> int:
@@ -298,41 +303,6 @@ def match_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
     """Tell whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
     end = list(whole)[len(whole) - len(own) :]
     return 0 < len(own) == len(end) and list(own[1:]) == end[1:] and 0 < own[0] <= end[0]
-
-
-def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
-    """Sketch embeddings (N, D) as float32 (N, W), W = min(512, d): the same for all models with these levels.
-
-    Parameters
-    ----------
-    embedding
-        (N, D).
-    levels
-        Of the last d = sum(levels) numbers of the embedding; those before, made by a tail, are left out.
-    """
-    x = np.asarray(embedding, np.float32)[:, -sum(levels) :]
-    roots = np.copysign(np.sqrt(np.abs(x)), x)
-    ends = np.cumsum(levels)
-    for begin, end in zip((0, *ends[:-1]), ends, strict=True):
-        part = roots[:, begin:end]
-        part /= np.sqrt(np.einsum("nd,nd->n", part, part))[:, None] + 1e-6
-    order, signs = _deal_order(x.shape[1])
-    width = min(WIDTH, x.shape[1])
-    dealt = np.zeros((len(x), -(-x.shape[1] // width) * width), np.float32)
-    np.multiply(roots[:, order], signs, out=dealt[:, : x.shape[1]])
-    return dealt.reshape(len(x), -1, width).sum(1)
-
-
-@lru_cache(maxsize=8)
-def _deal_order(dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """In which order, and with which signs, the numbers of an embedding are dealt to the sums.
-
-    From a hash, since models keep what was fitted on it, and numpy's generators may change between versions.
-    """
-    stream = hashlib.shake_256(f"medloupe sketch {FORMAT} {dimension}".encode()).digest(8 * dimension)
-    drawn = np.frombuffer(stream, "<u8")
-    order = np.argsort(drawn, kind="stable")
-    return order, np.where(drawn[order] & 1, np.float32(1), np.float32(-1))
 
 
 def _limit(distance: np.ndarray, width: int, room: float) -> float:

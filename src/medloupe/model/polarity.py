@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from medloupe.model.decision import Why
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
 from medloupe.model.router import UNKNOWN_TO_ALL
+from medloupe.model.sketch import sketch
 
 Negative = Callable[[], np.ndarray | None]
 """Computes the embedding (D,) of a picture's negative; None of a picture that is not grey."""

@@ -140,6 +140,7 @@ class Prediction:
         said: Said | None = None,
         heatmap: np.ndarray | None = None,
         boxes: tuple[FoundBox, ...] | None = None,
+        cropped: bool = False,
         **more: Any,
     ) -> Prediction:
         """Make the answer that a decision gives for probabilities (K,).
@@ -158,10 +159,13 @@ class Prediction:
             float32 (K, h, w), in the order of the labels.
         boxes
             What a detector found, the surest first; by their lines it is decided what is said.
+        cropped
+            Whether the picture is said to be cropped, for models that look at crops alone.
         more
             The other fields.
         """
         shown = list(decision.labels_shown(p))
+        unusable = unusable or decision.require_crop(cropped)
         nothing = refused is not None or unusable is not None
         if boxes is not None and not nothing:
             said = decision.decide_boxes(p, boxes)

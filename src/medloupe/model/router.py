@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medloupe.model.novelty import Novelty, sketch
+from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch
 
 CLEAR = 0.5  # probability from which an everyday object is named
 CLEAR_TOGETHER = 0.6  # of two taken together, where neither alone is clear

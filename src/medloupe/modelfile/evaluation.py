@@ -35,6 +35,7 @@ class CardData(OpenEntry):
     splits: dict[str, Count | None] | None = None
     skipped: dict[str, Count | None] | None = Field(None, description="files that were left out, by the reason")
     notes: Texts | None = None
+    unboxed: str | None = Field(None, description="what pictures without boxes are, where that was told")
     unreadable: list[Object] | None = None
 
 

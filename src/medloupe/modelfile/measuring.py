@@ -1,4 +1,4 @@
-"""Describe what a card says of what is done with boxes: measured, or asked about."""
+"""Describe what a card says of what is done with boxes: measured, cropped to, or asked about."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ class CardMeasurement(OpenEntry):
         None, description="mean_absolute_error, mean_difference, always_the_mean"
     )
     words: str | None = None
+
+
+class CardCrop(OpenEntry):
+    """How pictures were cropped to learn from, and so how they are to be cropped to be asked about."""
+
+    each: bool = Field(description="whether each box was an example; else each picture was cut to all of its boxes")
+    labels: Annotated[list[Text], Field(min_length=1)] = Field(description="of the boxes")
+    margin: Annotated[float, Field(ge=0, le=1)] = Field(description="added around each box, of its own side")
+    grey: bool = Field(description="whether all crops were grey")
+    side: Annotated[int, Field(ge=1, le=2**20)] = Field(description="pixels of the longer side of nearly all crops")
+    pictures: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(None, description="how many were cropped")
+    whole_refused: CardFigure | None = Field(None, description="share of whole pictures that is refused")
+    crops_refused: CardFigure | None = Field(None, description="share of its own crops that is refused for that")
+    words: list[str] | None = None
 
 
 class ComposedPart(OpenEntry):

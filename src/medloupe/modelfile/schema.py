@@ -59,7 +59,7 @@ from medloupe.modelfile.evaluation import (
     Figures,
 )
 from medloupe.modelfile.localisation import CardLocalisation
-from medloupe.modelfile.measuring import MOST_MEASUREMENTS, CardComposed, CardMeasurement
+from medloupe.modelfile.measuring import MOST_MEASUREMENTS, CardComposed, CardCrop, CardMeasurement
 from medloupe.utils.validation import MISSING, ROOT, explain
 
 _TAGS = ("image", "ecg", "added")
@@ -67,6 +67,7 @@ _DECIDING = frozenset(
     (
         *("name", "task", "labels", "version", "backbone", "tail", "format", "top_shown"),
         *("per_label", "roles", "applies", "decision", "leads", "quality", "detection", "measurements", "composed"),
+        "crop",
     )
 )
 """Entries by which answers go: an answer without them would be another."""
@@ -119,6 +120,7 @@ class ModelCard(OpenEntry):
     measurements: Annotated[list[CardMeasurement], Field(max_length=MOST_MEASUREMENTS)] | None = Field(
         None, description="of a model that finds boxes what is computed from them"
     )
+    crop: CardCrop | None = Field(None, description="of a model that learned from crops: how they were made")
     composed: CardComposed | None = Field(
         None, description="of a composed check-up: what finds things, and what is asked about each"
     )
@@ -196,6 +198,7 @@ SENTENCES = {  # ends of sentences that begin with "its card"
     "quality": "has a 'quality' without proper limits",
     "applies": "has an 'applies' that is no list of questions, each with the choices that it is for",
     "measurements": "has 'measurements' that are no list of formulas over boxes",
+    "crop": "has a 'crop' that does not say how pictures were cropped",
     "composed": "has a 'composed' that does not say what finds things and what is asked about them",
     "top_shown": "has a 'top_shown' that is no whole number",
     "limits": "has 'limits' that are no list of texts",

@@ -15,6 +15,8 @@ from medloupe.store.dataset_nouns import DatasetItem, StoredDataset
 
 FEW = 10  # independent cases of a class below which its figures say little
 MOST_SETS = 50
+MOST_AT_ONCE = 1000
+"""Pictures of one remedy, so that it fits into a request; what is left is found again."""
 _ORDER = ("serious", "warning", "notice")
 _BY_ROWS = frozenset({"duplicates", "duplicates_across_labels", "small_class", "unlabelled", "one_class"})
 """Kinds that are told from the rows, so that those of the audit need not be waited for."""
@@ -107,7 +109,7 @@ def find_in_rows(data: StoredDataset, items: Sequence[DatasetItem]) -> list[Data
                 level="notice",
                 count=len(unlabelled),
                 sets=sets,
-                remedies=(Remedy(action="leave_out", items=tuple(item.id for item in unlabelled)),),
+                remedies=(Remedy(action="leave_out", items=tuple(item.id for item in unlabelled[:MOST_AT_ONCE])),),
             )
         )
     return found
@@ -159,9 +161,9 @@ def _of_sets(kind: str, level: str, count: int, sets: Sequence[Sequence[DatasetI
         remedies.append(Remedy(action="join", groups=tuple(tuple(i.id for i in s) for s in sets)))
     if kind in _SPARE_ONE:
         spare = {item.id: None for s in sets for item in _order(s)[1:]}
-        remedies.append(Remedy(action="leave_out", items=tuple(spare)))
+        remedies.append(Remedy(action="leave_out", items=tuple(spare)[:MOST_AT_ONCE]))
     if kind in _OUT:
-        remedies.append(Remedy(action="leave_out", items=tuple({i.id: None for s in sets for i in s})))
+        remedies.append(Remedy(action="leave_out", items=tuple({i.id: None for s in sets for i in s})[:MOST_AT_ONCE]))
     if kind in _RELABELLED:
         labels = sorted({item.label for s in sets for item in s if item.label is not None})
         every = tuple({i.id: None for s in sets for i in s})

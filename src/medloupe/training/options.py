@@ -83,8 +83,8 @@ class Options:
         where there are enough pictures: two to three times the time of embedding. "none" does not. Only heads on an
         untuned network learn from them.
     kind : str
-        Of picture, in words ("chest X-ray"): where the app chooses, all check-ups of one kind answer; "" for a kind of
-        its own.
+        Of picture, in words ("chest X-ray"): where the app chooses, all check-ups of one kind answer, and of the kinds
+        that are known it is its own; "" for a kind of its own, and one that is found by distance.
 
     Raises
     ------
@@ -177,6 +177,7 @@ class Options:
         )
         asked = asked if self.false_marks == 1.0 else (*asked, self.false_marks)
         asked = asked if self.field == "auto" else (*asked, self.field)
+        asked = (*asked, "kind", self.kind) if self.kind else asked
         return (*asked, self.measure) if self.measure else asked
 
     def assign_roles(self, data: Dataset) -> Dataset:

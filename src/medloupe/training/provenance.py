@@ -58,6 +58,7 @@ def describe_data(
         "things": data.things,
         "skipped": {reason: len(names) for reason, names in data.skipped.items()},
         "notes": list(data.notes),
+        **({"unboxed": told} if (told := data.asked.get("unboxed")) else {}),
     }
 
 

@@ -18,7 +18,7 @@ from live import Live, running
 from medloupe.inference.pictures import Predictor
 from medloupe.model.bundle import Model
 from medloupe.model.legibility import CODE, SENTENCE, Legibility
-from medloupe.model.novelty import sketch
+from medloupe.model.sketch import sketch
 from medloupe.modelfile.reader import load
 from medloupe.store.models import Store
 from trained import Trained

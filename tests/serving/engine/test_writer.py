@@ -76,3 +76,21 @@ def test_who_no_longer_waits_does_not_end_the_writing(writer: TransactionWriter)
     asyncio.run(leave())
     time.sleep(0.2)
     assert asyncio.run(writer.write(insert("b"))) == "b"
+
+
+def test_a_full_disk_leaves_the_log_that_readers_need(writer: TransactionWriter, home: Path) -> None:
+    """Without the writer's connection SQLite removes its log; on a full disk the next reader could not make another."""
+
+    def fill(c: Connection) -> None:
+        pages = c.execute(text("PRAGMA page_count")).scalar()
+        c.execute(text(f"PRAGMA max_page_count = {pages}"))
+        c.execute(text("INSERT INTO models (name, last) VALUES (hex(zeroblob(100000)), 0)"))
+
+    assert asyncio.run(writer.write(insert("a"))) == "a"
+    with pytest.raises(StorageError, match="full"):
+        asyncio.run(writer.write(fill))
+    assert (home / "medloupe.sqlite-wal").exists() and (home / "medloupe.sqlite-shm").exists()
+    asyncio.run(writer.write(lambda c: c.execute(text("PRAGMA max_page_count = 1000000"))))
+    assert asyncio.run(writer.write(insert("b"))) == "b", "the connection is as good as before"
+    with closing(sqlite3.connect(home / "medloupe.sqlite")) as other:
+        assert [name for (name,) in other.execute("SELECT name FROM models ORDER BY name")] == ["a", "b"]

@@ -7,10 +7,14 @@ import sys
 
 import pytest
 
+from medloupe.data.cropped import Cropping
+from medloupe.data.labels import recognise_roles
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.cardtext import JOIN, card_text, describe_limits, describe_scope
 from medloupe.serving.web.language import language
 from medloupe.starter import shipped
+from medloupe.training.pipeline.cautions import word_scope
+from medloupe.training.pipeline.crops import word_crops
 from places import ROOT
 
 EN, FR = language("en"), language("fr")
@@ -60,3 +64,12 @@ def test_what_nobody_translated_stays_english_and_is_marked() -> None:
     assert [(t.text, t.foreign) for t in told] == [("Ne peut pas dire normal", False), ("A scope of my own", True)]
     assert describe_scope("", FR) == ()
     assert card_text("a {strange} (text", FR).foreign
+
+
+def test_what_cards_of_crops_say_is_translated() -> None:
+    for each in (True, False):
+        entry = {"each": each, "labels": ["RBC", "WBC"], "margin": 0.15, "whole_refused": {"value": 0.974}}
+        for text in (*word_crops(entry), *word_crops({**entry, "whole_refused": None})):
+            assert not card_text(text, FR).foreign, text
+        scope = word_scope(recognise_roles(("RBC", "WBC")), Cropping(each=each, labels=("RBC",), margin=0, pictures=1))
+        assert [t.foreign for t in describe_scope(JOIN.join(scope), FR)] == [False] * len(scope)

@@ -7,7 +7,7 @@ import numpy as np
 from medloupe.embed.field import FieldFeatures
 from medloupe.imaging.quality import MEASURES
 from medloupe.model.legibility import Legibility
-from medloupe.model.novelty import sketch
+from medloupe.model.sketch import sketch
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.legibility import WITHHELD, fit_legibility
 

@@ -74,7 +74,7 @@ class BoxLayout:
         masks = [image for image in rest if self.masks and self.masks.search(image)]
         files = replace(found, images=images, tables=())
         boxes = self._read_boxes(files)
-        data = folders.build(Locator(files), ReadOptions(task=options.task), "boxes", boxes)
+        data = folders.build(Locator(files), ReadOptions(task=options.task, unboxed=options.unboxed), "boxes", boxes)
         others = [image for image in rest if image not in masks]
         return replace(
             data, skipped=merge_reasons(data.skipped, {MASK: masks, ELSEWHERE: others, UNUSED: list(found.tables)})

@@ -128,6 +128,7 @@ class TableLayout:
             split=options.split or (SPLIT if SPLIT in sheet.columns else None),
             image=self.file,
             task=options.task,
+            unboxed=options.unboxed,
         )
         # Tables of other things are not looked into again: some are hundreds of megabytes of pixels.
         data = table.build(sheet, Locator(replace(material.files, tables=())), told, "tables")

@@ -59,6 +59,8 @@ class ReadOptions:
         Whether boxes are to be found, or whole pictures told apart.
     annotations : Path or None
         The file or folder whose boxes count, where there are several.
+    unboxed : "negative", "unknown", "leave-out" or None
+        What pictures without boxes are, where boxes are read: see `data.reading.read`.
     """
 
     labels: str | None = None
@@ -69,6 +71,7 @@ class ReadOptions:
     folders: str | None = None
     task: str | None = None
     annotations: Path | None = None
+    unboxed: str | None = None
 
 
 class Reader(Protocol):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medloupe.data.readers.base import list_some
-from medloupe.data.readers.box_tables import to_detection
+from medloupe.data.readers.base import ReadOptions, list_some
+from medloupe.data.readers.box_labels import to_detection
 from medloupe.data.readers.boxes import Boxes
 from medloupe.data.records import Dataset, Record, Task
+from medloupe.errors import DataError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,23 +34,30 @@ class Draft:
     task: Task
     notes: list[str]
 
-    def add_boxes(self, boxes: Boxes | None, *, detection: bool, told: str | None = None) -> None:
+    def add_boxes(self, boxes: Boxes | None, *, detection: bool, options: ReadOptions) -> None:
         """Note what boxes there are; where they are to be learned, the labels become those of the boxes.
 
-        told: the task as `ReadOptions` has it.
+        Raises DataError where it is told what pictures without boxes are, and boxes are not learned.
         """
+        told = options.task
         if boxes is None:
             return
         self.notes += boxes.notes
         if not boxes.by_place:
             return
         listed = list_some(boxes.labels, 10)
+        if not detection and options.unboxed:
+            raise DataError(
+                f"--unboxed {options.unboxed} says what pictures without boxes are, but whole pictures are told apart"
+                " here.",
+                "Add --task detection, or leave --unboxed out.",
+            )
         if not detection:
             self.notes.append(
                 f"Whole pictures are told apart. Where things are ({listed}) is learned with --task detection."
             )
             return
-        self.records, notes = to_detection(self.records, boxes, self.labels)
+        self.records, notes = to_detection(self.records, boxes, self.labels, options.unboxed)
         self.task, self.labels = "detection", boxes.labels
         if told == "classification":
             self.task = "multilabel"

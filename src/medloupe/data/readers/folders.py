@@ -80,7 +80,7 @@ def build(locator: Locator, options: ReadOptions, reader: str, boxes: Boxes | No
     records = _list_records(files.root, kept, found, patients, boxes)
     draft = Draft(records=records, labels=found.names, task="multiclass", notes=[*found.notes, *patient_notes])
     draft.notes += [*note_derived(derived), *partly]
-    draft.add_boxes(boxes, detection=detection, told=options.task)
+    draft.add_boxes(boxes, detection=detection, options=options)
     unknown = [record.id for record in draft.records if not record.labels] if detection else []
     draft.records = [record for record in draft.records if record.labels or not detection]
     if not detection:

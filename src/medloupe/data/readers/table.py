@@ -102,7 +102,7 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
     draft = Draft(records=records, labels=labelling.names, task=labelling.task, notes=notes)
     few = draft.task == "multiclass" and len(draft.labels) < 2
     detection = drawn and (options.task == "detection" or (few and not options.labels))
-    draft.add_boxes(boxes, detection=detection, told=options.task)
+    draft.add_boxes(boxes, detection=detection, options=options)
     if not draft.labels:
         raise DataError(
             f"{sheet.path}: {list_some(map(repr, columns.labels.used))} states no label in any row whose image is "

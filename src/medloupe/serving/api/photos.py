@@ -29,6 +29,13 @@ PHOTO_FIELDS: dict[str, Any] = {
 }
 """Fields of a form, for OpenAPI."""
 
+CROPPED_FIELD: dict[str, Any] = {
+    "type": "boolean",
+    "description": "Whether the picture is cropped as those were that the check-up learned from; one that looks at"
+    " crops alone answers nothing else. Also in the address.",
+}
+"""The same of a field `cropped`."""
+
 
 class PhotoOut(BaseModel):
     """Where in a photograph the picture lies."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medloupe.serving.api.photos import PHOTO_FIELDS, PhotoOut
+from medloupe.serving.api.photos import CROPPED_FIELD, PHOTO_FIELDS, PhotoOut
 
 _IMAGE = {
     "type": "string",
@@ -29,7 +29,7 @@ def takes(*fields: str, applies: bool = False) -> dict[str, Any]:
     """
     form: dict[str, Any] = {"image": {"type": "array", "items": _IMAGE}}
     form |= {name: {"type": "string"} for name in fields}
-    form |= {**PHOTO_FIELDS, "rate": _RATE, "gain": _GAIN, "start": _START}
+    form |= {**PHOTO_FIELDS, "cropped": CROPPED_FIELD, "rate": _RATE, "gain": _GAIN, "start": _START}
     kinds: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {

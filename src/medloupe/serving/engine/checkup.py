@@ -175,6 +175,11 @@ class CheckUp:
         return self.announced if self.beats else self.points
 
     @property
+    def chooses_itself(self) -> bool:
+        """Whether a picture may choose it: of those that look at whole pictures, by themselves."""
+        return self.windows is None and self.asks is None and not self.decision.crops
+
+    @property
     def modality(self) -> str:
         """The kind of data that it reads, by its name in data/modalities."""
         return PICTURES.name if self.windows is None else self.windows.modality

@@ -127,7 +127,7 @@ class Answerer:
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
         """Answer a picture by all check-ups of its kind; refuse it where it is foreign to all."""
         started = time.perf_counter()
-        routed, every = self._routed, {c.name: c for c in catalog.all() if c.windows is None and c.asks is None}
+        routed, every = self._routed, {c.name: c for c in catalog.all() if c.chooses_itself}
         if not routed:
             raise StoreError(
                 "There is no check-up yet that can tell its own kind of picture from others.",
@@ -253,6 +253,7 @@ class Answerer:
             inverted=bool(find_inverted(self.networks.forward, [checkup], passes, places.judged or decoded)),
             boxes=places.boxes,
             photo=decoded.photo,
+            cropped=question.cropped,
         )
         prediction = answer_cells(self.networks, checkup, prediction, decoded)
         prediction = places.add_to(replace(prediction, facts=decoded.facts), decoded)
@@ -273,6 +274,7 @@ class Answerer:
         inverted: bool = False,
         boxes: tuple[FoundBox, ...] | None = None,
         photo: Photo | None = None,
+        cropped: bool = False,
     ) -> Prediction:
         """Make the Prediction of one picture.
 
@@ -298,6 +300,8 @@ class Answerer:
             What a detector found.
         photo
             Where the picture lay in a photograph.
+        cropped
+            Whether it is said to be a crop.
         """
         refused = self._refusal(checkup, embedding, inverted)
         refused, unusable = judge_picture(refused, measures, checkup.quality, checkup.novelty, embedding, photo)
@@ -312,6 +316,7 @@ class Answerer:
             timings=timings,
             inputs=known.influences,
             boxes=boxes,
+            cropped=cropped,
         )
 
     def _refusal(self, checkup: CheckUp, embedding: np.ndarray, inverted: bool) -> Refusal | None:

@@ -44,6 +44,11 @@ class Question:
         """Whether a picture may be a photograph of one, by the fields `photo` and `corners`. Raises CornersError."""
         return read_photo_request(self.fields.get("photo"), self.fields.get("corners"))
 
+    @property
+    def cropped(self) -> bool:
+        """Whether the picture is said to be a crop, by the field `cropped`."""
+        return self.fields.get("cropped", "").strip().lower() in ("true", "1", "yes", "on")
+
     @cached_property
     def digest(self) -> str:
         """The sha256 of all bytes sent."""

@@ -7,7 +7,7 @@ either alone would join different patients who merely look alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,14 +32,24 @@ class Duplicates:
         Of the same content; of files with the same bytes each is paired with the first only.
     near : np.ndarray
         Alike, not the same.
+    wholes : np.ndarray
+        Of boxes cut out of pictures that are copies or near copies; cells are alike, and tell no copies themselves.
     """
 
     exact: np.ndarray
     near: np.ndarray
+    wholes: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
+
+    @property
+    def together(self) -> list[list[int]]:
+        """All pairs."""
+        return [*self.exact.tolist(), *self.near.tolist(), *self.wholes.tolist()]
 
 
 def find(features: Features) -> Duplicates:
     """Find copies and near copies of pictures. Time grows with the square of the images, memory does not."""
+    if features.wholes is not None and features.data.cropped is not None and features.data.cropped.each:
+        return replace(find_exact(features), wholes=_pair_wholes(features, find(features.wholes)))
     x = features.embeddings
     n = len(x)
     digests = np.array([np.void(d) for d in features.digests])
@@ -74,6 +84,17 @@ def find(features: Features) -> Duplicates:
 def find_exact(features: Features) -> Duplicates:
     """Find copies of the same content alone: of signals, where the heartbeats of one person are all alike."""
     return Duplicates(exact=_sort_pairs(_pair_digests(features)), near=np.empty((0, 2), np.int64))
+
+
+def _pair_wholes(features: Features, found: Duplicates) -> np.ndarray:
+    """Pair the first boxes of whole pictures that are copies or near copies, by what was found of these."""
+    assert features.wholes is not None
+    first: dict[str | None, int] = {}
+    for row, record in enumerate(features.data.records):
+        first.setdefault(record.source, row)
+    rows = [first[record.id] for record in features.wholes.data.records]
+    pairs = [sorted((rows[i], rows[j])) for i, j in found.together]
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _pair_digests(features: Features) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
-from medloupe.data.split import join_groups, rows_with_same_value
+from medloupe.data.split import join_groups, list_related_rows
 from medloupe.embed.features import Features
 from medloupe.errors import DataError
 from medloupe.training.audit import duplicates, shortcut
@@ -45,9 +45,8 @@ def audit(features: Features, seed: int = 0) -> Audit:
     blank = find_blank(features) if kind.near_copies else np.zeros(n, bool)
     groups = join_groups(
         n,
-        rows_with_same_value(r.patient for r in data.records),
-        found.exact.tolist(),
-        found.near.tolist(),
+        list_related_rows(data.records),
+        found.together,
         [np.flatnonzero(blank).tolist()] if 0 < blank.sum() < BLANK_MOST * n else [],
     )
     lost = find_lost_classes(features)
@@ -124,6 +123,8 @@ def _probe_shortcut(features: Features, groups: np.ndarray, seed: int) -> dict[s
     data, labelled = features.data, _labelled(features.data)
     if not len(labelled) or len(data.labels) < 2 or data.task == "detection":
         return None
+    if data.cropped is not None and data.cropped.each:
+        return None  # they lie in the same pictures: size and colour are their own, not how they were taken
     return shortcut.probe_shortcut(features, labelled, groups, seed)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from medloupe.data.split import assign_folds, count_folds
 from medloupe.embed.field import FieldFeatures
 from medloupe.model.legibility import Legibility
-from medloupe.model.novelty import sketch
+from medloupe.model.sketch import sketch
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.solver import Problem, solve
 from medloupe.utils.stacked import stack_rows

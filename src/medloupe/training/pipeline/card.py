@@ -19,9 +19,10 @@ from medloupe.metrics.states import describe_states
 from medloupe.metrics.subgroups import subgroups
 from medloupe.model import contrast
 from medloupe.model.bundle import CARD_FORMAT
-from medloupe.model.novelty import ALLOWANCE, LIMIT_AT, METHOD, Novelty
+from medloupe.model.novelty import ALLOWANCE, LIMIT_AT, METHOD
 from medloupe.training.audit.finding import Audit
 from medloupe.training.heads.verdict import Verdict
+from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.cautions import weigh_findings, word_limits, word_scope, word_warnings
 from medloupe.training.provenance import data_fingerprint, describe_data, shorten_numbers
 from medloupe.version import __version__
@@ -38,7 +39,7 @@ def build_card(
     plan: Plan,
     verdict: Verdict,
     backbone: Backbone,
-    novelty: Novelty | None,
+    apart: Apart,
     *,
     seed: int,
     sensitivity: float,
@@ -57,7 +58,7 @@ def build_card(
         The head and the figures it was judged by.
     backbone : Backbone
         The network that ships.
-    novelty : Novelty or None
+    apart : Apart
         By what other kinds are refused; None where none is.
     seed : int
         Of the bootstrap.
@@ -87,7 +88,7 @@ def build_card(
         "label_counts": data.counts(),
         "positive": positive_label(data.labels, data.task),
         "roles": data.roles.as_json(),
-        "scope": word_scope(data.roles),
+        "scope": word_scope(data.roles, data.cropped),
         "backbone": backbone.as_json(),
         "input": {"size": backbone.card.input_size, "fitting": EMBEDDINGS[data.modality].fitting},
         "data": _data_entry(features, verdict),
@@ -102,11 +103,11 @@ def build_card(
         "subgroups": subgroups(verdict.judged, records, seed),
         "calibration": {"temperature": shorten_numbers(verdict.fitted.temperature)},
         "head": _head_entry(verdict, backbone.card.dimension, seed),
-        "novelty": describe_refusal(novelty),
+        "novelty": describe_refusal(apart),
         "warnings": word_warnings(features.data, plan, figures, secondary, found["findings"], table),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
-        "limits": word_limits(features, plan, audit, novelty),
+        "limits": word_limits(features, plan, audit, apart),
     }
 
 
@@ -216,23 +217,31 @@ def _decision_entry(verdict: Verdict, figures: Mapping[str, Any], seed: int) -> 
     return describe_states(verdict.judged, verdict.rule, ece=figures["ece"]["value"], seed=seed)
 
 
-def describe_refusal(novelty: Novelty | None) -> dict[str, Any] | None:
+def describe_refusal(apart: Apart) -> dict[str, Any] | None:
     """Describe by what pictures of another kind are refused, for the card.
 
     Parameters
     ----------
-    novelty : Novelty or None
-        None where none is refused.
+    apart : Apart
+        What refuses; without a novelty none is refused.
 
     Returns
     -------
     dict or None
         The card's entry `novelty`.
     """
+    novelty = apart.novelty
     if novelty is None:
         return None
     said: dict[str, Any] = {"own_refused": round(novelty.own_refused, 4), "limit_at": LIMIT_AT, "allowance": ALLOWANCE}
     if novelty.contrast is None:
         return {**said, "method": METHOD}
+    if apart.others:
+        said |= {
+            "own_kinds": list(apart.own),
+            "other_kinds": list(apart.others),
+            "kind_told": apart.told,
+            "words": apart.words,
+        }
     room = round(novelty.contrast.room, 3)
     return {**said, "room": room, "method": f"{METHOD} {contrast.METHOD}"}

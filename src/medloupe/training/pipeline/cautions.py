@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medloupe.data.cropped import Cropping
 from medloupe.data.labels import Roles
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
-from medloupe.model.novelty import FEWEST, Novelty
 from medloupe.training.audit.finding import Audit
+from medloupe.training.pipeline.apart import Apart
+
+_LONGEST_SCOPE = 80  # letters
 
 
 def word_warnings(
@@ -103,7 +106,7 @@ def _word_disagreement(auc: Mapping[str, Any], secondary: Mapping[str, Any] | No
     )
 
 
-def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty | None) -> list[str]:
+def word_limits(features: Features, plan: Plan, audit: Audit, apart: Apart) -> list[str]:
     """Word what the model cannot do, and what was left out.
 
     Parameters
@@ -114,8 +117,8 @@ def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty |
         What it was judged on.
     audit : Audit
         Of the data.
-    novelty : Novelty or None
-        By what other kinds are refused; None where none is.
+    apart : Apart
+        By what other kinds are refused, if any are.
     """
     data = features.data
     limits = [
@@ -126,13 +129,7 @@ def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty |
         f" ({', '.join(f'{name} {n:,}' for name, n in data.counts().items())}); where a disease is rarer, so are true"
         " alarms.",
     ]
-    if novelty is None:
-        limits.append(
-            "It answers for any input, also of another kind: to learn which are not its own it needs"
-            f" {data.things} of at least {FEWEST} patients or groups."
-        )
-    else:
-        limits.append(word_refusal_limit(novelty, data.things))
+    limits.append(word_refusal_limit(apart, data.things))
     if audit.shortcut and (audit.shortcut["auc"]["value"] or 0) >= 0.65:
         limits.append("Part of what it has learned may be how the pictures were taken: see the shortcut probe.")
     if features.unreadable:
@@ -142,9 +139,12 @@ def word_limits(features: Features, plan: Plan, audit: Audit, novelty: Novelty |
     return limits
 
 
-def word_scope(roles: Roles) -> list[str]:
+def word_scope(roles: Roles, cropped: Cropping | None = None) -> list[str]:
     """Word what a check-up can say at all, for the line above its answers: short, without full stops."""
     said = []
+    if cropped is not None:
+        listed = ", ".join(cropped.labels)
+        said.append((f"single crops only: {listed}" if cropped.each else f"crops only, to {listed}")[:_LONGEST_SCOPE])
     if not roles.sought.any():
         said.append("nothing is looked for")
     elif not roles.mask("normal").any():
@@ -152,19 +152,26 @@ def word_scope(roles: Roles) -> list[str]:
     return said
 
 
-def word_refusal_limit(novelty: Novelty, things: str = "images") -> str:
+def word_refusal_limit(apart: Apart, things: str = "images") -> str:
     """Word what the model refuses, for its limits.
 
     Parameters
     ----------
-    novelty : Novelty
+    apart : Apart
         By what other kinds are refused.
     things : str
         What one record is, in the plural: "images", "ECGs", "beats".
     """
+    novelty = apart.novelty
+    if novelty is None:
+        return (
+            "It answers for any input, also of another kind: to learn which are not its own it needs"
+            f" {things} of at least {apart.needed} patients or groups."
+        )
     kind = next((kind for kind in MODALITIES if kind.many == things), None)
     called = things if kind is None else kind.called
-    return (
+    words = (
         f"{called[:1].upper()}{called[1:]} unlike all that it was trained on are refused. Of its own kind that were not"
         f" used for this, {novelty.own_refused:.1%} were; one of another kind that resembles its own may still pass."
     )
+    return f"{words} {apart.words}".rstrip()

@@ -15,11 +15,13 @@ from medloupe.embed.maps import find_stage_maps, resize_backbone
 from medloupe.errors import DataError, FinetuneError
 from medloupe.model.novelty import Novelty
 from medloupe.model.sight import SharedSight
+from medloupe.starter.kind_bank import load_kind_bank
 from medloupe.training.detect.activations import cache_maps, count_views
 from medloupe.training.detect.boxed import allow_views, choose_input_size, collect_boxes, plan_boxes
 from medloupe.training.detect.measure import read_wanted
 from medloupe.training.detect.run import DetectorFitting, require_torch
 from medloupe.training.options import Options
+from medloupe.training.pipeline.apart import Apart, set_apart
 from medloupe.training.pipeline.outcome import Outcome
 from medloupe.utils.progress import Progress, StageProgress
 
@@ -96,14 +98,23 @@ def learn_boxes(found: Scan, network: Backbone, options: Options, say: StageProg
             options=options,
         ).run(tell)
     with stage("judging"):
-        novelty = Novelty.fit(cached.embeddings, audited.groups[used], network.card.levels, options.seed)
-        seen = Novelty.fit(features.embeddings[used], audited.groups[used], network.card.levels, options.seed)
-        report = describe_detector(features, audited, planned, boxed, fit, sized, novelty, why, allowed, options)
+        groups, levels = audited.groups[used], network.card.levels
+        apart = Apart(novelty=Novelty.fit(cached.embeddings, groups, levels, options.seed))
+        seen = set_apart(
+            features.embeddings[used],
+            groups,
+            levels,
+            load_kind_bank(network.sha256, levels),
+            kind=options.kind,
+            direct=len(used),
+            seed=options.seed,
+        ).novelty
+        report = describe_detector(features, audited, planned, boxed, fit, sized, apart, why, allowed, options)
     seconds["processor"] = round(time.process_time() - processor, 1)
     report["card"]["seconds"] = seconds
     return Outcome(
         head=fit.whole.head,
-        novelty=novelty,
+        novelty=apart.novelty,
         report=report,
         evidence=collect_box_evidence(features, boxed, fit, planned.groups),
         detector=fit.detector,

@@ -20,7 +20,6 @@ from medloupe.metrics.matching import Truths
 from medloupe.metrics.weighted import Metric, Ranking, bootstrap_intervals
 from medloupe.model.boxes import OVERLAP
 from medloupe.model.bundle import CARD_FORMAT
-from medloupe.model.novelty import Novelty
 from medloupe.training.audit.finding import Audit, Finding
 from medloupe.training.audit.unmarked import find_unmarked
 from medloupe.training.detect.boxed import BoxedSet, word_views
@@ -28,6 +27,7 @@ from medloupe.training.detect.learned import describe_learned
 from medloupe.training.detect.measure import judge_measurements, read_wanted
 from medloupe.training.detect.run import FittedDetector
 from medloupe.training.options import Options
+from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.card import INTENDED_USE, describe_refusal
 from medloupe.training.pipeline.cautions import weigh_findings
 from medloupe.training.pipeline.detection_words import (
@@ -56,7 +56,7 @@ def describe_detector(
     boxed: BoxedSet,
     fit: FittedDetector,
     sized: Backbone,
-    novelty: Novelty | None,
+    apart: Apart,
     why_size: str,
     allowed: Symmetry,
     options: Options,
@@ -77,7 +77,7 @@ def describe_detector(
         What came of training.
     sized : Backbone
         The network at the size at which boxes are found.
-    novelty : Novelty or None
+    apart : Apart
         By what other kinds are refused.
     why_size : str
         Why that size, a sentence.
@@ -181,12 +181,12 @@ def describe_detector(
             "words": f"{why_size} {word_views(allowed)}",
         },
         "measurements": measured or None,
-        "novelty": describe_refusal(novelty),
+        "novelty": describe_refusal(apart),
         "quality": describe_quality(shown, planned.groups[everything], sized.card.input_size, options.seed, digests),
         "warnings": word_warnings(features, planned, per_label, found["findings"]),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
-        "limits": word_limits(features, boxed, planned, fit, novelty, why_size),
+        "limits": word_limits(features, boxed, planned, fit, apart, why_size),
     }
     card["data"]["notes"] = [*card["data"]["notes"], *boxed.notes, why_size]
     groups = planned.groups[rows]

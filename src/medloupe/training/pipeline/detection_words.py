@@ -7,9 +7,9 @@ from typing import Any
 from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.metrics.weighted import Metric
-from medloupe.model.novelty import FEWEST, Novelty
 from medloupe.training.detect.boxed import BoxedSet
 from medloupe.training.detect.run import FittedDetector
+from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.cautions import word_refusal_limit
 
 
@@ -66,7 +66,7 @@ def word_scope(labels: tuple[str, ...]) -> str:
 
 
 def word_limits(
-    features: Features, boxed: BoxedSet, planned: Plan, fit: FittedDetector, novelty: Novelty | None, why_size: str
+    features: Features, boxed: BoxedSet, planned: Plan, fit: FittedDetector, apart: Apart, why_size: str
 ) -> list[str]:
     """Word what the detector cannot do, and what was left out."""
     data = features.data
@@ -77,19 +77,18 @@ def word_limits(
         f"It marks at most {fit.detector.most:,} places a picture. {why_size}",
         *boxed.notes,
     ]
+    if data.asked.get("unboxed") == "negative":
+        limits.append(
+            "Pictures without boxes were taken for negatives, as told: where something was there all the same, it has"
+            " learned that nothing is, and right marks on them count as false ones."
+        )
     unjudged = [n for n, ok in zip(data.labels, fit.whole.judged, strict=True) if not ok]
     if unjudged:
         limits.append(
             f"Whether a whole picture shows {', '.join(unjudged)} at all cannot be judged: nearly every picture of the"
             " data has it, or nearly none. Its probability is that of its surest box."
         )
-    if novelty is None:
-        limits.append(
-            "It answers for any picture, also of another kind: to learn which are not its own it needs"
-            f" {data.things} of at least {FEWEST} patients or groups."
-        )
-    else:
-        limits.append(word_refusal_limit(novelty, data.things))
+    limits.append(word_refusal_limit(apart, data.things))
     if features.unreadable:
         limits.append(f"{len(features.unreadable):,} files could not be read and were left out.")
     return limits

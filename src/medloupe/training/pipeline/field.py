@@ -18,12 +18,14 @@ from medloupe.imaging.field.views import VIEW_KINDS
 from medloupe.imaging.quality import Limits
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
+from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import Novelty
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.legibility import FittedLegibility, fit_legibility
 from medloupe.training.heads.own_views import add_soft_views
 from medloupe.training.heads.verdict import Verdict, labelled_rows
 from medloupe.training.options import Options
+from medloupe.training.pipeline.apart import Apart, set_apart
 from medloupe.training.pipeline.quality import are_stopped
 from medloupe.utils.progress import StageProgress
 
@@ -85,8 +87,14 @@ def see_field(
 
 
 def fit_novelty(
-    embeddings: np.ndarray, groups: np.ndarray, levels: tuple[int, ...], verdict: Verdict, seed: int
-) -> tuple[Novelty | None, FittedLegibility | None]:
+    embeddings: np.ndarray,
+    groups: np.ndarray,
+    levels: tuple[int, ...],
+    verdict: Verdict,
+    seed: int,
+    bank: KindBank | None = None,
+    kind: str = "",
+) -> tuple[Apart, FittedLegibility | None]:
     """Fit what is refused, and what is withheld, on direct pictures and on field views of them that are not hard.
 
     Parameters
@@ -101,18 +109,22 @@ def fit_novelty(
         With what views taught the head, if anything did.
     seed : int
         Of the folds.
+    bank : KindBank or None
+        What is known of other kinds, by these levels.
+    kind : str
+        Of picture, as the person says.
     """
     field = verdict.field
-    if field is None or field.weight == 0:
-        return Novelty.fit(embeddings, groups, levels, seed), None
-    novelty = Novelty.fit(*add_soft_views(embeddings, groups, field.views), levels, seed, len(groups))
-    if novelty is None:
-        return None, None
+    taught = field is not None and field.weight > 0
+    seen = add_soft_views(embeddings, groups, field.views if field is not None and taught else None)
+    apart = set_apart(*seen, levels, bank, kind=kind, direct=len(groups), seed=seed)
+    if field is None or not taught or apart.novelty is None:
+        return apart, None
     y, task = verdict.targets, verdict.judged.task
     wrong = find_wrong(verdict.fitted.out_of_fold[0], y, task)
     wrong_views = find_wrong(field.out_of_fold, y[field.views.rows], task)
     found = fit_legibility(embeddings, wrong, field, wrong_views, groups, levels, seed)
-    return replace(novelty, legibility=found.legibility), found
+    return replace(apart, novelty=replace(apart.novelty, legibility=found.legibility)), found
 
 
 def soft_measures(verdict: Verdict) -> np.ndarray | None:

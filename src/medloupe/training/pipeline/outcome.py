@@ -109,10 +109,16 @@ def outcome_path(found: Scan, network: Backbone, options: Options) -> Path:
     add(METHOD, __version__, source_digest(_COMPUTES), network.sha256, options.key, data.task, data.labels, data.name)
     add(data.notes, sorted(data.origin.items()), sorted((k, len(v)) for k, v in data.skipped.items()))
     add(EMBEDDINGS[data.modality].fitting, data.roles.as_json())
+    if told := data.asked.get("unboxed"):
+        add(told)
+    if data.cropped is not None:
+        add(data.cropped)
     for r in data.records:
         add(r.id, found.digest[r.id], sorted(r.labels.items()), r.patient, r.split, sorted(r.columns.items()))
         if data.task == "detection":
             add(r.boxes)
+        if r.source is not None:
+            add(r.source)
     return home() / "cache" / "outcomes" / f"{key.hexdigest()[:32]}.npz"
 
 

@@ -16,7 +16,6 @@ from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.model.head import Head
-from medloupe.model.novelty import Novelty
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
 from medloupe.training.provenance import collect_evidence
@@ -26,12 +25,14 @@ if TYPE_CHECKING:
     from medloupe.data.split import Plan
     from medloupe.embed.field import FieldFeatures
     from medloupe.inputs.extras import Extras
+    from medloupe.metrics.weighted import Metric
     from medloupe.training.audit.finding import Audit
     from medloupe.training.fusion.ablation import WeighedVerdict
     from medloupe.training.fusion.beats import JointFeatures
     from medloupe.training.fusion.choose import ChosenInputs
     from medloupe.training.heads.legibility import FittedLegibility
     from medloupe.training.heads.verdict import Verdict
+    from medloupe.training.pipeline.apart import Apart
     from medloupe.training.pipeline.finetuning import Tuning
 
 
@@ -70,7 +71,8 @@ class _FittedParts:
     extras: Extras | None
     network: Backbone
     tail: Tail | None
-    novelty: Novelty | None
+    apart: Apart
+    wholes: dict[str, Metric] | None
     withheld: FittedLegibility | None
     chosen: ChosenInputs | None
     joined: JointFeatures | None
@@ -104,12 +106,16 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     from medloupe.data.split import plan_split
     from medloupe.training.audit.findings import audit, require_sound
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.crops import check_options
     from medloupe.training.pipeline.field import see_field
 
     if found.data.task == "detection":
         from medloupe.training.pipeline.detection import learn_boxes
 
         return learn_boxes(found, network, options, say)
+    cropped = found.data.cropped
+    if cropped is not None:
+        check_options(cropped, options)
     stages = _Stages(say)
     with stages.stage("embedding", quiet=True):
         shared, features = _embed(found, network, options, say)
@@ -120,7 +126,8 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
     with stages.stage("field views", quiet=True):
-        views = see_field(features, planned.groups, network, options, say) if options.finetune == "none" else None
+        photographed = options.finetune == "none" and cropped is None  # nobody photographs a crop
+        views = see_field(features, planned.groups, network, options, say) if photographed else None
     with stages.stage("fine-tuning", quiet=True):
         tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
     with stages.stage("fitting"):
@@ -132,7 +139,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     changed = fit.network is not network
     return Outcome(
         head=fit.head,
-        novelty=fit.novelty,
+        novelty=fit.apart.novelty,
         report=report,
         evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
         network=_own_network(fit, changed, options),
@@ -162,9 +169,11 @@ def _fit(
     views: FieldFeatures | None,
 ) -> _FittedParts:
     """Fit the head, what it reads beside, and the refusal of other kinds."""
+    from medloupe.starter.kind_bank import load_kind_bank
     from medloupe.training.fusion import beats, choose
     from medloupe.training.fusion.ablation import weigh_inputs
     from medloupe.training.pipeline import finetuning
+    from medloupe.training.pipeline.crops import set_crops_apart
     from medloupe.training.pipeline.field import fit_novelty
 
     seed, levels = options.seed, network.card.levels
@@ -185,7 +194,12 @@ def _fit(
     kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
     embeddings = tuning.novelty_embeddings(shared, verdict)[rows]
-    novelty, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed)
+    known = load_kind_bank(network.sha256, kept) if own is network or tail is not None else None
+    apart, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed, known, options.kind)
+    wholes = None
+    if shared.wholes is not None and apart.novelty is not None:
+        crops = [features.data.records[i] for i in rows]
+        apart, wholes = set_crops_apart(apart, known, embeddings, planned.groups[rows], crops, shared.wholes, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
@@ -193,7 +207,8 @@ def _fit(
         extras=extras,
         network=own,
         tail=tail,
-        novelty=novelty,
+        apart=apart,
+        wholes=wholes,
         withheld=withheld,
         chosen=chosen,
         joined=joined,
@@ -227,6 +242,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     from medloupe.training.fusion import beats
     from medloupe.training.fusion.examples import pick_influence_examples
     from medloupe.training.pipeline.card import build_card
+    from medloupe.training.pipeline.crops import describe_crops, warn_of_wholes
     from medloupe.training.pipeline.examples import render_examples
     from medloupe.training.pipeline.feature_maps import render_report_stages
     from medloupe.training.pipeline.field import describe_field, soft_measures
@@ -236,8 +252,11 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
 
     verdict, seed = fit.verdict, options.seed
     facts = build_card(
-        features, fit.audited, planned, verdict, fit.network, fit.novelty, seed=seed, sensitivity=options.sensitivity
+        features, fit.audited, planned, verdict, fit.network, fit.apart, seed=seed, sensitivity=options.sensitivity
     )
+    if (crop := describe_crops(features, verdict.everything, fit.wholes, seed)) is not None:
+        facts |= {"crop": crop, "warnings": [*warn_of_wholes(crop), *facts["warnings"]]}
+        facts["limits"] = [*crop["words"], *facts["limits"]]
     facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
     if features.data.modality == PICTURES.name:
         rows = verdict.everything
@@ -246,7 +265,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         photographed = soft_measures(verdict)
         facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests, photographed)
         limits = Limits.from_json(facts["quality"])
-        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.novelty, limits, seed)
+        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.apart.novelty, limits, seed)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},

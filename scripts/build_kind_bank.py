@@ -1,0 +1,167 @@
+"""Make src/medloupe/starter/kind-bank.npz: what pictures of the open kinds usually look like, in statistics.
+
+    python scripts/build_kind_bank.py [--data ../shared/data] [--seen FOLDER]
+
+For every open set of pictures (terms.py), pictures drawn here and the photographs that come with scikit-image: the
+Gaussian of their sketches (medloupe.model.kind_bank), for the whole embedding of the shared network and for the part
+that tuning leaves alone. Of a set at most MOST pictures count, one of each patient first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import kinds
+from kinds import KINDS
+from medloupe.embed.registry import backbone
+from medloupe.imaging.corruptions import limit_size
+from medloupe.imaging.decode import decode
+from medloupe.model.kind_bank import KnownSet
+from medloupe.model.novelty import AXES, FEWEST, Novelty
+from medloupe.starter.kind_bank import FILE
+from medloupe.training.pipeline.finetuning import untuned_levels
+from medloupe.utils.files import write_atomically
+from terms import OPEN
+
+EVERYDAY = "scikit-image"
+ANYTHING = ("drawn", EVERYDAY)
+"""Sets so varied that pictures of a check-up's own may lie within them."""
+PHOTOGRAPHS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png"),
+    *("motorcycle_left.png", "rocket.jpg", "text.png", "page.png", "gravel.png", "logo.png"),
+)
+QUARTERED = 7  # of these, the first, the corners count too
+MOST = 400
+ASKED = 1000  # pictures among which those are chosen, by whole patients
+Seen = tuple[np.ndarray, np.ndarray]  # embeddings float32 (N, D) and the group of each, (N,)
+
+
+def open_sets() -> list[str]:
+    """The names of all sets that may be in it."""
+    return [name for name in KINDS if name in OPEN] + [EVERYDAY]
+
+
+def kind_of(name: str) -> str:
+    """What a set shows, in words."""
+    return "everyday photograph" if name == EVERYDAY else KINDS[name]
+
+
+def see(name: str, data: Path) -> Seen:
+    """Embed at most MOST pictures of a set, one of each group first."""
+    if name == EVERYDAY:
+        pictures: Sequence[Path | np.ndarray] = everyday_photographs()
+        groups = [str(i) for i in range(len(pictures))]
+    else:
+        pictures, groups = kinds.drawn_pictures() if name == "drawn" else kinds.pictures_of(data / name, most=ASKED)
+    members = defaultdict(list)
+    for row in np.random.default_rng(0).permutation(len(pictures)).tolist():
+        members[groups[row]].append(row)
+    turns = [
+        rows[turn] for turn in range(max(map(len, members.values()))) for rows in members.values() if turn < len(rows)
+    ]
+    rows = sorted(turns[:MOST])
+    embedded = kinds.embedded([limit_size(decode(pictures[row])) for row in rows])
+    return embedded.astype(np.float32), _told_apart(np.array([groups[row] for row in rows]))
+
+
+def _told_apart(groups: np.ndarray) -> np.ndarray:
+    """The groups, or each picture its own where nearly all count as copies: as pages of one printer do."""
+    many = len(groups) >= FEWEST > len(np.unique(groups))
+    return np.arange(len(groups)).astype(str) if many else groups
+
+
+def see_all(names: Iterable[str], data: Path, kept: Path | None) -> dict[str, Seen]:
+    """Embed pictures of several sets, or take what is kept in a folder from an earlier time."""
+    found = {}
+    for name in names:
+        file = kept / f"{name}.npz" if kept else None
+        if file is not None and file.exists():
+            with np.load(file, allow_pickle=False) as stored:
+                found[name] = stored["embeddings"], _told_apart(stored["groups"])
+            continue
+        found[name] = see(name, data)
+        print(f"{name}: {len(found[name][0])} pictures", file=sys.stderr)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(file, embeddings=found[name][0], groups=found[name][1])
+    return found
+
+
+def everyday_photographs() -> list[np.ndarray]:
+    """The photographs among scikit-image's files, and corners of the large ones."""
+    import skimage
+
+    folder, pictures = Path(skimage.__file__).parent / "data", []
+    for number, name in enumerate(PHOTOGRAPHS):
+        whole = np.asarray(Image.open(folder / name).convert("RGB"))
+        pictures.append(whole)
+        if number < QUARTERED:
+            h, w = (side // 2 for side in whole.shape[:2])
+            pictures += [whole[:h, :w], whole[h:, w:], whole[:h, w:]]
+    return pictures
+
+
+def fitted(name: str, seen: Seen, levels: tuple[int, ...]) -> KnownSet:
+    """What a set looks like, by some levels of the embedding."""
+    embeddings, groups = seen
+    novelty = Novelty.fit(embeddings, groups, levels, 0)
+    if novelty is None:
+        raise SystemExit(f"{name} has too few groups to say what it looks like.")
+    return KnownSet(
+        name=name,
+        kind=kind_of(name),
+        anything=name in ANYTHING,
+        pictures=len(embeddings),
+        gaussian=novelty.gaussian,
+        limit=novelty.limit,
+    )
+
+
+def packed(variants: Sequence[tuple[tuple[int, ...], Sequence[KnownSet]]], network: str) -> bytes:
+    """The file's bytes; a variant is the levels and the sets by them."""
+    sets = variants[0][1]
+    about = {
+        "network": network,
+        "levels": [list(levels) for levels, _ in variants],
+        "sets": [{"name": s.name, "kind": s.kind, "anything": s.anything, "pictures": s.pictures} for s in sets],
+    }
+    arrays: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    for v, (_, known) in enumerate(variants):
+        width = len(known[0].gaussian.mean)
+        axes, spread = np.zeros((len(known), AXES, width), np.float16), np.zeros((len(known), AXES), np.float32)
+        for i, s in enumerate(known):
+            axes[i, : len(s.gaussian.axes)], spread[i, : len(s.gaussian.spread)] = s.gaussian.axes, s.gaussian.spread
+        arrays[f"mean_{v}"] = np.stack([s.gaussian.mean for s in known]).astype(np.float16)
+        arrays[f"axes_{v}"], arrays[f"spread_{v}"] = axes, spread
+        arrays[f"numbers_{v}"] = np.array([(s.gaussian.noise, s.limit) for s in known], np.float64)
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=here.parent / "shared" / "data")
+    parser.add_argument("--seen", type=Path, help="a folder that keeps embeddings from one time to the next")
+    told = parser.parse_args()
+    network, seen = backbone(), see_all(open_sets(), told.data, told.seen)
+    every = dict.fromkeys((network.card.levels, untuned_levels(network)))
+    variants = [(levels, [fitted(name, s, levels) for name, s in seen.items()]) for levels in every]
+    content = packed(variants, network.sha256)
+    write_atomically(FILE, content)
+    print(f"{FILE}: {len(content) / 1e6:.2f} MB, {len(seen)} sets", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
