@@ -30,7 +30,7 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "training", "evaluation", "serving", "studio", "cli"),
+    *("store", "accounts", "inference", "facilities", "training", "evaluation", "serving", "review", "studio", "cli"),
 )
 
 

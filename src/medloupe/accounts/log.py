@@ -56,6 +56,12 @@ ACTIONS = (
     "dataset.freeze",
     "dataset.erase",
     "dataset.remove",
+    "review.add",
+    "review.look",
+    "review.opinion",
+    "review.second",
+    "review.withdraw",
+    "review.place",
     "audit.remove",
     "store.anew",
 )

@@ -12,9 +12,10 @@ from medloupe.errors import MedloupeError, did_you_mean
 if TYPE_CHECKING:
     from medloupe.store.tables import UserRow
 
-Role = Literal["viewer", "clinician", "trainer", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "clinician", "trainer", "admin")
-"""From the least to the most: looks at check-ups; asks about pictures; trains models; promotes them, changes people."""
+Role = Literal["viewer", "clinician", "reviewer", "trainer", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "clinician", "reviewer", "trainer", "admin")
+"""From the least to the most: looks at check-ups; asks about pictures; reviews answers of others; trains models;
+promotes them, changes people."""
 
 _NAME = re.compile(r"[^\s/@:\\](?:[^/@:\\]{0,62}[^\s/@:\\])?")
 

@@ -47,6 +47,14 @@ def run_serve(
         list[str] | None,
         typer.Option(metavar="NET", help="A proxy whose X-Forwarded-* count (MEDLOUPE_TRUSTED_PROXIES)."),
     ] = None,
+    review: Annotated[
+        str,
+        typer.Option(
+            metavar="off|single|double",
+            help="Let people send answers into review, with the picture and the basis on which it is kept; one reader"
+            " for each, or two.",
+        ),
+    ] = "off",
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Do the trainings of the studio here, one at a time.")
     ] = True,
@@ -54,8 +62,11 @@ def run_serve(
 ) -> None:
     """Serve the models in production as a web page and an API, with the studio where new ones are made."""
     budget = parse_bytes(memory)
+    if review not in ("off", "single", "double"):
+        raise typer.BadParameter(f"{review!r} is none of off, single and double.", param_hint="--review")
     from medloupe import settings
     from medloupe.accounts.people import People
+    from medloupe.review.extension import extend_with_review
     from medloupe.serving import observe
     from medloupe.serving.access.auth import check_bind
     from medloupe.serving.access.origin import is_loopback
@@ -89,7 +100,10 @@ def run_serve(
         queue=queue,
         public=public,
         proxies=proxies,
-        extend=[extend_with_studio(work=worker)],
+        extend=[
+            extend_with_studio(work=worker),
+            *([extend_with_review(double=review == "double")] if review != "off" else []),
+        ],
     )
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{shown}:{listening.getsockname()[1]}/   Research software, not a medical device.", err=True)

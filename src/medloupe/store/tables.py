@@ -19,6 +19,7 @@ from medloupe.store.dataset_tables import (
     DatasetVersionItemRow,
     DatasetVersionRow,
 )
+from medloupe.store.review_tables import ReviewCaseRow, ReviewOpinionRow
 from medloupe.store.tablebase import Base, now
 
 __all__ = [  # beside what is defined here
@@ -29,6 +30,8 @@ __all__ = [  # beside what is defined here
     "DatasetUploadRow",
     "DatasetVersionItemRow",
     "DatasetVersionRow",
+    "ReviewCaseRow",
+    "ReviewOpinionRow",
     "now",
 ]
 

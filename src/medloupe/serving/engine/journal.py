@@ -261,6 +261,11 @@ class Journal:
         path = self.image_path(id, row.kept) if row.kept else None
         return (path, row.kept) if path and path.is_file() else None
 
+    def digest(self, id: str, person: Person) -> str:
+        """Return the sha256 of the picture that an answer of a person is about. Raises UnknownError."""
+        with self._reading() as c:
+            return str(self._require(c, id, person).digest)
+
     def image_path(self, id: str, suffix: str) -> Path:
         """Return where the image of a prediction is kept."""
         return self._folder / id[:2] / f"{id}.{suffix}"

@@ -138,7 +138,7 @@ export function asking(form) {
         ids.push(made.dataset.answer);
         byApp ||= "chosenByApp" in made.dataset;
         const asks = part.length === 1 && made.querySelector("[data-question]");  // its answer sends the file again, unchanged
-        if (await keep({ ...harvest(made), source: asks ? part[0].file : null })) continue;
+        if (await keep({ ...harvest(made), source: asks || (part.length === 1 && "reviewing" in document.body.dataset) ? part[0].file : null })) continue;
       }
       here ||= Boolean(made.dataset.answer);  // this browser keeps nothing, so it is shown at once
       place(made);

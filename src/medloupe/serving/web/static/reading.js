@@ -24,6 +24,8 @@ export async function liven(reading) {
     event.preventDefault();
     give(form);
   });
+  const offer = reading.querySelector("[data-offer]");
+  if (offer) offering(offer, (await find(reading.dataset.answer))?.source);
   const said = document.querySelector("[data-announce]");
   if (said) said.textContent = reading.querySelector("[data-says]").textContent;
 }
@@ -38,7 +40,19 @@ export function forgetting(form) {
   });
 }
 
-async function give(form) {
+/** Where this browser still has the file that was sent, nobody has to choose it again. */
+function offering(form, file) {
+  if (!file) return;
+  form.querySelector("[data-offerfile]").remove();
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const body = new FormData(form);
+    body.set("image", file, file.name);
+    give(form, body);
+  });
+}
+
+async function give(form, body = new URLSearchParams(new FormData(form))) {
   if (form.dataset.sent) return;
   form.dataset.sent = "yes";
   let status = form.querySelector("[role=status]");
@@ -49,7 +63,7 @@ async function give(form) {
   }
   try {
     const answer = await fetch(form.action, {
-      method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "text/html", "X-Part": "1" },
+      method: "POST", body, headers: { Accept: "text/html", "X-Part": "1" },
     });
     if (!answer.ok) throw new Error(answer.status);
     for (const child of [...form.children]) if (child !== status) child.remove();

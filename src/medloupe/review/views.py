@@ -1,0 +1,200 @@
+"""Choose what the pages of review show, in the reader's language."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medloupe.accounts.person import Person
+from medloupe.metrics.agreement import Kappa
+from medloupe.review.desk import ReviewDesk
+from medloupe.serving.web.language import Language
+from medloupe.store.review_nouns import DISCARD, OPEN, SETTLED, ReviewCase, ReviewOpinion
+
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseLine:
+    """A case in a list. about: what was answered; state: how far it is."""
+
+    id: str
+    title: str
+    about: str
+    at: str
+    state: str
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueView:
+    """The page of the queue.
+
+    Attributes
+    ----------
+    waiting
+        Name and title of check-ups of which settled cases wait for a data set, how many, and whether one can be begun.
+    """
+
+    open: tuple[CaseLine, ...]
+    to_read: int
+    closed: tuple[CaseLine, ...]
+    counts: dict[str, int]
+    kappa: Kappa
+    agreement: str
+    waiting: tuple[tuple[str, str, int, bool], ...]
+    may_place: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """The page of one case. choices: (label, title, whether the check-up announced it)."""
+
+    case: ReviewCase
+    title: str
+    about: str
+    said: str
+    basis: str
+    state: str
+    choices: tuple[tuple[str, str, bool], ...]
+    opinions: tuple[tuple[str, str], ...]
+    may_read: bool
+    mine: bool
+    several: bool
+    boxes: bool
+    drawn: str
+
+
+def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
+    """Show the queue to a person."""
+    opened = desk.queue.list(OPEN, most=_SHOWN)
+    settled = desk.queue.list(SETTLED, most=10_000)
+    kappa = desk.measure_agreement()
+    missing: dict[str, int] = {}
+    for case in settled:
+        if case.item is None and case.why == "no_dataset":
+            missing[case.model] = missing.get(case.model, 0) + 1
+    waiting = []
+    for model, n in sorted(missing.items()):
+        checkup = desk.checkup(model, None)
+        can = checkup is not None and checkup.task in ("multiclass", "detection")
+        waiting.append((model, lang.label(model) or model, n, can))
+    return QueueView(
+        open=tuple(_line(case, person, lang) for case in opened),
+        to_read=sum(not case.read_by(person.name) for case in opened),
+        closed=tuple(_line(case, person, lang) for case in reversed(settled[-20:])),
+        counts=desk.queue.count(),
+        kappa=kappa,
+        agreement=_word_agreement(kappa, lang),
+        waiting=tuple(waiting),
+        may_place=person.may("trainer"),
+    )
+
+
+def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
+    """Show one case to a person."""
+    announced = set(case.answer.get("flagged") or ()) | {case.answer.get("prediction")}
+    may_read = case.state == OPEN and not case.read_by(person.name)
+    boxes = [
+        {"label": box["label"], "x": box["x"], "y": box["y"], "width": box["w"], "height": box["h"]}
+        for box in case.answer.get("boxes") or ()
+        if box.get("label") in case.labels
+    ]
+    return CaseView(
+        case=case,
+        title=lang.label(case.model) or case.model,
+        about=_about(case, lang),
+        said=_said(case, lang),
+        basis=lang.t(f"review.basis_{case.basis}") + f" · {case.basis_by} · {lang.date(case.basis_at)}",
+        state=_state(case, lang),
+        choices=tuple((name, lang.label(name) or name, name in announced) for name in case.labels),
+        opinions=tuple((opinion.reader, _opinion(opinion, lang)) for opinion in case.opinions),
+        may_read=may_read,
+        mine=case.read_by(person.name),
+        several=case.task == "multilabel",
+        boxes=case.task == "detection",
+        drawn=json.dumps(boxes),
+    )
+
+
+def _line(case: ReviewCase, person: Person, lang: Language) -> CaseLine:
+    return CaseLine(
+        id=case.id,
+        title=lang.label(case.model) or case.model,
+        about=_about(case, lang),
+        at=lang.date(case.created),
+        state=_state(case, lang),
+        mine=case.read_by(person.name),
+    )
+
+
+def _about(case: ReviewCase, lang: Language) -> str:
+    """Say what was answered."""
+    answer = case.answer
+    flagged = [lang.label(name) or name for name in answer.get("flagged") or ()]
+    if case.task == "detection":
+        return lang.t("review.answered_boxes", n=len(answer.get("boxes") or ()))
+    name = str(answer.get("prediction") or "")
+    if not name:
+        return lang.t("review.answered_nothing")
+    p = (answer.get("probabilities") or {}).get(name)
+    told = lang.join(flagged) if flagged else lang.label(name) or name
+    return lang.t("review.answered", label=told, p="" if p is None else lang.percent(float(p)))
+
+
+def _said(case: ReviewCase, lang: Language) -> str:
+    """Say what the person at the page said."""
+    if not case.said:
+        return lang.t("review.said_nothing")
+    if case.said.get("labels"):
+        return lang.t("review.said_labels", labels=lang.join([lang.label(n) or n for n in case.said["labels"]]))
+    return lang.t("review.said_right" if case.said.get("right") else "review.said_wrong")
+
+
+def _state(case: ReviewCase, lang: Language) -> str:
+    if case.disputed:
+        return lang.t("review.state_disputed")
+    if case.state == OPEN:
+        return lang.t("review.state_open", have=str(len(case.opinions)), wanted=str(case.wanted))
+    if case.state == SETTLED:
+        where = "placed" if case.item else case.why or "waiting"
+        return f"{lang.t('review.state_settled')}: {_outcome(case, lang)} · {lang.t(f'review.why_{where}')}"
+    return lang.t(f"review.state_{case.state}")
+
+
+def _outcome(case: ReviewCase, lang: Language) -> str:
+    outcome: Any = case.outcome or {}
+    if case.task == "detection":
+        return lang.t("review.boxes_count", n=len(outcome.get("boxes") or ()))
+    return lang.join([lang.label(name) or name for name in outcome.get("labels") or ()]) or lang.t(
+        "review.none_of_these"
+    )
+
+
+def _opinion(opinion: ReviewOpinion, lang: Language) -> str:
+    if opinion.verdict == DISCARD:
+        return lang.t("review.discarded")
+    if opinion.boxes is not None:
+        return lang.t("review.boxes_count", n=len(opinion.boxes))
+    return _name_labels(opinion.labels, lang)
+
+
+def _name_labels(labels: Sequence[str], lang: Language) -> str:
+    return lang.join([lang.label(name) or name for name in labels]) or lang.t("review.none_of_these")
+
+
+def _word_agreement(kappa: Kappa, lang: Language) -> str:
+    if not kappa.n:
+        return lang.t("review.kappa_none")
+    if kappa.value is None or kappa.low is None or kappa.high is None:
+        return lang.t("review.kappa_share", n=kappa.n, share=lang.percent(kappa.agreed))
+    return lang.t(
+        "review.kappa",
+        n=kappa.n,
+        share=lang.percent(kappa.agreed),
+        kappa=lang.number(kappa.value, 2),
+        low=lang.number(kappa.low, 2),
+        high=lang.number(kappa.high, 2),
+    )
