@@ -30,7 +30,7 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "training", "evaluation", "serving", "cli"),
+    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "cli"),
 )
 
 
