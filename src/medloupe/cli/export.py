@@ -14,6 +14,7 @@ _BECAUSE = {
     "ecg": "it reads ECGs",
     "boxes": "it marks places",
     "inputs": "it also reads what is known beside the picture",
+    "crops": "it looks at crops, which nobody would cut in a browser",
     "file": "it comes from an ONNX file, whose parts are not apart; name its version in the store",
 }
 

@@ -93,13 +93,17 @@ class DeviceCheckUp:
 
 
 def withheld_because(checkup: CheckUpParts) -> str:
-    """Tell why a check-up is not answered in a browser yet: "ecg", "boxes", "inputs" or "file"; "" where it is."""
+    """Tell why a check-up is not answered in a browser yet: "ecg", "boxes", "inputs", "crops" or "file"; "" where
+    it is.
+    """
     if checkup.windows is not None:
         return "ecg"
     if checkup.finds_boxes:
         return "boxes"
     if checkup.extras is not None:
         return "inputs"
+    if checkup.decision.crops:
+        return "crops"
     return "file" if checkup.whole else ""
 
 
