@@ -93,9 +93,7 @@ class DeviceCheckUp:
 
 
 def withheld_because(checkup: CheckUpParts) -> str:
-    """Tell why a check-up is not answered in a browser yet: "ecg", "boxes", "inputs", "crops" or "file"; "" where
-    it is.
-    """
+    """Tell why a check-up is not answered in a browser yet: ecg, boxes, inputs, crops or file; "" where it is."""
     if checkup.windows is not None:
         return "ecg"
     if checkup.finds_boxes:
