@@ -21,12 +21,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import drills
+import studio_client
 from live import Live, running
 from trained import Trained
 from unharmed import unharmed
 
 EXAMPLES = int(os.environ.get("MEDLOUPE_EXAMPLES", "12"))
 """Of each operation, right ones and as many wrong ones; `make soak` asks for 250."""
+schemathesis.serializer.alias(studio_client.BINARY, "application/octet-stream")
 HEALTH = ("/healthz", "/readyz", "/v2/health/ready")
 
 
@@ -42,7 +44,12 @@ def server(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def api(server: Live) -> Any:
     """The schema; half of all names and numbers in paths are those of something that is there."""
-    there = {"name": drills.NAME, "version": 1}
+    there = {"name": drills.NAME, "version": 1, "number": 1}
+    with server.client() as client:
+        dataset = studio_client.new(client, "A set", {"normal": "normal", "sick": "sought"})
+        made = studio_client.send(client, dataset, "x.png", drills.picture(), "sick").json()
+        there |= {"item": made["result"]["items"][0], "upload": made["id"]}
+        client.post(f"/api/v1/datasets/{dataset}/versions")
     ids = [server.ask(drills.NAME, drills.picture()).json()["id"] for _ in range(3)]
     found = schemathesis.openapi.from_url(server.url + "/openapi.json")
 
@@ -51,7 +58,8 @@ def api(server: Live) -> Any:
         for key, value in (path_parameters or {}).items():
             mark = crc32(repr(value).encode())
             if mark % 2:
-                path_parameters[key] = ids[mark % 3] if key == "id" else there[key]  # pyright: ignore
+                own = dataset if "/datasets/" in context.operation.path else ids[mark % 3]
+                path_parameters[key] = own if key == "id" else there[key]  # pyright: ignore
         return path_parameters
 
     return found

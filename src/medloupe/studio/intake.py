@@ -66,10 +66,10 @@ class Intake:
             raise StoreError(f"The picture has over {MOST_PICTURE >> 20} MiB.", "Scale it down first.")
         shown = self._decoders.preview(data, THUMB_SIDE)
         self._keep_thumb(hashlib.sha256(data).hexdigest(), shown.jpeg)
-        told = {name: _said(meta.get(name)) for name in ("label", "patient", "site")}
+        label, patient, site = (_said(meta.get(name)) for name in ("label", "patient", "site"))
         source = str(meta.get("source", ""))
         origin = {"source": source if source in _SOURCES else "files", "upload": key}
-        new = NewItem(key=key, data=data, file=_file(meta), **told, origin=origin)
+        new = NewItem(key=key, data=data, file=_file(meta), label=label, patient=patient, site=site, origin=origin)
         (item,) = self._sets.add(dataset, [new], by=by, batch=str(meta.get("batch", ""))[:64])
         return item
 
@@ -178,9 +178,18 @@ def _read_archive(path: Path, folder: Path) -> dict[str, Any]:
 def _new_item(folder: Path, upload: DatasetUpload, record: Mapping[str, Any]) -> NewItem:
     key = f"{upload.id}:{hashlib.sha256(record['file'].encode()).hexdigest()[:32]}"
     origin = {"source": "archive", "upload": upload.id, "archive": _file(upload.meta)}
-    said = {name: _said(record[name]) for name in ("label", "patient", "site", "split")}
+    label, patient, site, split = (_said(record[name]) for name in ("label", "patient", "site", "split"))
     data = (folder / record["path"]).read_bytes()
-    return NewItem(key=key, data=data, file=record["file"], **said, origin=origin)
+    return NewItem(
+        key=key,
+        data=data,
+        file=record["file"],
+        label=label,
+        patient=patient,
+        site=site,
+        split=split,
+        origin=origin,
+    )
 
 
 def _file(meta: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 
 from medloupe.errors import UnknownError
 from medloupe.serving.access.auth import require
+from medloupe.serving.api.schemas import ErrorBody
 from medloupe.serving.context import admission_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import read_body
@@ -28,7 +29,11 @@ from medloupe.studio.intake import is_archive
 from medloupe.studio.state import TAKING, Studio, studio_of
 from medloupe.studio.uploads import MOST_CHUNK, MOST_UPLOAD, DatasetUpload, OffsetError
 
-router = APIRouter()
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    412: {"model": ErrorBody, "description": "Another version of tus."},
+    460: {"model": ErrorBody, "description": "What came is not what was sent."},
+}
+router = APIRouter(responses=_REFUSED)
 DatasetId = Annotated[str, InPath(min_length=1, max_length=64, description="Or its name.")]
 UploadId = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
 VERSION = "1.0.0"
@@ -43,9 +48,30 @@ _TOLD = {
     "Tus-Checksum-Algorithm": "sha256",
     "Tus-Max-Size": str(MOST_UPLOAD),
 }
-_BODY: dict[str, Any] = {
-    "requestBody": {"content": {_CHUNK: {"schema": {"type": "string", "format": "binary", "description": "A chunk."}}}}
-}
+
+
+def _describe(required: bool, **headers: str) -> dict[str, Any]:
+    """Describe the headers and the body of a request, for OpenAPI; headers: what each says, by its name."""
+    told = [
+        {
+            "name": name.replace("_", "-"),
+            "in": "header",
+            "required": name in ("Upload_Length", "Upload_Offset"),
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in headers.items()
+    ]
+    chunk = {"schema": {"type": "string", "format": "binary", "description": "A chunk, or the whole file."}}
+    return {"parameters": told, "requestBody": {"required": required, "content": {_CHUNK: chunk}}}
+
+
+_ANNOUNCING = _describe(
+    False, Upload_Length="Bytes that the file has.", Upload_Metadata="Names, each with its value in base64."
+)
+_SENDING = _describe(
+    True, Upload_Offset="Where the chunk begins.", Upload_Checksum="sha256, and that of the chunk in base64."
+)
 
 
 class UploadOut(BaseModel):
@@ -71,7 +97,7 @@ async def options(request: Request, id: DatasetId) -> Response:
     "/api/v1/datasets/{id}/uploads",
     status_code=201,
     summary="Announce a file, or send a small one",
-    openapi_extra=_BODY,
+    openapi_extra=_ANNOUNCING,
 )
 async def create(request: Request, id: DatasetId) -> UploadOut:
     """Upload-Length, and Upload-Metadata with `file`, `label`, `patient`, `site`, `sha256`, `batch` and `id`.
@@ -129,7 +155,7 @@ async def get(request: Request, id: DatasetId, upload: UploadId) -> UploadOut:
 
 
 @router.patch(
-    "/api/v1/datasets/{id}/uploads/{upload}", status_code=204, summary="Send the next chunk", openapi_extra=_BODY
+    "/api/v1/datasets/{id}/uploads/{upload}", status_code=204, summary="Send the next chunk", openapi_extra=_SENDING
 )
 async def patch(request: Request, id: DatasetId, upload: UploadId) -> Response:
     """Upload-Offset must be where the last chunk ended, else 409; Upload-Checksum `sha256 BASE64`, else 460."""

@@ -309,7 +309,7 @@ FAILURES: dict[int | str, dict[str, Any]] = {
         (403, "Not allowed."),
         (404, "There is no such thing."),
         (408, "The body stopped coming."),
-        (409, "The promotion gate refuses."),
+        (409, "The promotion gate refuses, or it is not possible as things stand."),
         (413, "Too large, by bytes or by pixels."),
         (415, "Not an image, or not an ECG, where one was expected."),
         (422, "An image, an ECG or a value beside it that cannot be read, or fields that do not fit."),
