@@ -11,6 +11,9 @@ RUN python -c "import tomllib as t; p = t.load(open('pyproject.toml', 'rb'))['pr
     && /opt/medloupe/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE NOTICE ./
 COPY src src
+COPY scripts/web_runtime.py scripts/
+# What answers in browsers without a server; an image built without a network lacks it, and its page says so.
+RUN /opt/medloupe/bin/python scripts/web_runtime.py || echo "onnxruntime-web was not taken"
 RUN /opt/medloupe/bin/pip wheel --no-cache-dir --no-deps --wheel-dir wheels . \
     && /opt/medloupe/bin/pip install --no-cache-dir --no-deps wheels/medloupe-*.whl \
     && /opt/medloupe/bin/python -m compileall -q /opt/medloupe/lib

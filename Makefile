@@ -12,7 +12,7 @@ PORT   := 8000
 WORKERS     ?= 2
 IN_PARALLEL := -n $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: demo serve starters ecg-backbone lint test check format docs pictures soak constraints release clean
+.PHONY: demo serve web-runtime starters ecg-backbone lint test check format docs pictures soak constraints release clean
 
 # One environment in two steps: what answering and linear training need, ECGs included; then the tools of development.
 # Not compiled ahead: four fifths of the bytecode would never be used, and it is a quarter of the size.
@@ -32,12 +32,17 @@ AXE := build/axe-core/axe.min.js
 $(AXE): scripts/axe.py | $(VENV)/dev
 	$(BIN)/python scripts/axe.py
 
+# What runs networks in a browser, onnxruntime-web: three files from npm, checked by their sha256. Without them the page
+# that answers on the device says what is missing, and all else works, so that being offline stops nothing.
+web-runtime: | $(VENV)/light
+	-$(BIN)/python scripts/web_runtime.py
+
 # Trains on DATA (without it: on pictures made up on the spot) and opens the report.
 demo: $(VENV)/light
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/python scripts/demo.py --name $(NAME) $(DATA)
 
 # The web page and the API on http://HOST:PORT/, with the shipped check-ups and the models that `make demo` made.
-serve: $(VENV)/light
+serve: $(VENV)/light web-runtime
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/medloupe serve --host $(HOST) --port $(PORT)
 
 # Every shipped check-up again, from the data folder; fails where a figure leaves its recorded interval.
@@ -56,11 +61,11 @@ lint: $(VENV)/dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: lint $(AXE)
+test: lint $(AXE) web-runtime
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 # Quick, while working: lint, types, imports and the tests that take no pictures from ../shared.
-check: lint $(AXE)
+check: lint $(AXE) web-runtime
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not realdata and not slow"
 
 format: $(VENV)/dev
@@ -91,7 +96,7 @@ constraints: $(VENV)/dev
 	$(BIN)/python scripts/constraints.py constraints.txt
 
 # sdist and wheel in dist/, checked, installed into an empty environment and tried there; what that holds as an SBOM.
-release: $(VENV)/dev
+release: $(VENV)/dev web-runtime
 	$(BIN)/python scripts/release.py
 
 clean:

@@ -42,6 +42,8 @@ PHOTOGRAPHS = (
 )
 QUARTERED = 7  # of these, the first, the corners count too
 MOST = 400
+PICTURES_AN_AXIS = 60
+"""At least: with more axes the statistics would tell who was among the pictures (benchmarks/kind_bank.py)."""
 ASKED = 1000  # pictures among which those are chosen, by whole patients
 Seen = tuple[np.ndarray, np.ndarray]  # embeddings float32 (N, D) and the group of each, (N,)
 
@@ -114,7 +116,8 @@ def everyday_photographs() -> list[np.ndarray]:
 def fitted(name: str, seen: Seen, levels: tuple[int, ...]) -> KnownSet:
     """What a set looks like, by some levels of the embedding."""
     embeddings, groups = seen
-    novelty = Novelty.fit(embeddings, groups, levels, 0)
+    axes = max(1, len(embeddings) // PICTURES_AN_AXIS)
+    novelty = Novelty.fit(embeddings, groups, levels, 0, axes=min(AXES, axes))
     if novelty is None:
         raise SystemExit(f"{name} has too few groups to say what it looks like.")
     return KnownSet(

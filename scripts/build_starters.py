@@ -245,7 +245,8 @@ def main() -> None:
                 parser.error(f"{one.name} marks places: its card goes with its boxes. Build it whole.")
             redrawn(one, told.data, told.home)
         return
-    sights = gathered(told.data, told.home, sorted({n for one in chosen for n in kinds_for(one)}))
+    named = {n for one in chosen if not one.finds for n in kinds_for(one)}  # those that mark places have no contrast
+    sights = gathered(told.data, told.home, sorted(named))
     if told.contrasts:
         for one in chosen:
             if one.finds:

@@ -220,3 +220,18 @@ def test_a_version_and_the_end_of_its_job_are_one(
 def test_without_a_worker_nothing_is_asked(home: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.delenv(JOB, raising=False)
     assert Store(home).add(made(tmp_path), write_files=write_files).version == 1
+
+
+def test_whose_version_is_in_the_store_may_finish_its_sentence(
+    queue: JobQueue, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.add("train", ["data"])
+    lease = queue.take("here:1")
+    assert lease is not None
+    monkeypatch.setenv(JOB, lease.token)
+    with transaction(engine, write=True) as session:
+        queues.finish_within(session, {"version": 1})
+    assert queue.beat(lease, {"stage": "writing", "done": 1, "total": 1}) is False
+    queue.finish(lease, {"metrics": {}})
+    told = queue.get(lease.job.id)
+    assert (told.state, told.result, told.progress) == (DONE, {"version": 1, "metrics": {}}, None)

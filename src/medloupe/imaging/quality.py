@@ -32,7 +32,9 @@ LEAST_CONTRAST = 3.0
 _WHITE = 250
 _PATCH = 1 / 23  # side of the smallest white patch that counts as glare, as a share of the longer side
 _MIDDLE = 0.12  # of the height and width, outside of which white is margin or lamp
-_DIM = 128  # highlights below the middle of all levels
+DIM = 128
+"""Highlights below the middle of all levels, which tell what lacks light."""
+
 _TAPS = 7  # of the blur by which sharpness is measured
 _RING = 0.02  # of the longer side: the frame in which the organ is looked for
 _SURROUND = 0.12  # of the way from the darkest pixel to the bright parts, below which a pixel is surround
@@ -173,7 +175,7 @@ def find_fault(measures: Measures, limits: Limits | None) -> Fault | None:
 
 def _is_dark(measures: Measures) -> bool:
     """Tell what lacks light from what lies behind a veil: its dark parts are dark."""
-    return measures.highlights < _DIM and measures.shadows < measures.highlights / 2
+    return measures.highlights < DIM and measures.shadows < measures.highlights / 2
 
 
 def measure(image: Image.Image, box: tuple[float, float, float, float], width: int, height: int) -> Measures:

@@ -1,7 +1,7 @@
 """Know kinds of pictures by their statistics, so that a check-up that saw only its own kind can be set apart from them.
 
-Of each data set a Gaussian in the sketch of medloupe.model.novelty is kept: a mean, at most 24 axes with their variance
-and one variance for all other directions, estimated from a hundred pictures and more. Sketches drawn from it stand in
+Of each data set a Gaussian in the sketch of medloupe.model.novelty is kept: a mean, a few axes with their variance and
+one variance for all other directions, estimated from a hundred pictures and more. Sketches drawn from it stand in
 for the pictures: boundaries drawn with them refuse as much as boundaries drawn with the pictures' own sketches
 (benchmarks/kind_bank.py). No picture, embedding or sketch of one is kept.
 """

@@ -104,6 +104,7 @@ class Novelty:
         seed: int = 0,
         direct: int | None = None,
         fewest: int = FEWEST,
+        axes: int = AXES,
     ) -> Novelty | None:
         """Fit to embeddings; None with fewer than `fewest` groups.
 
@@ -122,6 +123,8 @@ class Novelty:
             All where left out.
         fewest
             Groups; with fewer than FEWEST the limit is so far that a contrast is needed to refuse anything.
+        axes
+            At most.
         """
         from medloupe.data.split import assign_folds
 
@@ -131,7 +134,7 @@ class Novelty:
         slack = 1.0 if independent >= FEWEST else SLACK
         z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
         # as many axes in every fold as in the end, else their distances could not be compared
-        count = max(1, min(AXES, z.shape[1] // 2, independent // 4))
+        count = max(1, min(axes, z.shape[1] // 2, independent // 4))
         fold = assign_folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):

@@ -35,7 +35,7 @@ def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
     for begin, end in zip((0, *ends[:-1]), ends, strict=True):
         part = roots[:, begin:end]
         part /= np.sqrt(np.einsum("nd,nd->n", part, part))[:, None] + 1e-6
-    order, signs = _deal_order(x.shape[1])
+    order, signs = deal_order(x.shape[1])
     width = min(WIDTH, x.shape[1])
     dealt = np.zeros((len(x), -(-x.shape[1] // width) * width), np.float32)
     np.multiply(roots[:, order], signs, out=dealt[:, : x.shape[1]])
@@ -43,7 +43,7 @@ def sketch(embedding: np.ndarray, levels: Sequence[int]) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _deal_order(dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def deal_order(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """In which order, and with which signs, the numbers of an embedding are dealt to the sums.
 
     From a hash, since models keep what was fitted on it, and numpy's generators may change between versions.

@@ -156,7 +156,9 @@ class JobQueue:
             It is not one's own any more.
         """
         with transaction(self.engine, write=True) as session:
-            row = _own(session, lease)
+            row = _own(session, lease, done=True)
+            if row.state == DONE:
+                return False  # its version is in the store; its process has a last word to say
             row.leased_until = _later(self.lease)
             if progress is not None:
                 row.progress = progress

@@ -36,7 +36,7 @@ class Far:
 
 
 @dataclass(slots=True)
-class _Run:
+class _StageTimes:
     pictures: int
     began: dict[str, float] = field(default_factory=dict)
     last: str = ""
@@ -54,7 +54,7 @@ class StageClock:
 
     def __init__(self, path: Path):
         self._path = path
-        self._runs: dict[tuple[str, int], _Run] = {}
+        self._runs: dict[tuple[str, int], _StageTimes] = {}
         self._lock = threading.Lock()
         self._took = dict(_FIRST)
         with suppress(OSError, ValueError, TypeError):
@@ -69,7 +69,7 @@ class StageClock:
         stage = str(told.get("stage", STAGES[0]))
         now = time.monotonic()
         with self._lock:
-            run = self._runs.setdefault((job.id, job.attempt), _Run(pictures))
+            run = self._runs.setdefault((job.id, job.attempt), _StageTimes(pictures))
             run.began.setdefault(stage, now)
             if run.last and run.last != stage:
                 self._learn(run, run.last, now)
@@ -99,7 +99,7 @@ class StageClock:
         with suppress(StoreError):
             write_cache(self._path, json.dumps(self._took).encode())
 
-    def _learn(self, run: _Run, stage: str, now: float) -> None:
+    def _learn(self, run: _StageTimes, stage: str, now: float) -> None:
         if stage not in _FIRST or stage not in run.began:
             return
         took = now - run.began.pop(stage)

@@ -25,7 +25,10 @@ def places(texts: list[str]) -> set[str]:
     return {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-PAGES = "\n".join(p.read_text("utf-8") for p in [*SERVING.rglob("*.html"), *SERVING.rglob("*.py")])
+STUDIO = SERVING.parent / "studio"
+PAGES = "\n".join(
+    p.read_text("utf-8") for folder in (SERVING, STUDIO) for kind in ("*.html", "*.py") for p in folder.rglob(kind)
+)
 
 
 def test_all_languages_have_the_same_strings_with_the_same_places() -> None:

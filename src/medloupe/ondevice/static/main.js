@@ -1,0 +1,176 @@
+// The page: which check-ups there are, what is kept, pictures in, answers out. Answers live only as long as the page.
+
+import { Asking } from "./asking.js";
+import { askServer, bytesOf, canKeep, current, forgetAll, keep, ownMark, startWorker } from "./keeper.js";
+import { make, showAnswer, versionOf } from "./view.js";
+import { Words, wordsOf } from "./words.js";
+
+const $ = (selector) => document.querySelector(selector);
+const words = new Words(await (await fetch(new URL("./words.json", import.meta.url))).json());
+const answers = []; // {file, url, card, given} of this page, to be shown again in another language
+let asking = null, release = null, kept = [], server = null, chosen = "";
+
+async function begin() {
+  words.fill(document);
+  const [own, answered] = await Promise.all([current(), askServer()]);
+  server = answered;
+  if (own && (own.release.mark === ownMark() || !server?.release)) [release, kept] = [own.release, own.kept];
+  else release = server?.release ?? null;
+  if (canKeep() && kept.length) await startWorker();
+  show();
+  if (own && server?.release && server.release.id !== own.release.id) await renew(own);
+}
+
+/** Take up what is new on the server for the check-ups that are kept; whole or not at all. */
+async function renew(own) {
+  try {
+    const still = own.kept.filter((name) => server.release.checkups.some((c) => c.name === name));
+    await keep(server.release, still);
+    say("pocket.renewed");
+  } catch (e) {
+    console.warn(e);
+    say("pocket.not_renewed");
+  }
+}
+
+function say(key, values) {
+  $("[data-status]").hidden = !key;
+  $("[data-status] p").textContent = key ? words.t(key, values) : "";
+}
+
+/** The check-ups that can be asked here and now. */
+function offered() {
+  return (release?.checkups ?? []).filter((c) => server?.release || kept.includes(c.name));
+}
+
+function show() {
+  const button = $("[data-language]");
+  button.textContent = words.t(`frame.languages.${words.other}`);
+  button.lang = words.other;
+  $("[data-server]").hidden = !release?.server;
+  if (!release) say(server?.login ? "pocket.login" : "pocket.nothing");
+  else if (!release.runtime) say("pocket.no_runtime");
+  else if (!server) say("pocket.offline");
+  else say("");
+  $("[data-asking]").hidden = !release?.runtime;
+  showChoices();
+  showKept();
+}
+
+function showChoices() {
+  const list = offered();
+  if (!list.some((c) => c.name === chosen)) chosen = list.length === 1 ? list[0].name : "";
+  $("[data-choices]").replaceChildren(
+    ...list.map((card) => {
+      const input = make("input", { type: "radio", name: "checkup", value: card.name, checked: card.name === chosen });
+      input.addEventListener("change", () => choose(card));
+      const about = wordsOf(card, words.code);
+      return make("label", { className: "option" }, input, make("span", {}, about.title, ...[about.scope.join(" · "), about.terms].filter(Boolean).map((text) => make("small", { className: "muted", textContent: text }))));
+    }),
+    ...(release?.withheld ?? []).map((w) => make("p", { className: "note", textContent: words.t(`pocket.withheld_${w.because}`, { title: w.words[words.code] }) })),
+  );
+}
+
+function choose(card) {
+  chosen = card.name;
+  asking ??= new Asking();
+  asking.open(card).catch((e) => fail(card, e));
+}
+
+function fail(card, error) {
+  console.warn(error);
+  say("pocket.not_opened", { title: wordsOf(card, words.code).title });
+}
+
+function showKept() {
+  $("[data-unkeepable]").hidden = canKeep();
+  $("[data-unkeepable] p").textContent = words.t("pocket.needs_https");
+  const cards = offered(), keptCards = cards.filter((c) => kept.includes(c.name));
+  $("[data-kept]").replaceChildren(
+    ...cards.map((card) => {
+      const there = kept.includes(card.name), { title } = wordsOf(card, words.code);
+      const base = there ? 0 : (kept.length ? 0 : release.app.reduce((sum, f) => sum + f.bytes, 0)) + bytesOf(card, keptCards);
+      const button = make("button", { type: "button", className: "button small", disabled: !canKeep() || (!there && !server?.release) });
+      button.append(words.t(there ? "pocket.remove" : "pocket.keep"), make("span", { className: "unseen", textContent: ` ${title}` }));
+      button.addEventListener("click", () => change(card, !there, button));
+      const state = there ? words.t("pocket.is_kept") : words.t("pocket.costs", { size: words.megabytes(base) });
+      return make("li", {}, make("span", {}, `${title} · ${versionOf(card, words)}`, make("small", { className: "muted", textContent: state })), button);
+    }),
+  );
+  showStorage();
+  $("[data-version]").textContent = release ? words.t("pocket.version", { version: release.medloupe, mark: release.mark }) : "";
+}
+
+async function showStorage() {
+  const estimate = await navigator.storage?.estimate?.();
+  $("[data-storage]").textContent = estimate && canKeep() ? words.t("pocket.storage", { used: words.megabytes(estimate.usage), all: words.megabytes(estimate.quota) }) : "";
+}
+
+/** Keep a check-up, or remove it; with the last one everything goes. */
+async function change(card, wanted, button) {
+  const names = wanted ? [...kept, card.name] : kept.filter((name) => name !== card.name);
+  button.disabled = true;
+  try {
+    if (!names.length) await forgetAll();
+    else {
+      await startWorker();
+      if (wanted) navigator.storage?.persist?.();
+      await keep(release, names, (share) => (button.textContent = words.percent(share)));
+    }
+    kept = names;
+    say("");
+  } catch (e) {
+    console.warn(e);
+    say(e.name === "QuotaExceededError" ? "pocket.no_room" : "pocket.not_kept", { title: wordsOf(card, words.code).title });
+  }
+  showChoices();
+  showKept();
+}
+
+async function ask(files) {
+  const source = $("[name=source]:checked")?.value, card = offered().find((c) => c.name === chosen);
+  if (!card || !source) return say(card ? "pocket.say_what" : "pocket.say_which");
+  if (source === "photo") return say("pocket.photo_withheld");
+  say("");
+  $("[data-answers]").hidden = false;
+  asking ??= new Asking();
+  for (const file of files) {
+    const one = { file, card, url: URL.createObjectURL(file), given: null, item: make("li") };
+    answers.unshift(one);
+    $("[data-list]").prepend(one.item);
+    showOne(one);
+    try {
+      one.given = await asking.answer(card, file);
+    } catch (e) {
+      one.unreadable = e.unreadable ?? "failed";
+      if (!e.unreadable) console.warn(e);
+    }
+    showOne(one);
+  }
+  $("#answers").focus();
+}
+
+function showOne({ file, card, url, given, unreadable, item }) {
+  const side = make("div", {}, make("p", { className: "file", textContent: file.name }));
+  if (given) side.append(...showAnswer(given, card, words));
+  else if (unreadable) side.append(make("p", { className: "chip failed", textContent: words.t("answer.state_failed") }), make("p", { textContent: words.t(`pocket.unreadable_${unreadable}`) }));
+  else side.append(make("p", { textContent: words.t("pocket.looking") }));
+  item.replaceChildren(make("div", {}, make("img", { src: url, alt: words.t("result.picture") })), side);
+  item.dataset.state = given ? given.said.state : unreadable ? "failed" : "";
+}
+
+$("[data-files]").addEventListener("change", ({ target }) => {
+  const files = [...target.files];
+  target.value = "";
+  ask(files);
+});
+$("[data-asking]").addEventListener("submit", (event) => event.preventDefault());
+$("[data-language]").addEventListener("click", () => {
+  words.change(words.other);
+  words.fill(document);
+  show();
+  answers.forEach(showOne);
+});
+
+await begin();
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,72 @@
+// Whether a check-up has seen anything like a picture: medloupe/model/novelty.py, contrast.py, legibility.py, polarity.py.
+
+/** Sketch an embedding (its last sum(levels) numbers) as 512 sums. deal: uint16, source | sign << 15, of each place. */
+export function sketch(embedding, levels, deal, width) {
+  const total = levels.reduce((a, b) => a + b, 0), skipped = embedding.length - total;
+  const roots = new Float32Array(total);
+  let from = 0;
+  for (const level of levels) {
+    let squares = 0;
+    for (let i = from; i < from + level; i++) {
+      const v = embedding[skipped + i];
+      roots[i] = Math.sign(v) * Math.fround(Math.sqrt(Math.abs(v)));
+      squares += roots[i] * roots[i];
+    }
+    const length = Math.fround(Math.sqrt(squares)) + 1e-6;
+    for (let i = from; i < from + level; i++) roots[i] /= length;
+    from += level;
+  }
+  const sums = new Float32Array(width);
+  for (let i = 0; i < total; i++) sums[i % width] += roots[deal[i] & 0x7fff] * (deal[i] >> 15 ? 1 : -1);
+  return sums;
+}
+
+/** The distance of a sketch, relative to the limit, without the contrast. */
+export function distance(z, fitted) {
+  const { mean, axes, spread, noise, limit } = fitted, w = mean.length;
+  const centred = Float32Array.from(z, (v, i) => v - mean[i]);
+  let rest = 0, along = 0;
+  for (let i = 0; i < w; i++) rest += centred[i] * centred[i];
+  for (let k = 0; k < spread.length; k++) {
+    let sum = 0;
+    for (let i = 0; i < w; i++) sum += centred[i] * axes[k * w + i];
+    rest -= sum * sum;
+    along += (sum * sum) / spread[k];
+  }
+  return Math.sqrt(Math.max(rest, 0) / noise + along) / limit;
+}
+
+function product(z, weight) {
+  let sum = 0;
+  for (let i = 0; i < z.length; i++) sum += z[i] * weight[i];
+  return sum;
+}
+
+/** Above 1 a picture is foreign; what is no number is foreign too. */
+export function score(z, fitted) {
+  let far = distance(z, fitted);
+  const { contrast } = fitted;
+  if (contrast) {
+    const side = product(z, contrast.weight) + contrast.bias;
+    const forgiven = far / (1 + contrast.room * Math.min(Math.max(side / contrast.sure, 0), 1));
+    far = side > 0 ? forgiven : Math.max(far, 1 - side) + 1e-6;
+  }
+  return Number.isNaN(far) ? Infinity : Math.fround(far);
+}
+
+/** Whether a picture of the right kind shows too little to be answered. */
+export function tooPoor(z, { legibility }) {
+  return Boolean(legibility) && Math.fround(product(z, legibility.weight) + legibility.bias) > 0;
+}
+
+/** Whether a picture might be a negative, so that its negative is worth a look. rules: {doubted, nearer}. */
+export function isDoubtful(z, fitted, rules) {
+  const far = distance(z, fitted);
+  return Number.isFinite(far) && far > rules.doubted;
+}
+
+/** Whether the picture with sketch z is the negative of what the check-up knows; other: the sketch of its negative. */
+export function isInverted(z, other, fitted, rules) {
+  const finite = (v) => (Number.isFinite(v) ? v : 0);
+  return score(other, fitted) <= 1 && finite(distance(other, fitted)) < rules.nearer * finite(distance(z, fitted));
+}

@@ -1,0 +1,235 @@
+"""The app in the pocket: kept on the first visit, it answers when the server is gone, and says what the server said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import generated
+from axe import violations
+from browsing import CHROMIUM, PHONE, Watch, playwright
+from live import Live, running
+from medloupe.ondevice.folder import write_folder
+from medloupe.ondevice.release import Release, build_release
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.web.devicewords import app_styles, app_words
+from pocket import served
+from trained import Trained
+
+_KEPT = """async () => {
+  const found = [];
+  for (const key of await caches.keys())
+    for (const request of await (await caches.open(key)).keys()) found.push(new URL(request.url).pathname);
+  return {urls: found, databases: (await indexedDB.databases()).map((d) => d.name), storage: Object.keys(localStorage)};
+}"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    return [generated.save(tmp_path / f"scan {i}.png", generated.tissue(i, i % 2 == 1)) for i in range(4)]
+
+
+@pytest.fixture
+def own(_trained: Trained, web_runtime: Path, tmp_path: Path) -> Iterator[Live]:
+    """A server of this test's own, which it may kill."""
+    shutil.copytree(_trained.home, tmp_path / "home")
+    with running(tmp_path / "home") as server:
+        yield server
+
+
+def opened(page: Any, address: str = "/device/") -> None:
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+
+
+def keep(page: Any, title: str) -> None:
+    page.get_by_role("button", name=f"Keep {title}").click()
+    playwright.expect(page.get_by_role("button", name=f"Remove {title}")).to_be_enabled()
+
+
+def ask(page: Any, title: str, *files: Path) -> Any:
+    """Ask about pictures; the answers, the first picture's last."""
+    page.get_by_role("radio", name=title).check()
+    page.get_by_role("radio", name="The pictures themselves").check()
+    page.locator("[data-files]").set_input_files([*files])
+    answered = page.locator("[data-list] > li[data-state]:not([data-state=''])")
+    playwright.expect(answered).to_have_count(len(files), timeout=60_000)
+    return answered
+
+
+def test_answers_when_the_server_is_gone(own: Live, open_page: Any, pictures: list[Path]) -> None:
+    expected = [own.ask("spots", p.read_bytes()).json() for p in pictures]
+    page = open_page(own)
+    watch = Watch(page.context, own.url)
+    page.goto("/")
+    before = page.evaluate(_KEPT)
+    page.get_by_role("link", name="Answer on this device").click()
+    page.wait_for_selector("html[data-ready]")
+    keep(page, "Spots")
+    watch.check()
+    assert own.stop(signal.SIGKILL)
+
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    playwright.expect(page.get_by_text("The server cannot be reached. What is kept here answers.")).to_be_visible()
+    answered = ask(page, "Spots", *pictures)
+    for i, (picture, said) in enumerate(zip(pictures, expected, strict=True)):
+        one = answered.nth(len(pictures) - 1 - i)
+        playwright.expect(one.locator(".file")).to_have_text(picture.name)
+        assert one.get_attribute("data-state") == said["state"]
+        most = max(said["probabilities"], key=said["probabilities"].get)
+        assert f"{said['probabilities'][most]:.0%}".rstrip("%") in one.locator(".called .value").inner_text() or (
+            said["probabilities"][most] >= 0.995
+        )
+    left = page.evaluate(_KEPT)
+    assert left["databases"] == before["databases"]
+    assert set(left["storage"]) - set(before["storage"]) <= {"medloupe_language"}
+    assert all(url.startswith("/device/") for url in left["urls"])
+    assert not any("scan" in url or "predict" in url for url in left["urls"])
+
+    page.get_by_role("button", name="Français").click()
+    playwright.expect(page.get_by_role("heading", level=1)).to_have_text("Sur cet appareil")
+    page.get_by_role("button", name="Retirer Spots").click()
+    playwright.expect(page.locator("[data-kept] li")).to_have_count(0)
+    assert page.evaluate("async () => (await caches.keys()).filter(k => k.startsWith('medloupe'))") == []
+
+
+def test_photographs_are_left_to_the_server(own: Live, open_page: Any, pictures: list[Path]) -> None:
+    page = open_page(own)
+    opened(page)
+    page.locator("[data-files]").set_input_files([pictures[0]])
+    playwright.expect(page.get_by_text("Say first what the pictures are.")).to_be_visible()
+    page.get_by_role("radio", name="Photographs of a screen").check()
+    page.locator("[data-files]").set_input_files([pictures[0]])
+    playwright.expect(page.get_by_text("Send them to the server.")).to_be_visible()
+    playwright.expect(page.locator("[data-list] > li")).to_have_count(0)
+    page.get_by_role("radio", name="The pictures themselves").check()
+    foreign = pictures[0].with_suffix(".webp")
+    foreign.write_bytes(b"RIFF\0\0\0\0WEBPVP8 ")
+    answered = ask(page, "Spots", foreign)
+    playwright.expect(answered.first).to_contain_text("Only JPEG and PNG are read on this device.")
+
+
+def test_without_the_runtime_the_page_says_so(live: Live, open_page: Any) -> None:
+    page = open_page(live)
+
+    def lacking(route: Any) -> None:
+        told = json.loads(route.fetch().body())
+        route.fulfill(json={**told, "runtime": False})
+
+    page.route("**/release.json", lacking)
+    opened(page)
+    playwright.expect(page.get_by_text("built without onnxruntime-web")).to_be_visible()
+    playwright.expect(page.locator("[data-asking]")).to_be_hidden()
+
+
+def test_who_is_not_logged_in_is_told(clinic: Live, open_page: Any) -> None:
+    page = open_page(clinic)
+    page.goto("/device/")
+    page.wait_for_url("**/login?next=/device/")
+    with clinic.client() as client:
+        assert client.get("/device/release.json").status_code == 401
+        assert client.get("/device/sw.js").status_code == 200
+
+
+# ------------------------------------------------------------------ versions
+
+
+def spots(trained: Trained, words: Mapping[str, Mapping[str, Any]] | None = None) -> Release:
+    from medloupe.inference.find import find_model
+    from medloupe.ondevice.card import describe_for_device
+    from medloupe.serving.web.devicewords import checkup_words
+
+    checkup = CheckUp.of(find_model("spots"))
+    made = describe_for_device(checkup, checkup_words(checkup))
+    return build_release([made], [], words=words or app_words(), styles=app_styles(), server=False)
+
+
+def renamed() -> dict[str, dict[str, Any]]:
+    words = app_words()
+    return {**words, "en": {**words["en"], "pocket.title": "The next version"}}
+
+
+def test_an_update_is_whole_or_none(
+    trained: Trained, web_runtime: Path, chromium: Any, tmp_path: Path, pictures: list[Path]
+) -> None:
+    first, other = spots(trained), spots(trained, renamed())
+    folder = tmp_path / "web"
+    write_folder(first, folder)
+    context = chromium.new_context(locale="en")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    with served(folder) as origin:
+        opened(page, f"{origin}/")
+        keep(page, "Spots")
+        write_folder(other, folder)
+        broken = folder / "app" / other.mark / "words.json"
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[:-1])
+        for damaged in (True, False):  # cut short, then missing
+            page.reload()
+            playwright.expect(page.get_by_text("which could not be taken")).to_be_visible()
+            playwright.expect(page.get_by_role("heading", level=1)).to_have_text("On this device")
+            assert ask(page, "Spots", pictures[1]).first.get_attribute("data-state") != "failed"
+            if damaged:
+                broken.unlink()
+        broken.write_bytes(whole)
+        second = context.new_page()  # another tab, which goes on with what it began with
+        opened(second, f"{origin}/")
+        playwright.expect(second.get_by_text("A newer version was taken")).to_be_visible()
+        playwright.expect(second.get_by_role("heading", level=1)).to_have_text("On this device")
+        page.locator("[data-files]").set_input_files([pictures[3]])
+        playwright.expect(page.locator("[data-list] > li[data-state]:not([data-state=''])")).to_have_count(2)
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        playwright.expect(page.get_by_role("heading", level=1)).to_have_text("The next version")
+    page.reload()  # the server is gone
+    page.wait_for_selector("html[data-ready]")
+    playwright.expect(page.get_by_role("heading", level=1)).to_have_text("The next version")
+    assert ask(page, "Spots", pictures[2]).first.get_attribute("data-state") != "failed"
+    context.close()
+
+
+def test_without_https_it_answers_and_keeps_nothing(
+    trained: Trained, web_runtime: Path, chromium: Any, tmp_path: Path, pictures: list[Path]
+) -> None:
+    write_folder(spots(trained), tmp_path / "web")
+    options = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP clinic.test 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=options)
+    page = browser.new_context(locale="en").new_page()
+    with served(tmp_path / "web") as origin:
+        opened(page, f"{origin.replace('127.0.0.1', 'clinic.test')}/")
+        assert page.evaluate("isSecureContext") is False
+        playwright.expect(page.get_by_text("addresses that begin with https://")).to_be_visible()
+        playwright.expect(page.get_by_role("button", name="Keep Spots")).to_be_disabled()
+        assert ask(page, "Spots", pictures[1]).first.get_attribute("data-state") != "failed"
+    browser.close()
+
+
+def test_the_manifest_lets_systems_install_it(live: Live) -> None:
+    with live.client() as client:
+        told = client.get("/device/manifest.webmanifest")
+        assert told.headers["content-type"] == "application/manifest+json"
+        for icon in told.json()["icons"]:
+            assert client.get(f"/device/{icon['src']}").headers["content-type"] == "image/png"
+        assert {icon["sizes"] for icon in told.json()["icons"]} == {"192x192", "512x512"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [{"viewport": {"width": 1280, "height": 860}}, PHONE], ids=["1280", "360"])
+def test_axe_finds_nothing(
+    live: Live, web_runtime: Path, open_page: Any, axe: str, size: dict[str, Any], scheme: str, pictures: list[Path]
+) -> None:
+    page = open_page(live, color_scheme=scheme, bypass_csp=True, **size)
+    page.context.add_init_script(axe)
+    opened(page)
+    ask(page, "Spots", pictures[1])
+    assert violations(page) == []
+    width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0

@@ -1,0 +1,122 @@
+"""The web app that answers on a device: its modules in the tests' browser, and folders behind a plain web server."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medloupe.ondevice.folder import write_folder
+from medloupe.ondevice.release import TYPES
+from medloupe.ondevice.runtime import COMMAND, find_runtime
+from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.web.device import build_device_release
+from medloupe.starter.shipped import list_shipped, load_shipped
+from places import ROOT
+
+MODULES = ROOT / "src" / "medloupe" / "ondevice" / "static"
+PICTURES = {  # which real sets each shipped check-up that a browser answers is asked about
+    "brain-tumour": "brain_mri",
+    "breast": "breast_ultrasound",
+    "covid": "covid_cxr",
+    "malaria": "malaria",
+    "monkeypox": "monkeypox",
+    "pneumonia": "chest_pneumonia",
+    "retina": "fundus",
+    "retina-referable": "fundus",
+    "skin": "skin",
+}
+_MISSING = f"onnxruntime-web was not taken: {COMMAND} fetches it, as `make test` does"
+_ANSWER = """async ([mark, card, data]) => {
+  const {Asking} = await import(`${location.origin}/app/${mark}/asking.js`);
+  globalThis.asking ??= new Asking();
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  try { return await asking.answer(card, new Blob([bytes])); }
+  catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable}; }
+}"""
+_READ = """async ([origin, data, side]) => {
+  const picture = await import(`${origin}/picture.js`), quality = await import(`${origin}/quality.js`);
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  try {
+    const decoded = await picture.decode(bytes, side), fitted = picture.fit(decoded, side);
+    let text = "";
+    for (const v of fitted) text += String.fromCharCode(v);
+    const measures = Object.entries(quality.measure(decoded)).map(([k, v]) => [k, Number.isNaN(v) ? null : v]);
+    return {pixels: btoa(text), size: [decoded.width, decoded.height], measures: Object.fromEntries(measures)};
+  } catch (e) { if (e.name !== "Unreadable") throw e; return {unreadable: e.code}; }
+}"""
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder behind a plain web server of this machine: its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def web_runtime() -> Path:
+    """Where onnxruntime-web lies."""
+    found = find_runtime()
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(_MISSING)
+        pytest.skip(_MISSING)
+    return found
+
+
+class Browser:
+    """The modules in a page. page: of Playwright. origin: where they lie."""
+
+    def __init__(self, page: Any, origin: str):
+        self.page, self.origin = page, origin
+
+    def read(self, data: bytes, side: int = 224) -> Mapping[str, Any]:
+        """A picture as the browser's code reads it: {pixels (bytes), size, measures} or {unreadable}."""
+        read = self.page.evaluate(_READ, [self.origin, base64.b64encode(data).decode(), side])
+        return {**read, "pixels": base64.b64decode(read["pixels"])} if "pixels" in read else read
+
+
+@pytest.fixture(scope="module")
+def modules(chromium: Any) -> Iterator[Browser]:
+    """The modules alone, in a page."""
+    with served(MODULES) as origin:
+        page = chromium.new_page()
+        page.goto(f"{origin}/device.css")
+        yield Browser(page, origin)
+        page.close()
+
+
+def shipped_pictures() -> Sequence[str]:
+    """The shipped check-ups that a browser answers, as far as they are installed."""
+    return [name for name in PICTURES if name in list_shipped()]
+
+
+@contextmanager
+def answering(chromium: Any, folder: Path, names: Sequence[str]) -> Iterator[Any]:
+    """Asks shipped check-ups in a page that a plain web server handed out: a function of name and bytes."""
+    release = build_device_release([CheckUp.of(load_shipped(name)) for name in names], server=False)
+    write_folder(release, folder)
+    cards = {card["name"]: card for card in release.index["checkups"]}
+    with served(folder) as origin:
+        page = chromium.new_page()
+        page.goto(f"{origin}/release.json")
+        yield lambda name, data: page.evaluate(_ANSWER, [release.mark, cards[name], base64.b64encode(data).decode()])
+        page.close()
