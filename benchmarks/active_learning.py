@@ -28,7 +28,7 @@ from medloupe.training.audit.findings import audit
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.heads.solver import Problem, mean_and_scale, solve
 
-SETS = ("chest_pneumonia", "skin", "brain_mri", "malaria", "breast_idc", "oct", "fundus")
+SETS = ("chest_pneumonia", "skin", "brain_mri", "malaria", "breast_idc", "oct")
 CHOSEN_ON = ("breast_ultrasound", "cervical_cells", "fundus_idrid", "covid_ct")
 START, BATCH, MOST, AXES, C = 20, 10, 300, 300, 3.2e-3
 STRATEGIES = ("random", "uncertain", "selected")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DISCLAIMER = "Research software, not a medical device."
 MORE_THAN_CHANCE = "  * more than chance explains: the 95 % interval leaves out 0"
+_NOTED = ("boxes_missing", "label_suspects")  # findings whose files come with a note, not with others
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
 _STAGES = {
     "embedding": "Embedding",
@@ -169,7 +170,7 @@ def print_audit(data: Dataset, audited: Audit) -> None:
         typer.echo("\n" + typer.style(f"{mark} {f.title}", fg=colour, bold=f.level != "notice"))
         typer.echo(f"  {f.detail}")
         for files in f.files[:3]:
-            typer.echo("    " + "  =  ".join(files[:3]))
+            typer.echo("    " + (":  " if f.kind in _NOTED else "  =  ").join(files[:3]))
         if len(f.files) > 3:
             typer.echo(f"    … {f.count:,} in all; --json lists up to 50")
         typer.echo(f"  → {f.advice}")

@@ -13,7 +13,6 @@ OPEN, SETTLED, DISCARDED, WITHDRAWN = STATES = ("open", "settled", "discarded", 
 BASES = ("consent", "house_rule")
 """Why a picture may be kept: the person agreed, or a rule of the house allows it."""
 LABEL, DISCARD = VERDICTS = ("label", "discard")
-MOST_READERS = 9
 SAME_PLACE = 0.5  # overlap (IoU) from which two readers mean the same box
 MOST_BOXES = 200
 

@@ -23,7 +23,6 @@ from medloupe.store.review_nouns import (
     BASES,
     DISCARD,
     DISCARDED,
-    MOST_READERS,
     OPEN,
     SETTLED,
     WITHDRAWN,
@@ -209,12 +208,12 @@ class ReviewQueue:
             return _read(session, row)
 
     def ask_second(self, id: str, *, by: str) -> ReviewCase:
-        """Ask for one reader more than there are opinions, and for two at least. Raises as `give_opinion`."""
+        """Want two readers at least, who must agree. Raises as `give_opinion`."""
         with transaction(self.engine, write=True) as session:
             row = _find(session, id, lock=True)
             if row.state != OPEN:
                 raise StoreError(f"The case is {row.state}.", "Take the next one.")
-            row.wanted = min(MOST_READERS, max(row.wanted, 2))
+            row.wanted = max(row.wanted, 2)
             log_action(session, "review.second", row.id, actor=by)
             session.flush()
             return _read(session, row)
@@ -228,6 +227,8 @@ class ReviewQueue:
         ------
         UnknownError
             There is no such case.
+        StorageError
+            The picture could not be deleted.
         """
         with transaction(self.engine, write=True) as session:
             row = _find(session, id, lock=True)
@@ -244,7 +245,13 @@ class ReviewQueue:
             others = select(ReviewCaseRow.id).where(ReviewCaseRow.digest == digest).limit(1)
             gone = session.scalars(others).first() is None
         if gone:
-            self.blobs.path(digest).unlink(missing_ok=True)
+            try:
+                self.blobs.path(digest).unlink(missing_ok=True)
+            except OSError as e:
+                raise StorageError(
+                    f"The case is withdrawn, but its picture could not be deleted: {e.strerror or e}.",
+                    "The operator should look at the rights of the folder `review`.",
+                ) from e
         return before
 
     def place(self, id: str, *, dataset: str | None, item: str | None, why: str = "") -> None:

@@ -83,7 +83,7 @@ def test_the_audit_names_them_as_a_notice() -> None:
     finding = next(f for f in found.findings if f.kind == "label_suspects")
     assert finding.level == "notice"
     assert finding.count == len(found.suspects)
-    assert finding.files[0] == ("00008 (class1 → class0?)",)
+    assert finding.files[0] == ("00008", "class1 → class0?")
 
 
 def test_probabilities_are_probabilities() -> None:

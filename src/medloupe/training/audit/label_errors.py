@@ -121,7 +121,7 @@ def describe_label_errors(data: Dataset, suspects: Sequence[LabelSuspect]) -> li
             advice="Look at them from the top, as long as you find errors. `medloupe check DATA --suspects FILE.csv`"
             " lists them with pictures; `medloupe relabel DATA FILE.csv` applies what you decide.",
             count=n,
-            files=tuple((f"{s.file} ({s.given} → {s.likely}?)",) for s in suspects[:SHOWN]),
+            files=tuple((s.file, f"{s.given} → {s.likely}?") for s in suspects[:SHOWN]),
         )
     ]
 
