@@ -26,6 +26,7 @@
     │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
     ├── BackboneError              unknown backbone, or its weights are not installed
     ├── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
+    ├── KeyReusedError             an Idempotency-Key came with another request than before
     └── ExtraError                 an optional part of the installation is missing
 
 Each carries what happened and, as `hint`, what to do.
@@ -187,6 +188,10 @@ class StoreError(MedloupeError):
 
 class UnknownError(StoreError):
     """There is no such model, version or prediction."""
+
+
+class KeyReusedError(MedloupeError):
+    """An Idempotency-Key came with another request than before."""
 
 
 class StorageError(StoreError):

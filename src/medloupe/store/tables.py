@@ -293,6 +293,18 @@ class FeedbackRow(Base):
     labels: Mapped[list[str] | None] = mapped_column(JSON)
 
 
+class IdempotencyRow(Base):
+    """A request that was done under a key: what it was, as a digest, and what was answered. Goes with its answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[str] = mapped_column(String(32), index=True)
+    request: Mapped[str] = mapped_column(String(64))
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), index=True)
+    reply: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class JobRow(Base):
     """A long task in the queue (queue.py).
 

@@ -14,6 +14,7 @@ from medloupe.imaging.sandbox.processpool import Cancellation
 from medloupe.model.brief import write_brief, write_brief_failure
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.brief import Brief, BriefOut, BriefsOut
+from medloupe.serving.api.once import do_once, open_once, open_once_for, refuse_key
 from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
 from medloupe.serving.context import add_to_audit_log, admission_of, keyed, log_look, note_answer, service_of
 from medloupe.serving.engine.answer import Answer
@@ -77,6 +78,7 @@ async def predict_auto(
     person = require(request, "clinician")
     if not models:
         return await _predict(request, person, None, heatmap, brief)
+    refuse_key(request)
     service = service_of(request)
     names = [c.name for c in service.catalog.all()] if models == "all" else [n.strip() for n in models.split(",")]
     checkups = [service.catalog.get(name) for name in dict.fromkeys(names)]  # before the body is read
@@ -116,9 +118,9 @@ async def predict_plain(request: Request, brief: Brief = False) -> Response:
         async with watch_client(request) as cancellation:
             with admission_of(request).place():
                 checkup = None if name in ("", "auto") else service_of(request).catalog.get(name)
-                answer = await _ask(request, person, checkup, upload, 0, wanted, cancellation)
+                said = await _ask(request, person, checkup, upload, 0, wanted, cancellation, brief)
     user = {} if brief else {"user": upload.fields.get("user", "")}
-    return JSONResponse({**user, **_write(answer, brief)})
+    return JSONResponse({**user, **said})
 
 
 def _write(answer: Answer, brief: bool) -> dict[str, Any]:
@@ -131,8 +133,7 @@ async def _predict(request: Request, person: Person, checkup: CheckUp | None, he
         async with watch_client(request) as cancellation:
             with admission_of(request).place():
                 if len(upload.images) == 1:
-                    answer = await _ask(request, person, checkup, upload, 0, heatmap, cancellation)
-                    return JSONResponse(_write(answer, brief))
+                    return JSONResponse(await _ask(request, person, checkup, upload, 0, heatmap, cancellation, brief))
                 said = [
                     await _ask_or_error(request, person, checkup, upload, i, heatmap, cancellation, brief)
                     for i in range(len(upload.images))
@@ -148,20 +149,26 @@ async def _ask(
     i: int,
     heatmap: bool,
     cancellation: Cancellation,
-) -> Answer:
-    """Ask about one image of a request."""
+    brief: bool,
+) -> dict[str, Any]:
+    """Ask about one image of a request, or give the answer of before where it came under the same key."""
     file, data = upload.images[i]
-    answer = await service_of(request).ask(
-        checkup,
-        data,
-        person=person,
-        file=file,
-        heatmap=heatmap,
-        fields=upload.fields,
-        cancellation=cancellation,
-    )
-    note_answer(request, answer)
-    return answer
+
+    async def work() -> dict[str, Any]:
+        answer = await service_of(request).ask(
+            checkup,
+            data,
+            person=person,
+            file=file,
+            heatmap=heatmap,
+            fields=upload.fields,
+            cancellation=cancellation,
+        )
+        note_answer(request, answer)
+        return {"brief" if brief else "full": _write(answer, brief)}
+
+    told = await do_once(request, await open_once(request, person, upload, i), work)
+    return dict(told["brief"]) if brief else {"file": file, **told["full"]}
 
 
 async def _ask_or_error(
@@ -176,7 +183,7 @@ async def _ask_or_error(
 ) -> dict[str, Any]:
     """Ask about one of several images; one that cannot be read does not keep the others from their answers."""
     try:
-        return _write(await _ask(request, person, checkup, upload, i, heatmap, cancellation), brief)
+        return await _ask(request, person, checkup, upload, i, heatmap, cancellation, brief)
     except ImageError as e:
         error = as_http(e)
         return write_brief_failure(error.code) if brief else {"file": upload.images[i][0], **error.as_json()}
@@ -215,8 +222,16 @@ async def prediction(request: Request, id: PredictionId) -> dict[str, Any]:
 async def feedback(request: Request, id: PredictionId, said: FeedbackIn) -> dict[str, Any]:
     """Kept for retraining."""
     person = require(request, "clinician")
-    await service_of(request).feedback(id, person, said.right, said.labels)
-    return {"id": id, "feedback": {"right": said.right, "labels": said.labels or []}}
+    reply = {"id": id, "feedback": {"right": said.right, "labels": said.labels or []}}
+    once = open_once_for(request, person, said.model_dump_json())
+
+    async def work() -> dict[str, Any]:
+        if once is not None:
+            once.reply = reply
+        await service_of(request).feedback(id, person, said.right, said.labels)
+        return reply
+
+    return dict(await do_once(request, once, work))
 
 
 @router.delete("/api/v1/predictions/{id}", status_code=204, summary="Forget a prediction, its feedback and its image")

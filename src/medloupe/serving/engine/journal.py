@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from medloupe.errors import StorageError, UnknownError
 from medloupe.serving.engine.entries import Entry, read_entries
 from medloupe.serving.engine.history import ALL, Wanted, read_alias, select_answers
+from medloupe.serving.engine.once import ONCE, Once, claim_key, find_reply, remove_old_keys
 from medloupe.serving.engine.rows import drop_input_values
 from medloupe.serving.engine.sweeping import erase_removed, remove_stray_images, undo_limit
 from medloupe.serving.engine.traces import TraceEraser
@@ -64,7 +65,7 @@ class Journal:
         StorageError
             The database cannot be written.
         """
-        await self._writer.write(_recording(rows, asked))
+        await self._writer.write(_recording(rows, asked, once=ONCE.get()))
 
     def hand_in(
         self,
@@ -73,9 +74,10 @@ class Journal:
         said: Any,
         loop: asyncio.AbstractEventLoop,
         done: asyncio.Future[Any],
+        once: Once | None = None,
     ) -> None:
         """Keep predictions as `record` does, from any thread; a future of the loop gets `said` when they are kept."""
-        self._writer.hand_in(_recording(rows, asked, said), loop, done)
+        self._writer.hand_in(_recording(rows, asked, said, once), loop, done)
 
     async def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add lines, as `accounts.log.audit_row` makes them, to the audit log; raises StorageError."""
@@ -92,11 +94,16 @@ class Journal:
         ------
         UnknownError
             There is no such answer.
+        KeyTakenError
+            It was kept before, under the request's key.
         """
+        once = ONCE.get()
 
         def write(c: Connection) -> bool:
             if self._find(c, id, person) is None:
                 return False
+            if once is not None:
+                claim_key(c, once, id)
             row = {"prediction_id": id, "user_id": person.id, "at": now(), "right": right, "labels": labels}
             c.execute(insert(FeedbackRow), [row])
             return True
@@ -213,6 +220,7 @@ class Journal:
     def erase_removed(self) -> int:
         """Erase answers that can no longer be restored; returns and raises as `sweeping.erase_removed` does."""
         count = erase_removed(self._engine, self.image_path)
+        remove_old_keys(self._engine)
         if count:
             self._eraser.note()
         self._eraser.try_now()
@@ -247,6 +255,11 @@ class Journal:
         """
         with self._reading() as c:
             return read_entries(c, [self._require(c, id, person)])[0]
+
+    def reply(self, once: Once) -> dict[str, Any] | None:
+        """Return what was answered under a request's key before, or None; raises as `once.find_reply` does."""
+        with self._reading() as c:
+            return find_reply(c, once)
 
     def image(self, id: str, person: Person) -> tuple[Path, str] | None:
         """Return where the image of an answer is kept and its suffix, or None.
@@ -297,11 +310,15 @@ class Journal:
         return row
 
 
-def _recording(rows: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]], said: Any = None) -> Write:
-    """Make what writes predictions and who asked, and returns `said`."""
+def _recording(
+    rows: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]], said: Any = None, once: Once | None = None
+) -> Write:
+    """Make what writes predictions, who asked and under which key, and returns `said`."""
 
     def write(c: Connection) -> Any:
         c.execute(_ADD_PREDICTIONS, list(rows))
+        if once is not None:
+            claim_key(c, once, rows[0]["id"])
         append_lines(c, asked)
         return said
 

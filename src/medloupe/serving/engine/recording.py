@@ -18,6 +18,7 @@ from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.kinds import asking
+from medloupe.serving.engine.once import ONCE
 from medloupe.serving.engine.rows import asking_row, journal_row
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "DICOM": "dcm", "TIFF": "tif", "BMP": "bmp", "GIF": "gif", "WEBP": "webp"}
@@ -49,13 +50,15 @@ async def answer_and_record(
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Answer] = loop.create_future()
-    request_id = REQUEST_ID.get()
+    request_id, once = REQUEST_ID.get(), ONCE.get()
 
     def work() -> None:
         try:
             answer = ask()
             row, line = journal_row(answer, person, None), asking_row(answer, person, journal.keyed, request_id)
-            journal.hand_in([row], [line], answer, loop, done)
+            if once is not None:
+                once.tell(answer)
+            journal.hand_in([row], [line], answer, loop, done, once)
         except BaseException as e:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 loop.call_soon_threadsafe(_fail, done, e)

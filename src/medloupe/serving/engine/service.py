@@ -29,6 +29,7 @@ from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.model_intake import add_model
+from medloupe.serving.engine.once import ONCE
 from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import lower_priority
@@ -330,6 +331,8 @@ class Service:
             for answer, data in zip(answers, sources, strict=True):
                 suffix, stored = pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
                 rows.append(journal_row(answer, person, suffix))
+                if once := ONCE.get():
+                    once.tell(answer)
                 if suffix:
                     kept.append((answer.id, suffix))
                     await run_file(self.journal.keep, answer.id, stored, suffix)
