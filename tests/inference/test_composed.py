@@ -13,6 +13,7 @@ import medloupe
 from discs import draw_picture, write_discs
 from live import running
 from medloupe.errors import ModelFileError, StorageError, StoreError
+from medloupe.imaging.crops import bound_crop
 from medloupe.inference.compose import compose
 from medloupe.inference.find import find_model
 from medloupe.store.models import Store
@@ -22,17 +23,19 @@ pytest.importorskip("torch")
 
 
 def write_single(root):
-    """Discs one by one, with a dark middle (sick) or without."""
+    """Discs one by one, as they are cropped from fields, with a dark middle (sick) or without."""
     rng = np.random.default_rng(5)
-    y, x = np.mgrid[:40, :40]
     for label in ("healthy", "sick"):
         (root / label).mkdir(parents=True)
-        for i in range(24):
-            pixels, r = rng.normal(60, 12, (40, 40, 3)), rng.uniform(14, 17)
-            pixels[(x - 20) ** 2 + (y - 20) ** 2 <= r**2] = (210, 90, 90)
+        for i in range(60):
+            pixels, ((_, x0, y0, w, h),) = draw_picture(rng, 1, 0)
+            pixels = pixels.copy()
             if label == "sick":
-                pixels[(x - 20) ** 2 + (y - 20) ** 2 <= (r / 2) ** 2] = (40, 20, 120)
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / label / f"p{i:02}.png")
+                y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+                pixels[np.hypot(x - x0 - w / 2, y - y0 - h / 2) <= w / 4] = (40, 20, 120)
+            frame = (0, 0, pixels.shape[1], pixels.shape[0])
+            left, top, right, bottom = bound_crop((x0, y0, x0 + w, y0 + h), 0.15, frame)
+            Image.fromarray(pixels[top:bottom, left:right]).save(root / label / f"p{i:02}.png")
     return root
 
 
@@ -72,6 +75,18 @@ def test_it_answers_for_each_thing_and_for_the_picture(parts, own):
     assert told["state"] in ("clear", "unclear", "refused", "flagged")
     assert json.loads(json.dumps(told)) == told
     assert medloupe.predictor(model).predict(parts / "field.png").as_json()["asked"] == asked
+
+
+def test_a_field_of_another_stain_is_refused_and_nothing_is_estimated(parts, own):
+    """As bright, as large, in the same places: only the colour of the discs is another, which the detector allows."""
+    pixels = np.asarray(Image.open(parts / "field.png")).astype(int)
+    stained = np.where(pixels[..., :1] > 150, pixels * (0.95, 1.5, 1.6), pixels * (0.8, 1.2, 1.2))
+    model = find_model("field", composed=True)
+    told = model.predict(stained.clip(0, 255).astype(np.uint8)).as_json()
+    assert told["state"] == "refused"
+    assert told["why"]["code"] in ("cells_unusual", "cells_refused")
+    assert not told.get("measurements")
+    assert all(e["count"] is None for e in told["asked"]["estimates"])
 
 
 def test_the_card_says_that_it_was_not_judged(own):

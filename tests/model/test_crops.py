@@ -1,5 +1,6 @@
 """Each thing found is cropped, asked about, and counted."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -43,6 +44,9 @@ class FarIfBlue:
 
     def score(self, embedding):
         return embedding[:, 0]
+
+    def are_usual(self, embedding):
+        return embedding[:, 0] <= 0.6
 
     def too_poor(self, embedding):
         return embedding[:, 0] >= self.poor
@@ -142,6 +146,17 @@ def test_where_too_many_are_foreign_nothing_is_said():
     assert (said.state, said.why.code, said.prediction) == ("refused", "cells_refused", "")
     assert "25 of 65" in said.why.text
     assert question().decision.decide_cells(ask(20, 20, 5)).state == "flagged"
+
+
+def test_where_most_lie_at_the_edge_of_what_is_known_nothing_is_said_nor_estimated():
+    edge = dataclasses.replace(ask(57, 235), unusual=90)
+    said = question().decision.decide_cells(edge)
+    assert (said.state, said.why.code, said.prediction) == ("refused", "cells_unusual", "")
+    assert "90 of 292" in said.why.text
+    assert question().decision.decide_cells(dataclasses.replace(edge, unusual=60)).state == "flagged"
+    assert ask(2, 3, 5).unusual == 5
+    bare = edge.without_estimates()
+    assert [(e.flagged, e.n, e.count, e.certain) for e in bare.estimates] == [(57, 292, None, False)]
 
 
 def test_of_things_that_show_too_little_nothing_is_said():

@@ -14,6 +14,7 @@ from medloupe.errors import QuestionError, StoreError, did_you_mean
 from medloupe.imaging.crops import MARGIN, MOST_MARGIN
 from medloupe.imaging.picture import FULL_SIDE
 from medloupe.model.bundle import Composition, Model
+from medloupe.model.cells import MOST_UNUSUAL
 from medloupe.model.crops import read_rates
 from medloupe.model.decision import MOST_REFUSED, Decision
 from medloupe.modelfile.parts import head_bytes
@@ -208,7 +209,8 @@ def _word(find: Model, label: str, ask: Model) -> list[str]:
 def _limits(find: Model, label: str, ask: Model) -> list[str]:
     said = [
         f"A {label} that {find.name} does not find is not asked about, and not counted.",
-        f"Where more than {MOST_REFUSED:.0%} of what is found is unlike what {ask.name} knows, nothing is said.",
+        f"Where more than {MOST_REFUSED:.0%} of what is found is unlike what {ask.name} knows, or surely"
+        f" more than {MOST_UNUSUAL:.0%} lie at its edge, as cells of another stain do, nothing is said.",
         f"Of pictures with a side of more than {FULL_SIDE:,} pixels, crops are taken from that many.",
     ]
     known = read_rates(ask.card)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from medloupe.metrics.prevalence import ErrorRate, count_interval, estimate_count, is_telling, most_by_mistake
+from medloupe.metrics.weighted import wilson
 from medloupe.model.boxes import FoundBox
 
 MOST_CELLS = 4000  # of a picture that are asked about; of more, so many chosen by chance
+MOST_UNUSUAL = 0.2
+"""Share of the things found that may lie where only 3 in 100 of what the check-up learned from do: of patients that it
+had not seen up to a third of a dozen cells do, of many cells less (docs/localisation.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,8 @@ class AskedCells:
         float64 (K,), of the probabilities of those judged; zeros where none was.
     estimates : sequence of Estimate
         Of each label that is looked for.
+    unusual : int
+        How many of those asked about lie farther from what the check-up learned from than all but 3 in 100 of that.
     """
 
     what: str
@@ -144,6 +150,12 @@ class AskedCells:
     labels: Sequence[str]
     mean: np.ndarray
     estimates: Sequence[Estimate] = field(default_factory=tuple)
+    unusual: int = 0
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether the picture as a whole is unlike what the check-up learned from: surely more than MOST_UNUSUAL."""
+        return bool(self.cells) and wilson(float(self.unusual), float(len(self.cells)))[0] > MOST_UNUSUAL
 
     @property
     def judged(self) -> int:
@@ -154,6 +166,11 @@ class AskedCells:
     def refused(self) -> int:
         """How many were not judged, being unlike what the check-up knows or not to be used."""
         return len(self.cells) - self.judged
+
+    def without_estimates(self) -> AskedCells:
+        """Leave out how many have a finding: of things that the check-up does not know nothing is estimated."""
+        bare = (Estimate(label=e.label, flagged=e.flagged, n=e.n) for e in self.estimates)
+        return replace(self, estimates=tuple(bare))
 
     def shares(self) -> dict[str, float]:
         """Give by label which share of those judged has it: corrected where it can be, else the mean probability.
@@ -177,6 +194,7 @@ class AskedCells:
             "asked": len(self.cells),
             "judged": self.judged,
             "refused": self.refused,
+            "unusual": self.unusual,
             "unclear": sum(c.state == "unclear" for c in self.cells),
             "labels": {n: sum(c.label == n for c in self.cells) for n in self.labels},
             "estimates": [e.as_json() for e in self.estimates],

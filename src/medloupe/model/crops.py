@@ -147,6 +147,7 @@ def ask_cells(
     cells: list[AskedCell] = []
     sums = np.zeros(len(decision.labels))
     flags = np.zeros(len(decision.labels), int)
+    unusual = 0
     for start in range(0, len(things), len(batch)):
         some = things[start : start + len(batch)]
         faults = [_crop_into(batch[i], full, places[start + i], frame, question) for i in range(len(some))]
@@ -155,6 +156,8 @@ def ask_cells(
         novelty = question.novelty
         far = np.zeros(len(some)) if novelty is None or shared is None else novelty.score(shared)
         poor = np.zeros(len(some), bool) if novelty is None or shared is None else novelty.too_poor(shared)
+        if novelty is not None and shared is not None:
+            unusual += int((~novelty.are_usual(shared)).sum())
         for box, own, fault, distance, hidden in zip(some, p, faults, far, poor, strict=True):
             if fault is None and hidden and distance <= 1:
                 fault = Why(code=CODE, text=SENTENCE)
@@ -174,6 +177,7 @@ def ask_cells(
         cells=tuple(cells),
         labels=decision.labels,
         mean=sums / max(n, 1),
+        unusual=unusual,
         estimates=tuple(
             Estimate.of(name, int(flags[k]), n, question.rates.get(name))
             for k, name in enumerate(decision.labels)

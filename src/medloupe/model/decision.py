@@ -34,8 +34,8 @@ class Why:
     ----------
     code : str
         "over_line", "most_probable", "close", "grade", "not_announced", "boxes", "foreign", "inverted"; of a picture
-        whose things were asked about "cells", "few_cells", "no_cells", "cells_refused"; where the app chose also
-        "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
+        whose things were asked about "cells", "few_cells", "no_cells", "cells_refused", "cells_unusual"; where the app
+        chose also "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
         (model/quality.py), or a code of quality.
     text : str
         The same as a sentence.
@@ -254,7 +254,8 @@ class Decision:
         """Decide what is said of a picture whose things, such as cells, were each asked about.
 
         A finding is flagged where more things are flagged than would be if none had it; where that cannot be told from
-        mistakes the answer is unclear. Where more than MOST_REFUSED of the things are foreign, nothing is said.
+        mistakes the answer is unclear. Where more than MOST_REFUSED of the things are foreign, or too
+        many lie at the edge of what the check-up knows, as with another stain, nothing is said.
         """
         what, of = asked.what, f"{asked.judged:,} {asked.what}"
         if not asked.cells:
@@ -263,6 +264,12 @@ class Decision:
         if asked.refused > MOST_REFUSED * len(asked.cells):
             text = f"{asked.refused:,} of {len(asked.cells):,} {what} are unlike those that {asked.checkup} knows."
             return Said(state="refused", why=Why(code="cells_refused", text=text), prediction="")
+        if asked.is_unusual:
+            text = (
+                f"{asked.unusual:,} of {len(asked.cells):,} {what} lie farther from those that {asked.checkup} learned"
+                " from than 97 in 100 of these: stained, prepared or taken otherwise. Flags on them say nothing."
+            )
+            return Said(state="refused", why=Why(code="cells_unusual", text=text), prediction="")
         prediction = self.labels[int(asked.mean.argmax())]
         certain = [e for e in asked.estimates if e.certain]
         if certain:

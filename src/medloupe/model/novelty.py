@@ -179,11 +179,15 @@ class Novelty:
         It is "usual" where 97 of 100 of its own lie, "unusual" within the room for another camera, and "far" where only
         the contrast lets it in, if anything does.
         """
-        distance = float(self.distance(sketch(embedding[None], self.levels))[0])
-        room = ALLOWANCE * len(self.levels) / self.noise
-        if distance * self.limit <= math.sqrt(max(self.limit**2 - room, 0.0)):
+        if self.are_usual(embedding[None])[0]:
             return "usual"
-        return "unusual" if distance <= 1 else "far"
+        return "unusual" if float(self.distance(sketch(embedding[None], self.levels))[0]) <= 1 else "far"
+
+    def are_usual(self, embedding: np.ndarray) -> np.ndarray:
+        """Tell which embeddings (N, D) lie where 97 of 100 of its own images do: bool (N,)."""
+        room = ALLOWANCE * len(self.levels) / self.noise
+        nearest = math.sqrt(max(self.limit**2 - room, 0.0)) / self.limit
+        return self.distance(sketch(embedding, self.levels)) <= nearest
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """Compute the distance (N,) of sketches (N, W) alone, relative to the limit, without the contrast."""
@@ -199,8 +203,6 @@ class Novelty:
         """Bytes of its arrays in memory."""
         more = sum(part.weight.nbytes for part in (self.contrast, self.legibility) if part is not None)
         return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes + more
-
-    # ------------------------------------------------------------------ keeping
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """Give arrays by name, for an npz file beside others."""

@@ -207,8 +207,8 @@ class Prediction:
         """
         said = decision.decide_cells(asked)
         if said.state == "refused":
-            reason = said.why.text if said.why else ""
-            refused = Refusal(reason=reason, looks_like="", code="cells_refused")
+            why = said.why or Why(code="cells_refused", text="")
+            refused, asked = Refusal(reason=why.text, looks_like="", code=why.code), asked.without_estimates()
             return replace(self, said=said, refused=refused, asked=asked, probabilities=asked.shares())
         if self.said.state == "flagged":
             own = self.said

@@ -54,6 +54,7 @@ def answer(state="flagged", why="cells", flagged=2):
             "asked": 5,
             "judged": 4,
             "refused": 1,
+            "unusual": 1,
             "unclear": 1,
             "labels": {"sick": 2, "healthy": 2},
             "estimates": [estimate],
@@ -102,6 +103,7 @@ def test_the_estimate_stands_with_its_interval_and_its_caution(code, number):
         ("unclear", "few_cells", 2, "cells.says_neither"),
         ("unclear", "no_cells", 0, "cells.nothing_asked"),
         ("refused", "cells_refused", 0, "cells.refused_why"),
+        ("refused", "cells_unusual", 0, "cells.unusual_why"),
     ],
 )
 def test_why_nothing_certain_is_said_is_told(state, why, flagged, key):

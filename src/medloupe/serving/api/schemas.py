@@ -248,6 +248,7 @@ class AskedOut(BaseModel):
     asked: int
     judged: int
     refused: int
+    unusual: int = 0
     unclear: int
     labels: dict[str, int]
     estimates: list[EstimateOut]

@@ -122,6 +122,9 @@ class _Telling:
         if self._why == "cells_refused":
             words = lang.t("cells.refused_why", n=asked["refused"], of=asked["asked"], checkup=asked["checkup"])
             return lang.t("cells.refused_headline", what=what), (words,)
+        if self._why == "cells_unusual":
+            words = lang.t("cells.unusual_why", n=asked["unusual"], of=asked["asked"], checkup=asked["checkup"])
+            return lang.t("cells.refused_headline", what=what), (words,)
         if self._why == "no_cells":
             return lang.t("cells.nothing_found", what=what), (lang.t("cells.nothing_asked"),)
         first = str(next(iter(self._said.get("flagged") or ()), ""))
