@@ -34,6 +34,10 @@ from medloupe.training.pipeline.run import train
 
 PICTURES = 670
 WITH, WITHOUT = FIELD_MODES
+COLUMNS = (
+    "judged on | AUC | loss | AUC of answered | wrong | withheld | foreign / quality / too poor |"
+    " of wrong ones withheld | of right ones"
+)
 CALLED = {WITHOUT: "direct pictures alone", WITH: "with field views"}
 
 
@@ -64,9 +68,8 @@ def ask(model: Model, embeddings: np.ndarray, measures: np.ndarray) -> Answered:
     )
 
 
-def figures(said: Answered, direct: Answered, kept: KeptAside, task: str) -> dict[str, Metric]:
+def figures(said: Answered, direct: Answered, y: np.ndarray, groups: np.ndarray, task: str) -> dict[str, Metric]:
     """AUC, its loss against direct pictures, and what was withheld of all, of wrong and of right answers."""
-    y = kept.clean.data.targets
     auc = _auc(said.p, y)
     before = _auc(direct.p, y)
     wrong = find_wrong(said.p, y, task)
@@ -81,12 +84,12 @@ def figures(said: Answered, direct: Answered, kept: KeptAside, task: str) -> dic
             "wrong withheld": weighted.share(said.withheld, wrong),
             "right withheld": weighted.share(said.withheld, ~wrong),
         },
-        kept.groups,
+        groups,
     )
     answered = Metric(value=None, low=None, high=None)
     if known.any():
         parts = {"auc": _auc(said.p[known], y[known])}
-        answered = weighted.bootstrap_intervals(parts, kept.groups[known])["auc"]
+        answered = weighted.bootstrap_intervals(parts, groups[known])["auc"]
     return {**found, "answered": answered}
 
 
@@ -100,6 +103,20 @@ def _compare(before: Answered, after: Answered, kept: KeptAside) -> str:
 
 def _auc(p: np.ndarray, y: np.ndarray) -> weighted.Weighted:
     return weighted.average([Ranking(s, t).auc for s, t in zip(p.T, y.T, strict=True)])
+
+
+def tell(told: dict[str, Metric], said: Answered, *, first: bool) -> list[str]:
+    """The cells of a row, from AUC on; of direct pictures, which stand first, there is no loss."""
+    return [
+        _decimal(told["auc"]),
+        "" if first else _decimal(told["loss"]),
+        _decimal(told["answered"]),
+        _percent(told["wrong"]),
+        _percent(told["withheld"]),
+        " / ".join(f"{share.mean():.0%}" for share in (said.foreign, said.stopped, said.poor)),
+        _percent(told["wrong withheld"]),
+        _percent(told["right withheld"]),
+    ]
 
 
 def judge(root: Path, pictures: int) -> None:
@@ -129,21 +146,8 @@ def judge(root: Path, pictures: int) -> None:
             for framing in FRAMINGS:
                 forms[f"{severity}, {framing}"] = ask(model, *kept.photographs[severity, framing])
         for form, said in forms.items():
-            told = figures(said, direct, kept, task)
-            reasons = " / ".join(f"{share.mean():.0%}" for share in (said.foreign, said.stopped, said.poor))
-            cells = [
-                name,
-                CALLED[mode],
-                form,
-                _decimal(told["auc"]),
-                _decimal(told["loss"]) if form != "direct" else "",
-                _decimal(told["answered"]),
-                _percent(told["wrong"]),
-                _percent(told["withheld"]),
-                reasons,
-                _percent(told["wrong withheld"]),
-                _percent(told["right withheld"]),
-            ]
+            told = figures(said, direct, kept.clean.data.targets, kept.groups, task)
+            cells = [name, CALLED[mode], form, *tell(told, said, first=form == "direct")]
             print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -166,10 +170,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=PICTURES)
     asked = parser.parse_args()
     os.environ.setdefault("MEDLOUPE_HOME", tempfile.mkdtemp())
-    print(
-        "| data | trained on | judged on | AUC | loss | AUC of answered | wrong | withheld |"
-        " foreign / quality / too poor | of wrong ones withheld | of right ones |"
-    )
+    print(f"| data | trained on | {COLUMNS} |")
     print("|" + 11 * "---|")
     for name in asked.sets.split(","):
         judge(asked.data / name, asked.pictures)

@@ -4,9 +4,10 @@
     python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
     python scripts/build_starters.py --contrasts    # the same, but for the boundary to other kinds of picture
 
-Each is trained by the ordinary pipeline (`--finetune auto`: the tail ships only where it beats the linear head by more
-than noise), stressed, given a contrast to other kinds of picture, and packed: into src/medloupe/starter/checkups where
-its data are open, and then its contrast is drawn with open data alone; else into research/ (scripts/terms.py).
+Each is trained by the ordinary pipeline: a linear head that learns from photographs too, or, where a row of starters.py
+says so, `--finetune auto` (the tail ships only where it beats the linear head by more than noise). It is stressed,
+given a contrast to other kinds of picture, and packed: into src/medloupe/starter/checkups where its data are open, and
+then its contrast is drawn with open data alone; else into research/ (scripts/terms.py).
 Those that mark places learn as `medloupe train` does (build_finders.py).
 What was computed once is taken up from --home. A figure that falls outside the interval that the shipped card records
 ends the run with an error and leaves the shipped check-up alone; --accept takes the new figures on.
@@ -72,7 +73,7 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
         model = find_model(f"{made.name}@{made.version}")
         return replace(model, card=_card(one, model, None))
     with console.progress() as say:
-        made = train(dataset, name=one.name, finetune="auto", minutes=600, progress=say, **one.roles)
+        made = train(dataset, name=one.name, finetune=one.finetune, minutes=600, progress=say, **one.roles)
         model = find_model(f"{made.name}@{made.version}")
         if model.novelty is None:
             raise SystemExit(f"{one.name} cannot refuse pictures: too few groups.")
@@ -84,9 +85,9 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
 def _contrasted(one: Starter, novelty: Novelty, sights: dict[str, Sights]) -> Novelty:
     """The same with a boundary to other kinds of picture, drawn with what its terms allow."""
     allowed = kinds_for(one)
-    alike = [sights[n] for n in allowed if KINDS[n] == one.kind and n != one.data]
+    alike = [sights[n] for n in allowed if KINDS[n] == one.kind and n not in one.folders]
     others = [sights[n] for n in allowed if KINDS[n] != one.kind]
-    return contrasted(novelty, sights[one.data], alike, others)
+    return contrasted(novelty, Sights.join([sights[n] for n in one.folders]), alike, others)
 
 
 def kinds_for(one: Starter) -> list[str]:
@@ -131,7 +132,7 @@ def _accepted_but_bad(stressed: dict[str, Any]) -> list[str]:
 
 def made_from(one: Starter) -> list[str]:
     """All data sets that anything in a check-up was learned from."""
-    return sorted({one.data, *kinds_for(one)})
+    return sorted({*one.folders, *kinds_for(one)})
 
 
 def packed(one: Starter, model: Model, dataset: Dataset, folder: Path) -> Model:

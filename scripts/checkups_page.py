@@ -1,7 +1,11 @@
-"""Write docs/checkups.md from the cards of the shipped check-ups: `make starters` does so after building them."""
+"""Write docs/checkups.md from the cards of the shipped check-ups: `make starters` does so after building them.
+
+What was measured elsewhere is taken from benchmarks/elsewhere.json, which benchmarks/elsewhere.py writes.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,9 @@ from typing import Any
 from medloupe.embed.registry import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
 from medloupe.starter import shipped
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "checkups.md"
+_ROOT = Path(__file__).resolve().parent.parent
+PAGE = _ROOT / "docs" / "checkups.md"
+ELSEWHERE = _ROOT / "benchmarks" / "elsewhere.json"
 _ASIDE = (
     "Figures in brackets are 95 % intervals over patients or groups of copies. In the tables every"
     " picture, ECG or beat was judged by a head and a network that had not learned from it: by cross-validation, or on"
@@ -54,6 +60,7 @@ def page() -> str:
         " (`imagenet`) come with the network as published and were not judged here.",
         "",
         *_table_of_finders(finders),
+        *_elsewhere(json.loads(ELSEWHERE.read_text("utf-8"))),
     ]
     for card in cards:
         out += _section(card)
@@ -103,6 +110,45 @@ def _table_of_finders(cards: Sequence[Mapping[str, Any]]) -> list[str]:
             f" {card['licence']} |"
         )
     return [*out, ""]
+
+
+def _elsewhere(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was measured on pictures from elsewhere, beside the same pictures by what learned from their own kind."""
+    out = [
+        "## Elsewhere",
+        "",
+        "What one hospital or microscope taught, asked about pictures of another (`benchmarks/elsewhere.py`). *as"
+        " shipped*: the check-up in the box, on its own pictures as its card says, and on others that are new to it."
+        " The other rows are plain linear heads without field views, each asked about patients whom it had not seen;"
+        " those of the same *judged on* stand for the same pictures, and differ by what was learned from alone.",
+        "",
+        "| check-up | judged on | pictures / groups | learned from | AUC | ECE |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        same = "" if row["learned"] in ("both", "as shipped") else " (external)"
+        same = " (internal)" if row["learned"] == row["judged"] else same
+        out.append(
+            f"| {row['check-up']} | {row['judged']} | {row['n']:,} / {row['groups']:,} | {row['learned']}{same} |"
+            f" {figure(row['auc'])} | {figure(row['ece'])} |"
+        )
+    return [*out, ""]
+
+
+def _by_part(card: Mapping[str, Any]) -> list[str]:
+    """The figures of its parts, where the check-up learned from several."""
+    rows = [r for r in card.get("subgroups") or () if r["column"] in ("device", "hospital") and r["auc"]]
+    return [
+        f"- By {row['column']}, {row['value']} ({row['n']:,} {things(card)}): AUC {figure(row['auc'])}, balanced"
+        f" accuracy {figure(row['balanced_accuracy'])}."
+        for row in rows
+    ]
+
+
+def _photographed(card: Mapping[str, Any]) -> list[str]:
+    """What it learned from simulated photographs, in a sentence a severity."""
+    said = (card.get("field") or {}).get("words") or ()
+    return ["", "Photographed ([field.md](field.md)):", "", *(f"- {sentence}" for sentence in said)] if said else []
 
 
 def _section_of_finder(card: Mapping[str, Any]) -> list[str]:
@@ -166,6 +212,7 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         f"- {split['sentence']}{beside}",
         f"- What was tried: {said.get('words') or 'a linear head on the shared network.'}",
         *([f"- Read beside it: {card['inputs']['words']}"] if card.get("inputs") else ()),
+        *_by_part(card),
         "",
         "| label | cases | AUC | at the operating point: sensitivity | specificity |",
         "|---|---|---|---|---|",
@@ -178,6 +225,7 @@ def _section(card: Mapping[str, Any]) -> list[str]:
         )
     out += ["", "Known weaknesses:", ""]
     out += [f"- {sentence}" for sentence in (*(w["text"] for w in card["warnings"]), *_own_limits(card))]
+    out += _photographed(card)
     if "stress" in card:
         out += ["", "In the field:", "", *(f"- {sentence}" for sentence in card["stress"]["words"])]
         out += [f"- {' '.join(card['stress']['basis'])}"]

@@ -93,6 +93,18 @@ class Sights:
             changed={name: e[kept] for name, e in self.changed.items()},
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[Sights]) -> Sights:
+        """Of several data sets; their groups are numbered each for itself, and count apart."""
+        starts = np.cumsum([0, *(len(part.plain) for part in parts)])
+        names = parts[0].changed
+        return cls(
+            plain=np.concatenate([part.plain for part in parts]),
+            groups=np.concatenate([np.char.add(f"{i}:", part.groups) for i, part in enumerate(parts)]),
+            rows=np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)]),
+            changed={name: np.concatenate([part.changed[name] for part in parts]) for name in names},
+        )
+
     def all(self, without: Sequence[str] = ()) -> np.ndarray:
         """Everything, as float32 (M, D)."""
         changed = [e for name, e in self.changed.items() if name not in without]

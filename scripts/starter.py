@@ -9,6 +9,7 @@ from pathlib import Path
 import medloupe
 from medloupe.data.originals import known
 from medloupe.data.records import Dataset
+from terms import NOT_OPEN
 
 TERMS = ("open", "non-commercial", "research")
 """Attribution at most; no commercial use; research alone, or nothing is stated."""
@@ -18,7 +19,9 @@ TERMS = ("open", "non-commercial", "research")
 class Starter:
     """One check-up to build.
 
-    data: its folder. title: as people call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
+    data: its folder. also: further folders of the same question, learned from together: a patient whom several name is
+    one patient; parted_by: the column, and the values by folder, by which its figures are told apart. title: as people
+    call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
     medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
@@ -26,7 +29,9 @@ class Starter:
     it is for, in up to three short lines above its answers. applies: the same as questions, by which it is meant or not
     where the app chooses among those of its kind. weaknesses: sentences for the card's limits. finds: whether it marks
     places, of a set with boxes; then relabel is of these. measure: what is computed from its boxes. false_marks: how
-    many a picture and label its lines allow. terms: what the licence of its data allows, of TERMS.
+    many a picture and label its lines allow. terms: what the licence of its data allows, of TERMS; of a folder that is
+    open but for a part, an open check-up leaves out that part. finetune: as an option of a training; a head that learns
+    from photographs needs "none".
     """
 
     name: str
@@ -50,12 +55,20 @@ class Starter:
     finds: bool = False
     measure: tuple[str, ...] = ()
     false_marks: float = 1.0
+    also: tuple[str, ...] = ()
+    parted_by: tuple[str, Mapping[str, str]] | None = None
+    finetune: str = "auto"
 
     @property
     def roles(self) -> dict[str, object]:
         """The options of a training that say what the labels mean."""
         told = {"normal": self.normal, "harmless": self.harmless, "sought": self.sought, "ordered": self.ordered}
         return {**told, "roles_by": "curated"}
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All folders that it learns from."""
+        return (self.data, *self.also)
 
     @property
     def collection(self) -> str:
@@ -72,7 +85,7 @@ class Starter:
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""
-        data = medloupe.read(folder / self.data, task="detection" if self.finds else None)
+        data = self._read_all(folder)
         if self.finds:
             return self._rename_boxes(data)
         if not self.relabel:
@@ -95,6 +108,40 @@ class Starter:
         notes += [f"{dropped} images of {', '.join(left)} are left out."] if dropped else []
         names = self.labels or tuple(dict.fromkeys(name for name in to.values() if name))
         return replace(data, records=records, labels=names, notes=(*data.notes, *notes))
+
+    def _read_all(self, folder: Path) -> Dataset:
+        """Read its folder; of several what they hold together, without the splits that single ones bring."""
+        task = "detection" if self.finds else None
+        parts = [self._leave_out(medloupe.read(folder / name, task=task), name) for name in self.folders]
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        told = {label for part in parts for label in part.labels} - set(first.labels)
+        if told or any(part.task != first.task for part in parts):
+            raise SystemExit(f"{self.name}: {', '.join(self.folders)} do not ask the same question.")
+        column, values = self.parted_by or ("", {})
+        records = tuple(
+            replace(
+                r,
+                id=f"{name}/{r.id}",
+                split=None,
+                columns={**r.columns, **({column: values[name]} if column else {})},
+            )
+            for name, part in zip(self.folders, parts, strict=True)
+            for r in part.records
+        )
+        counted = ", ".join(f"{len(part):,} from {name}" for name, part in zip(self.folders, parts, strict=True))
+        notes = (*(note for part in parts for note in part.notes), f"Several folders are read as one: {counted}.")
+        return replace(first, root=folder, records=records, notes=tuple(dict.fromkeys(notes)))
+
+    def _leave_out(self, data: Dataset, name: str) -> Dataset:
+        """Leave out of a folder what an open check-up must not learn from."""
+        if self.terms != "open" or name not in NOT_OPEN:
+            return data
+        column, values = NOT_OPEN[name]
+        records = tuple(r for r in data.records if r.columns.get(column) not in values)
+        left = len(data) - len(records)
+        return replace(data, records=records, notes=(*data.notes, f"{left} images are left out for their licence."))
 
     def _rename_boxes(self, data: Dataset) -> Dataset:
         """Give boxes the names that the check-up has for them."""

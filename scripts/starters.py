@@ -16,6 +16,7 @@ STARTERS = (
         title="Pneumonia (children's chest X-ray)",
         about="a frontal chest X-ray of a child",
         kind="chest X-ray",
+        finetune="none",
         original="chest_xray",
         normal=("NORMAL",),
         sought=("PNEUMONIA",),
@@ -38,6 +39,7 @@ STARTERS = (
         title="COVID-19 or other pneumonia (chest X-ray)",
         about="a frontal chest X-ray of an adult in whom pneumonia is known or suspected",
         kind="chest X-ray",
+        finetune="none",
         terms="research",
         original="covid_chestxray",
         sought=("COVID-19", "other_pneumonia"),
@@ -58,22 +60,25 @@ STARTERS = (
     Starter(
         name="malaria",
         data="malaria",
+        also=("malaria_colour",),
+        parted_by=("device", {"malaria": "grey, 50 pixels", "malaria_colour": "colour, full size"}),
         title="Malaria (single blood cell)",
         about="one red blood cell cut out of a thin smear under the microscope",
         kind="blood cell",
         original="cell_images",
+        finetune="none",
         normal=("Uninfected",),
         sought=("Parasitized",),
         scope=(
             "One blood cell at a time",
-            "learned from small grey pictures",
+            "cut out, on black or grey",
             "no species and no count",
         ),
         weaknesses=(
             "It judges one cell at a time; a whole field of view must be cut into cells first.",
-            "Trained on grey pictures of 50 pixels: the stain's colour, a strong sign, is not used.",
-            "Its figures are those of 3,099 of the 3,166 cells that it learned: the patients of the other 67 are kept"
-            " for other tests.",
+            "Learned from cells of one collection, in colour at full size and in grey of 50 pixels; other stains and"
+            " microscopes look different.",
+            "50 of its 200 slides are of healthy people: part of what it knows may be the stain of a slide.",
         ),
     ),
     Starter(
@@ -194,6 +199,7 @@ STARTERS = (
         title="Mpox or a look-alike (photograph of skin)",
         about="a close photograph of a rash",
         kind="photograph of skin",
+        finetune="none",
         terms="non-commercial",
         original="msld",
         sought=("Monkey_Pox",),
@@ -205,6 +211,28 @@ STARTERS = (
         weaknesses=(
             "181 pictures collected from the web, many of the same patients: a demonstration, no more.",
             "Look-alikes are chickenpox and measles only; healthy skin and other rashes get one of the two answers.",
+        ),
+    ),
+    Starter(
+        name="oct",
+        data="oct",
+        title="New vessels under the macula, CNV (retinal OCT)",
+        about="one slice of a retinal OCT (optical coherence tomography)",
+        kind="retinal OCT",
+        original="oct2017",
+        finetune="none",
+        normal=("NORMAL",),
+        sought=("CNV",),
+        scope=(
+            "One slice of a retinal OCT",
+            "new vessels (CNV) or normal, nothing else",
+            "fluid of diabetes and drusen get one of the two",
+        ),
+        weaknesses=(
+            "It knows new vessels (CNV) and normal only: macular oedema and drusen get one of the two answers, mostly"
+            " new vessels.",
+            "Pictures with and without new vessels differ in brightness, which alone tells them apart a little.",
+            "It sees one slice; what lies beside it is not seen.",
         ),
     ),
     Starter(

@@ -7,7 +7,7 @@ import pytest
 
 from medloupe.embed.field import FieldFeatures
 from medloupe.imaging.quality import MEASURES
-from medloupe.training.heads.field import refit_with_views, teach
+from medloupe.training.heads.field import FieldCandidate, choose_weight, refit_with_views, teach
 from medloupe.training.heads.fit import FittedHead, HeadChoice, fit
 from medloupe.training.heads.line_examples import LineExamples
 from medloupe.training.heads.ranking import macro_auc
@@ -78,6 +78,31 @@ def test_views_that_contradict_direct_pictures_teach_nothing() -> None:
     assert taught is before
     assert field.candidates[0].lost == 0
     assert all(c.lost > c.error for c in field.candidates[1:])
+
+
+@pytest.mark.parametrize(
+    ("costs", "chosen"),
+    [
+        (((0.004, 0.005, 0.0), (0.03, 0.005, 0.0)), 1.0),  # within noise, as in a small set
+        (((0.006, 0.002, 0.001), (0.03, 0.002, 0.003)), 1.0),  # more than noise, and next to nothing
+        (((0.006, 0.002, 0.004), (0.03, 0.002, 0.001)), 0.0),  # more than that, of one or of the other
+        (((0.009, 0.002, 0.001), (0.001, 0.002, 0.0)), 3.0),  # nothing goes before next to nothing
+    ],
+)
+def test_views_may_cost_noise_and_where_all_cost_more_next_to_nothing(
+    costs: tuple[tuple[float, float, float], ...], chosen: float
+) -> None:
+    """costs: of weights 1 and 3 the loss of direct pictures, its error, and the AUC lost; 1 fits the views better."""
+    candidates = [
+        _candidate(0.0, 2.7, 0.0, 0.0, 0.0),
+        *map(_candidate, (1.0, 3.0), (0.20, 0.21), *zip(*costs, strict=True)),
+    ]
+    assert candidates[choose_weight(candidates)].weight == chosen
+
+
+def _candidate(weight: float, field: float, lost: float, error: float, auc_lost: float) -> FieldCandidate:
+    told = {"weight": weight, "freer": 1.0, "direct": 0.1 + lost, "field": field, "lost": lost, "error": error}
+    return FieldCandidate(**told, auc_lost=auc_lost, auc_error=0.0005)
 
 
 def test_no_view_is_answered_by_a_head_that_saw_its_group() -> None:

@@ -21,10 +21,12 @@ _KINDS = {  # what a card says that its pictures are of
     "blood cell": "blood",
     "blood smear": "blood",
     "brain mri": "brain",
+    "retinal oct": "eye",
     "breast ultrasound": "breast",
     "ecg": "heart",
 }
-_DRAWN_APART = {"blood smear": "smear"}  # kinds that look other than the drawings of their group
+_DRAWN_APART = {"blood smear": "smear", "retinal oct": "layers"}
+"""Kinds that look other than the drawings of their group; of some there are none."""
 
 
 def group_of(checkup: CheckUp) -> str:

@@ -1,8 +1,8 @@
 """Fit a head on field views beside direct pictures, weighed so that direct pictures lose nothing.
 
 The views of a picture share one weight. Which, is found out of fold: among the weights under which direct pictures are
-answered no worse than by a head without views, in log loss and AUC and but for noise, the one with the least loss on
-the views. 0 is among them: then the views teach nothing, and the head is the one that it was.
+answered no worse than by a head without views, in log loss and AUC and but for noise or next to nothing, the one with
+the least loss on the views. 0 is among them: then the views teach nothing, and the head is the one that it was.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ TRIED = ((0.3, 1.0), (1.0, 1.0), (1.0, 3.0), (3.0, 1.0), (3.0, 3.0), (3.0, 10.0)
 
 HARD = 0.5  # of a view's share that a hard one has: what it shows may not tell the label
 NOISE = 1.0  # standard errors by which direct pictures may seem to fare worse
+LOST, AUC_LOST = 0.01, 0.002
+"""Log loss and AUC that direct pictures may lose where views cost more than noise: in a large set noise is tiny."""
+
 _DRAWS = 100  # of the bootstrap that tells the error of a difference of AUC
 _WITHOUT = (0.0, 1.0)
 
@@ -128,12 +131,12 @@ def teach(
     every = np.ones(n, bool)
     direct = np.stack([q[:n] for q in p])
     candidates = _weigh(losses, direct, targets, groups, views, every)
-    best = _choose(candidates)
+    best = choose_weight(candidates)
     # Each row is predicted by the weight that the other folds choose.
     chosen = np.empty_like(p[0])
     for f in np.unique(fold[0]):
         mine = own == f
-        chosen[mine] = p[_choose(_weigh(losses, direct, targets, groups, views, fold[0] != f))][mine]
+        chosen[mine] = p[choose_weight(_weigh(losses, direct, targets, groups, views, fold[0] != f))][mine]
     found = candidates[best]
     field = FieldFit(
         views=views,
@@ -290,14 +293,32 @@ def _compare_aucs(p: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.
     return fallen[:, 0], fallen[:, 1:].std(1)
 
 
-def _choose(candidates: Sequence[FieldCandidate]) -> int:
-    """Choose, of the weights that cost direct pictures nothing but noise, the one with the least loss on views."""
-    able = [
-        i
-        for i, c in enumerate(candidates)
-        if c.lost <= NOISE * c.error + 1e-12 and c.auc_lost <= NOISE * c.auc_error + 1e-4
-    ]
-    return min(able, key=lambda i: (candidates[i].field, candidates[i].weight))
+def choose_weight(candidates: Sequence[FieldCandidate]) -> int:
+    """Choose, of the weights that cost direct pictures nothing but noise, the one with the least loss on views.
+
+    Where views cost more than noise at every weight, those are taken instead that cost next to nothing.
+
+    Parameters
+    ----------
+    candidates : sequence of FieldCandidate
+        That without views first.
+
+    Returns
+    -------
+    int
+        The place of the chosen one.
+    """
+
+    def least(lost: float, auc_lost: float) -> int:
+        able = [
+            i
+            for i, c in enumerate(candidates)
+            if c.lost <= max(NOISE * c.error, lost) and c.auc_lost <= max(NOISE * c.auc_error, auc_lost)
+        ]
+        return min(able, key=lambda i: (candidates[i].field, candidates[i].weight))
+
+    best = least(1e-12, 1e-4)
+    return best if candidates[best].weight else least(LOST, AUC_LOST)
 
 
 def _as_logits(p: np.ndarray, task: str) -> np.ndarray:
