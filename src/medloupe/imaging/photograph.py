@@ -62,7 +62,7 @@ def find_photo(picture: Picture, request: PhotoRequest) -> Photo | None:
     if request.mode == "never" or (request.mode == "auto" and max(w, h) < _LEAST):
         return None
     small = scaled(picture, SIDE)
-    corners, confidence = _find_sides(picture, small)
+    corners, confidence = _find_sides(picture, small, _line(request))
     if request.mode == "auto" and confidence >= AUTO_LINE and is_frame(small, corners):
         return None
     if confidence < AUTO_LINE:
@@ -70,7 +70,7 @@ def find_photo(picture: Picture, request: PhotoRequest) -> Photo | None:
         if round_confidence >= max(ROUND_LINE, confidence):
             placed = _to_corners(round_corners * (w, h))
             return Photo(corners=placed, confidence=round_confidence, given=False, width=w, height=h)
-    if confidence >= (AUTO_LINE if request.mode == "auto" else ALWAYS_LINE):
+    if confidence >= _line(request):
         placed = _to_corners(corners * (w, h))
         return Photo(corners=placed, confidence=confidence, given=False, width=w, height=h)
     if request.mode == "auto":
@@ -115,8 +115,15 @@ def straighten(decode: Callable[[int | None], Picture], request: PhotoRequest, m
     return cut_out(picture, photo, 2 * min_side)
 
 
-def _find_sides(picture: Picture, small: np.ndarray) -> tuple[np.ndarray, float]:
-    """Find the most probable corners (4, 2), as shares of the picture, and how probable they are."""
+def _line(request: PhotoRequest) -> float:
+    return AUTO_LINE if request.mode == "auto" else ALWAYS_LINE
+
+
+def _find_sides(picture: Picture, small: np.ndarray, line: float) -> tuple[np.ndarray, float]:
+    """Find the most probable corners (4, 2), as shares of the picture, and how probable they are.
+
+    They are placed to a fraction of a pixel where a photograph is probable by `line`.
+    """
     h, w = small.shape[:2]
     corners, features = candidates(small, MOST_QUADRILATERALS)
     if not len(corners):
@@ -124,7 +131,7 @@ def _find_sides(picture: Picture, small: np.ndarray) -> tuple[np.ndarray, float]
     p, placed = confidences(features)
     best = int((p * placed).argmax())
     found = corners[best] / (w, h)
-    if p[best] >= ALWAYS_LINE:
+    if p.max() >= line and p[best] >= ALWAYS_LINE:
         fine = scaled(picture, _FINE)
         size = np.array([fine.shape[1], fine.shape[0]])
         found = refine(fine, found * size, max(size) / SIDE) / size
