@@ -22,6 +22,7 @@ from medloupe.imaging.frames import is_frame
 from medloupe.imaging.perspective import Corners
 from medloupe.imaging.photo import Photo, PhotoRequest, check_corners
 from medloupe.imaging.picture import Picture, whole_picture
+from medloupe.imaging.prescreen import may_have_round_field, may_have_sides
 from medloupe.imaging.quadrilaterals import candidates
 from medloupe.imaging.roundfield import ROUND_LINE, find_round_field, is_photographed_dark, may_be_photographed
 from medloupe.imaging.sides import ALWAYS_LINE, AUTO_LINE, confidences, refine
@@ -61,11 +62,24 @@ def find_photo(picture: Picture, request: PhotoRequest) -> Photo | None:
         return Photo(corners=request.corners, confidence=1.0, given=True, width=w, height=h)
     if request.mode == "never" or (request.mode == "auto" and max(w, h) < _LEAST):
         return None
+    if request.mode == "always":
+        return search(picture, request)
+    glance = np.asarray(picture.glance)
+    sided, rounded = may_have_sides(glance, picture.colour), may_have_round_field(glance)
+    return search(picture, request, sided=sided, rounded=rounded) if sided or rounded else None
+
+
+def search(picture: Picture, request: PhotoRequest, *, sided: bool = True, rounded: bool = True) -> Photo | None:
+    """Search a picture as `find_photo` does, for sides and a round field, or for one of them, without a glance before.
+
+    picture, request: as there, of a mode other than "never", without corners.
+    """
+    w, h = picture.width, picture.height
     small = scaled(picture, SIDE)
-    corners, confidence = _find_sides(picture, small, _line(request))
+    corners, confidence = _find_sides(picture, small, _line(request)) if sided else (np.zeros((4, 2)), 0.0)
     if request.mode == "auto" and confidence >= AUTO_LINE and is_frame(small, corners):
         return None
-    if confidence < AUTO_LINE:
+    if rounded and confidence < AUTO_LINE:
         round_corners, round_confidence = _find_round(picture, small, request)
         if round_confidence >= max(ROUND_LINE, confidence):
             placed = _to_corners(round_corners * (w, h))
@@ -76,6 +90,16 @@ def find_photo(picture: Picture, request: PhotoRequest) -> Photo | None:
     if request.mode == "auto":
         return None
     return Photo(corners=None, confidence=confidence, given=False, width=w, height=h)
+
+
+def search_sides(picture: Picture) -> np.ndarray | None:
+    """Search for the sides of a photographed picture as `find_photo` does unasked, whatever a glance says.
+
+    Returns corners (4, 2) as shares of the picture, or None where no photograph is found by its sides.
+    """
+    small = scaled(picture, SIDE)
+    corners, confidence = _find_sides(picture, small, AUTO_LINE)
+    return None if confidence < AUTO_LINE or is_frame(small, corners) else corners
 
 
 def cut_out(picture: Picture, photo: Photo, most: int | None = None) -> Picture:
