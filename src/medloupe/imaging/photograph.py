@@ -22,6 +22,7 @@ from medloupe.imaging.frames import is_frame
 from medloupe.imaging.perspective import Corners
 from medloupe.imaging.photo import Photo, PhotoRequest, check_corners
 from medloupe.imaging.picture import Picture, whole_picture
+from medloupe.imaging.prescreen import may_have_round_field, may_have_sides
 from medloupe.imaging.quadrilaterals import candidates
 from medloupe.imaging.roundfield import ROUND_LINE, find_round_field, is_photographed_dark, may_be_photographed
 from medloupe.imaging.sides import ALWAYS_LINE, AUTO_LINE, confidences, refine
@@ -61,21 +62,44 @@ def find_photo(picture: Picture, request: PhotoRequest) -> Photo | None:
         return Photo(corners=request.corners, confidence=1.0, given=True, width=w, height=h)
     if request.mode == "never" or (request.mode == "auto" and max(w, h) < _LEAST):
         return None
+    if request.mode == "always":
+        return search(picture, request)
+    glance = np.asarray(picture.glance)
+    sided, rounded = may_have_sides(glance, picture.colour), may_have_round_field(glance)
+    return search(picture, request, sided=sided, rounded=rounded) if sided or rounded else None
+
+
+def search(picture: Picture, request: PhotoRequest, *, sided: bool = True, rounded: bool = True) -> Photo | None:
+    """Search a picture as `find_photo` does, for sides and a round field, or for one of them, without a glance before.
+
+    picture, request: as there, of a mode other than "never", without corners.
+    """
+    w, h = picture.width, picture.height
     small = scaled(picture, SIDE)
-    corners, confidence = _find_sides(picture, small)
+    corners, confidence = _find_sides(picture, small, _line(request)) if sided else (np.zeros((4, 2)), 0.0)
     if request.mode == "auto" and confidence >= AUTO_LINE and is_frame(small, corners):
         return None
-    if confidence < AUTO_LINE:
+    if rounded and confidence < AUTO_LINE:
         round_corners, round_confidence = _find_round(picture, small, request)
         if round_confidence >= max(ROUND_LINE, confidence):
             placed = _to_corners(round_corners * (w, h))
             return Photo(corners=placed, confidence=round_confidence, given=False, width=w, height=h)
-    if confidence >= (AUTO_LINE if request.mode == "auto" else ALWAYS_LINE):
+    if confidence >= _line(request):
         placed = _to_corners(corners * (w, h))
         return Photo(corners=placed, confidence=confidence, given=False, width=w, height=h)
     if request.mode == "auto":
         return None
     return Photo(corners=None, confidence=confidence, given=False, width=w, height=h)
+
+
+def search_sides(picture: Picture) -> np.ndarray | None:
+    """Search for the sides of a photographed picture as `find_photo` does unasked, whatever a glance says.
+
+    Returns corners (4, 2) as shares of the picture, or None where no photograph is found by its sides.
+    """
+    small = scaled(picture, SIDE)
+    corners, confidence = _find_sides(picture, small, AUTO_LINE)
+    return None if confidence < AUTO_LINE or is_frame(small, corners) else corners
 
 
 def cut_out(picture: Picture, photo: Photo, most: int | None = None) -> Picture:
@@ -115,8 +139,15 @@ def straighten(decode: Callable[[int | None], Picture], request: PhotoRequest, m
     return cut_out(picture, photo, 2 * min_side)
 
 
-def _find_sides(picture: Picture, small: np.ndarray) -> tuple[np.ndarray, float]:
-    """Find the most probable corners (4, 2), as shares of the picture, and how probable they are."""
+def _line(request: PhotoRequest) -> float:
+    return AUTO_LINE if request.mode == "auto" else ALWAYS_LINE
+
+
+def _find_sides(picture: Picture, small: np.ndarray, line: float) -> tuple[np.ndarray, float]:
+    """Find the most probable corners (4, 2), as shares of the picture, and how probable they are.
+
+    They are placed to a fraction of a pixel where a photograph is probable by `line`.
+    """
     h, w = small.shape[:2]
     corners, features = candidates(small, MOST_QUADRILATERALS)
     if not len(corners):
@@ -124,7 +155,7 @@ def _find_sides(picture: Picture, small: np.ndarray) -> tuple[np.ndarray, float]
     p, placed = confidences(features)
     best = int((p * placed).argmax())
     found = corners[best] / (w, h)
-    if p[best] >= ALWAYS_LINE:
+    if p.max() >= line and p[best] >= ALWAYS_LINE:
         fine = scaled(picture, _FINE)
         size = np.array([fine.shape[1], fine.shape[0]])
         found = refine(fine, found * size, max(size) / SIDE) / size

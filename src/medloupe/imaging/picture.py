@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +17,18 @@ from PIL import Image
 from medloupe.errors import UnreadableImageError
 from medloupe.imaging import levels, resample
 from medloupe.imaging.facts import Fact
-from medloupe.imaging.quality import Measures, measure
+from medloupe.imaging.quality import SIDES, Measures, measure, shrink_for_measures, shrink_further
 
 if TYPE_CHECKING:
     from medloupe.imaging.photo import Photo
 
 FULL_SIDE = 4096  # pixels of the longer side to which a picture is fitted for parts of it to be looked at, at most
+_FEW = 52  # pixels of the longer side by which colour is told
 _GREY = 3  # levels by which the channels of a grey picture may differ, as they do in some JPEGs
 CropBox = tuple[float, float, float, float]  # left, top, right, bottom in pixels, fractions of one included
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
     """A decoded image, upright.
 
@@ -86,7 +88,32 @@ class Picture:
 
     def measure(self) -> Measures:
         """Measure how it was taken, for `quality.find_fault`."""
-        return measure(self.image, self.box, self.width, self.height)
+        return measure(self._grey, self.glance, self.width, self.height)
+
+    @cached_property
+    def _grey(self) -> Image.Image:
+        return shrink_for_measures(self.image, self.box)
+
+    @cached_property
+    def glance(self) -> Image.Image:
+        """It in grey, of 104 pixels at most: enough to be measured, and to be told from a photograph."""
+        return shrink_further(self._grey, SIDES[1])
+
+    @cached_property
+    def colour(self) -> float:
+        """How far the channels lie apart on average, in levels, by every so many pixels; 0 of a grey picture."""
+        w, h = self.sides
+        step = max(1, min(max(w, h) // _FEW, w, h))
+        across, down = w // step, h // step
+        if isinstance(self.content, np.ndarray):
+            few = self.content[step // 2 :: step, step // 2 :: step][:down, :across]
+        else:
+            box = (0, 0, across * step, down * step)
+            few = np.asarray(self.content.resize((across, down), Image.Resampling.NEAREST, box))
+        if few.ndim == 2:
+            return 0.0
+        levels = few.astype(np.int16)
+        return float(np.abs(levels[..., 0::2] - levels[..., 1:2]).sum(2).mean())
 
     def preview(self, side: int, quality: int = 85) -> tuple[bytes, int, int]:
         """Make a JPEG for a reader's eyes, without any metadata.

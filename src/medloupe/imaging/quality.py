@@ -178,8 +178,8 @@ def _is_dark(measures: Measures) -> bool:
     return measures.highlights < DIM and measures.shadows < measures.highlights / 2
 
 
-def measure(image: Image.Image, box: tuple[float, float, float, float], width: int, height: int) -> Measures:
-    """Measure a decoded picture.
+def shrink_for_measures(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """Make the grey version of a decoded picture on which it is measured, of SIDES[0] pixels at most.
 
     Parameters
     ----------
@@ -187,17 +187,35 @@ def measure(image: Image.Image, box: tuple[float, float, float, float], width: i
         L or RGB.
     box : tuple
         Where in it the picture lies.
+    """
+    w, h = max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1]))
+    return _shrink(image, box, (w, h), min(SIDES[0], max(w, h)))
+
+
+def shrink_further(grey: Image.Image, side: int) -> Image.Image:
+    """Bring what `shrink_for_measures` made to a longer side of `side` where it is longer."""
+    return _shrink(grey, None, grey.size, side)
+
+
+def measure(grey: Image.Image, half: Image.Image, width: int, height: int) -> Measures:
+    """Measure a decoded picture.
+
+    Parameters
+    ----------
+    grey : Image
+        As `shrink_for_measures` makes it.
+    half : Image
+        The same of SIDES[1] pixels.
     width, height : int
         The file's own pixels.
     """
-    w, h = max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1]))
-    side = min(SIDES[0], max(w, h))
-    grey = _shrink(image, box, (w, h), side)
+    side = max(grey.size)
     light = np.asarray(grey)
     counts = np.bincount(light.ravel(), minlength=256)
     share = counts.cumsum() / light.size
     low, high = (float(np.searchsorted(share, q)) for q in (0.05, 0.95))
-    blurs = [_blur(np.asarray(_shrink(grey, None, grey.size, s))) if max(w, h) >= s else np.nan for s in SIDES]
+    versions = (grey, half, shrink_further(grey, SIDES[2]))
+    blurs = [_blur(np.asarray(v)) if side >= s else np.nan for v, s in zip(versions, SIDES, strict=True)]
     return Measures(
         shorter=float(min(width, height)),
         aspect=max(width, height) / max(1, min(width, height)),
