@@ -13,7 +13,6 @@ from medloupe.errors import StoreError
 
 if TYPE_CHECKING:
     from medloupe.evaluation.stress import StressResult
-    from medloupe.evaluation.stress_boxes import BoxStressResult
 
 
 def run_stress(
@@ -72,7 +71,7 @@ def run_stress(
         _print(found, report)
 
 
-def _print(found: StressResult | BoxStressResult, report: Path | None) -> None:
+def _print(found: StressResult, report: Path | None) -> None:
     """Print the table on stdout, with the sentences around it."""
     from medloupe.cli.console import DISCLAIMER, MORE_THAN_CHANCE, format_difference
 

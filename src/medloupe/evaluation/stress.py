@@ -69,7 +69,7 @@ class StressResult:
     images, groups : int
         How many were judged.
     judged : str
-        By whom, as in `HeldOutPanel`.
+        By whom, as in `HeldOutPanel`; "learned" by a detector that has learned from these pictures.
     left_out : mapping of str to int
         Images not used, by reason.
     positive : str or None
@@ -78,8 +78,8 @@ class StressResult:
         Figures of the pictures as they were brought.
     rows : tuple of CorruptionRow
         One for each change.
-    basis : tuple of str
-        How it was judged, in sentences.
+    basis, words : tuple of str
+        How it was judged, and what it comes to, in sentences.
     pictures : tuple of StressedPicture
         One image under every change, the first unchanged.
     """
@@ -95,12 +95,8 @@ class StressResult:
     unchanged: Mapping[str, Metric]
     rows: tuple[CorruptionRow, ...]
     basis: tuple[str, ...]
+    words: tuple[str, ...]
     pictures: tuple[StressedPicture, ...]
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What it comes to, in sentences."""
-        return word_shifts(self.unchanged, self.rows, self.groups)
 
     def as_json(self) -> dict[str, Any]:
         """Give the line that `stress --json` prints."""
@@ -179,18 +175,20 @@ def stress(
     before, *after = (_apply_rules(model, chosen.judges, logits[:, c], scores[:, c]) for c in range(logits.shape[1]))
     listed = list(zip(changes, after, altered.mean(0).tolist(), strict=True))
     unchanged, rows = compare_figures(asked, before, listed, seed)
+    groups = len(np.unique(chosen.groups))
     return StressResult(
         name=model.name,
         version=model.version,
         data=data.name,
         images=len(chosen.records),
-        groups=len(np.unique(chosen.groups)),
+        groups=groups,
         judged=chosen.judged,
         left_out={reason: n for reason, n in chosen.left_out.items() if n},
         positive=asked.positive,
         unchanged=unchanged,
         rows=rows,
         basis=word_basis(model, data, chosen),
+        words=word_shifts(unchanged, rows, groups),
         pictures=_render_strip(model, chosen, changes, [before, *after], asked, seed),
     )
 

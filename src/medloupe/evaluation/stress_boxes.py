@@ -8,8 +8,7 @@ cropped, photographed) only that is told, since the true boxes would have to mov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,12 +17,10 @@ from medloupe.data.records import Dataset, Record
 from medloupe.evaluation.box_panel import BoxFinder, BoxPanel, assemble_box_panel
 from medloupe.evaluation.box_robustness import BoxAnswers, compare_box_figures, word_box_shifts
 from medloupe.evaluation.external_boxes import read_lines
-from medloupe.evaluation.robustness import CorruptionRow
-from medloupe.evaluation.stress import StressedPicture
+from medloupe.evaluation.stress import StressedPicture, StressResult
 from medloupe.imaging import decode
 from medloupe.imaging.corruptions import CORRUPTIONS, Corruption, limit_size
 from medloupe.metrics.matching import Detections, match_label
-from medloupe.metrics.weighted import Metric
 from medloupe.model.bundle import Model
 from medloupe.utils.batches import map_batches
 from medloupe.utils.datauri import jpeg_uri
@@ -36,63 +33,6 @@ _HALF = np.array([0.5])
 _STRIP_SIDE = 320  # pixels of the longer side of a picture of the page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxStressResult:
-    """A detector's figures on unchanged pictures, and how each change moves them.
-
-    Attributes
-    ----------
-    name, version
-        Of the model; the version is None of a file's.
-    data : str
-        Name of the data set.
-    images, groups : int
-        How many were judged.
-    learned : bool
-        Whether the detector has learned from them.
-    left_out : mapping of str to int
-        Pictures not used, by reason.
-    unchanged : mapping of str to Metric
-        Figures of the pictures as they were brought.
-    rows : tuple of CorruptionRow
-        One for each change.
-    basis, words : tuple of str
-        How it was judged, and what it comes to, in sentences.
-    pictures : tuple of StressedPicture
-        One picture under every change, the first unchanged.
-    """
-
-    name: str
-    version: int | None
-    data: str
-    images: int
-    groups: int
-    learned: bool
-    left_out: Mapping[str, int]
-    unchanged: Mapping[str, Metric]
-    rows: tuple[CorruptionRow, ...]
-    basis: tuple[str, ...]
-    words: tuple[str, ...]
-    pictures: tuple[StressedPicture, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the line that `stress --json` prints."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "data": self.data,
-            "n": self.images,
-            "groups": self.groups,
-            "judged": "learned" if self.learned else "model",
-            "left_out": dict(self.left_out),
-            "positive": None,
-            "unchanged": dict(self.unchanged),
-            "changes": [row.as_json() for row in self.rows],
-            "basis": list(self.basis),
-            "words": list(self.words),
-        }
-
-
 def stress_detector(
     model: Model,
     data: Dataset,
@@ -102,7 +42,7 @@ def stress_detector(
     images: int = IMAGES,
     seed: int = 0,
     progress: StageProgress | None = None,
-) -> BoxStressResult:
+) -> StressResult:
     """Judge a detector on pictures as they were brought and under every change.
 
     Where it has learned from most of the pictures, these are used and it is said, since levels are flattered then.
@@ -146,14 +86,15 @@ def stress_detector(
     listed = list(zip(changes, answers[1:], altered.mean(0).tolist(), moved, strict=True))
     unchanged, rows = compare_box_figures(answers[0], listed, panel.groups, seed)
     groups = len(np.unique(panel.groups))
-    return BoxStressResult(
+    return StressResult(
         name=model.name,
         version=model.version,
         data=data.name,
         images=len(panel.records),
         groups=groups,
-        learned=panel.learned,
+        judged="learned" if panel.learned else "model",
         left_out=panel.left_out,
+        positive=None,
         unchanged=unchanged,
         rows=rows,
         basis=_word_basis(panel, data),
