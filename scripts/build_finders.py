@@ -31,7 +31,7 @@ MOVED = 1e-4  # how far a box or its score may move by packing
 OTHERS_REFUSED = 0.95  # of pictures of other kinds, at least
 COMPARED = 12  # pictures on which the packed one must find the same
 _ASKED = 40  # pictures of each other set
-_ROUNDS = 15
+_ROUNDS = 60
 
 
 def built_finder(one: Starter, data: Path, home: Path) -> Model:
