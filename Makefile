@@ -78,7 +78,7 @@ docs: $(VENV)/dev
 
 # The pictures that README shows on the code host, again: a model trained on made-up cells, its report, its page.
 pictures: $(VENV)/dev
-	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page
+	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page studio studio-publish
 
 # Kills, swaps and faults by the hundred, the API's whole description asked 500 times each, damaged files by the
 # thousand: for hours. Nothing acknowledged may be lost. `pip install atheris` first, and FUZZ=3600 for an hour of

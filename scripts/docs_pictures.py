@@ -29,7 +29,8 @@ NAME = "ringed-cells"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
 REPORT = {"report": (1060, 600, ""), "report-heatmaps": (800, 590, "The worst errors")}  # size, what it begins with
 PAGE = {"page": (1280, 900), "page-phone": (360, 740)}
-NAMES = (*REPORT, *PAGE)
+STUDIO = {"studio": 930, "studio-publish": 760}  # height: the pictures and what is wrong with them; the third step
+NAMES = (*REPORT, *PAGE, *STUDIO)
 
 
 def make_pictures(
@@ -54,6 +55,9 @@ def make_pictures(
         ):
             try:
                 _photograph(_address(log), report.as_uri(), picture, folder, schemes, names, chromium)
+                if wanted := [name for name in names if name in STUDIO]:
+                    some = _choose_some(data, Path(temporary) / "ringed cells")
+                    _photograph_studio(_address(log), some, picture, folder, schemes, wanted, chromium)
             finally:
                 server.terminate()
 
@@ -74,16 +78,69 @@ def _photograph(
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme in schemes:
             colours = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
-            for name in names:
+            for name in (name for name in names if name not in STUDIO):
                 page = colours.new_page()
                 if name in REPORT:
                     _show_report(page, report, *REPORT[name])
                 else:
                     _show_result(page, url, picture, *PAGE[name])
-                path = folder / (f"{name}.png" if scheme == "light" else f"{name}-{scheme}.png")
-                page.screenshot(path=path)
-                # Half the bytes, and no difference that an eye finds.
-                Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+                _save(page, folder, name, scheme)
+        browser.close()
+
+
+def _save(page: Page, folder: Path, name: str, scheme: str) -> None:
+    path = folder / (f"{name}.png" if scheme == "light" else f"{name}-{scheme}.png")
+    page.screenshot(path=path)
+    # Half the bytes, and no difference that an eye finds.
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def _choose_some(data: Path, folder: Path) -> Path:
+    """Forty cells of each class, one of them twice and one under both classes."""
+    for label in ("clear", "ringed"):
+        (folder / label).mkdir(parents=True)
+        for path in sorted((data / label).glob("*.png"))[:40]:
+            shutil.copy(path, folder / label / path.name)
+    first, second = sorted((folder / "clear").iterdir())[:2]
+    shutil.copy(first, folder / "clear" / "copy of it.png")
+    shutil.copy(second, folder / "ringed" / "the same.png")
+    return folder
+
+
+def _photograph_studio(
+    url: str, some: Path, picture: Path, folder: Path, schemes: Sequence[str], names: Sequence[str], chromium: str
+) -> None:
+    """Go through the three steps of the studio, and photograph the first and the last."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(180_000)
+        page.goto(f"{url}/studio")
+        page.get_by_label("Name").fill("Rings in cells")
+        page.get_by_label("Kind of picture").fill("smear")
+        page.get_by_role("button", name="Begin").click()
+        page.wait_for_selector("[data-ready]")
+        page.locator("input[webkitdirectory]").set_input_files(some)
+        page.locator("[data-sendsay]", has_text="82 are there.").wait_for(state="attached")
+        page.get_by_label("What ringed means").select_option("sought")
+        page.get_by_label("What clear means").select_option("normal")
+        page.locator(".findings", has_text="has two classes").wait_for()
+        page.locator(".auditline.busy").wait_for(state="detached")
+        for name in names:
+            if name == "studio-publish":
+                page.get_by_role("button", name="Leave the copy out").click()
+                page.get_by_role("button", name="All are clear").click()
+                page.get_by_role("button", name="Train", exact=True).click()
+                page.get_by_text("Trained: version 1.").wait_for()
+                page.locator("[data-tryfile]").set_input_files(picture)
+                page.locator("[data-readings] [data-says]").wait_for()
+            for scheme in schemes:
+                page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+                page.set_viewport_size({"width": 1280, "height": STUDIO[name]})
+                top = page.locator("[data-part=classes]" if name == "studio" else "#four")
+                top.evaluate("(e, up) => window.scrollTo(0, e.getBoundingClientRect().top + scrollY - up)", 40)
+                page.wait_for_timeout(800)
+                _save(page, folder, name, scheme)
         browser.close()
 
 

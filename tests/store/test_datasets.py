@@ -134,6 +134,18 @@ def test_classes_change_while_they_are_free(sets: Datasets, spots: StoredDataset
     assert sets.get("spots").classes == CLASSES
 
 
+def test_two_who_change_classes_at_once(sets: Datasets, spots: StoredDataset) -> None:
+    def add(name: str) -> None:
+        sets.edit_classes(spots.id, lambda now: [*now, DatasetClass(name=name)])
+
+    threads = [threading.Thread(target=add, args=(f"class {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(sets.get(spots.id).labels) == sorted(["sick", "normal", *(f"class {n}" for n in range(6))])
+
+
 def test_a_version_stays_as_it_was(sets: Datasets, spots: StoredDataset, home: Path, tmp_path: Path) -> None:
     new = [brought(i, tmp_path, label, patient=f"p{i // 2}") for label in ("sick", "normal") for i in range(6)]
     items = sets.add(spots.id, new)

@@ -40,6 +40,7 @@ def make(clicks: Clicks, title: str, kind: str) -> None:
 def bring(clicks: Clicks, folder: Path, count: int) -> None:
     """A folder with one for each class; waits until so many are there and were looked at."""
     page = clicks.page
+    page.wait_for_selector("[data-ready]")
     clicks.choose("input[webkitdirectory]", folder)
     playwright.expect(page.locator("[data-sendsay]")).to_have_text(re.compile("are there.$"), timeout=180_000)
     page.wait_for_function(
@@ -52,7 +53,7 @@ def bring(clicks: Clicks, folder: Path, count: int) -> None:
 
 def wait_for_training(page: Any) -> None:
     """Until it is trained."""
-    playwright.expect(page.get_by_text("Trained: version 1.")).to_be_visible(timeout=300_000)
+    playwright.expect(page.locator(".trained", has_text="Trained: version 1.")).to_be_visible(timeout=300_000)
 
 
 def try_out(clicks: Clicks, picture: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +16,7 @@ from medloupe.store.dataset_nouns import (
     StoredDataset,
     check_classes,
     read_change_row,
+    read_classes,
     read_dataset_row,
 )
 from medloupe.store.tables import DatasetChangeRow, DatasetItemRow, DatasetRow
@@ -130,10 +131,31 @@ class DatasetChanges(DatasetItems):
         StoreError
             The classes make no sense, or one that is used is missing.
         """
-        told = check_classes(classes)
-        names = {c["name"] for c in told}
+        return self.edit_classes(id, lambda _: classes, ordered=ordered, by=by)
+
+    def edit_classes(
+        self,
+        id: str,
+        edit: Callable[[Sequence[DatasetClass]], Sequence[DatasetClass]],
+        *,
+        ordered: bool | None = None,
+        by: str = "local",
+    ) -> StoredDataset:
+        """Change the classes as they stand at that moment, so that of two who do so neither is lost.
+
+        Parameters
+        ----------
+        id
+            Of the data set.
+        edit
+            Makes the new classes of the present ones.
+        ordered, by
+            As `set_classes` has them; raises as it does.
+        """
         with transaction(self.engine, write=True) as session:
             data = find_dataset(session, id, lock=True)
+            told = check_classes(edit(read_classes(data.classes)))
+            names = {c["name"] for c in told}
             used = session.scalars(select(DatasetItemRow.label).where(DatasetItemRow.dataset_id == data.id).distinct())
             if lost := sorted(label for label in used if label is not None and label not in names):
                 raise StoreError(f"Pictures have the class {lost[0]!r}.", "Relabel them first, or keep it.")

@@ -146,11 +146,12 @@ class Intake:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _add_classes(self, dataset: str, labels: Sequence[str], *, by: str) -> None:
-        data = self._sets.get(dataset)
-        if new := [name for name in labels if name not in data.labels]:
-            roles = recognise_roles([*data.labels, *new])
-            classes = [*data.classes, *(DatasetClass(name=name, role=roles.of(name)) for name in new)]
-            self._sets.set_classes(dataset, classes, by=by)
+        def add(now: Sequence[DatasetClass]) -> Sequence[DatasetClass]:
+            known = [c.name for c in now]
+            roles = recognise_roles([*known, *(name for name in labels if name not in known)])
+            return [*now, *(DatasetClass(name=n, role=roles.of(n)) for n in labels if n not in known)]
+
+        self._sets.edit_classes(dataset, add, by=by)
 
     def _thumb_path(self, digest: str) -> Path:
         return self._sets.thumbs.path(digest)

@@ -24,6 +24,8 @@ from medloupe.studio.uploads import DatasetUpload, Uploads
 
 BEAT_SECONDS = 0.5
 SWEEP_SECONDS = 3600.0
+RESUME_SECONDS = 3.0
+"""Between two looks for files that are all there and were not taken in: by a server that was killed, or a busy disk."""
 TAKING = Pool("taking", 3, "Other pictures have been taken in")
 log = logging.getLogger("medloupe.studio")
 
@@ -59,7 +61,12 @@ class Studio:
         """Begin what goes on beside the requests."""
         self._tasks = [
             asyncio.create_task(self._repeat(work, seconds))
-            for work, seconds in ((self._resume, SWEEP_SECONDS), (self._beat, BEAT_SECONDS), (self._audit, 0.3))
+            for work, seconds in (
+                (self._sweep, SWEEP_SECONDS),
+                (self._resume, RESUME_SECONDS),
+                (self._beat, BEAT_SECONDS),
+                (self._audit, 0.3),
+            )
         ]
 
     async def end(self) -> None:
@@ -107,10 +114,12 @@ class Studio:
             await asyncio.sleep(seconds)
 
     def _resume(self) -> None:
-        """Take up what a killed server left, and forget what nobody goes on with."""
+        """Take in what is all there and nobody takes in."""
         for upload in self.uploads.list_whole():
-            if upload.id not in self._unpacking:
-                self.intake.take_upload(upload)
+            self.intake.take_upload(upload)
+
+    def _sweep(self) -> None:
+        """Forget what nobody goes on with."""
         self.uploads.forget_old()
         self.sets.sweep()
 

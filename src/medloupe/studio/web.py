@@ -12,6 +12,7 @@ from fastapi import Path as InPath
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
+from medloupe.data.labels import recognise_roles
 from medloupe.errors import ImageError, MedloupeError, PromotionRefusedError, StoreError
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import admission_of, note_answer
@@ -195,17 +196,16 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         out = [item.id for item in sets.items(id, left_out=True) if item.left_out]
         sets.bring_back(id, out, by=by)
     elif what == "class":
-        data = sets.get(id)
-        name = first_value(fields, "name").strip()
-        sets.set_classes(id, [*data.classes, *_with_roles([name], [c.name for c in data.classes])], by=by)
+        sets.edit_classes(id, lambda now: [*now, _with_role(first_value(fields, "name").strip(), now)], by=by)
     elif what == "role":
-        _set_role(home, id, first_value(fields, "name"), first_value(fields, "role"), by=by)
+        name, role = first_value(fields, "name"), first_value(fields, "role")
+        told = DatasetClass(name=name, role=role)  # type: ignore[arg-type]
+        sets.edit_classes(id, lambda now: [told if c.name == name else c for c in now], by=by)
     elif what == "ordered":
-        data = sets.get(id)
-        sets.set_classes(id, data.classes, ordered=first_value(fields, "ordered") == "yes", by=by)
+        sets.edit_classes(id, lambda now: now, ordered=first_value(fields, "ordered") == "yes", by=by)
     elif what == "drop_class":
-        data = sets.get(id)
-        sets.set_classes(id, [c for c in data.classes if c.name != first_value(fields, "name")], by=by)
+        name = first_value(fields, "name")
+        sets.edit_classes(id, lambda now: [c for c in now if c.name != name], by=by)
     elif what == "train":
         start_training(sets, home.queue, id, by=by)
     elif what == "stop":
@@ -218,19 +218,9 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         raise HttpError(422, "bad_form", "The form cannot be read.", "Load the page again.")
 
 
-def _with_roles(names: Sequence[str], others: Sequence[str]) -> list[DatasetClass]:
-    from medloupe.data.labels import recognise_roles
-
-    roles = recognise_roles([*others, *names])
-    return [DatasetClass(name=name, role=roles.of(name)) for name in names]
-
-
-def _set_role(home: Studio, id: str, name: str, role: str, *, by: str) -> None:
-    data = home.sets.get(id)
-    if name not in data.labels:
-        raise StoreError(f"There is no class {name[:40]!r}.")
-    classes = [DatasetClass(name=c.name, role=role if c.name == name else c.role) for c in data.classes]  # type: ignore[arg-type]
-    home.sets.set_classes(id, classes, by=by)
+def _with_role(name: str, others: Sequence[DatasetClass]) -> DatasetClass:
+    roles = recognise_roles([*(c.name for c in others), name])
+    return DatasetClass(name=name, role=roles.of(name))
 
 
 async def _render(request: Request, id: str, *, said: str, status: int = 200) -> Response:

@@ -242,3 +242,9 @@ root.addEventListener("change", async (event) => {
     tell(error.message);
   }
 });
+
+// Files that were chosen before this script was there.
+for (const input of root.querySelectorAll("input[data-files]")) {
+  if (input.files.length) input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+root.dataset.ready = "";
