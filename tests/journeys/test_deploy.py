@@ -33,6 +33,7 @@ from generated import Ran
 from medloupe.accounts.person import Person
 from medloupe.cli.app import app as command_line
 from medloupe.model.bundle import Model
+from medloupe.review.extension import extend_with_review
 from medloupe.serving.app import create_app
 from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.service import Service
@@ -395,7 +396,7 @@ def manual(name: str) -> str:
 def test_the_manual_of_the_api_names_every_route_and_no_other(home: Path):
     service = Service(Store.open(), memory=2**26, workers=1)
     try:
-        paths = create_app(service, extend=[extend_with_studio(work=False)]).openapi()["paths"]
+        paths = create_app(service, extend=[extend_with_studio(work=False), extend_with_review()]).openapi()["paths"]
     finally:
         service.close()
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}

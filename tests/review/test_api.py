@@ -160,7 +160,9 @@ def test_what_is_settled_becomes_training_data_and_never_test_data(site: Site, t
     }
     assert f"review/{first}.png" not in items
     with site.live.client(headers={"Authorization": f"Bearer {site.tokens['tom']}"}) as client:
-        assert client.post("/review/place", data={}).status_code in (200, 303, 403)
+        assert client.post("/review/place", data={"model": "spots"}).status_code == 303
+    assert f"review/{first}.png" in {item.file for item in sets.items(data.id)}
+    assert site.ask("rea", "POST", "/review/place", data={"model": "spots"}).status_code == 403
     version = sets.freeze(data.id)
     assert came.id in {item.id for item in sets.version_items(data.id, version.number)}
 

@@ -10,7 +10,7 @@ from medloupe.data.reading import read
 from medloupe.data.records import Dataset
 from medloupe.errors import DataError
 from medloupe.training.audit.splits import find_split_labels
-from medloupe.training.pipeline.steps import check_trainable
+from medloupe.training.pipeline.preconditions import check_trainable
 from originals_trees import picture
 
 

@@ -16,8 +16,8 @@ from medloupe.errors import DataError, StoreError
 from medloupe.imaging import decode
 from medloupe.modelfile.card import read_card
 from medloupe.store.models import Store
+from medloupe.training.pipeline.preconditions import check_trainable
 from medloupe.training.pipeline.run import summarise
-from medloupe.training.pipeline.steps import check_trainable
 from trained import Trained
 
 Count = Callable[[], int]

@@ -27,7 +27,8 @@ from medloupe.settings import home
 from medloupe.training.options import Options
 from medloupe.training.pipeline import lineage
 from medloupe.training.pipeline.outcome import Outcome, outcome_path, read_outcome, write_outcome
-from medloupe.training.pipeline.steps import check_trainable, learn
+from medloupe.training.pipeline.preconditions import check_trainable
+from medloupe.training.pipeline.steps import learn
 from medloupe.utils.files import sha256_of
 from medloupe.utils.progress import StageProgress
 
