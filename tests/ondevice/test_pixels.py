@@ -159,3 +159,21 @@ def test_what_is_not_read(modules: Browser) -> None:
     broken = bytearray(png)
     broken[len(png) // 2] ^= 1
     assert modules.read(bytes(broken)) == {"unreadable": "damaged"}
+
+
+def test_what_is_damaged_is_never_read_otherwise(modules: Browser) -> None:
+    dice, refused = random.Random(1), 0
+    for i in range(60):
+        data = bytearray(saved(made(i, 150, 120), "JPEG", progressive=i % 3 == 0))
+        at = dice.randrange(2, len(data) - 2)
+        if i % 2:
+            data[at] ^= 1 << dice.randrange(8)
+        else:
+            del data[at : at + dice.randrange(1, 20)]
+        read = modules.read(bytes(data))
+        if "unreadable" in read:
+            refused += 1
+            continue
+        expected = decode_picture(bytes(data), min_side=SIDE).fit(SIDE)  # raises where Python refuses it
+        assert np.array_equal(np.frombuffer(read["pixels"], np.uint8), expected.ravel()), i
+    assert refused < 60

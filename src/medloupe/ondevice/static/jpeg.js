@@ -2,6 +2,7 @@
 // Its slow integer transform, its smooth upsampling and its reduced sizes are ported in jpeg_idct.js and jpeg_colour.js.
 // Whatever is damaged, cut short or of another form is refused: a picture read otherwise would get another answer.
 
+import { Bits, huffman } from "./jpeg_bits.js";
 import { toPixels } from "./jpeg_colour.js";
 import { Unreadable } from "./errors.js";
 
@@ -10,7 +11,7 @@ const ZIGZAG = new Uint8Array([
   35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47,
   55, 62, 63,
 ]);
-const FAST = 9; // bits that are looked up at once
+const MOST = 2048; // a coefficient of 8-bit levels has at most 1024, and rounding adds half of a quantisation
 
 /** What a JPEG says before its pixels: {width, height, exif}; exif is the block with the orientation, or null. */
 export function readHeader(bytes) {
@@ -24,6 +25,7 @@ export function decodeJpeg(bytes, scale = 1) {
   let frame = null, adobe = -1, jfif = false, scans = 0, at = 2, ended = false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   while (!ended) {
+    if (bytes[at] !== 0xff) throw new Unreadable("damaged"); // libjpeg would look for the next marker, with a warning
     at = nextMarker(bytes, at);
     const code = bytes[at++];
     if (code === 0xd9) break;
@@ -46,8 +48,18 @@ export function decodeJpeg(bytes, scale = 1) {
     }
     at = end;
   }
-  if (!frame || !scans || frame.components.some((c) => !c.seen)) throw new Unreadable("damaged");
+  if (!frame || !scans || frame.components.some((c) => !isComplete(c, frame, tables.quant))) throw new Unreadable("damaged");
   return toPixels(frame, tables.quant, scale, { adobe, jfif });
+}
+
+/** Whether every bit of a component came, and none of its values is one that no picture of 8 bits can have. */
+function isComplete({ seen, known, blocks, quant }, { progressive }, tables) {
+  if (!seen || (progressive && known.some((low) => low !== 0)) || !tables[quant]) return false;
+  for (let i = 0; i < blocks.length; i++) {
+    const value = blocks[i] * tables[quant][i & 63];
+    if (value > MOST || value < -MOST) return false;
+  }
+  return true;
 }
 
 function walk(bytes, done) {
@@ -113,23 +125,11 @@ function readHuffman(bytes, at, end, tables) {
     const into = bytes[at] >> 4 ? tables.ac : tables.dc, which = bytes[at++] & 15;
     const counts = bytes.subarray(at, at + 16);
     const total = counts.reduce((a, b) => a + b, 0);
+    if (at + 16 + total > end) throw new Unreadable("damaged");
     into[which] = huffman(counts, bytes.subarray(at + 16, at + 16 + total));
+    if (into === tables.dc && into[which].values.some((v) => v > 15)) throw new Unreadable("damaged");
     at += 16 + total;
   }
-}
-
-/** fast: for each FAST bits length << 8 | value, 0 where the code is longer; limits: for longer ones. */
-function huffman(counts, values) {
-  const fast = new Uint16Array(1 << FAST), limit = new Int32Array(18).fill(-1), offset = new Int32Array(17);
-  let code = 0, k = 0;
-  for (let bits = 1; bits <= 16; bits++) {
-    offset[bits] = k - code;
-    for (let i = 0; i < counts[bits - 1]; i++, code++, k++)
-      if (bits <= FAST) fast.fill((bits << 8) | values[k], code << (FAST - bits), (code + 1) << (FAST - bits));
-    limit[bits] = counts[bits - 1] ? code - 1 : -1;
-    code <<= 1;
-  }
-  return { fast, limit, offset, values };
 }
 
 function readFrame(view, bytes, at, progressive) {
@@ -149,70 +149,10 @@ function readFrame(view, bytes, at, progressive) {
     c.blocksDown = down * c.v;
     c.ownAcross = Math.ceil((Math.ceil(width * c.h / maxH)) / 8);
     c.ownDown = Math.ceil((Math.ceil(height * c.v / maxV)) / 8);
+    c.known = new Int8Array(64).fill(-1); // of a progressive one, the lowest bit that came of each coefficient
     c.blocks = new Int16Array(64 * c.blocksAcross * c.blocksDown);
   }
   return { width, height, components, maxH, maxV, across, down, progressive };
-}
-
-class Bits {
-  constructor(bytes, at) {
-    this.bytes = bytes;
-    this.at = at;
-    this.held = 0;
-    this.count = 0;
-  }
-
-  fill() {
-    while (this.count <= 16) {
-      let byte = this.at < this.bytes.length ? this.bytes[this.at] : -1;
-      if (byte === 0xff) {
-        if (this.bytes[this.at + 1] === 0) this.at += 2;
-        else byte = -1; // a marker: no more bits
-      } else this.at += 1;
-      if (byte < 0) {
-        this.over = (this.over ?? 0) + 1;
-        if (this.over > 4) throw new Unreadable("damaged");
-        byte = 0;
-      }
-      this.held = ((this.held << 8) | byte) & 0xffffff;
-      this.count += 8;
-    }
-  }
-
-  take(n) {
-    if (!n) return 0;
-    if (this.count < n) this.fill();
-    this.count -= n;
-    return (this.held >> this.count) & ((1 << n) - 1);
-  }
-
-  /** A signed value of n bits (T.81, F.2.2.1). */
-  signed(n) {
-    const v = this.take(n);
-    return n && v < 1 << (n - 1) ? v - (1 << n) + 1 : v;
-  }
-
-  code(table) {
-    if (this.count < 16) this.fill();
-    const short = table.fast[(this.held >> (this.count - FAST)) & ((1 << FAST) - 1)];
-    if (short) {
-      this.count -= short >> 8;
-      return short & 255;
-    }
-    for (let bits = FAST + 1; bits <= 16; bits++) {
-      const code = (this.held >> (this.count - bits)) & ((1 << bits) - 1);
-      if (code <= table.limit[bits]) {
-        this.count -= bits;
-        return table.values[code + table.offset[bits]];
-      }
-    }
-    throw new Unreadable("damaged");
-  }
-
-  /** What was needed and not there: a scan that ends early, which libjpeg would paint grey. */
-  get missing() {
-    return (this.over ?? 0) * 8 > this.count;
-  }
 }
 
 function readScan(bytes, at, end, frame, tables) {
@@ -224,6 +164,7 @@ function readScan(bytes, at, end, frame, tables) {
     chosen.push({ c, dc: tables.dc[bytes[at + 1] >> 4], ac: tables.ac[bytes[at + 1] & 15], last: 0 });
   }
   const spectrum = { from: bytes[at], to: bytes[at + 1], high: bytes[at + 2] >> 4, low: bytes[at + 2] & 15, run: 0 };
+  if (frame.progressive) for (const { c } of chosen) follow(c, spectrum);
   const decode = frame.progressive ? progressiveDecoder(spectrum) : sequential;
   const first = chosen[0];
   const alone = n === 1;
@@ -232,7 +173,7 @@ function readScan(bytes, at, end, frame, tables) {
   for (let y = 0; y < down; y++)
     for (let x = 0; x < across; x++) {
       if (tables.restart && left-- === 0) {
-        if (bits.missing) throw new Unreadable("damaged");
+        finish();
         const marker = nextMarker(bytes, bits.at);
         if (bytes[marker] < 0xd0 || bytes[marker] > 0xd7) throw new Unreadable("damaged");
         bits = new Bits(bytes, marker + 1);
@@ -247,8 +188,21 @@ function readScan(bytes, at, end, frame, tables) {
             decode(bits, each, c.blocks, 64 * ((y * high + v) * c.blocksAcross + x * wide + h));
       }
     }
-  if (bits.missing) throw new Unreadable("damaged");
+  finish();
   return bits.at;
+
+  function finish() {
+    bits.end();
+    if (spectrum.run) throw new Unreadable("damaged"); // blocks behind the last one
+  }
+}
+
+/** Note which bits a progressive scan brings; each must follow on those of before. */
+function follow(c, { from, to, high, low }) {
+  for (let k = from; k <= to; k++) {
+    if (to > 63 || (from === 0 && to !== 0) || c.known[k] !== (high === 0 ? -1 : high) || (high && low !== high - 1)) throw new Unreadable("damaged");
+    c.known[k] = low;
+  }
 }
 
 function sequential(bits, each, blocks, at) {
@@ -294,7 +248,7 @@ function progressiveDecoder(s) {
         continue;
       }
       k += zeros;
-      if (k > 63) throw new Unreadable("damaged");
+      if (k > s.to) throw new Unreadable("damaged");
       blocks[at + ZIGZAG[k]] = bits.signed(size) * (1 << s.low);
     }
   }
@@ -308,6 +262,7 @@ function progressiveDecoder(s) {
       for (; k <= s.to; k++) {
         const rs = bits.code(each.ac);
         let zeros = rs >> 4, value = 0;
+        if ((rs & 15) > 1) throw new Unreadable("damaged");
         if (rs & 15) value = bits.take(1) ? plus : minus;
         else if (zeros < 15) {
           s.run = (1 << zeros) + bits.take(zeros);
@@ -321,6 +276,7 @@ function progressiveDecoder(s) {
             break;
           }
         }
+        if (value && k > s.to) throw new Unreadable("damaged");
       }
     if (s.run > 0) {
       for (; k <= s.to; k++) if (blocks[at + ZIGZAG[k]]) correct(at + ZIGZAG[k]);
