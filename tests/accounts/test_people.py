@@ -202,7 +202,8 @@ def test_mistakes_are_explained(folk: People) -> None:
 
 
 def test_what_each_role_may() -> None:
-    viewer, clinician, admin = (Person(1, "x", role) for role in ROLES)
+    viewer, clinician, reviewer, trainer, admin = (Person(1, "x", role) for role in ROLES)
+    assert reviewer.may("clinician") and not reviewer.may("trainer") and trainer.may("reviewer")
     assert viewer.may("viewer") and not viewer.may("clinician") and not clinician.may("admin")
     assert clinician.may("viewer") and admin.may("clinician") and LOCAL.may("admin")
 

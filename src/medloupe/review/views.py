@@ -133,15 +133,14 @@ def _line(case: ReviewCase, person: Person, lang: Language) -> CaseLine:
 def _about(case: ReviewCase, lang: Language) -> str:
     """Say what was answered."""
     answer = case.answer
-    flagged = [lang.label(name) or name for name in answer.get("flagged") or ()]
     if case.task == "detection":
         return lang.t("review.answered_boxes", n=len(answer.get("boxes") or ()))
-    name = str(answer.get("prediction") or "")
-    if not name:
+    names = list(answer.get("flagged") or ()) or [name for name in (answer.get("prediction"),) if name]
+    if not names:
         return lang.t("review.answered_nothing")
-    p = (answer.get("probabilities") or {}).get(name)
-    told = lang.join(flagged) if flagged else lang.label(name) or name
-    return lang.t("review.answered", label=told, p="" if p is None else lang.percent(float(p)))
+    p = answer.get("probabilities") or {}
+    shown = [(lang.label(name) or name, p.get(name)) for name in names]
+    return lang.join([title if of is None else f"{title} ({lang.percent(float(of))})" for title, of in shown])
 
 
 def _said(case: ReviewCase, lang: Language) -> str:

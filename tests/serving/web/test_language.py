@@ -26,8 +26,12 @@ def places(texts: list[str]) -> set[str]:
 
 
 STUDIO = SERVING.parent / "studio"
+REVIEW = SERVING.parent / "review"
 PAGES = "\n".join(
-    p.read_text("utf-8") for folder in (SERVING, STUDIO) for kind in ("*.html", "*.py") for p in folder.rglob(kind)
+    p.read_text("utf-8")
+    for folder in (SERVING, STUDIO, REVIEW)
+    for kind in ("*.html", "*.py")
+    for p in folder.rglob(kind)
 )
 
 
