@@ -18,11 +18,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medloupe.imaging.field.faults import SEVERITIES
+from medloupe.imaging.field.photographs import photograph
 from medloupe.imaging.photo import AUTO
 from medloupe.imaging.photograph import find_photo, search
 from medloupe.imaging.picture import Picture, whole_picture
 from medloupe.imaging.prescreen import may_have_round_field, may_have_sides
-from photographs import _PHOTOGRAPHED, SEVERITIES, SURFACES, judging_files, opened, photograph, snap
+from photographs import _PHOTOGRAPHED, SURFACES, judging_files, opened  # puts the support of the tests on the path
+from snapshots import snap
 
 _ROUNDS = 5  # of timing, of which the least counts
 _LEAST = 160  # pixels of the longer side below which nothing is looked for
