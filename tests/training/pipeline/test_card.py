@@ -47,6 +47,7 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
         "measurements",
         "composed",
         "localisation",
+        "crop",
     }
 
 
