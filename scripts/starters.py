@@ -23,7 +23,7 @@ STARTERS = (
         scope=(
             "Children of 1 to 5 years",
             "pneumonia only, no other disease",
-            "photographed screens are read unreliably",
+            "photographs are read less surely than exports",
         ),
         applies=({"question": "age", "values": ["child"], "choices": _AGES},),
         weaknesses=(
