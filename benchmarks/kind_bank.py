@@ -1,6 +1,7 @@
 """What a user's own check-up refuses, by distance alone and set apart from the kinds that are known.
 
     python benchmarks/kind_bank.py [--data ../shared/data] [--seen FOLDER] [--seed 0] > table.md
+    python benchmarks/kind_bank.py --trained breast_ultrasound
 
 Of every set of pictures a third of the groups (patients, copies) is put aside. What is known of the open kinds
 (scripts/build_kind_bank.py) is estimated from the other two thirds of these; each set in turn, open or not, is the
@@ -9,7 +10,8 @@ sets of other kinds. *Never known*: only those of kinds that the bank has not. *
 the sketches of the pictures themselves in place of such as the statistics give. *Few*: the same fitted on so many
 groups, drawn anew ten times. *Told apart*: how well pictures that a set's statistics were estimated from are told from
 pictures that they were not, by their distance (AUC; 0.5 is chance): what a thief of the file learns of who was in it.
-Embeddings are kept under --seen.
+Embeddings are kept under --seen. --trained trains a set with its field views, and asks it about 40 pictures of some
+others as they are, and photographed as scripts/kinds.py does it, which is another making than that of the views.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import kinds
+import medloupe
 from build_kind_bank import EVERYDAY, Seen, fitted, kind_of, open_sets, see_all
 from medloupe.embed.registry import backbone
+from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
+from medloupe.imaging.decode import decode
 from medloupe.metrics.weighted import Ranking
 from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import Novelty
@@ -49,6 +54,8 @@ MORE: Mapping[str, str] = {
 """Sets beside those of scripts/kinds.py, and what they show."""
 FEW = (8, 12, 20, 40)
 TURNS = 10
+OTHERS = ("chest_pneumonia", "skin", "cats_dogs", "brain_boxes", "polyp_boxes", "oct")
+"""Sets of which a trained check-up is asked photographs."""
 Parts = Mapping[str, tuple[Seen, Seen]]
 
 
@@ -157,7 +164,7 @@ def told_apart(parts: Parts, bank: KindBank) -> None:
     print("|---|---|---|---|")
     levels = backbone().card.levels
     for known in bank.sets:
-        if known.name == EVERYDAY:
+        if known.name == EVERYDAY or known.name not in parts:
             continue
         inside, outside = (sketch(parts[known.name][i][0], levels) for i in (0, 1))
         distance = np.concatenate([known.gaussian.distance(inside), known.gaussian.distance(outside)])
@@ -166,6 +173,19 @@ def told_apart(parts: Parts, bank: KindBank) -> None:
         drawn = known.draw(200, np.random.default_rng(0))
         ratio = np.median(nearest(drawn, inside)) / np.median(nearest(outside, inside))
         print(f"| {known.name} | {len(inside)} | {member_auc:.2f} | {ratio:.2f} |")
+
+
+def photographed(own: str, data: Path) -> None:
+    """Markdown: a row a set, of 40 pictures."""
+    model = medloupe.train(medloupe.read(data / own), name="own")
+    print("| pictures | as they are | from a screen | on a light box |\n|---|---|---|---|")
+    ways = {c.name: c for c in CORRUPTIONS if c.name in ("screen", "lightbox")}
+    for name in (own, *OTHERS):
+        files = sorted((data / name).rglob("*.jpg"))
+        opened = [limit_size(decode(file)) for file in files[:: max(1, len(files) // 40)][:40]]
+        views = opened, *([way(picture) for picture in opened] for way in ways.values())
+        shares = [refused(model.novelty, kinds.embedded(view).astype(np.float32)) for view in views]
+        print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
 
 
 def nearest(z: np.ndarray, to: np.ndarray) -> np.ndarray:
@@ -180,7 +200,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=here.parent / "shared" / "data")
     parser.add_argument("--seen", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trained", metavar="SET")
     told = parser.parse_args()
+    if told.trained:
+        photographed(told.trained, told.data)
+        return
     seen = see_all(dict.fromkeys((*kinds.KINDS, *MORE, EVERYDAY)), told.data, told.seen)
     parts = halves(seen, told.seed)
     bank = KindBank(sets=tuple(fitted(n, parts[n][0], backbone().card.levels) for n in open_sets()))

@@ -2,7 +2,8 @@
 
     python scripts/build_kind_bank.py [--data ../shared/data] [--seen FOLDER]
 
-For every open set of pictures (terms.py), pictures drawn here and the photographs that come with scikit-image: the
+For every open set of pictures (terms.py), pictures drawn here and the photographs that come with scikit-image, each as
+it is and as simulated photographs show it (medloupe.imaging.field): the
 Gaussian of their sketches (medloupe.model.kind_bank), for the whole embedding of the shared network and for the part
 that tuning leaves alone. Of a set at most MOST pictures count, one of each patient first.
 """
@@ -26,6 +27,7 @@ from kinds import KINDS
 from medloupe.embed.registry import backbone
 from medloupe.imaging.corruptions import limit_size
 from medloupe.imaging.decode import decode
+from medloupe.imaging.field.views import make_views
 from medloupe.model.kind_bank import KnownSet
 from medloupe.model.novelty import AXES, FEWEST, Novelty
 from medloupe.starter.kind_bank import FILE
@@ -42,6 +44,9 @@ PHOTOGRAPHS = (
 )
 QUARTERED = 7  # of these, the first, the corners count too
 MOST = 400
+PHOTOGRAPHED = " photographed"
+"""Ends the name of a set of simulated photographs, whole and set straight, of another set's pictures."""
+MOST_PHOTOGRAPHED = 100
 PICTURES_AN_AXIS = 60
 """At least: with more axes the statistics would tell who was among the pictures (benchmarks/kind_bank.py)."""
 ASKED = 1000  # pictures among which those are chosen, by whole patients
@@ -50,16 +55,19 @@ Seen = tuple[np.ndarray, np.ndarray]  # embeddings float32 (N, D) and the group 
 
 def open_sets() -> list[str]:
     """The names of all sets that may be in it."""
-    return [name for name in KINDS if name in OPEN] + [EVERYDAY]
+    direct = [name for name in KINDS if name in OPEN] + [EVERYDAY]
+    return direct + [name + PHOTOGRAPHED for name in direct]
 
 
 def kind_of(name: str) -> str:
     """What a set shows, in words."""
+    name = name.removesuffix(PHOTOGRAPHED)
     return "everyday photograph" if name == EVERYDAY else KINDS[name]
 
 
 def see(name: str, data: Path) -> Seen:
-    """Embed at most MOST pictures of a set, one of each group first."""
+    """Embed at most MOST pictures of a set, one of each group first; of photographs MOST_PHOTOGRAPHED, each twice."""
+    views, name = name.endswith(PHOTOGRAPHED), name.removesuffix(PHOTOGRAPHED)
     if name == EVERYDAY:
         pictures: Sequence[Path | np.ndarray] = everyday_photographs()
         groups = [str(i) for i in range(len(pictures))]
@@ -71,9 +79,13 @@ def see(name: str, data: Path) -> Seen:
     turns = [
         rows[turn] for turn in range(max(map(len, members.values()))) for rows in members.values() if turn < len(rows)
     ]
-    rows = sorted(turns[:MOST])
-    embedded = kinds.embedded([limit_size(decode(pictures[row])) for row in rows])
-    return embedded.astype(np.float32), _told_apart(np.array([groups[row] for row in rows]))
+    rows = sorted(turns[: MOST_PHOTOGRAPHED if views else MOST])
+    opened = [limit_size(decode(pictures[row])) for row in rows]
+    member = np.array([groups[row] for row in rows])
+    if views:
+        made = [make_views(picture, picture.tobytes(), 0, 0, ("whole", "straight")) for picture in opened]
+        opened, member = [view for each in made for view in each.values()], np.repeat(member, 2)
+    return kinds.embedded(opened).astype(np.float32), _told_apart(member)
 
 
 def _told_apart(groups: np.ndarray) -> np.ndarray:
@@ -123,7 +135,7 @@ def fitted(name: str, seen: Seen, levels: tuple[int, ...]) -> KnownSet:
     return KnownSet(
         name=name,
         kind=kind_of(name),
-        anything=name in ANYTHING,
+        anything=name in ANYTHING or name.endswith(PHOTOGRAPHED),
         pictures=len(embeddings),
         gaussian=novelty.gaussian,
         limit=novelty.limit,

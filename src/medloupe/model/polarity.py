@@ -20,8 +20,8 @@ from medloupe.model.sketch import sketch
 Negative = Callable[[], np.ndarray | None]
 """Computes the embedding (D,) of a picture's negative; None of a picture that is not grey."""
 
-DOUBTED = 0.65
-"""Distance, of the limit, from which on a negative is asked for; four of five of a check-up's own lie below."""
+DOUBTED = 0.55
+"""Distance, of the limit, from which on a negative is asked for; two of three of a check-up's own lie below."""
 
 NEARER = 0.85
 """Share of its distance below which the negative must lie; of 2,700 pictures of 14 sets the lowest had 0.88."""
