@@ -11,7 +11,7 @@ asked for as were turned, it is also the precision at that length. Of cleanlab's
 precision and recall stand apart. PYTHON is one that has cleanlab 2.9 (`pip install cleanlab==2.9.0`).
 
 The method was chosen on breast_ultrasound, oct, cervical_cells, fundus_idrid and ecg_images. Of the four others, the
-first three had been looked at once with a first method, which was behind self-confidence on skin (.580 against .664:
+first four had been looked at once with a first method, which was behind self-confidence on skin (.580 against .664:
 classes are uneven there) and which the sets of choice then mended.
 
 Key: pictures of NIH ChestX-ray14 whose text-mined label is a finding and that RSNA's radiologists call normal.
