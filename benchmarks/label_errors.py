@@ -10,8 +10,8 @@ cleanlab gets the same probabilities. Recall: of the turned labels those among t
 asked for as were turned, it is also the precision at that length. Of cleanlab's flags, whose number it chooses itself,
 precision and recall stand apart. PYTHON is one that has cleanlab 2.9 (`pip install cleanlab==2.9.0`).
 
-The method was chosen on breast_ultrasound, oct, cervical_cells, fundus_idrid and ecg_images. Of the four others, the
-first four had been looked at once with a first method, which was behind self-confidence on skin (.580 against .664:
+The method was chosen on breast_ultrasound, oct, cervical_cells, fundus_idrid and ecg_images. The four others had
+been looked at once with a first method, which was behind self-confidence on skin (.580 against .664:
 classes are uneven there) and which the sets of choice then mended.
 
 Key: pictures of NIH ChestX-ray14 whose text-mined label is a finding and that RSNA's radiologists call normal.
