@@ -91,7 +91,7 @@ def test_accounts_change(folk: People, capsys: Capture) -> None:
     run(capsys, "users", "disable", "ada").failed("ada is the only admin")
     run(capsys, "users", "role", "ada", "viewer").failed("ada is the only admin")
     run(capsys, "users", "role", "adda", "viewer").failed("nobody named 'adda'", "Did you mean 'ada'?")
-    run(capsys, "users", "role", "ada", "king").failed("no role 'king'", "viewer, clinician, trainer, admin")
+    run(capsys, "users", "role", "ada", "king").failed("no role 'king'", "viewer, clinician, reviewer, trainer, admin")
 
     said = run(capsys, "users", "audit", "--json").lines
     assert [(line["actor"], line["action"], line["object"]) for line in reversed(said)] == [

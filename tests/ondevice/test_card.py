@@ -23,8 +23,8 @@ def test_what_is_withheld(home: object, name: str, because: str) -> None:
 
 
 def test_a_card_names_all_its_blobs(home: object) -> None:
-    checkup = CheckUp.of(load_shipped("malaria"))
-    made = describe_for_device(checkup, {"en": {"title": "Malaria"}})
+    checkup = CheckUp.of(load_shipped("breast"))
+    made = describe_for_device(checkup, {"en": {"title": "Breast ultrasound"}})
     card = json.loads(json.dumps(made.card, allow_nan=False))  # no infinity, which JSON has not
     parts = [card["network"], card["tail"], card["head"], card["novelty"]["deal"]]
     assert {p["sha256"] for p in parts} == set(made.blobs)

@@ -24,7 +24,9 @@ Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password
 @users_app.command("add")
 def users_add(
     name: Person,
-    role: Annotated[str, typer.Option(metavar="R", help="viewer, clinician, trainer or admin.")] = "clinician",
+    role: Annotated[
+        str, typer.Option(metavar="R", help="viewer, clinician, reviewer, trainer or admin.")
+    ] = "clinician",
     password_stdin: Stdin = False,
     home: Home = None,
 ) -> None:
@@ -73,7 +75,7 @@ def users_passwd(
 @users_app.command("role")
 def users_role(
     name: Person,
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, clinician, trainer or admin.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, clinician, reviewer, trainer or admin.")],
     home: Home = None,
 ) -> None:
     """Change what a person may do."""

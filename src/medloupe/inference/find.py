@@ -106,7 +106,8 @@ def list_choosable_models() -> list[Model]:
 
     usual, models = backbone().sha256, _list_models()
     models = [m for m in models if not m.card.get("crop")]  # which look at no whole picture
-    able = [m for m in models if m.novelty is not None and m.onnx is None and m.backbone.sha256 == usual]
+    models_that_know = [m for m in models if m.novelty is not None and m.novelty.can_choose]
+    able = [m for m in models_that_know if m.onnx is None and m.backbone.sha256 == usual]
     if not able:
         there = f"none of its models ({', '.join(m.name for m in models)}) can be" if models else "it is empty"
         raise StoreError(

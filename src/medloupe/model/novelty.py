@@ -36,6 +36,7 @@ AXES = 24
 FEWEST = 30  # groups; with fewer, nobody can say by distance what is usual
 FEWEST_APART = 8  # groups that can be set apart from other kinds, if from nothing else
 SLACK = 1.5  # by which the limit is larger with fewer than FEWEST groups: there the contrast refuses, not the distance
+_AXES_OF_FEW = FEWEST // 4  # with fewer axes it was fitted on fewer groups
 LIMIT_AT = 0.97  # share of its own kind that stays under the distance from which the limit is made
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
@@ -131,10 +132,10 @@ class Novelty:
         independent = len(np.unique(groups))
         if independent < max(fewest, _FOLDS):
             return None
-        slack = 1.0 if independent >= FEWEST else SLACK
         z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
         # as many axes in every fold as in the end, else their distances could not be compared
         count = max(1, min(axes, z.shape[1] // 2, independent // 4))
+        slack = SLACK if independent // 4 < _AXES_OF_FEW else 1.0
         fold = assign_folds(np.ones((len(z), 1)), np.asarray(groups), _FOLDS, seed)
         distance = np.zeros(len(z))
         for f in range(_FOLDS):
@@ -197,6 +198,11 @@ class Novelty:
     def gaussian(self) -> Gaussian:
         """The Gaussian by which distances are computed."""
         return Gaussian(self.mean.astype(np.float32), self.axes.astype(np.float32), self.spread, self.noise)
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether its distance can be held against others': of few groups its limit is far, and all looks near."""
+        return len(self.spread) >= _AXES_OF_FEW
 
     @property
     def nbytes(self) -> int:

@@ -19,7 +19,7 @@ def routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, Ch
     Only check-ups trained on the network that most were trained on: of it, several precisions may run. Those with a
     network of their own are found by what their pictures look like to it.
     """
-    able = [c for c in checkups if c.novelty is not None and not c.whole and c.windows is None]
+    able = [c for c in checkups if c.novelty is not None and c.novelty.can_choose and not c.whole and c.windows is None]
     if not able:
         return ()
     base, _ = Counter(c.base for c in able).most_common(1)[0]

@@ -61,7 +61,9 @@ async def choose(request: Request) -> Response:
     require(request, "viewer")
     language = language_of(request)
     service = service_of(request)
-    able = [c for c in service.catalog.all() if c.novelty is not None or c.windows is not None]
+    able = [
+        c for c in service.catalog.all() if (c.novelty is not None and c.novelty.can_choose) or c.windows is not None
+    ]
     cards = [describe_checkup(c, language) for c in able]
     return _render_form(
         request,

@@ -118,7 +118,7 @@ def learn_boxes(found: Scan, network: Backbone, options: Options, say: StageProg
         report=report,
         evidence=collect_box_evidence(features, boxed, fit, planned.groups),
         detector=fit.detector,
-        sight=None if seen is None else SharedSight(novelty=seen, network=network.sha256),
+        sight=None if seen is None or not seen.can_choose else SharedSight(novelty=seen, network=network.sha256),
     )
 
 
