@@ -33,7 +33,7 @@ import build_finders
 import medloupe
 import terms
 from build_finders import built_finder, packed_finder
-from kinds import KINDS, Sights, contrasted, gathered
+from kinds import KINDS, Sights, contrasted, gathered, see_cut
 from medloupe.cli import console
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
@@ -77,17 +77,19 @@ def built(one: Starter, data: Path, home: Path, sights: dict[str, Sights]) -> Mo
         model = find_model(f"{made.name}@{made.version}")
         if model.novelty is None:
             raise SystemExit(f"{one.name} cannot refuse pictures: too few groups.")
-        model = replace(model, novelty=_contrasted(one, model.novelty, sights))
+        model = replace(model, novelty=_contrasted(one, model.novelty, sights, data))
         stressed = stress.stress(model, dataset, images=STRESSED, progress=say)
     return replace(model, card=_card(one, model, stress.stress_entry(stressed)))
 
 
-def _contrasted(one: Starter, novelty: Novelty, sights: dict[str, Sights]) -> Novelty:
-    """The same with a boundary to other kinds of picture, drawn with what its terms allow."""
+def _contrasted(one: Starter, novelty: Novelty, sights: dict[str, Sights], data: Path) -> Novelty:
+    """The same with a boundary to other kinds of picture, drawn with what its terms allow. Where photographs taught it
+    to read them, there is room for such as the app cuts out of them."""
     allowed = kinds_for(one)
     alike = [sights[n] for n in allowed if KINDS[n] == one.kind and n not in one.folders]
     others = [sights[n] for n in allowed if KINDS[n] != one.kind]
-    return contrasted(novelty, Sights.join([sights[n] for n in one.folders]), alike, others)
+    cut = see_cut([data / n for n in one.folders]) if novelty.legibility is not None else None
+    return contrasted(novelty, Sights.join([sights[n] for n in one.folders]), alike, others, cut)
 
 
 def kinds_for(one: Starter) -> list[str]:
@@ -170,7 +172,7 @@ def redrawn(one: Starter, data: Path, home: Path) -> None:
     write_atomically(path, pack.card_bytes(card))
 
 
-def redrawn_contrast(one: Starter, sights: dict[str, Sights]) -> float:
+def redrawn_contrast(one: Starter, sights: dict[str, Sights], data: Path) -> float:
     """Draw the shipped check-up's boundary anew and say what it was made from; the share of its own it refuses."""
     folder = terms.place_of(one.terms) / one.name
     model = pack.unpack_checkup(folder)
@@ -178,7 +180,7 @@ def redrawn_contrast(one: Starter, sights: dict[str, Sights]) -> float:
     limits = list(model.card["limits"])
     if novelty is not None and one.kind != "ECG":
         said = f"this, {novelty.own_refused:.1%} were"
-        novelty = _contrasted(one, replace(novelty, contrast=None), sights)
+        novelty = _contrasted(one, replace(novelty, contrast=None), sights, data)
         limits = [text.replace(said, f"this, {novelty.own_refused:.1%} were") for text in limits]
         write_atomically(folder / pack.HEAD, head_bytes(model.head, novelty, model.extras))
     size = sum(f.stat().st_size for f in folder.iterdir() if f.name != pack.CARD)
@@ -252,7 +254,7 @@ def main() -> None:
         for one in chosen:
             if one.finds:
                 parser.error(f"{one.name} marks places, and has no such boundary: it refuses by distance alone.")
-            print(f"{one.name}: own pictures refused {redrawn_contrast(one, sights):.4f}", file=sys.stderr)
+            print(f"{one.name}: own pictures refused {redrawn_contrast(one, sights, told.data):.4f}", file=sys.stderr)
         return
     wrong: list[str] = []
     for one in chosen:

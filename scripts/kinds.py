@@ -24,7 +24,8 @@ from medloupe.embed.registry import backbone
 from medloupe.graphs.session import open_session, run
 from medloupe.imaging import corruptions, rephotograph
 from medloupe.imaging.corruptions import CORRUPTIONS, limit_size
-from medloupe.imaging.decode import FITTING, decode, load
+from medloupe.imaging.decode import FITTING, decode, decode_picture, load
+from medloupe.imaging.photo import PhotoRequest
 from medloupe.model.contrast import Contrast
 from medloupe.model.novelty import Novelty
 from medloupe.model.sketch import sketch
@@ -135,9 +136,16 @@ def _key(pictures: Sequence[Path | np.ndarray], groups: Sequence[str]) -> str:
     return made.hexdigest()[:16]
 
 
-def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: Sequence[Sights]) -> Novelty:
+def contrasted(
+    novelty: Novelty,
+    own: Sights,
+    alike: Sequence[Sights],
+    others: Sequence[Sights],
+    cut: Mapping[str, np.ndarray] | None = None,
+) -> Novelty:
     """The same with a contrast. own: pictures like those it was fitted on. alike: of its kind from elsewhere. others:
-    of other kinds. Each set weighs as much as it brings pictures."""
+    of other kinds. Each set weighs as much as it brings pictures. cut: embeddings of its own as photographs were made
+    of them and the app cut them out again (`see_cut`): for these there is to be room, too."""
 
     def sketched(embedding: np.ndarray) -> np.ndarray:
         return sketch(embedding.astype(np.float32), novelty.levels)
@@ -154,6 +162,7 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
     sides = [boundary(own.part(fold != f)).side(sketched(own.plain[fold == f])) for f in range(FOLDS)]
     changed = {name: sketched(e) for name, e in own.changed.items() if name not in without}
     changed[""] = sketched(own.plain)
+    changed |= {name: sketched(e) for name, e in (cut or {}).items()}
     apart = np.concatenate(sides)  # of its own pictures, each by a boundary drawn without its group
     drawn = boundary(own)
     moved = drawn.shift(apart)
@@ -162,6 +171,17 @@ def contrasted(novelty: Novelty, own: Sights, alike: Sequence[Sights], others: S
         contrast=moved.with_room({n: novelty.distance(z) for n, z in changed.items()}, changed),
         own_refused=max(novelty.own_refused, float((apart + moved.bias - drawn.bias <= 0).mean())),
     )
+
+
+def see_cut(folders: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Embeddings (n, D) of CHANGED pictures of each folder, photographed and cut out again as the app does it."""
+    ways = [c for c in CORRUPTIONS if c.name in ("screen", "lightbox")]
+    pictures = [limit_size(decode(p)) for folder in folders for p in pictures_of(folder, most=CHANGED)[0]]
+    return {f"{way.name}, cut": embedded([_cut(way(picture)) for picture in pictures]) for way in ways}
+
+
+def _cut(photograph: np.ndarray) -> np.ndarray:
+    return np.asarray(decode_picture(photograph, photo=PhotoRequest(mode="auto")).image.convert("RGB"))
 
 
 def _grey(sights: Sights) -> bool:
