@@ -11,7 +11,7 @@ the sketches of the pictures themselves in place of such as the statistics give.
 groups, drawn anew ten times. *Told apart*: how well pictures that a set's statistics were estimated from are told from
 pictures that they were not, by their distance (AUC; 0.5 is chance): what a thief of the file learns of who was in it.
 Embeddings are kept under --seen. --trained trains a set with its field views, and asks it about 40 pictures of some
-others as they are, and photographed as scripts/kinds.py does it, which is another making than that of the views.
+others as they are, and photographed as scripts/kind_sights.py does it, which is another making than that of the views.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import kinds
+import kind_sights
 import medloupe
 from build_kind_bank import EVERYDAY, Seen, fitted, kind_of, open_sets, see_all
 from medloupe.embed.registry import backbone
@@ -51,7 +51,7 @@ MORE: Mapping[str, str] = {
     "oct_four": "retinal OCT",
     "polyp_boxes": "endoscopy",
 }
-"""Sets beside those of scripts/kinds.py, and what they show."""
+"""Sets beside those of scripts/kind_sights.py, and what they show."""
 FEW = (8, 12, 20, 40)
 TURNS = 10
 OTHERS = ("chest_pneumonia", "skin", "cats_dogs", "brain_boxes", "polyp_boxes", "oct")
@@ -184,7 +184,7 @@ def photographed(own: str, data: Path) -> None:
         files = sorted((data / name).rglob("*.jpg"))
         opened = [limit_size(decode(file)) for file in files[:: max(1, len(files) // 40)][:40]]
         views = opened, *([way(picture) for picture in opened] for way in ways.values())
-        shares = [refused(model.novelty, kinds.embedded(view).astype(np.float32)) for view in views]
+        shares = [refused(model.novelty, kind_sights.embedded(view).astype(np.float32)) for view in views]
         print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
 
 
@@ -205,7 +205,7 @@ def main() -> None:
     if told.trained:
         photographed(told.trained, told.data)
         return
-    seen = see_all(dict.fromkeys((*kinds.KINDS, *MORE, EVERYDAY)), told.data, told.seen)
+    seen = see_all(dict.fromkeys((*kind_sights.KINDS, *MORE, EVERYDAY)), told.data, told.seen)
     parts = halves(seen, told.seed)
     bank = KindBank(sets=tuple(fitted(n, parts[n][0], backbone().card.levels) for n in open_sets()))
     table(parts, bank)

@@ -32,8 +32,8 @@ from medloupe.starter import shipped
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import kinds
-from kinds import KINDS, Sights
+import kind_sights
+from kind_sights import KINDS, Sights
 
 OWN = {
     "chest_pneumonia": "pneumonia",
@@ -55,9 +55,9 @@ def unseen(data: Path) -> dict[str, np.ndarray]:
     found = {}
     for name, labels in UNSEEN.items():
         records = medloupe.read(data / name, labels=labels).records[:120]
-        found[name] = kinds.embedded([load(r.image, 512) for r in records])
-    found["scikit-image's photographs"] = kinds.embedded(_bundled())
-    found["the same in grey"] = kinds.embedded([_grey(p) for p in _bundled()])
+        found[name] = kind_sights.embedded([load(r.image, 512) for r in records])
+    found["scikit-image's photographs"] = kind_sights.embedded(_bundled())
+    found["the same in grey"] = kind_sights.embedded([_grey(p) for p in _bundled()])
     return found
 
 
@@ -89,7 +89,7 @@ def fitted(own: str, parts: Mapping[str, Sights], without: str = "", seed: int =
         raise SystemExit(f"{own} has too few groups.")
     alike = [parts[n] for n, kind in KINDS.items() if kind == KINDS[own] and n != own]
     others = [parts[n] for n, kind in KINDS.items() if kind not in (KINDS[own], without)]
-    return kinds.contrasted(novelty, part, alike, others)
+    return kind_sights.contrasted(novelty, part, alike, others)
 
 
 def thirds(sights: Mapping[str, Sights], seed: int) -> dict[str, np.ndarray]:
@@ -114,7 +114,7 @@ def main() -> None:
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(os.environ.setdefault("MEDLOUPE_HOME", temporary))
-        sights = kinds.gathered(told.data, home)
+        sights = kind_sights.gathered(told.data, home)
         foreign = unseen(told.data)
     turn_of = thirds(sights, told.seed)
     shares: dict[str, Shares] = {own: defaultdict(list) for own in OWN}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import medloupe
-from kinds import KINDS, LABELS
+from kind_sights import KINDS, LABELS
 from medloupe.cli import console
 from medloupe.data.records import Dataset
 from medloupe.embed.registry import backbone

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import kinds
-from kinds import KINDS
+import kind_sights
+from kind_sights import KINDS
 from medloupe.embed.registry import backbone
 from medloupe.imaging.corruptions import limit_size
 from medloupe.imaging.decode import decode
@@ -72,7 +72,9 @@ def see(name: str, data: Path) -> Seen:
         pictures: Sequence[Path | np.ndarray] = everyday_photographs()
         groups = [str(i) for i in range(len(pictures))]
     else:
-        pictures, groups = kinds.drawn_pictures() if name == "drawn" else kinds.pictures_of(data / name, most=ASKED)
+        pictures, groups = (
+            kind_sights.drawn_pictures() if name == "drawn" else kind_sights.pictures_of(data / name, most=ASKED)
+        )
     members = defaultdict(list)
     for row in np.random.default_rng(0).permutation(len(pictures)).tolist():
         members[groups[row]].append(row)
@@ -85,7 +87,7 @@ def see(name: str, data: Path) -> Seen:
     if views:
         made = [make_views(picture, picture.tobytes(), 0, 0, ("whole", "straight")) for picture in opened]
         opened, member = [view for each in made for view in each.values()], np.repeat(member, 2)
-    return kinds.embedded(opened).astype(np.float32), _told_apart(member)
+    return kind_sights.embedded(opened).astype(np.float32), _told_apart(member)
 
 
 def _told_apart(groups: np.ndarray) -> np.ndarray:

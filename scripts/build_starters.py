@@ -33,7 +33,7 @@ import build_finders
 import medloupe
 import terms
 from build_finders import built_finder, packed_finder
-from kinds import KINDS, Sights, contrasted, gathered, see_cut
+from kind_sights import KINDS, Sights, contrasted, gathered, see_cut
 from medloupe.cli import console
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset

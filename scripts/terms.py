@@ -36,7 +36,7 @@ OPEN = frozenset(
         "malaria",
         "malaria_colour",
         "oct",  # without those from oct_c8_train: NOT_OPEN
-        "drawn",  # made by scripts/kinds.py
+        "drawn",  # made by scripts/kind_sights.py
         "scikit-image",  # the photographs that come with the package
     }
 )

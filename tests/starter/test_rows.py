@@ -16,7 +16,7 @@ from places import ROOT
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import terms
-from kinds import Sights
+from kind_sights import Sights
 from starter import Starter
 from starters import STARTERS
 
