@@ -56,27 +56,13 @@ def unseen(data: Path) -> dict[str, np.ndarray]:
     for name, labels in UNSEEN.items():
         records = medloupe.read(data / name, labels=labels).records[:120]
         found[name] = kind_sights.embedded([load(r.image, 512) for r in records])
-    found["scikit-image's photographs"] = kind_sights.embedded(_bundled())
-    found["the same in grey"] = kind_sights.embedded([_grey(p) for p in _bundled()])
+    found["scikit-image's photographs"] = kind_sights.embedded(kind_sights.everyday_photographs())
+    found["the same in grey"] = kind_sights.embedded([_grey(p) for p in kind_sights.everyday_photographs()])
     return found
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
-
-
-def _bundled() -> list[np.ndarray]:
-    """The everyday photographs among scikit-image's files, and quarters of the large ones."""
-    import skimage
-
-    folder, pictures = Path(skimage.__file__).parent / "data", []
-    for name in ("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png"):
-        whole = np.asarray(Image.open(folder / name).convert("RGB"))
-        h, w = (side // 2 for side in whole.shape[:2])
-        pictures += [whole, whole[:h, :w], whole[h:, w:], whole[:h, w:]]
-    for name in ("motorcycle_left.png", "rocket.jpg", "text.png", "page.png", "gravel.png", "logo.png"):
-        pictures.append(np.asarray(Image.open(folder / name).convert("RGB")))
-    return pictures
 
 
 def fitted(own: str, parts: Mapping[str, Sights], without: str = "", seed: int = 0) -> Novelty:

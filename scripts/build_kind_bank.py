@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import kind_sights
 from kind_sights import KINDS
@@ -38,11 +37,6 @@ from terms import OPEN
 EVERYDAY = "scikit-image"
 ANYTHING = ("drawn", EVERYDAY)
 """Sets so varied that pictures of a check-up's own may lie within them."""
-PHOTOGRAPHS = (
-    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png"),
-    *("motorcycle_left.png", "rocket.jpg", "text.png", "page.png", "gravel.png", "logo.png"),
-)
-QUARTERED = 7  # of these, the first, the corners count too
 MOST = 400
 PHOTOGRAPHED = " photographed"
 """Ends the name of a set of simulated photographs, whole and set straight, of another set's pictures."""
@@ -69,7 +63,7 @@ def see(name: str, data: Path) -> Seen:
     """Embed at most MOST pictures of a set, one of each group first; of photographs MOST_PHOTOGRAPHED, each twice."""
     views, name = name.endswith(PHOTOGRAPHED), name.removesuffix(PHOTOGRAPHED)
     if name == EVERYDAY:
-        pictures: Sequence[Path | np.ndarray] = everyday_photographs()
+        pictures: Sequence[Path | np.ndarray] = kind_sights.everyday_photographs()
         groups = [str(i) for i in range(len(pictures))]
     else:
         pictures, groups = (
@@ -111,20 +105,6 @@ def see_all(names: Iterable[str], data: Path, kept: Path | None) -> dict[str, Se
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, embeddings=found[name][0], groups=found[name][1])
     return found
-
-
-def everyday_photographs() -> list[np.ndarray]:
-    """The photographs among scikit-image's files, and corners of the large ones."""
-    import skimage
-
-    folder, pictures = Path(skimage.__file__).parent / "data", []
-    for number, name in enumerate(PHOTOGRAPHS):
-        whole = np.asarray(Image.open(folder / name).convert("RGB"))
-        pictures.append(whole)
-        if number < QUARTERED:
-            h, w = (side // 2 for side in whole.shape[:2])
-            pictures += [whole[:h, :w], whole[h:, w:], whole[:h, w:]]
-    return pictures
 
 
 def fitted(name: str, seen: Seen, levels: tuple[int, ...]) -> KnownSet:

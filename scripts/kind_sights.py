@@ -30,7 +30,7 @@ from medloupe.model.contrast import Contrast
 from medloupe.model.novelty import Novelty
 from medloupe.model.sketch import sketch
 from medloupe.training.audit.findings import audit
-from medloupe.training.heads.contrast import fit_contrast
+from medloupe.training.heads.contrast import FOLDS, fit_contrast
 from medloupe.utils.files import write_atomically
 from terms import NOT_OPEN
 
@@ -70,7 +70,11 @@ USED = tuple(
 )
 """The stronger of the changes: who bears these bears the weaker."""
 MOST, CHANGED = 400, 80  # pictures of a data set; of these as changed
-FOLDS = 3  # in which a boundary is asked about pictures that it was drawn without
+PHOTOGRAPHS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png"),
+    *("motorcycle_left.png", "rocket.jpg", "text.png", "page.png", "gravel.png", "logo.png"),
+)
+QUARTERED = 7  # of these, the first, the corners count too
 _BATCH = 4
 
 
@@ -223,6 +227,20 @@ def drawn_pictures() -> tuple[list[Path | np.ndarray], list[str]]:
     pictures += [_page(rng) for _ in range(60)] + [_chart(rng) for _ in range(50)]
     pictures += [_skin(rng) for _ in range(150)]
     return pictures, [str(i) for i in range(len(pictures))]
+
+
+def everyday_photographs() -> list[np.ndarray]:
+    """The photographs among scikit-image's files, and corners of the large ones."""
+    import skimage
+
+    folder, pictures = Path(skimage.__file__).parent / "data", []
+    for number, name in enumerate(PHOTOGRAPHS):
+        whole = np.asarray(Image.open(folder / name).convert("RGB"))
+        pictures.append(whole)
+        if number < QUARTERED:
+            h, w = (side // 2 for side in whole.shape[:2])
+            pictures += [whole[:h, :w], whole[h:, w:], whole[:h, w:]]
+    return pictures
 
 
 def _page(rng: np.random.Generator) -> np.ndarray:

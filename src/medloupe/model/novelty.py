@@ -27,7 +27,7 @@ import numpy as np
 from medloupe.model.contrast import Contrast
 from medloupe.model.gaussian import Gaussian
 from medloupe.model.legibility import Legibility
-from medloupe.model.sketch import FORMAT, WIDTH, sketch
+from medloupe.model.sketch import FORMAT, WIDTH, sketch, sketch_many
 from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
 
@@ -40,7 +40,6 @@ _AXES_OF_FEW = FEWEST // 4  # with fewer axes it was fitted on fewer groups
 LIMIT_AT = 0.97  # share of its own kind that stays under the distance from which the limit is made
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
-_CHUNK = 4096
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
 _CONTRAST, _LEGIBILITY = "contrast", "legibility"  # keys that only some have
 _PREFIX = "novelty_"
@@ -132,7 +131,7 @@ class Novelty:
         independent = len(np.unique(groups))
         if independent < max(fewest, _FOLDS):
             return None
-        z = np.concatenate([sketch(embedding[i : i + _CHUNK], levels) for i in range(0, len(embedding), _CHUNK)])
+        z = sketch_many(embedding, levels)
         # as many axes in every fold as in the end, else their distances could not be compared
         count = max(1, min(axes, z.shape[1] // 2, independent // 4))
         slack = SLACK if independent // 4 < _AXES_OF_FEW else 1.0

@@ -15,7 +15,7 @@ import numpy as np
 from medloupe.data.split import assign_folds, count_folds
 from medloupe.embed.field import FieldFeatures
 from medloupe.model.legibility import Legibility
-from medloupe.model.sketch import sketch
+from medloupe.model.sketch import sketch_many
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.solver import Problem, solve
 from medloupe.utils.stacked import stack_rows
@@ -30,7 +30,6 @@ FEWEST_HARD = 30
 C = 3e-3  # inverse regularisation strength, as in scikit-learn
 _SCALE = 0.05  # of the sketch's numbers, about their deviation
 _FOLDS = 5
-_CHUNK = 4096  # embeddings sketched at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,7 +89,7 @@ def fit_legibility(
     if hard.sum() < FEWEST_HARD or folds < 2 or not len(on_hard) or on_hard.mean() - wrong.mean() <= WORSE:
         return nothing
     both = stack_rows(embeddings, views.embeddings)
-    z = np.concatenate([sketch(both[i : i + _CHUNK], levels) for i in range(0, len(both), _CHUNK)]).astype(np.float32)
+    z = sketch_many(both, levels)
     fold = assign_folds(hard[:, None].astype(float), together, folds, seed)
     score = np.empty(len(z), np.float32)
     for f in range(folds):

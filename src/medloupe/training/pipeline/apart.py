@@ -8,12 +8,11 @@ import numpy as np
 
 from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import FEWEST, FEWEST_APART, Novelty
-from medloupe.model.sketch import sketch
+from medloupe.model.sketch import sketch_many
 from medloupe.training.heads.contrast import draw_contrast
 
 DRAWN = 200
 """Sketches of each known set that stand for its pictures."""
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +81,7 @@ def set_apart(
     novelty = Novelty.fit(embeddings, groups, levels, seed, direct, needed)
     if novelty is None or bank is None:
         return Apart(novelty=novelty, needed=needed)
-    z = np.concatenate([sketch(embeddings[i : i + _CHUNK], levels) for i in range(0, len(embeddings), _CHUNK)])
+    z = sketch_many(embeddings, levels)
     few = len(np.unique(groups)) < FEWEST
     own = bank.name_own(z[:direct], None if few else novelty, kind)
     others = tuple(name for name in bank.kinds if name not in own)
