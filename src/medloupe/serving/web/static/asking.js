@@ -23,6 +23,13 @@ export function asking(form) {
     status.hidden = !text;
   };
 
+  /** While pictures are on their way, a second click does nothing and none is added or removed. */
+  function occupy(now) {
+    busy = now;
+    if (now) submit.setAttribute("aria-disabled", "true");
+    else submit.removeAttribute("aria-disabled");
+  }
+
   function add(files) {
     if (busy) return;
     let problem = "";
@@ -104,14 +111,14 @@ export function asking(form) {
     event.stopImmediatePropagation();
     if (busy) return;
     if (!chosen.length) return tell(say("None"));
+    occupy(true);  // before the first wait, as a second click may come in it
     await Promise.all(chosen.map((one) => one.corners?.ready));
     const unplaced = chosen.find((one) => one.corners?.unplaced);
     if (unplaced) {
+      occupy(false);
       tell(say("PhotoPlace"));
       return unplaced.corners.focus();
     }
-    busy = true;
-    submit.setAttribute("aria-disabled", "true");
     progress.hidden = false;
     const parts = await together(chosen);
     const all = parts.length;
@@ -144,8 +151,7 @@ export function asking(form) {
       place(made);
     }
     chosen = lost;
-    busy = false;
-    submit.removeAttribute("aria-disabled");
+    occupy(false);
     progress.hidden = true;
     show("");
     if (lost.length) tell(`${say("Lost")} ${say("LostHint")}`);
