@@ -74,6 +74,7 @@ def run_serve(
     from medloupe.serving.app import create_app
     from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen, serve
+    from medloupe.serving.tracing import start_tracing
     from medloupe.store.models import Store
     from medloupe.studio.extension import extend_with_studio
 
@@ -84,6 +85,7 @@ def run_serve(
     check_bind(host, People(store.engine), behind_proxy=public is not None or bool(proxies))
     listening = listen(host, port)
     observe.log_to_stderr()
+    tracing = start_tracing()
     try:
         store.sweep()
     except MedloupeError as e:  # a store on a full disk or one that may only be read still serves
@@ -100,6 +102,7 @@ def run_serve(
         queue=queue,
         public=public,
         proxies=proxies,
+        tracing=tracing,
         extend=[
             extend_with_studio(work=worker),
             *([extend_with_review(double=review == "double")] if review != "off" else []),

@@ -27,6 +27,7 @@ from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
+from medloupe.serving.tracing import Tracing
 from medloupe.serving.web import home
 from medloupe.version import __version__
 
@@ -52,6 +53,7 @@ def create_app(
     public: PublicAddress | None = None,
     proxies: Sequence[Network] = (),
     extend: Sequence[Extend] = (),
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """Make the application around a service, which it closes at its end.
 
@@ -71,6 +73,8 @@ def create_app(
         Whose X-Forwarded-* count.
     extend
         Packages above that bring routes and pages of their own, each with what runs as long as the server.
+    tracing
+        Makes traces of requests; closed when the server ends.
     """
     app = FastAPI(
         title="medloupe",
@@ -83,6 +87,7 @@ def create_app(
         responses=FAILURES,
     )
     app.state.service = service
+    app.state.tracing = tracing
     app.state.people = People(service.engine)
     app.state.facilities = FacilityLists(service.store.home)
     app.state.admission = Admission(queue)
@@ -117,7 +122,7 @@ def create_app(
         public=public,
     )
     app.add_middleware(TrustedProxies, proxies=tuple(proxies), public=public)
-    app.add_middleware(Observe, metrics=app.state.metrics)
+    app.add_middleware(Observe, metrics=app.state.metrics, tracing=tracing)
     return app
 
 
@@ -135,6 +140,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(app.state.service.close)
+        if app.state.tracing is not None:
+            await asyncio.to_thread(app.state.tracing.close)
 
 
 async def _watch(service: Service) -> None:

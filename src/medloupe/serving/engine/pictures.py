@@ -39,6 +39,7 @@ from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.routers import routers_by_network
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.engine.windows import run_windows
+from medloupe.utils.spans import span
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
@@ -122,7 +123,8 @@ class Answerer:
         at = time.perf_counter()
         seen = self.networks.forward(checkup, decoded.pixels[None], maps=question.heatmap)
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-        return self._answer(checkup, seen, timings, question, shown, known, decoded)
+        with span("answer"):
+            return self._answer(checkup, seen, timings, question, shown, known, decoded)
 
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
         """Answer a picture by all check-ups of its kind; refuse it where it is foreign to all."""
@@ -218,7 +220,8 @@ class Answerer:
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
                 passes[checkup.network_sha256] = seen, spent, decoded
             seen, spent, decoded = passes[checkup.network_sha256]
-            answers.append(self._answer(checkup, seen, dict(spent), question, None, given, decoded))
+            with span("answer"):
+                answers.append(self._answer(checkup, seen, dict(spent), question, None, given, decoded))
         return answers
 
     def _decode(self, data: bytes, size: int, question: Question, above: int | None) -> tuple[Decoded, Preview | None]:

@@ -20,6 +20,7 @@ from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.kinds import asking
 from medloupe.serving.engine.once import ONCE
 from medloupe.serving.engine.rows import asking_row, journal_row
+from medloupe.utils.spans import begin_span, carry_spans
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "DICOM": "dcm", "TIFF": "tif", "BMP": "bmp", "GIF": "gif", "WEBP": "webp"}
 _SUFFIXES |= {"HEIF": "heic", "AVIF": "avif"}
@@ -51,24 +52,30 @@ async def answer_and_record(
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Answer] = loop.create_future()
     request_id, once = REQUEST_ID.get(), ONCE.get()
+    kept: Callable[[], None] | None = None
 
     def work() -> None:
+        nonlocal kept
         try:
             answer = ask()
             row, line = journal_row(answer, person, None), asking_row(answer, person, journal.keyed, request_id)
             if once is not None:
                 once.tell(answer)
+            kept = begin_span("keep")
             journal.hand_in([row], [line], answer, loop, done, once)
         except BaseException as e:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 loop.call_soon_threadsafe(_fail, done, e)
 
-    begun = pool.submit(work)
+    begun = pool.submit(carry_spans(work))
     try:
         return await done
     except asyncio.CancelledError:
         begun.cancel()
         raise
+    finally:
+        if kept is not None:
+            kept()
 
 
 def _fail(done: asyncio.Future[Any], error: BaseException) -> None:

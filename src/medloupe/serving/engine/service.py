@@ -42,6 +42,7 @@ from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
 from medloupe.store.models import Store
+from medloupe.utils.spans import carry_spans
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -311,7 +312,7 @@ class Service:
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         self._busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(pool, carry_spans(function), *arguments)
         finally:
             self._busy -= 1
 
