@@ -20,6 +20,7 @@ from medloupe.metrics.lines import MOST_PROBABLE
 from medloupe.model.legibility import CODE as POOR
 from medloupe.model.novelty import Novelty
 from medloupe.model.polarity import DOUBTED, NEARER
+from medloupe.model.polarity_boundary import MARGIN
 from medloupe.model.sketch import deal_order
 from medloupe.utils.files import sha256_of
 
@@ -178,6 +179,8 @@ def _list_arrays(checkup: CheckUpParts) -> dict[str, np.ndarray]:
         arrays["contrast"] = novelty.contrast.as_array()
     if novelty.legibility is not None:
         arrays["legibility"] = novelty.legibility.as_array()
+    if novelty.polarity is not None:
+        arrays["polarity"] = novelty.polarity.as_array()
     # Numbers of 16 bits last, so that those of 32 bits begin where they may.
     return dict(sorted(arrays.items(), key=lambda entry: entry[1].itemsize, reverse=True))
 
@@ -214,4 +217,5 @@ def _describe_novelty(novelty: Novelty) -> dict[str, Any]:
         "limit": novelty.limit,
         "doubted": DOUBTED,
         "nearer": NEARER,
+        "margin": MARGIN,
     }

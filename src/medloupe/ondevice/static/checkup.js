@@ -36,6 +36,7 @@ export function readParts(card, numbers, deal) {
     limit: card.novelty.limit,
     contrast: linear(n.contrast),
     legibility: linear(n.legibility),
+    polarity: n.polarity ?? null,
   };
   return { head, novelty, deal: new Uint16Array(deal) };
 }

@@ -174,6 +174,7 @@ def _fit(
     from medloupe.training.pipeline import finetuning
     from medloupe.training.pipeline.crops import set_crops_apart
     from medloupe.training.pipeline.field import fit_novelty
+    from medloupe.training.pipeline.polarity import add_polarity
 
     seed, levels = options.seed, network.card.levels
     chosen = joined = weighed = None
@@ -199,6 +200,9 @@ def _fit(
     if shared.wholes is not None and apart.novelty is not None:
         crops = [features.data.records[i] for i in rows]
         apart, wholes = set_crops_apart(apart, known, embeddings, planned.groups[rows], crops, shared.wholes, seed)
+    if features.data.modality == PICTURES.name:
+        pictures = [features.data.records[i] for i in rows]
+        apart = add_polarity(apart, pictures, verdict.targets, planned.groups[rows], own, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
