@@ -19,14 +19,11 @@ from medloupe.training.pipeline.apart import Apart
 MOST = 300
 """Pictures whose negatives are looked at, about."""
 
-GREY = 0.9
-"""Share of these that must be grey; where fewer are, being grey is itself unusual, and nothing is learned from it."""
-
 
 def add_polarity(
     apart: Apart, records: Sequence[Record], targets: np.ndarray, groups: np.ndarray, network: Backbone, seed: int
 ) -> Apart:
-    """Add to what a check-up refuses a boundary to the negatives of its own pictures, where these are grey.
+    """Add to what a check-up refuses a boundary to the negatives of its own pictures, where enough are grey.
 
     Parameters
     ----------
@@ -48,7 +45,7 @@ def add_polarity(
     drawn = sample_rows(np.arange(len(records)), targets, groups, MOST, seed)
     found, embeddings, negatives = embed_negatives([records[i] for i in drawn], network)
     rows = drawn[found]
-    if len(rows) < GREY * len(drawn) or len(np.unique(groups[rows])) < FEWEST:
+    if len(np.unique(groups[rows])) < FEWEST:
         return apart
     levels = apart.novelty.levels
     fitted = fit_polarity(sketch_many(embeddings, levels), sketch_many(negatives, levels), groups[rows], seed)
