@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Home, Json, ModelName, Name, Reason, Yes
+from medloupe.cli.places import PlacesTyper, read_place
 from medloupe.errors import StoreError, UnknownError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
 
-models_app = typer.Typer(
+models_app = PlacesTyper(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
 )
 
@@ -54,7 +55,9 @@ def models_show(model: ModelName, json: Json = False, home: Home = None) -> None
 
 @models_app.command("add")
 def models_add(
-    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", readable=False, help="A model that medloupe exported.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.onnx", parser=read_place, help="A model that medloupe exported.")
+    ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name here (default: as in its card).")] = None,
     json: Json = False,
     home: Home = None,
