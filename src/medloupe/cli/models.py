@@ -170,6 +170,33 @@ def models_remove(
         typer.echo(f"Removed {what}.", err=True)
 
 
+@models_app.command("collect")
+def models_collect(
+    hours: Annotated[
+        float, typer.Option(metavar="H", min=0.0, help="How long what no version names stays in object storage.")
+    ] = 24.0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Remove from object storage (MEDLOUPE_BLOBS) what no version has named for a day; to be run again and again."""
+    from dataclasses import asdict
+
+    from medloupe.store.garbage import collect_garbage
+    from medloupe.store.models import Store
+
+    found = collect_garbage(Store.open(), grace=hours * 3600)
+    if json:
+        from medloupe.cli import console
+
+        console.print_json(asdict(found))
+    else:
+        typer.echo(
+            f"{found.kept:,} blobs are in use; {found.removed:,} were removed ({found.freed:,} bytes), {found.marked:,}"
+            f" marked to go, {found.waiting:,} wait.",
+            err=True,
+        )
+
+
 @contextmanager
 def _explaining_shipped(name: str) -> Iterator[None]:
     """Say of a check-up of the package, which the store does not know, that it has no versions.
