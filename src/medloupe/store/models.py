@@ -19,6 +19,7 @@ from medloupe.modelfile.parts import backbone_bytes
 from medloupe.settings import home as default_home
 from medloupe.store.assembly import assemble_asked, assemble_model, name_blobs, split_model, split_parts
 from medloupe.store.names import Version, check_name, is_name
+from medloupe.store.notices import announce_change
 from medloupe.store.promote import ProductionStorage
 from medloupe.store.shared import MARKER, files_key
 from medloupe.utils.files import sync_folder, sync_folders, write_atomically
@@ -232,6 +233,7 @@ class Store(ProductionStorage):
                     card={k: v for k, v in model.card.items() if row.card.get(k) != v},
                 )
             )
+            announce_change(versions.session, model.name)
             log_action(
                 versions.session, "attach", f"{model.name}@{row.number}", actor=actor, detail={"precision": precision}
             )
@@ -310,6 +312,7 @@ class Store(ProductionStorage):
                 log_action(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
             if version is None:
                 model.production = None
+                announce_change(versions.session, name)
             numbers = [row.number for row in rows]
             versions.session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
         return sorted(numbers)
