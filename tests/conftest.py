@@ -27,6 +27,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 pytest_plugins = [
     *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
     "detectors",
+    "objectstorage",
     "placed",
     "pocket",
 ]

@@ -91,6 +91,27 @@ SETTINGS = (
         expected="a whole number above 0",
         advice="Set it to 3650, say, or unset it.",
     ),
+    Setting(
+        "MEDLOUPE_BLOBS",
+        "",
+        "Object storage that keeps the parts of models for all servers of a store: s3://BUCKET/PREFIX (default: none).",
+    ),
+    Setting(
+        "MEDLOUPE_FEATURES",
+        "",
+        "Object storage in which machines share features of pictures: s3://BUCKET/PREFIX (default: none).",
+    ),
+    Setting(
+        "MEDLOUPE_FILES_CACHE",
+        "20GB",
+        "What copies of files from elsewhere (s3://, https://) may take on this machine.",
+        expected="an amount such as 20GB",
+    ),
+    Setting(
+        "MEDLOUPE_STORE_KEY",
+        "",
+        "Secret by which servers without a common folder are one store: 64 hexadecimal digits, or what store.id holds.",
+    ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 _BY_VARIABLE = {s.variable: s for s in SETTINGS}

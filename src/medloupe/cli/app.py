@@ -24,6 +24,7 @@ from medloupe.cli.facilities import facilities_app
 from medloupe.cli.jobs import jobs_app
 from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
+from medloupe.cli.places import PlacesTyper
 from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
 from medloupe.cli.relabel import run_relabel
@@ -37,7 +38,7 @@ from medloupe.errors import MedloupeError, QuestionError, StorageError
 from medloupe.jobs.inside import end_with_worker
 from medloupe.version import __version__
 
-app = typer.Typer(
+app = PlacesTyper(
     help="From a labelled folder of medical images to an honestly evaluated classifier in one ONNX file.\n\n"
     "Research software, not a medical device.",
     no_args_is_help=True,

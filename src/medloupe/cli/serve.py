@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from medloupe.cli.options import Home
 from medloupe.errors import MedloupeError
-
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+from medloupe.utils.amounts import parse_amount
 
 
 def parse_bytes(text: str) -> int:
-    """Read an amount of memory such as "512MB", in bytes; K, M, G, with or without B or iB, are powers of 1024.
+    """Read an amount of memory such as "512MB", in bytes.
 
     Raises
     ------
     typer.BadParameter
         The text is no amount of memory.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s?([KMG]?)(?:i?B)?", text.strip()[:40], re.IGNORECASE)
-    if not found or float(found[1]) <= 0:
+    amount = parse_amount(text)
+    if amount is None:
         raise typer.BadParameter(f"{text!r} is no amount of memory; write 512MB or 2GB.", param_hint="--memory")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    return amount
 
 
 def run_serve(
