@@ -29,6 +29,7 @@ pytest_plugins = [
     "detectors",
     "placed",
     "pocket",
+    "rays",
 ]
 
 

@@ -29,6 +29,7 @@ _NOTED = ("boxes_missing", "label_suspects")  # findings whose files come with a
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
 _STAGES = {
     "embedding": "Embedding",
+    "scoring": "Scoring",
     "audit": "Looking for faults in the data",
     "preparing": "Preparing views",
     "searching": "Looking for a recipe",
