@@ -36,6 +36,7 @@ _STAGES = {
     "fine-tuning": "Fine-tuning",
     "scratch": "Training from scratch",
     "field views": "Photographing pictures",
+    "streaming": "Features are larger than memory: heads are fitted by passes over their file",
     "fitting": "Fitting and cross-validating",
     "judging": "Judging",
     "writing": "Writing report and ONNX file",

@@ -174,9 +174,7 @@ def open_pool(engine: str, start: Start, workers: int | None = None) -> WorkerPo
     try:
         import ray  # noqa: F401
     except ImportError as e:
-        raise ExtraError(
-            "Ray is not installed.", "pip install 'medloupe[ray]' on every machine of it."
-        ) from e
+        raise ExtraError("Ray is not installed.", "pip install 'medloupe[ray]' on every machine of it.") from e
     from medloupe.jobs.ray_pool import RayPool
 
     return RayPool(start, workers)

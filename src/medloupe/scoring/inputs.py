@@ -99,7 +99,7 @@ def _list_table(path: Path, image: str | None, match: Callable[[Given], Given] |
 
 
 def _beside(table: Path, cell: str) -> Path:
-    """Where the file lies that a cell names, with / or \\ between folders, relative to the table or not."""
+    r"""Where the file lies that a cell names, with / or \ between folders, relative to the table or not."""
     return table.parent / (cell if Path(cell).is_absolute() else Path(*PureWindowsPath(cell).parts))
 
 
