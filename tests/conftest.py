@@ -30,6 +30,7 @@ pytest_plugins = [
     "objectstorage",
     "placed",
     "pocket",
+    "rays",
 ]
 
 

@@ -150,6 +150,15 @@ def parse_labels(told: str | None, labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in told.split(",") if name.strip())
 
 
+def parse_pairs(told: Sequence[str]) -> dict[str, str]:
+    """Read what --with says, each NAME=VALUE. Raises BadParameter for what is of another form."""
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    return {name.strip(): value for name, _, value in pairs}
+
+
 def parse_columns(clinical: str | None) -> list[str] | None:
     """Read --clinical: the columns it names, [] for none, None where nothing is said."""
     if clinical is None:

@@ -19,6 +19,7 @@ from medloupe.training.pipeline.outcome import Outcome
 from medloupe.training.pipeline.preconditions import check_readable
 from medloupe.training.provenance import collect_evidence
 from medloupe.utils.progress import StageProgress
+from medloupe.utils.rowfile import RowFile, stream_large
 
 if TYPE_CHECKING:
     from medloupe.data.split import Plan
@@ -129,6 +130,9 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         views = see_field(features, planned.groups, network, options, say) if photographed else None
     with stages.stage("fine-tuning", quiet=True):
         tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
+    if isinstance(stream_large(shared.embeddings), RowFile):
+        say("streaming", 0, 1)
+        say("streaming", 1, 1)
     with stages.stage("fitting"):
         fit = _fit(features, shared, planned, tuning, audited, network, options, views)
     with stages.stage("judging"):
