@@ -91,6 +91,11 @@ SETTINGS = (
         expected="a whole number above 0",
         advice="Set it to 3650, say, or unset it.",
     ),
+    Setting(
+        "MEDLOUPE_AUTO_PROMOTE",
+        "",
+        "Check-ups whose candidates (docs/loop.md) go into production by the gate alone: names by commas, or all.",
+    ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 _BY_VARIABLE = {s.variable: s for s in SETTINGS}
