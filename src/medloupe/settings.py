@@ -121,6 +121,11 @@ SETTINGS = (
         "",
         "Secret by which servers without a common folder are one store: 64 hexadecimal digits, or what store.id holds.",
     ),
+    Setting(
+        "MEDLOUPE_AUTO_PROMOTE",
+        "",
+        "Check-ups whose candidates (docs/loop.md) go into production by the gate alone: names by commas, or all.",
+    ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 _BY_VARIABLE = {s.variable: s for s in SETTINGS}

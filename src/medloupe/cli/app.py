@@ -28,6 +28,7 @@ from medloupe.cli.places import PlacesTyper
 from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
 from medloupe.cli.relabel import run_relabel
+from medloupe.cli.retrain import run_retrain
 from medloupe.cli.score import run_score
 from medloupe.cli.select import run_select
 from medloupe.cli.serve import run_serve
@@ -79,6 +80,7 @@ def _main(
 app.command("check", help="What is wrong with this data, before any training.")(run_check)
 app.command("relabel")(run_relabel)
 app.command("train")(run_train)
+app.command("retrain")(run_retrain)
 app.command("evaluate")(run_evaluate)
 app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
 app.command("score", help="Answer very many files, as tables in a folder.")(run_score)

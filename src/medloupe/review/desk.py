@@ -19,7 +19,7 @@ from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
 from medloupe.store.review_nouns import DISCARD, SETTLED, WITHDRAWN, ReviewCase, ReviewOpinion
 from medloupe.store.review_queue import ReviewQueue
-from medloupe.store.tables import DatasetItemRow, DatasetVersionItemRow, DatasetVersionRow
+from medloupe.store.tables import DatasetItemRow, DatasetVersionItemRow, DatasetVersionRow, FrozenTestItemRow
 
 if TYPE_CHECKING:
     from medloupe.accounts.person import Person
@@ -190,7 +190,7 @@ class ReviewDesk:
         return cohen_kappa([_say(first) for first, _ in pairs], [_say(second) for _, second in pairs])
 
     def _is_tested(self, dataset: str, digest: str) -> bool:
-        """Whether a picture lies in the test part of a data set, or of a version of it."""
+        """Whether a picture lies in the test part of a data set or of a version of it, or in its frozen test."""
         own = select(DatasetItemRow.id).where(
             DatasetItemRow.dataset_id == dataset, DatasetItemRow.digest == digest, DatasetItemRow.split == "test"
         )
@@ -203,8 +203,11 @@ class ReviewDesk:
                 DatasetVersionItemRow.split == "test",
             )
         )
+        kept = select(FrozenTestItemRow.id).where(
+            FrozenTestItemRow.dataset_id == dataset, FrozenTestItemRow.digest == digest
+        )
         with transaction(self.service.engine) as session:
-            return any(session.scalars(wanted.limit(1)).first() is not None for wanted in (own, frozen))
+            return any(session.scalars(wanted.limit(1)).first() is not None for wanted in (own, frozen, kept))
 
     def _bring(self, dataset: str, case: ReviewCase, labels: tuple[str, ...], by: str) -> str:
         """Bring a case in, or correct the picture that is there; give the item's id."""

@@ -29,6 +29,7 @@ from medloupe.store.dataset_nouns import (
     read_version_item_row,
     read_version_row,
 )
+from medloupe.store.frozen_tests import erase_within
 from medloupe.store.production import log_action
 from medloupe.store.tables import (
     DatasetItemRow,
@@ -200,6 +201,7 @@ class Datasets(DatasetChanges):
             versions = sorted(set(session.scalars(numbers.where(held))))
             session.execute(update(DatasetVersionItemRow).where(held).values(erased=now(), digest="", file="", **blank))
             session.execute(delete(DatasetItemRow).where(own, DatasetItemRow.id.in_(ids)))
+            erase_within(session, data.id, ids)
             log_action(session, "dataset.erase", data.name, actor=by, detail={"pictures": len(ids)})
             session.flush()
             gone = [d for d in digests if not _is_named(session, d)]

@@ -19,21 +19,13 @@ from medloupe.store.dataset_tables import (
     DatasetVersionItemRow,
     DatasetVersionRow,
 )
+from medloupe.store.retrain_tables import CandidateRow, FrozenTestItemRow, FrozenTestRow, RetrainRuleRow
 from medloupe.store.review_tables import ReviewCaseRow, ReviewOpinionRow
 from medloupe.store.tablebase import Base, now
 
-__all__ = [  # beside what is defined here
-    "Base",
-    "DatasetChangeRow",
-    "DatasetItemRow",
-    "DatasetRow",
-    "DatasetUploadRow",
-    "DatasetVersionItemRow",
-    "DatasetVersionRow",
-    "ReviewCaseRow",
-    "ReviewOpinionRow",
-    "now",
-]
+__all__ = ["Base", "CandidateRow", "DatasetChangeRow", "DatasetItemRow", "DatasetRow", "DatasetUploadRow", "now"]
+__all__ += ["DatasetVersionItemRow", "DatasetVersionRow", "FrozenTestItemRow", "FrozenTestRow", "RetrainRuleRow"]
+__all__ += ["ReviewCaseRow", "ReviewOpinionRow"]  # beside what is defined here
 
 
 class ModelRow(Base):

@@ -18,6 +18,7 @@ from medloupe.serving.web.kinds import PICTURE, accepted
 from medloupe.serving.web.lookups import passport_of
 from medloupe.serving.web.render import error_page, language_of, render_page, static_files
 from medloupe.serving.web.tiles import Tile, describe_tile
+from medloupe.settings import setting
 from medloupe.version import __version__
 
 __all__ = ["error_page", "router", "static_files"]
@@ -59,7 +60,8 @@ async def home(request: Request) -> Response:
 @router.get("/about")
 async def about(request: Request) -> Response:
     """Show what the figures mean and what is kept; open to all."""
-    return render_page(request, "about.html", tab="about", version=__version__)
+    automatic = setting("MEDLOUPE_AUTO_PROMOTE")
+    return render_page(request, "about.html", tab="about", version=__version__, automatic=automatic)
 
 
 @router.get("/docs")

@@ -140,11 +140,13 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     seconds = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s not in ("fine-tuning", "field views")}
     report["card"]["seconds"] = seconds
     changed = fit.network is not network
+    across = fit.verdict.secondary
     return Outcome(
         head=fit.head,
         novelty=fit.apart.novelty,
         report=report,
         evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
+        out_of_fold=None if across is None else collect_evidence(features, across, fit.verdict.judging),
         network=_own_network(fit, changed, options),
         whole=changed,
         extras=fit.extras,
