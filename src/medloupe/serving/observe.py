@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.accounts.log import REQUEST_ID
+from medloupe.serving.engine.circumstances import SITE, read_site
 from medloupe.serving.http.errors import HttpError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Observe:
         state = scope.setdefault("state", {})
         state["request_id"] = id
         REQUEST_ID.set(id)
+        SITE.set(read_site(next((v for k, v in scope["headers"] if k == b"medloupe-site"), b"").decode("latin-1")))
         status = 0
 
         async def answer(message: Message) -> None:
