@@ -24,6 +24,7 @@ from medloupe.cli.facilities import facilities_app
 from medloupe.cli.jobs import jobs_app
 from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
+from medloupe.cli.pilot import pilot_app
 from medloupe.cli.places import PlacesTyper
 from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
@@ -55,6 +56,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(facilities_app, name="facilities")
+app.add_typer(pilot_app, name="pilot")
 
 
 _RESUMES = "What was embedded so far is kept; the same command goes on from there."

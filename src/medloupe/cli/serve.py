@@ -53,6 +53,9 @@ def run_serve(
             " for each, or two.",
         ),
     ] = "off",
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Begin a pilot: answers are recorded and not shown until an admin ends it.")
+    ] = False,
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Do the trainings of the studio here, one at a time.")
     ] = True,
@@ -74,7 +77,9 @@ def run_serve(
     from medloupe.serving.server import listen, serve
     from medloupe.serving.tracing import start_tracing
     from medloupe.store.models import Store
+    from medloupe.store.pilots import Pilots
     from medloupe.studio.extension import extend_with_studio
+    from medloupe.watch.extension import extend_with_watch
 
     settings.read_settings()
     public = parse_public_url(public_url or settings.setting("MEDLOUPE_PUBLIC_URL"))
@@ -88,7 +93,11 @@ def run_serve(
         store.sweep()
     except MedloupeError as e:  # a store on a full disk or one that may only be read still serves
         typer.echo(f"medloupe: {e}", err=True)
+    if pilot:
+        Pilots(store.engine).begin(by="command line")
     service = Service(store, memory=budget, keep_images=keep_images)
+    if service.pilot.running is not None:
+        typer.echo(f"medloupe: a pilot runs since {service.pilot.running.started}; answers are not shown.", err=True)
     try:
         service.journal.sweep()
     except (MedloupeError, OSError) as e:
@@ -103,6 +112,7 @@ def run_serve(
         tracing=tracing,
         extend=[
             extend_with_studio(work=worker),
+            extend_with_watch(),
             *([extend_with_review(double=review == "double")] if review != "off" else []),
         ],
     )

@@ -22,3 +22,4 @@ class NoveltyEntry(BaseModel):
     numbers: list[Annotated[float, Field(gt=-(2**31), lt=2**31)]]
     contrast: str | None = None
     legibility: str | None = None
+    reference: str | None = None

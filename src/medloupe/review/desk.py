@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from medloupe.errors import MedloupeError, StoreError, UnknownError
 from medloupe.metrics.agreement import Kappa, cohen_kappa
+from medloupe.model.decision import WITHHELD
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError
 from medloupe.store.database import transaction
@@ -67,6 +68,8 @@ class ReviewDesk:
         StoreError, StorageError
             As `ReviewQueue.add`.
         """
+        if entry.state == WITHHELD:
+            raise HttpError(409, "pilot", "The answer is not shown yet: a pilot runs.", "Give its reference first.")
         digest = self.service.journal.digest(entry.id, person)
         if data is None and entry.kept and (found := self.service.journal.image(entry.id, person)) is not None:
             data = found[0].read_bytes()

@@ -11,7 +11,19 @@ from starlette.responses import Response
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES
-from medloupe.serving.web import asking, boxfiles, device, history, jobs, models, nearby, people, results, samples
+from medloupe.serving.web import (
+    asking,
+    boxfiles,
+    device,
+    history,
+    jobs,
+    models,
+    nearby,
+    people,
+    results,
+    samples,
+    withheld,
+)
 from medloupe.serving.web.groups import group
 from medloupe.serving.web.guard import show_each
 from medloupe.serving.web.kinds import PICTURE, accepted
@@ -91,3 +103,4 @@ router.include_router(device.router)
 router.include_router(models.router)
 router.include_router(jobs.router)
 router.include_router(people.router)
+router.include_router(withheld.router)
