@@ -34,6 +34,8 @@ class Evidence:
         float32 (R, N, K).
     announced
         float32 (N, K), the share of the repeats in which the label was announced.
+    erased
+        How many more there were, which were erased since: at the wish of those pictured.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +45,7 @@ class Evidence:
     targets: np.ndarray
     probabilities: np.ndarray
     announced: np.ndarray
+    erased: int = 0
 
     @property
     def question(self) -> str:
@@ -62,7 +65,14 @@ class Evidence:
         known
             bool (N,): learned from before, as by a network that this one went on from.
         """
-        kept = ~np.isin(self.groups, self.groups[known])
+        return self._keep(~np.isin(self.groups, self.groups[known]))
+
+    def erase(self, digests: np.ndarray) -> Evidence:
+        """Leave out records for good, by their shortened digests uint64 (M,), and count them."""
+        kept = ~np.isin(self.digests, digests)
+        return replace(self._keep(kept), erased=self.erased + int((~kept).sum()))
+
+    def _keep(self, kept: np.ndarray) -> Evidence:
         return replace(
             self,
             digests=self.digests[kept],
@@ -76,7 +86,10 @@ class Evidence:
         """Write the content of judged.npz."""
         out = io.BytesIO()
         arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
-        np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
+        said = {"labels": np.array(self.labels), "task": np.array(self.task)}
+        if self.erased:
+            said["erased"] = np.array(self.erased)
+        np.savez_compressed(out, **said, **arrays)
         return out.getvalue()
 
     @classmethod
@@ -98,6 +111,7 @@ class Evidence:
                     targets=stored["targets"],
                     probabilities=stored["probabilities"],
                     announced=stored["announced"],
+                    erased=int(stored["erased"]) if "erased" in stored else 0,
                 )
         except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as e:
             raise ValueError(f"{FILE} is damaged: {e}") from e
