@@ -21,6 +21,7 @@ from medloupe.cli.compose import run_compose
 from medloupe.cli.evaluate import run_evaluate
 from medloupe.cli.export import run_export
 from medloupe.cli.facilities import facilities_app
+from medloupe.cli.forget import run_forget
 from medloupe.cli.jobs import jobs_app
 from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
@@ -92,6 +93,7 @@ app.command("compose")(run_compose)
 app.command("stress")(run_stress)
 app.command("adapt")(run_adapt)
 app.command("export")(run_export)
+app.command("forget")(run_forget)
 app.command("serve")(run_serve)
 
 

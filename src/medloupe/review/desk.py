@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from sqlalchemy import select
 
+from medloupe.erasure.eraser import Eraser
 from medloupe.errors import MedloupeError, StoreError, UnknownError
 from medloupe.metrics.agreement import Kappa, cohen_kappa
 from medloupe.model.decision import WITHHELD
@@ -182,7 +183,7 @@ class ReviewDesk:
         if before.dataset and before.item:
             try:
                 if self.sets.item(before.dataset, before.item).origin.get("case") == before.id:
-                    self.sets.erase(before.dataset, [before.item], by=by)
+                    Eraser(self.service.store).erase_items(before.dataset, [before.item], by=by)
             except UnknownError:  # gone before
                 pass
 
