@@ -38,7 +38,7 @@ class Why:
         "over_line", "most_probable", "close", "grade", "not_announced", "boxes", "foreign", "inverted"; of a picture
         whose things were asked about "cells", "few_cells", "no_cells", "cells_refused", "cells_unusual"; where the app
         chose also "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
-        (model/quality.py), or a code of quality.
+        and "photo_untrained" (model/quality.py), or a code of quality.
     text : str
         The same as a sentence.
     """
@@ -105,6 +105,8 @@ class Decision:
         What is computed from its boxes.
     crops : tuple of str
         Labels of the boxes that it takes crops of; () of one that looks at whole pictures.
+    photographs : bool
+        Whether pictures may be photographs of a screen, film or print: its head learned from such, or it marks places.
     """
 
     task: str
@@ -121,6 +123,7 @@ class Decision:
     count_lines: tuple[float, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     crops: tuple[str, ...] = ()
+    photographs: bool = True
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Decision:
@@ -153,6 +156,7 @@ class Decision:
             count_lines=_read_count_lines(labels, card, limits),
             measurements=read_measurements(card),
             crops=tuple((card.get("crop") or {}).get("labels") or ()),
+            photographs=task == "detection" or bool((card.get("field") or {}).get("weight")),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 

@@ -310,7 +310,15 @@ class Answerer:
             Whether it is said to be a crop.
         """
         refused = self._refusal(checkup, embedding, inverted)
-        refused, unusable = judge_picture(refused, measures, checkup.quality, checkup.novelty, embedding, photo)
+        refused, unusable = judge_picture(
+            refused,
+            measures,
+            checkup.quality,
+            checkup.novelty,
+            embedding,
+            photo,
+            checkup.decision.photographs,
+        )
         return Prediction.of(
             checkup.decision,
             checkup.probabilities(logits if known.logits is None else logits + known.logits),

@@ -126,10 +126,13 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
     with stages.stage("field views", quiet=True):
-        photographed = options.finetune == "none" and cropped is None  # nobody photographs a crop
-        views = see_field(features, planned.groups, network, options, say) if photographed else None
+        cuts = finetuning.learns_views(network, options)
+        photographed = (options.finetune == "none" or cuts) and cropped is None  # nobody photographs a crop
+        field = see_field(features, planned.groups, network, options, say, keep_cuts=cuts) if photographed else None
     with stages.stage("fine-tuning", quiet=True):
-        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
+        taught = (field[0], field[1]) if field is not None and field[1] is not None else None
+        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say, taught)
+    views = field[0] if field is not None else None
     if isinstance(stream_large(shared.embeddings), RowFile):
         say("streaming", 0, 1)
         say("streaming", 1, 1)
@@ -270,7 +273,9 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         photographed = soft_measures(verdict)
         facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests, photographed)
         limits = Limits.from_json(facts["quality"])
-        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.apart.novelty, limits, seed)
+        facts["field"] = describe_field(
+            verdict, planned.groups[verdict.judging], fit.withheld, fit.apart.novelty, limits, seed
+        )
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},
