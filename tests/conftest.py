@@ -27,8 +27,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 pytest_plugins = [
     *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
     "detectors",
+    "objectstorage",
     "placed",
     "pocket",
+    "rays",
 ]
 
 

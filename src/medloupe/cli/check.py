@@ -26,6 +26,7 @@ from medloupe.cli.options import (
     Unboxed,
     read_crop,
 )
+from medloupe.cli.places import write_place
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import Backbone
@@ -54,6 +55,7 @@ def run_check(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
+            parser=write_place,
             help="Write the labels that look wrong, the most suspicious first, as a table to decide in, and beside it a"
             " page with the pictures.",
         ),

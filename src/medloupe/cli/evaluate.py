@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
+from medloupe.cli.places import write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def run_evaluate(
     unboxed: Unboxed = None,
     cropped: Cropped = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the whole report as an HTML page.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=write_place, help="Also write the whole report as an HTML page."),
     ] = None,
     boxes: Annotated[
         bool, typer.Option("--boxes", help="Judge by the data's boxes where the heat maps point, instead.")

@@ -23,3 +23,4 @@ class NoveltyEntry(BaseModel):
     contrast: str | None = None
     legibility: str | None = None
     polarity: str | None = None
+    reference: str | None = None

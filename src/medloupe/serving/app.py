@@ -18,6 +18,7 @@ from medloupe.accounts.people import People
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
+from medloupe.serving.access.failures import SharedFailures
 from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.access.proxies import Network, PublicAddress, PublicLinks, TrustedProxies
 from medloupe.serving.api import facilities, jobs, models, photos, predictions, protocol
@@ -29,9 +30,11 @@ from medloupe.serving.http.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
 from medloupe.serving.tracing import Tracing
 from medloupe.serving.web import home
+from medloupe.store.notices import ChangeListener
 from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
+LISTENED = 1.2  # the same where the database tells of them
 SWEEP = 60.0  # seconds between two looks for deleted answers to erase
 QUEUE = 32  # requests that may be at work or waiting together
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -110,7 +113,9 @@ def create_app(
     ):
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
-    app.state.attempts = Attempts()
+    app.state.attempts = Attempts(
+        shared=SharedFailures(service.engine) if service.engine.dialect.name == "postgresql" else None
+    )
     app.state.guard_memory = LookupCache()
     app.add_middleware(PublicLinks, public=public)
     app.add_middleware(
@@ -146,14 +151,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _watch(service: Service) -> None:
     """Take up new production versions, from wherever they were promoted."""
-    while True:
-        await asyncio.sleep(POLL)
-        try:
-            await asyncio.to_thread(service.refresh)
-        except MedloupeError as e:  # what is in production goes on answering
-            log.error("store not readable", extra={"reason": str(e)})
-        except Exception:
-            log.exception("unexpected")
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    listener = ChangeListener(service.engine, lambda: loop.call_soon_threadsafe(changed.set))
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), LISTENED if listener.listening else POLL)
+            changed.clear()
+            try:
+                await asyncio.to_thread(service.refresh)
+            except MedloupeError as e:  # what is in production goes on answering
+                log.error("store not readable", extra={"reason": str(e)})
+            except Exception:
+                log.exception("unexpected")
+    finally:
+        await asyncio.to_thread(listener.close)
 
 
 async def _watch_facilities(lists: FacilityLists) -> None:

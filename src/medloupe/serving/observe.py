@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.accounts.log import REQUEST_ID
+from medloupe.serving.engine.circumstances import SITE, read_site
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.tracing import QUIET
 
@@ -105,6 +106,7 @@ class Observe:
         state = scope.setdefault("state", {})
         state["request_id"] = id
         REQUEST_ID.set(id)
+        SITE.set(read_site(next((v for k, v in scope["headers"] if k == b"medloupe-site"), b"").decode("latin-1")))
         if self._tracing is None or scope["path"] in QUIET:
             await self._answer(scope, receive, send, id, started)
             return

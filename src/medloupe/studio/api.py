@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from medloupe.data.labels import recognise_roles
+from medloupe.erasure.eraser import Eraser
 from medloupe.serving.access.auth import require
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
@@ -162,10 +164,14 @@ async def picture(request: Request, id: DatasetId, item: ItemId) -> Response:
 
 @router.post("/api/v1/datasets/{id}/erase", summary="Erase pictures for good")
 async def erase(request: Request, id: DatasetId, wish: ChangeIn) -> dict[str, Any]:
-    """Those of `items`: from the data set, its versions and the disk. Tells which versions held any."""
+    """Those of `items`: from the data set, its versions, the caches and the disk. Tells which versions and models had any.
+
+    A training of them is stopped, which may take a minute.
+    """
     person = require(request, "trainer")
-    held = await run_write(studio_of(request).sets.erase, id, wish.items, by=person.name)
-    return {"versions": held}
+    eraser = Eraser(studio_of(request).service.store)
+    done = await asyncio.to_thread(eraser.erase_items, id, wish.items, by=person.name)
+    return {"versions": done.versions, "models": [asdict(model) for model in done.models]}
 
 
 @router.get("/api/v1/datasets/{id}/changes", summary="What was done to a data set")

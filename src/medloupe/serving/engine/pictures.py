@@ -38,6 +38,7 @@ from medloupe.serving.engine.overlays import dress_answer
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.routers import routers_by_network
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.watching import note_features
 from medloupe.serving.engine.windows import run_windows
 from medloupe.utils.spans import span
 
@@ -189,7 +190,8 @@ class Answerer:
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         i = chosen.main
         answer = dress_answer(asked[i], said, looked[i].parts, question, shown, known[i])
-        return replace(answer, ignored=(*answer.ignored, *unknown))
+        watched = note_features(asked[i], said, passes[asked[i].network_sha256].shared[0])
+        return replace(answer, ignored=(*answer.ignored, *unknown), watched=watched)
 
     def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
         """Answer one picture or ECG by each of some check-ups, in their order; each network runs once.
@@ -261,8 +263,9 @@ class Answerer:
         prediction = answer_cells(self.networks, checkup, prediction, decoded)
         prediction = places.add_to(replace(prediction, facts=decoded.facts), decoded)
         answer = dress_answer(checkup, prediction, found.parts, question, shown, known)
+        watched = note_features(checkup, prediction, seen.shared[0])
         timings["answer"] = 1000 * (time.perf_counter() - at)
-        return answer
+        return replace(answer, watched=watched)
 
     def answer(
         self,
@@ -307,7 +310,15 @@ class Answerer:
             Whether it is said to be a crop.
         """
         refused = self._refusal(checkup, embedding, inverted)
-        refused, unusable = judge_picture(refused, measures, checkup.quality, checkup.novelty, embedding, photo)
+        refused, unusable = judge_picture(
+            refused,
+            measures,
+            checkup.quality,
+            checkup.novelty,
+            embedding,
+            photo,
+            checkup.decision.photographs,
+        )
         return Prediction.of(
             checkup.decision,
             checkup.probabilities(logits if known.logits is None else logits + known.logits),

@@ -11,13 +11,26 @@ from starlette.responses import Response
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES
-from medloupe.serving.web import asking, boxfiles, device, history, jobs, models, nearby, people, results, samples
+from medloupe.serving.web import (
+    asking,
+    boxfiles,
+    device,
+    history,
+    jobs,
+    models,
+    nearby,
+    people,
+    results,
+    samples,
+    withheld,
+)
 from medloupe.serving.web.groups import group
 from medloupe.serving.web.guard import show_each
 from medloupe.serving.web.kinds import PICTURE, accepted
 from medloupe.serving.web.lookups import passport_of
 from medloupe.serving.web.render import error_page, language_of, render_page, static_files
 from medloupe.serving.web.tiles import Tile, describe_tile
+from medloupe.settings import setting
 from medloupe.version import __version__
 
 __all__ = ["error_page", "router", "static_files"]
@@ -59,7 +72,8 @@ async def home(request: Request) -> Response:
 @router.get("/about")
 async def about(request: Request) -> Response:
     """Show what the figures mean and what is kept; open to all."""
-    return render_page(request, "about.html", tab="about", version=__version__)
+    automatic = setting("MEDLOUPE_AUTO_PROMOTE")
+    return render_page(request, "about.html", tab="about", version=__version__, automatic=automatic)
 
 
 @router.get("/docs")
@@ -89,3 +103,4 @@ router.include_router(device.router)
 router.include_router(models.router)
 router.include_router(jobs.router)
 router.include_router(people.router)
+router.include_router(withheld.router)

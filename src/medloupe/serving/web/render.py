@@ -66,6 +66,8 @@ def render_page(request: Request, template: str, status: int = 200, **context: A
         "may_ask": person is not None and person.may("clinician"),
         "admin": person is not None and person.may("admin"),
         "studio": person is not None and person.may("trainer") and getattr(request.app.state, "studio", None),
+        "watching": getattr(request.app.state, "watch", None) is not None,
+        "piloting": person is not None and request.app.state.service.pilot.running is not None,
         "reviewing": getattr(request.app.state, "review", None) is not None,
         "may_review": person is not None and person.may("reviewer"),
         "csrf": getattr(request.state, "csrf", ""),

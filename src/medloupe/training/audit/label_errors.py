@@ -63,7 +63,13 @@ def find_label_errors(features: Features, groups: np.ndarray, seed: int = 0) -> 
 
 
 def score_labels(
-    embeddings: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    *,
+    task: str,
+    seed: int = 0,
+    trusted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Say how probable each label is by the records of other groups.
 
@@ -83,6 +89,8 @@ def score_labels(
         "multiclass" or "multilabel".
     seed : int
         Of the landmarks.
+    trusted : np.ndarray, optional
+        bool (N,), of which records the regression learns; all where left out.
 
     Returns
     -------
@@ -94,9 +102,9 @@ def score_labels(
     mean = np.where(stated, targets, 0).sum(0) / np.maximum(stated.sum(0), 1)
     supports = GroupLeaveOut(embeddings, groups, seed).predict(np.where(stated, targets, mean).astype(np.float64))
     x = supports.astype(np.float32)
-    every = np.ones(len(x), bool)
+    every = np.ones(len(x), bool) if trusted is None else trusted
     center, scale = mean_and_scale(x, every)
-    problem = Problem(weights=every.astype(np.float32), c=1 / (SHRINKAGE * len(x)), mean=center, scale=scale)
+    problem = Problem(weights=every.astype(np.float32), c=1 / (SHRINKAGE * every.sum()), mean=center, scale=scale)
     solution = solve(x, targets, [problem], task=task)[0]
     logits = (x @ solution.weight + solution.bias).astype(np.float64)
     if task == "multilabel":

@@ -251,7 +251,7 @@ def _assemble(
     judged = best.judged if same else fidelity.judge_embeddings(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
     temperature = model.card["calibration"]["temperature"] if model.tuned else None
-    views = see_own_views(model, best.features, every, best.backbone)
+    views = see_own_views(replace(model, tail=best.tail), best.features, every, best.backbone)
     taught = None
     if views is not None:
         mask = np.ones(len(x), bool)
