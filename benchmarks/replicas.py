@@ -4,7 +4,7 @@
 
 PostgreSQL and nginx are Debian's, object storage is moto's server. Clients send each request with a key of its own, and
 again with the same key after a 503. What is counted is what clients saw; at the end every answer that one of them
-got must be in the database, once. tests/support/replicas.py does it; the suite runs a twentieth.
+got must be in the database, once. tests/support/replicated.py does it; the suite runs a twentieth.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests" / "support")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import drills
 import trained
@@ -29,7 +28,7 @@ from medloupe.metrics.evidence import FILE
 from medloupe.store.models import Store
 from objectstorage import run_moto
 from postgres import find_programs, running_server
-from replicas import Drill, environment_of, lost, running_replicas, summary
+from replicated import Drill, environment_of, lost, running_replicas, summary
 
 
 def main() -> int:

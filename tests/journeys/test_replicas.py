@@ -20,7 +20,7 @@ from medloupe.accounts.people import People
 from medloupe.store.models import Store
 from objectstorage import S3Server
 from postgres import Server
-from replicas import Drill, Replicas, environment_of, lost, running_replicas, summary
+from replicated import Drill, Replicas, environment_of, lost, running_replicas, summary
 from trained import Trained
 
 PASSWORD = "seven grey herons"
