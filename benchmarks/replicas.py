@@ -28,12 +28,19 @@ from medloupe.metrics.evidence import FILE
 from medloupe.store.models import Store
 from objectstorage import run_moto
 from postgres import find_programs, running_server
-from replicated import Drill, environment_of, lost, running_replicas, summary
+from replicated import Drill, admin_token, environment_of, lost, running_replicas, summary
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("promotions", 500), ("kills", 20), ("restarts", 5), ("storage", 30), ("clients", 32)):
+    for name, default in (
+        ("promotions", 500),
+        ("kills", 20),
+        ("restarts", 5),
+        ("storage", 30),
+        ("clients", 32),
+        ("most", 7200),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
@@ -58,10 +65,12 @@ def main() -> int:
         Store(root / "seed" / "home").add(model, write_files=write_files)
         image = drills.picture()
         oracle = Oracle.of(add_versions(root / "seed" / "home", root), image)
-        with running_replicas(root, environment, 3) as made:
+        token = admin_token(root / "seed" / "home")
+        with running_replicas(root, environment, 3, token) as made:
             began = time.monotonic()
             sizes = {n: getattr(told, n) for n in ("clients", "promotions", "kills", "restarts", "seed")}
             drill = Drill(made, oracle, image, postgres, s3, storage_seconds=told.storage, **sizes)
+            drill.most_seconds = told.most
             seen = asyncio.run(drill.run())
             said = {**summary(seen), "seconds": round(time.monotonic() - began), "lost": lost(database, seen)}
         print(json.dumps(said, indent=1))
