@@ -4,7 +4,7 @@
 
 PostgreSQL and nginx are Debian's, object storage is moto's server. Clients send each request with a key of its own, and
 again with the same key after a 503. What is counted is what clients saw; at the end every answer that one of them
-got must be in the database, once. tests/support/replicas.py does it; the suite runs a twentieth.
+got must be in the database, once. tests/support/replicated.py does it; the suite runs a twentieth.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests" / "support")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import drills
 import trained
@@ -29,12 +28,19 @@ from medloupe.metrics.evidence import FILE
 from medloupe.store.models import Store
 from objectstorage import run_moto
 from postgres import find_programs, running_server
-from replicas import Drill, environment_of, lost, running_replicas, summary
+from replicated import Drill, admin_token, environment_of, lost, running_replicas, summary
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("promotions", 500), ("kills", 20), ("restarts", 5), ("storage", 30), ("clients", 32)):
+    for name, default in (
+        ("promotions", 500),
+        ("kills", 20),
+        ("restarts", 5),
+        ("storage", 30),
+        ("clients", 32),
+        ("most", 7200),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
@@ -59,10 +65,12 @@ def main() -> int:
         Store(root / "seed" / "home").add(model, write_files=write_files)
         image = drills.picture()
         oracle = Oracle.of(add_versions(root / "seed" / "home", root), image)
-        with running_replicas(root, environment, 3) as made:
+        token = admin_token(root / "seed" / "home")
+        with running_replicas(root, environment, 3, token) as made:
             began = time.monotonic()
             sizes = {n: getattr(told, n) for n in ("clients", "promotions", "kills", "restarts", "seed")}
             drill = Drill(made, oracle, image, postgres, s3, storage_seconds=told.storage, **sizes)
+            drill.most_seconds = told.most
             seen = asyncio.run(drill.run())
             said = {**summary(seen), "seconds": round(time.monotonic() - began), "lost": lost(database, seen)}
         print(json.dumps(said, indent=1))

@@ -28,6 +28,7 @@ pytest_plugins = [
     *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
     "detectors",
     "objectstorage",
+    "site_of_files",
     "placed",
     "pocket",
     "rays",

@@ -16,6 +16,7 @@ from medloupe.store.models import Store
 from medloupe.utils.remote.address import parse_address
 from medloupe.utils.remote.delivery import upload_folder
 from medloupe.utils.remote.objects import Bucket
+from places import ROOT
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]
@@ -120,3 +121,24 @@ def test_data_sets_made_of_tables(s3_bucket: str, home: Path, tmp_path: Path, ca
     ran = run(capsys, "check", str(root), "--table", f"{s3_bucket}/tabled/labels.csv", "--json")
     assert ran.code == 0, ran.err
     assert ran.lines[0]["records"] == 12
+
+
+def test_a_back_up_goes_there_and_back(s3_bucket: str, trained: Trained, tmp_path: Path, capsys: Capture) -> None:
+    script = str(ROOT / "deploy" / "backup.py")
+    address = f"{s3_bucket}/backups/today"
+
+    def backup(action: str, home: Path, where: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "MEDLOUPE_HOME": str(home), "MEDLOUPE_DATABASE": ""}
+        command = [sys.executable, script, action, where]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+    saved = backup("save", trained.home, address)
+    assert saved.returncode == 0, saved.stderr
+    assert "is there already" in backup("save", trained.home, address).stderr
+    new = tmp_path / "new" / "home"
+    restored = backup("restore", new, address)
+    assert restored.returncode == 0, restored.stderr
+    assert Store(new).get("spots").head.weight.tobytes() == Store(trained.home).get("spots").head.weight.tobytes()
+    key = next(i.key for i in Bucket(parse_address(address)).list() if i.key.startswith("models/"))
+    Bucket(parse_address(address)).put(key, b"damaged")
+    assert "is damaged" in backup("restore", tmp_path / "other" / "home", address).stderr

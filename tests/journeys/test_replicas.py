@@ -20,7 +20,7 @@ from medloupe.accounts.people import People
 from medloupe.store.models import Store
 from objectstorage import S3Server
 from postgres import Server
-from replicas import Drill, Replicas, environment_of, lost, running_replicas, summary
+from replicated import Drill, Replicas, admin_token, environment_of, lost, running_replicas, summary
 from trained import Trained
 
 PASSWORD = "seven grey herons"
@@ -48,7 +48,8 @@ def replicated(
     image = drills.picture()
     oracle = Oracle.of(models, image)
     assert first == 1
-    with running_replicas(tmp_path, environment, count) as made:
+    token = admin_token(seed) if count > 2 else ""
+    with running_replicas(tmp_path, environment, count, token) as made:
         yield made, oracle, image
 
 
@@ -147,7 +148,7 @@ def test_nothing_is_lost_or_mixed_whatever_happens(
 ) -> None:
     """A twentieth of benchmarks/replicas.py."""
     made, oracle, image = replicated
-    sizes = {"clients": 8, "promotions": 25, "kills": 1, "restarts": 1, "storage_seconds": 5}
+    sizes = {"clients": 8, "promotions": 25, "kills": 1, "restarts": 1, "storage_seconds": 5, "most_seconds": 600}
     seen = asyncio.run(Drill(made, oracle, image, postgres_server, moto_server, **sizes).run())
     said = summary(seen)
     assert not seen.other and not seen.mixed, (said, seen.other[:5])

@@ -217,8 +217,12 @@ def test_storage_that_stands_still_is_busy_and_nothing_is_half_there(
     one.add(made(tmp_path), write_files=write_files)
     one.patience = 3.0
     del one.__dict__["shared"], one.__dict__["_blobs"]  # opened anew, with that patience
-    with moto_server.stopped(), pytest.raises(BusyError):
-        one.add(made(tmp_path, seed=2), write_files=write_files)
+    copy = other.get("lungs", 1)  # which it has from now on
+    with moto_server.stopped():
+        with pytest.raises(BusyError):
+            one.add(made(tmp_path, seed=2), write_files=write_files)
+        again = Store(other.home)  # a server that is started meanwhile
+        assert again.get("lungs", 1).head.weight.tobytes() == copy.head.weight.tobytes()
     assert [v.version for v in other.list()] == [1]
     one.add(made(tmp_path, seed=2), write_files=write_files)
     assert other.get("lungs", 2).report == "<p>lungs 2: größer</p>"
@@ -227,7 +231,7 @@ def test_storage_that_stands_still_is_busy_and_nothing_is_half_there(
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEDLOUPE_BLOBS", "https://host/x")
     with pytest.raises(StorageError, match=r"Expected s3://"):
-        open_shared(1.0)
+        open_shared(1.0, lambda: "")
     monkeypatch.delenv("MEDLOUPE_BLOBS")
     monkeypatch.setenv("MEDLOUPE_STORE_KEY", "abc")
     with pytest.raises(StoreError, match="openssl rand"):

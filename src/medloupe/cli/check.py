@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import (
+    AllowUrls,
     BackboneName,
     Crop,
     CropTo,
@@ -43,6 +44,7 @@ def run_check(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: Task = None,
     unboxed: Unboxed = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
+from medloupe.cli.options import AllowUrls, Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
 from medloupe.cli.places import write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
@@ -24,6 +24,7 @@ def run_evaluate(
     patient: Patient = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: ModelTask = None,
     unboxed: Unboxed = None,

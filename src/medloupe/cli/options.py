@@ -49,6 +49,13 @@ Table = Annotated[
         help="The table, where it lies apart; of several annotations of boxes the one to read.",
     ),
 ]
+AllowUrls = Annotated[
+    bool,
+    typer.Option(
+        "--allow-urls",
+        help="Fetch the pictures that the table names by https:// addresses, from public hosts only.",
+    ),
+]
 Folders = Annotated[
     str | None,
     typer.Option(

@@ -18,6 +18,9 @@ from typer.core import TyperCommand
 from medloupe.errors import MedloupeError
 from medloupe.utils.remote.address import is_remote, parse_address
 
+ALLOW_URLS = "allow_urls"
+"""Name of the parameter by which a command allows that cells of the table `data`, or `table`, are fetched."""
+
 
 class _Elsewhere(str):
     """An address that a person typed."""
@@ -53,7 +56,8 @@ class PlacesCommand(TyperCommand):
 
     def invoke(self, ctx: typer.Context) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Run the command."""
-        if not any(isinstance(v, _Elsewhere) for value in ctx.params.values() for v in _each(value)):
+        allowed = bool(ctx.params.get(ALLOW_URLS))
+        if not allowed and not any(isinstance(v, _Elsewhere) for value in ctx.params.values() for v in _each(value)):
             return super().invoke(ctx)
         from medloupe.cli.console import progress
         from medloupe.utils.remote.fetch import rename_copies
@@ -64,6 +68,8 @@ class PlacesCommand(TyperCommand):
                     several = isinstance(value, Sequence) and not isinstance(value, str)
                     brought = [_bring(v, held, say) for v in _each(value)]
                     ctx.params[name] = brought if several else brought[0]
+                if allowed:
+                    _fetch_linked(ctx.params, held, say)
             try:
                 return super().invoke(ctx)
             except MedloupeError as e:  # which names the copies
@@ -88,6 +94,19 @@ def _taken(text: str, kind: type[_Elsewhere]) -> _Elsewhere | None:
 
 def _each(value: Any) -> Sequence[Any]:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def _fetch_linked(parameters: dict[str, Any], held: ExitStack, say: Any) -> None:
+    """Put the folder of what a table links to in the place of the table."""
+    from medloupe.data.linked import fetch_linked
+    from medloupe.data.readers.table import is_table
+
+    data, table = parameters["data"], parameters.get("table")
+    told = table if table is not None else data
+    if not is_table(told):
+        raise typer.BadParameter("goes with a table: as DATA, or by --table.", param_hint="--allow-urls")
+    folder = fetch_linked(told, lambda done, total: say("fetching", done, total))
+    parameters["data"], parameters["table"] = held.enter_context(folder), None
 
 
 def _bring(value: Any, held: ExitStack, say: Any) -> Any:

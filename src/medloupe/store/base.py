@@ -64,18 +64,16 @@ class Storage:
 
     @cached_property
     def shared(self) -> SharedParts | None:
-        """The object storage, where there is one. Raises StoreError where it is told wrongly or belongs to another."""
+        """The object storage, where there is one. Raises StoreError where it is told wrongly."""
         from medloupe.store.database import read_database_identity
 
-        found = open_shared(self.patience)
-        if found is not None:
-            found.claim(read_database_identity(self.engine))
-        return found
+        return open_shared(self.patience, lambda: read_database_identity(self.engine))
 
     def require_shared(self) -> SharedParts:
-        """Return the object storage. Raises StoreError where there is none."""
+        """Return the object storage, to write there or remove. Raises StoreError where there is none, or another's."""
         if self.shared is None:
             raise StoreError("This store keeps its parts under its home folder alone.", "Set MEDLOUPE_BLOBS.")
+        self.shared.claim()
         return self.shared
 
     @cached_property

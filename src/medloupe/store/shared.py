@@ -17,7 +17,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,8 +36,15 @@ _PRIVATE = ("data.json",)  # where images lie on this machine
 _HINT = "Restore it from a backup of the bucket, or remove the version and train it again."
 
 
-def open_shared(patience: float) -> SharedParts | None:
-    """Open what MEDLOUPE_BLOBS names; None where nothing is told.
+def open_shared(patience: float, owner: Callable[[], str]) -> SharedParts | None:
+    """Open what MEDLOUPE_BLOBS names; None where nothing is told. Nothing is asked of it yet.
+
+    Parameters
+    ----------
+    patience
+        Seconds for which requests are sent again.
+    owner
+        Tells which store this is.
 
     Raises
     ------
@@ -54,21 +61,30 @@ def open_shared(patience: float) -> SharedParts | None:
     address = parse_address(told)
     if address.scheme not in BUCKETS:
         raise RemoteRefusedError(f"MEDLOUPE_BLOBS is {address}.", "Expected s3://, gs:// or az://.")
-    return SharedParts(Bucket(address, patience=patience))
+    return SharedParts(Bucket(address, patience=patience), owner)
 
 
 class SharedParts:
-    """The parts and files of versions in a bucket."""
+    """The parts and files of versions in a bucket; owner: tells which store they are of."""
 
-    def __init__(self, bucket: Bucket):
+    def __init__(self, bucket: Bucket, owner: Callable[[], str]):
         self.bucket = bucket
-        self._known = ""
+        self._owner = owner
+        self._claimed = False
 
-    def claim(self, store: str) -> None:
-        """Make sure that the place belongs to this store, or to none yet. Raises StoreError or RemoteError."""
-        if self._known == store:
+    def claim(self) -> None:
+        """Make sure that the place belongs to this store, or to none yet, before anything is written or removed.
+
+        Raises
+        ------
+        StoreError
+            It is another's.
+        BusyError, RemoteError
+            It cannot be used.
+        """
+        if self._claimed:
             return
-        said = json.dumps({"store": store}).encode()
+        said = json.dumps({"store": self._owner()}).encode()
         try:
             found = self.bucket.get("store.json")
         except RemoteMissingError:
@@ -79,12 +95,13 @@ class SharedParts:
                 f"{self.bucket.address} keeps the parts of another store.",
                 "Name another place with MEDLOUPE_BLOBS: what no version here names is removed there as garbage.",
             )
-        self._known = store
+        self._claimed = True
 
     # ------------------------------------------------------------------ blobs
 
     def put(self, sha256: str, data: bytes) -> None:
         """Keep data under its sha256; what is marked as garbage, or damaged, is written anew. Raises RemoteError."""
+        self.claim()
         key = blob_key(sha256)
         if not self.bucket.put(key, data, anew=True):
             marked = self.bucket.stat(f"marks/{sha256}") is not None

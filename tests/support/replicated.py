@@ -25,6 +25,8 @@ import pytest
 import drills
 from drills import NAME, Line, Oracle, Reply
 from live import Live, start
+from medloupe.accounts.people import People
+from medloupe.store.models import Store
 from objectstorage import S3Server, free_port, wait_for_port
 from places import ROOT
 from postgres import Server
@@ -41,6 +43,7 @@ class Replicas:
     environment: dict[str, str]
     ports: list[int]
     root: Path
+    token: str = ""
     starts: int = 0
 
     @property
@@ -51,7 +54,11 @@ class Replicas:
         self.starts += 1
         home = self.root / f"replica-{i}" / "home"
         home.mkdir(parents=True, exist_ok=True)
-        return start(home, "--port", str(self.ports[i]), "--queue", "64", "--no-worker", **self.environment)
+        return start(home, "--port", str(self.ports[i]), "--queue", "64", *self.options, **self.environment)
+
+    @property
+    def options(self) -> list[str]:
+        return ["--no-worker", *(["--trusted-proxy", "127.0.0.1"] if self.token else [])]
 
 
 def environment_of(database: str, s3: S3Server, blobs: str) -> dict[str, str]:
@@ -65,9 +72,10 @@ def environment_of(database: str, s3: S3Server, blobs: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_replicas(root: Path, environment: dict[str, str], count: int) -> Iterator[Replicas]:
+def running_replicas(root: Path, environment: dict[str, str], count: int, token: str = "") -> Iterator[Replicas]:
+    """Servers and nginx; token: of an admin, without whom nobody may ask through a proxy."""
     ports = [free_port() for _ in range(count)]
-    made = Replicas([], "", environment, ports, root)
+    made = Replicas([], "", environment, ports, root, token)
     try:
         for i in range(count):
             made.servers.append(made.start(i))
@@ -137,8 +145,15 @@ class Seen:
     acknowledged: dict[str, str] = field(default_factory=dict)
 
 
-def with_key(request: bytes, key: str) -> bytes:
-    return request.replace(b"\r\n", f"\r\nIdempotency-Key: {key}\r\n".encode(), 1)
+def admin_token(home: Path) -> str:
+    """Make an admin, and return an API token."""
+    people = People(Store(home).engine)
+    people.add("ada", "seven grey herons", "admin")
+    return people.logins.add_token(people.find("ada"), "drill")
+
+
+def with_header(request: bytes, name: str, value: str) -> bytes:
+    return request.replace(b"\r\n", f"\r\n{name}: {value}\r\n".encode(), 1)
 
 
 @dataclass
@@ -155,11 +170,13 @@ class Drill:
     kills: int
     restarts: int
     storage_seconds: float = 0.0
+    most_seconds: float = 3600.0
     seed: int = 0
     seen: Seen = field(default_factory=Seen)
 
     async def run(self) -> Seen:
         self.draw = random.Random(self.seed)
+        self.end = time.monotonic() + self.most_seconds
         self.over = asyncio.Event()
         self.alive = set(range(len(self.replicas.servers)))
         working = [asyncio.create_task(self._client()) for _ in range(self.clients)]
@@ -172,7 +189,7 @@ class Drill:
     async def _ask(self, port: int, request: bytes) -> Reply | None:
         try:
             async with Line(port) as line:
-                return await line.ask(request)
+                return await line.ask(with_header(request, "Authorization", f"Bearer {self.replicas.token}"))
         except OSError:
             return None
 
@@ -181,7 +198,7 @@ class Drill:
         while not self.over.is_set():
             key = uuid.uuid4().hex
             while not self.over.is_set() and not self._took(
-                await self._ask(self.replicas.port, with_key(request, key)), key
+                await self._ask(self.replicas.port, with_header(request, "Idempotency-Key", key)), key
             ):
                 await asyncio.sleep(0.2)
 
@@ -204,7 +221,7 @@ class Drill:
 
     async def _promote(self) -> None:
         version = 1
-        while self.seen.promoted < self.promotions:
+        while self.seen.promoted < self.promotions and time.monotonic() < self.end:
             version = self.draw.choice([v for v in (1, 2, 3) if v != version])
             said = {"version": version, "force": True, "reason": "a drill"}
             reply = await self._ask(self.replicas.port, drills.post_json(f"/api/v1/models/{NAME}/promote", said))
@@ -236,6 +253,8 @@ class Drill:
         """Kill and restart, one after the other: a killed server starts only with a database."""
         servers = self.replicas.servers
         for step in range(max(self.kills, self.restarts)):
+            if time.monotonic() > self.end:
+                return
             if step < self.kills:
                 await asyncio.sleep(self.draw.uniform(0.5, 2.0))
                 i = self.draw.randrange(len(servers))
