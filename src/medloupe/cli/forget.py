@@ -42,7 +42,7 @@ def run_forget(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Delete all that is kept of a patient, wherever it lies; the receipt says what, and which models learned from it."""
+    """Delete all that is kept of a patient; the receipt says what went where, and which models learned from it."""
     from medloupe.accounts.log import operator
     from medloupe.erasure.eraser import Eraser
     from medloupe.store.models import Store
@@ -78,7 +78,9 @@ def _print(receipt: Receipt, json: bool) -> None:
     if not any(receipt.counts.values()):
         typer.echo("    nothing under this id; ids are compared letter by letter")
     if receipt.joined:
-        typer.echo(f"    {receipt.joined:,} of the pictures had been joined with the patient's, or were under another id")
+        typer.echo(
+            f"    {receipt.joined:,} of the pictures had been joined with the patient's, or were under another id"
+        )
     if receipt.versions:
         typer.echo(f"    versions: {', '.join(receipt.versions)}")
     for model in receipt.models:

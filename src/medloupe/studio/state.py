@@ -12,6 +12,7 @@ from fastapi import Request
 from medloupe.errors import MedloupeError
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.threads import Pool
+from medloupe.settings import setting
 from medloupe.store.datasets import Datasets
 from medloupe.store.jobrows import RUNNING, WAITING
 from medloupe.store.queue import JobQueue
@@ -120,7 +121,7 @@ class Studio:
 
     def _sweep(self) -> None:
         """Forget what nobody goes on with."""
-        self.uploads.forget_old()
+        self.uploads.forget_old(float(setting("MEDLOUPE_UPLOAD_DAYS")))
         self.sets.sweep()
 
     def _beat(self) -> None:
