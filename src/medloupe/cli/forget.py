@@ -42,7 +42,7 @@ def run_forget(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Delete all that is kept of a patient, wherever it lies; the receipt says what, and which models learned from it."""
+    """Delete all that is kept of a patient; the receipt says what went where, and which models learned from it."""
     from medloupe.accounts.log import operator
     from medloupe.erasure.eraser import Eraser
     from medloupe.store.models import Store

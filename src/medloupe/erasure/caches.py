@@ -28,7 +28,7 @@ WHOLE = ("signals", "cuts", "maps", "tuning", "search", "scratch")
 """Under home/cache: what is kept for a data set as a whole, from which no single picture can be taken out."""
 
 
-def erase_from_caches(home: Path, digests: frozenset[str]) -> dict[str, int]:
+def erase_from_caches(home: Path, digests: frozenset[str], *, again: bool = False) -> dict[str, int]:
     """Delete what the caches under home hold of pictures.
 
     Parameters
@@ -37,6 +37,8 @@ def erase_from_caches(home: Path, digests: frozenset[str]) -> dict[str, int]:
         Of the store.
     digests : frozenset of str
         sha256 of the pictures, in hexadecimal.
+    again : bool
+        Whether some of it may be done already, so that caches of whole data sets go even where no row is found.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def erase_from_caches(home: Path, digests: frozenset[str]) -> dict[str, int]:
         if _holds(path, {d[:8] for d in contents}):
             path.unlink(missing_ok=True)
             gone += 1
-    if rows or gone:  # else no training and no audit has seen any of them
+    if rows or gone or again:  # else no training and no audit has seen any of them
         for name in WHOLE:
             for path in (root / name).glob("*"):
                 if path.is_dir():

@@ -64,8 +64,8 @@ class Eraser:
             at="",
             by="",
             counts=add_counts(count_open(found)),
-            versions=[version.title for version in list_holding(self._store.engine, found)],
-            models=self._survey(found),
+            versions=tuple(version.title for version in list_holding(self._store.engine, found)),
+            models=tuple(self._survey(found)),
             joined=found.joined,
             unread=found.unread,
         )
@@ -128,7 +128,7 @@ class Eraser:
         MedloupeError
             One could not be ended; the others are.
         """
-        if not self.unfinished:
+        if not self.unfinished and not self._orders.list_halves():
             return []
         try:
             with self._orders.alone(0.1):
@@ -156,6 +156,7 @@ class Eraser:
         return self._carry_out(order)
 
     def _resume(self) -> list[Receipt]:
+        self._orders.remove_halves()
         done: list[Receipt] = []
         failed: MedloupeError | None = None
         for path in self._orders.list():
@@ -197,7 +198,7 @@ class Eraser:
         merged = tuple(sorted({*order.versions, *versions}))
         order = self._count(replace(order, versions=merged), self._count_rows(order))
         order = self._count(order, erase_files(engine, home, order.found, order.versions))
-        order = self._count(order, erase_from_caches(home, order.found.digests))
+        order = self._count(order, erase_from_caches(home, order.found.digests, again=order.resumed))
         pages = erase_from_versions(self._store, order.models, order.found.prefixes)
         order = self._count(order, {"reports": pages})
         self._cut_log()
@@ -207,7 +208,7 @@ class Eraser:
             at=now(),
             by=order.by,
             counts=add_counts(order.counts),
-            versions=[f"{name}@{number}" for _, name, number in order.versions],
+            versions=tuple(f"{name}@{number}" for _, name, number in order.versions),
             models=order.models,
             stopped=order.stopped,
             joined=order.found.joined,

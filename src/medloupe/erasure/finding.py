@@ -24,6 +24,7 @@ from medloupe.store.tables import (
     PredictionRow,
     ReviewCaseRow,
 )
+from medloupe.utils.files import sha256_of
 
 AT_ONCE = 500  # SQLite takes so many values at once
 
@@ -60,6 +61,8 @@ def find_belongings(store: Store, patient: str) -> Belongings:
         cases = {row.id: row for row in session.scalars(select(ReviewCaseRow).where(ReviewCaseRow.patient == patient))}
         uploads, unread = _find_uploads(session, patient)
     digests |= {row.digest for row in (*answers.values(), *cases.values())}
+    parts = (store.home / "datasets" / "uploads" / f"{id}.part" for id in uploads)
+    digests |= {sha256_of(path) for path in parts if path.is_file()}
     tagged, kept = _find_tagged(store.home, patient)
     with transaction(store.engine) as session:
         named = _by(session, PredictionRow, PredictionRow.id, kept)
@@ -106,23 +109,24 @@ def _find_items(session: Session, patient: str) -> tuple[dict[str, set[str]], in
     items: dict[str, set[str]] = defaultdict(set)
     for row in session.scalars(select(DatasetItemRow).where(DatasetItemRow.patient == patient)):
         items[row.dataset_id].add(row.id)
-    joined: dict[str, set[str]] = defaultdict(set)
+    renamed: dict[str, set[str]] = defaultdict(set)  # items that were the patient's, and are under another id now
+    others: set[str] = set()  # items that were another's
     joins = select(DatasetChangeRow).where(DatasetChangeRow.action == "join", DatasetChangeRow.undone.is_(False))
     for change in session.scalars(joins):
         for id, told in change.detail.get("items", {}).items():
             if told["before"].get("patient") == patient:
-                joined[change.dataset_id].add(id)
-    more = 0
-    for dataset, ids in joined.items():
-        rows = [row for row in _by(session, DatasetItemRow, DatasetItemRow.id, ids) if row.dataset_id == dataset]
-        names = {row.patient for row in rows if row.patient}
+                renamed[change.dataset_id].add(id)
+            elif told["before"].get("patient"):
+                others.add(id)
+    for dataset, ids in renamed.items():
+        names = {row.patient for row in _by(session, DatasetItemRow, DatasetItemRow.id, ids) if row.patient}
         same = select(DatasetItemRow.id).where(
             DatasetItemRow.dataset_id == dataset, or_(DatasetItemRow.patient.in_(names), DatasetItemRow.id.in_(ids))
         )
         found = set(session.scalars(same))
-        more += len(found - items[dataset])
+        others |= found - ids - items[dataset]
         items[dataset] |= found
-    return dict(items), more
+    return dict(items), len(others & {id for own in items.values() for id in own})
 
 
 def _read_digests(session: Session, items: dict[str, set[str]]) -> set[str]:

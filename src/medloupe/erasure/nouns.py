@@ -152,7 +152,8 @@ class Receipt:
     def from_json(cls, told: Mapping[str, Any]) -> Receipt:
         """Read what `as_json` gave."""
         models = tuple(TaughtVersion(**entry) for entry in told.get("models", ()))
-        return cls(**{**told, "models": models})
+        lists = {name: tuple(told.get(name, ())) for name in ("versions", "stopped")}
+        return cls(**{**told, **lists, "models": models})
 
 
 def add_counts(*told: Mapping[str, int]) -> dict[str, int]:

@@ -82,9 +82,16 @@ class OrderFiles:
     def remove(self, order: Order) -> None:
         """Note that a deletion is complete. Raises OSError."""
         self._path(order).unlink(missing_ok=True)
-        for half in self._folder.glob(".*.json.*"):  # of a process that was killed while it wrote
-            half.unlink(missing_ok=True)
         sync_folder(self._folder)
+
+    def remove_halves(self) -> None:
+        """Remove notes that a process was killed while writing: nothing of these deletions was done. Raises OSError."""
+        for half in self.list_halves():
+            half.unlink(missing_ok=True)
+
+    def list_halves(self) -> list[Path]:
+        """List notes that are half written."""
+        return list(self._folder.glob(".*.json.*"))
 
     def _path(self, order: Order) -> Path:
         return self._folder / f"{order.id}.json"

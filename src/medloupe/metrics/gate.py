@@ -92,8 +92,8 @@ class Comparison:
         a, b = f"version {self.candidate}", f"version {self.production}"
         d = self.judged
         if d is None:
-            why = f"{self.why_not}{self._erased_words}"
-            return f"{self.name}: {a} cannot be compared with {b}, which is in production: {why}."
+            missing = f" That is without {self._erased}." if self.erased else ""
+            return f"{self.name}: {a} cannot be compared with {b}, which is in production: {self.why_not}.{missing}"
         figure = "AUC" if self.auc is not None else "average precision"
         shown = (
             f"On the {self.records:,} pictures ({self.groups:,} groups of patients and copies) that both were judged"
@@ -101,7 +101,7 @@ class Comparison:
             f" {d.production:.3f}: {d.difference:+.3f}, and at worst {d.low:+.3f} (one-sided 95 % limit)."
         )
         if self.erased:
-            shown += f" Made anew{self._erased_words}."
+            shown += f" That is without {self._erased}."
         if self.passed:
             return f"{shown} It is not worse by more than the margin of {self.margin:g}."
         if d.high < 0:
@@ -109,12 +109,10 @@ class Comparison:
         return f"{shown} It may be worse by more than the margin of {self.margin:g}."
 
     @property
-    def _erased_words(self) -> str:
-        """Tell what is missing, as the end of a sentence."""
-        if not self.erased:
-            return ""
+    def _erased(self) -> str:
+        """Tell what is missing."""
         what = "picture that was" if self.erased == 1 else "pictures that were"
-        return f" without {self.erased:,} {what} erased since, at the wish of those pictured"
+        return f"{self.erased:,} {what} erased since, at the wish of those pictured"
 
 
 def compare(

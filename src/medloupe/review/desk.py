@@ -48,7 +48,9 @@ class ReviewDesk:
         self.queue = ReviewQueue(service.engine, service.store.home)
         self.sets = Datasets(service.engine, service.store.home)
 
-    def take(self, entry: Entry, data: bytes | None, basis: str, person: Person) -> ReviewCase:
+    def take(
+        self, entry: Entry, data: bytes | None, basis: str, person: Person, *, patient: str | None = None
+    ) -> ReviewCase:
         """Take an answer with its picture into review.
 
         Parameters
@@ -59,6 +61,8 @@ class ReviewDesk:
             The picture's file; None where the server keeps it.
         basis
             Why it may be kept, as the person confirms.
+        patient
+            Whose it is, where the person says so.
 
         Raises
         ------
@@ -96,6 +100,7 @@ class ReviewDesk:
             said=said,
             size=size,
             basis=basis,
+            patient=patient,
             wanted=2 if self.double else 1,
             by=person.name,
         )
@@ -238,6 +243,7 @@ class ReviewDesk:
             data=data,
             file=f"review/{case.id}{_suffix(data)}",
             label=label,
+            patient=case.patient,
             split="train",
             boxes=case.outcome["boxes"] if case.task == "detection" else None,
             origin=origin,

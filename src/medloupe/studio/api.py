@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from medloupe.data.labels import recognise_roles
-from medloupe.erasure.eraser import Eraser
 from medloupe.serving.access.auth import require
+from medloupe.serving.context import eraser_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
 from medloupe.serving.http.threads import run_change, run_file, run_read, run_write
@@ -164,13 +164,12 @@ async def picture(request: Request, id: DatasetId, item: ItemId) -> Response:
 
 @router.post("/api/v1/datasets/{id}/erase", summary="Erase pictures for good")
 async def erase(request: Request, id: DatasetId, wish: ChangeIn) -> dict[str, Any]:
-    """Those of `items`: from the data set, its versions, the caches and the disk. Tells which versions and models had any.
+    """Those of `items`: from the data set, its versions, the caches and the disk.
 
-    A training of them is stopped, which may take a minute.
+    Tells which versions and models had any. A training of them is stopped, which may take a minute.
     """
     person = require(request, "trainer")
-    eraser = Eraser(studio_of(request).service.store)
-    done = await asyncio.to_thread(eraser.erase_items, id, wish.items, by=person.name)
+    done = await asyncio.to_thread(eraser_of(request).erase_items, id, wish.items, by=person.name)
     return {"versions": done.versions, "models": [asdict(model) for model in done.models]}
 
 
