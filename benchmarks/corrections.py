@@ -3,12 +3,13 @@
     python benchmarks/corrections.py [--data ../shared/data] [--sets breast_ultrasound chest_pneumonia] [--seeds 3]
 
 Of each set whole patients (where none are named, groups of copies) are dealt into the frozen test (30 %), pictures held
-out, that never come into the data set (20 %), and the rest. The check-up learns from 10 % of the set and is published.
-200 further pictures are answered by whatever is in production, looked at by two readers who say what is right, and come
-into the data set as the review queue brings them, 50 a round; after each round `medloupe retrain` makes a candidate,
-which is promoted where the gate lets it. After the second round a third reader, mallory, says of 50 other pictures that
-they are of another class (the next one): that round's verdict is noted, how many of the cases that it names are
-mallory's, and how many of mallory's it names; then mallory's cases are withdrawn, as an operator would.
+out, that never come into the data set (15 %), and the rest; of a set of more than 800 pictures so many are drawn, by
+whole patients. The check-up learns from 10 % of the set and is published. 200 further pictures are answered by whatever
+is in production, looked at by ada or bob, who say what is right, and come into the data set as the review queue brings
+them, 50 a round; after each round a candidate is made by the queue, and promoted where the gate lets it. After the
+second round mallory says of 50 other pictures that they are of another class (the next one): that round's verdict is
+noted, how many of the cases that it names are mallory's, and how many of mallory's it names; then mallory's cases are
+withdrawn, as an operator would.
 
 AUC on the frozen test is of the predictions that the gate sees: of heads that have learned nothing of it. AUC held out
 is of the model that ships, which has learned the frozen test too (docs/loop.md).
@@ -22,13 +23,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from holdout import Row, grouped, labelled
+from holdout import Row, grouped, labelled, some
 from medloupe.data.reading import read
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
@@ -46,7 +47,7 @@ from medloupe.store.queue import JobQueue
 from medloupe.store.worker import Worker
 from medloupe.studio.training import start_training
 
-SHARE, FROZEN, HELD = 0.1, 0.3, 0.2
+SHARE, FROZEN, HELD = 0.1, 0.3, 0.15
 ROUNDS, EACH = 4, 50
 POISONED_AFTER = 2
 READERS, POISONER = ("ada", "bob"), "mallory"
@@ -192,74 +193,69 @@ class Loop:
     def _item(self, i: int, split: str) -> NewItem:
         row = self.rows[i]
         patient = f"g{self.groups[i]}"
-        told = {"file": row["file"], "label": row["label"], "patient": patient, "split": split}
-        return NewItem(key=row["file"][-80:], data=self._read(i), **told)
+        file, data = row["file"], self._read(i)
+        return NewItem(key=file[-80:], data=data, file=file, label=row["label"], patient=patient, split=split)
 
     def _read(self, i: int) -> bytes:
         return (self.data / self.rows[i]["file"]).read_bytes()
 
 
-def run_loop(loop: Loop) -> list[Round]:
+def run_loop(loop: Loop) -> Iterator[Round]:
     """All rounds of one check-up."""
     loop.publish_first()
-    rounds: list[Round] = []
     for number in range(1, ROUNDS + 1):
         loop.correct(EACH)
-        rounds.append(loop.retrain(f"{number}"))
+        yield loop.retrain(f"{number}")
         if number == POISONED_AFTER:
             wrong = loop.correct(EACH, POISONER)
-            poisoned = loop.retrain("poisoned")
-            poisoned.poisoned = wrong
-            rounds.append(poisoned)
+            yield replace(loop.retrain("poisoned"), poisoned=wrong)
             loop.withdraw(wrong)
-    return rounds
 
 
-def describe(data: str, seed: int, loop: Loop, rounds: Sequence[Round]) -> list[dict[str, object]]:
-    """One line of figures a round."""
-    lines = []
-    for one in rounds:
-        gate, told = one.figures.gate, one.figures.fresh
-        auc = gate.auc
-        assert auc is not None, gate.words
-        line = {
-            "set": data,
-            "seed": seed,
-            "round": one.title,
-            "production": auc.production,
-            "candidate": auc.candidate,
-            "worst": auc.low,
-            "passed": gate.passed,
-            "promoted": one.promoted,
-            "records": gate.records,
-            "groups": gate.groups,
-            "wrong_before": None if told is None or told.wrong is None else told.wrong.a,
-            "wrong_after": None if told is None or told.wrong is None else told.wrong.b,
-            "held_out": one.held_out,
-            "seconds": one.seconds,
-            "unanswered": loop.unanswered,
+def describe(data: str, seed: int, loop: Loop, one: Round) -> dict[str, object]:
+    """Bring a round to one line of figures."""
+    gate, told = one.figures.gate, one.figures.fresh
+    auc = gate.auc
+    assert auc is not None, gate.words
+    line = {
+        "set": data,
+        "seed": seed,
+        "round": one.title,
+        "production": auc.production,
+        "candidate": auc.candidate,
+        "worst": auc.low,
+        "passed": gate.passed,
+        "promoted": one.promoted,
+        "records": gate.records,
+        "groups": gate.groups,
+        "wrong_before": None if told is None or told.wrong is None else told.wrong.a,
+        "wrong_after": None if told is None or told.wrong is None else told.wrong.b,
+        "held_out": one.held_out,
+        "seconds": one.seconds,
+        "unanswered": loop.unanswered,
+    }
+    if one.poisoned:
+        own = [case in one.poisoned for case in one.named]
+        readers = one.figures.contradicted["readers"]
+        line |= {
+            "named": len(own),
+            "named_right": sum(own),
+            "first_50_right": sum(own[:EACH]),
+            "first_reader": readers[0]["reader"] if readers else "",
+            "readers": {r["reader"]: [r["contradicted"], r["corrections"]] for r in readers},
+            "usual": one.figures.contradicted["usual"],
         }
-        if one.poisoned:
-            own = [case in one.poisoned for case in one.named]
-            readers = one.figures.contradicted["readers"]
-            line |= {
-                "named": len(own),
-                "named_right": sum(own),
-                "first_50_right": sum(own[:EACH]),
-                "first_reader": readers[0]["reader"] if readers else "",
-                "readers": {r["reader"]: [r["contradicted"], r["corrections"]] for r in readers},
-                "usual": one.figures.contradicted["usual"],
-            }
-        lines.append(line)
-    return lines
+    return line
 
 
 def main() -> None:
     """Run all sets and seeds, print JSON lines as they come and a table at the end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", default=["breast_ultrasound", "chest_pneumonia"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--most", type=int, default=800, help="pictures of a set: whole patients, drawn once")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--home", type=Path, help="keeps the caches between runs")
     asked = parser.parse_args()
     every: list[dict[str, object]] = []
@@ -270,17 +266,19 @@ def main() -> None:
             folder = asked.data / name
             rows = labelled(folder)
             groups = grouped(folder, rows)
-            for seed in range(asked.seeds):
+            if asked.most and len(rows) > asked.most:
+                kept = some(groups, asked.most, seed=0)
+                rows, groups = [row for row, keep in zip(rows, kept, strict=True) if keep], groups[kept]
+            for seed in range(asked.first, asked.first + asked.seeds):
                 store = Store.open()
                 service = Service(store, memory=256 * 2**20, workers=1)
                 try:
                     loop = Loop(store, service, folder, rows, groups, seed)
-                    lines = describe(name, seed, loop, run_loop(loop))
+                    for one in run_loop(loop):
+                        every.append(describe(name, seed, loop, one))
+                        print(json.dumps(every[-1]), file=sys.stderr, flush=True)
                 finally:
                     service.close()
-                every += lines
-                for line in lines:
-                    print(json.dumps(line), file=sys.stderr, flush=True)
     print_table(every)
 
 

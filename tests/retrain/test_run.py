@@ -1,4 +1,4 @@
-"""A candidate from corrections to a decision: made once, judged on what it never learned, refused where it is poisoned."""
+"""A candidate from corrections to a decision: made once, judged on what it never learned, refused where poisoned."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from loops import NAME, Loop, make_loop, once
+from medloupe.accounts.log import AuditLog
 from medloupe.errors import PromotionRefusedError, StoreError
 from medloupe.metrics.evidence import OUT_OF_FOLD, Evidence
 from medloupe.retrain.begin import start_candidate
 from medloupe.retrain.conclude import SETTING, conclude_candidate
 from medloupe.store.candidates import Candidates
 from medloupe.store.frozen_tests import FOLDS, find_frozen_test
-from medloupe.accounts.log import AuditLog
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def test_from_corrections_to_production(loop: Loop) -> None:
     assert figures.added["corrections"] == 20 and figures.added["wrong"] == 10
     assert figures.added["readers"] == {"rea": 20}
     assert figures.gate.passed, figures.gate.words
-    lines = [line for line in AuditLog(loop.store.engine).read(100) if line.action.startswith("candidate.")]
+    lines = [line for line in AuditLog(loop.store.engine).entries() if line.action.startswith("candidate.")]
     assert {line.action for line in lines} >= {"candidate.add", "candidate.judge"}
 
     loop.store.promote(NAME, 2, actor="ada")

@@ -1,11 +1,12 @@
 """Rank corrections that everything else contradicts, and say of each reader how often that is so.
 
-Each correction is judged without its patient and without anything that the same reader said, so that a reader who is
-wrong again and again does not bear themselves out.
+New corrections are judged by what production has learned alone: none of them speaks for another, so that whoever is
+wrong again and again does not bear themselves out, nor tell against those who are right.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ import numpy as np
 
 from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
-from medloupe.data.split import join_groups, rows_with_same_value
 from medloupe.embed.features import embed
 from medloupe.metrics.evidence import OUT_OF_FOLD, Evidence
 from medloupe.retrain.corrections import Correction
@@ -75,14 +75,14 @@ class RankedCorrections:
 def rank_corrections(
     dataset: Dataset, corrections: Sequence[Correction], model: Model, folder: Path, seed: int = 0
 ) -> RankedCorrections:
-    """Rank the corrections that a version learned.
+    """Rank the corrections that a version learned and that had been learned by none before.
 
     Parameters
     ----------
     dataset : Dataset
         What it learned from.
     corrections : sequence of Correction
-        Among its records.
+        The new ones, among its records.
     model : Model
         The version: its network embeds, from the cache.
     folder : Path
@@ -94,8 +94,7 @@ def rank_corrections(
     features = embed(scan_dataset(dataset), model.backbone, tail=model.tail)
     at = {int(d): i for i, d in enumerate(Evidence.digest(list(features.digests)))}
     rows = np.array([at.get(int(d), -1) for d in across.digests], np.int64)
-    known = rows >= 0
-    across, rows = across.take(np.flatnonzero(known)), rows[known]
+    across, rows = across.take(np.flatnonzero(rows >= 0)), rows[rows >= 0]
     ids = [Path(features.data.records[i].id).stem for i in rows]
     return rank_labels(features.embeddings[rows], across, ids, corrections, seed)
 
@@ -106,18 +105,11 @@ def rank_labels(
     """Rank corrections by embeddings (N, D) of what was learned, with targets and groups of it, and the items' ids."""
     by_item = {c.item.id: c for c in corrections}
     own = [by_item.get(id) for id in ids]
-    untrusted = np.array([c is not None for c in own], bool)
-    if (~untrusted).sum() < FEWEST or not untrusted.any():
+    new = np.array([c is not None for c in own], bool)
+    if (~new).sum() < FEWEST or not new.any():
         return RankedCorrections()
-    by_reader = [
-        rows
-        for reader in sorted({r for c in corrections for r in c.readers})
-        if (rows := [i for i, c in enumerate(own) if c is not None and reader in c.readers])
-    ]
-    groups = join_groups(len(ids), rows_with_same_value(across.groups.tolist()), by_reader)
-    p = np.exp(
-        score_labels(embeddings, across.targets, groups, task="multiclass", seed=seed, trusted=~untrusted)
-    )  # (N, K)
+    told = {"task": "multiclass", "seed": seed, "unknown": new}
+    p = np.exp(score_labels(embeddings, across.targets, across.groups, **told))  # (N, K)
     given, likely = across.targets.argmax(1), p.argmax(1)
     cases = [
         ContradictedCorrection(
@@ -132,17 +124,11 @@ def rank_labels(
         for i, c in enumerate(own)
         if c is not None and given[i] != likely[i]
     ]
-    against = {c.item for c in cases}
-    readers = [
-        ReaderContradiction(
-            reader=reader,
-            corrections=sum(reader in c.readers for c in own if c is not None),
-            contradicted=sum(reader in c.readers and c.item.id in against for c in own if c is not None),
-        )
-        for reader in sorted({r for c in own if c is not None for r in c.readers})
-    ]
+    every = Counter(reader for c in own if c is not None for reader in c.readers)
+    against = Counter(reader for c in cases for reader in c.readers)
+    readers = [ReaderContradiction(reader=name, corrections=n, contradicted=against[name]) for name, n in every.items()]
     return RankedCorrections(
         cases=tuple(sorted(cases, key=lambda c: (c.probability_given, c.item))),
-        readers=tuple(sorted(readers, key=lambda r: -r.contradicted / max(1, r.corrections))),
-        usual=float((given != likely)[~untrusted].mean()),
+        readers=tuple(sorted(readers, key=lambda r: (-r.contradicted / r.corrections, r.reader))),
+        usual=float((given != likely)[~new].mean()),
     )

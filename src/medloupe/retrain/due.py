@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from medloupe.errors import MedloupeError
 from medloupe.retrain.begin import start_candidate
-from medloupe.retrain.corrections import find_fresh, list_corrections
+from medloupe.retrain.corrections import Correction, find_fresh, list_corrections
 from medloupe.retrain.production import read_production
 from medloupe.store.candidates import Candidate, Candidates, RetrainRule
 from medloupe.store.datasets import Datasets
@@ -50,16 +51,21 @@ def find_cause(store: Store, sets: Datasets, dataset: str, rule: RetrainRule) ->
     last = made[0] if made else None
     if last is not None and last.state in (FAILED, CANCELLED) and len(fresh) <= last.added:
         return ""
-    if last is not None:
-        learned = {item.id: item.label for item in sets.version_items(data.id, last.dataset_version)}
-        known = last.version is not None
-        fresh = [c for c in fresh if not known or learned.get(c.item.id) != c.item.label]
+    fresh = find_unmade(sets, fresh, last)
     if rule.corrections is not None and len(fresh) >= rule.corrections:
         return "count"
     since = max(rule.at, last.created if last is not None else "")
     if rule.days is not None and fresh and _is_past(since, rule.days):
         return "schedule"
     return ""
+
+
+def find_unmade(sets: Datasets, fresh: Sequence[Correction], last: Candidate | None) -> list[Correction]:
+    """Find those of corrections that the last candidate has not learned, where it was made."""
+    if last is None or last.version is None:
+        return list(fresh)
+    learned = {item.id: item.label for item in sets.version_items(last.dataset_id, last.dataset_version)}
+    return [c for c in fresh if learned.get(c.item.id) != c.item.label]
 
 
 def _is_past(since: str, days: float) -> bool:

@@ -121,7 +121,8 @@ class _CorrectionsFile:
 
         names: Collection[str] = {Path(r.id).stem for r in self.dataset.records}
         learned = [c for c in self.corrections if c.item.id in names]
-        ranked = rank_corrections(self.dataset, learned, model, folder)
+        fresh = [c for c in learned if not self.production.has_learned(c.item.digest, c.item.label)]
+        ranked = rank_corrections(self.dataset, fresh, model, folder)
         told = {
             "candidate": self.candidate.id,
             "production": self.production.number,
@@ -137,7 +138,7 @@ class _CorrectionsFile:
                     "probabilities": dict(c.case.answer.get("probabilities") or {}),
                     "brought": c.brought,
                     "basis": c.case.basis,
-                    "fresh": not self.production.has_learned(c.item.digest, c.item.label),
+                    "fresh": c in fresh,
                 }
                 for c in learned
             ],

@@ -10,6 +10,7 @@ from medloupe.errors import MedloupeError, StoreError, UnknownError
 from medloupe.retrain.begin import start_candidate
 from medloupe.retrain.conclude import conclude_candidate
 from medloupe.retrain.corrections import Correction, find_fresh, list_corrections
+from medloupe.retrain.due import find_unmade
 from medloupe.retrain.figures import CandidateFigures, compare_candidate
 from medloupe.retrain.frozen import ensure_frozen_test
 from medloupe.retrain.production import read_production
@@ -29,8 +30,8 @@ class LoopOverview:
     ----------
     production, previous
         The version of its model that answers, and the one that a rollback brings back; None where there is none.
-    corrections, fresh
-        All, and those that production has not learned.
+    corrections, fresh, unmade
+        All, and those that production has not learned; unmade: those of these that the last candidate has not, either.
     why_not
         Why nothing can be made of corrections, or "".
     """
@@ -41,6 +42,7 @@ class LoopOverview:
     frozen: FrozenTest | None
     corrections: Sequence[Correction]
     fresh: Sequence[Correction]
+    unmade: Sequence[Correction]
     rule: RetrainRule
     candidates: Sequence[Candidate]
     why_not: str
@@ -57,6 +59,7 @@ def look_at_loop(studio: Studio, id: str) -> LoopOverview:
     frozen = find_frozen_test(studio.sets.engine, data.id)
     corrections = list_corrections(studio.sets, data.id, frozen)
     candidates = Candidates(studio.sets.engine)
+    made = candidates.list(data.id)
     present = store.production().get(data.name, (None, ""))[0]
     fresh: list[Correction] = []
     why_not = ""
@@ -71,8 +74,9 @@ def look_at_loop(studio: Studio, id: str) -> LoopOverview:
         frozen=frozen,
         corrections=corrections,
         fresh=fresh,
+        unmade=find_unmade(studio.sets, fresh, made[0] if made and made[0].production == present else None),
         rule=candidates.rule(data.id),
-        candidates=candidates.list(data.id),
+        candidates=made,
         why_not=why_not,
     )
 

@@ -27,7 +27,8 @@ def view_loop(seen: LoopOverview, lang: Language) -> dict[str, Any]:
         "previous": seen.previous,
         "corrections": t("loop.corrections", n=len(seen.corrections)),
         "fresh": t("loop.fresh", n=len(seen.fresh)),
-        "any": bool(seen.fresh),
+        "any": bool(seen.unmade),
+        "none": lang.t("loop.made_of_these" if seen.fresh else "loop.nothing_new"),
         "why_not": seen.why_not,
         "frozen": _say_frozen(seen, lang),
         "rule": {
@@ -163,7 +164,7 @@ def _view_pair(
     difference = _points(pair.difference, lang) if percent else _signed(pair.difference, lang)
     interval = ""
     if pair.low is not None and pair.high is not None:
-        ends = [(_points if percent else _signed)(x, lang) for x in (pair.low, pair.high)]
+        ends = [_signed(100 * x if percent else x, lang, 1 if percent else 3) for x in (pair.low, pair.high)]
         interval = lang.t("loop.interval", low=ends[0], high=ends[1])
     better = (pair.difference < 0) == fewer
     return {
@@ -175,15 +176,16 @@ def _view_pair(
     }
 
 
-def _signed(x: float, lang: Language) -> str:
-    return ("+" if x > 0 else "−" if x < 0 else "±") + lang.number(abs(x), 3)
+def _signed(x: float, lang: Language, digits: int = 3) -> str:
+    """Write a difference, with a minus that is as wide as a plus."""
+    x = round(x, digits)
+    sign = "+" if x > 0 else "−" if x < 0 else "±"
+    return sign + lang.number(abs(x), digits)
 
 
 def _points(share: float, lang: Language) -> str:
     """Write a difference of shares in percentage points."""
-    x = 100 * share
-    sign = "+" if x > 0 else "−" if x < 0 else "±"
-    return lang.t("loop.points", x=sign + lang.number(abs(x), 1))
+    return lang.t("loop.points", x=_signed(100 * share, lang, 1))
 
 
 def _view_flips(figures: CandidateFigures, lang: Language) -> dict[str, Any]:
