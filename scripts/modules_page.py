@@ -30,7 +30,18 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "review"),
+    *(
+        "store",
+        "accounts",
+        "inference",
+        "facilities",
+        "ondevice",
+        "training",
+        "evaluation",
+        "scoring",
+        "serving",
+        "review",
+    ),
     *("studio", "cli"),
 )
 

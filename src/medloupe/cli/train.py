@@ -12,6 +12,7 @@ from medloupe.cli.options import (
     Crop,
     CropTo,
     Data,
+    Engine,
     FalseFlags,
     FalseMarks,
     Folders,
@@ -110,6 +111,7 @@ def run_train(
     ] = False,
     backbone: BackboneName = None,
     seed: Seed = 0,
+    engine: Engine = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
