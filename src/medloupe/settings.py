@@ -75,6 +75,7 @@ SETTINGS = (
         expected="a whole number above 0",
         advice="Set it to 4000, say, or unset it.",
     ),
+    Setting("MEDLOUPE_ENGINE", "local", "Where pictures are embedded in training: local, or ray (RAY_ADDRESS)."),
     Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
     Setting(
         "MEDLOUPE_NOTES_MODELS",

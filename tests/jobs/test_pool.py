@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from medloupe.errors import MedloupeError
+from medloupe.jobs.engines import ENGINES, open_pool
 from medloupe.jobs.local_pool import LocalPool
-from medloupe.jobs.pool import ATTEMPTS, ENGINES, Lost, Start, WorkerPool, open_pool
+from medloupe.jobs.pool import ATTEMPTS, Lost, Start, WorkerPool
 from poolwork import Worker
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -102,7 +103,7 @@ def test_closing_ends_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_workers_end_with_whoever_started_them_in_the_middle_of_a_task(tmp_path: Path) -> None:
     code = (
-        "from poolwork import Worker; from medloupe.jobs.pool import open_pool;"
+        "from poolwork import Worker; from medloupe.jobs.engines import open_pool;"
         f"list(open_pool('local', Worker({str(tmp_path)!r}), 1).run(['sleep']))"
     )
     paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])

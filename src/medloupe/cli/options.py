@@ -28,6 +28,27 @@ Home = Annotated[
         help="Where the store and the caches live (MEDLOUPE_HOME).",
     ),
 ]
+
+
+def _use_engine(value: str | None) -> str | None:
+    from medloupe.jobs.engines import ENGINES
+
+    if value is not None:
+        if value not in ENGINES:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(ENGINES)}.")
+        os.environ["MEDLOUPE_ENGINE"] = value
+    return value
+
+
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        callback=_use_engine,
+        help="Where pictures are embedded: this process, or a Ray cluster (MEDLOUPE_ENGINE; RAY_ADDRESS).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", parser=read_named, help="A name, name@version, or an .onnx file.")

@@ -54,7 +54,7 @@ def run_score(
     from medloupe.imaging.photo import read_photo_request
     from medloupe.inference.find import AUTO, find_model
     from medloupe.inference.inputs import require_inputs
-    from medloupe.jobs.pool import ENGINES
+    from medloupe.jobs.engines import ENGINES
     from medloupe.scoring.run import score
 
     if engine not in ENGINES:

@@ -186,7 +186,7 @@ class FeatureCache:
         return embeddings, facts, damaged
 
     def _make_room(self, n: int) -> np.ndarray:
-        """Make room for rows that do not lie in order: in memory, or in a file that goes with the array if too large."""
+        """Make room for rows that lie in no order: in memory, or where too large in a file that goes with the array."""
         if n * self.dimension * 4 <= memory():
             return np.zeros((n, self.dimension), np.float32)
         for left in self.folder.glob(f"{_GATHERED}*"):  # of a process that was killed

@@ -16,6 +16,7 @@ from medloupe.jobs.pool import Event, Start, WorkerPool
 
 ONE_CORE = {
     "MEDLOUPE_THREADS": "1",
+    "MEDLOUPE_ENGINE": "local",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

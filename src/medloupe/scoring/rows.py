@@ -24,7 +24,7 @@ def import_pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError as e:
-        raise ExtraError("Tables of answers need pyarrow.", "pip install 'medloupe[parquet]'") from e
+        raise ExtraError("Tables of answers need pyarrow.", "pip install 'medloupe[scale]'") from e
     return pyarrow
 
 

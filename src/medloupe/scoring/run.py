@@ -11,7 +11,8 @@ from medloupe.data.modalities import MODALITIES
 from medloupe.errors import DataError, MedloupeError, StoreError
 from medloupe.inference.find import AUTO, find_model
 from medloupe.inference.inputs import list_askable_inputs, match_inputs
-from medloupe.jobs.pool import Lost, WorkerPool, open_pool
+from medloupe.jobs.engines import open_pool
+from medloupe.jobs.pool import Lost, WorkerPool
 from medloupe.model.bundle import Model
 from medloupe.scoring.inputs import Given, Item, list_inputs, read_items, write_items
 from medloupe.scoring.rows import import_pyarrow
@@ -85,7 +86,7 @@ def score(
     out : Path
         The folder of results.
     engine, workers
-        As medloupe.jobs.pool.open_pool has them.
+        As medloupe.jobs.engines.open_pool has them.
     rows : int
         Files of one shard.
     image : str, optional
