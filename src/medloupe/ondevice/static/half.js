@@ -24,7 +24,7 @@ export function fromHalf(words) {
 /** Add steps to halves: words[i] becomes the half nearest to words[i] + steps[i] * size. */
 export function addSteps(words, steps, size) {
   const known = doubles();
-  for (let i = 0; i < words.length; i++) if (steps[i]) words[i] = toHalf(known[words[i]] + steps[i] * size);
+  for (let i = 0; i < words.length; i++) words[i] = toHalf(known[words[i]] + steps[i] * size);
 }
 
 const view = new DataView(new ArrayBuffer(8));

@@ -34,7 +34,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 _packages = ["medloupe.serving.web"]
-_READERS = ("errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize")
+_READERS = ("camera", "errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize")
 """Modules of the app on the device by which pages read pictures, too."""
 
 

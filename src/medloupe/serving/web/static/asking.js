@@ -108,7 +108,9 @@ export function asking(form) {
 
   const live = find("live");
   if (live && hasCamera()) {
-    const camera = new Camera(form.parentElement.querySelector("[data-camera]"), form, (file) => add([file]));
+    const dialog = form.parentElement.querySelector("[data-camera]");
+    const camera = new Camera(dialog, (name) => dialog.dataset[`say_${name}`], (file) => add([file]), form);
+    camera.rules = JSON.parse(dialog.dataset.rules);
     live.hidden = false;
     live.addEventListener("click", () => camera.open());
   }

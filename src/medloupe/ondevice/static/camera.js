@@ -14,14 +14,17 @@ const HINTED = new Set(["blurred", "glare", "too_dark", "too_bright", "blank"]);
 export const hasCamera = () => Boolean(navigator.mediaDevices?.getUserMedia) && isSecureContext;
 
 export class Camera {
-  #dialog; #video; #stream = null; #timer = 0; #slow = 0; #hint; #form; #rules;
+  #dialog; #video; #stream = null; #timer = 0; #slow = 0; #hint; #form; #words;
+  rules = { bounds: [], limits: {}, least_side: 0, least_contrast: 0 };
 
-  /** dialog: of ask.html. form: with the token and the address where corners are found. took(file): takes a picture. */
-  constructor(dialog, form, took) {
-    [this.#dialog, this.#form] = [dialog, form];
+  /**
+   * dialog: with what is shown. words(name): of "camera" in the reader's language. took(file): takes a picture.
+   * form: with a token and the address where corners are found; null where no server is asked.
+   */
+  constructor(dialog, words, took, form = null) {
+    [this.#dialog, this.#words, this.#form] = [dialog, words, form];
     this.#video = dialog.querySelector("video");
     this.#hint = dialog.querySelector("[data-hint]");
-    this.#rules = JSON.parse(dialog.dataset.rules);
     dialog.querySelector("[data-shoot]").addEventListener("click", async ({ currentTarget: button }) => {
       button.disabled = true;
       const file = await this.#shoot();
@@ -41,7 +44,7 @@ export class Camera {
     try {
       this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     } catch {
-      return this.#say(this.#dialog.dataset.sayRefused);
+      return this.#say(this.#words("refused"));
     }
     if (!this.#dialog.open) return this.#stop();
     this.#video.srcObject = this.#stream;
@@ -84,8 +87,8 @@ export class Camera {
     const { data } = context.getImageData(0, 0, width, height), pixels = new Uint8Array(width * height * 3);
     for (let i = 0, k = 0; i < data.length; i += 4) for (let c = 0; c < 3; c++) pixels[k++] = data[i + c];
     const plane = { width, height, channels: 3, data: pixels };
-    const fault = findFault({ ...measure({ plane, box: [0, 0, width, height], width, height }), shorter: Infinity }, this.#rules);
-    this.#say(HINTED.has(fault) ? this.#dialog.dataset[`say_${fault}`] : "", fault);
+    const fault = findFault({ ...measure({ plane, box: [0, 0, width, height], width, height }), shorter: Infinity }, this.rules);
+    this.#say(HINTED.has(fault) ? this.#words(fault) : "", fault);
   }
 
   #say(text, fault = "") {
@@ -95,7 +98,7 @@ export class Camera {
 
   /** Let the server find the corners of a photographed picture, as long as it is quick enough to follow the hand. */
   async #follow() {
-    while (this.#stream && this.#slow < 2 && this.#form.dataset.photo) {
+    while (this.#stream && this.#slow < 2 && this.#form) {
       const began = performance.now();
       try {
         const { canvas } = this.#frame(FIND_SIDE), body = new FormData();
