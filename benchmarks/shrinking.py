@@ -8,8 +8,8 @@ sensor, as JPEG ("export"), and as photographs of a screen, film or print by fie
 ("photograph"). Each is answered as it is and as the page's own modules shrink it in headless Chromium, both by the way
 of the server, which finds photographs by itself. Heads fitted without the picture's group answer, on the test split
 that the data brings where it was judged on one; tuned stages have seen these pictures, so that there only differences
-hold. Differences are shrunk less whole, with a bootstrap over groups. "Withheld" are answers that are not given (foreign,
-poor, or beyond a limit of quality).
+hold. Differences are shrunk less whole, with a bootstrap over groups. "Withheld" are answers that are not given, as the
+picture is foreign, poor, or beyond a limit of quality.
 
 With --net: a server, and a Chromium of a phone's size at 20 kB a second each way and 50 ms, from a chosen photograph of
 12 megapixels to the answer on the page, with shrinking and without.

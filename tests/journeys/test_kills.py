@@ -36,7 +36,7 @@ def browsing(driver: Any, profile: Path) -> Iterator[tuple[subprocess.Popen[byte
     command += [f"--user-data-dir={profile}", "--no-first-run", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        until = time.monotonic() + _START
+        until, told = time.monotonic() + _START, ["0"]
         port = profile / "DevToolsActivePort"
         while not (port.is_file() and (told := port.read_text().split())) and time.monotonic() < until:
             time.sleep(0.1)

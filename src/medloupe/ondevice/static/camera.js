@@ -49,6 +49,7 @@ export class Camera {
     if (!this.#dialog.open) return this.#stop();
     this.#video.srcObject = this.#stream;
     await this.#video.play();
+    this.#lay();
     const [track] = this.#stream.getVideoTracks();
     this.#dialog.querySelector("[data-torch]").hidden = !track.getCapabilities?.().torch;
     this.#dialog.querySelector("[data-shoot]").disabled = false;
@@ -79,6 +80,14 @@ export class Camera {
     const from = middle ? [(w - width) / 2, (h - height) / 2, width, height] : [0, 0, w, h];
     context.drawImage(this.#video, ...from, 0, 0, width, height);
     return { canvas, context, width, height };
+  }
+
+  /** Lay the drawing over the picture itself, without the black around it. */
+  #lay() {
+    const { videoWidth: w, videoHeight: h } = this.#video, over = this.#dialog.querySelector("svg.over"), round = over.querySelector("circle");
+    over.setAttribute("viewBox", `0 0 ${w} ${h}`);
+    for (const path of over.querySelectorAll("path")) path.setAttribute("transform", `scale(${w / 100} ${h / 100})`);
+    if (round) for (const [name, value] of Object.entries({ cx: w / 2, cy: h / 2, r: 0.44 * Math.min(w, h) })) round.setAttribute(name, value);
   }
 
   #look() {

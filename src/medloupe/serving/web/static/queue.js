@@ -81,18 +81,17 @@ async function sendOne(entry, done) {
   return "";
 }
 
-/** Ask the browser to send when the connection is back, also where the page was closed by then; few can. */
-export async function sendInBackground() {
-  if (!("SyncManager" in globalThis) || !navigator.serviceWorker) return;
-  try {
-    const script = new URL("../sender.js", import.meta.url);
-    await navigator.serviceWorker.register(script, { scope: new URL("./", script), type: "module", updateViaCache: "none" });
-    const registration = await navigator.serviceWorker.getRegistration(new URL("./", script));
-    if (!registration.active) await activation(registration.installing ?? registration.waiting);
-    await registration.sync.register("medloupe-send");
-  } catch { /* not allowed here: the page sends */ }
+const SENDER = new URL("../sender.js", import.meta.url);  // whose address stays the same from version to version
+
+/** Get ready to send with no page open, where the browser can, before the connection is gone. */
+export async function prepareBackground() {
+  if (!("SyncManager" in globalThis) || !navigator.serviceWorker) return null;
+  const options = { scope: new URL("./", SENDER), type: "module", updateViaCache: "none" };
+  return navigator.serviceWorker.register(SENDER, options).catch(() => null);  // not allowed here: the page sends
 }
 
-function activation(worker) {
-  return new Promise((done) => worker.addEventListener("statechange", () => { if (worker.state === "activated") done(); }));
+/** Ask the browser to send when the connection is back, also where the page was closed by then. */
+export async function sendInBackground() {
+  const found = await navigator.serviceWorker?.getRegistration(new URL("./", SENDER));
+  if (found?.active) await found.sync?.register("medloupe-send").catch(() => {});
 }

@@ -1,6 +1,6 @@
 // The bar that tells what waits to be sent, sends it as soon as that is possible, and what a log-out does to it.
 import { clear as clearAnswers, keep } from "./kept.js";
-import { clear, list, remove, sendAll, sendInBackground } from "./queue.js";
+import { clear, list, prepareBackground, remove, sendAll, sendInBackground } from "./queue.js";
 
 const AGAIN = 20000;  // milliseconds
 const owner = document.body.dataset.asker;
@@ -20,6 +20,7 @@ export function waiting() {
   addEventListener("queued", () => { show(); sendInBackground(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) send(); });
   setInterval(() => { if (!document.hidden) send(); }, AGAIN);
+  if (document.querySelector("[data-asking]")) prepareBackground();
   send();
 }
 
