@@ -152,7 +152,7 @@ class Answerer:
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
             inverted = "" if why else find_inverted(self.networks.forward, every.values(), passes, decoded)
             said = refuse_everywhere(question.file, alike, inverted, timings, why)
-            id, said = secrets.token_hex(16), replace(said, facts=decoded.facts, photo=decoded.photo)
+            id, said = secrets.token_hex(16), replace(said, facts=question.tell(decoded.facts), photo=decoded.photo)
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         known = [read_inputs(checkup, question.fields) for checkup in asked]
         looked: list[HeadOutput] = []
@@ -184,7 +184,7 @@ class Answerer:
             opinions.append(form_opinion(checkup, said, nearness))
         chosen = choose_answer(opinions, told)
         timings["answer"] = 1000 * (time.perf_counter() - at) - timings["network"]
-        said = replace(chosen.prediction, facts=decoded.facts, photo=decoded.photo)
+        said = replace(chosen.prediction, facts=question.tell(decoded.facts), photo=decoded.photo)
         if chosen.main is None:
             id = secrets.token_hex(16)
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
@@ -261,7 +261,7 @@ class Answerer:
             cropped=question.cropped,
         )
         prediction = answer_cells(self.networks, checkup, prediction, decoded)
-        prediction = places.add_to(replace(prediction, facts=decoded.facts), decoded)
+        prediction = places.add_to(replace(prediction, facts=question.tell(decoded.facts)), decoded)
         answer = dress_answer(checkup, prediction, found.parts, question, shown, known)
         watched = note_features(checkup, prediction, seen.shared[0])
         timings["answer"] = 1000 * (time.perf_counter() - at)
