@@ -30,7 +30,7 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "review"),
+    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "review", "watch"),
     *("studio", "cli"),
 )
 
