@@ -30,8 +30,8 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "review", "watch"),
-    *("studio", "cli"),
+    *("store", "accounts", "inference", "facilities", "ondevice", "training", "evaluation", "serving", "review"),
+    *("watch", "studio", "cli"),
 )
 
 
