@@ -41,7 +41,7 @@ backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 backend.create_bucket("many", "us-east-1")
 for i in range(int(sys.argv[2])):
     backend.put_object("many", f"set/{i % 100:02}/{i:08}.png", b"x")
-ThreadedMotoServer("127.0.0.1", int(sys.argv[1])).start()
+ThreadedMotoServer("127.0.0.1", int(sys.argv[1]), verbose=False).start()
 import threading; threading.Event().wait()
 """
 _LIST = """
@@ -109,7 +109,7 @@ def measure_training(root: Path, each: int, side: int, runs: int) -> dict[str, A
 
 def measure_listing(keys: int) -> dict[str, Any]:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", _MANY, str(port), str(keys)])
+    server = subprocess.Popen([sys.executable, "-c", _MANY, str(port), str(keys)], stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port, server, 1800)
         environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 import shutil
@@ -128,8 +129,8 @@ class Seen:
     """What was seen.
 
     answers: of 200. busy: 503 with Retry-After. other: any other answer, or none. mixed: not what the version says.
-    promoted: acknowledged promotions; delays: seconds until each of the replicas at hand had it. acknowledged: ids of
-    answers by the key of their request.
+    promoted: acknowledged promotions; delays: seconds until each of the replicas at hand had it, apart those while
+    storage stood still. acknowledged: ids of answers by the key of their request.
     """
 
     answers: int = 0
@@ -139,6 +140,7 @@ class Seen:
     promoted: int = 0
     refused: int = 0
     delays: list[float] = field(default_factory=list)
+    delays_without_storage: list[float] = field(default_factory=list)
     killed: int = 0
     restarts: int = 0
     storage_stops: int = 0
@@ -178,6 +180,7 @@ class Drill:
         self.draw = random.Random(self.seed)
         self.end = time.monotonic() + self.most_seconds
         self.over = asyncio.Event()
+        self.stopped_from, self.stopped_until = math.inf, math.inf
         self.alive = set(range(len(self.replicas.servers)))
         working = [asyncio.create_task(self._client()) for _ in range(self.clients)]
         await asyncio.gather(self._promote(), self._stop_storage(), self._break())
@@ -185,6 +188,9 @@ class Drill:
         self.over.set()
         await asyncio.gather(*working)
         return self.seen
+
+    def _stood_still(self, began: float) -> bool:
+        return time.monotonic() > self.stopped_from and began < self.stopped_until
 
     async def _ask(self, port: int, request: bytes) -> Reply | None:
         try:
@@ -231,7 +237,8 @@ class Drill:
                 self.seen.promoted += 1
                 began = time.monotonic()
                 waits = await asyncio.gather(*(self._shown(i, version, began) for i in sorted(self.alive)))
-                self.seen.delays += [w for w in waits if w is not None]
+                among = self.seen.delays_without_storage if self._stood_still(began) else self.seen.delays
+                among += [w for w in waits if w is not None]
             else:
                 self._note_failure("promotion: ", reply)
                 version = 0
@@ -273,8 +280,10 @@ class Drill:
     async def _stop_storage(self) -> None:
         if self.storage_seconds:
             await asyncio.sleep(2.0)
+            self.stopped_from = time.monotonic()
             with self.s3.stopped():
                 await asyncio.sleep(self.storage_seconds)
+            self.stopped_until = time.monotonic() + 2.0  # until the next look for what could not be loaded
             self.seen.storage_stops += 1
 
 
@@ -301,6 +310,7 @@ def summary(seen: Seen) -> dict[str, Any]:
                 "delay median": round(drills.percentile(seen.delays, 0.5), 3),
                 "delay 99 %": round(drills.percentile(seen.delays, 0.99), 3),
                 "delay most": round(max(seen.delays, default=0), 3),
+                "delay most, storage stopped": round(max(seen.delays_without_storage, default=0), 3),
                 "kills": seen.killed,
                 "restarts of PostgreSQL": seen.restarts,
                 "storage stopped": seen.storage_stops,

@@ -19,7 +19,7 @@ from medloupe.data.readers.sheet import Sheet, load_sheet
 from medloupe.errors import DataError, RemoteError, RemoteRefusedError, StorageError
 from medloupe.utils.progress import Progress
 from medloupe.utils.remote.address import Address, is_safe_key, parse_address
-from medloupe.utils.remote.cache import Entry, FilesCache
+from medloupe.utils.remote.cache import CachedCopy, FilesCache
 from medloupe.utils.remote.download import download
 from medloupe.utils.remote.web import WebFile
 
@@ -74,7 +74,7 @@ def fetch_linked(
 
 
 def _fetch_all(
-    addresses: Sequence[str], entry: Entry, cache: FilesCache, known: Address, progress: Progress
+    addresses: Sequence[str], entry: CachedCopy, cache: FilesCache, known: Address, progress: Progress
 ) -> tuple[dict[str, str], int]:
     """Fetch what is not here yet: place by address, and the bytes of all."""
     entry.place.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ _PATIENCE = 3600.0  # seconds to wait for another program that downloads the sam
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedCopy:
     """One copy in the cache.
 
     Attributes
@@ -75,7 +75,7 @@ class FilesCache:
         self.limit = amount
 
     @contextmanager
-    def hold(self, address: Address) -> Iterator[Entry]:
+    def hold(self, address: Address) -> Iterator[CachedCopy]:
         """Hold the entry of an address while the block reads it; it is made where it is missing. Raises BusyError."""
         own = self.folder / hashlib.sha256(address.url.encode()).hexdigest()[:24]
         name = address.name if is_safe_key(address.name) and len(address.name.encode()) < 200 else "files"
@@ -90,15 +90,15 @@ class FilesCache:
                     if use.exists():
                         break
             held.callback(use.unlink, missing_ok=True)
-            yield Entry(own, own / name)
+            yield CachedCopy(own, own / name)
 
     @contextmanager
-    def update(self, entry: Entry) -> Iterator[None]:
+    def update(self, entry: CachedCopy) -> Iterator[None]:
         """Be the only one to change an entry. Raises BusyError after an hour."""
         with exclusive_lock(entry.folder / "lock", _PATIENCE):
             yield
 
-    def require_unused(self, entry: Entry, address: Address) -> None:
+    def require_unused(self, entry: CachedCopy, address: Address) -> None:
         """Make sure that no other program reads an entry that is to change. Raises BusyError."""
         if _users(entry.folder) > 1:
             raise BusyError(
@@ -106,12 +106,12 @@ class FilesCache:
                 "Wait until that is done.",
             )
 
-    def note(self, entry: Entry, address: Address, size: int) -> None:
+    def note(self, entry: CachedCopy, address: Address, size: int) -> None:
         """Note what an entry is and that it is used now."""
         said = {"address": str(address), "bytes": size, "used": time.time()}
         write_atomically(entry.folder / "entry.json", json.dumps(said).encode())
 
-    def make_room(self, wanted: int, entry: Entry, address: Address) -> None:
+    def make_room(self, wanted: int, entry: CachedCopy, address: Address) -> None:
         """Remove what was used least lately, until `wanted` bytes fit within the limit and on the disk.
 
         Parameters
@@ -155,7 +155,7 @@ class FilesCache:
                 "Free some disk space, or choose another place with --home.",
             )
 
-    def _others(self, entry: Entry) -> Iterator[tuple[Path, float, int]]:
+    def _others(self, entry: CachedCopy) -> Iterator[tuple[Path, float, int]]:
         for folder in self.folder.iterdir():
             if folder == entry.folder or not folder.is_dir():
                 continue

@@ -15,7 +15,7 @@ from medloupe.errors import RemoteMissingError
 from medloupe.utils.files import sha256_of
 from medloupe.utils.progress import Progress
 from medloupe.utils.remote.address import BUCKETS, Address, is_remote, parse_address
-from medloupe.utils.remote.cache import Entry, FilesCache
+from medloupe.utils.remote.cache import CachedCopy, FilesCache
 from medloupe.utils.remote.download import download
 from medloupe.utils.remote.mirror import Mirror
 from medloupe.utils.remote.objects import PATIENCE, Bucket
@@ -86,7 +86,7 @@ def rename_copies(text: str) -> str:
     return text
 
 
-def _bring_up_to_date(source: Source, cache: FilesCache, entry: Entry, progress: Progress) -> None:
+def _bring_up_to_date(source: Source, cache: FilesCache, entry: CachedCopy, progress: Progress) -> None:
     address = source.address
     info = source.stat() if address.key or address.scheme == "https" else None
     if info is None and address.scheme == "https":
@@ -106,7 +106,7 @@ def _bring_up_to_date(source: Source, cache: FilesCache, entry: Entry, progress:
     cache.note(entry, address, info.size)
 
 
-def _is_whole(entry: Entry, info: ObjectInfo) -> bool:
+def _is_whole(entry: CachedCopy, info: ObjectInfo) -> bool:
     """Tell whether the copy of a file is still the file elsewhere, byte for byte."""
     try:
         note = json.loads((entry.folder / "file.json").read_text("utf-8"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from medloupe.errors import RemoteMissingError
 from medloupe.utils.progress import Progress
 from medloupe.utils.remote.address import is_safe_key
-from medloupe.utils.remote.cache import Entry, FilesCache
+from medloupe.utils.remote.cache import CachedCopy, FilesCache
 from medloupe.utils.remote.download import download
 from medloupe.utils.remote.source import ObjectInfo, Source
 
@@ -57,11 +57,11 @@ class Mirror:
         The folder elsewhere.
     cache : FilesCache
         Where the copy is kept.
-    entry : Entry
+    entry : CachedCopy
         The copy.
     """
 
-    def __init__(self, source: Source, cache: FilesCache, entry: Entry):
+    def __init__(self, source: Source, cache: FilesCache, entry: CachedCopy):
         self._source, self._cache, self._entry = source, cache, entry
 
     def update(self, progress: Progress = lambda *_: None) -> Listing:
