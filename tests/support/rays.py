@@ -11,6 +11,8 @@ import pytest
 def ray_here() -> Iterator[None]:
     """Ray is up. Its own processes end with this one."""
     ray = pytest.importorskip("ray")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    from medloupe.jobs.ray_pool import connect
+
+    connect(cores=2)
     yield
     ray.shutdown()
