@@ -24,6 +24,8 @@ from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
 from medloupe.utils.sourcecode import source_digest
 
+MOST_ROUNDS = 32
+"""More views of a kind no picture has."""
 _ROWS_A_WRITE = 64  # at most this many views are lost to a kill
 
 
@@ -185,6 +187,11 @@ def views_key(backbone: Backbone, seed: int) -> str:
 def _open_cache(backbone: Backbone, seed: int) -> FeatureCache:
     key = views_key(backbone, seed)
     return FeatureCache(home() / "cache" / "field" / key, backbone.card.dimension + len(MEASURES))
+
+
+def name_views(content: bytes) -> list[bytes]:
+    """Name all views that the cache may hold of a picture, by its digest."""
+    return [_name(content, number, kind) for number in range(MOST_ROUNDS) for kind in VIEW_KINDS]
 
 
 def _name(content: bytes, number: int, kind: ViewKind) -> bytes:

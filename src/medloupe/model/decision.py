@@ -19,11 +19,13 @@ from medloupe.model.boxes import FoundBox
 from medloupe.model.cells import AskedCells, Estimate
 from medloupe.model.measurements import Measurement, read_measurements
 
-State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"]
+State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered", "pilot"]
 FEWEST_BEATS, LEAST_SHARE = 2, 0.01
 """Beats, and share of all, from which on a finding among the beats of a recording is flagged."""
 MOST_REFUSED = 1 / 3  # share of the things found on a picture, above which the rest is not spoken of either
 STATES: tuple[State, ...] = ("unusable", "refused", "flagged", "unclear", "clear", "answered")
+WITHHELD: State = "pilot"
+"""The state of an answer that was recorded in a pilot and is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Said:
     Attributes
     ----------
     state : str
-        One of STATES.
+        One of STATES, or WITHHELD.
     why : Why or None
         None where it is clear or answered.
     prediction : str

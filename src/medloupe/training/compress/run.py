@@ -262,8 +262,9 @@ def _assemble(
         plain = best.features if best.tail is None else embed(found, best.backbone)
         seen = add_soft_views(plain.embeddings[every], planned.groups[every], views)
         fitted = Novelty.fit(*seen, novelty.levels, task.seed, len(every))
-        # Other kinds are not at hand, and what is too poor is told by the same sketch.
-        novelty = fitted and replace(fitted, contrast=novelty.contrast, legibility=novelty.legibility)
+        # Other kinds are not at hand, and what is too poor or a negative is told by the same sketch.
+        kept = {"contrast": novelty.contrast, "legibility": novelty.legibility, "polarity": novelty.polarity}
+        novelty = fitted and replace(fitted, **kept)
     card = {**model.card, "backbone": best.backbone.as_json()}
     # Lines of a model that reads more, or learned from photographs, were drawn with that.
     if not model.tuned and model.extras is None and views is None:

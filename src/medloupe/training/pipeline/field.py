@@ -19,8 +19,10 @@ from medloupe.imaging.field.views import VIEW_KINDS
 from medloupe.imaging.quality import Limits
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
+from medloupe.model.drift import fit_reference
 from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch_many
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.legibility import FittedLegibility, fit_legibility
 from medloupe.training.heads.own_views import add_soft_views
@@ -133,6 +135,10 @@ def fit_novelty(
     views = None if field is None or not taught else replace(field.views, rows=judging[field.views.rows])
     seen = add_soft_views(embeddings, groups, views)
     apart = set_apart(*seen, levels, bank, kind=kind, direct=len(groups), seed=seed)
+    if apart.novelty is not None:
+        z = sketch_many(embeddings, levels)
+        watched = fit_reference(z, groups, verdict.targets, apart.novelty.gaussian, seed)
+        apart = replace(apart, novelty=replace(apart.novelty, reference=watched))
     if field is None or not taught or apart.novelty is None:
         return apart, None
     embeddings, groups = embeddings[judging], groups[judging]

@@ -18,7 +18,7 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from medloupe.embed.field_cuts import FieldCuts
 from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
-from medloupe.settings import threads
+from medloupe.jobs.engines import open_pool
+from medloupe.jobs.pool import Lost
+from medloupe.settings import setting, threads
 from medloupe.training.tune.loop import Trained
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
@@ -193,6 +195,12 @@ def _run_pending(
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
     queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
+    if queue and setting("MEDLOUPE_ENGINE") != "local":
+        for place in _run_by_pool(queue):
+            seen[place] = total[place]
+            if progress:
+                progress(sum(seen.values()), sum(total.values()))
+        queue = []
     running: dict[Path, subprocess.Popen[str]] = {}
     try:
         while queue or running:
@@ -209,6 +217,34 @@ def _run_pending(
             process.kill()
             _close(process)
     return [_read_result(folder / job.name) for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Does jobs in a worker of another machine, to which their folders are known, each in a process of its own."""
+
+    def __call__(self) -> Callable[[str], int]:
+        """Give what does one."""
+        return self.do
+
+    def do(self, place: str) -> int:
+        """Do the job of a folder; the exit status. Where the worker ends, so does the job, which goes on elsewhere."""
+        process = _start(Path(place), 1)
+        assert process.stdout
+        for _ in process.stdout:  # how far it is
+            pass
+        status = process.wait()
+        _close(process)
+        return status
+
+
+def _run_by_pool(queue: Sequence[Path]) -> Iterator[Path]:
+    """Do jobs by the engine in force; yields each that is done."""
+    with open_pool(setting("MEDLOUPE_ENGINE"), JobRunner()) as pool:
+        for place, status in pool.run(map(str, queue)):
+            if isinstance(status, Lost) or status:
+                raise _failed(Path(place), -9 if isinstance(status, Lost) else status)
+            yield Path(place)
 
 
 def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarray, task: str) -> None:
@@ -285,10 +321,13 @@ def _end(process: subprocess.Popen[str], place: Path) -> None:
     """Wait for a job's process, and raise FinetuneError with its last words if it failed."""
     status = process.wait()
     _close(process)
-    if not status:
-        return
+    if status:
+        raise _failed(place, status)
+
+
+def _failed(place: Path, status: int) -> FinetuneError:
     said = (place / "log").read_text(errors="replace").strip().splitlines()
-    raise FinetuneError(
+    return FinetuneError(
         f"A training ended with exit status {status}"
         + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
         "What was trained so far is kept; the same command goes on from there. Close other programs if memory is short,"
