@@ -30,7 +30,8 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *("store", "accounts", "inference", "facilities", "erasure", "ondevice", "training", "evaluation", "serving", "review"),
+    *("store", "accounts", "inference", "facilities", "erasure", "ondevice", "training", "evaluation", "serving"),
+    "review",
     *("studio", "cli"),
 )
 
