@@ -2,7 +2,7 @@
 
 Two networks are tuned on the other folds, one on direct pictures alone, one on both. Heads on them answer the fold's
 direct pictures and views. Views are learned from where that costs direct pictures nothing but noise, or next to nothing
-(heads.field_candidates.choose_weight), and answers views better than a head can that learns from them on the other network.
+(heads.field_candidates), and answers views better than a head can that learns from them on the other network.
 """
 
 from __future__ import annotations
