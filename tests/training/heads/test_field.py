@@ -9,7 +9,8 @@ import pytest
 
 from medloupe.embed.field import FieldFeatures
 from medloupe.imaging.quality import MEASURES
-from medloupe.training.heads.field import FieldCandidate, choose_weight, refit_with_views, teach
+from medloupe.training.heads.field import refit_with_views, teach
+from medloupe.training.heads.field_candidates import FieldCandidate, choose_weight
 from medloupe.training.heads.fit import FittedHead, HeadChoice, fit
 from medloupe.training.heads.line_examples import LineExamples
 from medloupe.training.heads.ranking import macro_auc

@@ -81,4 +81,4 @@ def test_rows_that_may_not_be_learned_from_take_no_part() -> None:
         )
         for each in (first, second)
     ]
-    assert choose(first, second, rows).as_json() == choose(*spoilt, rows).as_json()
+    assert choose(first, second, rows).as_json() == choose(spoilt[0], spoilt[1], rows).as_json()

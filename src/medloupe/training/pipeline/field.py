@@ -136,8 +136,8 @@ def fit_novelty(
     seen = add_soft_views(embeddings, groups, views)
     apart = set_apart(*seen, levels, bank, kind=kind, direct=len(groups), seed=seed)
     if apart.novelty is not None:
-        z = sketch_many(embeddings, levels)
-        watched = fit_reference(z, groups, verdict.targets, apart.novelty.gaussian, seed)
+        z = sketch_many(embeddings[judging], levels)
+        watched = fit_reference(z, groups[judging], verdict.targets, apart.novelty.gaussian, seed)
         apart = replace(apart, novelty=replace(apart.novelty, reference=watched))
     if field is None or not taught or apart.novelty is None:
         return apart, None

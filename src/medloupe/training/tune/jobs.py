@@ -61,7 +61,7 @@ class TrainingInputs:
     symmetry : Symmetry
         Which changes leave a picture what it is.
     field : FieldCuts or None
-        Of V field views, which every job embeds, and those learn from whose recipe says so.
+        Of V field views: all jobs embed them, some learn from them.
     """
 
     backbone: Path
@@ -113,7 +113,7 @@ class FinishedJob(Trained):
     embeddings : dict of float to np.ndarray
         By alpha, float32 (N, U) of all rows.
     field : dict of float to np.ndarray
-        By alpha, float16 (V, U) of field views; empty where there are none.
+        By alpha, float16 (V, U) of field views, if any.
     """
 
     name: str
@@ -124,8 +124,8 @@ class FinishedJob(Trained):
         """Give field views, V by the untuned network, as the tuned one at an alpha sees them."""
         if alpha == 0:
             return views
-        upper = self.field[alpha].astype(np.float32)
-        return replace(views, embeddings=join_outputs(upper, views.shared), untuned=views.shared)
+        seen = join_outputs(self.field[alpha].astype(np.float32), views.shared)
+        return replace(views, embeddings=seen, untuned=views.shared)
 
 
 def run_jobs(
@@ -262,8 +262,7 @@ def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarra
         "field": None if inputs.field is None else {"file": str(inputs.field.path), "shape": inputs.field.shape},
     }
     if (views := inputs.field) is not None:
-        with (place / "field.npz").open("wb") as f:
-            np.savez(f, rows=views.rows, places=views.places, hard=views.hard)
+        np.savez(place / "field.npz", rows=views.rows, places=views.places, hard=views.hard)
     with (place / "rows.npz").open("wb") as f:
         asked = np.arange(len(targets)) if job.asked is None else job.asked
         np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)

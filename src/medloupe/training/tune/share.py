@@ -2,7 +2,7 @@
 
 Two networks are tuned on the other folds, one on direct pictures alone, one on both. Heads on them answer the fold's
 direct pictures and views. Views are learned from where that costs direct pictures nothing but noise, or next to nothing
-(heads.field.choose_weight), and answers views better than a head can that learns from them on the other network.
+(heads.field_candidates), and answers views better than a head can that learns from them on the other network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from medloupe.embed.field import FieldFeatures
 from medloupe.embed.tail import join_outputs
 from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
-from medloupe.training.heads.field import FieldCandidate, choose_weight, compare_candidates, refit_with_views, to_logits
+from medloupe.training.heads.field import refit_with_views, to_logits
+from medloupe.training.heads.field_candidates import FieldCandidate, choose_weight, compare_candidates
 from medloupe.training.heads.fit import CS, Fitter, HeadChoice, scale_choices
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.heads.temperature import fit_temperature
