@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Home, Json, ModelName, Name, Reason, Yes
+from medloupe.cli.places import PlacesTyper, read_place
 from medloupe.errors import StoreError, UnknownError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
 
-models_app = typer.Typer(
+models_app = PlacesTyper(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
 )
 
@@ -54,7 +55,9 @@ def models_show(model: ModelName, json: Json = False, home: Home = None) -> None
 
 @models_app.command("add")
 def models_add(
-    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", readable=False, help="A model that medloupe exported.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.onnx", parser=read_place, help="A model that medloupe exported.")
+    ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name here (default: as in its card).")] = None,
     json: Json = False,
     home: Home = None,
@@ -165,6 +168,33 @@ def models_remove(
             console.print_json({"removed": name, "version": number})
     else:
         typer.echo(f"Removed {what}.", err=True)
+
+
+@models_app.command("collect")
+def models_collect(
+    hours: Annotated[
+        float, typer.Option(metavar="H", min=0.0, help="How long what no version names stays in object storage.")
+    ] = 24.0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Remove from object storage (MEDLOUPE_BLOBS) what no version has named for a day; to be run again and again."""
+    from dataclasses import asdict
+
+    from medloupe.store.garbage import collect_garbage
+    from medloupe.store.models import Store
+
+    found = collect_garbage(Store.open(), grace=hours * 3600)
+    if json:
+        from medloupe.cli import console
+
+        console.print_json(asdict(found))
+    else:
+        typer.echo(
+            f"{found.kept:,} blobs are in use; {found.removed:,} were removed ({found.freed:,} bytes), {found.marked:,}"
+            f" marked to go, {found.waiting:,} wait.",
+            err=True,
+        )
 
 
 @contextmanager

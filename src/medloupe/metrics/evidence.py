@@ -38,6 +38,8 @@ class Evidence:
         float32 (N, K), the share of the repeats in which the label was announced.
     flagged
         float32 (N, K), the share in which the label reached its line; None where that was not kept.
+    erased
+        How many more there were, which were erased since: at the wish of those pictured.
     """
 
     labels: tuple[str, ...]
@@ -48,6 +50,7 @@ class Evidence:
     probabilities: np.ndarray
     announced: np.ndarray
     flagged: np.ndarray | None = None
+    erased: int = 0
 
     @property
     def question(self) -> str:
@@ -69,6 +72,11 @@ class Evidence:
         """
         return self.take(np.flatnonzero(~np.isin(self.groups, self.groups[known])))
 
+    def erase(self, digests: np.ndarray) -> Evidence:
+        """Leave out records for good, by their shortened digests uint64 (M,), and count them."""
+        kept = ~np.isin(self.digests, digests)
+        return replace(self.take(np.flatnonzero(kept)), erased=self.erased + int((~kept).sum()))
+
     def take(self, rows: np.ndarray) -> Evidence:
         """Take some records: int (n,)."""
         return replace(
@@ -86,7 +94,10 @@ class Evidence:
         out = io.BytesIO()
         arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
         arrays |= {} if self.flagged is None else {"flagged": self.flagged}
-        np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
+        said = {"labels": np.array(self.labels), "task": np.array(self.task)}
+        if self.erased:
+            said["erased"] = np.array(self.erased)
+        np.savez_compressed(out, **said, **arrays)
         return out.getvalue()
 
     @classmethod
@@ -109,6 +120,7 @@ class Evidence:
                     probabilities=stored["probabilities"],
                     announced=stored["announced"],
                     flagged=stored.get("flagged"),
+                    erased=int(stored["erased"]) if "erased" in stored else 0,
                 )
         except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as e:
             raise ValueError(f"{FILE} is damaged: {e}") from e

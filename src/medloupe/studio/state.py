@@ -14,6 +14,7 @@ from medloupe.retrain.conclude import conclude_all
 from medloupe.retrain.due import start_due
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.threads import Pool
+from medloupe.settings import setting
 from medloupe.store.datasets import Datasets
 from medloupe.store.jobrows import RUNNING, WAITING
 from medloupe.store.queue import JobQueue
@@ -125,7 +126,7 @@ class Studio:
 
     def _sweep(self) -> None:
         """Forget what nobody goes on with."""
-        self.uploads.forget_old()
+        self.uploads.forget_old(float(setting("MEDLOUPE_UPLOAD_DAYS")))
         self.sets.sweep()
 
     def _beat(self) -> None:
