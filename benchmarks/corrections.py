@@ -259,7 +259,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=800, help="pictures of a set: whole patients, drawn once")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--home", type=Path, help="keeps the caches between runs")
+    parser.add_argument("--lines", type=Path, help="only print the table of lines that earlier runs wrote to stderr")
     asked = parser.parse_args()
+    if asked.lines:
+        print_table([json.loads(line) for line in asked.lines.read_text().splitlines() if line.startswith("{")])
+        return
     every: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as scratch:
         home = (asked.home or Path(scratch)).absolute()
