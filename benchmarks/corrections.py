@@ -4,12 +4,12 @@
 
 Of each set whole patients (where none are named, groups of copies) are dealt into the frozen test (30 %), pictures held
 out, that never come into the data set (15 %), and the rest; of a set of more than 800 pictures so many are drawn, by
-whole patients. The check-up learns from 10 % of the set and is published. 200 further pictures are answered by whatever
-is in production, looked at by ada or bob, who say what is right, and come into the data set as the review queue brings
-them, 50 a round; after each round a candidate is made by the queue, and promoted where the gate lets it. After the
-second round mallory says of 50 other pictures that they are of another class (the next one): that round's verdict is
-noted, how many of the cases that it names are mallory's, and how many of mallory's it names; then mallory's cases are
-withdrawn, as an operator would.
+whole patients. The check-up learns from 10 % of the set (not from simulated photographs, nor do its candidates) and is
+published. 200 further pictures are answered by whatever is in production, looked at by ada or bob, who say what is
+right, and come into the data set as the review queue brings them, 50 a round; after each round a candidate is made by
+the queue, and promoted where the gate lets it. After the second round mallory says of 50 other pictures that they are
+of another class (the next one): that round's verdict is noted, how many of the cases that it names are mallory's, and
+how many of mallory's it names; then mallory's cases are withdrawn, as an operator would.
 
 AUC on the frozen test is of the predictions that the gate sees: of heads that have learned nothing of it. AUC held out
 is of the model that ships, which has learned the frozen test too (docs/loop.md).
@@ -45,7 +45,7 @@ from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.models import Store
 from medloupe.store.queue import JobQueue
 from medloupe.store.worker import Worker
-from medloupe.studio.training import start_training
+from medloupe.studio.auditor import told_columns
 
 SHARE, FROZEN, HELD = 0.1, 0.3, 0.15
 ROUNDS, EACH = 4, 50
@@ -107,7 +107,9 @@ class Loop:
         for i in (*self.base, *np.flatnonzero(self.part == "frozen")):
             test = self.part[i] == "frozen"
             self.sets.add(self.id, [self._item(int(i), split="test" if test else "train")], batch="base")
-        start_training(self.sets, self.queue, self.id, by="benchmark")
+        table = self.sets.version_folder(self.id, self.sets.freeze(self.id).number)
+        arguments = [str(table), *told_columns(table), "--name", self.name, "--held", "--field", "none"]
+        self.queue.add("train", arguments)
         self._work()
         self.store.promote(self.name, 1, actor="benchmark")
 
@@ -257,7 +259,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=800, help="pictures of a set: whole patients, drawn once")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--home", type=Path, help="keeps the caches between runs")
+    parser.add_argument("--lines", type=Path, help="only print the table of lines that earlier runs wrote to stderr")
     asked = parser.parse_args()
+    if asked.lines:
+        print_table([json.loads(line) for line in asked.lines.read_text().splitlines() if line.startswith("{")])
+        return
     every: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as scratch:
         home = (asked.home or Path(scratch)).absolute()

@@ -21,6 +21,7 @@ from medloupe.store.datasets import Datasets
 from medloupe.store.frozen_tests import FOLDS, FrozenTest, find_frozen_test
 from medloupe.store.models import Store
 from medloupe.training.options import Options
+from medloupe.training.pipeline import field
 from medloupe.training.pipeline.lineage import network_saw_images
 from medloupe.training.pipeline.run import train
 from medloupe.utils.progress import StageProgress
@@ -63,7 +64,7 @@ def make_candidate(store: Store, candidate: Candidate, progress: StageProgress |
     return train(
         dataset,
         name=data.name,
-        options=Options(**asdict(told), kind=version.kind),
+        options=Options(**asdict(told), kind=version.kind, field=_choose_field(model)),
         **_choose_start(model, dataset),
         progress=progress,
         held=True,
@@ -100,6 +101,12 @@ def _choose_start(model: Model, dataset: Dataset) -> dict[str, Any]:
         return {}
     usual = registry.backbone(registry.choose_backbone_name(dataset))
     return {} if usual.sha256 == model.backbone.sha256 else {"start": model}
+
+
+def _choose_field(model: Model) -> str:
+    """Learn from simulated photographs unless production could have and was told not to."""
+    could = (model.card["data"].get("labelled") or 0) >= field.FEWEST
+    return "none" if could and model.card.get("field") is None else "auto"
 
 
 class _CorrectionsFile:
