@@ -3,6 +3,8 @@
     backup.py save FOLDER       FOLDER must not be there yet
     backup.py restore FOLDER    into an empty MEDLOUPE_HOME and, with PostgreSQL, an empty database
 
+FOLDER may be in object storage, s3://BUCKET/KEY: then the Python that runs this needs medloupe[s3] (docs/files.md).
+
 MEDLOUPE_HOME and MEDLOUPE_DATABASE say what, as they do for the server. Needs Python 3.11 and nothing else; with
 PostgreSQL also pg_dump and pg_restore, at least as new as the server.
 
@@ -20,6 +22,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -94,6 +97,39 @@ def restore(home: Path, url: str, source: Path) -> None:
         raise
 
 
+def save_elsewhere(home: Path, url: str, address: str) -> None:
+    """Save into a folder beside home, and upload it; what went before a kill is not sent again."""
+    from medloupe.errors import MedloupeError
+    from medloupe.utils.remote.address import parse_address
+    from medloupe.utils.remote.delivery import upload_folder
+    from medloupe.utils.remote.objects import Bucket
+
+    try:
+        bucket = Bucket(parse_address(address))
+        if bucket.stat(SUMS) is not None:
+            raise BackupError(f"{address} is there already; name a new folder, by date for instance.")
+        with tempfile.TemporaryDirectory(dir=home.parent, prefix=".medloupe-backup-") as folder:
+            save(home, url, Path(folder) / "copy")
+            upload_folder(Path(folder) / "copy", bucket)
+    except MedloupeError as e:
+        raise BackupError(str(e)) from e
+
+
+def restore_from_elsewhere(home: Path, url: str, address: str) -> None:
+    """Fetch a copy into a folder beside home, and restore it."""
+    from medloupe.errors import MedloupeError
+    from medloupe.utils.remote.cache import FilesCache
+    from medloupe.utils.remote.fetch import fetch
+
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".medloupe-backup-") as folder:
+        try:
+            with fetch(address, cache=FilesCache(Path(folder), 1 << 60)) as copy:
+                restore(home, url, copy)
+        except MedloupeError as e:
+            raise BackupError(str(e)) from e
+
+
 def _copy_tree(source: Path, target: Path, left_out: set[str], *, strict: bool) -> None:
     """Copy a folder, if it is there, without what is half written; a file that has two names there has two in the copy.
 
@@ -163,17 +199,19 @@ def _sums(folder: Path) -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["save", "restore"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", help="a folder, or s3://BUCKET/KEY")
     told = parser.parse_args()
     home = os.environ.get("MEDLOUPE_HOME")
     if not home:
         parser.error("MEDLOUPE_HOME is not set")
     os.umask(0o077)
+    url = os.environ.get("MEDLOUPE_DATABASE", "")
     try:
-        {"save": save, "restore": restore}[told.action](
-            Path(home), os.environ.get("MEDLOUPE_DATABASE", ""), told.folder.absolute()
-        )
-    except (BackupError, OSError, shutil.Error, sqlite3.Error) as e:
+        if "://" in told.folder:
+            {"save": save_elsewhere, "restore": restore_from_elsewhere}[told.action](Path(home), url, told.folder)
+        else:
+            {"save": save, "restore": restore}[told.action](Path(home), url, Path(told.folder).absolute())
+    except (BackupError, ImportError, OSError, shutil.Error, sqlite3.Error) as e:
         print(f"backup.py: {e}", file=sys.stderr)
         return 1
     return 0

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from medloupe.cli.places import read_named, read_place
+
 
 def _use_home(value: Path | None) -> Path | None:
     if value is not None:
@@ -26,9 +28,32 @@ Home = Annotated[
         help="Where the store and the caches live (MEDLOUPE_HOME).",
     ),
 ]
+
+
+def _use_engine(value: str | None) -> str | None:
+    from medloupe.jobs.engines import ENGINES
+
+    if value is not None:
+        if value not in ENGINES:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(ENGINES)}.")
+        os.environ["MEDLOUPE_ENGINE"] = value
+    return value
+
+
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        callback=_use_engine,
+        help="Where pictures are embedded: this process, or a Ray cluster (MEDLOUPE_ENGINE; RAY_ADDRESS).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
-Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", parser=read_named, help="A name, name@version, or an .onnx file.")
+]
+Data = Annotated[Path, typer.Argument(metavar="DATA", parser=read_place, help="A folder, a table or a MedMNIST .npz.")]
 Labels = Annotated[
     str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
 ]
@@ -40,7 +65,16 @@ Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that name
 Table = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The table, where it lies apart; of several annotations of boxes the one to read."
+        metavar="FILE",
+        parser=read_place,
+        help="The table, where it lies apart; of several annotations of boxes the one to read.",
+    ),
+]
+AllowUrls = Annotated[
+    bool,
+    typer.Option(
+        "--allow-urls",
+        help="Fetch the pictures that the table names by https:// addresses, from public hosts only.",
     ),
 ]
 Folders = Annotated[
@@ -97,7 +131,9 @@ FalseFlags = Annotated[
 FalseMarks = Annotated[
     float, typer.Option(metavar="N", help="Of boxes: how many of a label may be marked wrongly, a picture.")
 ]
-BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
+BackboneName = Annotated[
+    str | None, typer.Option(metavar="B", parser=read_named, help="A backbone by name, or an .onnx file.")
+]
 Clinical = Annotated[
     str | None,
     typer.Option(
@@ -140,6 +176,15 @@ def parse_labels(told: str | None, labels: Sequence[str]) -> tuple[str, ...]:
     if told.strip() in labels:
         return (told.strip(),)
     return tuple(name.strip() for name in told.split(",") if name.strip())
+
+
+def parse_pairs(told: Sequence[str]) -> dict[str, str]:
+    """Read what --with says, each NAME=VALUE. Raises BadParameter for what is of another form."""
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def parse_columns(clinical: str | None) -> list[str] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Home, Json
+from medloupe.cli.options import Home, Json, parse_pairs
+from medloupe.cli.places import read_named, read_place, write_place
 from medloupe.errors import DataError, MedloupeError
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 def run_predict(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each file chooses.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            parser=read_named,
+            help="A name, name@version, an .onnx file, or `auto`: each file chooses.",
+        ),
     ],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", parser=read_named, help="Files, folders and globs.")],
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,7 +36,10 @@ def run_predict(
         ),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A table that says it for each image, which a column names.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=read_place, help="A table that says it for each image, which a column names."
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
@@ -44,10 +53,16 @@ def run_predict(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as a table.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=write_place, help="Of a detector: write the boxes that are marked as a table."
+        ),
     ] = None,
     coco: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as COCO JSON.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=write_place, help="Of a detector: write the boxes that are marked as COCO JSON."
+        ),
     ] = None,
     photo: Annotated[
         str,
@@ -85,6 +100,7 @@ def run_predict(
     from medloupe.inference.pictures import Predictor
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
+    from medloupe.utils.remote.fetch import name_of
 
     taken = _read_photo(photo, corners, paths)
     if Path(model).is_file() and not model.endswith(".onnx") and not Path(paths[0]).exists():
@@ -136,7 +152,7 @@ def run_predict(
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
-        printer.print(str(path), answer)
+        printer.print(name_of(path), answer)
         kept.add(answer)
     printer.close()
     kept.close()
@@ -159,20 +175,12 @@ def _read_photo(photo: str, corners: str | None, paths: list[str]) -> PhotoReque
         raise typer.BadParameter(str(e), param_hint="--photo" if corners is None else "--corners") from e
 
 
-def _parse_pairs(told: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in told]
-    for text, (name, equals, _) in zip(told, pairs, strict=True):
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
-    return {name.strip(): value for name, _, value in pairs}
-
-
 def _read_choices(told: list[str]) -> dict[str, str]:
     """Read what decides which check-ups are meant, where each file chooses, as fields of medloupe.model.applies."""
     from medloupe.inference.find import list_questions
     from medloupe.model.applies import PREFIX, read_told
 
-    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in _parse_pairs(told).items()}
+    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in parse_pairs(told).items()}
     if not fields:
         return {}
     questions = list_questions()
@@ -208,7 +216,7 @@ def _inputs_by_file(
 
     if not told and table is None:
         return None
-    pairs = _parse_pairs(told)
+    pairs = parse_pairs(told)
     try:
         common = require_inputs(model, pairs)
         files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))

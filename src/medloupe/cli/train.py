@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from medloupe.cli.options import (
+    AllowUrls,
     BackboneName,
     Clinical,
     Crop,
     CropTo,
     Data,
+    Engine,
     FalseFlags,
     FalseMarks,
     Folders,
@@ -51,6 +53,7 @@ def run_train(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: Task = None,
     unboxed: Unboxed = None,
@@ -110,6 +113,7 @@ def run_train(
     ] = False,
     backbone: BackboneName = None,
     seed: Seed = 0,
+    engine: Engine = None,
     json: Json = False,
     home: Home = None,
 ) -> None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+import weakref
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -22,12 +24,14 @@ from typing import BinaryIO
 import numpy as np
 
 from medloupe.errors import StoreError
+from medloupe.settings import memory
 from medloupe.utils.files import exclusive_lock
 
 THUMB = 32
 FACTS = np.dtype([("width", "<u4"), ("height", "<u4"), ("bytes", "<u8"), ("thumb", "u1", (THUMB, THUMB, 3))])
 _INDEX = np.dtype([("digest", "V32"), ("checksum", "<u4")])
 _CHUNK = 256  # rows read at a time
+_GATHERED = "gathered-"  # files of rows that were too many for memory; the number of their process follows
 
 
 class FeatureCache:
@@ -162,7 +166,7 @@ class FeatureCache:
             offset = int(rows[0]) * self.dimension * 4
             embeddings = np.asarray(np.memmap(path, np.float32, "r", offset, (n, self.dimension)))
         else:
-            embeddings = np.zeros((n, self.dimension), np.float32)
+            embeddings = self._make_room(n)
         damaged = []
         with path.open("rb") as fe, thumbs.open("rb") as ff:
             for i, row in enumerate(rows):
@@ -180,6 +184,19 @@ class FeatureCache:
         for i in damaged:
             self.rows.pop(digests[i], None)
         return embeddings, facts, damaged
+
+    def _make_room(self, n: int) -> np.ndarray:
+        """Make room for rows that lie in no order: in memory, or where too large in a file that goes with the array."""
+        if n * self.dimension * 4 <= memory():
+            return np.zeros((n, self.dimension), np.float32)
+        for left in self.folder.glob(f"{_GATHERED}*"):  # of a process that was killed
+            if not _lives(int(left.name.removeprefix(_GATHERED).partition("-")[0])):
+                left.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{_GATHERED}{os.getpid()}-")
+        os.close(handle)
+        made = np.memmap(name, np.float32, "w+", shape=(n, self.dimension))
+        weakref.finalize(made, Path(name).unlink, missing_ok=True)
+        return np.asarray(made)
 
     def _row(self, f: BinaryIO, row: int, dtype: np.dtype) -> np.ndarray | None:
         f.seek(int(row) * dtype.itemsize)
@@ -223,6 +240,17 @@ class FeatureCache:
             if full
             else "Choose a folder you may write to with --home or MEDLOUPE_HOME.",
         )
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def open_any_cache(folder: Path) -> FeatureCache | None:

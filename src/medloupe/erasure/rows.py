@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from medloupe.erasure.finding import AT_ONCE
 from medloupe.erasure.nouns import Belongings
 from medloupe.store.dataset_items import add_change
+from medloupe.store.frozen_tests import erase_within
 from medloupe.store.production import log_action
 from medloupe.store.review_queue import clear_case
 from medloupe.store.tables import (
@@ -67,6 +68,7 @@ def erase_rows(
         numbers, places = _empty_places(session, data, ids, patient)
         versions += [(data.id, data.name, number) for number in numbers]
         counts["version_places"] += places
+        erase_within(session, id, ids)
         gone = sum(
             _rowcount(
                 session, delete(DatasetItemRow).where(DatasetItemRow.dataset_id == id, DatasetItemRow.id.in_(part))

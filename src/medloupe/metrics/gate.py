@@ -278,6 +278,7 @@ def match_evidence(one: Evidence, other: Evidence) -> MatchedEvidence | None:
             targets=truth,
             probabilities=e.probabilities[repeats][:, at][:, :, order],
             announced=e.announced[at][:, order],
+            flagged=None if e.flagged is None else e.flagged[at][:, order],
         )
 
     straight = range(len(one.labels))

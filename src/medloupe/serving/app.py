@@ -20,6 +20,7 @@ from medloupe.erasure.eraser import Eraser
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
+from medloupe.serving.access.failures import SharedFailures
 from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.access.proxies import Network, PublicAddress, PublicLinks, TrustedProxies
 from medloupe.serving.api import facilities, forget, jobs, models, photos, predictions, protocol
@@ -30,10 +31,13 @@ from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
+from medloupe.serving.tracing import Tracing
 from medloupe.serving.web import home
+from medloupe.store.notices import ChangeListener
 from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
+LISTENED = 1.2  # the same where the database tells of them
 SWEEP = 60.0  # seconds between two looks for deleted answers to erase
 RESUME = 20.0  # seconds between two looks for deletions that were interrupted
 QUEUE = 32  # requests that may be at work or waiting together
@@ -56,6 +60,7 @@ def create_app(
     public: PublicAddress | None = None,
     proxies: Sequence[Network] = (),
     extend: Sequence[Extend] = (),
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """Make the application around a service, which it closes at its end.
 
@@ -75,6 +80,8 @@ def create_app(
         Whose X-Forwarded-* count.
     extend
         Packages above that bring routes and pages of their own, each with what runs as long as the server.
+    tracing
+        Makes traces of requests; closed when the server ends.
     """
     app = FastAPI(
         title="medloupe",
@@ -87,6 +94,7 @@ def create_app(
         responses=FAILURES,
     )
     app.state.service = service
+    app.state.tracing = tracing
     app.state.people = People(service.engine)
     app.state.eraser = Eraser(service.store)
     app.state.answer_retention = AnswerRetention(service.journal, service.log)
@@ -112,7 +120,9 @@ def create_app(
     ):
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
-    app.state.attempts = Attempts()
+    app.state.attempts = Attempts(
+        shared=SharedFailures(service.engine) if service.engine.dialect.name == "postgresql" else None
+    )
     app.state.guard_memory = LookupCache()
     app.add_middleware(PublicLinks, public=public)
     app.add_middleware(
@@ -124,7 +134,7 @@ def create_app(
         public=public,
     )
     app.add_middleware(TrustedProxies, proxies=tuple(proxies), public=public)
-    app.add_middleware(Observe, metrics=app.state.metrics)
+    app.add_middleware(Observe, metrics=app.state.metrics, tracing=tracing)
     return app
 
 
@@ -146,18 +156,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(app.state.service.close)
+        if app.state.tracing is not None:
+            await asyncio.to_thread(app.state.tracing.close)
 
 
 async def _watch(service: Service) -> None:
     """Take up new production versions, from wherever they were promoted."""
-    while True:
-        await asyncio.sleep(POLL)
-        try:
-            await asyncio.to_thread(service.refresh)
-        except MedloupeError as e:  # what is in production goes on answering
-            log.error("store not readable", extra={"reason": str(e)})
-        except Exception:
-            log.exception("unexpected")
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    listener = ChangeListener(service.engine, lambda: loop.call_soon_threadsafe(changed.set))
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), LISTENED if listener.listening else POLL)
+            changed.clear()
+            try:
+                await asyncio.to_thread(service.refresh)
+            except MedloupeError as e:  # what is in production goes on answering
+                log.error("store not readable", extra={"reason": str(e)})
+            except Exception:
+                log.exception("unexpected")
+    finally:
+        await asyncio.to_thread(listener.close)
 
 
 async def _watch_facilities(lists: FacilityLists) -> None:

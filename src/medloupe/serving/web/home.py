@@ -24,6 +24,7 @@ from medloupe.serving.web import (
     people,
     results,
     samples,
+    withheld,
 )
 from medloupe.serving.web.groups import group
 from medloupe.serving.web.guard import show_each
@@ -32,6 +33,7 @@ from medloupe.serving.web.language import Language
 from medloupe.serving.web.lookups import passport_of
 from medloupe.serving.web.render import error_page, language_of, render_page, static_files
 from medloupe.serving.web.tiles import Tile, describe_tile
+from medloupe.settings import setting
 from medloupe.version import __version__
 
 __all__ = ["error_page", "router", "static_files"]
@@ -89,7 +91,8 @@ def _tell_kept(pictures: bool, lang: Language) -> list[str]:
 async def about(request: Request) -> Response:
     """Show what the figures mean and what is kept; open to all."""
     kept = _tell_kept(service_of(request).keep_images, language_of(request))
-    return render_page(request, "about.html", tab="about", version=__version__, kept=kept)
+    automatic = setting("MEDLOUPE_AUTO_PROMOTE")
+    return render_page(request, "about.html", tab="about", version=__version__, kept=kept, automatic=automatic)
 
 
 @router.get("/docs")
@@ -120,3 +123,4 @@ router.include_router(models.router)
 router.include_router(jobs.router)
 router.include_router(forget.router)
 router.include_router(people.router)
+router.include_router(withheld.router)
