@@ -130,17 +130,17 @@ SETTINGS = (
     *(
         Setting(
             variable,
-            default,
+            "",
             help,
             kind=int,
             least=1,
             expected="a whole number above 0",
             advice="Set it to 90, say, or unset it.",
         )
-        for variable, default, help in (
-            ("MEDLOUPE_ANSWER_DAYS", "", "Days after which answers are deleted, with their pictures (default: never)."),
-            ("MEDLOUPE_PICTURE_DAYS", "", "Days after which pictures kept with answers are deleted (default: never)."),
-            ("MEDLOUPE_UPLOAD_DAYS", "7", "Days after which an upload into a data set that does not go on is deleted."),
+        for variable, help in (
+            ("MEDLOUPE_ANSWER_DAYS", "Days after which answers are deleted, with their pictures (default: never)."),
+            ("MEDLOUPE_PICTURE_DAYS", "Days after which pictures kept with answers are deleted (default: never)."),
+            ("MEDLOUPE_UPLOAD_DAYS", "Days after which an upload that does not go on is deleted (default: 7)."),
         )
     ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),

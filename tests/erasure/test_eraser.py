@@ -23,9 +23,10 @@ from medloupe.errors import StoreError, UnknownError
 from medloupe.metrics.evidence import Evidence
 from medloupe.store.database import transaction
 from medloupe.store.datasets import Datasets
+from medloupe.store.frozen_tests import find_frozen_test
 from medloupe.store.models import Store
 from medloupe.store.review_queue import ReviewQueue
-from medloupe.store.tables import PredictionRow
+from medloupe.store.tables import FrozenTestItemRow, FrozenTestRow, PredictionRow, now
 
 GONE = {
     "pictures": 5,
@@ -132,6 +133,22 @@ def test_what_was_erased_cannot_be_undone(kept: Kept, home: Path) -> None:
     assert (last.action, last.detail) == ("erase", {"count": 5})
     with pytest.raises(StoreError, match="undone"):
         sets.undo("spots", last.number)
+
+
+def test_a_place_in_the_frozen_test_stays_empty(kept: Kept, home: Path) -> None:
+    items = Datasets(kept.store.engine, home).items(kept.dataset)
+    with transaction(kept.store.engine, write=True) as session:
+        frozen = {"kind": "split", "at": now(), "by": "ada", "dataset_version": 1, "model_version": 1}
+        session.add(FrozenTestRow(dataset_id=kept.dataset, **frozen))
+        session.flush()
+        for item in items:
+            patient = PATIENT if item.patient == "P7" else item.patient  # as it was taken for at the time
+            told = {"item_id": item.id, "digest": item.digest, "patient": patient, "erased": None}
+            session.add(FrozenTestItemRow(dataset_id=kept.dataset, **told))
+    receipt = Eraser(kept.store).forget(PATIENT, by="ada")
+    assert receipt.counts["frozen_places"] == 5 and kept.search() == []
+    test = find_frozen_test(kept.store.engine, kept.dataset)
+    assert test is not None and test.erased == 5
 
 
 def test_what_no_id_can_be_is_refused(kept: Kept) -> None:

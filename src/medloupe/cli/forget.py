@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "pictures": "pictures of data sets",
     "version_places": "places in versions of data sets, now empty",
+    "frozen_places": "places in frozen tests, now empty",
     "answers": "answers of the history",
     "kept_pictures": "pictures kept with answers",
     "cases": "cases of review",

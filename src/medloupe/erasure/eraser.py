@@ -33,8 +33,8 @@ BEGUN, DONE = "patient.forget", "patient.forgotten"
 ERASED = "dataset.erase"
 """What it calls the deletion of single pictures of a data set."""
 _LOG_MS = 3000  # for those who use the database at that moment
-_TABLES = ("dataset_items", "dataset_version_items", "dataset_changes", "dataset_uploads", "predictions", "feedback")
-_TABLES += ("idempotency_keys", "review_cases", "review_opinions", "versions")
+_TABLES = ("dataset_items", "dataset_version_items", "frozen_test_items", "dataset_changes", "dataset_uploads")
+_TABLES += ("predictions", "feedback", "idempotency_keys", "review_cases", "review_opinions", "versions")
 
 
 class UnfinishedError(StoreError):

@@ -9,6 +9,7 @@ from typing import Any
 COUNTED = (
     "pictures",
     "version_places",
+    "frozen_places",
     "answers",
     "kept_pictures",
     "cases",

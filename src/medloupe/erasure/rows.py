@@ -23,6 +23,7 @@ from medloupe.store.tables import (
     DatasetVersionItemRow,
     DatasetVersionRow,
     FeedbackRow,
+    FrozenTestItemRow,
     PredictionRow,
     ReviewCaseRow,
     now,
@@ -68,7 +69,7 @@ def erase_rows(
         numbers, places = _empty_places(session, data, ids, patient)
         versions += [(data.id, data.name, number) for number in numbers]
         counts["version_places"] += places
-        erase_within(session, id, ids)
+        counts["frozen_places"] += erase_within(session, id, ids)
         gone = sum(
             _rowcount(
                 session, delete(DatasetItemRow).where(DatasetItemRow.dataset_id == id, DatasetItemRow.id.in_(part))
@@ -78,6 +79,8 @@ def erase_rows(
         counts["pictures"] += gone
         if gone:
             add_change(session, data, "erase", {"count": gone}, by=by)
+    if patient is not None:  # of pictures that were taken for this patient's, and are another's
+        session.execute(update(FrozenTestItemRow).where(FrozenTestItemRow.patient == patient).values(patient=None))
     for change in session.scalars(select(DatasetChangeRow)):
         known = set(found.items.get(change.dataset_id, ()))
         if (told := _scrub(change.detail, known, patient)) != change.detail:

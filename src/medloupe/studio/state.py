@@ -12,9 +12,9 @@ from fastapi import Request
 from medloupe.errors import MedloupeError
 from medloupe.retrain.conclude import conclude_all
 from medloupe.retrain.due import start_due
+from medloupe.serving.engine.retention import UPLOAD_DAYS, read_days
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.threads import Pool
-from medloupe.settings import setting
 from medloupe.store.datasets import Datasets
 from medloupe.store.jobrows import RUNNING, WAITING
 from medloupe.store.queue import JobQueue
@@ -126,7 +126,7 @@ class Studio:
 
     def _sweep(self) -> None:
         """Forget what nobody goes on with."""
-        self.uploads.forget_old(float(setting("MEDLOUPE_UPLOAD_DAYS")))
+        self.uploads.forget_old(read_days("MEDLOUPE_UPLOAD_DAYS") or UPLOAD_DAYS)
         self.sets.sweep()
 
     def _beat(self) -> None:

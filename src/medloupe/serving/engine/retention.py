@@ -11,6 +11,8 @@ from medloupe.accounts.person import LOCAL
 from medloupe.serving.engine.journal import Journal
 
 _DAY, _HOUR = 86400, 3600
+UPLOAD_DAYS = 7
+"""For which an upload that does not go on is kept, unless MEDLOUPE_UPLOAD_DAYS says otherwise."""
 
 
 class AuditRetention:

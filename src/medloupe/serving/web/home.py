@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
-from medloupe.serving.engine.retention import read_days
+from medloupe.serving.engine.retention import UPLOAD_DAYS, read_days
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES
 from medloupe.serving.web import (
     asking,
@@ -82,7 +82,7 @@ def _tell_kept(pictures: bool, lang: Language) -> list[str]:
         else lang.t("about.kept_pictures_always")
         if images is None
         else lang.t("about.kept_pictures", n=images),
-        lang.t("about.kept_uploads", n=read_days("MEDLOUPE_UPLOAD_DAYS") or 0),
+        lang.t("about.kept_uploads", n=read_days("MEDLOUPE_UPLOAD_DAYS") or UPLOAD_DAYS),
         lang.t("about.kept_patient"),
     ]
 
