@@ -31,6 +31,7 @@ pytest_plugins = [
     "site_of_files",
     "placed",
     "pocket",
+    "rays",
 ]
 
 

@@ -193,6 +193,10 @@ class UnknownError(StoreError):
     """There is no such model, version or prediction."""
 
 
+class PilotError(MedloupeError):
+    """A pilot runs, in which answers are recorded and not shown, and this would show one."""
+
+
 class KeyReusedError(MedloupeError):
     """An Idempotency-Key came with another request than before."""
 

@@ -66,6 +66,16 @@ SETTINGS = (
         expected="a whole number above 0",
         advice="Set it to 2, say, or unset it.",
     ),
+    Setting(
+        "MEDLOUPE_FEATURES_MB",
+        "",
+        "Megabytes that features may take in training; larger ones are read from the disk (default: half the memory).",
+        kind=int,
+        least=1,
+        expected="a whole number above 0",
+        advice="Set it to 4000, say, or unset it.",
+    ),
+    Setting("MEDLOUPE_ENGINE", "local", "Where pictures are embedded in training: local, or ray (RAY_ADDRESS)."),
     Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
     Setting(
         "MEDLOUPE_NOTES_MODELS",
@@ -111,6 +121,27 @@ SETTINGS = (
         "MEDLOUPE_STORE_KEY",
         "",
         "Secret by which servers without a common folder are one store: 64 hexadecimal digits, or what store.id holds.",
+    ),
+    Setting(
+        "MEDLOUPE_AUTO_PROMOTE",
+        "",
+        "Check-ups whose candidates (docs/loop.md) go into production by the gate alone: names by commas, or all.",
+    ),
+    *(
+        Setting(
+            variable,
+            default,
+            help,
+            kind=int,
+            least=1,
+            expected="a whole number above 0",
+            advice="Set it to 90, say, or unset it.",
+        )
+        for variable, default, help in (
+            ("MEDLOUPE_ANSWER_DAYS", "", "Days after which answers are deleted, with their pictures (default: never)."),
+            ("MEDLOUPE_PICTURE_DAYS", "", "Days after which pictures kept with answers are deleted (default: never)."),
+            ("MEDLOUPE_UPLOAD_DAYS", "7", "Days after which an upload into a data set that does not go on is deleted."),
+        )
     ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
@@ -195,6 +226,27 @@ def threads() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min(cores, _quota() or cores))
+
+
+def memory() -> int:
+    """Return how many bytes features may take: MEDLOUPE_FEATURES_MB, else half of what this process may have.
+
+    Raises
+    ------
+    MedloupeError
+        What is told is no whole number above 0.
+    """
+    if setting("MEDLOUPE_FEATURES_MB").strip():
+        return read_settings()["MEDLOUPE_FEATURES_MB"] * 10**6
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 4 * 10**9
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        limit = ""
+    return min(there, int(limit) if limit.isdigit() else there) // 2
 
 
 def _quota() -> int | None:

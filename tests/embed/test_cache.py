@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medloupe.embed import cache
 from medloupe.embed.cache import FACTS, FeatureCache
 from medloupe.errors import StoreError
 
@@ -54,6 +56,24 @@ def test_rows_in_order_are_mapped_and_others_gathered(tmp_path: Path):
     assert not ordered.flags.owndata
     assert not ordered.flags.writeable
     assert shuffled.flags.writeable
+
+
+def test_rows_too_many_for_memory_are_gathered_in_a_file_that_goes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    held = FeatureCache(tmp_path, D)
+    held.append(*rows(list(range(50))))
+    monkeypatch.setattr(cache, "memory", lambda: 100)
+    left = tmp_path / f"gathered-{2**22 + 1}-x"  # no process has such a number
+    left.write_bytes(b"of a process that was killed")
+    assert_holds(held, [9, 1, *range(20, 40), 3])
+    assert not left.exists()
+    e, _, _ = held.read(rows([9, 1, *range(20, 40), 3])[0])
+    assert isinstance(e.base, np.memmap)
+    assert len(list(tmp_path.glob("gathered-*"))) == 1
+    del e
+    gc.collect()
+    assert not list(tmp_path.glob("gathered-*"))
 
 
 def test_a_digest_may_begin_and_end_in_zeros(tmp_path: Path):

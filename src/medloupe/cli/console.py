@@ -29,12 +29,14 @@ _NOTED = ("boxes_missing", "label_suspects")  # findings whose files come with a
 _MARKS = {"serious": ("✖", "red"), "warning": ("▲", "yellow"), "notice": ("·", "cyan")}
 _STAGES = {
     "embedding": "Embedding",
+    "scoring": "Scoring",
     "audit": "Looking for faults in the data",
     "preparing": "Preparing views",
     "searching": "Looking for a recipe",
     "fine-tuning": "Fine-tuning",
     "scratch": "Training from scratch",
     "field views": "Photographing pictures",
+    "streaming": "Features are larger than memory: heads are fitted by passes over their file",
     "fitting": "Fitting and cross-validating",
     "judging": "Judging",
     "writing": "Writing report and ONNX file",

@@ -66,7 +66,7 @@ def models_add(
     from medloupe.cli import console
     from medloupe.store.intake import add_file
 
-    added = add_file(file, name=name, actor=_operator())
+    added = add_file(file, name=name, actor=name_operator())
     if json:
         console.print_json({"added": added.name, "version": added.version, "onnx": str(added.onnx)})
     else:
@@ -95,7 +95,7 @@ def models_promote(
     store = Store.open()
     try:
         with _explaining_shipped(name):
-            comparison = store.promote(name, version, actor=_operator(), reason=reason, force=force)
+            comparison = store.promote(name, version, actor=name_operator(), reason=reason, force=force)
     except PromotionRefusedError as e:
         if json:
             c = e.comparison
@@ -123,7 +123,7 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
 
     check_name(name)
     with _explaining_shipped(name):
-        number = Store.open().rollback(name, actor=_operator(), reason=reason)
+        number = Store.open().rollback(name, actor=name_operator(), reason=reason)
     if json:
         console.print_json({"rolled_back": name, "version": number})
     else:
@@ -160,7 +160,7 @@ def models_remove(
     if store.has(name) and not yes and not typer.confirm(f"Remove {what}?", err=True):
         raise typer.Exit(1)
     with _explaining_shipped(name):
-        removed = store.remove(name, version, actor=_operator())
+        removed = store.remove(name, version, actor=name_operator())
     if json:
         from medloupe.cli import console
 
@@ -246,7 +246,8 @@ def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:
     }
 
 
-def _operator() -> str:
+def name_operator() -> str:
+    """Name whoever uses the command line, for the audit log."""
     from medloupe.accounts.log import operator
 
     return operator()

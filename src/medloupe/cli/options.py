@@ -28,6 +28,27 @@ Home = Annotated[
         help="Where the store and the caches live (MEDLOUPE_HOME).",
     ),
 ]
+
+
+def _use_engine(value: str | None) -> str | None:
+    from medloupe.jobs.engines import ENGINES
+
+    if value is not None:
+        if value not in ENGINES:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(ENGINES)}.")
+        os.environ["MEDLOUPE_ENGINE"] = value
+    return value
+
+
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        callback=_use_engine,
+        help="Where pictures are embedded: this process, or a Ray cluster (MEDLOUPE_ENGINE; RAY_ADDRESS).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", parser=read_named, help="A name, name@version, or an .onnx file.")
@@ -155,6 +176,15 @@ def parse_labels(told: str | None, labels: Sequence[str]) -> tuple[str, ...]:
     if told.strip() in labels:
         return (told.strip(),)
     return tuple(name.strip() for name in told.split(",") if name.strip())
+
+
+def parse_pairs(told: Sequence[str]) -> dict[str, str]:
+    """Read what --with says, each NAME=VALUE. Raises BadParameter for what is of another form."""
+    pairs = [text.partition("=") for text in told]
+    for text, (name, equals, _) in zip(told, pairs, strict=True):
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def parse_columns(clinical: str | None) -> list[str] | None:

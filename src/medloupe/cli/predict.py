@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Home, Json
+from medloupe.cli.options import Home, Json, parse_pairs
 from medloupe.cli.places import read_named, read_place, write_place
 from medloupe.errors import DataError, MedloupeError
 
@@ -175,20 +175,12 @@ def _read_photo(photo: str, corners: str | None, paths: list[str]) -> PhotoReque
         raise typer.BadParameter(str(e), param_hint="--photo" if corners is None else "--corners") from e
 
 
-def _parse_pairs(told: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in told]
-    for text, (name, equals, _) in zip(told, pairs, strict=True):
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as age=55.", param_hint="--with")
-    return {name.strip(): value for name, _, value in pairs}
-
-
 def _read_choices(told: list[str]) -> dict[str, str]:
     """Read what decides which check-ups are meant, where each file chooses, as fields of medloupe.model.applies."""
     from medloupe.inference.find import list_questions
     from medloupe.model.applies import PREFIX, read_told
 
-    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in _parse_pairs(told).items()}
+    fields = {f"{PREFIX}{name.removeprefix(PREFIX)}": value for name, value in parse_pairs(told).items()}
     if not fields:
         return {}
     questions = list_questions()
@@ -224,7 +216,7 @@ def _inputs_by_file(
 
     if not told and table is None:
         return None
-    pairs = _parse_pairs(told)
+    pairs = parse_pairs(told)
     try:
         common = require_inputs(model, pairs)
         files = [] if table is None else list(_files(paths, (model.backbone.card.modality,)))

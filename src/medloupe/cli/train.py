@@ -13,6 +13,7 @@ from medloupe.cli.options import (
     Crop,
     CropTo,
     Data,
+    Engine,
     FalseFlags,
     FalseMarks,
     Folders,
@@ -112,6 +113,7 @@ def run_train(
     ] = False,
     backbone: BackboneName = None,
     seed: Seed = 0,
+    engine: Engine = None,
     json: Json = False,
     home: Home = None,
 ) -> None:

@@ -7,8 +7,9 @@ network on another and no queue of pictures builds up: memory stays the same how
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -21,13 +22,16 @@ from medloupe.embed.cache import FACTS, THUMB, FeatureCache
 from medloupe.embed.network import Network
 from medloupe.embed.sharedcache import open_shared_features
 from medloupe.embed.tail import Tail
-from medloupe.errors import DataError, ImageError, StoreError, UnreadableImageError
+from medloupe.errors import DataError, ImageError, MedloupeError, StoreError, UnreadableImageError
 from medloupe.imaging.decode import DECODING, FITTING, load_measured
-from medloupe.settings import home
+from medloupe.jobs.engines import open_pool
+from medloupe.jobs.pool import Lost
+from medloupe.settings import home, setting
 from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
 
 BATCH = 4  # images a network call; more gains nothing on CPUs and costs memory
+TASK = 256  # images given to a worker of another process or machine at a time
 ROWS_A_WRITE = 64  # at most this many embedded images are lost to a kill
 
 
@@ -60,7 +64,7 @@ def embed_pictures(
     if shared is not None and shared.pull(missing.keys()):
         missing = {digest: record for digest, record in missing.items() if digest not in cache}
     network = Network(backbone, tail, threads=1)
-    broken = _embed_into(cache, missing, network, backbone, progress) if missing else {}
+    broken = _embed_into(cache, missing, network, backbone, tail, progress) if missing else {}
     if shared is not None:
         shared.push([digest for digest in missing if digest not in broken])
 
@@ -71,7 +75,7 @@ def embed_pictures(
     if damaged:  # rows that a failing disk or a foreign hand spoilt: once more
         rows = readable()
         again = {digests[rows[i]]: data.records[rows[i]] for i in damaged}
-        broken |= _embed_into(cache, again, network, backbone, progress)
+        broken |= _embed_into(cache, again, network, backbone, tail, progress)
         embeddings, facts, damaged = cache.read([digests[i] for i in readable()])
         if damaged:
             raise StoreError(
@@ -106,25 +110,76 @@ def _embed_into(
     missing: dict[bytes, Record],
     network: Network,
     backbone: Backbone,
+    tail: Tail | None,
     progress: Progress | None,
 ) -> dict[bytes, str]:
     """Embed the records and append them to the cache; returns why for those that cannot be read."""
+    engine = setting("MEDLOUPE_ENGINE")
+    if engine != "local":
+        batches = _embed_by_pool(engine, missing, backbone, tail)
+        return _take_in(cache, batches, len(missing), progress)
     size = backbone.card.input_size
 
     def start() -> Callable[[list[tuple[bytes, Record]]], _EmbeddedBatch]:
         pixels = np.empty((BATCH, size, size, 3), np.uint8)  # reused: fresh pages are dear
         return lambda taken: _embed_batch(taken, pixels, network)
 
+    return _take_in(cache, map_batches(missing.items(), BATCH, start), len(missing), progress)
+
+
+def _embed_by_pool(
+    engine: str, missing: dict[bytes, Record], backbone: Backbone, tail: Tail | None
+) -> Iterator[_EmbeddedBatch]:
+    """Embed records by workers that live, hundreds at a time; batches come as they get done."""
+    waiting = iter(missing.items())
+    tasks = iter(lambda: list(islice(waiting, TASK)), [])
+    with open_pool(engine, PictureEmbedder(backbone, tail)) as pool:
+        for task, made in pool.run(tasks):
+            if isinstance(made, Lost):
+                raise MedloupeError(
+                    f"{made.deaths} workers ended while they embedded {len(task)} pictures from {task[0][1].id} on.",
+                    "Memory may be short there; or find the picture that ends them with `medloupe score`.",
+                )
+            yield from made
+
+
+@dataclass(frozen=True, slots=True)
+class PictureEmbedder:
+    """Opens a network in a worker; what it gives embeds records.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        Whose file is where the worker runs, too.
+    tail : Tail or None
+        As tuned.
+    """
+
+    backbone: Backbone
+    tail: Tail | None
+
+    def __call__(self) -> Callable[[list[tuple[bytes, Record]]], list[_EmbeddedBatch]]:
+        """Open the network."""
+        network = Network(self.backbone, self.tail, threads=1)
+        size = self.backbone.card.input_size
+        pixels = np.empty((BATCH, size, size, 3), np.uint8)
+        return lambda taken: [_embed_batch(taken[i : i + BATCH], pixels, network) for i in range(0, len(taken), BATCH)]
+
+
+def _take_in(
+    cache: FeatureCache, batches: Iterable[_EmbeddedBatch], count: int, progress: Progress | None
+) -> dict[bytes, str]:
+    """Append batches to the cache as they come; returns why for those that cannot be read. count: of all records."""
     broken: dict[bytes, str] = {}
     waiting: list[_EmbeddedBatch] = []
-    count = 0
+    done = 0
     try:
-        for batch in map_batches(missing.items(), BATCH, start):
+        for batch in batches:
             waiting.append(batch)
             broken |= batch.broken
-            count += len(batch.digests) + len(batch.broken)
+            done += len(batch.digests) + len(batch.broken)
             if progress:
-                progress(count, len(missing))
+                progress(done, count)
             if sum(len(b.digests) for b in waiting) >= ROWS_A_WRITE:
                 _append(cache, waiting)
                 waiting = []

@@ -26,7 +26,7 @@ from medloupe.utils.files import exclusive_lock
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISION = "0011"  # of the newest migration in migrations/versions
+REVISION = "0014"  # of the newest migration in migrations/versions
 FILE = "medloupe.sqlite"
 BUSY_SECONDS = 5
 """How long to wait for whoever writes to an SQLite database."""
@@ -328,6 +328,34 @@ def _upgrade(made: Engine, found: str | None) -> None:
         if isinstance(driver, sqlite3.Connection) and found is not None:
             with suppress(sqlite3.Error):  # it needs as much room again: not everybody has it
                 driver.execute("VACUUM")  # what older versions deleted still lies in free pages
+
+
+def cut_log(engine: Engine, wait_ms: int) -> bool:
+    """Write the log beside an SQLite database back and cut it to nothing, so that it holds no page as it was before.
+
+    Parameters
+    ----------
+    engine
+        Of any database; those of other kinds have no such log.
+    wait_ms
+        For those who read or write at that moment.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left in it.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    try:
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.execute(f"PRAGMA busy_timeout={wait_ms}")
+            busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except (SQLAlchemyError, sqlite3.Error):
+        return False
+    return not busy
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from starlette.background import BackgroundTask
 
 from medloupe.data.labels import recognise_roles
 from medloupe.serving.access.auth import require
+from medloupe.serving.context import eraser_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
 from medloupe.serving.http.threads import run_change, run_file, run_read, run_write
@@ -162,10 +164,13 @@ async def picture(request: Request, id: DatasetId, item: ItemId) -> Response:
 
 @router.post("/api/v1/datasets/{id}/erase", summary="Erase pictures for good")
 async def erase(request: Request, id: DatasetId, wish: ChangeIn) -> dict[str, Any]:
-    """Those of `items`: from the data set, its versions and the disk. Tells which versions held any."""
+    """Those of `items`: from the data set, its versions, the caches and the disk.
+
+    Tells which versions and models had any. A training of them is stopped, which may take a minute.
+    """
     person = require(request, "trainer")
-    held = await run_write(studio_of(request).sets.erase, id, wish.items, by=person.name)
-    return {"versions": held}
+    done = await asyncio.to_thread(eraser_of(request).erase_items, id, wish.items, by=person.name)
+    return {"versions": done.versions, "models": [asdict(model) for model in done.models]}
 
 
 @router.get("/api/v1/datasets/{id}/changes", summary="What was done to a data set")

@@ -123,3 +123,21 @@ def _label(data: Dataset, i: int) -> str:
     """Write the label as one text: the set of findings where there are several."""
     labels = data.records[i].labels
     return "|".join(sorted(name for name, v in labels.items() if v == 1)) or ("(none)" if labels else "(no label)")
+
+
+def tell_search(data: Dataset, by_index: bool) -> list[Finding]:
+    """Tell what of the search for copies is exact where it was not all."""
+    if not by_index:
+        return []
+    return [
+        Finding(
+            kind="near_copies_by_index",
+            level="notice",
+            title=f"Near copies among {len(data):,} {data.things} were looked for by an index",
+            detail="Copies of the same content are all found. Near copies are looked for among the nearest neighbours"
+            " of each picture, which an index finds approximately: a few may be missed. What it proposes is measured on"
+            " the pictures themselves, as among all pairs.",
+            advice="Name the patients where they are known: that joins pictures for certain.",
+            count=len(data),
+        )
+    ]

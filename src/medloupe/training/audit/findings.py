@@ -14,7 +14,7 @@ from medloupe.embed.features import Features
 from medloupe.errors import DataError
 from medloupe.training.audit import duplicates, shortcut
 from medloupe.training.audit.boxes import find_box_faults
-from medloupe.training.audit.copies import judge_copies, judge_near_copies
+from medloupe.training.audit.copies import judge_copies, judge_near_copies, tell_search
 from medloupe.training.audit.finding import ORDER, SHOWN, Audit, Finding, count_noun, is_or_are
 from medloupe.training.audit.label_errors import describe_label_errors, find_label_errors
 from medloupe.training.audit.losses import MOST as BLANK_MOST
@@ -58,6 +58,7 @@ def audit(features: Features, seed: int = 0) -> Audit:
         *_unreadable(features),
         *judge_copies(data, _without(found.exact, blank)),
         *judge_near_copies(data, _without(found.near, blank)),
+        *tell_search(data, found.by_index),
         *_patients_across(data),
         *(f for f in _small_classes(data, groups) if f.count or not lost),
         *_unlabelled(data),

@@ -11,8 +11,10 @@ from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.model.head import Head
 from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_scores
-from medloupe.training.heads.solver import Problem, Solution, mean_and_scale, solve
+from medloupe.training.heads.solver import Problem, Solution
+from medloupe.training.heads.streaming import measure_scales, predict_streamed, solve_problems
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
+from medloupe.utils.rowfile import RowFile, stream_large
 
 CS = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # inverse regularisation, standardised features, for 1,000 records
 FOLDS = 5
@@ -282,13 +284,17 @@ class Fitter:
         levels: tuple[int, ...],
         weights: np.ndarray | None = None,
     ):
-        self.x, self.y, self.task, self.weights = embeddings, targets, task, weights
+        self.x, self.y, self.task, self.weights = stream_large(embeddings), targets, task, weights
         self.level_of = np.repeat(np.arange(len(levels)), levels)  # (D,)
 
     def out_of_fold(self, fold: np.ndarray, choices: Sequence[HeadChoice]) -> np.ndarray:
         """Predict logits float32 (choices, N, K), every row by the head that did not see its fold: int (N,)."""
         numbers = np.unique(fold)
         solutions = self.solve([(fold != f, c) for f in numbers for c in choices])
+        if isinstance(self.x, RowFile):
+            each = len(choices)
+            by_fold = [solutions[i * each : (i + 1) * each] for i in range(len(numbers))]
+            return predict_streamed(self.x, np.searchsorted(numbers, fold), by_fold)
         z = np.empty((len(choices), *self.y.shape), np.float32)
         for i, f in enumerate(numbers):
             rows = np.flatnonzero(fold == f)
@@ -299,17 +305,16 @@ class Fitter:
 
     def solve(self, problems: Sequence[tuple[np.ndarray, HeadChoice]]) -> list[Solution]:
         """Solve problems of (rows to fit on as bool (N,), choice); features are scaled on those rows alone."""
-        scalers: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        keys = [np.packbits(mask).tobytes() for mask, _ in problems]
+        masks = dict(zip(keys, (mask for mask, _ in problems), strict=True))
+        scalers = dict(zip(masks, measure_scales(self.x, list(masks.values())), strict=True))
         full = []
-        for mask, choice in problems:
-            key = np.packbits(mask).tobytes()
-            if key not in scalers:
-                scalers[key] = mean_and_scale(self.x, mask)
+        for key, (mask, choice) in zip(keys, problems, strict=True):
             mean, scale = scalers[key]
             scale = np.where(np.isin(self.level_of, choice.levels), scale, np.inf).astype(np.float32)
             rows = mask.astype(np.float32) if self.weights is None else mask * self.weights
             full.append(Problem(weights=rows, c=choice.c, mean=mean, scale=scale))
-        solved = solve(self.x, self.y, full, task=self.task)
+        solved = solve_problems(self.x, self.y, full, task=self.task)
         if self.weights is None:
             return solved
         return [self._restore_base_rates(s, p.weights) for s, p in zip(solved, full, strict=True)]

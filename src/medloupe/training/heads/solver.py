@@ -6,19 +6,36 @@ times faster. Every problem keeps its own scaling, its own L-BFGS history and it
 
 Source: Nocedal & Wright, Numerical Optimization, 2nd ed., algorithms 7.4 and 7.5 (L-BFGS); backtracking by Armijo's
 condition. The objective is scikit-learn's: C * sum of losses + |w|^2 / 2, divided here by C * sum of weights.
+
+The objective is a sum over rows, so a matrix that is larger than memory is read in passes, one for each evaluation
+(utils/rowfile.py): the same computation, with other parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from medloupe.utils.rowfile import RowFile, iterate_rows
+
 MEMORY = 8  # pairs of steps and gradients remembered by each problem
 COLUMNS = 320  # columns of the matrix product solved at once: bounds the memory, fills the cores
+STREAMED_ROWS = 2048  # the same of one that is read from a disk
+STREAMED_COLUMNS = 2048  # and its columns: the fewer passes the better
 ROWS = 512  # of the feature matrix at a time: the logits of all rows and problems would outgrow the features
 ARMIJO = 1e-4
+STEEP = 1e-4  # tolerance down to which one also stops where the objective hardly falls
+
+
+class RowWeights(Protocol):
+    """Weights of rows that are computed when they are asked for."""
+
+    def __getitem__(self, part: slice, /) -> np.ndarray:
+        """Give those of some rows, float32 (n,)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +44,7 @@ class Problem:
 
     Attributes
     ----------
-    weights : np.ndarray
+    weights : np.ndarray or RowWeights
         float32 (N,), zero for the rows left out.
     c : float
         Inverse regularisation strength, C of scikit-learn: the larger, the freer.
@@ -35,7 +52,7 @@ class Problem:
         float32 (D,); features enter as (x - mean) / scale. A scale of infinity leaves a feature out.
     """
 
-    weights: np.ndarray
+    weights: np.ndarray | RowWeights
     c: float
     mean: np.ndarray
     scale: np.ndarray
@@ -62,7 +79,7 @@ class Solution:
 
 
 def solve(
-    features: np.ndarray,
+    features: np.ndarray | RowFile,
     targets: np.ndarray,
     problems: Sequence[Problem],
     *,
@@ -70,12 +87,13 @@ def solve(
     tolerance: float = 1e-2,
     iterations: int = 150,
     offset: np.ndarray | None = None,
+    start: Sequence[Solution] | None = None,
 ) -> list[Solution]:
     """Solve all problems.
 
     Parameters
     ----------
-    features : np.ndarray
+    features : np.ndarray or RowFile
         float32 (N, D).
     targets : np.ndarray
         float32 (N, K): one-hot rows (multiclass) or 1, 0 and NaN (multilabel), where NaN carries no loss.
@@ -90,6 +108,8 @@ def solve(
     offset : np.ndarray or None
         float32 (N, K), logits that are already there, to which x @ weight is added; then the bias stays 0, and means
         must be 0.
+    start : sequence of Solution, optional
+        From which to go on, one for each problem, such as those of a part of the rows; zero by default.
 
     Returns
     -------
@@ -97,11 +117,12 @@ def solve(
         One for each problem, in their order.
     """
     k = targets.shape[1]
-    at_once = max(1, COLUMNS // k)
+    at_once = max(1, (STREAMED_COLUMNS if isinstance(features, RowFile) else COLUMNS) // k)
     solutions: list[Solution] = []
-    for start in range(0, len(problems), at_once):
-        batch = _SolverBatch(features, targets, problems[start : start + at_once], task, offset)
-        solutions += batch.run(tolerance, iterations)
+    for first in range(0, len(problems), at_once):
+        batch = _SolverBatch(features, targets, problems[first : first + at_once], task, offset)
+        near = None if start is None else batch.place(start[first : first + at_once])
+        solutions += batch.run(tolerance, iterations, near)
     return solutions
 
 
@@ -136,7 +157,7 @@ class _SolverBatch:
 
     def __init__(
         self,
-        features: np.ndarray,
+        features: np.ndarray | RowFile,
         targets: np.ndarray,
         problems: Sequence[Problem],
         task: str,
@@ -149,20 +170,43 @@ class _SolverBatch:
         self.task = task
         self.n, self.d = features.shape
         self.k = targets.shape[1]
-        self.w = np.stack([p.weights for p in problems]).astype(np.float32)  # (P, N)
-        if task == "multiclass":
-            self.w *= self.known.any(1)  # an unlabelled row carries no loss
-        self.total = np.maximum(self.w.sum(1), 1e-12)
+        self.stated = self.known.any(1) if task == "multiclass" else None  # an unlabelled row carries no loss
+        self.w = [p.weights for p in problems]  # P of (N,)
+        self.total = np.maximum(self._total_weights(), 1e-12)
         self.ridge = np.array([1 / (p.c * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
         self.inverse = np.stack([1 / p.scale for p in problems]).astype(np.float32)  # (P, D)
         self.mean = np.stack([p.mean for p in problems]).astype(np.float32)
 
-    def run(self, tolerance: float, iterations: int) -> list[Solution]:
+    def _weights(self, part: slice, rows: np.ndarray) -> np.ndarray:
+        """Weights (n, P) of some rows, for the problems in rows."""
+        w = np.stack([self.w[i][part] for i in rows], 1).astype(np.float32, copy=False)
+        return w if self.stated is None else w * self.stated[part, None]
+
+    def _total_weights(self) -> np.ndarray:
+        every = np.arange(len(self.w))
+        step = max(ROWS, 2**22 // len(every))
+        parts = (slice(a, a + step) for a in range(0, self.n, step))
+        return np.sum([self._weights(part, every).sum(0, dtype=np.float64) for part in parts], axis=0)
+
+    def place(self, solutions: Sequence[Solution]) -> np.ndarray:
+        """Give the parameters (P, size) that solutions have, those of features that are left out being 0."""
+        u = np.stack([s.weight for s in solutions])
+        bias = np.stack([s.bias for s in solutions]) + np.einsum("pd,pdk->pk", self.mean, u)
+        inverse = self.inverse[:, :, None]
+        v = np.divide(u, inverse, out=np.zeros_like(u), where=inverse > 0)
+        return np.concatenate([v.reshape(len(u), -1), bias], 1).astype(np.float32)
+
+    def run(self, tolerance: float, iterations: int, start: np.ndarray | None = None) -> list[Solution]:
         solved: dict[int, Solution] = {}
         at = np.arange(len(self.w))  # the problems still open; all below has one row for each of them
         theta = np.zeros((len(at), (self.d + 1) * self.k), np.float32)
         f, g = self.evaluate(theta, at)
         first = np.maximum(np.abs(g).max(1), 1e-12)
+        if start is not None:
+            near, g_near = self.evaluate(start, at)
+            better = near < f
+            theta, f = np.where(better[:, None], start, theta), np.where(better, near, f)
+            g = np.where(better[:, None], g_near, g)
         direction = -g
         slope = -_row_dots(g, g)
         step = np.minimum(1, 1 / np.maximum(np.abs(g).sum(1), 1e-12))
@@ -174,7 +218,8 @@ class _SolverBatch:
             f_new, g_new = self.evaluate(trial, at)
             ok = f_new <= f + ARMIJO * step * slope + 1e-7 * np.abs(f)
             done = ~ok & (step < 1e-6)  # no descent is left at this precision
-            done |= ok & (f - f_new <= 1e-4 * tolerance * np.maximum(np.abs(f_new), 1e-3))
+            if tolerance >= STEEP:  # below, the objective's last digits are noise, and the gradient's tell more
+                done |= ok & (f - f_new <= 1e-4 * tolerance * np.maximum(np.abs(f_new), 1e-3))
             s, y = trial - theta, g_new - g
             curved = ok & (_row_dots(s, y) > 1e-10)
             s[~curved] = 0  # a pair of zeros has no effect
@@ -216,9 +261,7 @@ class _SolverBatch:
         loss = np.zeros(p)
         g = np.zeros((d, p * k), np.float32)
         gb = np.zeros(p * k)
-        for start in range(0, self.n, ROWS):
-            part = slice(start, start + ROWS)
-            x = self.x[part]
+        for part, x in iterate_rows(self.x, STREAMED_ROWS if isinstance(self.x, RowFile) else ROWS):
             z = (x @ u + b).reshape(-1, p, k)
             if self.offset is not None:
                 z += self.offset[part][:, None, :]
@@ -238,7 +281,7 @@ class _SolverBatch:
 
     def _loss(self, z: np.ndarray, part: slice, rows: np.ndarray, loss: np.ndarray) -> np.ndarray:
         """Add the log loss of logits z (n, P, K) to loss (P,) and return its derivative by z, written over z."""
-        w, y = self.w[rows, part].T, self.y[part]  # (n, P), (n, K)
+        w, y = self._weights(part, rows), self.y[part]  # (n, P), (n, K)
         if self.task == "multiclass":
             z -= z.max(2, keepdims=True)
             picked = np.einsum("npk,nk->np", z, y)

@@ -7,6 +7,7 @@ A job is a folder:
 
     job.json, rows.npz      what to do: recipe, paths of the mapped inputs; rows, targets
     checkpoint.pt           after every epoch
+    field.npz               with field views: which there are, and where their activations stand
     done.npz, history.json  the result; there when the job is done, never before
 """
 
@@ -17,15 +18,20 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from medloupe.embed.field import FieldFeatures
+from medloupe.embed.field_cuts import FieldCuts
+from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
-from medloupe.settings import threads
+from medloupe.jobs.engines import open_pool
+from medloupe.jobs.pool import Lost
+from medloupe.settings import setting, threads
 from medloupe.training.tune.loop import Trained
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
@@ -54,6 +60,8 @@ class TrainingInputs:
         float32 (N, U), before training, of what the head sees.
     symmetry : Symmetry
         Which changes leave a picture what it is.
+    field : FieldCuts or None
+        Of V field views, which every job embeds, and those learn from whose recipe says so.
     """
 
     backbone: Path
@@ -62,6 +70,7 @@ class TrainingInputs:
     shape: tuple[int, ...]
     embeddings: np.ndarray
     symmetry: Symmetry
+    field: FieldCuts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +112,20 @@ class FinishedJob(Trained):
         Of the job.
     embeddings : dict of float to np.ndarray
         By alpha, float32 (N, U) of all rows.
+    field : dict of float to np.ndarray
+        By alpha, float16 (V, U) of field views; empty where there are none.
     """
 
     name: str
     embeddings: dict[float, np.ndarray]
+    field: dict[float, np.ndarray] = field(default_factory=dict)
+
+    def see_views(self, views: FieldFeatures, alpha: float) -> FieldFeatures:
+        """Give field views, V by the untuned network, as the tuned one at an alpha sees them."""
+        if alpha == 0:
+            return views
+        upper = self.field[alpha].astype(np.float32)
+        return replace(views, embeddings=join_outputs(upper, views.shared), untuned=views.shared)
 
 
 def run_jobs(
@@ -176,6 +195,12 @@ def _run_pending(
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
     queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
+    if queue and setting("MEDLOUPE_ENGINE") != "local":
+        for place in _run_by_pool(queue):
+            seen[place] = total[place]
+            if progress:
+                progress(sum(seen.values()), sum(total.values()))
+        queue = []
     running: dict[Path, subprocess.Popen[str]] = {}
     try:
         while queue or running:
@@ -194,6 +219,34 @@ def _run_pending(
     return [_read_result(folder / job.name) for job in jobs]
 
 
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Does jobs in a worker of another machine, to which their folders are known, each in a process of its own."""
+
+    def __call__(self) -> Callable[[str], int]:
+        """Give what does one."""
+        return self.do
+
+    def do(self, place: str) -> int:
+        """Do the job of a folder; the exit status. Where the worker ends, so does the job, which goes on elsewhere."""
+        process = _start(Path(place), 1)
+        assert process.stdout
+        for _ in process.stdout:  # how far it is
+            pass
+        status = process.wait()
+        _close(process)
+        return status
+
+
+def _run_by_pool(queue: Sequence[Path]) -> Iterator[Path]:
+    """Do jobs by the engine in force; yields each that is done."""
+    with open_pool(setting("MEDLOUPE_ENGINE"), JobRunner()) as pool:
+        for place, status in pool.run(map(str, queue)):
+            if isinstance(status, Lost) or status:
+                raise _failed(Path(place), -9 if isinstance(status, Lost) else status)
+            yield Path(place)
+
+
 def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarray, task: str) -> None:
     place.mkdir(parents=True, exist_ok=True)
     said = {
@@ -206,7 +259,11 @@ def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarra
         "files": [str(p) for p in inputs.files],
         "shape": list(inputs.shape),
         "symmetry": inputs.symmetry.as_json(),
+        "field": None if inputs.field is None else {"file": str(inputs.field.path), "shape": inputs.field.shape},
     }
+    if (views := inputs.field) is not None:
+        with (place / "field.npz").open("wb") as f:
+            np.savez(f, rows=views.rows, places=views.places, hard=views.hard)
     with (place / "rows.npz").open("wb") as f:
         asked = np.arange(len(targets)) if job.asked is None else job.asked
         np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)
@@ -264,10 +321,13 @@ def _end(process: subprocess.Popen[str], place: Path) -> None:
     """Wait for a job's process, and raise FinetuneError with its last words if it failed."""
     status = process.wait()
     _close(process)
-    if not status:
-        return
+    if status:
+        raise _failed(place, status)
+
+
+def _failed(place: Path, status: int) -> FinetuneError:
     said = (place / "log").read_text(errors="replace").strip().splitlines()
-    raise FinetuneError(
+    return FinetuneError(
         f"A training ended with exit status {status}"
         + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
         "What was trained so far is kept; the same command goes on from there. Close other programs if memory is short,"
@@ -281,6 +341,7 @@ def _read_result(place: Path) -> FinishedJob:
         return FinishedJob(
             name=place.name,
             embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
+            field={float(k[6:]): held[k] for k in held.files if k.startswith("field_")},
             weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},
             head=(held["head_weight"], held["head_bias"]),
             history=said["history"],

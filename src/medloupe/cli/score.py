@@ -1,0 +1,100 @@
+"""`medloupe score`: answer very many files, as tables in a folder, exactly once and resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medloupe.cli.options import Home, Json, parse_pairs
+
+
+def run_score(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each file chooses.")
+    ],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A folder, a glob, a list (.txt, a file a line) or a table of files.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; made where it is missing.")],
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Processes of this machine, or a Ray cluster (RAY_ADDRESS).")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many, of one core each (default: all cores).")
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Files of one shard of the tables.")] = 500,
+    image: Annotated[
+        str | None, typer.Option(metavar="COL", help="Of a table: the column that names the files.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=VALUE", help="What is known beside all files, such as age=55; repeated."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
+    ] = None,
+    gain: Annotated[
+        float | None,
+        typer.Option(metavar="UNITS", min=1e-6, help="How many units make 1 mV in ECGs, where a file does not tell."),
+    ] = None,
+    photo: Annotated[
+        str, typer.Option(metavar="auto|never|always", help="Whether pictures are photographs of a screen or film.")
+    ] = "auto",
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="The pictures are crops, of a model that learned from crops.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Answer very many files, as tables in a folder: each exactly once, resumable after any end."""
+    from medloupe.cli import console
+    from medloupe.errors import CornersError, MedloupeError
+    from medloupe.imaging.photo import read_photo_request
+    from medloupe.inference.find import AUTO, find_model
+    from medloupe.inference.inputs import require_inputs
+    from medloupe.jobs.engines import ENGINES
+    from medloupe.scoring.run import score
+
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}.", param_hint="--engine")
+    try:
+        read_photo_request(photo)
+    except CornersError as e:
+        raise typer.BadParameter(str(e), param_hint="--photo") from e
+    told = parse_pairs(given or [])
+    if told and model != AUTO:
+        try:
+            told = require_inputs(find_model(model, composed=True), told)
+        except MedloupeError as e:
+            raise typer.BadParameter(str(e), param_hint="--with") from e
+    with console.progress() as say:
+        scored = score(
+            model,
+            source,
+            out,
+            engine=engine,
+            workers=workers,
+            rows=rows,
+            image=image,
+            given=told,
+            rate=rate,
+            gain=gain,
+            photo=photo,
+            cropped=cropped,
+            progress=lambda done, total: say("scoring", done, total),
+        )
+    if json:
+        console.print_json(scored.as_json())
+        return
+    states = ", ".join(f"{count:,} {state}" for state, count in scored.states.items())
+    typer.echo(f"{scored.files:,} files: {states or 'no answers'}; {scored.unreadable:,} could not be read.")
+    if scored.kept:
+        typer.echo(f"  {scored.kept:,} of them were there from an earlier run.", err=True)
+    if scored.replaced:
+        typer.echo(f"  {scored.replaced:,} workers ended in between and were replaced.", err=True)
+    typer.echo(f"  answers: {out / 'answers'}")
+    if scored.unreadable:
+        typer.echo(f"  without an answer, with reasons: {out / 'unreadable'}")
+    typer.echo(f"{console.DISCLAIMER} Decisions about a patient need a qualified person.", err=True)

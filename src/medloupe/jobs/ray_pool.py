@@ -1,0 +1,108 @@
+"""Workers as actors of a Ray cluster, one core each, wherever it has room for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from medloupe.errors import MedloupeError
+from medloupe.jobs.local_pool import ONE_CORE
+from medloupe.jobs.pool import Event, Start, WorkerPool
+from medloupe.jobs.worker import attempt
+
+_PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
+
+
+class RayWorker:
+    """What an actor is. environment: settings of whoever asks, in force before anything is opened."""
+
+    def __init__(self, start: Start, environment: Mapping[str, str]):
+        os.environ.update(environment)
+        self._opened = attempt(start)
+
+    def open(self) -> tuple[str, Any]:
+        """Tell whether it could be opened."""
+        return ("ready", None) if self._opened[0] == "done" else self._opened
+
+    def do(self, task: Any) -> tuple[str, Any]:
+        """Do a task."""
+        return attempt(self._opened[1], task)
+
+
+class RayPool(WorkerPool[Any]):
+    """A pool of actors on the cluster that RAY_ADDRESS names, else on one that is started here for as long.
+
+    Parameters
+    ----------
+    start, workers
+        As open_pool has them.
+
+    Raises
+    ------
+    MedloupeError
+        The cluster cannot be reached.
+    """
+
+    def __init__(self, start: Start, workers: int | None = None):
+        self._own = not ray.is_initialized()
+        if self._own:
+            try:
+                ray.init(
+                    address=os.environ.get("RAY_ADDRESS") or "local",
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
+                )
+            except (ConnectionError, RuntimeError, ValueError) as e:
+                raise MedloupeError(
+                    f"The Ray cluster cannot be reached: {e}.", "Set RAY_ADDRESS to one that runs, or unset it."
+                ) from e
+        super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
+        settings = {name: value for name, value in os.environ.items() if name.startswith("MEDLOUPE_")}
+        # No restarts by Ray itself: a restarted actor may wait for room while its task waits with it.
+        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RayWorker)
+        work = ray.put(start)
+        self._make = lambda: actor.remote(work, {**settings, **ONE_CORE})
+        self._actors: dict[Hashable, Any] = {}
+        self._pending: dict[Any, Hashable] = {}
+        self._count = 0
+
+    def _start(self) -> Hashable:
+        self._count += 1
+        self._actors[self._count] = self._make()
+        self._pending[self._actors[self._count].open.remote()] = self._count
+        return self._count
+
+    def _send(self, worker: Hashable, task: Any) -> None:
+        self._pending[self._actors[worker].do.remote(task)] = worker
+
+    def _wait(self) -> list[Event]:
+        done, _ = ray.wait(list(self._pending), num_returns=1, timeout=_PATIENCE)
+        events: list[Event] = []
+        for reference in done:
+            worker = self._pending.pop(reference)
+            try:
+                kind, value = ray.get(reference, timeout=_PATIENCE)
+                events.append(Event(worker, kind, value))
+            except (RayActorError, GetTimeoutError):
+                events.append(Event(worker, "died"))
+            except RayTaskError as e:
+                events.append(Event(worker, "failed", RuntimeError(str(e))))
+            if events[-1].kind == "died":
+                ray.kill(self._actors.pop(worker), no_restart=True)
+        return events
+
+    def close(self) -> None:
+        """End all actors, and the cluster where it was started here."""
+        for actor in self._actors.values():
+            ray.kill(actor, no_restart=True)
+        self._actors.clear()
+        self._pending.clear()
+        self._idle.clear()
+        self._living = 0
+        if self._own:
+            ray.shutdown()
