@@ -203,14 +203,60 @@ def replay(
             after = watch_features(gaussian, z)
             yield name, delays(reference, seen[:BEFORE], after)
             if not name.startswith("own"):
-                half = np.stack(
-                    [
-                        after[: FOUND_WITHIN // 2],
-                        seen[rng.integers(0, len(seen), FOUND_WITHIN // 2)][: len(after[: FOUND_WITHIN // 2])],
-                    ],
-                    1,
-                )
-                yield f"{name}, half", delays(reference, seen[:BEFORE], half.reshape(-1, seen.shape[1]))
+                most = min(FOUND_WITHIN // 2, len(after))
+                some = seen[rng.integers(0, len(seen), most)]
+                half = np.stack([after[:most], some], 1).reshape(-1, seen.shape[1])
+                yield f"{name}, half", delays(reference, seen[:BEFORE], half)
+
+
+def say_change(source: Source, own: Pictures, name: str, took: list[float], half: list[float]) -> str:
+    """Write the row of one change."""
+    size = f"{len(own.z)} / {len(np.unique(own.groups))}"
+    return f"| {_name(source)} | {size} | {name} | {_found(took)} | {_say(took)} | {_say(half)} |"
+
+
+def say_false(name: str, tally: Tally) -> str:
+    """Write the row of a source's false alarms."""
+    rate = 100 * tally.false / max(1, tally.windows)
+    return f"| {name} | {tally.windows} | {tally.false} ({rate:.2f}) | {tally.mix_windows} | {tally.mix_false} |"
+
+
+def replay_all(data: Path, seeds: int, first: bool) -> None:
+    """Print the tables of one way of watching."""
+    sources: dict[Source, list[Source]] = {}
+    for a, b, _ in PAIRS:
+        sources.setdefault(a, []).append(b)
+    chosen_on = {(a, b) for a, b, chosen in PAIRS if chosen}
+    print(f"\n### {'By the first 200' if first else 'By training'}\n")
+    print("| learned from | pictures / groups | then | found within 200 | pictures until the alarm | half of them |")
+    print("|---|---|---|---|---|---|")
+    falses: list[str] = []
+    total = Tally()
+    for source, others in (sources | {BREAST: [], SKIN: []}).items():
+        print(f"{source.folder} {source.part}", file=sys.stderr, flush=True)
+        own, tally, rng = load(data, source), Tally(), np.random.default_rng(99)
+        later: dict[str, np.ndarray] = {}
+        for other in others:
+            found = load(data, other)
+            mark = " (chosen on)" if (source, other) in chosen_on else ""
+            later[_name(other) + mark] = found.z[arrive(found.groups, np.arange(len(found.z)), rng)]
+        if not others:
+            some = rng.permutation(len(own.z))[:FOUND_WITHIN]
+            later |= {f"own, {name}": change(own, some, name) for name in CHANGED}
+        took: dict[str, list[float]] = {}
+        for seed in range(seeds):
+            for name, n in replay(own, later, seed, first, tally):
+                took.setdefault(name, []).append(n)
+        for name in (n for n in later if n in took):
+            print(say_change(source, own, name, took[name], took.get(f"{name}, half", [])), flush=True)
+        if tally.windows:
+            falses.append(say_false(_name(source), tally))
+            total.windows, total.false = total.windows + tally.windows, total.false + tally.false
+            total.mix_windows += tally.mix_windows
+            total.mix_false += tally.mix_false
+    print("\n| learned from | windows of 100 | false alarms (in 100) | windows of one class alone | alarms |")
+    print("|---|---|---|---|---|")
+    print("\n".join([*falses, say_false("**all**", total)]), flush=True)
 
 
 def main() -> None:
@@ -219,59 +265,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    sources: dict[Source, list[Source]] = {}
-    chosen_on = {(a, b) for a, b, chosen in PAIRS if chosen}
-    for a, b, _ in PAIRS:
-        sources.setdefault(a, []).append(b)
-    for one in (BREAST, SKIN):
-        sources.setdefault(one, [])
     for first in (False, True):
-        print(f"\n### {'By the first 200' if first else 'By training'}\n")
-        print(
-            "| learned from | pictures / groups | then | found within 200 | pictures until the alarm | half of them from elsewhere |"
-        )
-        print("|---|---|---|---|---|---|")
-        falses: list[str] = []
-        total = Tally()
-        for source, others in sources.items():
-            print(f"{source.folder} {source.part}", file=sys.stderr, flush=True)
-            own, tally = load(options.data, source), Tally()
-            rng = np.random.default_rng(99)
-            later: dict[str, np.ndarray] = {}
-            for other in others:
-                found = load(options.data, other)
-                mark = " (chosen on)" if (source, other) in chosen_on else ""
-                later[_name(other) + mark] = found.z[arrive(found.groups, np.arange(len(found.z)), rng)]
-            if not others:
-                some = rng.permutation(len(own.z))[:FOUND_WITHIN]
-                later |= {f"own, {name}": change(own, some, name) for name in CHANGED}
-            took: dict[str, list[float]] = {}
-            for seed in range(options.seeds):
-                for name, n in replay(own, later, seed, first, tally):
-                    took.setdefault(name, []).append(n)
-            for name in later:
-                if name in took:
-                    print(
-                        f"| {_name(source)} | {len(own.z)} / {len(np.unique(own.groups))} | {name} | {_found(took[name])} | {_say(took[name])} | {_say(took.get(f'{name}, half', []))} |",
-                        flush=True,
-                    )
-            if tally.windows:
-                falses.append(
-                    f"| {_name(source)} | {tally.windows} | {tally.false} | {tally.mix_windows} | {tally.mix_false} |"
-                )
-                total = Tally(
-                    total.windows + tally.windows,
-                    total.false + tally.false,
-                    total.mix_windows + tally.mix_windows,
-                    total.mix_false + tally.mix_false,
-                )
-        print(
-            "\n| learned from | windows of 100 | false alarms | windows of one class alone | alarms |\n|---|---|---|---|---|"
-        )
-        print("\n".join(falses))
-        print(
-            f"| **all** | {total.windows} | {total.false} ({100 * total.false / max(1, total.windows):.2f} in 100) | {total.mix_windows} | {total.mix_false} |"
-        )
+        replay_all(options.data, options.seeds, first)
 
 
 def _name(source: Source) -> str:

@@ -71,6 +71,7 @@ def pictures(files: list[Path]) -> list[tuple[str, float, str]]:
 
     answering = timed(answer)
     rows = [answer_row(a) for a in answers] * 3
+    table_bytes(rows[:9], answer_schema())  # what is imported once
     writing = timed(lambda: table_bytes(rows[:500], answer_schema())) / len(rows[:500])
     size = len(table_bytes(rows[:500], answer_schema())) / len(rows[:500])
     with tempfile.TemporaryDirectory() as folder:

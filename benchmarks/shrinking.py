@@ -1,6 +1,6 @@
 """Whether pictures shrunk in the browser before they are sent are answered as the whole ones are.
 
-    python benchmarks/shrinking.py [--data ../shared/data] [--only pneumonia,skin] [--pictures 60] > table.md
+    python benchmarks/shrinking.py [--data ../shared/data] [--only pneumonia,skin] [--pictures 60] [--own] > table.md
     python benchmarks/shrinking.py --net [--times 5]
 
 Pictures that each check-up learned from are rendered with a longer side of 4,000 pixels: enlarged with the noise of a
@@ -9,7 +9,8 @@ sensor, as JPEG ("export"), and as photographs of a screen, film or print by fie
 of the server, which finds photographs by itself. Heads fitted without the picture's group answer, on the test split
 that the data brings where it was judged on one; tuned stages have seen these pictures, so that there only differences
 hold. Differences are shrunk less whole, with a bootstrap over groups. "Withheld" are answers that are not given, as the
-picture is foreign, poor, or beyond a limit of quality.
+picture is foreign, poor, or beyond a limit of quality. With --own the check-up itself answers, which takes a hundredth
+of the time and flatters levels: then only differences hold.
 
 With --net: a server, and a Chromium of a phone's size at 20 kB a second each way and 50 ms, from a chosen photograph of
 12 megapixels to the answer on the page, with shrinking and without.
@@ -42,13 +43,17 @@ import field_family
 from device import pictures as sample
 from device import serve
 from medloupe.data.contents import read_content
+from medloupe.data.records import Dataset
 from medloupe.embed.network import Network
-from medloupe.evaluation.heldout import assemble_panel
+from medloupe.evaluation.heldout import HeldOutPanel, assemble_panel
+from medloupe.evaluation.judges import make_own_judge
 from medloupe.imaging.decode import decode, decode_picture
 from medloupe.imaging.photo import AUTO
 from medloupe.imaging.quality import MEASURES, Limits, as_numbers
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Ranking
+from medloupe.model.alignment import align_targets
+from medloupe.model.bundle import Model
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.sending import SendingLimits, sending_limits
 from medloupe.starter import shipped
@@ -118,7 +123,28 @@ def render(image: np.ndarray, form: str, rng: np.random.Generator) -> bytes:
     return out.getvalue()
 
 
-def judge(name: str, data: Path, count: int, shrinker: Shrinker) -> None:
+def own_panel(model: Model, data: Dataset, count: int) -> HeldOutPanel:
+    """Choose pictures of a set, as many of each label as there are, that the check-up itself answers."""
+    rng = np.random.default_rng(22)
+    targets = align_targets(model, data)
+    chosen: list[int] = []
+    for of in (targets == 1).T:
+        rows = np.flatnonzero(of)
+        chosen += rng.choice(rows, min(len(rows), count // len(model.labels)), replace=False).tolist()
+    rows = np.array(sorted(set(chosen)))
+    return HeldOutPanel(
+        records=tuple(data.records[i] for i in rows),
+        targets=targets[rows],
+        groups=np.arange(len(rows)),
+        judges=[make_own_judge(model, np.arange(len(rows)))],
+        judged="model",
+        of=len(data.records),
+        fitted=0,
+        left_out={},
+    )
+
+
+def judge(name: str, data: Path, count: int, shrinker: Shrinker, *, own: bool) -> None:
     """Print the rows of one check-up."""
     starter = next(s for s in STARTERS if s.name == name)
     model = shipped.load_shipped(name)
@@ -126,7 +152,8 @@ def judge(name: str, data: Path, count: int, shrinker: Shrinker) -> None:
     if limits is None:
         print(f"<!-- {name}: sent as it is -->")
         return
-    panel = assemble_panel(model, starter.read(data), count, 0, lambda stage, done, total: None)
+    read = starter.read(data)
+    panel = own_panel(model, read, count) if own else assemble_panel(model, read, count, 0, lambda *_: None)
     network, size = Network(model.backbone, model.tail, threads=1), model.backbone.card.input_size
     judges = {int(i): j for j in panel.judges for i in j.rows}
     bounds = Limits.from_json(model.card.get("quality"))
@@ -178,16 +205,20 @@ def time_the_net(data: Path, times: int, browser: Any) -> None:
     print(f"{whole.stat().st_size / 1e3:.0f} kB, {RATE / 1e3:.0f} kB/s, 50 ms")
     try:
         for shrunk in (True, False):
-            seconds = [_answer_once(browser, url, whole, shrunk=shrunk) for _ in range(times if shrunk else 2)]
+            tries = [_answer_once(browser, url, whole, shrunk=shrunk) for _ in range(times if shrunk else 2)]
+            seconds, sent, came = ([t[k] for t in tries] for k in range(3))
             spread = f"median {np.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
-            print(f"{'shrunk' if shrunk else 'whole'}: {spread}", flush=True)
+            wire = f"{np.median(sent) / 1e3:.1f} kB there and {np.median(came) / 1e3:.1f} kB back"
+            alone = f"which take {(np.median(sent) + np.median(came)) / RATE:.2f} s by themselves"
+            print(f"{'shrunk' if shrunk else 'whole'}: {spread}; {wire}, {alone}", flush=True)
     finally:
         process.terminate()
         process.wait()
         shutil.rmtree(home)
 
 
-def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> float:
+def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[float, int, int]:
+    """Answer once: seconds, and bytes sent and received in them."""
     context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     context.set_default_timeout(300_000)
     page = context.new_page()
@@ -199,13 +230,23 @@ def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> float:
     session.send("Network.enable")
     rates = {"downloadThroughput": RATE, "uploadThroughput": RATE}
     session.send("Network.emulateNetworkConditions", {"offline": False, "latency": 50, **rates})
+    moved = {"sent": 0, "came": 0}
+
+    def count_sent(event: dict[str, Any]) -> None:
+        moved["sent"] += int({k.lower(): v for k, v in event["headers"].items()}.get("content-length", 0))
+
+    def count_came(event: dict[str, Any]) -> None:
+        moved["came"] += int(event["encodedDataLength"])
+
+    session.on("Network.requestWillBeSentExtraInfo", count_sent)
+    session.on("Network.loadingFinished", count_came)
     began = time.perf_counter()
     page.locator("input[type=file]").first.set_input_files(whole)
     page.locator("[data-submit]").click()
     page.locator("[data-says]").wait_for()
     spent = time.perf_counter() - began
     context.close()
-    return spent
+    return spent, moved["sent"], moved["came"]
 
 
 def main() -> None:
@@ -213,6 +254,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", default="")
     parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--own", action="store_true")
     parser.add_argument("--net", action="store_true")
     parser.add_argument("--times", type=int, default=5)
     asked = parser.parse_args()
@@ -230,7 +272,7 @@ def main() -> None:
         names = [s.name for s in STARTERS if s.kind != "ECG" and not s.finds]
         for name in names:
             if not asked.only or name in asked.only.split(","):
-                judge(name, asked.data, asked.pictures, shrinker)
+                judge(name, asked.data, asked.pictures, shrinker, own=asked.own)
         browser.close()
 
 

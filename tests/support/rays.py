@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+PATIENCE = 600.0  # seconds for its first sign; Ray itself gives half a minute, which a crowded machine may not have
 
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """Ray is up. Its own processes end with this one."""
     ray = pytest.importorskip("ray")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    from ray._private import services
+
+    from medloupe.jobs.ray_pool import connect
+
+    get_node = services.get_node
+
+    def wait_for_node(*told: Any, **more: Any) -> Any:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return get_node(*told, **more)
+            except RuntimeError:  # not there yet
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services, "get_node", wait_for_node)
+        connect(cores=2)
     yield
     ray.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -14,7 +15,37 @@ from medloupe.jobs.local_pool import ONE_CORE
 from medloupe.jobs.pool import Event, Start, WorkerPool
 from medloupe.jobs.worker import attempt
 
+_STARTS = 5  # of a cluster on this machine, before it is given up
 _PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
+
+
+def connect(cores: int | None = None) -> None:
+    """Reach the cluster that RAY_ADDRESS names, else start one on this machine. cores: of one that is started.
+
+    Raises
+    ------
+    MedloupeError
+        It cannot be reached, or does not start in several attempts: each has half a minute, which a busy machine may
+        not have.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    for attempts_left in reversed(range(1 if address else _STARTS)):
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cores,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=None if address else False,
+            )
+            return
+        except Exception as e:  # what times out has no class of its own
+            ray.shutdown()
+            if not attempts_left:
+                raise MedloupeError(
+                    f"The Ray cluster {address or 'of this machine'} cannot be reached: {e}",
+                    "Set RAY_ADDRESS to one that runs, or unset it; or use --engine local.",
+                ) from e
 
 
 class RayWorker:
@@ -50,17 +81,7 @@ class RayPool(WorkerPool[Any]):
     def __init__(self, start: Start, workers: int | None = None):
         self._own = not ray.is_initialized()
         if self._own:
-            try:
-                ray.init(
-                    address=os.environ.get("RAY_ADDRESS") or "local",
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
-                )
-            except (ConnectionError, RuntimeError, ValueError) as e:
-                raise MedloupeError(
-                    f"The Ray cluster cannot be reached: {e}.", "Set RAY_ADDRESS to one that runs, or unset it."
-                ) from e
+            connect()
         super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
         settings = {name: value for name, value in os.environ.items() if name.startswith("MEDLOUPE_")}
         # No restarts by Ray itself: a restarted actor may wait for room while its task waits with it.

@@ -26,6 +26,7 @@ import numpy as np
 BATCH = 25  # pictures
 LIMIT = 1000.0  # batches that pass, on average and at least, until a false alarm
 CALM = 8  # batches without a sign after which an alarm is over
+ORDINARY = 0.05  # a p-value from which on a batch is like the others
 SIGN = 0.01  # a p-value below which a batch is a sign
 MOST_EVIDENCE = 60.0  # that a batch can give: one alone, which may be of one patient, is never an alarm
 _RIDGE = 1e-3
@@ -123,11 +124,15 @@ def measure_distance(mean: np.ndarray, means: np.ndarray, precision: np.ndarray)
     inner = apart @ precision @ apart.T  # of weights w on the simplex, wᵀ·inner·w is the distance
     if len(means) == 1:
         return float(inner[0, 0])
+    if len(means) == 2:
+        (a, b), (_, c) = inner
+        t = min(1.0, max(0.0, float((a - b) / max(a - 2 * b + c, 1e-12))))
+        return float((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c)
     w = np.full(len(means), 1 / len(means))
     step = 1 / max(float(np.linalg.eigvalsh(inner)[-1]), 1e-12)
     for _ in range(_STEPS):
         moved = _project_to_simplex(w - step * (inner @ w))
-        if np.abs(moved - w).max() < 1e-9:
+        if np.abs(moved - w).max() < 1e-6:
             break
         w = moved
     return float(max(w @ inner @ w, 0.0))
@@ -191,11 +196,11 @@ def watch_batches(p_values: Sequence[float], limit: float = LIMIT) -> Iterator[D
     evidence, first, since, calm = 0.0, 0, None, 0
     for i, p in enumerate(p_values):
         e = to_e_value(p)
-        if evidence * e <= 1:  # what was before tells nothing any more
-            first = i
+        if p >= ORDINARY:  # a drift begins after the last batch that looks like the others
+            first = i + 1
         evidence = min((evidence + 1) * e, 1e300)
         if since is None and evidence >= limit:
-            since, calm = first, 0
+            since, calm = min(first, i), 0
         elif since is not None:
             calm = 0 if p < SIGN else calm + 1
             if calm >= CALM:

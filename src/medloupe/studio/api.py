@@ -50,6 +50,7 @@ class DatasetIn(BaseModel):
     kind: str = Field("", max_length=60, description='Of picture, in words, such as "chest X-ray".')
     classes: list[ClassIn] = Field(default_factory=list, max_length=100)
     ordered: bool = Field(False, description="Whether the classes are grades, from normal to worst.")
+    task: Literal["multiclass", "detection"] = Field("multiclass", description="One class a picture, or boxes.")
 
 
 class ClassesIn(BaseModel):
@@ -101,6 +102,7 @@ async def create(request: Request, wish: DatasetIn) -> dict[str, Any]:
             kind=wish.kind,
             classes=read_class_list(wish.classes),
             ordered=wish.ordered,
+            task=wish.task,
             by=person.name,
         )
 
@@ -207,9 +209,11 @@ async def export(
     request: Request,
     id: DatasetId,
     number: ChangeNumber,
-    form: Annotated[Literal["table", "coco", "label-studio"], Query(description="How it is written.")] = "table",
+    form: Annotated[
+        Literal["table", "coco", "label-studio", "cvat"], Query(description="How it is written.")
+    ] = "table",
 ) -> Response:
-    """Pack the pictures into a zip archive with a table that `medloupe train` reads, COCO, or Label Studio tasks."""
+    """Pack the pictures with a table that `medloupe train` reads, COCO, Label Studio tasks, or CVAT for images 1.1."""
     require(request, "trainer")
     assert form in FORMS
     studio = studio_of(request)

@@ -51,6 +51,11 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
     if found is not None and found.open:
         return found
     data = sets.get(id)
+    if data.task == "detection":
+        raise StoreError(
+            "Data sets with boxes are trained on the command line.",
+            "Take a version away as COCO, then: medloupe train FOLDER --task detection --name NAME",
+        )
     cases: dict[str, set[str]] = {}
     for item in sets.items(id):
         if item.label is not None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class RowFile:
     def _read(self, descriptor: int, start: int, stop: int) -> np.ndarray:
         """Read rows as they are stored."""
         out = np.empty((stop - start, self.shape[1]), self.stored)
-        view, at = memoryview(out.reshape(-1).view(np.uint8)), self.offset + start * self._row
+        view, at = memoryview(cast(Any, out.reshape(-1).view(np.uint8))), self.offset + start * self._row
         while len(view):
             count = os.preadv(descriptor, [view], at)
             if not count:

@@ -1,10 +1,12 @@
-"""Stack matrices without copying them: a mapped one of gigabytes may lie above a small one in memory."""
+"""Stack matrices, and take rows of them, without a copy: a mapped one of gigabytes may lie above a small one."""
 
 from __future__ import annotations
 
 from typing import cast
 
 import numpy as np
+
+from medloupe.settings import memory
 
 
 class StackedRows:
@@ -42,6 +44,49 @@ class StackedRows:
             out[mine] = part[rows[mine] - begin]
             begin = end
         return out
+
+
+class SelectedRows:
+    """Some rows of a matrix in their order, read in parts; what is taken is an ordinary array.
+
+    Parameters
+    ----------
+    matrix : np.ndarray
+        (N, D).
+    rows : np.ndarray
+        int (n,).
+    """
+
+    def __init__(self, matrix: np.ndarray, rows: np.ndarray):
+        self._matrix, self._rows = matrix, rows
+        self.shape = (len(rows), matrix.shape[1])
+        self.dtype = matrix.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        return self._matrix[self._rows[key]]
+
+
+def take_rows(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Take rows of a matrix (N, D), for code that takes slices and rows, and asks shape and length.
+
+    All rows in their order are the matrix itself; others are copied, but where the copy were larger than what features
+    may take.
+
+    Parameters
+    ----------
+    matrix : np.ndarray
+        (N, D).
+    rows : np.ndarray
+        int (n,).
+    """
+    if len(rows) == len(matrix) and np.array_equal(rows, np.arange(len(matrix))):
+        return matrix
+    if len(rows) * matrix.shape[1] * matrix.dtype.itemsize <= memory():
+        return matrix[rows]
+    return cast(np.ndarray, SelectedRows(matrix, rows))
 
 
 def stack_rows(*parts: np.ndarray) -> np.ndarray:

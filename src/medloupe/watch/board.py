@@ -144,7 +144,7 @@ class Board:
         for model, rows in by_model.items():
             version, own = offered.get(model, rows[-1].version), grouped.setdefault(model, {})
             for row in rows:
-                if row.version == version and row.watched:
+                if row.version == version and row.watched and row.state != _HIDDEN:
                     own.setdefault(row.site or names.get(row.user_id, ""), []).append((row.at, row.watched))
         streams = sum(len(own) for own in grouped.values())
         boards = [

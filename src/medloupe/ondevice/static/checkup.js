@@ -60,7 +60,7 @@ async function tailOf(card, blob) {
   return rebuilt;
 }
 
-/** As medloupe/ondevice/differences.py does it: an ArrayBuffer. told: {length, parts: [[at, base, count, step]]}. */
+/** As medloupe/ondevice/differences.py does it: an ArrayBuffer. told: {length, parts: [[at, base, count, channels]]}. */
 export function rebuild(base, differences, { length, parts }) {
   const out = new Uint8Array(length), sent = new Uint8Array(differences);
   let read = 0, at = 0;
@@ -73,14 +73,17 @@ export function rebuild(base, differences, { length, parts }) {
     at = begin + 2 * count;
   }
   copy(length);
-  const total = parts.reduce((sum, [, , count]) => sum + count, 0);
-  for (const [begin, from, count, step] of parts) {
-    const words = new Uint16Array(base.slice(from, from + 2 * count)), steps = new Int16Array(count);
+  const sum = (k) => parts.reduce((all, part) => all + part[k], 0), total = sum(2), channels = sum(3);
+  const sizes = new Float32Array(differences.slice(read, read + 4 * channels));
+  read += 4 * channels;
+  let channel = 0;
+  for (const [begin, from, count, rows] of parts) {
+    const words = new Uint16Array(base.slice(from, from + 2 * count)), steps = new Int16Array(count), width = count / rows;
     for (let i = 0; i < count; i++) {
       const folded = sent[read + i] | (sent[read + total + i] << 8);
       steps[i] = (folded >> 1) ^ -(folded & 1);
     }
-    addSteps(words, steps, step);
+    for (let row = 0; row < rows; row++) addSteps(words.subarray(row * width, (row + 1) * width), steps.subarray(row * width, (row + 1) * width), sizes[channel++]);
     out.set(new Uint8Array(words.buffer), begin);
     read += count;
   }

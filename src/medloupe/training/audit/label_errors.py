@@ -12,6 +12,7 @@ from medloupe.metrics.weighted import Ranking
 from medloupe.training.audit.finding import SHOWN, Finding, LabelSuspect, count_noun
 from medloupe.training.audit.leave_out import GroupLeaveOut
 from medloupe.training.heads.solver import Problem, mean_and_scale, solve
+from medloupe.utils.stacked import take_rows
 
 CONTRADICTED = 0.1  # probability of the label given up to which it is listed
 SHARE = 0.1  # of the labels stated that are listed at most; who has looked through so many starts anew
@@ -51,7 +52,7 @@ def find_label_errors(features: Features, groups: np.ndarray, seed: int = 0) -> 
     enough = np.array([_has_enough_groups(column, here) for column in targets.T])
     if len(rows) < FEWEST or not enough.any():
         return ()
-    embeddings = features.embeddings if len(rows) == len(data) else features.embeddings[rows]
+    embeddings = take_rows(features.embeddings, rows)
     p = np.exp(score_labels(embeddings, targets, here, task=data.task, seed=seed))
     choose = _contradicted_classes if data.task == "multiclass" else _contradicted_findings
     found = choose(p, targets, enough)

@@ -79,12 +79,12 @@ def _main_axes(x: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
 
 def _neighbours(vectors: np.ndarray) -> Iterator[np.ndarray]:
     """Give pairs of each row and its nearest, the lower row first: int (M, 2), in parts."""
-    from usearch.index import Index, MetricKind
+    from usearch.index import Index
 
     n = len(vectors)
     index = Index(
         ndim=vectors.shape[1],
-        metric=MetricKind.Cos,
+        metric="cos",
         dtype="f16",
         expansion_add=_EFFORT,
         expansion_search=_EFFORT,

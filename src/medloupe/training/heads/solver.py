@@ -186,7 +186,10 @@ class _SolverBatch:
         every = np.arange(len(self.w))
         step = max(ROWS, 2**22 // len(every))
         parts = (slice(a, a + step) for a in range(0, self.n, step))
-        return np.sum([self._weights(part, every).sum(0, dtype=np.float64) for part in parts], axis=0)
+        total = np.zeros(len(every))
+        for part in parts:
+            total += self._weights(part, every).sum(0, dtype=np.float64)
+        return total
 
     def place(self, solutions: Sequence[Solution]) -> np.ndarray:
         """Give the parameters (P, size) that solutions have, those of features that are left out being 0."""

@@ -19,6 +19,7 @@ from medloupe.training.heads.fit import FittedHead, fit
 from medloupe.training.heads.learning_curve import learning_curve
 from medloupe.training.heads.line_examples import LineExamples
 from medloupe.training.heads.tuned_fit import TunedFit
+from medloupe.utils.stacked import take_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +273,7 @@ def _fit_and_judge_on_test(
     """Judge the test split by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
     data, targets = features.data, features.data.targets
-    x, y, groups = features.embeddings[part], targets[part], plan.groups[part]
+    x, y, groups = take_rows(features.embeddings, part), targets[part], plan.groups[part]
     trained = fit(x, y, groups, task=data.task, levels=levels, seed=seed, repeats=1)
     trained, field = _teach(trained, x, y, groups, views, part, data.task, levels)
     p = trained.head.probabilities(features.embeddings[plan.test])

@@ -20,6 +20,7 @@ from medloupe.training.pipeline.preconditions import check_readable
 from medloupe.training.provenance import collect_evidence
 from medloupe.utils.progress import StageProgress
 from medloupe.utils.rowfile import RowFile, stream_large
+from medloupe.utils.stacked import take_rows
 
 if TYPE_CHECKING:
     from medloupe.data.split import Plan
@@ -202,7 +203,7 @@ def _fit(
     own, tail = tuning.write_network(network, verdict, options)
     kept = levels if own is network and tail is None else finetuning.untuned_levels(network)
     rows = verdict.everything
-    embeddings = tuning.novelty_embeddings(shared, verdict)[rows]
+    embeddings = take_rows(tuning.novelty_embeddings(shared, verdict), rows)
     known = load_kind_bank(network.sha256, kept) if own is network or tail is not None else None
     apart, withheld = fit_novelty(embeddings, planned.groups[rows], kept, verdict, seed, known, options.kind)
     wholes = None
