@@ -65,7 +65,7 @@ class Storage:
     @cached_property
     def shared(self) -> SharedParts | None:
         """The object storage, where there is one. Raises StoreError where it is told wrongly."""
-        from medloupe.store.database import read_database_identity
+        from medloupe.store.writers import read_database_identity
 
         return open_shared(self.patience, lambda: read_database_identity(self.engine))
 
@@ -162,7 +162,7 @@ class Storage:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
         with self._explain_errors():
             _ = self.engine  # which may take the lock itself
-            from medloupe.store.database import hold_writing_lock
+            from medloupe.store.writers import hold_writing_lock
 
             with (
                 exclusive_lock(self.home / "store.lock", self.patience),

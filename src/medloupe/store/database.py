@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,8 +32,6 @@ BUSY_SECONDS = 5
 SCHEMA_SECONDS = 120.0
 """How long to wait for whoever makes or changes the schema."""
 _BUSY_STATES = ("55P03", "57014")  # of PostgreSQL: no lock in time; a statement took too long
-_WRITING_LOCK = 7_023_302
-_POLL_SECONDS = 0.05  # between looks at the lock that another server holds
 _UPGRADE_LOCK = 7_023_301  # any number that nobody else uses as an advisory lock of this PostgreSQL database
 
 
@@ -175,46 +172,6 @@ def _make_ready(made: Engine, home: Path) -> identity.Identity:
         known = replace(known, settled=True)
         identity.write_identity(home, known)
     return known
-
-
-def read_database_identity(made: Engine) -> str:
-    """Read which store a database belongs to. Raises StorageError."""
-    try:
-        with made.connect() as connection:
-            mark = identity.read_mark(connection)
-    except SQLAlchemyError as e:
-        raise explain_failure(made.url, e) from e
-    return "" if mark is None else mark["store"]
-
-
-@contextmanager
-def hold_writing_lock(made: Engine, seconds: float) -> Iterator[None]:
-    """Be the one writer of the store among all servers on a PostgreSQL database; does nothing on SQLite.
-
-    Raises
-    ------
-    BusyError
-        Another was it for longer than that.
-    """
-    if made.dialect.name != "postgresql":
-        yield
-        return
-    end = time.monotonic() + seconds
-    with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _WRITING_LOCK}).scalar():
-            if time.monotonic() > end:
-                raise BusyError(
-                    f"Another server has written to this store for over {seconds:g} s.",
-                    "It adds, promotes or removes a model: wait until it is done, and try again.",
-                )
-            time.sleep(_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            try:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _WRITING_LOCK})
-            except SQLAlchemyError:  # the lock ends with the connection
-                connection.invalidate()
 
 
 def writing_session(made: Engine) -> Session:
