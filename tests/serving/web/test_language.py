@@ -27,9 +27,10 @@ def places(texts: list[str]) -> set[str]:
 
 STUDIO = SERVING.parent / "studio"
 REVIEW = SERVING.parent / "review"
+WATCH = SERVING.parent / "watch"
 PAGES = "\n".join(
     p.read_text("utf-8")
-    for folder in (SERVING, STUDIO, REVIEW)
+    for folder in (SERVING, STUDIO, REVIEW, WATCH)
     for kind in ("*.html", "*.py")
     for p in folder.rglob(kind)
 )
