@@ -39,7 +39,7 @@ from medloupe.model.gaussian import Gaussian
 from medloupe.model.novelty import AXES
 from medloupe.model.sketch import sketch_many
 
-MOST = 1400  # pictures of a set
+MOST = 800  # pictures of a set
 WINDOW, BEFORE, FOUND_WITHIN = 100, 100, 200  # pictures
 ORDERS = 10
 FIRST = 200

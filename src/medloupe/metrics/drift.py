@@ -28,6 +28,7 @@ LIMIT = 1000.0  # batches that pass, on average and at least, until a false alar
 CALM = 8  # batches without a sign after which an alarm is over
 ORDINARY = 0.05  # a p-value from which on a batch is like the others
 SIGN = 0.01  # a p-value below which a batch is a sign
+WILD = 0.8  # standard deviation of T² of its own kind over its mean, from which on batches are too unlike each other
 MOST_EVIDENCE = 60.0  # that a batch can give: one alone, which may be of one patient, is never an alarm
 _RIDGE = 1e-3
 _SMALLEST = 1e-290  # of a p-value
@@ -66,7 +67,8 @@ class DriftReference:
     def of_first(cls, features: np.ndarray, seed: int = 0) -> DriftReference | None:
         """Make one of the first answers' numbers (N, p), of which neither classes nor groups are known.
 
-        None where there are too few of them for two batches in each of the folds by which T² is measured.
+        None where there are too few of them for two batches in each of the folds by which T² is measured, or where they
+        are too unlike each other, as where whole batches are of one patient.
         """
         if len(features) < 2 * BATCH * _FOLDS:
             return None
@@ -78,8 +80,21 @@ class DriftReference:
                 means, precision = fit_moments(others, np.arange(len(others)))
                 batches = (features[held[i : i + BATCH]] for i in range(0, len(held) - BATCH + 1, BATCH))
                 found += [measure_distance(b.mean(0), means, precision) * BATCH for b in batches]
-        means, precision = fit_moments(features, np.arange(len(features)))
-        return cls(means=means, precision=precision, mean=float(np.mean(found)), variance=float(np.var(found)))
+        return cls.fit(features, np.arange(len(features)), None, found)
+
+    @classmethod
+    def fit(
+        cls, features: np.ndarray, groups: np.ndarray, targets: np.ndarray | None, found: Sequence[float]
+    ) -> DriftReference | None:
+        """Make one of numbers (N, p) as `fit_moments` takes them; None where batches are too unlike each other.
+
+        found: T² of batches that took no part in the fit.
+        """
+        mean, deviation = float(np.mean(found)), float(np.std(found))
+        if deviation > WILD * mean:
+            return None
+        means, precision = fit_moments(features, groups, targets)
+        return cls(means=means, precision=precision, mean=mean, variance=deviation**2)
 
 
 def fit_moments(

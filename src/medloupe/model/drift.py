@@ -57,7 +57,9 @@ def _directions(width: int) -> np.ndarray:
 def fit_reference(
     z: np.ndarray, groups: np.ndarray, targets: np.ndarray, gaussian: Gaussian, seed: int = 0
 ) -> DriftReference | None:
-    """Fit what sketches of the training look like in the numbers that are watched; None with fewer than FEWEST groups.
+    """Fit what sketches of the training look like in the numbers that are watched.
+
+    None with fewer than FEWEST groups, or where batches are too unlike each other (`DriftReference.fit`).
 
     Parameters
     ----------
@@ -96,8 +98,7 @@ def fit_reference(
         ]
     if len(found) < 2 * _ORDERS:
         return None
-    means, precision = fit_moments(_cross_fit(z, fold, gaussian), groups, targets)
-    return DriftReference(means=means, precision=precision, mean=float(np.mean(found)), variance=float(np.var(found)))
+    return DriftReference.fit(_cross_fit(z, fold, gaussian), groups, targets, found)
 
 
 def _draw_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

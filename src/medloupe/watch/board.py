@@ -34,7 +34,7 @@ _Z99 = 2.5758293035489004  # of the normal distribution, for 99 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class FeedbackCalibration:
     """Whether percentages mean what they say, by what people said of answers.
 
     Attributes
@@ -71,7 +71,7 @@ class CheckupBoard:
     weeks: tuple[Week, ...]
     sites: tuple[SiteWatch, ...]
     watched: bool
-    calibration: Calibration | None
+    calibration: FeedbackCalibration | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class Board:
         version: int | None,
         rows: Sequence[Any],
         sites: dict[str, list[tuple[str, bytes]]],
-        calibration: Calibration | None,
+        calibration: FeedbackCalibration | None,
         streams: int,
     ) -> CheckupBoard:
         checkup = answering_version(self.service, model, version)
@@ -180,7 +180,7 @@ class Board:
             calibration=calibration,
         )
 
-    def _read_feedback(self, since: str) -> dict[str, Calibration]:
+    def _read_feedback(self, since: str) -> dict[str, FeedbackCalibration]:
         """Read what people said of answers that are shown, by model; what was said last counts."""
         wanted = (
             select(PredictionRow.id, PredictionRow.model, PredictionRow.answer, FeedbackRow.right)
@@ -199,13 +199,13 @@ class Board:
                 p = (answer.get("probabilities") or {}).get(answer.get("prediction") or "")
                 if p is not None and answer.get("state") not in ("refused", "unusable"):
                     last[id] = (model, float(p), bool(right))
-        found: dict[str, Calibration] = {}
+        found: dict[str, FeedbackCalibration] = {}
         for model in {m for m, _, _ in last.values()}:
             own = [(p, right) for m, p, right in last.values() if m == model]
             n, hits = len(own), sum(right for _, right in own)
             low, high = wilson(hits, n, z=_Z99)
             claimed = sum(p for p, _ in own) / n
-            found[model] = Calibration(n=n, claimed=claimed, right=hits / n, low=low, high=high)
+            found[model] = FeedbackCalibration(n=n, claimed=claimed, right=hits / n, low=low, high=high)
         return found
 
     def _measure_disk(self) -> Disk:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from medloupe.report.charts.svg import nice_ticks
 from medloupe.serving.web.language import Language
-from medloupe.watch.board import BoardState, Calibration, CheckupBoard
+from medloupe.watch.board import BoardState, CheckupBoard, FeedbackCalibration
 from medloupe.watch.charts import WeekPoint, WeekScale, draw_bars, draw_evidence, draw_share, draw_two
 from medloupe.watch.pictures import FIRST, SiteWatch
 from medloupe.watch.weeks import Week, WeekShare
@@ -25,7 +25,7 @@ _LITTLE = 0.1  # of the disk that should be free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class WatchVerdict:
     """A sentence on something watched. look: "good", "warn", "bad" or ""; todo: what to do, or ""."""
 
     look: str
@@ -49,7 +49,7 @@ class CheckupWatchView:
     key: str
     title: str
     about: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[WatchVerdict, ...]
     charts: tuple[ShownChart, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -59,7 +59,7 @@ class BoardView:
     """The whole board. facts: names and values of what is not of one check-up."""
 
     at: str
-    first: tuple[Verdict, ...]
+    first: tuple[WatchVerdict, ...]
     facts: tuple[tuple[str, str], ...]
     checkups: tuple[CheckupWatchView, ...]
 
@@ -86,10 +86,10 @@ def view_board(
     bad = tuple(v for view in views for v in view.verdicts if v.look in (_WARN, _BAD))
     disk = state.disk
     if disk.total and disk.free < _LITTLE * disk.total:
-        bad += (Verdict(look=_BAD, text=lang.t("watch.disk_low"), todo=lang.t("watch.disk_todo")),)
+        bad += (WatchVerdict(look=_BAD, text=lang.t("watch.disk_low"), todo=lang.t("watch.disk_todo")),)
     if failures["failed"]:
         failed = int(failures["failed"])
-        bad += (Verdict(look=_WARN, text=lang.t("watch.failed", n=failed), todo=lang.t("watch.failed_todo")),)
+        bad += (WatchVerdict(look=_WARN, text=lang.t("watch.failed", n=failed), todo=lang.t("watch.failed_todo")),)
     facts = [
         (lang.t("watch.disk"), lang.t("watch.disk_free", free=_bytes(disk.free, lang), total=_bytes(disk.total, lang))),
         (lang.t("watch.requests"), lang.t("watch.of", n=int(failures["failed"]), of=int(failures["asked"]))),
@@ -116,9 +116,9 @@ def _view_checkup(board: CheckupBoard, title: str, lang: Language) -> CheckupWat
     )
 
 
-def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[Verdict]:
+def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[WatchVerdict]:
     if not board.watched:
-        return [Verdict(look="", text=lang.t("watch.not_watched"))]
+        return [WatchVerdict(look="", text=lang.t("watch.not_watched"))]
     found = []
     for site in board.sites:
         where = lang.t("watch.of_site", site=site.site) if site.site else lang.t("watch.of_all")
@@ -126,18 +126,20 @@ def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[Verdic
             day = format_day(date.fromisoformat((site.since or "")[:10]), lang.code)
             key = "watch.drift" if site.by == "training" else "watch.drift_first"
             text = lang.t(key, where=where, since=day, title=title, n=FIRST)
-            found.append(Verdict(look=_BAD, text=text, todo=lang.t("watch.drift_todo")))
+            found.append(WatchVerdict(look=_BAD, text=text, todo=lang.t("watch.drift_todo")))
         elif site.state == "steady":
             key = "watch.steady" if site.by == "training" else "watch.steady_first"
-            found.append(Verdict(look=_GOOD, text=lang.t(key, where=where, n=site.pictures, first=FIRST)))
+            found.append(WatchVerdict(look=_GOOD, text=lang.t(key, where=where, n=site.pictures, first=FIRST)))
         elif site.state == "learning":
-            found.append(Verdict(look="", text=lang.t("watch.learning", where=where, n=site.pictures, first=FIRST)))
+            found.append(
+                WatchVerdict(look="", text=lang.t("watch.learning", where=where, n=site.pictures, first=FIRST))
+            )
         else:
-            found.append(Verdict(look="", text=lang.t("watch.few", where=where, n=site.pictures)))
+            found.append(WatchVerdict(look="", text=lang.t("watch.few", where=where, n=site.pictures)))
     return found
 
 
-def _judge_weeks(board: CheckupBoard, title: str, lang: Language) -> list[Verdict]:
+def _judge_weeks(board: CheckupBoard, title: str, lang: Language) -> list[WatchVerdict]:
     """Say of the last two weeks what is unusual; older ones are seen in the charts."""
     found = []
     for week in board.weeks[-2:]:
@@ -152,11 +154,11 @@ def _judge_weeks(board: CheckupBoard, title: str, lang: Language) -> list[Verdic
                     low=lang.percent(share.low),
                     high=lang.percent(share.high),
                 )
-                found.append(Verdict(look=_WARN, text=text, todo=lang.t(f"watch.{name}_todo")))
+                found.append(WatchVerdict(look=_WARN, text=text, todo=lang.t(f"watch.{name}_todo")))
     return found
 
 
-def _judge_calibration(found: Calibration | None, title: str, lang: Language) -> Verdict | None:
+def _judge_calibration(found: FeedbackCalibration | None, title: str, lang: Language) -> WatchVerdict | None:
     if found is None:
         return None
     told = {
@@ -169,7 +171,7 @@ def _judge_calibration(found: Calibration | None, title: str, lang: Language) ->
     }
     look = {"few": "", "fits": _GOOD, "too_sure": _WARN, "too_unsure": _WARN}[found.verdict]
     todo = lang.t("watch.calibration_todo") if look == _WARN else ""
-    return Verdict(look=look, text=lang.t(f"watch.calibration_{found.verdict}", **told), todo=todo)
+    return WatchVerdict(look=look, text=lang.t(f"watch.calibration_{found.verdict}", **told), todo=todo)
 
 
 def _draw(board: CheckupBoard, title: str, lang: Language) -> list[ShownChart]:
