@@ -12,7 +12,7 @@ PORT   := 8000
 WORKERS     ?= 2
 IN_PARALLEL := -n $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: demo serve web-runtime starters ecg-backbone lint test check format docs pictures soak constraints release clean
+.PHONY: demo serve web-runtime apk starters ecg-backbone lint test check format docs pictures soak constraints release clean
 
 # One environment in two steps: what answering and linear training need, ECGs included; then the tools of development.
 # Not compiled ahead: four fifths of the bytecode would never be used, and it is a quarter of the size.
@@ -44,6 +44,10 @@ demo: $(VENV)/light
 # The web page and the API on http://HOST:PORT/, with the shipped check-ups and the models that `make demo` made.
 serve: $(VENV)/light web-runtime
 	MEDLOUPE_HOME=$(CURDIR)/demo $(BIN)/medloupe serve --host $(HOST) --port $(PORT)
+
+# The app on the device as an Android package, signed by one's own key: make apk KEY=my.keystore CHECKUPS=pneumonia,skin
+apk: $(VENV)/light web-runtime
+	$(BIN)/python scripts/apk.py --key "$(KEY)" --checkups "$(CHECKUPS)"
 
 # Every shipped check-up again, from the data folder; fails where a figure leaves its recorded interval.
 starters: $(VENV)/dev

@@ -1,6 +1,7 @@
 """How check-ups hold in the field: today's training and one with field views, on photographs of another making.
 
-    python benchmarks/field.py [--data ../shared/data] [--sets breast_ultrasound,malaria] [--pictures 670] > table.md
+    python benchmarks/field.py [--data ../shared/data] [--sets breast_ultrasound,malaria] [--pictures 670]
+        [--finetune none|tail|auto] > table.md
 
 A quarter of the groups (patients, copies) of each set is kept aside. A check-up is trained on the others without field
 views and with them; both answer the pictures kept aside as they are and as photographs by field_family.py, which
@@ -23,6 +24,8 @@ import numpy as np
 
 from field_family import SEVERITIES
 from field_judged import FRAMINGS, KeptAside, prepare
+from medloupe.embed.tail import join_outputs
+from medloupe.graphs.session import open_session, run_tail
 from medloupe.imaging.quality import Limits
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
@@ -33,6 +36,7 @@ from medloupe.training.pipeline.quality import are_stopped
 from medloupe.training.pipeline.run import train
 
 PICTURES = 670
+MINUTES = 600.0  # that tuning may take
 WITH, WITHOUT = FIELD_MODES
 COLUMNS = (
     "judged on | AUC | loss | AUC of answered | wrong | withheld | foreign / quality / too poor |"
@@ -56,16 +60,28 @@ class Answered:
         return self.foreign | self.poor | self.stopped
 
 
-def ask(model: Model, embeddings: np.ndarray, measures: np.ndarray) -> Answered:
-    """Ask a check-up of embeddings (n, D) and how the pictures were taken (n, measures)."""
+def ask(model: Model, embeddings: np.ndarray, measures: np.ndarray, cut: np.ndarray) -> Answered:
+    """Ask a check-up of embeddings (n, D) and how the pictures were taken (n, measures).
+
+    cut: float16 (n, C, H, W), what reached the cut, which tuned stages read.
+    """
     nothing = np.zeros(len(embeddings), bool)
     novelty, limits = model.novelty, Limits.from_json(model.card.get("quality"))
     return Answered(
-        p=model.head.probabilities(embeddings),
+        p=model.head.probabilities(_tuned(model, embeddings, cut)),
         foreign=nothing if novelty is None else novelty.score(embeddings) > 1,
         poor=nothing if novelty is None else novelty.too_poor(embeddings),
         stopped=nothing if limits is None else are_stopped(measures, limits),
     )
+
+
+def _tuned(model: Model, embeddings: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Embeddings (n, D) by the check-up's own network."""
+    if model.tail is None:
+        return embeddings
+    opened = open_session(model.tail.path, threads=1)
+    parts = [run_tail(opened, ["embedding"], cut[i : i + 16].astype(np.float32))[0] for i in range(0, len(cut), 16)]
+    return join_outputs(np.concatenate(parts), embeddings)
 
 
 def figures(said: Answered, direct: Answered, y: np.ndarray, groups: np.ndarray, task: str) -> dict[str, Metric]:
@@ -119,17 +135,21 @@ def tell(told: dict[str, Metric], said: Answered, *, first: bool) -> list[str]:
     ]
 
 
-def judge(root: Path, pictures: int) -> None:
+def judge(root: Path, pictures: int, finetune: str) -> None:
     """Print the rows of one set."""
     kept = prepare(root, pictures)
     name = root.name
     plain: Answered | None = None
     for mode in (WITHOUT, WITH):
         began = time.process_time()
-        model = train(kept.learned, name=f"{name}-{mode}", options=Options(field=mode))
+        model = train(
+            kept.learned,
+            name=f"{name}-{mode}",
+            options=Options(field=mode, finetune=finetune, minutes=None if finetune == "none" else MINUTES),
+        )
         seconds = time.process_time() - began
         task = str(model.card["task"])
-        direct = ask(model, kept.clean.embeddings, kept.measures)
+        direct = ask(model, kept.clean.embeddings, kept.measures, kept.cuts["direct"])
         entry = model.card.get("field") or {}
         if plain is not None:
             print(f"<!-- {name}, direct pictures: AUC {_compare(plain, direct, kept)} with field views -->")
@@ -137,18 +157,24 @@ def judge(root: Path, pictures: int) -> None:
         print(
             f"<!-- {name}, {CALLED[mode]}: {len(kept.learned.records)} learned from, {len(kept.groups)} kept aside in"
             f" {len(np.unique(kept.groups))} groups, {seconds:.0f} processor seconds, weight {entry.get('weight')},"
-            f" freer {entry.get('freer')}, own AUC {model.card['metrics']['auc']['value']:.3f},"
+            f" freer {entry.get('freer')}, {_tell_network(model)}, own AUC {model.card['metrics']['auc']['value']:.3f},"
             f" withheld by reason below -->",
             flush=True,
         )
         forms = {"direct": direct}
         for severity in SEVERITIES:
             for framing in FRAMINGS:
-                forms[f"{severity}, {framing}"] = ask(model, *kept.photographs[severity, framing])
+                seen = kept.photographs[severity, framing]
+                forms[f"{severity}, {framing}"] = ask(model, *seen, kept.cuts[f"{severity} {framing}"])
         for form, said in forms.items():
             told = figures(said, direct, kept.clean.data.targets, kept.groups, task)
             cells = [name, CALLED[mode], form, *tell(told, said, first=form == "direct")]
             print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _tell_network(model: Model) -> str:
+    found = model.card.get("finetuning") or {}
+    return f"network {found.get('winner', 'linear')}, views in it {(found.get('field') or {}).get('share', 0)}"
 
 
 def _decimal(metric: Metric) -> str:
@@ -168,12 +194,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", default="breast_ultrasound,chest_pneumonia,malaria,brain_mri")
     parser.add_argument("--pictures", type=int, default=PICTURES)
+    parser.add_argument("--finetune", choices=("none", "tail", "auto"), default="none")
     asked = parser.parse_args()
     os.environ.setdefault("MEDLOUPE_HOME", tempfile.mkdtemp())
     print(f"| data | trained on | {COLUMNS} |")
     print("|" + 11 * "---|")
     for name in asked.sets.split(","):
-        judge(asked.data / name, asked.pictures)
+        judge(asked.data / name, asked.pictures, asked.finetune)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
 from medloupe.data.split import assign_folds, sample_rows
 from medloupe.embed.features import Features, embed
-from medloupe.embed.network import Network
 from medloupe.embed.registry import backbone
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import decode
 from medloupe.imaging.picture import image_from_array, whole_picture
 from medloupe.imaging.quality import MEASURES, as_numbers
@@ -32,6 +32,7 @@ class KeptAside:
     """What is learned from, and what judges: embeddings of direct pictures and of their photographs.
 
     photographs: by severity and framing, (embeddings (n, D), measures (n, measures)) for the same n pictures.
+    cuts: what reached the cut, float16 (n, C, H, W), by "direct" or severity and framing; tuned stages read that.
     """
 
     learned: Dataset
@@ -39,6 +40,7 @@ class KeptAside:
     measures: np.ndarray
     groups: np.ndarray
     photographs: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
+    cuts: dict[str, np.ndarray]
 
 
 def cut(root: Path, pictures: int, seed: int = 0) -> tuple[Dataset, Dataset, np.ndarray]:
@@ -74,33 +76,38 @@ def prepare(root: Path, pictures: int, seed: int = 0) -> KeptAside:
         photographs={
             (s, f): (stored[f"{s} {f}"], stored[f"{s} {f} measures"]) for s in field_family.SEVERITIES for f in FRAMINGS
         },
+        cuts={name.removesuffix(" cut"): stored[name] for name in stored.files if name.endswith(" cut")},
     )
 
 
 def _photograph(clean: Features, seed: int) -> dict[str, np.ndarray]:
-    network = Network(backbone(), None, threads=1)
+    network = open_session(backbone().path, threads=1)
     size, n = backbone().card.input_size, len(clean.embeddings)
     names = [f"{s} {f}" for s in field_family.SEVERITIES for f in FRAMINGS]
     found = {name: np.zeros((n, backbone().card.dimension), np.float32) for name in names}
     measured = {f"{name} measures": np.zeros((n, len(MEASURES)), np.float32) for name in names}
     direct = np.zeros((n, len(MEASURES)), np.float32)
+    forms = ["direct", *names]
+    cuts = {f"{form} cut": np.zeros((n, *backbone().card.cut), np.float16) for form in forms}
 
     def look(taken: list[int]) -> int:
         for i in taken:
             image = decode(read_content(clean.data.records[i].picture), min_side=size)
             direct[i] = as_numbers(whole_picture(image_from_array(image)).measure())
-            views = []
+            views = [image]
             for s, severity in enumerate(field_family.SEVERITIES):
                 rng = np.random.default_rng([seed, s, *clean.digests[i][:6]])
                 scene = field_family.SCENES[int(rng.integers(len(field_family.SCENES)))]
                 pixels, corners = field_family.photograph(image, rng, scene, severity, longer=320)
                 views += [pixels, field_family.straighten(pixels, corners, rng)]
             pictures = [whole_picture(image_from_array(v)) for v in views]
-            seen = network.see(np.stack([p.fit(size) for p in pictures])).embedding
-            for name, row, picture in zip(names, seen, pictures, strict=True):
+            seen, cut = run(network, ["embedding", "cut"], np.stack([p.fit(size) for p in pictures]))
+            for form, reached in zip(forms, cut, strict=True):
+                cuts[f"{form} cut"][i] = reached
+            for name, row, picture in zip(names, seen[1:], pictures[1:], strict=True):
                 found[name][i], measured[f"{name} measures"][i] = row, as_numbers(picture.measure())
         return len(taken)
 
     for _ in map_batches(range(n), 1, lambda: look):
         pass
-    return {**found, **measured, "direct": direct}
+    return {**found, **measured, "direct": direct, **cuts}

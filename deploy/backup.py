@@ -3,6 +3,8 @@
     backup.py save FOLDER       FOLDER must not be there yet
     backup.py restore FOLDER    into an empty MEDLOUPE_HOME and, with PostgreSQL, an empty database
 
+FOLDER may be in object storage, s3://BUCKET/KEY: then the Python that runs this needs medloupe[s3] (docs/files.md).
+
 MEDLOUPE_HOME and MEDLOUPE_DATABASE say what, as they do for the server. Needs Python 3.11 and nothing else; with
 PostgreSQL also pg_dump and pg_restore, at least as new as the server.
 
@@ -20,10 +22,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-FOLDERS = ("blobs", "models", "kept", "facilities")  # caches are made anew
+FOLDERS = ("blobs", "models", "facilities")  # caches are made anew
+OF_PATIENTS = ("kept", "datasets", "review", "erasures")  # of which some may be deleted on somebody's wish meanwhile
+MADE_ANEW = {"datasets": {"audits", "exports", "thumbs"}}
 IDENTITY = "store.id"  # by which store and database know each other, with the key of the audit log
 SQLITE = "medloupe.sqlite"
 DUMP = "database.dump"
@@ -48,10 +53,8 @@ def save(home: Path, url: str, target: Path) -> None:
             _postgres(["pg_dump", "--format=custom", "--no-owner", f"--file={part / DUMP}"], url)
         else:
             _copy_sqlite(home / SQLITE, part / SQLITE)
-        for name in FOLDERS:
-            if (home / name).is_dir():
-                copy = _copy_if_there if name == "kept" else shutil.copy2
-                shutil.copytree(home / name, part / name, ignore=shutil.ignore_patterns(".*"), copy_function=copy)
+        for name in (*FOLDERS, *OF_PATIENTS):
+            _copy_tree(home / name, part / name, MADE_ANEW.get(name, set()), strict=name in FOLDERS)
         if (home / IDENTITY).is_file():
             shutil.copy2(home / IDENTITY, part / IDENTITY)
         lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(_sums(part).items())]
@@ -79,9 +82,8 @@ def restore(home: Path, url: str, source: Path) -> None:
         raise BackupError(f"{home} is not empty; move it away or set MEDLOUPE_HOME to a new folder.")
     home.mkdir(parents=True, exist_ok=True)
     try:
-        for name in FOLDERS:
-            if (source / name).is_dir():
-                shutil.copytree(source / name, home / name)
+        for name in (*FOLDERS, *OF_PATIENTS):
+            _copy_tree(source / name, home / name, set(), strict=True)
         if (source / IDENTITY).is_file():
             shutil.copy2(source / IDENTITY, home / IDENTITY)
         if url:
@@ -95,10 +97,66 @@ def restore(home: Path, url: str, source: Path) -> None:
         raise
 
 
-def _copy_if_there(source: str, target: str) -> None:
-    """A picture may be deleted on somebody's wish while the others are copied."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(source, target)
+def save_elsewhere(home: Path, url: str, address: str) -> None:
+    """Save into a folder beside home, and upload it; what went before a kill is not sent again."""
+    from medloupe.errors import MedloupeError
+    from medloupe.utils.remote.address import parse_address
+    from medloupe.utils.remote.delivery import upload_folder
+    from medloupe.utils.remote.objects import Bucket
+
+    try:
+        bucket = Bucket(parse_address(address))
+        if bucket.stat(SUMS) is not None:
+            raise BackupError(f"{address} is there already; name a new folder, by date for instance.")
+        with tempfile.TemporaryDirectory(dir=home.parent, prefix=".medloupe-backup-") as folder:
+            save(home, url, Path(folder) / "copy")
+            upload_folder(Path(folder) / "copy", bucket)
+    except MedloupeError as e:
+        raise BackupError(str(e)) from e
+
+
+def restore_from_elsewhere(home: Path, url: str, address: str) -> None:
+    """Fetch a copy into a folder beside home, and restore it."""
+    from medloupe.errors import MedloupeError
+    from medloupe.utils.remote.cache import FilesCache
+    from medloupe.utils.remote.fetch import fetch
+
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".medloupe-backup-") as folder:
+        try:
+            with fetch(address, cache=FilesCache(Path(folder), 1 << 60)) as copy:
+                restore(home, url, copy)
+        except MedloupeError as e:
+            raise BackupError(str(e)) from e
+
+
+def _copy_tree(source: Path, target: Path, left_out: set[str], *, strict: bool) -> None:
+    """Copy a folder, if it is there, without what is half written; a file that has two names there has two in the copy.
+
+    Versions of data sets are such names of the pictures, so that the copy is no larger than what is copied. Unless it
+    is strict, what is gone meanwhile is not missed: a picture may be deleted on somebody's wish at that moment.
+    """
+    copied: dict[tuple[int, int], Path] = {}
+    for place, folders, names in os.walk(source):
+        here = target / Path(place).relative_to(source)
+        hidden = left_out if Path(place) == source else set()
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in hidden]
+        here.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if name.startswith("."):
+                continue
+            try:
+                found = (Path(place) / name).stat()
+                twin = copied.get((found.st_dev, found.st_ino)) if found.st_nlink > 1 else None
+                if twin is not None:
+                    os.link(twin, here / name)
+                    continue
+                shutil.copy2(Path(place) / name, here / name)
+            except FileNotFoundError:
+                if strict:
+                    raise
+                continue
+            copied[found.st_dev, found.st_ino] = here / name
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
@@ -141,17 +199,19 @@ def _sums(folder: Path) -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["save", "restore"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", help="a folder, or s3://BUCKET/KEY")
     told = parser.parse_args()
     home = os.environ.get("MEDLOUPE_HOME")
     if not home:
         parser.error("MEDLOUPE_HOME is not set")
     os.umask(0o077)
+    url = os.environ.get("MEDLOUPE_DATABASE", "")
     try:
-        {"save": save, "restore": restore}[told.action](
-            Path(home), os.environ.get("MEDLOUPE_DATABASE", ""), told.folder.absolute()
-        )
-    except (BackupError, OSError, shutil.Error, sqlite3.Error) as e:
+        if "://" in told.folder:
+            {"save": save_elsewhere, "restore": restore_from_elsewhere}[told.action](Path(home), url, told.folder)
+        else:
+            {"save": save, "restore": restore}[told.action](Path(home), url, Path(told.folder).absolute())
+    except (BackupError, ImportError, OSError, shutil.Error, sqlite3.Error) as e:
         print(f"backup.py: {e}", file=sys.stderr)
         return 1
     return 0

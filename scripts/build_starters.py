@@ -3,6 +3,7 @@
     python scripts/build_starters.py [--data ../shared/data] [--only malaria,skin] [--home build/starters] [--accept]
     python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
     python scripts/build_starters.py --contrasts    # the same, but for the boundary to other kinds of picture
+    python scripts/build_starters.py --negatives    # the same, but for the boundary to negatives of grey pictures
 
 Each is trained by the ordinary pipeline: a linear head that learns from photographs too, or, where a row of starters.py
 says so, `--finetune auto` (the tail ships only where it beats the linear head by more than noise). It is stressed,
@@ -45,9 +46,12 @@ from medloupe.model.bundle import Model
 from medloupe.model.novelty import Novelty
 from medloupe.modelfile.parts import head_bytes
 from medloupe.starter import pack
+from medloupe.training.audit.findings import audit
+from medloupe.training.heads.verdict import labelled_rows
 from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.card import describe_refusal
 from medloupe.training.pipeline.cautions import word_refusal_limit
+from medloupe.training.pipeline.polarity import add_polarity
 from medloupe.training.pipeline.run import train
 from medloupe.utils.files import write_atomically
 from starter import Starter
@@ -113,9 +117,16 @@ def _card(one: Starter, model: Model, stressed: dict[str, Any] | None) -> dict[s
         "licence": one.licence,
         "data": {**card["data"], "name": one.collection, "licence": one.licence, "citation": one.citation},
         "limits": [*one.weaknesses, *limits, *(_accepted_but_bad(stressed) if stressed else ())],
-        "novelty": describe_refusal(Apart(novelty=model.novelty)),
+        "novelty": _refusal(model),
         **({"stress": stressed} if stressed else {}),
     }
+
+
+def _refusal(model: Model) -> dict[str, Any] | None:
+    """Its card's entry `novelty` anew; what its training told of negatives stays."""
+    entry = describe_refusal(Apart(novelty=model.novelty))
+    told = (model.card.get("novelty") or {}).get("polarity")
+    return entry if entry is None or told is None else {**entry, "polarity": told}
 
 
 def _accepted_but_bad(stressed: dict[str, Any]) -> list[str]:
@@ -188,12 +199,32 @@ def redrawn_contrast(one: Starter, sights: dict[str, Sights], data: Path) -> flo
         **json.loads((folder / pack.CARD).read_text("utf-8")),
         "terms": one.terms,
         "limits": limits,
-        "novelty": describe_refusal(Apart(novelty=novelty)),
+        "novelty": _refusal(replace(model, novelty=novelty)),
     }
     card["shipped"] = {**card["shipped"], "made_from": made_from(one)}
     card["shipped"]["bytes"] = size + len(pack.card_bytes(card))
     write_atomically(folder / pack.CARD, pack.card_bytes(card))
     return 0.0 if novelty is None else novelty.own_refused
+
+
+def redrawn_polarity(one: Starter, data: Path) -> dict[str, float | int] | None:
+    """Learn the shipped check-up's boundary to negatives anew, and give its figures; None where there is none."""
+    folder = terms.place_of(one.terms) / one.name
+    model = pack.unpack_checkup(folder)
+    features = embed(scan_dataset(one.read(data)), model.backbone)
+    rows = labelled_rows(features.data.targets)
+    pictures, groups = [features.data.records[i] for i in rows], audit(features).groups[rows]
+    apart = Apart(novelty=model.novelty and replace(model.novelty, polarity=None))
+    apart = add_polarity(apart, pictures, features.data.targets[rows], groups, model.backbone, seed=0)
+    write_atomically(folder / pack.HEAD, head_bytes(model.head, apart.novelty, model.extras))
+    figures = None if apart.polarity is None else apart.polarity.as_json()
+    card = json.loads((folder / pack.CARD).read_text("utf-8"))
+    entry = {key: value for key, value in card["novelty"].items() if key != "polarity"}
+    card["novelty"] = entry | ({} if figures is None else {"polarity": figures})
+    size = sum(f.stat().st_size for f in folder.iterdir() if f.name != pack.CARD)
+    card["shipped"]["bytes"] = size + len(pack.card_bytes(card))
+    write_atomically(folder / pack.CARD, pack.card_bytes(card))
+    return figures
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
@@ -237,6 +268,7 @@ def main() -> None:
     parser.add_argument("--accept", action="store_true", help="also where figures fall outside their intervals")
     parser.add_argument("--cards", action="store_true", help="only what the cards say of deciding")
     parser.add_argument("--contrasts", action="store_true", help="only the boundaries to other kinds of picture")
+    parser.add_argument("--negatives", action="store_true", help="only the boundaries to negatives of its pictures")
     told = parser.parse_args()
     chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
     if not chosen:
@@ -247,6 +279,11 @@ def main() -> None:
             if one.finds:
                 parser.error(f"{one.name} marks places: its card goes with its boxes. Build it whole.")
             redrawn(one, told.data, told.home)
+        return
+    if told.negatives:
+        for one in chosen:
+            if not one.finds and one.kind != "ECG":
+                print(f"{one.name}: {redrawn_polarity(one, told.data)}", file=sys.stderr)
         return
     named = {n for one in chosen if not one.finds for n in kinds_for(one)}  # those that mark places have no contrast
     sights = gathered(told.data, told.home, sorted(named))

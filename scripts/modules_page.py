@@ -30,19 +30,8 @@ ORDER = (
         "modelfile",
         "starter",
     ),
-    *(
-        "store",
-        "accounts",
-        "inference",
-        "facilities",
-        "ondevice",
-        "training",
-        "evaluation",
-        "scoring",
-        "serving",
-        "review",
-    ),
-    *("studio", "cli"),
+    *("store", "accounts", "inference", "facilities", "erasure", "ondevice", "training", "evaluation", "scoring"),
+    *("serving", "retrain", "watch", "review", "studio", "cli"),
 )
 
 

@@ -27,6 +27,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 pytest_plugins = [
     *("trained", "live", "clinic", "postgres", "browsing", "severallive", "ecgmodels", "ecgsets", "choices", "axe"),
     "detectors",
+    "objectstorage",
+    "site_of_files",
     "placed",
     "pocket",
     "rays",

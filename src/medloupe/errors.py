@@ -22,7 +22,10 @@
     ├── StoreError                 the store: unknown model or version, cannot write
     │   ├── UnknownError           no such model, version or prediction
     │   ├── StorageError           the disk or the database fails
-    │   │   └── BusyError          another program holds the store or the database for longer than one waits
+    │   │   ├── BusyError          another program holds the store or the database for longer than one waits
+    │   │   └── RemoteError        a place elsewhere (s3://, https://) cannot be reached, read or written
+    │   │       ├── RemoteMissingError    nothing lies there
+    │   │       └── RemoteRefusedError    an address that is never asked, such as one of this network
     │   └── PromotionRefusedError  the candidate is worse than production, or the two cannot be compared
     ├── BackboneError              unknown backbone, or its weights are not installed
     ├── FinetuneError              this network cannot be fine-tuned here, or PyTorch is not installed
@@ -190,6 +193,10 @@ class UnknownError(StoreError):
     """There is no such model, version or prediction."""
 
 
+class PilotError(MedloupeError):
+    """A pilot runs, in which answers are recorded and not shown, and this would show one."""
+
+
 class KeyReusedError(MedloupeError):
     """An Idempotency-Key came with another request than before."""
 
@@ -202,6 +209,18 @@ class StorageError(StoreError):
 
 class BusyError(StorageError):
     """Another program holds the store or the database for longer than one waits."""
+
+
+class RemoteError(StorageError):
+    """A place elsewhere, told by a URL, cannot be reached, read or written."""
+
+
+class RemoteMissingError(RemoteError):
+    """Nothing lies at a place elsewhere."""
+
+
+class RemoteRefusedError(RemoteError):
+    """An address that is not asked: of this machine or network, or of another kind than was allowed."""
 
 
 class PromotionRefusedError(StoreError):

@@ -101,6 +101,48 @@ SETTINGS = (
         expected="a whole number above 0",
         advice="Set it to 3650, say, or unset it.",
     ),
+    Setting(
+        "MEDLOUPE_BLOBS",
+        "",
+        "Object storage that keeps the parts of models for all servers of a store: s3://BUCKET/PREFIX (default: none).",
+    ),
+    Setting(
+        "MEDLOUPE_FEATURES",
+        "",
+        "Object storage in which machines share features of pictures: s3://BUCKET/PREFIX (default: none).",
+    ),
+    Setting(
+        "MEDLOUPE_FILES_CACHE",
+        "20GB",
+        "What copies of files from elsewhere (s3://, https://) may take on this machine.",
+        expected="an amount such as 20GB",
+    ),
+    Setting(
+        "MEDLOUPE_STORE_KEY",
+        "",
+        "Secret by which servers without a common folder are one store: 64 hexadecimal digits, or what store.id holds.",
+    ),
+    Setting(
+        "MEDLOUPE_AUTO_PROMOTE",
+        "",
+        "Check-ups whose candidates (docs/loop.md) go into production by the gate alone: names by commas, or all.",
+    ),
+    *(
+        Setting(
+            variable,
+            default,
+            help,
+            kind=int,
+            least=1,
+            expected="a whole number above 0",
+            advice="Set it to 90, say, or unset it.",
+        )
+        for variable, default, help in (
+            ("MEDLOUPE_ANSWER_DAYS", "", "Days after which answers are deleted, with their pictures (default: never)."),
+            ("MEDLOUPE_PICTURE_DAYS", "", "Days after which pictures kept with answers are deleted (default: never)."),
+            ("MEDLOUPE_UPLOAD_DAYS", "7", "Days after which an upload into a data set that does not go on is deleted."),
+        )
+    ),
     Setting("MEDLOUPE_KINDS", "", "Modules that bring further kinds of data (docs/modalities.md), by commas."),
 )
 _BY_VARIABLE = {s.variable: s for s in SETTINGS}

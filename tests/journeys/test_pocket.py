@@ -196,6 +196,76 @@ def test_an_update_is_whole_or_none(
     context.close()
 
 
+_MARKS = """() => {
+  const names = performance.getEntriesByType("resource").map((entry) => new URL(entry.name).pathname.split("/"));
+  return [...new Set(names.filter((parts) => parts[1] === "app").map((parts) => parts[2]))];
+}"""
+
+
+def test_killed_in_the_middle_of_an_update_while_the_server_is_upgraded_again(
+    trained: Trained, web_runtime: Path, chromium: Any, tmp_path: Path, pictures: list[Path]
+) -> None:
+    first, second = spots(trained), spots(trained, renamed())
+    words = app_words()
+    third = spots(trained, {**words, "en": {**words["en"], "pocket.title": "The one after"}})
+    folder = tmp_path / "web"
+    write_folder(first, folder)
+    context = chromium.new_context(locale="en")
+    context.set_default_timeout(60_000)
+    with served(folder) as origin:
+        page = context.new_page()
+        opened(page, f"{origin}/")
+        keep(page, "Spots")
+        write_folder(second, folder)
+        hanging: list[Any] = []
+        context.route(f"**/app/{second.mark}/view.js", hanging.append)  # the update comes so far
+        page.goto(f"{origin}/")
+        page.wait_for_function("async () => (await caches.keys()).filter((k) => k.includes('-app-')).length === 2")
+        while not hanging:
+            page.wait_for_timeout(50)
+        session = context.new_cdp_session(page)
+        session.send("ServiceWorker.enable")
+        session.send("ServiceWorker.stopAllWorkers")
+        page.close()  # with the update in its middle
+        context.unroute(f"**/app/{second.mark}/view.js")
+        write_folder(third, folder)
+        shutil.rmtree(folder / "app" / second.mark)
+        page = context.new_page()
+        opened(page, f"{origin}/")
+        playwright.expect(page.get_by_role("heading", level=1)).to_have_text("On this device")
+        assert page.evaluate(_MARKS) == [first.mark], "no mixture"
+        playwright.expect(page.get_by_text("A newer version was taken")).to_be_visible()
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        playwright.expect(page.get_by_role("heading", level=1)).to_have_text("The one after")
+        assert page.evaluate(_MARKS) == [third.mark]
+        assert ask(page, "Spots", pictures[1]).first.get_attribute("data-state") != "failed"
+    context.close()
+
+
+def test_a_wrong_clock_and_a_full_store_change_nothing(
+    trained: Trained, web_runtime: Path, chromium: Any, tmp_path: Path, pictures: list[Path]
+) -> None:
+    write_folder(spots(trained), tmp_path / "web")
+    context = chromium.new_context(locale="en")
+    context.set_default_timeout(60_000)
+    context.add_init_script("const now = Date.now; Date.now = () => now() - 40 * 365 * 86400 * 1000;")
+    page = context.new_page()
+    with served(tmp_path / "web") as origin:
+        opened(page, f"{origin}/")
+        session = context.new_cdp_session(page)
+        session.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 2**20})
+        page.get_by_role("button", name="Keep Spots").click()
+        playwright.expect(page.get_by_text("There is no room for Spots")).to_be_visible()
+        playwright.expect(page.get_by_role("button", name="Keep Spots")).to_be_enabled()
+        session.send("Storage.overrideQuotaForOrigin", {"origin": origin})
+        keep(page, "Spots")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert ask(page, "Spots", pictures[1]).first.get_attribute("data-state") != "failed"
+    context.close()
+
+
 def test_without_https_it_answers_and_keeps_nothing(
     trained: Trained, web_runtime: Path, chromium: Any, tmp_path: Path, pictures: list[Path]
 ) -> None:

@@ -165,23 +165,6 @@ def test_a_version_stays_as_it_was(sets: Datasets, spots: StoredDataset, home: P
         sets.version_items("spots", 3)
 
 
-def test_an_erased_picture_leaves_its_place(sets: Datasets, spots: StoredDataset, home: Path, tmp_path: Path) -> None:
-    new = [brought(i, tmp_path, label) for label in ("sick", "normal") for i in range(4)]
-    items = sets.add(spots.id, new)
-    sets.freeze(spots.id)
-    table = sets.version_folder(spots.id, 1)
-    sets.add(spots.id, [NewItem(key="again", data=new[1].data, file="again.png", label="sick")])
-    assert sets.erase(spots.id, [items[0].id, items[1].id]) == ["spots@1"]
-    assert not sets.path(items[0]).exists() and not table.exists()
-    assert sets.path(items[1]).exists(), "another picture has the same content"
-    kept = sets.version_items(spots.id, 1)
-    assert len(kept) == 8 and sum(item.left_out for item in kept) == 2
-    assert all(not item.digest and not item.file for item in kept if item.left_out)
-    assert len(medloupe.read(sets.version_folder(spots.id, 1))) == 6
-    sets.remove(spots.id)
-    assert sets.list() == [] and not any((home / "datasets" / "blobs").glob("*/*"))
-
-
 def test_files_of_nobody_are_swept_away_in_time(sets: Datasets, spots: StoredDataset, tmp_path: Path) -> None:
     import os
 

@@ -189,7 +189,7 @@ def test_versions_are_taken_away(client: httpx.Client, tmp_path: Path) -> None:
             send(client, id, f"{kind}/{number}.png", marks.mark(kind, number), kind, patient=f"={number}")
     assert client.post(f"/api/v1/datasets/{id}/versions").json()["number"] == 1
     where = f"/api/v1/datasets/{id}/versions/1/export"
-    for form in ("table", "coco", "label-studio"):
+    for form in ("table", "coco", "label-studio", "cvat"):
         packed = client.get(where, params={"form": form})
         assert packed.status_code == 200
         with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:

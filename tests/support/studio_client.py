@@ -64,8 +64,10 @@ def settled(client: httpx.Client, dataset: str, id: str, seconds: float = 120) -
     """What came of an upload, when something has."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        told = client.get(f"/api/v1/datasets/{dataset}/uploads/{id}").json()
-        if told["state"] in ("taken", "refused"):
+        answer = client.get(f"/api/v1/datasets/{dataset}/uploads/{id}")
+        told = answer.json()
+        assert answer.status_code in (200, 503), answer.text
+        if told.get("state") in ("taken", "refused"):
             return told
         time.sleep(0.1)
     raise AssertionError(f"nothing came of the upload {id}")

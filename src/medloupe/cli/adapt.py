@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, Sensitivity, Table
+from medloupe.cli.places import read_place, write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _WIDE = 28  # characters of a label's name
 def run_adapt(
     model: ModelName,
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", readable=False, help="50 to 200 labelled local cases, as they come.")
+        Path, typer.Argument(metavar="DATA", parser=read_place, help="50 to 200 labelled local cases, as they come.")
     ],
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the new version, where it is to be another.")
@@ -36,7 +37,9 @@ def run_adapt(
     task: ModelTask = None,
     cropped: Cropped = False,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same version.")] = 0,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page with the report.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=write_place, help="Also write the page with the report.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,
     json: Json = False,
     home: Home = None,

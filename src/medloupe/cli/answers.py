@@ -85,7 +85,7 @@ class AnswerPrinter:
         if isinstance(answer, MedloupeError):
             self._print_error(file, answer)
         elif self._json:
-            print_json(answer.as_json())
+            print_json({**answer.as_json(), "file": file})
         else:
             self._answered = True
             self._print_answer(file, answer)

@@ -21,12 +21,16 @@ from medloupe.cli.compose import run_compose
 from medloupe.cli.evaluate import run_evaluate
 from medloupe.cli.export import run_export
 from medloupe.cli.facilities import facilities_app
+from medloupe.cli.forget import run_forget
 from medloupe.cli.jobs import jobs_app
 from medloupe.cli.models import models_app
 from medloupe.cli.options import Home
+from medloupe.cli.pilot import pilot_app
+from medloupe.cli.places import PlacesTyper
 from medloupe.cli.predict import run_predict
 from medloupe.cli.recipes import recipes_app
 from medloupe.cli.relabel import run_relabel
+from medloupe.cli.retrain import run_retrain
 from medloupe.cli.score import run_score
 from medloupe.cli.select import run_select
 from medloupe.cli.serve import run_serve
@@ -38,7 +42,7 @@ from medloupe.errors import MedloupeError, QuestionError, StorageError
 from medloupe.jobs.inside import end_with_worker
 from medloupe.version import __version__
 
-app = typer.Typer(
+app = PlacesTyper(
     help="From a labelled folder of medical images to an honestly evaluated classifier in one ONNX file.\n\n"
     "Research software, not a medical device.",
     no_args_is_help=True,
@@ -53,6 +57,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(facilities_app, name="facilities")
+app.add_typer(pilot_app, name="pilot")
 
 
 _RESUMES = "What was embedded so far is kept; the same command goes on from there."
@@ -78,6 +83,7 @@ def _main(
 app.command("check", help="What is wrong with this data, before any training.")(run_check)
 app.command("relabel")(run_relabel)
 app.command("train")(run_train)
+app.command("retrain")(run_retrain)
 app.command("evaluate")(run_evaluate)
 app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
 app.command("score", help="Answer very many files, as tables in a folder.")(run_score)
@@ -87,6 +93,7 @@ app.command("compose")(run_compose)
 app.command("stress")(run_stress)
 app.command("adapt")(run_adapt)
 app.command("export")(run_export)
+app.command("forget")(run_forget)
 app.command("serve")(run_serve)
 
 

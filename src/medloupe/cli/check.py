@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import (
+    AllowUrls,
     BackboneName,
     Crop,
     CropTo,
@@ -26,6 +27,7 @@ from medloupe.cli.options import (
     Unboxed,
     read_crop,
 )
+from medloupe.cli.places import write_place
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import Backbone
@@ -42,6 +44,7 @@ def run_check(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: Task = None,
     unboxed: Unboxed = None,
@@ -54,6 +57,7 @@ def run_check(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
+            parser=write_place,
             help="Write the labels that look wrong, the most suspicious first, as a table to decide in, and beside it a"
             " page with the pictures.",
         ),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medloupe.cli.options import Home, Json
+from medloupe.cli.places import write_place
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A model's name, or name@version.", show_default=False)]
 
@@ -16,7 +17,10 @@ def run_compare(
     a: RunName,
     b: RunName,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.html", help="Also write a page with all curves and tables.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.html", parser=write_place, help="Also write a page with all curves and tables."
+        ),
     ] = None,
     json: Json = False,
     home: Home = None,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
+from medloupe.cli.options import AllowUrls, Data, Folders, Home, Image, Json, Labels, ModelName, Patient, Table, Unboxed
+from medloupe.cli.places import write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ def run_evaluate(
     patient: Patient = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: ModelTask = None,
     unboxed: Unboxed = None,
     cropped: Cropped = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the whole report as an HTML page.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=write_place, help="Also write the whole report as an HTML page."),
     ] = None,
     boxes: Annotated[
         bool, typer.Option("--boxes", help="Judge by the data's boxes where the heat maps point, instead.")

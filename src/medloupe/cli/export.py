@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table
+from medloupe.cli.places import read_place, write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 _BECAUSE = {
@@ -21,7 +22,10 @@ _BECAUSE = {
 
 def run_export(
     model: ModelName,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, or for --target web the folder.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", parser=write_place, help="The file to write, or for --target web the folder."),
+    ],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
         typer.Option(help="fp32 as trained, fp16 weights, or int8: smallest and fastest, if it keeps the accuracy."),
@@ -32,7 +36,7 @@ def run_export(
     ] = "onnx",
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", readable=False, help="For int8: the training images, if they were moved."),
+        typer.Option(metavar="DIR", parser=read_place, help="For int8: the training images, if they were moved."),
     ] = None,
     labels: Labels = None,
     patient: Patient = None,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Home, Json, Yes
+from medloupe.cli.places import PlacesTyper, read_place
 
 if TYPE_CHECKING:
     from medloupe.facilities.directory import Nearby
     from medloupe.facilities.facility import ListInfo
 
 CALL = "Call before you travel: lists are out of date, and say nothing of how good a place is."
-facilities_app = typer.Typer(
+facilities_app = PlacesTyper(
     help="Lists of health facilities, for the places nearby on the page of an answer.", no_args_is_help=True
 )
 Kinds = Annotated[
@@ -32,7 +33,7 @@ Kinds = Annotated[
 @facilities_app.command("import")
 def facilities_import(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", readable=False, help="CSV, GeoJSON or OpenStreetMap's (Overpass) JSON.")
+        Path, typer.Argument(metavar="FILE", parser=read_place, help="CSV, GeoJSON or OpenStreetMap's (Overpass) JSON.")
     ],
     source: Annotated[str, typer.Option(metavar="TEXT", help="Who made the list, where the file does not say.")] = "",
     licence: Annotated[str, typer.Option(metavar="TEXT", help="Its licence, where that is not known here.")] = "",

@@ -34,6 +34,8 @@ def jobs_add(
     """Put a command at the end of the queue: medloupe jobs add train DATA --name NAME."""
     from medloupe.cli import console
 
+    if kind == "retrain":
+        raise typer.BadParameter("ask for it by `medloupe retrain NAME --no-wait`.", param_hint="KIND")
     job = _queue().add(kind, context.args, folder=str(Path.cwd()))
     if json:
         console.print_json(asdict(job))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medloupe.cli.options import Home, Json, ModelName, Name, Reason, Yes
+from medloupe.cli.places import PlacesTyper, read_place
 from medloupe.errors import StoreError, UnknownError
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
 
-models_app = typer.Typer(
+models_app = PlacesTyper(
     help="The models of the store: list, show, add, promote, roll back and remove them.", no_args_is_help=True
 )
 
@@ -54,7 +55,9 @@ def models_show(model: ModelName, json: Json = False, home: Home = None) -> None
 
 @models_app.command("add")
 def models_add(
-    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", readable=False, help="A model that medloupe exported.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.onnx", parser=read_place, help="A model that medloupe exported.")
+    ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name here (default: as in its card).")] = None,
     json: Json = False,
     home: Home = None,
@@ -63,7 +66,7 @@ def models_add(
     from medloupe.cli import console
     from medloupe.store.intake import add_file
 
-    added = add_file(file, name=name, actor=_operator())
+    added = add_file(file, name=name, actor=name_operator())
     if json:
         console.print_json({"added": added.name, "version": added.version, "onnx": str(added.onnx)})
     else:
@@ -92,7 +95,7 @@ def models_promote(
     store = Store.open()
     try:
         with _explaining_shipped(name):
-            comparison = store.promote(name, version, actor=_operator(), reason=reason, force=force)
+            comparison = store.promote(name, version, actor=name_operator(), reason=reason, force=force)
     except PromotionRefusedError as e:
         if json:
             c = e.comparison
@@ -120,7 +123,7 @@ def models_rollback(name: Name, reason: Reason = "", json: Json = False, home: H
 
     check_name(name)
     with _explaining_shipped(name):
-        number = Store.open().rollback(name, actor=_operator(), reason=reason)
+        number = Store.open().rollback(name, actor=name_operator(), reason=reason)
     if json:
         console.print_json({"rolled_back": name, "version": number})
     else:
@@ -157,7 +160,7 @@ def models_remove(
     if store.has(name) and not yes and not typer.confirm(f"Remove {what}?", err=True):
         raise typer.Exit(1)
     with _explaining_shipped(name):
-        removed = store.remove(name, version, actor=_operator())
+        removed = store.remove(name, version, actor=name_operator())
     if json:
         from medloupe.cli import console
 
@@ -165,6 +168,33 @@ def models_remove(
             console.print_json({"removed": name, "version": number})
     else:
         typer.echo(f"Removed {what}.", err=True)
+
+
+@models_app.command("collect")
+def models_collect(
+    hours: Annotated[
+        float, typer.Option(metavar="H", min=0.0, help="How long what no version names stays in object storage.")
+    ] = 24.0,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Remove from object storage (MEDLOUPE_BLOBS) what no version has named for a day; to be run again and again."""
+    from dataclasses import asdict
+
+    from medloupe.store.garbage import collect_garbage
+    from medloupe.store.models import Store
+
+    found = collect_garbage(Store.open(), grace=hours * 3600)
+    if json:
+        from medloupe.cli import console
+
+        console.print_json(asdict(found))
+    else:
+        typer.echo(
+            f"{found.kept:,} blobs are in use; {found.removed:,} were removed ({found.freed:,} bytes), {found.marked:,}"
+            f" marked to go, {found.waiting:,} wait.",
+            err=True,
+        )
 
 
 @contextmanager
@@ -216,7 +246,8 @@ def _other_precisions(model: Model) -> dict[str, dict[str, Any]]:
     }
 
 
-def _operator() -> str:
+def name_operator() -> str:
+    """Name whoever uses the command line, for the audit log."""
     from medloupe.accounts.log import operator
 
     return operator()

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from medloupe.cli.places import read_named, read_place
+
 
 def _use_home(value: Path | None) -> Path | None:
     if value is not None:
@@ -48,8 +50,10 @@ Engine = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name, name@version, or an .onnx file.")]
-Data = Annotated[Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", parser=read_named, help="A name, name@version, or an .onnx file.")
+]
+Data = Annotated[Path, typer.Argument(metavar="DATA", parser=read_place, help="A folder, a table or a MedMNIST .npz.")]
 Labels = Annotated[
     str | None, typer.Option(metavar="COL", help="Label column, several joined by commas, or a DICOM keyword.")
 ]
@@ -61,7 +65,16 @@ Image = Annotated[str | None, typer.Option(metavar="COL", help="Column that name
 Table = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The table, where it lies apart; of several annotations of boxes the one to read."
+        metavar="FILE",
+        parser=read_place,
+        help="The table, where it lies apart; of several annotations of boxes the one to read.",
+    ),
+]
+AllowUrls = Annotated[
+    bool,
+    typer.Option(
+        "--allow-urls",
+        help="Fetch the pictures that the table names by https:// addresses, from public hosts only.",
     ),
 ]
 Folders = Annotated[
@@ -118,7 +131,9 @@ FalseFlags = Annotated[
 FalseMarks = Annotated[
     float, typer.Option(metavar="N", help="Of boxes: how many of a label may be marked wrongly, a picture.")
 ]
-BackboneName = Annotated[str | None, typer.Option(metavar="B", help="A backbone by name, or an .onnx file.")]
+BackboneName = Annotated[
+    str | None, typer.Option(metavar="B", parser=read_named, help="A backbone by name, or an .onnx file.")
+]
 Clinical = Annotated[
     str | None,
     typer.Option(

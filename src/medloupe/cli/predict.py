@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import Home, Json, parse_pairs
+from medloupe.cli.places import read_named, read_place, write_place
 from medloupe.errors import DataError, MedloupeError
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 def run_predict(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A name, name@version, an .onnx file, or `auto`: each file chooses.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            parser=read_named,
+            help="A name, name@version, an .onnx file, or `auto`: each file chooses.",
+        ),
     ],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders and globs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", parser=read_named, help="Files, folders and globs.")],
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,7 +36,10 @@ def run_predict(
         ),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A table that says it for each image, which a column names.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=read_place, help="A table that says it for each image, which a column names."
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
@@ -44,10 +53,16 @@ def run_predict(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as a table.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=write_place, help="Of a detector: write the boxes that are marked as a table."
+        ),
     ] = None,
     coco: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of a detector: write the boxes that are marked as COCO JSON.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=write_place, help="Of a detector: write the boxes that are marked as COCO JSON."
+        ),
     ] = None,
     photo: Annotated[
         str,
@@ -85,6 +100,7 @@ def run_predict(
     from medloupe.inference.pictures import Predictor
     from medloupe.inference.predictors import AnyPredictor, predictor
     from medloupe.settings import threads
+    from medloupe.utils.remote.fetch import name_of
 
     taken = _read_photo(photo, corners, paths)
     if Path(model).is_file() and not model.endswith(".onnx") and not Path(paths[0]).exists():
@@ -136,7 +152,7 @@ def run_predict(
     for path, answer in answers:
         done += 1
         failed += isinstance(answer, MedloupeError)
-        printer.print(str(path), answer)
+        printer.print(name_of(path), answer)
         kept.add(answer)
     printer.close()
     kept.close()

@@ -9,14 +9,21 @@ from typing import Annotated
 import typer
 
 from medloupe.cli.options import Data, Folders, Image, Json, Labels, Patient, SplitColumn, Table, Task
+from medloupe.cli.places import read_place, write_place
 
 
 def run_relabel(
     data: Data,
     decisions: Annotated[
-        Path, typer.Argument(metavar="DECISIONS", help="The table of `medloupe check --suspects`, with decisions.")
+        Path,
+        typer.Argument(
+            metavar="DECISIONS", parser=read_place, help="The table of `medloupe check --suspects`, with decisions."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="TABLE.csv", help="Where the table with all labels goes.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="TABLE.csv", parser=write_place, help="Where the table with all labels goes."),
+    ],
     labels: Labels = None,
     patient: Patient = None,
     split: SplitColumn = None,

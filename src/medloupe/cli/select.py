@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import Home, Json, ModelName, Seed
+from medloupe.cli.places import read_place, write_place
 
 if TYPE_CHECKING:
     from medloupe.evaluation.selection import Selection
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
 def run_select(
     model: ModelName,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures or ECGs that nobody has labelled.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=read_place, help="Of pictures or ECGs that nobody has labelled.")
+    ],
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, max=10_000, help="How many to select.")] = 20,
     patient: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Finds the patient in a file's name: of each at most one.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.csv", help="Also write a table to label in."),
+        typer.Option("--out", metavar="FILE.csv", parser=write_place, help="Also write a table to label in."),
     ] = None,
     seed: Seed = 0,
     json: Json = False,

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from medloupe.cli.options import Home
 from medloupe.errors import MedloupeError
-
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+from medloupe.utils.amounts import parse_amount
 
 
 def parse_bytes(text: str) -> int:
-    """Read an amount of memory such as "512MB", in bytes; K, M, G, with or without B or iB, are powers of 1024.
+    """Read an amount of memory such as "512MB", in bytes.
 
     Raises
     ------
     typer.BadParameter
         The text is no amount of memory.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s?([KMG]?)(?:i?B)?", text.strip()[:40], re.IGNORECASE)
-    if not found or float(found[1]) <= 0:
+    amount = parse_amount(text)
+    if amount is None:
         raise typer.BadParameter(f"{text!r} is no amount of memory; write 512MB or 2GB.", param_hint="--memory")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    return amount
 
 
 def run_serve(
@@ -55,6 +53,9 @@ def run_serve(
             " for each, or two.",
         ),
     ] = "off",
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Begin a pilot: answers are recorded and not shown until an admin ends it.")
+    ] = False,
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Do the trainings of the studio here, one at a time.")
     ] = True,
@@ -74,8 +75,11 @@ def run_serve(
     from medloupe.serving.app import create_app
     from medloupe.serving.engine.service import Service
     from medloupe.serving.server import listen, serve
+    from medloupe.serving.tracing import start_tracing
     from medloupe.store.models import Store
+    from medloupe.store.pilots import Pilots
     from medloupe.studio.extension import extend_with_studio
+    from medloupe.watch.extension import extend_with_watch
 
     settings.read_settings()
     public = parse_public_url(public_url or settings.setting("MEDLOUPE_PUBLIC_URL"))
@@ -84,11 +88,16 @@ def run_serve(
     check_bind(host, People(store.engine), behind_proxy=public is not None or bool(proxies))
     listening = listen(host, port)
     observe.log_to_stderr()
+    tracing = start_tracing()
     try:
         store.sweep()
     except MedloupeError as e:  # a store on a full disk or one that may only be read still serves
         typer.echo(f"medloupe: {e}", err=True)
+    if pilot:
+        Pilots(store.engine).begin(by="command line")
     service = Service(store, memory=budget, keep_images=keep_images)
+    if service.pilot.running is not None:
+        typer.echo(f"medloupe: a pilot runs since {service.pilot.running.started}; answers are not shown.", err=True)
     try:
         service.journal.sweep()
     except (MedloupeError, OSError) as e:
@@ -100,8 +109,10 @@ def run_serve(
         queue=queue,
         public=public,
         proxies=proxies,
+        tracing=tracing,
         extend=[
             extend_with_studio(work=worker),
+            extend_with_watch(),
             *([extend_with_review(double=review == "double")] if review != "off" else []),
         ],
     )

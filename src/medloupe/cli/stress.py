@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medloupe.cli.options import Folders, Home, Image, Json, Labels, ModelName, Patient, SplitColumn, Table, Unboxed
+from medloupe.cli.places import read_place, write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 from medloupe.errors import StoreError
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def run_stress(
     model: ModelName,
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", readable=False, help="A folder, a table or a MedMNIST .npz, with labels.")
+        Path,
+        typer.Argument(metavar="DATA", parser=read_place, help="A folder, a table or a MedMNIST .npz, with labels."),
     ],
     labels: Labels = None,
     patient: Patient = None,
@@ -32,7 +34,10 @@ def run_stress(
     images: Annotated[int, typer.Option(metavar="N", min=10, help="About how many images to judge.")] = 300,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same data and seed, same figures.")] = 0,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page with table, chart and example pictures.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=write_place, help="Also write a page with table, chart and example pictures."
+        ),
     ] = None,
     json: Json = False,
     home: Home = None,

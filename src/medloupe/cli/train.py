@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from medloupe.cli.options import (
+    AllowUrls,
     BackboneName,
     Clinical,
     Crop,
@@ -52,6 +53,7 @@ def run_train(
     split: SplitColumn = None,
     image: Image = None,
     table: Table = None,
+    allow_urls: AllowUrls = False,
     folders: Folders = None,
     task: Task = None,
     unboxed: Unboxed = None,

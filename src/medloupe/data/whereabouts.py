@@ -16,6 +16,8 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import Scan, scan_dataset
 from medloupe.errors import DataError
 from medloupe.utils.files import write_atomically
+from medloupe.utils.remote.address import is_remote
+from medloupe.utils.remote.fetch import name_of
 
 FILE = "data.json"
 OPTIONS = (
@@ -54,9 +56,13 @@ def write_location(folder: Path, root: str | Path, **options: Any) -> None:
     if unknown := options.keys() - set(OPTIONS):
         raise TypeError(f"readers.read takes no {', '.join(sorted(unknown))}.")
     told = {key: str(value) for key, value in options.items() if value is not None}
+    if (known := name_of(Path(root))) != str(root):  # a copy, which may be gone by then
+        root = known
     if "table" in told and Path(told["table"]).expanduser().is_file():  # else it lies in the data's own folder
         told["table"] = str(Path(told["table"]).expanduser().absolute())
-    said = {"root": str(Path(root).expanduser().absolute()), **told}
+    if (table := told.get("table")) is not None:
+        told["table"] = name_of(Path(table))
+    said = {"root": str(root) if is_remote(str(root)) else str(Path(root).expanduser().absolute()), **told}
     write_atomically(folder / FILE, json.dumps(said, ensure_ascii=False, indent=1).encode())
 
 
@@ -89,6 +95,8 @@ def read_again(folder: Path, called: str) -> Dataset:
     said = read_location(folder)
     if said is None:
         raise DataError(f"Where the images of {called} lie was not noted.", _GIVE)
+    if is_remote(said["root"]):
+        raise DataError(f"The images of {called} lie elsewhere: {said['root']}.", f"Add --data {said['root']}")
     root = Path(said["root"])
     if not root.exists():
         raise DataError(f"The images of {called} are no longer at {root}.", _GIVE)

@@ -20,6 +20,7 @@ from medloupe.ecg.worker import ANSWER, ERRORS, HERE, REQUEST
 from medloupe.errors import MedloupeError, SignalError
 from medloupe.imaging.sandbox.process import WorkerProcess
 from medloupe.imaging.sandbox.processpool import Cancellation, PoolWords, ProcessPool
+from medloupe.utils.spans import span
 
 HOUR = ReadLimits(24_000_000, 3600, *HERE)
 """What a server reads of one recording: more than twelve leads of an hour at 500 Hz."""
@@ -130,7 +131,8 @@ class EcgParsers(ProcessPool[ParseProcess]):
         MedloupeError
             Where no process can be started.
         """
-        answer = self.exchange(lambda process: process.ask(files, rate=rate, gain=gain), cancellation)
+        with span("decode", bytes=sum(map(len, files.values()))):
+            answer = self.exchange(lambda process: process.ask(files, rate=rate, gain=gain), cancellation)
         if answer.signal is None:
             raise answer.error or SignalError("The recording could not be read.")
         return answer.signal

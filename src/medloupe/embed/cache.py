@@ -17,7 +17,7 @@ import os
 import tempfile
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -121,6 +121,37 @@ class FeatureCache:
         except OSError as e:
             raise self._explained(e) from e
 
+    def erase(self, digests: Collection[bytes]) -> int:
+        """Overwrite rows with zeros where they stand, on the disk; how many.
+
+        Rows keep their places, so that whoever has the cache open meanwhile reads no other row for one's own: the
+        checksum of one that is gone no longer fits, and it is made anew where it is asked for.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be written.
+        """
+        try:
+            with exclusive_lock(self.folder / "lock"):
+                self._read_index()
+                gone = sorted((self.rows.pop(d), d) for d in digests if d in self.rows)
+                for row, _ in gone:
+                    self._zero("embeddings.f32", row, self.dimension * 4)
+                    self._zero("thumbs.bin", row, FACTS.itemsize)
+                    self._zero("index.bin", row, _INDEX.itemsize)  # last: a row that is named is tried again
+                    self._checksums[row] = 0
+                return len(gone)
+        except OSError as e:
+            raise self._explained(e) from e
+
+    def _zero(self, name: str, row: int, size: int) -> None:
+        with (self.folder / name).open("r+b") as f:
+            f.seek(row * size)
+            f.write(b"\0" * size)
+            f.flush()
+            os.fsync(f.fileno())
+
     def _read(self, digests: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, list[int]]:
         rows = np.array([self.rows.get(d, -1) for d in digests], np.int64)
         n = len(rows)
@@ -186,6 +217,14 @@ class FeatureCache:
             self.rows[digest.tobytes()] = start + i
         self._checksums += index["checksum"].tolist()
 
+    def _fits(self) -> bool:
+        """Whether the dimension is that of the rows: the checksum of one that was not erased says so."""
+        named = [(d, row) for d, row in self.rows.items() if any(d)][-3:]
+        before = dict(self.rows)  # reading forgets rows that are damaged
+        fits = bool(named) and len(self.read([d for d, _ in named])[2]) < len(named)
+        self.rows = before
+        return fits
+
     def _write_at(self, name: str, offset: int, data: bytes) -> None:
         path = self.folder / name
         with path.open("r+b" if path.exists() else "w+b") as f:
@@ -212,6 +251,34 @@ def _lives(pid: int) -> bool:
     except OSError:
         pass
     return True
+
+
+def open_any_cache(folder: Path) -> FeatureCache | None:
+    """Open a cache without knowing of which network it is, by a row of whose checksum the dimension is known.
+
+    Returns
+    -------
+    FeatureCache or None
+        None where there is no row, or none that is whole.
+
+    Raises
+    ------
+    StoreError
+        When the files cannot be read.
+    """
+    opened = FeatureCache(folder, 0)
+    thumbs, embeddings = folder / "thumbs.bin", folder / "embeddings.f32"
+    if not opened._checksums or not thumbs.is_file() or not embeddings.is_file():
+        return None
+    size = embeddings.stat().st_size // 4
+    for rows in (thumbs.stat().st_size // FACTS.itemsize, len(opened._checksums)):
+        for held in (rows, rows + 1):  # a writer that was killed may have left one file longer than the other
+            if not held or size % held:
+                continue
+            found = FeatureCache(folder, size // held)
+            if found._fits():
+                return found
+    return None
 
 
 def _checksum(embedding: np.ndarray, facts: np.ndarray) -> int:

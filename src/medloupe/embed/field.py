@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,9 +13,8 @@ from medloupe.data.contents import read_content
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.cache import FACTS, FeatureCache
 from medloupe.embed.features import Features
-from medloupe.embed.network import Network
-from medloupe.embed.tail import Tail
 from medloupe.errors import ImageError
+from medloupe.graphs.session import open_session, run
 from medloupe.imaging import decode
 from medloupe.imaging.field.views import VIEW_KINDS, ViewKind, draw_view, make_views, severity_of
 from medloupe.imaging.picture import image_from_array, whole_picture
@@ -24,6 +24,8 @@ from medloupe.utils.batches import map_batches
 from medloupe.utils.progress import Progress
 from medloupe.utils.sourcecode import source_digest
 
+MOST_ROUNDS = 32
+"""More views of a kind no picture has."""
 _ROWS_A_WRITE = 64  # at most this many views are lost to a kill
 
 
@@ -45,6 +47,8 @@ class FieldFeatures:
         float32 (V, D).
     measures : np.ndarray
         float64 (V, measures), as imaging.quality.MEASURES.
+    untuned : np.ndarray or None
+        float32 (V, D), by the backbone as it is, where `embeddings` are by a tuned network; None where they are not.
     """
 
     rows: np.ndarray
@@ -53,6 +57,12 @@ class FieldFeatures:
     surfaces: np.ndarray
     embeddings: np.ndarray
     measures: np.ndarray
+    untuned: np.ndarray | None = None
+
+    @property
+    def shared(self) -> np.ndarray:
+        """float32 (V, D), embeddings by the backbone as it is, which novelty reads."""
+        return self.embeddings if self.untuned is None else self.untuned
 
     def part(self, where: np.ndarray) -> FieldFeatures:
         """Take some of the views; where: bool or int."""
@@ -63,6 +73,7 @@ class FieldFeatures:
             surfaces=self.surfaces[where],
             embeddings=self.embeddings[where],
             measures=self.measures[where],
+            untuned=None if self.untuned is None else self.untuned[where],
         )
 
     def within(self, rows: np.ndarray) -> FieldFeatures:
@@ -73,6 +84,30 @@ class FieldFeatures:
         return replace(found, rows=position[found.rows])
 
 
+ViewKey = tuple[int, int, ViewKind]
+"""The row of the features, the round, and the kind of a view."""
+
+
+class KeepsActivations(Protocol):
+    """Keeps what reaches the cut of a backbone, of each view."""
+
+    def holds(self, key: ViewKey) -> bool:
+        """Tell whether it has that of a view."""
+        ...
+
+    def keep(self, key: ViewKey, activation: np.ndarray) -> None:
+        """Keep that of a view, float32 (C, H, W). Called by several threads, each with its own views."""
+        ...
+
+    def mark(self, keys: Sequence[ViewKey]) -> None:
+        """Note that those of some views are whole."""
+        ...
+
+    def number(self, keys: Sequence[ViewKey]) -> None:
+        """Take note of which views there are, and in what order these are embedded."""
+        ...
+
+
 def embed_field(
     features: Features,
     rows: np.ndarray,
@@ -81,7 +116,7 @@ def embed_field(
     rounds: int = 1,
     seed: int = 0,
     kinds: tuple[ViewKind, ...] = VIEW_KINDS,
-    tail: Tail | None = None,
+    activations: KeepsActivations | None = None,
     progress: Progress | None = None,
 ) -> FieldFeatures:
     """Embed field views of some pictures; those that the cache holds are not made again.
@@ -100,8 +135,8 @@ def embed_field(
         Of what is drawn by chance.
     kinds : tuple of str
         Which views are made.
-    tail : Tail, optional
-        With it they are embedded by the network as tuned.
+    activations : KeepsActivations, optional
+        Given what reaches the cut, for each view.
     progress : callable, optional
         Told how many pictures are done, and of how many.
 
@@ -110,19 +145,25 @@ def embed_field(
     StoreError
         When the cache cannot be written.
     """
-    cache = _open_cache(backbone, tail, seed)
+    cache = _open_cache(backbone, seed)
     asked = [(int(row), number) for row in rows for number in range(rounds)]
-    names: dict[tuple[int, int, ViewKind], bytes] = {
+    names: dict[ViewKey, bytes] = {
         (row, n, kind): _name(features.digests[row], n, kind) for row, n in asked for kind in kinds
     }
-    missing = [a for a in asked if any(names[*a, kind] not in cache for kind in kinds)]
+
+    def is_known(key: ViewKey) -> bool:
+        return names[key] in cache and (activations is None or activations.holds(key))
+
+    missing = [a for a in asked if not all(is_known((*a, kind)) for kind in kinds)]
     if missing:
-        _embed_into(cache, missing, features, backbone, tail, seed, kinds, progress)
-    keys = [key for key, name in names.items() if name in cache]
+        _embed_into(cache, missing, features, backbone, seed, kinds, activations, progress)
+    keys = [key for key in names if is_known(key)]
     found, _, damaged = cache.read([names[key] for key in keys])
     if damaged:  # rows that a failing disk spoilt
         good = np.delete(np.arange(len(keys)), damaged)
         found, keys = found[good], [keys[i] for i in good]
+    if activations is not None:
+        activations.number(keys)
     drawn = [draw_view(features.digests[row], n, seed) for row, n, _ in keys]
     severities = [severity_of(d, key[2]) for d, key in zip(drawn, keys, strict=True)]
     width = backbone.card.dimension
@@ -136,15 +177,34 @@ def embed_field(
     )
 
 
-def _open_cache(backbone: Backbone, tail: Tail | None, seed: int) -> FeatureCache:
+def views_key(backbone: Backbone, seed: int) -> str:
+    """Name all that views by a network depend on, but for the pictures."""
     made_by = f"{decode.FITTING}:{decode.DECODING}:{backbone.card.input_size}:{backbone.sha256}:{seed}"
-    made_by += (f":{tail.sha256}" if tail else "") + source_digest("medloupe.imaging.field.views")
-    key = hashlib.sha256(made_by.encode()).hexdigest()[:20]
+    made_by += source_digest("medloupe.imaging.field.views")
+    return hashlib.sha256(made_by.encode()).hexdigest()[:20]
+
+
+def _open_cache(backbone: Backbone, seed: int) -> FeatureCache:
+    key = views_key(backbone, seed)
     return FeatureCache(home() / "cache" / "field" / key, backbone.card.dimension + len(MEASURES))
+
+
+def name_views(content: bytes) -> list[bytes]:
+    """Name all views that the cache may hold of a picture, by its digest."""
+    return [_name(content, number, kind) for number in range(MOST_ROUNDS) for kind in VIEW_KINDS]
 
 
 def _name(content: bytes, number: int, kind: ViewKind) -> bytes:
     return hashlib.sha256(b"%s:%d:%s" % (content, number, kind.encode())).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What came of the views of one picture in one round."""
+
+    keys: list[ViewKey]
+    names: list[bytes]
+    values: np.ndarray  # (kinds, D + measures)
 
 
 def _embed_into(
@@ -152,19 +212,19 @@ def _embed_into(
     missing: Sequence[tuple[int, int]],
     features: Features,
     backbone: Backbone,
-    tail: Tail | None,
     seed: int,
     kinds: tuple[ViewKind, ...],
+    activations: KeepsActivations | None,
     progress: Progress | None,
 ) -> None:
     """Make, embed and keep views; of a picture that cannot be read any more there are none."""
-    network = Network(backbone, tail, threads=1)
-    size = backbone.card.input_size
+    network, size = open_session(backbone.path, threads=1), backbone.card.input_size
+    outputs = ["embedding"] if activations is None else ["embedding", "cut"]
 
-    def look(taken: list[tuple[int, int]]) -> list[tuple[list[bytes], np.ndarray]]:
+    def look(taken: list[tuple[int, int]]) -> list[_Looked]:
         return [made for row, number in taken if (made := _look(row, number)) is not None]
 
-    def _look(row: int, number: int) -> tuple[list[bytes], np.ndarray] | None:
+    def _look(row: int, number: int) -> _Looked | None:
         content = features.digests[row]
         try:
             whole = decode.decode(read_content(features.data.records[row].picture), min_side=size)
@@ -172,20 +232,30 @@ def _embed_into(
             return None
         views = make_views(whole, content, number, seed, kinds)
         pictures = [whole_picture(image_from_array(v)) for v in views.values()]
-        seen = network.see(np.stack([p.fit(size) for p in pictures])).embedding
+        seen, *cut = run(network, outputs, np.stack([p.fit(size) for p in pictures]))
+        keys: list[ViewKey] = [(row, number, kind) for kind in views]
+        if activations is not None:
+            for key, activation in zip(keys, cut[0], strict=True):
+                activations.keep(key, activation)
         measured = np.array([as_numbers(p.measure()) for p in pictures], np.float32)
-        return [_name(content, number, kind) for kind in views], np.concatenate([seen, measured], 1)
+        names = [_name(content, number, kind) for kind in views]
+        return _Looked(keys=keys, names=names, values=np.concatenate([seen, measured], 1))
 
     done = 0
-    waiting: list[tuple[list[bytes], np.ndarray]] = []
+    waiting: list[_Looked] = []
 
     def keep() -> None:
         if waiting:
-            names = [name for some, _ in waiting for name in some]
-            cache.append(names, np.concatenate([v for _, v in waiting]), np.zeros(len(names), FACTS))
+            names = [name for looked in waiting for name in looked.names]
+            values = np.concatenate([looked.values for looked in waiting])
+            new = [i for i, name in enumerate(names) if name not in cache]
+            if new:
+                cache.append([names[i] for i in new], values[new], np.zeros(len(new), FACTS))
+            if activations is not None:
+                activations.mark([key for looked in waiting for key in looked.keys])
             waiting.clear()
 
-    def start() -> Callable[[list[tuple[int, int]]], list[tuple[list[bytes], np.ndarray]]]:
+    def start() -> Callable[[list[tuple[int, int]]], list[_Looked]]:
         return look
 
     try:
@@ -194,7 +264,7 @@ def _embed_into(
             done += len(batch)
             if progress:
                 progress(done, len(missing))
-            if sum(len(names) for names, _ in waiting) >= _ROWS_A_WRITE:
+            if sum(len(looked.names) for looked in waiting) >= _ROWS_A_WRITE:
                 keep()
     finally:
         keep()

@@ -20,6 +20,7 @@ from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.cache import FACTS, THUMB, FeatureCache
 from medloupe.embed.network import Network
+from medloupe.embed.sharedcache import open_shared_features
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError, ImageError, MedloupeError, StoreError, UnreadableImageError
 from medloupe.imaging.decode import DECODING, FITTING, load_measured
@@ -59,8 +60,13 @@ def embed_pictures(
     for record, digest in zip(data.records, digests, strict=True):
         if digest and digest not in cache:
             missing.setdefault(digest, record)
+    shared = open_shared_features(cache) if missing else None
+    if shared is not None and shared.pull(missing.keys()):
+        missing = {digest: record for digest, record in missing.items() if digest not in cache}
     network = Network(backbone, tail, threads=1)
     broken = _embed_into(cache, missing, network, backbone, tail, progress) if missing else {}
+    if shared is not None:
+        shared.push([digest for digest in missing if digest not in broken])
 
     def readable() -> list[int]:
         return [i for i, d in enumerate(digests) if d and d not in broken]

@@ -30,6 +30,7 @@ SENTENCES = {
     "photograph": "It is the photograph of a picture; what lies between its four corners was cut out and looked at.",
     "photograph_given": "It is the photograph of a picture; what lies between the four corners given was looked at.",
     "photograph_unfound": "It is said to be the photograph of a picture, whose corners were not found.",
+    "shrunk": "It had {width} x {height} pixels and was shrunk before it was sent.",
     "transparent": "The picture is wholly transparent; its transparency is left out.",
 }
 """By code."""

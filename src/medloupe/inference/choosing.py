@@ -156,10 +156,13 @@ class AutoPredictor:
         if inverted:
             refused = refuse_inverted(name)
         limits = Limits.from_json(model.card.get("quality"))
-        refused, unusable = judge_picture(refused, measures, limits, model.novelty, embedding, photo)
+        decision = self._decisions[name]
+        refused, unusable = judge_picture(
+            refused, measures, limits, model.novelty, embedding, photo, decision.photographs
+        )
         prediction = make_prediction(
             model,
-            self._decisions[name],
+            decision,
             file,
             logits[0],
             None if parts is None else parts[0],

@@ -198,7 +198,7 @@ class Predictor:
         if self._kind.name != "image":
             return self._kind.window(source, self.model.backbone.card), None, None, None
         picture, full = decode_in_full(source, self.size, self._full_above, photo or self.photo)
-        why = judge_photo(picture.photo) or judge_quality(picture.measure(), self._limits)
+        why = judge_photo(picture.photo, self._decision.photographs) or judge_quality(picture.measure(), self._limits)
         return picture.fit(self.size), picture, full, why
 
     def _negative(self, pixels: np.ndarray, size: tuple[int, int] | None) -> Negative | None:

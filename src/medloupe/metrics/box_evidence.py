@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class BoxEvidence:
         int64 (N,), pictures of one patient have one.
     detections, truths
         Of each picture, in pixels of the picture as given.
+    erased
+        As Evidence has it.
     """
 
     labels: tuple[str, ...]
@@ -45,6 +48,7 @@ class BoxEvidence:
     groups: np.ndarray
     detections: Sequence[Detections]
     truths: Sequence[Truths]
+    erased: int = 0
 
     @property
     def question(self) -> str:
@@ -63,12 +67,20 @@ class BoxEvidence:
             truths=[replace(self.truths[i], labels=place[self.truths[i].labels]) for i in rows],
         )
 
+    def erase(self, digests: np.ndarray) -> BoxEvidence:
+        """Leave out pictures for good, by their shortened digests uint64 (M,), and count them."""
+        kept = np.flatnonzero(~np.isin(self.digests, digests))
+        gone = len(self.digests) - len(kept)
+        return replace(self.take(kept, self.groups[kept], self.labels), erased=self.erased + gone)
+
     def as_bytes(self) -> bytes:
         """Write the content of judged.npz."""
         out = io.BytesIO()
         said, true = self.detections, self.truths
+        erased: dict[str, Any] = {"erased": np.array(self.erased)} if self.erased else {}
         np.savez_compressed(
             out,
+            **erased,
             labels=np.array(self.labels),
             task=np.array(TASK),
             digests=self.digests,
@@ -110,6 +122,7 @@ class BoxEvidence:
                 groups=parts["groups"].astype(np.int64),
                 detections=[Detections(*one) for one in said],
                 truths=[Truths(*one) for one in true],
+                erased=int(parts.get("erased", 0)),
             )
         except (KeyError, TypeError, IndexError, ValueError) as e:
             raise ValueError(f"{FILE} is damaged, or of no detector: {e}") from e

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 FILE = "judged.npz"
+OUT_OF_FOLD = "out-of-fold.npz"
+"""Predictions for all that was learned, each by a head that had not; beside FILE where that holds others."""
 _DIGEST = 8  # bytes of a sha256: two of a million images are mistaken for one another once in 30 million data sets
 
 
@@ -34,6 +36,10 @@ class Evidence:
         float32 (R, N, K).
     announced
         float32 (N, K), the share of the repeats in which the label was announced.
+    flagged
+        float32 (N, K), the share in which the label reached its line; None where that was not kept.
+    erased
+        How many more there were, which were erased since: at the wish of those pictured.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +49,8 @@ class Evidence:
     targets: np.ndarray
     probabilities: np.ndarray
     announced: np.ndarray
+    flagged: np.ndarray | None = None
+    erased: int = 0
 
     @property
     def question(self) -> str:
@@ -62,21 +70,34 @@ class Evidence:
         known
             bool (N,): learned from before, as by a network that this one went on from.
         """
-        kept = ~np.isin(self.groups, self.groups[known])
+        return self.take(np.flatnonzero(~np.isin(self.groups, self.groups[known])))
+
+    def erase(self, digests: np.ndarray) -> Evidence:
+        """Leave out records for good, by their shortened digests uint64 (M,), and count them."""
+        kept = ~np.isin(self.digests, digests)
+        return replace(self.take(np.flatnonzero(kept)), erased=self.erased + int((~kept).sum()))
+
+    def take(self, rows: np.ndarray) -> Evidence:
+        """Take some records: int (n,)."""
         return replace(
             self,
-            digests=self.digests[kept],
-            groups=self.groups[kept],
-            targets=self.targets[kept],
-            probabilities=self.probabilities[:, kept],
-            announced=self.announced[kept],
+            digests=self.digests[rows],
+            groups=self.groups[rows],
+            targets=self.targets[rows],
+            probabilities=self.probabilities[:, rows],
+            announced=self.announced[rows],
+            flagged=None if self.flagged is None else self.flagged[rows],
         )
 
     def as_bytes(self) -> bytes:
         """Write the content of judged.npz."""
         out = io.BytesIO()
         arrays = {name: getattr(self, name) for name in ("digests", "groups", "targets", "probabilities", "announced")}
-        np.savez_compressed(out, labels=np.array(self.labels), task=np.array(self.task), **arrays)
+        arrays |= {} if self.flagged is None else {"flagged": self.flagged}
+        said = {"labels": np.array(self.labels), "task": np.array(self.task)}
+        if self.erased:
+            said["erased"] = np.array(self.erased)
+        np.savez_compressed(out, **said, **arrays)
         return out.getvalue()
 
     @classmethod
@@ -98,6 +119,8 @@ class Evidence:
                     targets=stored["targets"],
                     probabilities=stored["probabilities"],
                     announced=stored["announced"],
+                    flagged=stored.get("flagged"),
+                    erased=int(stored["erased"]) if "erased" in stored else 0,
                 )
         except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as e:
             raise ValueError(f"{FILE} is damaged: {e}") from e
@@ -106,13 +129,15 @@ class Evidence:
         kinds = "".join(a.dtype.kind for a in arrays)
         if kinds != "uifff" or r == (0,) or [a.shape for a in arrays] != [(n,), (n,), (n, k), (n, k), (*r, n, k)]:
             raise ValueError(f"{FILE} is damaged: its parts do not fit together.")
+        if made.flagged is not None and (made.flagged.dtype.kind != "f" or made.flagged.shape != (n, k)):
+            raise ValueError(f"{FILE} is damaged: its parts do not fit together.")
         return made
 
     @classmethod
-    def read(cls, folder: Path) -> Evidence | None:
+    def read(cls, folder: Path, file: str = FILE) -> Evidence | None:
         """Read what a version's folder holds; None where there is none that can be read."""
         try:
-            return cls.from_bytes((folder / FILE).read_bytes())
+            return cls.from_bytes((folder / file).read_bytes())
         except (OSError, ValueError):
             return None
 

@@ -60,6 +60,8 @@ class Comparison:
         Of AUC, or of the average precision.
     why_not
         Why the two cannot be compared, else "".
+    erased
+        How many pictures that either was judged on were erased since, at somebody's wish: they take no part.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Comparison:
     margin: float = MARGIN
     why_not: str = ""
     map50: VersionDifference | None = None
+    erased: int = 0
 
     @property
     def judged(self) -> VersionDifference | None:
@@ -89,18 +92,27 @@ class Comparison:
         a, b = f"version {self.candidate}", f"version {self.production}"
         d = self.judged
         if d is None:
-            return f"{self.name}: {a} cannot be compared with {b}, which is in production: {self.why_not}."
+            missing = f" That is without {self._erased}." if self.erased else ""
+            return f"{self.name}: {a} cannot be compared with {b}, which is in production: {self.why_not}.{missing}"
         figure = "AUC" if self.auc is not None else "average precision"
         shown = (
             f"On the {self.records:,} pictures ({self.groups:,} groups of patients and copies) that both were judged"
             f" on, {a} of {self.name} has {figure} {d.candidate:.3f} and {b}, which is in production,"
             f" {d.production:.3f}: {d.difference:+.3f}, and at worst {d.low:+.3f} (one-sided 95 % limit)."
         )
+        if self.erased:
+            shown += f" That is without {self._erased}."
         if self.passed:
             return f"{shown} It is not worse by more than the margin of {self.margin:g}."
         if d.high < 0:
             return f"{shown} It is worse."
         return f"{shown} It may be worse by more than the margin of {self.margin:g}."
+
+    @property
+    def _erased(self) -> str:
+        """Tell what is missing."""
+        what = "picture that was" if self.erased == 1 else "pictures that were"
+        return f"{self.erased:,} {what} erased since, at the wish of those pictured"
 
 
 def compare(
@@ -130,6 +142,7 @@ def compare(
     draws, seed
         Of the bootstrap.
     """
+    erased = max((e.erased for e in (candidate, production) if e is not None), default=0)
 
     def failed(why_not: str, records: int = 0, groups: int = 0) -> Comparison:
         return Comparison(
@@ -141,6 +154,7 @@ def compare(
             groups=groups,
             margin=margin,
             why_not=why_not,
+            erased=erased,
         )
 
     for evidence, number in ((candidate, versions[0]), (production, versions[1])):
@@ -175,6 +189,7 @@ def compare(
         auc=figures.get("auc"),
         balanced_accuracy=figures.get("balanced_accuracy"),
         map50=figures.get("map50"),
+        erased=erased,
     )
 
 
@@ -263,6 +278,7 @@ def match_evidence(one: Evidence, other: Evidence) -> MatchedEvidence | None:
             targets=truth,
             probabilities=e.probabilities[repeats][:, at][:, :, order],
             announced=e.announced[at][:, order],
+            flagged=None if e.flagged is None else e.flagged[at][:, order],
         )
 
     straight = range(len(one.labels))

@@ -215,6 +215,24 @@ def compare_evidence(
     )
 
 
+def compare_metrics(
+    asked: Mapping[str, tuple[Weighted, Weighted]], groups: np.ndarray, *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, PairedDifference | None]:
+    """Hold figures of two runs against each other on the same N records; None of those that are not defined.
+
+    Parameters
+    ----------
+    asked
+        Of both runs, by name.
+    groups
+        int (N,), drawn as wholes.
+    draws, seed
+        Of the bootstrap.
+    """
+    keyed = {(name, ""): both for name, both in asked.items()}
+    return {name: _summarise_pair(values) for (name, _), values in _draw(keyed, groups, draws, seed).items()}
+
+
 def _label_metrics(
     both: MatchedEvidence, a: VersionMetrics, b: VersionMetrics
 ) -> dict[tuple[str, str], tuple[Weighted, Weighted]]:

@@ -201,13 +201,16 @@ def brier(probabilities: np.ndarray, truth: np.ndarray) -> Weighted:
     return value
 
 
-def wilson(hits: float, n: float) -> tuple[float, float]:
-    """Compute the 95 % interval of a share (Wilson 1927): honest at 0 and 100 %, where a bootstrap sees no spread."""
+def wilson(hits: float, n: float, z: float = _Z) -> tuple[float, float]:
+    """Compute the interval of a share (Wilson 1927): honest at 0 and 100 %, where a bootstrap sees no spread.
+
+    hits: of n; z: of the normal distribution, by default for 95 %.
+    """
     if n <= 0:
         return 0.0, 1.0
-    p, z2 = hits / n, _Z**2
+    p, z2 = hits / n, z**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return float(min(p, max(0.0, centre - half))), float(max(p, min(1.0, centre + half)))
 
 

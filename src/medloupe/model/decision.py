@@ -19,11 +19,13 @@ from medloupe.model.boxes import FoundBox
 from medloupe.model.cells import AskedCells, Estimate
 from medloupe.model.measurements import Measurement, read_measurements
 
-State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"]
+State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered", "pilot"]
 FEWEST_BEATS, LEAST_SHARE = 2, 0.01
 """Beats, and share of all, from which on a finding among the beats of a recording is flagged."""
 MOST_REFUSED = 1 / 3  # share of the things found on a picture, above which the rest is not spoken of either
 STATES: tuple[State, ...] = ("unusable", "refused", "flagged", "unclear", "clear", "answered")
+WITHHELD: State = "pilot"
+"""The state of an answer that was recorded in a pilot and is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Why:
         "over_line", "most_probable", "close", "grade", "not_announced", "boxes", "foreign", "inverted"; of a picture
         whose things were asked about "cells", "few_cells", "no_cells", "cells_refused", "cells_unusual"; where the app
         chose also "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
-        (model/quality.py), or a code of quality.
+        and "photo_untrained" (model/quality.py), or a code of quality.
     text : str
         The same as a sentence.
     """
@@ -52,7 +54,7 @@ class Said:
     Attributes
     ----------
     state : str
-        One of STATES.
+        One of STATES, or WITHHELD.
     why : Why or None
         None where it is clear or answered.
     prediction : str
@@ -103,6 +105,8 @@ class Decision:
         What is computed from its boxes.
     crops : tuple of str
         Labels of the boxes that it takes crops of; () of one that looks at whole pictures.
+    photographs : bool
+        Whether pictures may be photographs of a screen, film or print: its head learned from such, or it marks places.
     """
 
     task: str
@@ -119,6 +123,7 @@ class Decision:
     count_lines: tuple[float, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     crops: tuple[str, ...] = ()
+    photographs: bool = True
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Decision:
@@ -151,6 +156,7 @@ class Decision:
             count_lines=_read_count_lines(labels, card, limits),
             measurements=read_measurements(card),
             crops=tuple((card.get("crop") or {}).get("labels") or ()),
+            photographs=task == "detection" or bool((card.get("field") or {}).get("weight")),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 

@@ -24,9 +24,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medloupe.metrics.drift import DriftReference
 from medloupe.model.contrast import Contrast
+from medloupe.model.drift import pack_reference, unpack_reference
 from medloupe.model.gaussian import Gaussian
 from medloupe.model.legibility import Legibility
+from medloupe.model.polarity_boundary import PolarityBoundary
 from medloupe.model.sketch import FORMAT, WIDTH, sketch, sketch_many
 from medloupe.utils.arrays import decode_base64, encode_base64
 from medloupe.utils.validation import MISSING, ROOT, read_entry
@@ -41,7 +44,7 @@ LIMIT_AT = 0.97  # share of its own kind that stays under the distance from whic
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
-_CONTRAST, _LEGIBILITY = "contrast", "legibility"  # keys that only some have
+_CONTRAST, _LEGIBILITY, _POLARITY, _REFERENCE = "contrast", "legibility", "polarity", "reference"  # only some have
 _PREFIX = "novelty_"
 _LONGEST = 4 * AXES * WIDTH  # characters of an array
 _SENTENCES = {  # what is wrong with an entry (see medloupe.utils.validation)
@@ -83,6 +86,10 @@ class Novelty:
         What sets its kind apart from other kinds that were at hand, or None.
     legibility
         What tells pictures of its kind that show too little, or None.
+    polarity
+        What tells its pictures from their negatives, or None.
+    reference
+        By which it is watched whether pictures change, or None.
     """
 
     levels: tuple[int, ...]
@@ -94,6 +101,8 @@ class Novelty:
     own_refused: float
     contrast: Contrast | None = None
     legibility: Legibility | None = None
+    polarity: PolarityBoundary | None = None
+    reference: DriftReference | None = None
 
     @classmethod
     def fit(
@@ -206,7 +215,7 @@ class Novelty:
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays in memory."""
-        more = sum(part.weight.nbytes for part in (self.contrast, self.legibility) if part is not None)
+        more = sum(part.weight.nbytes for part in self._parts.values())
         return self.mean.nbytes + self.axes.nbytes + self.spread.nbytes + more
 
     def as_arrays(self) -> dict[str, np.ndarray]:
@@ -219,8 +228,18 @@ class Novelty:
             np.array((self.noise, self.limit, self.own_refused), np.float64),
         )
         arrays = {_PREFIX + key: value for key, value in zip(_KEYS, values, strict=True)}
-        more = {_CONTRAST: self.contrast, _LEGIBILITY: self.legibility}
-        return arrays | {_PREFIX + key: part.as_array() for key, part in more.items() if part is not None}
+        return arrays | {_PREFIX + key: values for key, values in self._more_arrays().items()}
+
+    @property
+    def _parts(self) -> dict[str, Contrast | Legibility | PolarityBoundary]:
+        """By key, what it has of the linear scores that only some have."""
+        more = {_CONTRAST: self.contrast, _LEGIBILITY: self.legibility, _POLARITY: self.polarity}
+        return {key: part for key, part in more.items() if part is not None}
+
+    def _more_arrays(self) -> dict[str, np.ndarray]:
+        """Give what only some have, as arrays by key."""
+        found = {key: part.as_array() for key, part in self._parts.items()}
+        return found if self.reference is None else {**found, _REFERENCE: pack_reference(self.reference)}
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
@@ -237,7 +256,7 @@ class Novelty:
             levels, mean, axes, spread, numbers = (np.asarray(stored[_PREFIX + key]) for key in _KEYS)
         except KeyError as e:
             raise ValueError(f"{e.args[0]} is missing") from e
-        more = stored.get(_PREFIX + _CONTRAST), stored.get(_PREFIX + _LEGIBILITY)
+        more = (stored.get(_PREFIX + key) for key in (_CONTRAST, _LEGIBILITY, _POLARITY, _REFERENCE))
         return cls._from_parts(levels.tolist(), mean, axes, spread, numbers, *more)
 
     def as_json(self) -> dict[str, Any]:
@@ -249,11 +268,7 @@ class Novelty:
             "mean": encode_base64(self.mean, "<f2"),
             "axes": encode_base64(self.axes, "<f2"),
             "spread": encode_base64(self.spread, "<f4"),
-            **{
-                key: encode_base64(part.as_array(), "<f4")
-                for key, part in ((_CONTRAST, self.contrast), (_LEGIBILITY, self.legibility))
-                if part is not None
-            },
+            **{key: encode_base64(values, "<f4") for key, values in self._more_arrays().items()},
         }
 
     @classmethod
@@ -271,7 +286,8 @@ class Novelty:
         mean, axes, spread = (_array(checked.mean, "<f2"), _array(checked.axes, "<f2"), _array(checked.spread, "<f4"))
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        more = (None if text is None else _array(text, "<f4") for text in (checked.contrast, checked.legibility))
+        told = (checked.contrast, checked.legibility, checked.polarity, checked.reference)
+        more = (None if text is None else _array(text, "<f4") for text in told)
         numbers = np.array(checked.numbers, np.float64)
         return cls._from_parts(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, *more)
 
@@ -285,6 +301,8 @@ class Novelty:
         numbers: np.ndarray,
         apart: np.ndarray | None,
         legible: np.ndarray | None,
+        upright: np.ndarray | None,
+        watched: np.ndarray | None,
     ) -> Novelty:
         if len(numbered) < 2 or numbered[0] != FORMAT or min(numbered[1:]) < 1:
             raise ValueError(f"its levels are not those of format {FORMAT}")
@@ -306,6 +324,8 @@ class Novelty:
             own_refused=own,
             contrast=None if apart is None else Contrast.from_array(apart, width),
             legibility=None if legible is None else Legibility.from_array(legible, width),
+            polarity=None if upright is None else PolarityBoundary.from_array(upright, width),
+            reference=None if watched is None else unpack_reference(watched, count),
         )
 
 

@@ -1,8 +1,9 @@
 """Tell a grey picture that was inverted on its way, black for white, from one as the check-up learned them.
 
 A negative lies farther from a check-up's own kind than the picture does, yet seldom so far that it is refused. So where
-a picture does not lie well within, its negative is held against it: what is markedly nearer as a negative is inverted.
-Measured by benchmarks/polarity.py.
+a picture does not lie well within, its negative is held against it. Which of the two is right says the boundary that
+the check-up learned between its pictures and their negatives (model/polarity_boundary.py); without one, the distance:
+what is markedly nearer as a negative is inverted. Measured by benchmarks/polarity.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from medloupe.model.decision import Why
 from medloupe.model.novelty import Novelty
+from medloupe.model.polarity_boundary import MARGIN
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
 from medloupe.model.router import UNKNOWN_TO_ALL
 from medloupe.model.sketch import sketch
@@ -24,7 +26,8 @@ DOUBTED = 0.55
 """Distance, of the limit, from which on a negative is asked for; two of three of a check-up's own lie below."""
 
 NEARER = 0.85
-"""Share of its distance below which the negative must lie; of 2,700 pictures of 14 sets the lowest had 0.88."""
+"""Share of its distance below which the negative must lie where no boundary was learned; of 2,700 pictures of 14 sets
+the lowest had 0.88."""
 
 
 def is_doubtful(novelty: Novelty, embedding: np.ndarray) -> bool:
@@ -34,8 +37,12 @@ def is_doubtful(novelty: Novelty, embedding: np.ndarray) -> bool:
 
 def is_inverted(novelty: Novelty, embedding: np.ndarray, negative: np.ndarray) -> bool:
     """Tell from the embeddings (D,) of a picture and of its negative whether the picture is the negative."""
-    near = float(novelty.score(negative[None])[0]) <= 1
-    return near and _distance(novelty, negative) < NEARER * _distance(novelty, embedding)
+    if float(novelty.score(negative[None])[0]) > 1:
+        return False  # what is foreign too proves nothing
+    if novelty.polarity is None:
+        return _distance(novelty, negative) < NEARER * _distance(novelty, embedding)
+    z, other = sketch(np.stack([embedding, negative]), novelty.levels)
+    return float(novelty.polarity.margin(z[None], other[None])[0]) < -MARGIN
 
 
 def looks_inverted(novelty: Novelty, embedding: np.ndarray, negative: Negative) -> bool:

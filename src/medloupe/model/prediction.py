@@ -11,7 +11,7 @@ import numpy as np
 from medloupe.model.applies import Ask
 from medloupe.model.boxes import FoundBox, to_photograph
 from medloupe.model.cells import AskedCells, Estimate
-from medloupe.model.decision import Decision, Said, State, Why
+from medloupe.model.decision import WITHHELD, Decision, Said, State, Why
 from medloupe.model.measurements import Measured
 from medloupe.model.tiling import Tiling
 
@@ -225,7 +225,7 @@ class Prediction:
 
     @property
     def state(self) -> State:
-        """One of unusable, refused, flagged, unclear, clear, answered."""
+        """One of unusable, refused, flagged, unclear, clear, answered; pilot where nothing is shown."""
         return self.said.state
 
     @property
@@ -306,3 +306,9 @@ def stop_by_all(file: str, unusable: Why, timings: Mapping[str, float]) -> Predi
     """Make the answer to an example that no model that could be chosen can use."""
     said = Said(state="unusable", why=unusable, prediction="")
     return Prediction(file=file, model="", version=None, said=said, probabilities={}, timings=timings)
+
+
+def withhold(model: str, version: int | None, file: str = "") -> Prediction:
+    """Make what is shown of an answer in a pilot: which model was asked, and nothing of what it said."""
+    said = Said(state=WITHHELD, why=None, prediction="")
+    return Prediction(file=file, model=model, version=version, said=said, probabilities={})

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from medloupe.imaging.photo import Photo
 
 
+_PHOTO_UNTRAINED = (
+    "This is a photograph of a picture, and this check-up was not trained for photographs: on them its answers are"
+    " little better than guesses. Send the original file; if this is the original file, say that it is no photograph."
+)
 _PHOTO_CORNERS = (
     "The picture was not found in the photograph. Mark its four corners, or photograph it with all four sides in view"
     " and something else around them."
@@ -37,11 +41,21 @@ def judge_quality(measures: Measures | None, limits: Limits | None) -> Why | Non
     return None if fault is None else Why(code=fault.code, text=fault.text)
 
 
-def judge_photo(photo: Photo | None) -> Why | None:
-    """Say that a photograph cannot be used whose corners are not known; None where they are, or it is none.
+def judge_photo(photo: Photo | None, learned: bool = True) -> Why | None:
+    """Say why a photograph of a picture cannot be used; None where it can, or is none.
 
-    Answers to whole photographs, with the room around the picture, are no better than guesses.
+    Where the corners are not known answers to whole photographs, with the room around the picture, are no better than
+    guesses; so are all answers of a check-up that has not learned from photographs.
+
+    Parameters
+    ----------
+    photo : Photo or None
+        As it was found or told; None of a picture that is no photograph.
+    learned : bool
+        Whether the check-up has learned from photographs (Decision.photographs).
     """
+    if photo is not None and not learned:
+        return Why(code="photo_untrained", text=_PHOTO_UNTRAINED)
     return Why(code="photo_corners", text=_PHOTO_CORNERS) if photo is not None and not photo.found else None
 
 
@@ -67,12 +81,14 @@ def judge_picture(
     novelty: Novelty | None,
     embedding: np.ndarray,
     photo: Photo | None = None,
+    learned: bool = True,
 ) -> tuple[Refusal | None, Why | None]:
     """Say what keeps a picture from being answered: that it is refused, or else why it cannot be used.
 
     What is wrong with how it was taken comes first, then whether it is foreign, then whether it shows too little.
+    learned: as for `judge_photo`.
     """
-    unusable = judge_photo(photo) or judge_quality(measures, limits)
+    unusable = judge_photo(photo, learned) or judge_quality(measures, limits)
     if unusable is not None or refused is not None:
         return (None, unusable) if unusable is not None else (refused, None)
     return None, judge_legibility(novelty, embedding)

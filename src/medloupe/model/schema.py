@@ -22,3 +22,5 @@ class NoveltyEntry(BaseModel):
     numbers: list[Annotated[float, Field(gt=-(2**31), lt=2**31)]]
     contrast: str | None = None
     legibility: str | None = None
+    polarity: str | None = None
+    reference: str | None = None

@@ -209,6 +209,25 @@ class TrialOfNetwork(OpenEntry):
     seconds: Number | None = None
 
 
+class ShareTried(OpenEntry):
+    """A way of learning from field views, against direct pictures alone, on one fold."""
+
+    name: str | None = None
+    direct_loss: Number | None = Field(None, description="mean log loss of direct pictures")
+    field_loss: Number | None = Field(None, description="of field views")
+    lost: Number | None = Field(None, description="direct pictures' loss above that without views")
+    error: Number | None = Field(None, description="its standard error over groups")
+    auc_lost: Number | None = None
+    auc_error: Number | None = None
+
+
+class NetworkField(OpenEntry):
+    """Whether the network learned from field views."""
+
+    share: Number | None = Field(None, description="of what it was shown; 0: direct pictures alone")
+    tried: list[ShareTried] | None = None
+
+
 class CardFinetuning(OpenEntry):
     """What came of tuning the network."""
 
@@ -218,6 +237,7 @@ class CardFinetuning(OpenEntry):
     folds: Count | None = None
     seconds: Number | None = None
     candidates: list[TrialOfNetwork] | None = None
+    field: NetworkField | None = None
 
 
 class ColumnLeftOut(OpenEntry):

@@ -161,6 +161,7 @@ class ModelCard(OpenEntry):
     adapted: CardAdapted | None = None
     novelty: Object | None = Field(None, description="by what other kinds of picture are refused")
     head: CardHead | None = None
+    erased: Object | None = Field(None, description="records behind the figures that were erased since, if any")
     warnings: list[CardWarning] | None = None
     intended_use: str | None = None
     licence: str | None = None

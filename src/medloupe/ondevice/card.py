@@ -7,7 +7,7 @@ quality, the order of the sketch, distances from which a negative is looked at.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +20,9 @@ from medloupe.metrics.lines import MOST_PROBABLE
 from medloupe.model.legibility import CODE as POOR
 from medloupe.model.novelty import Novelty
 from medloupe.model.polarity import DOUBTED, NEARER
+from medloupe.model.polarity_boundary import MARGIN
 from medloupe.model.sketch import deal_order
+from medloupe.ondevice.differences import find_differences
 from medloupe.utils.files import sha256_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
     from medloupe.model.decision import Decision
 
-FORMAT = 1  # of a device card; the app refuses another
+FORMAT = 2  # of a device card; the app refuses another
 _NEVER = 2.0  # in the place of an infinite line: no probability reaches it
 
 
@@ -151,14 +153,22 @@ def describe_for_device(checkup: CheckUpParts, words: Mapping[str, Any]) -> Devi
         "calibrated": decision.calibrated,
         "legacy": decision.legacy,
         "rule": _describe_rule(decision),
-        "quality": _describe_quality(quality),
+        "quality": describe_quality(quality),
         "network": put_file(checkup.network),
-        "tail": None if checkup.tail is None else put_file(checkup.tail.path),
+        "tail": None if checkup.tail is None else _describe_tail(checkup.network, checkup.tail, put, put_file),
         "numbers": [{"name": n, "type": a.dtype.str[1:], "length": a.size} for n, a in arrays.items()],
         "head": put(b"".join(np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())),
         "novelty": None if novelty is None else _describe_novelty(novelty) | {"deal": put(deal_bytes(novelty.levels))},
     }
     return DeviceCheckUp(card=card, blobs=blobs)
+
+
+def _describe_tail(
+    network: Path, tail: Tail, put: Callable[[bytes], dict[str, Any]], put_file: Callable[[Path], dict[str, Any]]
+) -> dict[str, Any]:
+    """Hand over tuned upper stages: as differences to the shared network where that is as good, else as their file."""
+    found = find_differences(network, tail.path)
+    return put_file(tail.path) if found is None else {**put(found.data), "rebuilt": found.as_json()}
 
 
 def deal_bytes(levels: tuple[int, ...]) -> bytes:
@@ -178,6 +188,8 @@ def _list_arrays(checkup: CheckUpParts) -> dict[str, np.ndarray]:
         arrays["contrast"] = novelty.contrast.as_array()
     if novelty.legibility is not None:
         arrays["legibility"] = novelty.legibility.as_array()
+    if novelty.polarity is not None:
+        arrays["polarity"] = novelty.polarity.as_array()
     # Numbers of 16 bits last, so that those of 32 bits begin where they may.
     return dict(sorted(arrays.items(), key=lambda entry: entry[1].itemsize, reverse=True))
 
@@ -196,7 +208,8 @@ def _describe_rule(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _describe_quality(limits: Limits | None) -> dict[str, Any]:
+def describe_quality(limits: Limits | None) -> dict[str, Any]:
+    """Hand over what of its pictures a check-up can use: limits, and in which order they are looked at."""
     return {
         "least_side": LEAST_SIDE,
         "least_contrast": LEAST_CONTRAST,
@@ -214,4 +227,5 @@ def _describe_novelty(novelty: Novelty) -> dict[str, Any]:
         "limit": novelty.limit,
         "doubted": DOUBTED,
         "nearer": NEARER,
+        "margin": MARGIN,
     }

@@ -45,18 +45,28 @@ class ReviewOpinionIn(BaseModel):
 
 
 @router.post(
-    "/api/v1/predictions/{id}/review", status_code=201, openapi_extra=takes("basis"), summary="Let it be reviewed"
+    "/api/v1/predictions/{id}/review",
+    status_code=201,
+    openapi_extra=takes("basis", "patient"),
+    summary="Let it be reviewed",
 )
-async def take(request: Request, id: CaseId, basis: Annotated[str, Query(max_length=20)] = "") -> dict[str, Any]:
+async def take(
+    request: Request,
+    id: CaseId,
+    basis: Annotated[str, Query(max_length=20)] = "",
+    patient: Annotated[str, Query(max_length=100)] = "",
+) -> dict[str, Any]:
     """Keep the picture for review, which was sent before and is sent again; it is compared with the one answered.
 
     `basis`, a field or in the address, says why it may be kept: `consent` of the person, or `house_rule`. Where the
-    server keeps pictures, a body without one is enough: `basis` in the address.
+    server keeps pictures, a body without one is enough: `basis` in the address. `patient` (better a field than in the
+    address, which logs may keep) says whose it is, by an id of the house; without it, it is taken for another person's
+    than all others.
     """
     person = require(request, "clinician")
     desk_of(request)  # before anything is read
     offer = await read_offer(request)
-    return describe_case(await offer.take(request, id, basis), person)
+    return describe_case(await offer.take(request, id, basis, patient), person)
 
 
 @router.delete("/api/v1/predictions/{id}/review", status_code=204, summary="Withdraw it from review")
@@ -138,11 +148,12 @@ class ReviewOffer:
     data: bytes | None
     fields: Mapping[str, str]
 
-    async def take(self, request: Request, id: str, basis: str = "") -> ReviewCase:
+    async def take(self, request: Request, id: str, basis: str = "", patient: str = "") -> ReviewCase:
         """Take the answer into review; raises as `ReviewDesk.take`."""
         person, desk = require(request, "clinician"), desk_of(request)
         entry = await run_read(service_of(request).journal.get, id, person)
-        return await run_file(desk.take, entry, self.data, self.fields.get("basis", "") or basis, person)
+        told = (self.fields.get("patient", "") or patient).strip() or None
+        return await run_file(desk.take, entry, self.data, self.fields.get("basis", "") or basis, person, patient=told)
 
 
 async def read_offer(request: Request) -> ReviewOffer:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from sqlalchemy import select
 
+from medloupe.erasure.eraser import Eraser
 from medloupe.errors import MedloupeError, StoreError, UnknownError
 from medloupe.metrics.agreement import Kappa, cohen_kappa
+from medloupe.model.decision import WITHHELD
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError
 from medloupe.store.database import transaction
@@ -19,7 +21,7 @@ from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
 from medloupe.store.review_nouns import DISCARD, SETTLED, WITHDRAWN, ReviewCase, ReviewOpinion
 from medloupe.store.review_queue import ReviewQueue
-from medloupe.store.tables import DatasetItemRow, DatasetVersionItemRow, DatasetVersionRow
+from medloupe.store.tables import DatasetItemRow, DatasetVersionItemRow, DatasetVersionRow, FrozenTestItemRow
 
 if TYPE_CHECKING:
     from medloupe.accounts.person import Person
@@ -46,7 +48,9 @@ class ReviewDesk:
         self.queue = ReviewQueue(service.engine, service.store.home)
         self.sets = Datasets(service.engine, service.store.home)
 
-    def take(self, entry: Entry, data: bytes | None, basis: str, person: Person) -> ReviewCase:
+    def take(
+        self, entry: Entry, data: bytes | None, basis: str, person: Person, *, patient: str | None = None
+    ) -> ReviewCase:
         """Take an answer with its picture into review.
 
         Parameters
@@ -57,6 +61,8 @@ class ReviewDesk:
             The picture's file; None where the server keeps it.
         basis
             Why it may be kept, as the person confirms.
+        patient
+            Whose it is, where the person says so.
 
         Raises
         ------
@@ -67,6 +73,8 @@ class ReviewDesk:
         StoreError, StorageError
             As `ReviewQueue.add`.
         """
+        if entry.state == WITHHELD:
+            raise HttpError(409, "pilot", "The answer is not shown yet: a pilot runs.", "Give its reference first.")
         digest = self.service.journal.digest(entry.id, person)
         if data is None and entry.kept and (found := self.service.journal.image(entry.id, person)) is not None:
             data = found[0].read_bytes()
@@ -92,6 +100,7 @@ class ReviewDesk:
             said=said,
             size=size,
             basis=basis,
+            patient=patient,
             wanted=2 if self.double else 1,
             by=person.name,
         )
@@ -179,7 +188,7 @@ class ReviewDesk:
         if before.dataset and before.item:
             try:
                 if self.sets.item(before.dataset, before.item).origin.get("case") == before.id:
-                    self.sets.erase(before.dataset, [before.item], by=by)
+                    Eraser(self.service.store).erase_items(before.dataset, [before.item], by=by)
             except UnknownError:  # gone before
                 pass
 
@@ -190,7 +199,7 @@ class ReviewDesk:
         return cohen_kappa([_say(first) for first, _ in pairs], [_say(second) for _, second in pairs])
 
     def _is_tested(self, dataset: str, digest: str) -> bool:
-        """Whether a picture lies in the test part of a data set, or of a version of it."""
+        """Whether a picture lies in the test part of a data set or of a version of it, or in its frozen test."""
         own = select(DatasetItemRow.id).where(
             DatasetItemRow.dataset_id == dataset, DatasetItemRow.digest == digest, DatasetItemRow.split == "test"
         )
@@ -203,8 +212,11 @@ class ReviewDesk:
                 DatasetVersionItemRow.split == "test",
             )
         )
+        kept = select(FrozenTestItemRow.id).where(
+            FrozenTestItemRow.dataset_id == dataset, FrozenTestItemRow.digest == digest
+        )
         with transaction(self.service.engine) as session:
-            return any(session.scalars(wanted.limit(1)).first() is not None for wanted in (own, frozen))
+            return any(session.scalars(wanted.limit(1)).first() is not None for wanted in (own, frozen, kept))
 
     def _bring(self, dataset: str, case: ReviewCase, labels: tuple[str, ...], by: str) -> str:
         """Bring a case in, or correct the picture that is there; give the item's id."""
@@ -231,6 +243,7 @@ class ReviewDesk:
             data=data,
             file=f"review/{case.id}{_suffix(data)}",
             label=label,
+            patient=case.patient,
             split="train",
             boxes=case.outcome["boxes"] if case.task == "detection" else None,
             origin=origin,

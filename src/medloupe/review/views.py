@@ -57,6 +57,7 @@ class CaseView:
     about: str
     said: str
     basis: str
+    patient: str
     state: str
     choices: tuple[tuple[str, str, bool], ...]
     opinions: tuple[tuple[str, str], ...]
@@ -108,6 +109,7 @@ def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
         about=_about(case, lang),
         said=_said(case, lang),
         basis=lang.t(f"review.basis_{case.basis}") + f" · {case.basis_by} · {lang.date(case.basis_at)}",
+        patient=case.patient or lang.t("review.patient_unknown"),
         state=_state(case, lang),
         choices=tuple((name, lang.label(name) or name, name in announced) for name in case.labels),
         opinions=tuple((opinion.reader, _opinion(opinion, lang)) for opinion in case.opinions),

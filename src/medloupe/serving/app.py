@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,23 +16,30 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from medloupe.accounts.people import People
+from medloupe.erasure.eraser import Eraser
 from medloupe.errors import MedloupeError
 from medloupe.serving.access.attempts import Attempts
 from medloupe.serving.access.auth import Guard, require
+from medloupe.serving.access.failures import SharedFailures
 from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.access.proxies import Network, PublicAddress, PublicLinks, TrustedProxies
-from medloupe.serving.api import facilities, jobs, models, photos, predictions, protocol
+from medloupe.serving.api import facilities, forget, jobs, models, photos, predictions, protocol
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.engine.facilities import FacilityLists
+from medloupe.serving.engine.retention import AnswerRetention
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.intake import Admission
 from medloupe.serving.observe import Metrics, Observe
+from medloupe.serving.tracing import Tracing
 from medloupe.serving.web import home
+from medloupe.store.notices import ChangeListener
 from medloupe.version import __version__
 
 POLL = 0.4  # seconds between two looks for new production versions
+LISTENED = 1.2  # the same where the database tells of them
 SWEEP = 60.0  # seconds between two looks for deleted answers to erase
+RESUME = 20.0  # seconds between two looks for deletions that were interrupted
 QUEUE = 32  # requests that may be at work or waiting together
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _ABOUT = (
@@ -52,6 +60,7 @@ def create_app(
     public: PublicAddress | None = None,
     proxies: Sequence[Network] = (),
     extend: Sequence[Extend] = (),
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """Make the application around a service, which it closes at its end.
 
@@ -71,6 +80,8 @@ def create_app(
         Whose X-Forwarded-* count.
     extend
         Packages above that bring routes and pages of their own, each with what runs as long as the server.
+    tracing
+        Makes traces of requests; closed when the server ends.
     """
     app = FastAPI(
         title="medloupe",
@@ -83,7 +94,10 @@ def create_app(
         responses=FAILURES,
     )
     app.state.service = service
+    app.state.tracing = tracing
     app.state.people = People(service.engine)
+    app.state.eraser = Eraser(service.store)
+    app.state.answer_retention = AnswerRetention(service.journal, service.log)
     app.state.facilities = FacilityLists(service.store.home)
     app.state.admission = Admission(queue)
     app.state.metrics = Metrics(service, app.state.admission)
@@ -91,6 +105,7 @@ def create_app(
     app.include_router(photos.router)
     app.include_router(models.router)
     app.include_router(jobs.router)
+    app.include_router(forget.router)
     app.include_router(facilities.router)
     app.include_router(protocol.router)
     app.include_router(home.router)
@@ -105,7 +120,9 @@ def create_app(
     ):
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
-    app.state.attempts = Attempts()
+    app.state.attempts = Attempts(
+        shared=SharedFailures(service.engine) if service.engine.dialect.name == "postgresql" else None
+    )
     app.state.guard_memory = LookupCache()
     app.add_middleware(PublicLinks, public=public)
     app.add_middleware(
@@ -117,14 +134,18 @@ def create_app(
         public=public,
     )
     app.add_middleware(TrustedProxies, proxies=tuple(proxies), public=public)
-    app.add_middleware(Observe, metrics=app.state.metrics)
+    app.add_middleware(Observe, metrics=app.state.metrics, tracing=tracing)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(work(app.state.service)) for work in (_watch, _sweep)]
-    tasks.append(asyncio.create_task(_watch_facilities(app.state.facilities)))
+    tasks = [
+        asyncio.create_task(_watch(app.state.service)),
+        asyncio.create_task(_watch_facilities(app.state.facilities)),
+        asyncio.create_task(_repeat("what is over was not erased", partial(_erase_what_is_over, app), SWEEP)),
+        asyncio.create_task(_repeat("a deletion is not complete", app.state.eraser.resume, RESUME, first=0.0)),
+    ]
     try:
         async with contextlib.AsyncExitStack() as running:
             for extension in app.state.extensions:
@@ -135,18 +156,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(app.state.service.close)
+        if app.state.tracing is not None:
+            await asyncio.to_thread(app.state.tracing.close)
 
 
 async def _watch(service: Service) -> None:
     """Take up new production versions, from wherever they were promoted."""
-    while True:
-        await asyncio.sleep(POLL)
-        try:
-            await asyncio.to_thread(service.refresh)
-        except MedloupeError as e:  # what is in production goes on answering
-            log.error("store not readable", extra={"reason": str(e)})
-        except Exception:
-            log.exception("unexpected")
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    listener = ChangeListener(service.engine, lambda: loop.call_soon_threadsafe(changed.set))
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), LISTENED if listener.listening else POLL)
+            changed.clear()
+            try:
+                await asyncio.to_thread(service.refresh)
+            except MedloupeError as e:  # what is in production goes on answering
+                log.error("store not readable", extra={"reason": str(e)})
+            except Exception:
+                log.exception("unexpected")
+    finally:
+        await asyncio.to_thread(listener.close)
 
 
 async def _watch_facilities(lists: FacilityLists) -> None:
@@ -161,17 +191,24 @@ async def _watch_facilities(lists: FacilityLists) -> None:
         await asyncio.sleep(POLL)
 
 
-async def _sweep(service: Service) -> None:
-    """Erase for good what people deleted, once that cannot be undone any more, and lines of the log that are old."""
+def _erase_what_is_over(app: FastAPI) -> None:
+    """Erase what people deleted, once that cannot be undone any more, what is old, and lines of the log that are."""
+    app.state.service.journal.erase_removed()
+    app.state.answer_retention.erase_old()
+    app.state.service.retention.remove_old_lines()
+
+
+async def _repeat(failing: str, work: Callable[[], Any], seconds: float, *, first: float | None = None) -> None:
+    """Do something again and again; a failure is logged under that sentence, and the next time is soon."""
+    await asyncio.sleep(seconds if first is None else first)
     while True:
-        await asyncio.sleep(SWEEP)
         try:
-            await asyncio.to_thread(service.journal.erase_removed)
-            await asyncio.to_thread(service.retention.remove_old_lines)
-        except (MedloupeError, OSError) as e:  # the next time is soon
-            log.error("what is over was not erased", extra={"reason": str(e)})
+            await asyncio.to_thread(work)
+        except (MedloupeError, OSError) as e:
+            log.error(failing, extra={"reason": str(e)})
         except Exception:
             log.exception("unexpected")
+        await asyncio.sleep(seconds)
 
 
 def _operations(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from fastapi import Request
 from medloupe.accounts.log import audit_row
 from medloupe.accounts.person import Person
 from medloupe.data.modalities import PICTURES, recognise_upload
+from medloupe.erasure.eraser import Eraser
 from medloupe.errors import NotAnImageError
 from medloupe.facilities.directory import Directory
 from medloupe.imaging.photo import Photo, read_photo_request
@@ -40,6 +41,11 @@ def admission_of(request: Request) -> Admission:
 def jobs_of(request: Request) -> JobQueue:
     """Return the queue of long tasks."""
     return JobQueue(service_of(request).store.engine)
+
+
+def eraser_of(request: Request) -> Eraser:
+    """Return what forgets patients."""
+    return request.app.state.eraser
 
 
 def facilities_of(request: Request) -> Directory:

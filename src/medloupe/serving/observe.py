@@ -15,12 +15,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.accounts.log import REQUEST_ID
+from medloupe.serving.engine.circumstances import SITE, read_site
 from medloupe.serving.http.errors import HttpError
+from medloupe.serving.tracing import QUIET
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.answer import Answer
     from medloupe.serving.engine.service import Service
     from medloupe.serving.http.intake import Admission
+    from medloupe.serving.tracing import RequestSpan, Tracing
 
 log = logging.getLogger("medloupe.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -86,9 +89,10 @@ def request_id(scope: Scope) -> str:
 class Observe:
     """ASGI middleware around everything: id, log line, figures, headers, and the last net for errors."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics):
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing | None = None):
         self.app = app
         self.metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -102,6 +106,17 @@ class Observe:
         state = scope.setdefault("state", {})
         state["request_id"] = id
         REQUEST_ID.set(id)
+        SITE.set(read_site(next((v for k, v in scope["headers"] if k == b"medloupe-site"), b"").decode("latin-1")))
+        if self._tracing is None or scope["path"] in QUIET:
+            await self._answer(scope, receive, send, id, started)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        with self._tracing.request(scope["method"], headers, id) as traced:
+            await self._answer(scope, receive, send, id, started, traced)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, id: str, started: float, traced: RequestSpan | None = None
+    ) -> None:
         status = 0
 
         async def answer(message: Message) -> None:
@@ -125,16 +140,19 @@ class Observe:
                 ).as_json()
                 await _json(answer, 500, body)
         finally:
-            self._note(scope, id, status, time.perf_counter() - started)
+            self._note(scope, id, status, time.perf_counter() - started, traced)
 
-    def _note(self, scope: Scope, id: str, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, id: str, status: int, seconds: float, traced: RequestSpan | None) -> None:
         route = getattr(scope.get("route"), "path", "") or "none"
         self.metrics.requests.labels(scope["method"], route, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
-        if route in ("/healthz", "/readyz", "/metrics"):
+        if route in QUIET:
             return
         person = scope["state"].get("person")
         noted = scope["state"].get("noted") or {}
+        if traced is not None:
+            traced.tell(scope["method"], route, status, noted)
+            noted = {**noted, "trace_id": traced.trace_id}
         log.info(
             "request",
             extra={
@@ -156,7 +174,8 @@ async def _json(send: Send, status: int, body: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": data})
 
 
-_FIELDS = ("request_id", "method", "route", "status", "ms", "user", "model", "version", "code", "reason", "address")
+_FIELDS = ("request_id", "trace_id", "method", "route", "status", "ms", "user", "model", "version", "code", "reason")
+_FIELDS += ("address",)
 
 
 class _Json(logging.Formatter):

@@ -12,6 +12,9 @@
 A version is written whole or not at all: blobs and files are flushed and renamed into place first, the row that makes
 them a version is committed last. A writer first announces every path it will make or remove (pending.py). Sweeping then
 removes those that no row names: that is how a failed or killed writer is undone and how a removal is done.
+
+Where MEDLOUPE_BLOBS names object storage, blobs and files go there too before the row is committed (shared.py), and
+what lies here are copies. With PostgreSQL there is one writer at a time among all servers, not only on this machine.
 """
 
 from __future__ import annotations
@@ -24,10 +27,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medloupe.errors import StorageError
+from medloupe.errors import RemoteMissingError, StorageError, StoreError
 from medloupe.settings import setting
 from medloupe.store.blobs import Blobs
 from medloupe.store.pending import Pending
+from medloupe.store.shared import MARKER, SharedParts, files_key, open_shared, remove_old_copies
 from medloupe.utils.files import exclusive_lock
 
 if TYPE_CHECKING:
@@ -47,7 +51,6 @@ class Storage:
         self.home = home
         self.patience = 60.0
         """Seconds to wait for another writer; a server waits for less."""
-        self._blobs = Blobs(home)
         self._pending = Pending(home)
 
     @cached_property
@@ -59,14 +62,69 @@ class Storage:
             self.home.mkdir(parents=True, exist_ok=True)
             return open_engine(self.home)
 
+    @cached_property
+    def shared(self) -> SharedParts | None:
+        """The object storage, where there is one. Raises StoreError where it is told wrongly."""
+        from medloupe.store.database import read_database_identity
+
+        return open_shared(self.patience, lambda: read_database_identity(self.engine))
+
+    def require_shared(self) -> SharedParts:
+        """Return the object storage, to write there or remove. Raises StoreError where there is none, or another's."""
+        if self.shared is None:
+            raise StoreError("This store keeps its parts under its home folder alone.", "Set MEDLOUPE_BLOBS.")
+        self.shared.claim()
+        return self.shared
+
+    @cached_property
+    def _blobs(self) -> Blobs:
+        return Blobs(self.home, self.shared)
+
     def sweep(self) -> None:
         """Remove what killed writers left. Every writer does so first; a server may at its start. Raises StoreError."""
         with self._hold_write_lock():
-            pass
+            if self.shared is not None:
+                _, lists = self.list_shared()
+                remove_old_copies(self.home / "models", lists)
 
     def folder(self, name: str, version: int | None) -> Path:
-        """Locate model.onnx, report.html and judged.npz of a version."""
+        """Locate model.onnx, report.html and judged.npz of a version; bring them here from object storage, if needed.
+
+        Raises
+        ------
+        StorageError
+            They are there no more, or cannot be reached.
+        """
+        own = self._own_folder(name, version)
+        if version is None or self.shared is None or (own / MARKER).exists():
+            return own
+        with self._read_session() as versions:
+            key = files_key(name, versions.row(name, version))
+        with exclusive_lock(self._lock_of_copies(), self.patience):
+            if not (own / MARKER).exists():
+                with suppress(RemoteMissingError):  # a version from before there was object storage
+                    self.shared.fetch_files(key, own)
+        return own
+
+    def _own_folder(self, name: str, version: int | None) -> Path:
         return self.home / "models" / name / str(version)
+
+    def _lock_of_copies(self) -> Path:
+        (self.home / "models").mkdir(parents=True, exist_ok=True)
+        return self.home / "copies.lock"
+
+    def list_shared(self) -> tuple[set[str], set[str]]:
+        """List the blobs that versions name, and the keys of the lists of their files."""
+        with self._read_session() as versions:
+            blobs = {blob for _, _, own in versions.list_committed() for blob in own}
+            lists = {files_key(model.name, row) for model, row in versions.all()}
+        return blobs, lists
+
+    @contextmanager
+    def hold_writers(self) -> Iterator[None]:
+        """Keep all writers waiting while the block runs. Raises BusyError."""
+        with self._hold_write_lock():
+            yield
 
     @property
     def _exists(self) -> bool:
@@ -104,7 +162,12 @@ class Storage:
         """Be the one writer; before and after, also when it fails, what was announced is swept."""
         with self._explain_errors():
             _ = self.engine  # which may take the lock itself
-            with exclusive_lock(self.home / "store.lock", self.patience):
+            from medloupe.store.database import hold_writing_lock
+
+            with (
+                exclusive_lock(self.home / "store.lock", self.patience),
+                hold_writing_lock(self.engine, self.patience),
+            ):
                 with suppress(OSError):  # what cannot go now goes with a later writer
                     self._pending.sweep(self._list_kept)
                 try:
@@ -117,7 +180,7 @@ class Storage:
         """List the folders and blobs of all versions."""
         with self._read_session() as versions:
             rows = versions.list_committed()
-        kept = {self.folder(name, number) for name, number, _ in rows}
+        kept = {self._own_folder(name, number) for name, number, _ in rows}
         return kept | {self._blobs.path(blob) for _, _, blobs in rows for blob in blobs}
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,13 +26,15 @@ from medloupe.utils.files import exclusive_lock
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISION = "0011"  # of the newest migration in migrations/versions
+REVISION = "0014"  # of the newest migration in migrations/versions
 FILE = "medloupe.sqlite"
 BUSY_SECONDS = 5
 """How long to wait for whoever writes to an SQLite database."""
 SCHEMA_SECONDS = 120.0
 """How long to wait for whoever makes or changes the schema."""
 _BUSY_STATES = ("55P03", "57014")  # of PostgreSQL: no lock in time; a statement took too long
+_WRITING_LOCK = 7_023_302
+_POLL_SECONDS = 0.05  # between looks at the lock that another server holds
 _UPGRADE_LOCK = 7_023_301  # any number that nobody else uses as an advisory lock of this PostgreSQL database
 
 
@@ -72,7 +75,7 @@ def open_engine(home: Path) -> Engine:
     """
     where = database_url(home)
     lite = where.get_backend_name() == "sqlite"
-    known = identity.read_identity(home)
+    known = identity.find_identity(home)
     options: dict[str, Any] = {"poolclass": NullPool, "connect_args": {"timeout": BUSY_SECONDS}}
     if not lite:
         options = {"pool_pre_ping": True, "pool_timeout": POOL_SECONDS, "pool_use_lifo": True}
@@ -153,13 +156,14 @@ def _make_ready(made: Engine, home: Path) -> identity.Identity:
     a loss.
     """
     shown = made.url.render_as_string(hide_password=True) if made.dialect.name != "sqlite" else made.url.database or ""
-    known, found = identity.read_identity(home), _revision(made)
+    known, found = identity.find_identity(home), _revision(made)
     with made.connect() as connection:
         identity.check_database(home, known, identity.read_mark(connection), shown)
     if found != REVISION:
         _upgrade(made, found)
     if known is None:
         known = identity.make_identity()
+    if identity.read_identity(home) is None:
         identity.write_identity(home, known)
     key = {chain.KEY: bytes.fromhex(known.key)}
     writing = made.execution_options(writing=True, **key)
@@ -171,6 +175,46 @@ def _make_ready(made: Engine, home: Path) -> identity.Identity:
         known = replace(known, settled=True)
         identity.write_identity(home, known)
     return known
+
+
+def read_database_identity(made: Engine) -> str:
+    """Read which store a database belongs to. Raises StorageError."""
+    try:
+        with made.connect() as connection:
+            mark = identity.read_mark(connection)
+    except SQLAlchemyError as e:
+        raise explain_failure(made.url, e) from e
+    return "" if mark is None else mark["store"]
+
+
+@contextmanager
+def hold_writing_lock(made: Engine, seconds: float) -> Iterator[None]:
+    """Be the one writer of the store among all servers on a PostgreSQL database; does nothing on SQLite.
+
+    Raises
+    ------
+    BusyError
+        Another was it for longer than that.
+    """
+    if made.dialect.name != "postgresql":
+        yield
+        return
+    end = time.monotonic() + seconds
+    with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _WRITING_LOCK}).scalar():
+            if time.monotonic() > end:
+                raise BusyError(
+                    f"Another server has written to this store for over {seconds:g} s.",
+                    "It adds, promotes or removes a model: wait until it is done, and try again.",
+                )
+            time.sleep(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            try:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _WRITING_LOCK})
+            except SQLAlchemyError:  # the lock ends with the connection
+                connection.invalidate()
 
 
 def writing_session(made: Engine) -> Session:
@@ -284,6 +328,34 @@ def _upgrade(made: Engine, found: str | None) -> None:
         if isinstance(driver, sqlite3.Connection) and found is not None:
             with suppress(sqlite3.Error):  # it needs as much room again: not everybody has it
                 driver.execute("VACUUM")  # what older versions deleted still lies in free pages
+
+
+def cut_log(engine: Engine, wait_ms: int) -> bool:
+    """Write the log beside an SQLite database back and cut it to nothing, so that it holds no page as it was before.
+
+    Parameters
+    ----------
+    engine
+        Of any database; those of other kinds have no such log.
+    wait_ms
+        For those who read or write at that moment.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left in it.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    try:
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.execute(f"PRAGMA busy_timeout={wait_ms}")
+            busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except (SQLAlchemyError, sqlite3.Error):
+        return False
+    return not busy
 
 
 @contextmanager

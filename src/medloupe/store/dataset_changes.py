@@ -21,7 +21,7 @@ from medloupe.store.dataset_nouns import (
 )
 from medloupe.store.tables import DatasetChangeRow, DatasetItemRow, DatasetRow
 
-ACTIONS = ("add", "leave_out", "bring_back", "relabel", "join", "assign", "annotate", "classes", "undo")
+ACTIONS = ("add", "leave_out", "bring_back", "relabel", "join", "assign", "annotate", "classes", "erase", "undo")
 FIELDS = ("label", "patient", "site", "split", "left_out", "boxes")
 """What can be changed of a picture."""
 MOST_CHANGED = 20_000
@@ -197,7 +197,7 @@ class DatasetChanges(DatasetItems):
             row = session.scalars(wanted).first()
             if row is None:
                 raise UnknownError(f"The data set {data.name} has no change {number}.")
-            if row.undone or row.action == "undo":
+            if row.undone or row.action in ("erase", "undo"):
                 raise StoreError(f"Change {number} cannot be undone (again).", "Make it anew instead.")
             undone = {"undoes": number, "action": row.action}
             if row.action == "classes":

@@ -15,9 +15,9 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 
 from medloupe.errors import StorageError, StoreError, UnknownError
 from medloupe.store.database import transaction
@@ -145,7 +145,7 @@ class Datasets(DatasetChanges):
 
     def _folder(self, id: str, name: str, number: int) -> Path:
         """Locate the folder of a version, which is called as reports are to call it."""
-        return self.home / "datasets" / "versions" / id / f"{name}-{number}"
+        return version_place(self.home, id, name, number)
 
     def write_folder(self, folder: Path, items: Sequence[DatasetItem]) -> None:
         """Write pictures and their table into a folder, which is there whole or not at all. Raises OSError."""
@@ -171,45 +171,6 @@ class Datasets(DatasetChanges):
         temporary.rename(folder)
         sync_folder(folder.parent)
 
-    def erase(self, id: str, items: Sequence[str], *, by: str = "local") -> list[str]:
-        """Erase pictures for good: from the data set, from its versions, and their files where nothing else has them.
-
-        In a version a place without content is left, so that its figures can be told to be of fewer.
-
-        Returns
-        -------
-        list of str
-            The versions that held any, as "NAME@NUMBER".
-
-        Raises
-        ------
-        UnknownError
-            There is no such data set.
-        """
-        blank: dict[str, Any] = dict.fromkeys(_SAID[2:])
-        with transaction(self.engine, write=True) as session:
-            data = find_dataset(session, id, lock=True)
-            own = DatasetItemRow.dataset_id == data.id
-            wanted = select(DatasetItemRow).where(own, DatasetItemRow.id.in_(items))
-            rows = list(session.scalars(wanted))
-            ids, digests = [row.id for row in rows], {row.digest for row in rows}
-            held = DatasetVersionItemRow.item_id.in_(ids)
-            numbers = select(DatasetVersionRow.number).join(
-                DatasetVersionItemRow, DatasetVersionItemRow.version_id == DatasetVersionRow.id
-            )
-            versions = sorted(set(session.scalars(numbers.where(held))))
-            session.execute(update(DatasetVersionItemRow).where(held).values(erased=now(), digest="", file="", **blank))
-            session.execute(delete(DatasetItemRow).where(own, DatasetItemRow.id.in_(ids)))
-            log_action(session, "dataset.erase", data.name, actor=by, detail={"pictures": len(ids)})
-            session.flush()
-            gone = [d for d in digests if not _is_named(session, d)]
-            name, dataset = data.name, data.id
-        for digest in gone:
-            self.forget_file(digest)
-        for number in versions:  # made anew when it is needed
-            shutil.rmtree(self._folder(dataset, name, number), ignore_errors=True)
-        return [f"{name}@{number}" for number in versions]
-
     def remove(self, id: str, *, by: str = "local") -> None:
         """Remove a data set with all that is in it; models trained from it stay. Raises UnknownError."""
         with transaction(self.engine, write=True) as session:
@@ -223,6 +184,11 @@ class Datasets(DatasetChanges):
         for digest in gone:
             self.forget_file(digest)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def version_place(home: Path, id: str, name: str, number: int) -> Path:
+    """Locate the folder of a version under home, by the id and name of its data set."""
+    return home / "datasets" / "versions" / id / f"{name}-{number}"
 
 
 def _is_named(session: Session, digest: str) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, inspect, select
 
 from medloupe.errors import StoreError
+from medloupe.settings import setting
 from medloupe.store.tables import IdentityRow, now
 from medloupe.utils.files import sync_folder
 
@@ -84,6 +85,52 @@ def read_identity(home: Path) -> Identity | None:
     except (ValueError, KeyError, TypeError) as e:
         raise StoreError(f"{path} is damaged.", _ANEW) from e
     return found
+
+
+def told_identity() -> Identity | None:
+    """Read MEDLOUPE_STORE_KEY, by which servers without a common folder are one store; None where it is not set.
+
+    Raises
+    ------
+    StoreError
+        It is neither a key nor what a store.id holds.
+    """
+    told = setting("MEDLOUPE_STORE_KEY").strip()
+    if not told:
+        return None
+    try:
+        if told.startswith("{"):
+            said = json.loads(told)
+            found = Identity(store=str(said["store"]), key=str(said["key"]), made=str(said["made"]))
+        else:
+            digest = hashlib.sha256(b"medloupe store" + bytes.fromhex(told)).hexdigest()
+            found = Identity(store=digest[:32], key=told.lower(), made=now())
+        if len(bytes.fromhex(found.key)) != 32:
+            raise ValueError("the key is too short")
+    except (ValueError, KeyError, TypeError) as e:
+        raise StoreError(
+            "MEDLOUPE_STORE_KEY is no key of a store.",
+            "Expected 64 hexadecimal digits (openssl rand -hex 32), or what the file store.id of a store holds.",
+        ) from e
+    return found
+
+
+def find_identity(home: Path) -> Identity | None:
+    """Read the file of a store, or where there is none what MEDLOUPE_STORE_KEY says.
+
+    Raises
+    ------
+    StoreError
+        One of them is damaged, or they are of two stores.
+    OSError
+        The file cannot be read.
+    """
+    known, told = read_identity(home), told_identity()
+    if known is None or told is None:
+        return known or told
+    if known.mark != told.mark:
+        raise StoreError(f"MEDLOUPE_STORE_KEY is of another store than {home / FILE}.", "Unset one of the two.")
+    return known
 
 
 def write_identity(home: Path, identity: Identity) -> None:

@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medloupe.errors import StoreError
+from medloupe.errors import BusyError, StoreError
 from medloupe.model.bundle import Model
 from medloupe.modelfile.parts import backbone_bytes
 from medloupe.settings import home as default_home
 from medloupe.store.assembly import assemble_asked, assemble_model, name_blobs, split_model, split_parts
 from medloupe.store.names import Version, check_name, is_name
+from medloupe.store.notices import announce_change
 from medloupe.store.promote import ProductionStorage
-from medloupe.utils.files import sync_folder, sync_folders
+from medloupe.store.shared import MARKER, files_key
+from medloupe.utils.files import sync_folder, sync_folders, write_atomically
 from medloupe.utils.jsonvalues import as_number
 
 WriteFiles = Callable[[Path, Model], None]
@@ -114,7 +116,7 @@ class Store(ProductionStorage):
             number = self._next_number(model.name)
             card = {k: v for k, v in model.card.items() if k != "composed" or asked is not None}
             made = replace(model, card={**card, "version": number})
-            folder = self.folder(model.name, number)
+            folder = self._own_folder(model.name, number)
             temporary = folder.with_name(f".{number}.tmp")
             self._pending.announce(temporary, folder, *map(self._blobs.path, parts))
             for sha256, data in parts.items():
@@ -129,21 +131,27 @@ class Store(ProductionStorage):
             sync_folder(temporary)
             temporary.rename(folder)
             sync_folders(folder.parent, self.home)
+            version = VersionRow(
+                number=number,
+                created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                whole=whole,
+                card=dict(made.card),
+                **name_blobs(blobs),
+            )
+            if self.shared is not None:
+                parts_and_files = [*parts, *self.shared.put_files(model.name, version, folder)]
+                write_atomically(folder / MARKER, files_key(model.name, version).encode())
+                self.shared.require(parts_and_files)
             with writing_session(self.engine) as session:
                 row = Versions(session, self.home).lock(model.name)
+                if row is not None and row.last >= number:
+                    raise BusyError(f"Another server has made a {model.name}@{number} meanwhile.", "Try again.")
                 if row is None:
                     row = ModelRow(name=model.name, last=0)
                     session.add(row)
                 row.last = number
                 session.flush()
-                version = VersionRow(
-                    model_id=row.id,
-                    number=number,
-                    created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                    whole=whole,
-                    card=dict(made.card),
-                    **name_blobs(blobs),
-                )
+                version.model_id = row.id
                 session.add(version)
                 if asked is not None:
                     session.flush()
@@ -225,6 +233,7 @@ class Store(ProductionStorage):
                     card={k: v for k, v in model.card.items() if row.card.get(k) != v},
                 )
             )
+            announce_change(versions.session, model.name)
             log_action(
                 versions.session, "attach", f"{model.name}@{row.number}", actor=actor, detail={"precision": precision}
             )
@@ -298,11 +307,12 @@ class Store(ProductionStorage):
                 component = versions.component(row)
                 blobs = [*row.blobs, *(b for variant in versions.variants(row) for b in variant.blobs)]
                 blobs += component.blobs if component is not None else ()
-                self._pending.announce(self.folder(name, row.number), *map(self._blobs.path, blobs))
+                self._pending.announce(self._own_folder(name, row.number), *map(self._blobs.path, blobs))
                 versions.session.delete(row)
                 log_action(versions.session, "remove", f"{name}@{row.number}", actor=actor, request_id=request_id)
             if version is None:
                 model.production = None
+                announce_change(versions.session, name)
             numbers = [row.number for row in rows]
             versions.session.commit()  # the row first: what is left after a kill is then nobody's, and swept away
         return sorted(numbers)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from medloupe.store.chain import append_lines
+from medloupe.store.notices import announce_change
 from medloupe.store.tables import ModelRow, PromotionRow, now
 
 
@@ -74,6 +75,7 @@ def set_production(
         )
     )
     model.production = version
+    announce_change(session, model.name)
 
 
 def log_action(

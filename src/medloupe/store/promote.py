@@ -6,11 +6,13 @@ medloupe.metrics.gate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medloupe.errors import PromotionRefusedError, StoreError
+from medloupe.metrics.evidence import FILE as EVIDENCE
 from medloupe.store.base import Storage
 from medloupe.store.names import Version
 
@@ -24,7 +26,7 @@ class ProductionStorage(Storage):
 
     def __init__(self, home: Path):
         super().__init__(home)
-        self._compared: dict[tuple[str, int, int], Comparison] = {}  # versions never change
+        self._compared: dict[tuple[Any, ...], Comparison] = {}
 
     def production(self) -> dict[str, tuple[int, str]]:
         """Find of each name the version in production, and a text that changes with it.
@@ -50,13 +52,14 @@ class ProductionStorage(Storage):
 
         with self._read_session() as versions:
             a, b = (versions.resolve(name, v) for v in (candidate, production))
-        if (name, a, b) not in self._compared:
-            evidence = [read_judged(self.folder(name, v)) for v in (a, b)]
-            compared = compare(*evidence, name=name, versions=(a, b))
+        folders = [self.folder(name, v) for v in (a, b)]
+        key = (name, a, b, *map(_state_of, folders))  # what a version was judged on changes where somebody is forgotten
+        if key not in self._compared:
+            compared = compare(*map(read_judged, folders), name=name, versions=(a, b))
             if compared.judged is None:
                 return compared
-            self._compared[name, a, b] = compared
-        return self._compared[name, a, b]
+            self._compared[key] = compared
+        return self._compared[key]
 
     def promote(
         self, name: str, version: Version, *, actor: str, reason: str = "", force: bool = False, request_id: str = ""
@@ -151,6 +154,33 @@ class ProductionStorage(Storage):
             session.commit()
         return target
 
+    def list_cards(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """List name, number and card of all versions."""
+        with self._explain_errors():
+            if not self._exists:
+                return []
+            with self._read_session() as versions:
+                return [(model.name, row.number, dict(row.card)) for model, row in versions.all()]
+
+    def change_card(self, name: str, version: int, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Change the card of a version, in the database and in the file that is offered for it.
+
+        Raises
+        ------
+        StoreError
+            There is no such version, or the disk is full.
+        """
+        from medloupe.modelfile.recard import replace_card
+
+        with self._write_session() as versions:
+            row = versions.row(name, version)
+            card = edit(dict(row.card))
+            file = self.folder(name, version) / "model.onnx"
+            with suppress(FileNotFoundError, ValueError, IndexError):  # of a composed one there is none
+                replace_card(file, card)
+            row.card = card
+            versions.session.commit()
+
     def history(self, name: str) -> Sequence[ProductionChange]:
         """List how the name's production version changed, the oldest first.
 
@@ -176,3 +206,12 @@ class ProductionStorage(Storage):
                 raise StoreError(f"{name}@{present} is in production already.", f"medloupe models history {name}")
             self._check_parts(row)
             return row.number, present
+
+
+def _state_of(folder: Path) -> tuple[int, int]:
+    """Tell what a version was judged by from what it was judged by before: size and time of the file."""
+    try:
+        found = (folder / EVIDENCE).stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_size, found.st_mtime_ns)

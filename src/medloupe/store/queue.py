@@ -35,13 +35,13 @@ from medloupe.store.jobrows import (
     read_job_row,
 )
 from medloupe.store.production import log_action
-from medloupe.store.tables import JobRow, now
+from medloupe.store.tables import CandidateRow, JobRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Engine
     from sqlalchemy.orm import Session
 
-KINDS = ("train", "evaluate", "stress", "adapt")
+KINDS = ("train", "evaluate", "stress", "adapt", "retrain")
 """Commands that a job may be."""
 LEASE_SECONDS = 60.0
 MOST_DEATHS = 3
@@ -286,6 +286,8 @@ def finish_within(session: Session, result: dict[str, Any]) -> None:
     done = session.execute(update(JobRow).where(own).values(**values))
     if not isinstance(done, CursorResult) or done.rowcount != 1:
         raise _lost(id)
+    if isinstance(version := result.get("version"), int):
+        session.execute(update(CandidateRow).where(CandidateRow.job == id).values(version=version))
 
 
 def _own(session: Session, lease: Lease, *, done: bool = False) -> JobRow:

@@ -15,6 +15,7 @@ BASES = ("consent", "house_rule")
 LABEL, DISCARD = VERDICTS = ("label", "discard")
 SAME_PLACE = 0.5  # overlap (IoU) from which two readers mean the same box
 MOST_BOXES = 200
+LONGEST_PATIENT = 100  # letters of whose picture it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class ReviewCase:
     state: str
     wanted: int
     outcome: Mapping[str, Any] | None
+    patient: str | None
     dataset: str | None
     item: str | None
     why: str

@@ -23,6 +23,7 @@ from medloupe.store.review_nouns import (
     BASES,
     DISCARD,
     DISCARDED,
+    LONGEST_PATIENT,
     OPEN,
     SETTLED,
     WITHDRAWN,
@@ -58,6 +59,7 @@ class ReviewQueue:
         said: Mapping[str, Any] | None,
         size: tuple[int, int],
         basis: str,
+        patient: str | None = None,
         wanted: int = 1,
         by: str,
     ) -> ReviewCase:
@@ -71,13 +73,15 @@ class ReviewQueue:
             Width and height, upright, in pixels.
         basis : str
             Why it may be kept: one of review_nouns.BASES.
+        patient : str, optional
+            Whose it is, by an id of the house's own; without one the case is taken for a patient of its own.
         by : str
             Who confirms that.
 
         Raises
         ------
         StoreError
-            The basis is none.
+            The basis is none, or that can be no patient's id.
         StorageError
             The disk is full.
         """
@@ -85,6 +89,8 @@ class ReviewQueue:
             raise StoreError(
                 f"{basis[:40]!r} is no basis for keeping a picture.", f"Confirm one of {', '.join(BASES)}."
             )
+        if patient is not None and not (0 < len(patient) <= LONGEST_PATIENT and patient.isprintable()):
+            raise StoreError("That is no patient's id.", f"Give 1 to {LONGEST_PATIENT} letters on one line.")
         digest = hashlib.sha256(data).hexdigest()
         try:
             self.blobs.put(digest, data)
@@ -112,6 +118,7 @@ class ReviewQueue:
             state=OPEN,
             wanted=wanted,
             outcome=None,
+            patient=patient,
             dataset=None,
             item=None,
             why="",
@@ -236,10 +243,7 @@ class ReviewQueue:
             if row.state == WITHDRAWN:
                 return before
             digest = row.digest
-            row.state, row.digest, row.answer, row.said, row.outcome = WITHDRAWN, "", {}, None, None
-            row.labels, row.width, row.height = [], 0, 0
-            for opinion in session.scalars(select(ReviewOpinionRow).where(ReviewOpinionRow.case_id == row.id)):
-                session.delete(opinion)
+            clear_case(session, row)
             log_action(session, "review.withdraw", row.id, actor=by)
             session.flush()
             others = select(ReviewCaseRow.id).where(ReviewCaseRow.digest == digest).limit(1)
@@ -272,6 +276,17 @@ class ReviewQueue:
             return self.blobs.path(case.digest).read_bytes() if case.digest else _gone()
         except FileNotFoundError:
             return _gone()
+
+
+def clear_case(session: Session, row: ReviewCaseRow) -> bool:
+    """Take all that was said of a case out of its row, whose place stays; whether there was anything."""
+    if row.state == WITHDRAWN:
+        return False
+    row.state, row.digest, row.answer, row.said, row.outcome, row.patient = WITHDRAWN, "", {}, None, None, None
+    row.labels, row.width, row.height = [], 0, 0
+    for opinion in session.scalars(select(ReviewOpinionRow).where(ReviewOpinionRow.case_id == row.id)):
+        session.delete(opinion)
+    return True
 
 
 def _gone() -> bytes:

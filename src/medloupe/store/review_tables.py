@@ -37,6 +37,8 @@ class ReviewCaseRow(Base):
         How many readers must agree.
     outcome
         What they agreed on: "verdict", "labels", "boxes"; None until then.
+    patient
+        Whose picture it is, as the person who sent it said; None where nobody did.
     dataset, item
         The data set that it went into, and as which picture; why: why it did not.
     """
@@ -61,6 +63,7 @@ class ReviewCaseRow(Base):
     state: Mapped[str] = mapped_column(String(16), index=True)
     wanted: Mapped[int] = mapped_column(default=1)
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    patient: Mapped[str | None] = mapped_column(String(100), index=True)
     dataset: Mapped[str | None] = mapped_column(String(32))
     item: Mapped[str | None] = mapped_column(String(32))
     why: Mapped[str] = mapped_column(String(32), default="")

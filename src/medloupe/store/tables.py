@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from medloupe.store.answer_tables import FeedbackRow, PilotReferenceRow, PilotRow, PredictionRow
 from medloupe.store.dataset_tables import (
     DatasetChangeRow,
     DatasetItemRow,
@@ -19,17 +20,26 @@ from medloupe.store.dataset_tables import (
     DatasetVersionItemRow,
     DatasetVersionRow,
 )
+from medloupe.store.retrain_tables import CandidateRow, FrozenTestItemRow, FrozenTestRow, RetrainRuleRow
 from medloupe.store.review_tables import ReviewCaseRow, ReviewOpinionRow
 from medloupe.store.tablebase import Base, now
 
 __all__ = [  # beside what is defined here
     "Base",
+    "CandidateRow",
     "DatasetChangeRow",
     "DatasetItemRow",
     "DatasetRow",
     "DatasetUploadRow",
     "DatasetVersionItemRow",
     "DatasetVersionRow",
+    "FeedbackRow",
+    "FrozenTestItemRow",
+    "FrozenTestRow",
+    "PilotReferenceRow",
+    "PilotRow",
+    "PredictionRow",
+    "RetrainRuleRow",
     "ReviewCaseRow",
     "ReviewOpinionRow",
     "now",
@@ -244,53 +254,6 @@ class IdentityRow(Base):
     store: Mapped[str] = mapped_column(String(32))
     key_digest: Mapped[str] = mapped_column(String(64))
     made: Mapped[str] = mapped_column(String(32))
-
-
-class PredictionRow(Base):
-    """An answer that was given.
-
-    Attributes
-    ----------
-    id
-        Random, hexadecimal.
-    digest
-        sha256 of the image's bytes.
-    kept
-        The suffix of the kept image file, or None where the image was not kept.
-    alias
-        A short name that a person gave it, or None.
-    state
-        As in the answer; of those from before there were states "refused" or "answered".
-    deleted_at
-        When it was deleted, while that can still be taken back; else None.
-    """
-
-    __tablename__ = "predictions"
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    at: Mapped[str] = mapped_column(String(32), index=True)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
-    model: Mapped[str] = mapped_column(String(64), index=True)
-    version: Mapped[int | None]
-    answer: Mapped[dict[str, Any]] = mapped_column(JSON)
-    digest: Mapped[str] = mapped_column(String(64))
-    kept: Mapped[str | None] = mapped_column(String(8))
-    alias: Mapped[str | None] = mapped_column(String(80))
-    state: Mapped[str] = mapped_column(String(16), default="answered", server_default="answered")
-    deleted_at: Mapped[str | None] = mapped_column(String(32), index=True)
-
-
-class FeedbackRow(Base):
-    """What a person said of an answer. right: whether it was; labels: the true ones, where they were given."""
-
-    __tablename__ = "feedback"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), index=True)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    at: Mapped[str] = mapped_column(String(32))
-    right: Mapped[bool | None]
-    labels: Mapped[list[str] | None] = mapped_column(JSON)
 
 
 class IdempotencyRow(Base):

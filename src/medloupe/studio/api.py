@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from starlette.background import BackgroundTask
 
 from medloupe.data.labels import recognise_roles
 from medloupe.serving.access.auth import require
+from medloupe.serving.context import eraser_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
 from medloupe.serving.http.threads import run_change, run_file, run_read, run_write
@@ -48,6 +50,7 @@ class DatasetIn(BaseModel):
     kind: str = Field("", max_length=60, description='Of picture, in words, such as "chest X-ray".')
     classes: list[ClassIn] = Field(default_factory=list, max_length=100)
     ordered: bool = Field(False, description="Whether the classes are grades, from normal to worst.")
+    task: Literal["multiclass", "detection"] = Field("multiclass", description="One class a picture, or boxes.")
 
 
 class ClassesIn(BaseModel):
@@ -99,6 +102,7 @@ async def create(request: Request, wish: DatasetIn) -> dict[str, Any]:
             kind=wish.kind,
             classes=read_class_list(wish.classes),
             ordered=wish.ordered,
+            task=wish.task,
             by=person.name,
         )
 
@@ -162,10 +166,13 @@ async def picture(request: Request, id: DatasetId, item: ItemId) -> Response:
 
 @router.post("/api/v1/datasets/{id}/erase", summary="Erase pictures for good")
 async def erase(request: Request, id: DatasetId, wish: ChangeIn) -> dict[str, Any]:
-    """Those of `items`: from the data set, its versions and the disk. Tells which versions held any."""
+    """Those of `items`: from the data set, its versions, the caches and the disk.
+
+    Tells which versions and models had any. A training of them is stopped, which may take a minute.
+    """
     person = require(request, "trainer")
-    held = await run_write(studio_of(request).sets.erase, id, wish.items, by=person.name)
-    return {"versions": held}
+    done = await asyncio.to_thread(eraser_of(request).erase_items, id, wish.items, by=person.name)
+    return {"versions": done.versions, "models": [asdict(model) for model in done.models]}
 
 
 @router.get("/api/v1/datasets/{id}/changes", summary="What was done to a data set")
@@ -202,9 +209,11 @@ async def export(
     request: Request,
     id: DatasetId,
     number: ChangeNumber,
-    form: Annotated[Literal["table", "coco", "label-studio"], Query(description="How it is written.")] = "table",
+    form: Annotated[
+        Literal["table", "coco", "label-studio", "cvat"], Query(description="How it is written.")
+    ] = "table",
 ) -> Response:
-    """Pack the pictures into a zip archive with a table that `medloupe train` reads, COCO, or Label Studio tasks."""
+    """Pack the pictures with a table that `medloupe train` reads, COCO, Label Studio tasks, or CVAT for images 1.1."""
     require(request, "trainer")
     assert form in FORMS
     studio = studio_of(request)

@@ -1,4 +1,4 @@
-"""Take a version of a data set away as a zip archive: a table as training reads it, COCO, or tasks of Label Studio."""
+"""Take a version of a data set away as a zip archive: a table as training reads it, COCO, Label Studio, or CVAT."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from medloupe.errors import StorageError
 from medloupe.imaging.sizes import read_size
@@ -17,7 +18,8 @@ from medloupe.store.dataset_nouns import DatasetItem
 from medloupe.store.datasets import TABLE, Datasets
 from medloupe.utils.csvcells import escape_formula
 
-FORMS = ("table", "coco", "label-studio")
+FORMS = ("table", "coco", "label-studio", "cvat")
+_LOCAL = "/data/local-files/?d="  # how Label Studio names a file in its folder for local files
 
 
 def write_export(sets: Datasets, id: str, number: int, form: str) -> Path:
@@ -64,7 +66,10 @@ def _describe(
     if form == "coco":
         return {"instances.json": json.dumps(_coco(sets, items, places, labels))}
     if form == "label-studio":
-        return {"tasks.json": json.dumps([_task(item, places[item.id]) for item in items])}
+        tasks = [_task(sets, item, places[item.id]) for item in items]
+        return {"tasks.json": json.dumps(tasks), "labelling.xml": _labelling(labels)}
+    if form == "cvat":
+        return {"annotations.xml": _cvat(sets, items, places, labels)}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["file", "label", "patient", "site", "split", "name"])
@@ -82,9 +87,10 @@ def _coco(
     images: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []
     for k, item in enumerate(items, 1):
-        size = read_size(sets.path(item))
-        width, height = size.upright if size else (0, 0)
-        images.append({"id": k, "file_name": places[item.id], "width": width, "height": height, "label": item.label})
+        width, height = _size(sets, item)
+        said = {"label": item.label, "patient": item.patient, "site": item.site, "name": item.file}
+        told = {name: value for name, value in said.items() if value is not None}
+        images.append({"id": k, "file_name": places[item.id], "width": width, "height": height, **told})
         for box in item.boxes or ():
             numbers = [float(box[name]) for name in ("x", "y", "width", "height")]
             marks.append(
@@ -97,12 +103,67 @@ def _coco(
                     "iscrowd": 0,
                 }
             )
-    told = [{"id": k, "name": name} for name, k in categories.items()]
-    return {"images": images, "annotations": marks, "categories": told}
+    listed = [{"id": k, "name": name} for name, k in categories.items()]
+    return {"images": images, "annotations": marks, "categories": listed}
 
 
-def _task(item: DatasetItem, place: str) -> dict[str, Any]:
-    """Describe a picture as a task of Label Studio, its class as a choice."""
-    chosen = {"from_name": "class", "to_name": "image", "type": "choices", "value": {"choices": [item.label]}}
-    data = {"image": place, "file": item.file, "patient": item.patient, "site": item.site}
-    return {"data": data, "annotations": [{"result": [chosen] if item.label is not None else []}]}
+def _task(sets: Datasets, item: DatasetItem, place: str) -> dict[str, Any]:
+    """Describe a picture as a task of Label Studio: its class as a choice, its boxes in percent of its sides."""
+    results: list[dict[str, Any]] = []
+    if item.label is not None:
+        value = {"choices": [item.label]}
+        results.append({"from_name": "class", "to_name": "image", "type": "choices", "value": value})
+    width, height = _size(sets, item) if item.boxes else (1, 1)
+    for box in item.boxes or ():
+        x, y, w, h = (float(box[name]) for name in ("x", "y", "width", "height"))
+        sides = {"x": 100 * x / width, "y": 100 * y / height, "width": 100 * w / width, "height": 100 * h / height}
+        value = {**sides, "rotation": 0, "rectanglelabels": [str(box["label"])]}
+        kind = {"from_name": "boxes", "to_name": "image", "type": "rectanglelabels", "value": value}
+        results.append({**kind, "original_width": width, "original_height": height})
+    told = {"file": item.file, "patient": item.patient, "site": item.site}
+    done = item.label is not None or item.boxes is not None
+    return {"data": {"image": f"{_LOCAL}{place}", **told}, "annotations": [{"result": results}] if done else []}
+
+
+def _labelling(labels: Sequence[str]) -> str:
+    """Write the labelling interface of Label Studio for tasks of `_task`."""
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Image", name="image", value="$image")
+    choices = ElementTree.SubElement(view, "Choices", name="class", toName="image", choice="single")
+    boxes = ElementTree.SubElement(view, "RectangleLabels", name="boxes", toName="image")
+    for name in labels:
+        ElementTree.SubElement(choices, "Choice", value=name)
+        ElementTree.SubElement(boxes, "Label", value=name)
+    return ElementTree.tostring(view, "unicode")
+
+
+def _cvat(sets: Datasets, items: Sequence[DatasetItem], places: dict[str, str], labels: Sequence[str]) -> str:
+    """Describe pictures as CVAT's XML for images 1.1: classes as tags, with patient and site, and boxes."""
+    root = ElementTree.Element("annotations")
+    ElementTree.SubElement(root, "version").text = "1.1"
+    job = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    listed = ElementTree.SubElement(job, "labels")
+    for name in labels:
+        ElementTree.SubElement(ElementTree.SubElement(listed, "label"), "name").text = name
+    for k, item in enumerate(items):
+        width, height = _size(sets, item)
+        sides = {"width": str(width), "height": str(height)}
+        name = places[item.id].removeprefix("images/")
+        image = ElementTree.SubElement(root, "image", {"id": str(k), "name": name, **sides})
+        if item.label is not None:
+            tag = ElementTree.SubElement(image, "tag", label=item.label, source="manual")
+            for key, value in (("patient", item.patient), ("site", item.site), ("file", item.file)):
+                if value:
+                    ElementTree.SubElement(tag, "attribute", name=key).text = value
+        for box in item.boxes or ():
+            x, y, w, h = (float(box[name]) for name in ("x", "y", "width", "height"))
+            corners = {"xtl": f"{x:.2f}", "ytl": f"{y:.2f}", "xbr": f"{x + w:.2f}", "ybr": f"{y + h:.2f}"}
+            ElementTree.SubElement(
+                image, "box", {"label": str(box["label"]), "source": "manual", "occluded": "0", **corners}
+            )
+    return ElementTree.tostring(root, "unicode", xml_declaration=True)
+
+
+def _size(sets: Datasets, item: DatasetItem) -> tuple[int, int]:
+    found = read_size(sets.path(item))
+    return found.upright if found else (0, 0)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from medloupe.serving.app import Extend
 from medloupe.serving.web.render import add_pages
-from medloupe.studio import api, tus, web
+from medloupe.studio import api, candidates_api, candidates_web, tus, web
 from medloupe.studio.state import Studio
 
 
@@ -26,8 +26,10 @@ def extend_with_studio(*, work: bool = True) -> Extend:
         add_pages("medloupe.studio")
         app.state.studio = Studio(app.state.service, work=work)
         app.include_router(api.router)
+        app.include_router(candidates_api.router)
         app.include_router(tus.router)
         app.include_router(web.router)
+        app.include_router(candidates_web.router)
         return _run(app.state.studio)
 
     return extend

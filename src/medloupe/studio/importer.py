@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medloupe.data.readers.base import natural_key
 from medloupe.data.reading import read
 from medloupe.errors import MedloupeError
 from medloupe.jobs.inside import end_with_worker, open_progress
+from medloupe.studio.exchange import ClassedPicture, read_classes_of_export
 from medloupe.studio.unpack import unpack
 
 _SITE = re.compile(r"^(site|hospital|clinic|cent(re|er)|institution|location)s?([_ ]?(id|name))?$", re.IGNORECASE)
@@ -27,37 +30,65 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        "labels", "task", "notes", and "records" of "file", "label", "patient", "site", "split".
+        "labels", "task", "notes", and "records" of "file", "path", "label", "patient", "site", "split", "boxes".
 
     Raises
     ------
     MedloupeError
-        It is refused, or holds no data set of pictures with one class each.
+        It is refused, or holds no data set of pictures with one class each, or with boxes.
     OSError
         The disk is full.
     """
     say = open_progress()
     folder.mkdir(parents=True)
     unpack(archive, folder, None if say is None else lambda done, total: say("unpacking", done, total))
+    exported = read_classes_of_export(folder)
+    if exported is not None:
+        return _describe_export(*exported)
     data = read(folder)
-    if data.modality != "image" or data.task != "multiclass":
+    if data.modality != "image" or data.task not in ("multiclass", "detection"):
         raise MedloupeError(
             f"The archive holds {data.things} of the task {data.task}.",
-            "The studio takes pictures with one class each; others are trained with medloupe train.",
+            "The studio takes pictures with one class each, or with boxes; others are trained with medloupe train.",
         )
     return {
         "labels": list(data.labels),
+        "task": data.task,
         "notes": list(data.notes),
         "records": [
             {
                 "file": r.id,
                 "path": str(r.image.relative_to(folder)) if isinstance(r.image, Path) else "",
-                "label": next((name for name, value in r.labels.items() if value == 1), None),
+                "label": None
+                if data.task == "detection"
+                else next((name for name, value in r.labels.items() if value == 1), None),
+                "boxes": None if data.task != "detection" or r.boxes is None else [asdict(box) for box in r.boxes],
                 "patient": r.patient,
                 "site": _site(r.columns),
                 "split": r.split,
             }
             for r in data.records
+        ],
+    }
+
+
+def _describe_export(tool: str, pictures: Sequence[ClassedPicture], notes: Sequence[str]) -> dict[str, Any]:
+    """Describe pictures with the classes that people gave them in an annotation tool."""
+    return {
+        "labels": sorted({p.label for p in pictures if p.label is not None}, key=natural_key),
+        "task": "multiclass",
+        "notes": [f"Classes were read from an export of {tool}.", *notes],
+        "records": [
+            {
+                "file": p.name,
+                "path": p.file,
+                "label": p.label,
+                "patient": p.patient,
+                "site": p.site,
+                "split": None,
+                "boxes": None,
+            }
+            for p in pictures
         ],
     }
 

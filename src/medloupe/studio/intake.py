@@ -135,6 +135,14 @@ class Intake:
         shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed in the middle
         try:
             told = _read_archive(path, folder)
+            data = self._sets.get(upload.dataset_id)
+            if told["task"] != data.task:
+                raise StoreError(
+                    "The archive holds boxes, and the data set one class for each picture."
+                    if told["task"] == "detection"
+                    else "The archive holds one class for each picture, and the data set boxes.",
+                    "Begin a data set of that task.",
+                )
             self._add_classes(upload.dataset_id, told["labels"], by=upload.by)
             batch = str(upload.meta.get("batch", "")) or upload.id
             records: Sequence[Mapping[str, Any]] = told["records"]
@@ -189,6 +197,7 @@ def _new_item(folder: Path, upload: DatasetUpload, record: Mapping[str, Any]) ->
         patient=patient,
         site=site,
         split=split,
+        boxes=record.get("boxes"),
         origin=origin,
     )
 

@@ -38,7 +38,7 @@ class Overview:
     production
         The version of its model that answers, or None.
     tried
-        The newest version of the model that came of a training, or None.
+        The newest version of the model that came of a training or answers, or None.
     """
 
     data: StoredDataset
@@ -79,7 +79,9 @@ def look_at(studio: Studio, id: str) -> Overview:
             studio.clock.finish(training.job)
         waits = training.job.state == "waiting" and not studio.somebody_works
     known = {v.version: v.production for v in studio.service.store.list() if v.name == data.name}
-    made = sorted(t.made for t in trainings if t.made is not None and t.made in known)
+    production = next((number for number, answers in known.items() if answers), None)
+    made = {t.made for t in trainings if t.made is not None and t.made in known}
+    newest = max(made if production is None else made | {production}, default=None)
     return Overview(
         data=data,
         items=items,
@@ -95,8 +97,8 @@ def look_at(studio: Studio, id: str) -> Overview:
         training=training,
         far=far,
         waits=waits,
-        production=next((number for number, answers in known.items() if answers), None),
-        tried=made[-1] if made else None,
+        production=production,
+        tried=newest,
     )
 
 

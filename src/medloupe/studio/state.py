@@ -10,8 +10,11 @@ from typing import Any
 from fastapi import Request
 
 from medloupe.errors import MedloupeError
+from medloupe.retrain.conclude import conclude_all
+from medloupe.retrain.due import start_due
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.threads import Pool
+from medloupe.settings import setting
 from medloupe.store.datasets import Datasets
 from medloupe.store.jobrows import RUNNING, WAITING
 from medloupe.store.queue import JobQueue
@@ -24,6 +27,8 @@ from medloupe.studio.uploads import DatasetUpload, Uploads
 
 BEAT_SECONDS = 0.5
 SWEEP_SECONDS = 3600.0
+LOOP_SECONDS = 10.0
+"""Between two looks for candidates that are due by a rule, or that were made and wait to be judged."""
 RESUME_SECONDS = 3.0
 """Between two looks for files that are all there and were not taken in: by a server that was killed, or a busy disk."""
 TAKING = Pool("taking", 3, "Other pictures have been taken in")
@@ -65,6 +70,7 @@ class Studio:
                 (self._sweep, SWEEP_SECONDS),
                 (self._resume, RESUME_SECONDS),
                 (self._beat, BEAT_SECONDS),
+                (self._loop, LOOP_SECONDS),
                 (self._audit, 0.3),
             )
         ]
@@ -120,7 +126,7 @@ class Studio:
 
     def _sweep(self) -> None:
         """Forget what nobody goes on with."""
-        self.uploads.forget_old()
+        self.uploads.forget_old(float(setting("MEDLOUPE_UPLOAD_DAYS")))
         self.sets.sweep()
 
     def _beat(self) -> None:
@@ -131,6 +137,11 @@ class Studio:
             pictures = self._pictures.get(job.id)
             if pictures is not None:  # somebody looks at it
                 self.clock.observe(job, pictures)
+
+    def _loop(self) -> None:
+        """Ask for candidates that are due, and conclude those whose worker died before it could."""
+        start_due(self.service.store, self.sets)
+        conclude_all(self.service.store)
 
     def _audit(self) -> None:
         self.auditor.run_due()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medloupe.data.readers.base import natural_key
 from medloupe.errors import StoreError, UnknownError
+from medloupe.retrain.roles import choose_roles
 from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import DatasetClass, DatasetVersion
 from medloupe.store.datasets import Datasets
@@ -51,6 +51,11 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
     if found is not None and found.open:
         return found
     data = sets.get(id)
+    if data.task == "detection":
+        raise StoreError(
+            "Data sets with boxes are trained on the command line.",
+            "Take a version away as COCO, then: medloupe train FOLDER --task detection --name NAME",
+        )
     cases: dict[str, set[str]] = {}
     for item in sets.items(id):
         if item.label is not None:
@@ -77,16 +82,11 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
 
 def tell_roles(classes: Sequence[DatasetClass], *, ordered: bool) -> list[str]:
     """Write the roles of classes as options of `medloupe train`."""
-    named = {role: [c.name for c in classes if c.role == role] for role in ("sought", "normal", "harmless")}
-    names = [c.name for c in classes]
-    options: list[str] = []
-    if ordered:
-        # Training takes grades in the order of their names; where that is another, the worst is told first instead.
-        if names == sorted(names, key=natural_key):
-            return ["--ordered", *(["--normal", names[0]] if names else [])]
-        named = {"sought": names[:0:-1], "normal": names[:1], "harmless": []}
-    for role, told in named.items():
-        options += [f"--{role}", ",".join(told)] if told else []
+    told = choose_roles(classes, ordered=ordered)
+    options = ["--ordered"] if told.ordered else []
+    for role in ("sought", "normal", "harmless"):
+        names = getattr(told, role)
+        options += [f"--{role}", ",".join(names)] if names else []
     return options
 
 

@@ -26,8 +26,6 @@ from medloupe.store.tables import DatasetUploadRow, now
 
 MOST_UPLOAD = 4 * 2**30
 MOST_CHUNK = 8 * 2**20
-KEPT_DAYS = 7.0
-"""For which an upload that does not go on is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +182,7 @@ class Uploads:
             found = [self._read(row) for row in session.scalars(wanted.order_by(DatasetUploadRow.created))]
         return [upload for upload in found if upload.whole and not upload.over]
 
-    def forget_old(self, days: float = KEPT_DAYS) -> int:
+    def forget_old(self, days: float) -> int:
         """Forget those announced so many days ago, and files that belong to none; how many."""
         before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
         with transaction(self._sets.engine, write=True) as session:

@@ -81,7 +81,7 @@ def view_change(change: DatasetChange, lang: Language) -> dict[str, Any]:
         "by": change.by,
         "words": lang.t(f"studio.did_{said}", n=n),
         "undone": change.undone,
-        "undoable": not change.undone and change.action != "undo",
+        "undoable": not change.undone and change.action not in ("erase", "undo"),
     }
 
 

@@ -27,6 +27,7 @@ from medloupe.serving.web.render import first_value, language_of, read_form, red
 from medloupe.store.dataset_nouns import DatasetClass
 from medloupe.store.tables import now
 from medloupe.studio.api import ChangeIn, make_change
+from medloupe.studio.candidates import freeze_published
 from medloupe.studio.naming import choose_name
 from medloupe.studio.overview import Overview, look_at
 from medloupe.studio.state import Studio, studio_of
@@ -176,6 +177,7 @@ async def _publish(request: Request, home: Studio, id: str, fields: Mapping[str,
         )
     except PromotionRefusedError as e:
         return await _render(request, id, said=e.comparison.words if e.comparison else e.message, status=409)
+    await run_write(freeze_published, home, seen.data.name, by=person.name)
     return redirect_to(request, f"/studio/{id}")
 
 

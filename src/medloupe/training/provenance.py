@@ -83,6 +83,7 @@ def collect_evidence(features: Features, judged: Judged, rows: np.ndarray) -> Ev
     rows : np.ndarray
         int (n,), which rows of the features these are.
     """
+    flagged = np.asarray(judged.flags, np.float32).mean(0)
     called = [[judged.called(r, k) for k in range(len(judged.labels))] for r in judged.repeats]
     return Evidence(
         labels=judged.labels,
@@ -92,6 +93,7 @@ def collect_evidence(features: Features, judged: Judged, rows: np.ndarray) -> Ev
         targets=np.asarray(judged.targets, np.float32),
         probabilities=np.asarray(judged.probabilities, np.float32),
         announced=np.asarray(called, np.float32).mean(0).T,
+        flagged=flagged,
     )
 
 

@@ -15,6 +15,11 @@ def data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
+def read_data_uri(uri: str) -> bytes:
+    """Read the bytes of a data URI in base64."""
+    return base64.b64decode(uri.partition(",")[2])
+
+
 def jpeg_uri(pixels: np.ndarray, quality: int = 80) -> str:
     """Write a picture, uint8 (H, W, 3), as the data URI of a JPEG file."""
     from PIL import Image  # a server writes data URIs of files that others have made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -170,3 +172,30 @@ def test_rows_keep_their_views_when_some_are_taken() -> None:
     assert len(part.rows) == 6
     for i, row in enumerate(rows.tolist()):
         assert np.array_equal(part.embeddings[part.rows == i], views.embeddings[views.rows == row])
+
+
+def test_each_fold_is_answered_by_its_own_network() -> None:
+    """Networks that tell the classes of the rows that they saw, and nothing of their own fold's."""
+    x, y, groups = pictures()
+    views = views_of(x, y, sign=0, shown=slice(8, 12))
+    before = untaught(x, y, groups)
+    fold, side = before.folds[0], 2 * y[:, 1:] - 1
+    one = replace(before, folds=before.folds[:1], out_of_fold=before.out_of_fold[:1])
+    asked: list[int] = []
+
+    def network(f: int) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(f)
+        rng = np.random.default_rng(f)
+        direct, seen = (rng.normal(0, 1, (n, D)).astype(np.float32) for n in (N, len(views.rows)))
+        direct[:, :4] += 3 * side * (fold != f)[:, None]
+        seen[:, :4] += (3 * side * (fold != f)[:, None])[views.rows]
+        return direct, seen
+
+    found = teach(one, x, y, groups, views, task="multiclass", levels=LEVELS, networks=network)
+    assert found is not None
+    taught, field = found
+    assert set(asked) == set(fold.tolist())
+    assert 0.35 < macro_auc(field.out_of_fold, y[views.rows]) < 0.65
+    # what ships is fitted on the embeddings that were given
+    if field.weight:
+        assert macro_auc(taught.head.logits(views.embeddings), y[views.rows]) > 0.9

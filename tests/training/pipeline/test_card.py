@@ -48,6 +48,7 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
         "composed",
         "localisation",
         "crop",
+        "erased",
     }
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tunable
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.training.tune.activations import Activations
-from medloupe.training.tune.loader import LEAST_SCALE, ActivationSource, PixelSource, open_source
+from medloupe.training.tune.loader import HARD, LEAST_SCALE, ActivationSource, PixelSource, open_source
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry, random_view
 
@@ -110,3 +111,39 @@ def test_the_recipe_says_which(tmp_path: Path) -> None:
     source = open_source([tmp_path / "pixels"], PIXELS.shape, EMBEDDINGS[:6], STILL, Recipe(kind="full"))
     assert isinstance(source, PixelSource)
     np.testing.assert_array_equal(source.plain(np.array([4]))[0].numpy(), PIXELS[4])
+
+
+def field_cuts(folder: Path) -> FieldCuts:
+    """Two views of row 2, the second hard, and one of row 5; each of one number."""
+    views = np.stack([np.full((4, 4, 3), 100.0 + v, np.float16) for v in range(3)])
+    views.tofile(folder / "views.f16")
+    return FieldCuts(
+        path=folder / "views.f16",
+        shape=views.shape,
+        rows=np.array([5, 2, 2]),
+        places=np.array([2, 0, 1]),
+        hard=np.array([False, False, True]),
+    )
+
+
+def test_a_share_of_the_rows_is_shown_as_their_own_views(tmp_path: Path) -> None:
+    source = ActivationSource(Activations(maps=MAPS), EMBEDDINGS, 1, field_cuts(tmp_path), 0.5)
+    rows = np.repeat([2, 5, 7], 4000)
+    x = source.batch(rows, np.random.default_rng(0)).permute(0, 2, 3, 1)[:, 0, 0, 0].numpy()
+    for row, own in ((2, {100.0, 101.0}), (5, {102.0}), (7, set())):
+        shown = x[rows == row]
+        assert set(shown[shown >= 100].tolist()) == own
+        assert np.mean(shown >= 100) == pytest.approx(0.5 if own else 0, abs=0.03)
+    of_two = x[rows == 2]
+    assert (of_two == 101).sum() / (of_two >= 100).sum() == pytest.approx(HARD / (1 + HARD), abs=0.03)
+    plain = source.plain(rows[::4000]).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(plain, MAPS[0][[2, 5, 7]].astype(np.float32))
+
+
+def test_without_a_share_batches_are_drawn_as_without_views(tmp_path: Path) -> None:
+    rows = np.arange(20)
+    with_views = ActivationSource(Activations(maps=MAPS), EMBEDDINGS, 3, field_cuts(tmp_path), 0.0)
+    without = ActivationSource(Activations(maps=MAPS), EMBEDDINGS, 3)
+    for seed in range(3):
+        drawn = (s.batch(rows, np.random.default_rng(seed)).numpy().copy() for s in (with_views, without))
+        np.testing.assert_array_equal(*drawn)

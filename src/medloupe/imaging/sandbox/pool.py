@@ -24,6 +24,7 @@ from medloupe.imaging.quality import Measures
 from medloupe.imaging.sandbox.process import DecodeProcess, DecodeReply
 from medloupe.imaging.sandbox.processpool import PoolWords, ProcessPool
 from medloupe.imaging.sandbox.worker import NOT_IN_FULL
+from medloupe.utils.spans import span
 
 MAX_SIDE = 8192
 """Largest side of pixels or of a preview that can be asked for."""
@@ -172,7 +173,8 @@ class DecoderPool(ProcessPool[DecodeProcess]):
                 f"The image is a file of over {self._most >> 20} MiB.", "Export one frame or a smaller image."
             )
         wanted = NOT_IN_FULL if above is None else above
-        answer = self.exchange(lambda process: process.ask(data, size or 0, side or 0, photo, wanted))
+        with span("decode", bytes=len(data)):
+            answer = self.exchange(lambda process: process.ask(data, size or 0, side or 0, photo, wanted))
         if answer.error is not None:
             raise answer.error
         return answer

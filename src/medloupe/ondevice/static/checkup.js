@@ -1,13 +1,7 @@
 // Open a check-up from its card and blobs: the numbers of its head, and the networks that run.
 
-/** Numbers of 16 bits as float32. */
-function fromHalf(words) {
-  return Float32Array.from(words, (h) => {
-    const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, part = h & 1023;
-    if (exponent === 0) return sign * part * 2 ** -24;
-    return exponent === 31 ? (part ? NaN : sign * Infinity) : sign * (1 + part / 1024) * 2 ** (exponent - 15);
-  });
-}
+import { addSteps, fromHalf } from "./half.js";
+import { sha256 } from "./keeper.js";
 
 /** Cut a blob into the arrays that a card lists: [{name, type ("f4" or "f2"), length}]. */
 export function readNumbers(buffer, fields) {
@@ -36,6 +30,7 @@ export function readParts(card, numbers, deal) {
     limit: card.novelty.limit,
     contrast: linear(n.contrast),
     legibility: linear(n.legibility),
+    polarity: n.polarity ?? null,
   };
   return { head, novelty, deal: new Uint16Array(deal) };
 }
@@ -46,11 +41,51 @@ export function readParts(card, numbers, deal) {
 export async function openCheckup(card, blob, networks) {
   const [numbers, deal] = await Promise.all([blob(card.head.sha256), card.novelty ? blob(card.novelty.deal.sha256) : null]);
   const network = await networks.open(card.network.sha256, () => blob(card.network.sha256));
-  const tail = card.tail ? await networks.open(card.tail.sha256, () => blob(card.tail.sha256)) : null;
+  const tail = card.tail ? await networks.open(card.tail.sha256, () => tailOf(card, blob)) : null;
   return {
     card,
     parts: readParts(card, numbers, deal),
     forward: (pixels) => network.see(pixels, card.size, tail ? ["embedding", "cut"] : ["embedding"]),
     upper: tail && ((cut) => tail.raise(cut)),
   };
+}
+
+/** The file of tuned upper stages: as it was sent, or rebuilt from the shared network and what differs. */
+async function tailOf(card, blob) {
+  const told = card.tail.rebuilt;
+  if (!told) return blob(card.tail.sha256);
+  const [base, differences] = await Promise.all([blob(card.network.sha256), blob(card.tail.sha256)]);
+  const rebuilt = rebuild(base, differences, told);
+  if (globalThis.crypto?.subtle && (await sha256(rebuilt)) !== told.sha256) throw new Error("the tuned part of a check-up could not be rebuilt");
+  return rebuilt;
+}
+
+/** As medloupe/ondevice/differences.py does it: an ArrayBuffer. told: {length, parts: [[at, base, count, channels]]}. */
+export function rebuild(base, differences, { length, parts }) {
+  const out = new Uint8Array(length), sent = new Uint8Array(differences);
+  let read = 0, at = 0;
+  const copy = (to) => {
+    out.set(sent.subarray(read, read + to - at), at);
+    read += to - at;
+  };
+  for (const [begin, , count] of parts) {
+    copy(begin);
+    at = begin + 2 * count;
+  }
+  copy(length);
+  const sum = (k) => parts.reduce((all, part) => all + part[k], 0), total = sum(2), channels = sum(3);
+  const sizes = new Float32Array(differences.slice(read, read + 4 * channels));
+  read += 4 * channels;
+  let channel = 0;
+  for (const [begin, from, count, rows] of parts) {
+    const words = new Uint16Array(base.slice(from, from + 2 * count)), steps = new Int16Array(count), width = count / rows;
+    for (let i = 0; i < count; i++) {
+      const folded = sent[read + i] | (sent[read + total + i] << 8);
+      steps[i] = (folded >> 1) ^ -(folded & 1);
+    }
+    for (let row = 0; row < rows; row++) addSteps(words.subarray(row * width, (row + 1) * width), steps.subarray(row * width, (row + 1) * width), sizes[channel++]);
+    out.set(new Uint8Array(words.buffer), begin);
+    read += count;
+  }
+  return out.buffer;
 }

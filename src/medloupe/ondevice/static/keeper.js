@@ -6,9 +6,12 @@
 const POINTER = "medloupe-device-current", BLOBS = "medloupe-device-blobs", APP = "medloupe-device-app-";
 const HOME = new URL("../../", import.meta.url); // of the app: the folder above app/MARK/
 
+/** Whether the page comes out of an Android package, which has everything inside: at the address that Android reserves for that. */
+export const isPackaged = () => location.hostname === "appassets.androidplatform.net";
+
 /** Whether this browser keeps anything for this address: only over HTTPS, or from this machine. */
 export function canKeep() {
-  return "serviceWorker" in navigator && "caches" in globalThis && isSecureContext;
+  return !isPackaged() && "serviceWorker" in navigator && "caches" in globalThis && isSecureContext;
 }
 
 /** What is in use: {release, kept: [names]}; null where nothing is kept. */

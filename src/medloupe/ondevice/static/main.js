@@ -1,7 +1,8 @@
 // The page: which check-ups there are, what is kept, pictures in, answers out. Answers live only as long as the page.
 
 import { Asking } from "./asking.js";
-import { askServer, bytesOf, canKeep, current, forgetAll, keep, ownMark, startWorker } from "./keeper.js";
+import { Camera, hasCamera } from "./camera.js";
+import { askServer, bytesOf, canKeep, isPackaged, current, forgetAll, keep, ownMark, startWorker } from "./keeper.js";
 import { make, showAnswer, versionOf } from "./view.js";
 import { Words, wordsOf } from "./words.js";
 
@@ -83,6 +84,7 @@ function fail(card, error) {
 }
 
 function showKept() {
+  $(".kept").hidden = isPackaged();
   $("[data-unkeepable]").hidden = canKeep();
   $("[data-unkeepable] p").textContent = words.t("pocket.needs_https");
   const cards = offered(), keptCards = cards.filter((c) => kept.includes(c.name));
@@ -164,6 +166,17 @@ $("[data-files]").addEventListener("change", ({ target }) => {
   target.value = "";
   ask(files);
 });
+if (hasCamera()) {
+  const camera = new Camera($("[data-camera]"), (name) => words.t(`camera.${name}`), (file) => ask([file]));
+  $("[data-live]").hidden = false;
+  $("[data-live]").addEventListener("click", () => {
+    const card = offered().find((c) => c.name === chosen), source = $("[name=source]:checked")?.value;
+    if (!card || !source) return say(card ? "pocket.say_what" : "pocket.say_which");
+    if (source === "photo") return say("pocket.photo_withheld");
+    camera.rules = card.quality;
+    camera.open();
+  });
+}
 $("[data-asking]").addEventListener("submit", (event) => event.preventDefault());
 $("[data-language]").addEventListener("click", () => {
   words.change(words.other);

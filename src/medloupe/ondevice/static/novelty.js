@@ -59,7 +59,7 @@ export function tooPoor(z, { legibility }) {
   return Boolean(legibility) && Math.fround(product(z, legibility.weight) + legibility.bias) > 0;
 }
 
-/** Whether a picture might be a negative, so that its negative is worth a look. rules: {doubted, nearer}. */
+/** Whether a picture might be a negative, so that its negative is worth a look. rules: {doubted, nearer, margin}. */
 export function isDoubtful(z, fitted, rules) {
   const far = distance(z, fitted);
   return Number.isFinite(far) && far > rules.doubted;
@@ -67,6 +67,8 @@ export function isDoubtful(z, fitted, rules) {
 
 /** Whether the picture with sketch z is the negative of what the check-up knows; other: the sketch of its negative. */
 export function isInverted(z, other, fitted, rules) {
+  if (score(other, fitted) > 1) return false;
+  if (fitted.polarity) return product(z.map((v, i) => v - other[i]), fitted.polarity) < -rules.margin;
   const finite = (v) => (Number.isFinite(v) ? v : 0);
-  return score(other, fitted) <= 1 && finite(distance(other, fitted)) < rules.nearer * finite(distance(z, fitted));
+  return finite(distance(other, fitted)) < rules.nearer * finite(distance(z, fitted));
 }

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from medloupe.serving.access.failures import SharedFailures
 from medloupe.serving.http.errors import HttpError
+from medloupe.serving.http.threads import run_read, run_write
 
 Key = tuple[str, ...]
 WAITING = 16  # log-ins at work or waiting for their turn; more are told to come back
@@ -38,9 +40,12 @@ class Attempts:
     ----------
     clock
         Tells the time in seconds.
+    shared
+        What other servers of the store count too; None where there are none.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic, shared: SharedFailures | None = None):
+        self.shared = shared
         self._clock = clock
         self._failures: OrderedDict[Key, tuple[int, float, float]] = OrderedDict()  # how many, the last, try again at
         self._one = asyncio.Semaphore(1)
@@ -65,6 +70,8 @@ class Attempts:
         try:
             async with self._one:
                 self._check(name, address)  # those before may have failed
+                if self.shared is not None:
+                    _refuse(await run_read(self.shared.seconds_to_wait, _keys(name, address)))
                 yield
         finally:
             self._present -= 1
@@ -93,6 +100,17 @@ class Attempts:
         self._lines.append(now)
         return True
 
+    async def share_failure(self, name: str, address: str) -> None:
+        """Tell the other servers of the store of it. Raises StorageError."""
+        if self.shared is not None:
+            limits = {key: (_LIMITS[key[0]].free, _LIMITS[key[0]].longest) for key in _keys(name, address)}
+            await run_write(self.shared.add, limits)
+
+    async def share_success(self, name: str, address: str) -> None:
+        """Tell the other servers of the store of it. Raises StorageError."""
+        if self.shared is not None:
+            await run_write(self.shared.forget, _keys(name, address)[0])
+
     def record_success(self, name: str, address: str) -> None:
         """Note that the right password was given.
 
@@ -102,16 +120,20 @@ class Attempts:
 
     def _check(self, name: str, address: str) -> None:
         now = self._clock()
-        wait = max(self._failures[k][2] - now if k in self._failures else 0.0 for k in _keys(name, address))
-        if wait > 0:
-            seconds = str(int(wait) + 1)
-            raise HttpError(
-                429,
-                "too_many_attempts",
-                "Too many wrong passwords.",
-                f"Wait {seconds} s and try again; an admin can set a new one: medloupe users passwd NAME",
-                {"Retry-After": seconds},
-            )
+        _refuse(max(self._failures[k][2] - now if k in self._failures else 0.0 for k in _keys(name, address)))
+
+
+def _refuse(wait: float) -> None:
+    """Raise HttpError where a try has to wait, for so many seconds."""
+    if wait > 0:
+        seconds = str(int(wait) + 1)
+        raise HttpError(
+            429,
+            "too_many_attempts",
+            "Too many wrong passwords.",
+            f"Wait {seconds} s and try again; an admin can set a new one: medloupe users passwd NAME",
+            {"Retry-After": seconds},
+        )
 
 
 def _keys(name: str, address: str) -> tuple[Key, Key, Key]:

@@ -170,8 +170,10 @@ async def check_password(request: Request, name: str, password: str) -> Person:
         person = await run_read(people.authenticate, name, password)
         if person is not None:
             attempts.record_success(name, where)
+            await attempts.share_success(name, where)
             return person
         noted = attempts.record_failure(name, where)
+        await attempts.share_failure(name, where)
     id = _request_id(request)
     log.warning("log-in failed", extra={"request_id": id, "address": where})
     if noted:

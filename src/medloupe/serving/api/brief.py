@@ -16,7 +16,9 @@ class BriefOut(BaseModel):
     """An answer in at most 160 bytes of UTF-8."""
 
     model_config = ConfigDict(extra="forbid")
-    s: Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"] = Field(description="The state.")
+    s: Literal["unusable", "refused", "flagged", "unclear", "clear", "answered", "pilot"] = Field(
+        description="The state."
+    )
     l: str = Field(  # noqa: E741
         description="The finding flagged, the most dangerous one, else the most probable label; cut with `…` where it"
         " is too long; `>=` before a grade means that one or a worse one. Empty where nothing is said."

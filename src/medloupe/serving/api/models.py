@@ -16,6 +16,7 @@ from medloupe.serving.context import add_to_audit_log, admission_of, service_of
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.inputs import form_fields
 from medloupe.serving.engine.model_intake import uploading
+from medloupe.serving.engine.sending import sending_limits
 from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute, read_body
@@ -87,6 +88,7 @@ async def model(request: Request, name: Name) -> dict[str, Any]:
         "input_size": c.size,
         **_windows(c),
         "inputs": form_fields(c),
+        "sending": limits.as_json() if (limits := sending_limits(c)) else None,
         "precision": c.precision,
         "precisions": list(c.precisions),
         "auc": c.auc,
@@ -111,7 +113,8 @@ async def card(request: Request, name: Name, version: Annotated[int | None, Quer
 @router.get("/api/v1/models/{name}/versions/{version}/onnx", summary="Download the model", response_class=Response)
 async def download(request: Request, name: Name, version: VersionNumber) -> Response:
     """One self-contained ONNX file."""
-    require(request, "viewer")
+    if not require(request, "viewer").may("admin"):
+        service_of(request).pilot.refuse("Models, which answer anywhere, are not given")
     path = await run_read(service_of(request).file, name, version, "model.onnx")
     return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 

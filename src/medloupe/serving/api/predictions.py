@@ -14,7 +14,6 @@ from medloupe.imaging.sandbox.processpool import Cancellation
 from medloupe.model.brief import write_brief, write_brief_failure
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.brief import Brief, BriefOut, BriefsOut
-from medloupe.serving.api.once import do_once, open_once, open_once_for, refuse_key
 from medloupe.serving.api.schemas import FeedbackIn, PredictionOut, PredictionsOut, takes
 from medloupe.serving.context import add_to_audit_log, admission_of, keyed, log_look, note_answer, service_of
 from medloupe.serving.engine.answer import Answer
@@ -26,6 +25,7 @@ from medloupe.serving.http.download import Download
 from medloupe.serving.http.errors import as_http
 from medloupe.serving.http.intake import JsonRoute, Upload, parse_flag, read_upload
 from medloupe.serving.http.threads import run_read
+from medloupe.serving.once import do_once, open_once, open_once_for, refuse_key
 
 router = APIRouter(route_class=JsonRoute)
 Name = Annotated[str, InPath(description="Name of a check-up.", max_length=64)]

@@ -168,7 +168,7 @@ class OneOfOut(BaseModel):
 
     model: str | None
     version: int | None
-    state: Literal["unusable", "refused", "flagged", "unclear", "clear", "answered"]
+    state: Literal["unusable", "refused", "flagged", "unclear", "clear", "answered", "pilot"]
     why: WhyOut | None
     prediction: str
     flagged: list[str] = Field(description="The most dangerous first.")

@@ -45,6 +45,8 @@ class Answer:
         The kind of an example that is no picture and was read from its files, else "".
     drawing : str
         An <svg> of an example of a kind added from outside, else "".
+    watched : bytes
+        Numbers by which it is watched whether pictures change (model/drift.py), or b"".
     """
 
     id: str
@@ -59,6 +61,7 @@ class Answer:
     foreign: float = 0.0
     kind: str = ""
     drawing: str = ""
+    watched: bytes = b""
 
     def as_json(self) -> dict[str, Any]:
         """Return the Prediction, its id and, if asked for, the heat map's numbers."""

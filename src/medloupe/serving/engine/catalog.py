@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
+from medloupe.errors import BusyError, MedloupeError, StorageError, UnknownError, did_you_mean
 from medloupe.model.bundle import Model
 from medloupe.modelfile.schema import drop_unsound_entries
 from medloupe.serving.engine.checkup import CheckUp
@@ -18,6 +18,7 @@ from medloupe.store.models import Store
 
 _SHIPPED = (None, "")  # the mark of a model of the package
 _RETRY = 30.0  # seconds until what could not be loaded is tried again
+_SOON = 1.0  # the same where its storage was only busy
 _KEPT = 60.0  # seconds for which a version is kept that is not in production
 _OTHERS = 16  # versions kept that are not in production but were asked for
 log = logging.getLogger("medloupe.serving")
@@ -55,6 +56,7 @@ class Catalog:
         self._now: Mapping[str, CheckUp] = {}
         self._marks: dict[str, tuple[int, str]] = {}
         self._loaded: dict[str, tuple[int | None, str]] = {}  # the mark of each that is in `_now`
+        self._busy = False
         self._again = 0.0  # when to try again what could not be loaded
         self._others: OrderedDict[tuple[str, int], tuple[float, CheckUp]] = OrderedDict()
         self._lock, self._others_lock = threading.Lock(), threading.Lock()
@@ -110,7 +112,7 @@ class Catalog:
                 return False
             made, broken = self._load_all({**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks})
             self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
-            self._again = time.monotonic() + _RETRY
+            self._again = time.monotonic() + (_SOON if self._busy else _RETRY)
             self._marks, self._now, self.broken = marks, made, broken
             return True
 
@@ -118,6 +120,7 @@ class Catalog:
         """Load what changed: the check-ups by name, and the errors of those that cannot be loaded."""
         made: dict[str, CheckUp] = {}
         broken: dict[str, str] = {}
+        self._busy = False
         for name, mark in marks.items():
             if name in self._now and self._loaded.get(name) == mark:
                 made[name] = self._now[name]
@@ -129,6 +132,7 @@ class Catalog:
                 if not isinstance(e, MedloupeError):
                     log.exception("unexpected", extra={"model": name, "version": mark[0]})
                 broken[name] = str(e)
+                self._busy |= isinstance(e, BusyError)
                 log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
                 if name in self._now:  # the one that answered so far goes on
                     made[name] = self._now[name]

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from medloupe.model.decision import WITHHELD
+from medloupe.model.prediction import withhold
 from medloupe.serving.engine.box_storage import restore_boxes
 from medloupe.store.tables import FeedbackRow
 
@@ -32,7 +34,7 @@ class Entry:
     alias : str
         A short name that a person gave it, or "".
     state : str
-        Of the answer; of one from before there were states "refused" or "answered".
+        Of the answer; of one from before there were states "refused" or "answered"; "pilot" where a pilot hides it.
     """
 
     id: str
@@ -61,13 +63,26 @@ def read_entries(c: Connection, rows: Sequence[Any]) -> list[Entry]:
             user_id=row.user_id,
             model=row.model,
             version=row.version,
-            answer=restore_boxes(row.answer),
+            answer=hide_answer(row) if row.state == WITHHELD else restore_boxes(row.answer),
             kept=row.kept is not None,
             right=last[row.id].right if row.id in last else None,
             labels=tuple(last[row.id].labels or ()) if row.id in last else (),
             commented=row.id in last,
             alias=row.alias or "",
-            state=row.answer.get("state") or ("refused" if row.answer.get("refused") else "answered"),
+            state=_state_of(row),
         )
         for row in rows
     ]
+
+
+def hide_answer(row: Any) -> dict[str, Any]:
+    """Make of an answer that a pilot hides the Prediction's JSON that is shown: nothing of what was said."""
+    said = withhold(str(row.answer.get("model") or ""), row.version).as_json()
+    del said["file"]
+    return said
+
+
+def _state_of(row: Any) -> str:
+    if row.state == WITHHELD:
+        return WITHHELD
+    return row.answer.get("state") or ("refused" if row.answer.get("refused") else "answered")

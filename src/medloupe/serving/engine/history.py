@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, func, or_, select
 
-from medloupe.model.decision import STATES
+from medloupe.model.decision import STATES, WITHHELD
 from medloupe.store.tables import PredictionRow
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def select_answers(person: Person, before: str | None = None, wanted: Wanted = A
         at, _, id = _clean(before).partition("_")
         earlier = PredictionRow.at < at
         found = found.where(or_(earlier, and_(PredictionRow.at == at, PredictionRow.id > id)) if id else earlier)
-    if wanted.state in STATES:
+    if wanted.state in (*STATES, WITHHELD):
         found = found.where(PredictionRow.state == wanted.state)
     if wanted.model:
         found = found.where(PredictionRow.model == _clean(wanted.model))

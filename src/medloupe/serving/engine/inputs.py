@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "input."
 """May stand before the name of an input, which then cannot be mistaken for another field of the form."""
 
-_PHOTO = {"photo", "corners", "cropped"}  # engine/question.py
+_PHOTO = {"photo", "corners", "cropped", "shrunk"}  # engine/question.py
 _OTHERS = frozenset(
     {"csrf", "user", "model", "models", "heatmap", "version", "lang", "image", "images", "image[]"} | _PHOTO
 )

@@ -17,7 +17,7 @@ from medloupe.serving.engine.entries import Entry, read_entries
 from medloupe.serving.engine.history import ALL, Wanted, read_alias, select_answers
 from medloupe.serving.engine.once import ONCE, Once, claim_key, find_reply, remove_old_keys
 from medloupe.serving.engine.rows import drop_input_values
-from medloupe.serving.engine.sweeping import erase_removed, remove_stray_images, undo_limit
+from medloupe.serving.engine.sweeping import erase_old, erase_removed, remove_stray_images, undo_limit
 from medloupe.serving.engine.traces import TraceEraser
 from medloupe.serving.engine.writer import TransactionWriter, Write
 from medloupe.store.chain import append_lines, keyed_hash
@@ -225,6 +225,14 @@ class Journal:
             self._eraser.note()
         self._eraser.try_now()
         return count
+
+    def erase_old(self, *, answers: int | None, images: int | None) -> tuple[int, int]:
+        """Erase what is older than so many days; returns and raises as `sweeping.erase_old` does."""
+        gone = erase_old(self._engine, self.image_path, answers=answers, images=images)
+        if any(gone):
+            self._eraser.note()
+        self._eraser.try_now()
+        return gone
 
     # ------------------------------------------------------------------ reading
 

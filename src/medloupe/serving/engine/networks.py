@@ -15,6 +15,7 @@ from medloupe.graphs.session import run, run_tail
 from medloupe.modelfile.layout import BOXES
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.utils.spans import span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ class Networks:
 
     def run(self, checkup: CheckUp, names: Sequence[str], given: np.ndarray) -> list[np.ndarray]:
         """Run a check-up's network, without its tail: its outputs, by name, for examples as it takes them."""
-        with self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle()) as opened:
+        lease = self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle())
+        with span("network", examples=len(given)), lease as opened:
             return run(opened, names, given)
 
     def forward(self, checkup: CheckUp, pixels: np.ndarray, *, maps: bool) -> NetworkOutput:
@@ -103,7 +105,8 @@ class Networks:
         feature_map = seen.map[one] if seen.map is not None else None
         if checkup.tail is not None and seen.cut is not None:
             names = ["embedding"] if feature_map is None else ["embedding", "map"]
-            with self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle()) as opened:
+            lease = self._sessions.lease(checkup.tail.sha256, checkup.tail.path, alone=self._idle())
+            with span("tail"), lease as opened:
                 upper = run_tail(opened, names, seen.cut[one])
             embedding = join_outputs(upper[0], embedding)
             feature_map = join_outputs(upper[1], feature_map) if feature_map is not None else None

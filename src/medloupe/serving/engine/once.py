@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from medloupe.errors import KeyReusedError, MedloupeError, UnknownError
 from medloupe.model.brief import write_brief
@@ -94,7 +95,10 @@ def claim_key(c: Connection, once: Once, prediction_id: str) -> None:
     if c.execute(select(IdempotencyRow.key).where(IdempotencyRow.key == once.key)).first() is not None:
         raise KeyTakenError("A request with this Idempotency-Key was done in the meantime.")
     row = {"key": once.key, "at": now(), "request": once.request, "prediction_id": prediction_id, "reply": once.reply}
-    c.execute(insert(IdempotencyRow), [row])
+    # Another server may write it this very moment: then this waits for its end.
+    add = (postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert)(IdempotencyRow).values(row)
+    if c.execute(add.on_conflict_do_nothing().returning(IdempotencyRow.key)).first() is None:
+        raise KeyTakenError("A request with this Idempotency-Key was done in the meantime.")
 
 
 def find_reply(c: Connection, once: Once) -> dict[str, Any] | None:

@@ -38,7 +38,9 @@ from medloupe.serving.engine.overlays import dress_answer
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.routers import routers_by_network
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.watching import note_features
 from medloupe.serving.engine.windows import run_windows
+from medloupe.utils.spans import span
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
 
@@ -122,7 +124,8 @@ class Answerer:
         at = time.perf_counter()
         seen = self.networks.forward(checkup, decoded.pixels[None], maps=question.heatmap)
         timings = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
-        return self._answer(checkup, seen, timings, question, shown, known, decoded)
+        with span("answer"):
+            return self._answer(checkup, seen, timings, question, shown, known, decoded)
 
     def _ask_chosen(self, catalog: Catalog, question: Question, data: bytes) -> Answer:
         """Answer a picture by all check-ups of its kind; refuse it where it is foreign to all."""
@@ -149,7 +152,7 @@ class Answerer:
             alike = next(filter(None, (router.looks_like(embedding) for router, embedding in sights)), "")
             inverted = "" if why else find_inverted(self.networks.forward, every.values(), passes, decoded)
             said = refuse_everywhere(question.file, alike, inverted, timings, why)
-            id, said = secrets.token_hex(16), replace(said, facts=decoded.facts, photo=decoded.photo)
+            id, said = secrets.token_hex(16), replace(said, facts=question.tell(decoded.facts), photo=decoded.photo)
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         known = [read_inputs(checkup, question.fields) for checkup in asked]
         looked: list[HeadOutput] = []
@@ -181,13 +184,14 @@ class Answerer:
             opinions.append(form_opinion(checkup, said, nearness))
         chosen = choose_answer(opinions, told)
         timings["answer"] = 1000 * (time.perf_counter() - at) - timings["network"]
-        said = replace(chosen.prediction, facts=decoded.facts, photo=decoded.photo)
+        said = replace(chosen.prediction, facts=question.tell(decoded.facts), photo=decoded.photo)
         if chosen.main is None:
             id = secrets.token_hex(16)
             return Answer(id=id, digest=question.digest, prediction=said, checkup=None, preview=shown, ignored=unknown)
         i = chosen.main
         answer = dress_answer(asked[i], said, looked[i].parts, question, shown, known[i])
-        return replace(answer, ignored=(*answer.ignored, *unknown))
+        watched = note_features(asked[i], said, passes[asked[i].network_sha256].shared[0])
+        return replace(answer, ignored=(*answer.ignored, *unknown), watched=watched)
 
     def ask_many(self, checkups: Sequence[CheckUp], question: Question) -> list[Answer]:
         """Answer one picture or ECG by each of some check-ups, in their order; each network runs once.
@@ -218,7 +222,8 @@ class Answerer:
                 spent = {"decode": 1000 * (at - started), "network": 1000 * (time.perf_counter() - at)}
                 passes[checkup.network_sha256] = seen, spent, decoded
             seen, spent, decoded = passes[checkup.network_sha256]
-            answers.append(self._answer(checkup, seen, dict(spent), question, None, given, decoded))
+            with span("answer"):
+                answers.append(self._answer(checkup, seen, dict(spent), question, None, given, decoded))
         return answers
 
     def _decode(self, data: bytes, size: int, question: Question, above: int | None) -> tuple[Decoded, Preview | None]:
@@ -256,10 +261,11 @@ class Answerer:
             cropped=question.cropped,
         )
         prediction = answer_cells(self.networks, checkup, prediction, decoded)
-        prediction = places.add_to(replace(prediction, facts=decoded.facts), decoded)
+        prediction = places.add_to(replace(prediction, facts=question.tell(decoded.facts)), decoded)
         answer = dress_answer(checkup, prediction, found.parts, question, shown, known)
+        watched = note_features(checkup, prediction, seen.shared[0])
         timings["answer"] = 1000 * (time.perf_counter() - at)
-        return answer
+        return replace(answer, watched=watched)
 
     def answer(
         self,
@@ -304,7 +310,15 @@ class Answerer:
             Whether it is said to be a crop.
         """
         refused = self._refusal(checkup, embedding, inverted)
-        refused, unusable = judge_picture(refused, measures, checkup.quality, checkup.novelty, embedding, photo)
+        refused, unusable = judge_picture(
+            refused,
+            measures,
+            checkup.quality,
+            checkup.novelty,
+            embedding,
+            photo,
+            checkup.decision.photographs,
+        )
         return Prediction.of(
             checkup.decision,
             checkup.probabilities(logits if known.logits is None else logits + known.logits),

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from medloupe.ecg.recording_files import Source, join_bytes
+from medloupe.imaging.facts import Fact
 from medloupe.imaging.photo import PhotoRequest, read_photo_request
 from medloupe.imaging.sandbox.processpool import Cancellation
+from medloupe.serving.engine.sending import FIELD, read_shrunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,10 @@ class Question:
     def cropped(self) -> bool:
         """Whether the picture is said to be a crop, by the field `cropped`."""
         return self.fields.get("cropped", "").strip().lower() in ("true", "1", "yes", "on")
+
+    def tell(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+        """Put what was done to the picture before it was sent before what was found while it was decoded."""
+        return (*read_shrunk(self.fields.get(FIELD)), *facts)
 
     @cached_property
     def digest(self) -> str:

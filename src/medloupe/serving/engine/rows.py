@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from medloupe.accounts.log import audit_row
 from medloupe.accounts.person import Person
+from medloupe.model.decision import WITHHELD
 from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.box_storage import pack_boxes
+from medloupe.serving.engine.circumstances import ORDINARY, Circumstances
 from medloupe.store.tables import now
 
 if TYPE_CHECKING:
@@ -19,8 +21,20 @@ _ANSWERS_KEPT, _LABELS_KEPT = 12, 12  # of what the check-ups of one kind said b
 _OF_EACH = ("model", "version", "state", "why", "prediction", "flagged", "probabilities", "grade", "scope", "refused")
 
 
-def journal_row(answer: Answer, person: Person, suffix: str | None) -> dict[str, Any]:
-    """Make the row of PredictionRow. suffix: under which the image is kept, if it is."""
+def journal_row(answer: Answer, person: Person, suffix: str | None, asked: Circumstances = ORDINARY) -> dict[str, Any]:
+    """Make the row of PredictionRow.
+
+    Parameters
+    ----------
+    answer
+        What was answered, whether it is shown or not.
+    person
+        Who asked.
+    suffix
+        Under which the image is kept, if it is.
+    asked
+        Under which circumstances.
+    """
     return {
         "id": answer.id,
         "at": now(),
@@ -30,7 +44,11 @@ def journal_row(answer: Answer, person: Person, suffix: str | None) -> dict[str,
         "answer": journal_json(answer, kept=suffix is not None),
         "digest": answer.digest,
         "kept": suffix,
-        "state": answer.prediction.state,
+        "state": answer.prediction.state if asked.pilot is None else WITHHELD,
+        "watched": answer.watched or None,
+        "site": asked.site or None,
+        "ms": round(sum(answer.prediction.timings.values())) or None,
+        "pilot": asked.pilot,
     }
 
 

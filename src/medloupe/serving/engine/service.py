@@ -6,7 +6,6 @@ Routes (`serving/api/`, `serving/web/`) turn HTTP into calls of `Service` and it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,33 +14,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medloupe import settings
-from medloupe.accounts.log import REQUEST_ID, AuditLog
+from medloupe.accounts.log import AuditLog
 from medloupe.accounts.person import Person
 from medloupe.data.modalities import PICTURES, recognise_upload
 from medloupe.ecg.parsers import EcgParsers
 from medloupe.ecg.recording_files import Source
-from medloupe.errors import MedloupeError, StorageError, StoreError, UnknownError, did_you_mean
+from medloupe.errors import MedloupeError, UnknownError, did_you_mean
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.imaging.sandbox.processpool import Cancellation
 from medloupe.modelfile.schema import drop_unsound_entries
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.circumstances import PilotSwitch
 from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.model_intake import add_model
-from medloupe.serving.engine.once import ONCE
 from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import lower_priority
 from medloupe.serving.engine.question import Question
 from medloupe.serving.engine.readiness import Readiness
-from medloupe.serving.engine.recording import answer_and_record, pack_for_keeping
+from medloupe.serving.engine.recording import answer_and_record, record_answers
 from medloupe.serving.engine.retention import AuditRetention
-from medloupe.serving.engine.rows import asking_row, journal_row
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
 from medloupe.store.models import Store
+from medloupe.utils.spans import carry_spans
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -86,6 +85,7 @@ class Service:
         self.answerer = Answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
         self.catalog = Catalog(store, self.answerer.warm, Precisions(store.home / "cache" / "graphs").choose)
         self.journal = Journal(self.engine, store.home / "kept")
+        self.pilot = PilotSwitch(self.engine)
         self.log = AuditLog(self.engine)
         self.retention = AuditRetention(self.log)
         self.readiness = Readiness(self.engine, store.home, self.decoders)
@@ -100,6 +100,7 @@ class Service:
     def refresh(self) -> bool:
         """Take up what changed in the store, and tell whether anything did."""
         with self._refreshing:
+            self.pilot.refresh()
             changed = self.catalog.refresh()
             if changed:
                 self.answerer.route_among(self.catalog.all())
@@ -259,14 +260,17 @@ class Service:
         ------
         ImageError, StoreError, ClinicalError
             As `Answerer.ask` does.
+        PilotError
+            The app is to choose while a pilot runs: which check-up it chose would tell of the answer.
         """
+        if checkup is None:
+            self.pilot.refuse("The app chooses no check-up")
         question = Question(
             data=data, file=file, heatmap=heatmap, preview=preview, fields=fields, cancellation=cancellation
         )
         if keep and self.keep_images:
             answer = await self._in_pool_of(question, checkup, self.answerer.ask, self.catalog, checkup, question)
-            await self.record([answer], [data], person, keep=keep)
-            return answer
+            return (await self.record([answer], [data], person, keep=keep))[0]
         self._busy += 1
         try:
             return await answer_and_record(
@@ -274,6 +278,7 @@ class Service:
                 partial(self.answerer.ask, self.catalog, checkup, question),
                 self.journal,
                 person,
+                self.pilot.circumstances(),
             )
         finally:
             self._busy -= 1
@@ -293,8 +298,7 @@ class Service:
         question = Question(data=data, file=file, heatmap=heatmap, fields=fields, cancellation=cancellation)
         first = next(iter(checkups), None)
         answers = await self._in_pool_of(question, first, self.answerer.ask_many, checkups, question)
-        await self.record(answers, [data] * len(answers), person)
-        return answers
+        return await self.record(answers, [data] * len(answers), person)
 
     async def in_pool(self, function: Any, *arguments: Any) -> Any:
         """Run a function in one of the worker threads."""
@@ -311,40 +315,25 @@ class Service:
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         self._busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(pool, carry_spans(function), *arguments)
         finally:
             self._busy -= 1
 
     async def record(
         self, answers: Sequence[Answer], sources: Sequence[Source], person: Person, *, keep: bool = True
-    ) -> None:
-        """Remember answers, and what was asked about where the operator said so.
+    ) -> list[Answer]:
+        """Remember answers, and what was asked about where the operator said so; return what is shown of them.
 
         Raises
         ------
         StoreError
             The disk or the database refuses it; then nothing is kept.
         """
-        rows: list[dict[str, Any]] = []
-        kept: list[tuple[str, str]] = []
-        try:
-            for answer, data in zip(answers, sources, strict=True):
-                suffix, stored = pack_for_keeping(answer, data) if keep and self.keep_images else (None, b"")
-                rows.append(journal_row(answer, person, suffix))
-                if once := ONCE.get():
-                    once.tell(answer)
-                if suffix:
-                    kept.append((answer.id, suffix))
-                    await run_file(self.journal.keep, answer.id, stored, suffix)
-            await self.journal.record(
-                rows, [asking_row(answer, person, self.journal.keyed, REQUEST_ID.get()) for answer in answers]
-            )
-        except (OSError, StoreError) as e:
-            for id, suffix in kept:
-                with contextlib.suppress(OSError):
-                    self.journal.image_path(id, suffix).unlink(missing_ok=True)
-            if isinstance(e, StoreError):
-                raise
-            raise StorageError(
-                f"The image could not be kept: {e.strerror or e}.", "The operator should look at the disk."
-            ) from e
+        return await record_answers(
+            self.journal,
+            answers,
+            sources,
+            person,
+            keep=keep and self.keep_images,
+            asked=self.pilot.circumstances(),
+        )

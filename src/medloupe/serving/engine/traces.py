@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from medloupe.errors import BusyError
 from medloupe.serving.http.threads import run_write
+from medloupe.store.database import cut_log
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -66,14 +64,7 @@ class TraceEraser:
             if not self._due:
                 return True
             self._due = False  # what is deleted from here on is for the next time
-            try:
-                with self._engine.connect() as connection:
-                    driver = connection.connection.driver_connection
-                    assert isinstance(driver, sqlite3.Connection)
-                    driver.execute(f"PRAGMA busy_timeout={WAIT_MS}")
-                    busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except (SQLAlchemyError, sqlite3.Error):
-                busy = True
+            busy = not cut_log(self._engine, WAIT_MS)
             if busy:
                 self._due, self._rests_until = True, time.monotonic() + REST_SECONDS
         if busy:

@@ -40,7 +40,7 @@ MAX_SAID = 64 * 2**10
 
 _ALL_BODIES = 8 * MAX_BODY  # bytes of all requests that are being read or answered
 # How names of fields begin that may stand in the address, too.
-_IN_ADDRESS = ("rate", "gain", "start", "photo", "corners", "cropped", PREFIX)
+_IN_ADDRESS = ("rate", "gain", "start", "photo", "corners", "cropped", "shrunk", PREFIX)
 _PATIENCE = 30.0  # seconds to wait for the next bytes of a body
 _SLOWEST = 2048  # bytes a second, in any half minute: a phone at the edge of a network has more
 _LONGEST = 600.0  # seconds for a whole body

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from medloupe.errors import BusyError
+from medloupe.utils.spans import carry_spans
 
 T = TypeVar("T")
 WAIT_SECONDS = 5.0
@@ -33,7 +34,7 @@ class Pool:
         BusyError
             None was free within WAIT_SECONDS.
         """
-        result = self._threads.submit(function, *arguments, **named)
+        result = self._threads.submit(carry_spans(function), *arguments, **named)
         done = asyncio.wrap_future(result)
         try:
             await asyncio.wait({done}, timeout=WAIT_SECONDS)

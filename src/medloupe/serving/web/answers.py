@@ -346,5 +346,5 @@ def _ecg(
         shipped_checkup(said),
         found,
         start,
-        judged=state_of(said) not in ("refused", "unusable"),
+        judged=state_of(said) not in ("refused", "unusable", "pilot"),
     )

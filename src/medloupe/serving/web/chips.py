@@ -17,6 +17,7 @@ _LOOKS = {  # state: icon, colour
     "answered": ("scan", "quiet"),
     "refused": ("close", "void"),
     "unusable": ("close", "void"),
+    "pilot": ("dash", "quiet"),
 }
 
 

@@ -86,6 +86,7 @@ async def device(request: Request, path: str) -> Response:
     if not path.startswith(_OPEN):
         require(request, "clinician")
     service = service_of(request)
+    service.pilot.refuse("Check-ups on the device, which show their answers, are not given")
     checkups = tuple(c for c in service.catalog.all() if c.name != EVERYDAY)
     release = await run_file(_release_of, service.store.home, checkups)
     name = path or "index.html"

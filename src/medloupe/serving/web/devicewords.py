@@ -13,9 +13,18 @@ from medloupe.serving.web.language import CODES, language
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-_SECTIONS = ("answer.", "decoding.transparent", "device.", "frame.languages.", "pocket.", "quality.", "refused.")
+_SECTIONS = (
+    "answer.",
+    "camera.",
+    "decoding.transparent",
+    "device.",
+    "frame.languages.",
+    "pocket.",
+    "quality.",
+    "refused.",
+)
 _MORE = ("result.line_at", "result.picture")
-_STYLES = ("style.css", "lists.css", "result.css")
+_STYLES = ("style.css", "camera.css", "lists.css", "result.css")
 
 
 def app_words() -> dict[str, dict[str, Any]]:

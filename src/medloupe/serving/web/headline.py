@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medloupe.model.decision import STATES
+from medloupe.model.decision import STATES, WITHHELD
 from medloupe.serving.web.bars import capitalize
 from medloupe.serving.web.boxes import best_box, finds_boxes, word_found, word_numbers
 from medloupe.serving.web.cells import word_mistakes
@@ -18,7 +18,7 @@ from medloupe.serving.web.summary import announced_labels, label_namer
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-ORDER = ("flagged", "unclear", "unusable", "refused", "clear", "answered", "failed")
+ORDER = ("flagged", "unclear", "unusable", "refused", "clear", "answered", "pilot", "failed")
 """States as answers are sorted by them."""
 
 
@@ -47,7 +47,7 @@ class Headline:
 def state_of(said: Mapping[str, Any]) -> str:
     """Return the state of an answer; one from before there were states says nothing that was not decided."""
     state = said.get("state")
-    if state in STATES:
+    if state in (*STATES, WITHHELD):
         return str(state)
     return "refused" if said.get("refused") else "answered"
 
@@ -78,6 +78,8 @@ def describe_state(
     lines: tuple[str, ...] = ()
     if said.get("asked") and (about := tell.cells(state)) is not None:
         text, lines = about
+    elif state == WITHHELD:
+        text = lang.t("pilot.withheld")
     elif state == "refused":
         text = lang.t(kind.key("result.refused") if kind.section else "refused.headline")
     elif state == "unusable":

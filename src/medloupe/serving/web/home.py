@@ -10,14 +10,30 @@ from starlette.responses import Response
 
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
+from medloupe.serving.engine.retention import read_days
 from medloupe.serving.http.intake import MAX_BODY, MAX_IMAGES
-from medloupe.serving.web import asking, boxfiles, device, history, jobs, models, nearby, people, results, samples
+from medloupe.serving.web import (
+    asking,
+    boxfiles,
+    device,
+    forget,
+    history,
+    jobs,
+    models,
+    nearby,
+    people,
+    results,
+    samples,
+    withheld,
+)
 from medloupe.serving.web.groups import group
 from medloupe.serving.web.guard import show_each
 from medloupe.serving.web.kinds import PICTURE, accepted
+from medloupe.serving.web.language import Language
 from medloupe.serving.web.lookups import passport_of
 from medloupe.serving.web.render import error_page, language_of, render_page, static_files
 from medloupe.serving.web.tiles import Tile, describe_tile
+from medloupe.settings import setting
 from medloupe.version import __version__
 
 __all__ = ["error_page", "router", "static_files"]
@@ -56,10 +72,27 @@ async def home(request: Request) -> Response:
 # ------------------------------------------------------------------ what this is
 
 
+def _tell_kept(pictures: bool, lang: Language) -> list[str]:
+    """Say how long what is kept is kept; pictures: whether they are kept with answers."""
+    answers, images = read_days("MEDLOUPE_ANSWER_DAYS"), read_days("MEDLOUPE_PICTURE_DAYS")
+    return [
+        lang.t("about.kept_answers_always") if answers is None else lang.t("about.kept_answers", n=answers),
+        lang.t("about.kept_no_pictures")
+        if not pictures
+        else lang.t("about.kept_pictures_always")
+        if images is None
+        else lang.t("about.kept_pictures", n=images),
+        lang.t("about.kept_uploads", n=read_days("MEDLOUPE_UPLOAD_DAYS") or 0),
+        lang.t("about.kept_patient"),
+    ]
+
+
 @router.get("/about")
 async def about(request: Request) -> Response:
     """Show what the figures mean and what is kept; open to all."""
-    return render_page(request, "about.html", tab="about", version=__version__)
+    kept = _tell_kept(service_of(request).keep_images, language_of(request))
+    automatic = setting("MEDLOUPE_AUTO_PROMOTE")
+    return render_page(request, "about.html", tab="about", version=__version__, kept=kept, automatic=automatic)
 
 
 @router.get("/docs")
@@ -88,4 +121,6 @@ router.include_router(samples.router)
 router.include_router(device.router)
 router.include_router(models.router)
 router.include_router(jobs.router)
+router.include_router(forget.router)
 router.include_router(people.router)
+router.include_router(withheld.router)

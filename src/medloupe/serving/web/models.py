@@ -143,7 +143,8 @@ def render_shipped(name: str) -> str:
 @router.get("/models/{name}/{version}/model.onnx")
 async def download(request: Request, name: Name, version: Number) -> Response:
     """Serve the self-contained model file."""
-    require(request, "viewer")
+    if not require(request, "viewer").may("admin"):
+        service_of(request).pilot.refuse("Models, which answer anywhere, are not given")
     path = await run_read(service_of(request).file, name, version, "model.onnx")
     return Download(path, media_type="application/octet-stream", filename=f"{name}-{version}.onnx")
 
@@ -272,12 +273,17 @@ def _rows(cards: Sequence[Mapping[str, Any]], language: Language) -> list[dict[s
         said = c.get("adapted") or {}
         return f"{said.get('data')} ({language.number(said.get('n') or 0)})" if said else "–"
 
+    def erased(c: Mapping[str, Any]) -> str:
+        said = c.get("erased") or {}
+        return language.number(said.get("judged") or 0)
+
     of_boxes = any(c.get("task") == "detection" for c in cards)
     return [
         *(row(name, metric(figure)) for name, figure in (_BOX_ROWS if of_boxes else _ROWS)),
         row("row_images", images),
         row("row_judged", scheme),
         *([row("row_adapted", adapted)] if any(c.get("adapted") for c in cards) else []),
+        *([row("row_erased", erased)] if any(c.get("erased") for c in cards) else []),
         row("row_labels", lambda c: ", ".join(c["labels"][:20])),
     ]
 
@@ -305,6 +311,7 @@ def _comparison(c: Any, language: Language) -> dict[str, Any]:
                 low=signed(judged.low),
                 margin=language.number(c.margin, 2),
             ),
+            *([language.t("models.erased_line", n=c.erased)] if c.erased else []),
         ],
     }
 

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from medloupe.serving.context import facilities_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import MAX_SAID, read_body
+from medloupe.serving.once import name_person
 from medloupe.serving.web.emblem import draw_emblem
 from medloupe.serving.web.language import CODES, COOKIE, Language, choose
 
@@ -33,6 +34,8 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 _packages = ["medloupe.serving.web"]
+_READERS = ("camera", "errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize")
+"""Modules of the app on the device by which pages read pictures, too."""
 
 
 def add_pages(package: str) -> None:
@@ -66,9 +69,12 @@ def render_page(request: Request, template: str, status: int = 200, **context: A
         "may_ask": person is not None and person.may("clinician"),
         "admin": person is not None and person.may("admin"),
         "studio": person is not None and person.may("trainer") and getattr(request.app.state, "studio", None),
+        "watching": getattr(request.app.state, "watch", None) is not None,
+        "piloting": person is not None and request.app.state.service.pilot.running is not None,
         "reviewing": getattr(request.app.state, "review", None) is not None,
         "may_review": person is not None and person.may("reviewer"),
         "csrf": getattr(request.state, "csrf", ""),
+        "asker": name_person(person) if person is not None else "",
         "any_emblem": draw_emblem("medloupe"),
         "facilities": lambda: facilities_of(request),
     }
@@ -184,6 +190,7 @@ class _Assets:
 def _assets() -> _Assets:
     found = {}
     entries = [entry for package in _packages for entry in files(package).joinpath("static").iterdir()]
+    entries += [files("medloupe.ondevice").joinpath("static", f"{name}.js") for name in _READERS]
     for entry in sorted(entries, key=lambda e: e.name):
         kind = _TYPES.get(entry.name[entry.name.rfind(".") :]) or mimetypes.guess_type(entry.name)[0]
         if entry.is_file() and kind:

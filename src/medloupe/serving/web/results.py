@@ -12,6 +12,7 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe.errors import MedloupeError, UnknownError
+from medloupe.model.decision import WITHHELD
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import log_look, service_of
 from medloupe.serving.engine import ecg_intake, ecg_storage, examples
@@ -27,6 +28,7 @@ from medloupe.serving.web.language import Language
 from medloupe.serving.web.lookups import answering_version, checkup_titles, passport_of
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.serving.web.summary import describe_feedback
+from medloupe.serving.web.withheld import show_withheld
 
 if TYPE_CHECKING:
     from medloupe.accounts.person import Person
@@ -136,6 +138,8 @@ async def result(
     person = require(request, "clinician")
     service, language = service_of(request), language_of(request)
     entry = await run_read(service.journal.get, id, person)
+    if entry.state == WITHHELD:
+        return await show_withheld(request, entry)
     checkup = await run_read(answering_version, service, entry.model, entry.version)
     kept = await _load_kept(service, entry, person, checkup)
     await log_look(request, person, "answer.look", [id])

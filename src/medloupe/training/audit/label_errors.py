@@ -64,7 +64,13 @@ def find_label_errors(features: Features, groups: np.ndarray, seed: int = 0) -> 
 
 
 def score_labels(
-    embeddings: np.ndarray, targets: np.ndarray, groups: np.ndarray, *, task: str, seed: int = 0
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    *,
+    task: str,
+    seed: int = 0,
+    unknown: np.ndarray | None = None,
 ) -> np.ndarray:
     """Say how probable each label is by the records of other groups.
 
@@ -84,6 +90,8 @@ def score_labels(
         "multiclass" or "multilabel".
     seed : int
         Of the landmarks.
+    unknown : np.ndarray, optional
+        bool (N,), of which records the labels say nothing of any other.
 
     Returns
     -------
@@ -91,13 +99,13 @@ def score_labels(
         Log-probability (N, K) of what is given: of several classes of each class, of several findings of the value
         that each label has; there 0 where nothing is stated.
     """
-    stated = ~np.isnan(targets)
+    known = np.ones(len(targets), bool) if unknown is None else ~unknown
+    stated = ~np.isnan(targets) & known[:, None]
     mean = np.where(stated, targets, 0).sum(0) / np.maximum(stated.sum(0), 1)
     supports = GroupLeaveOut(embeddings, groups, seed).predict(np.where(stated, targets, mean).astype(np.float64))
     x = supports.astype(np.float32)
-    every = np.ones(len(x), bool)
-    center, scale = mean_and_scale(x, every)
-    problem = Problem(weights=every.astype(np.float32), c=1 / (SHRINKAGE * len(x)), mean=center, scale=scale)
+    center, scale = mean_and_scale(x, known)
+    problem = Problem(weights=known.astype(np.float32), c=1 / (SHRINKAGE * known.sum()), mean=center, scale=scale)
     solution = solve(x, targets, [problem], task=task)[0]
     logits = (x @ solution.weight + solution.bias).astype(np.float64)
     if task == "multilabel":

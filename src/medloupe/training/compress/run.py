@@ -251,7 +251,7 @@ def _assemble(
     judged = best.judged if same else fidelity.judge_embeddings(x, task)
     # Out of fold, tuned stages that have seen the images look surer than they are: what training measured stands.
     temperature = model.card["calibration"]["temperature"] if model.tuned else None
-    views = see_own_views(model, best.features, every, best.backbone)
+    views = see_own_views(replace(model, tail=best.tail), best.features, every, best.backbone)
     taught = None
     if views is not None:
         mask = np.ones(len(x), bool)
@@ -262,8 +262,9 @@ def _assemble(
         plain = best.features if best.tail is None else embed(found, best.backbone)
         seen = add_soft_views(plain.embeddings[every], planned.groups[every], views)
         fitted = Novelty.fit(*seen, novelty.levels, task.seed, len(every))
-        # Other kinds are not at hand, and what is too poor is told by the same sketch.
-        novelty = fitted and replace(fitted, contrast=novelty.contrast, legibility=novelty.legibility)
+        # Other kinds are not at hand, and what is too poor or a negative is told by the same sketch.
+        kept = {"contrast": novelty.contrast, "legibility": novelty.legibility, "polarity": novelty.polarity}
+        novelty = fitted and replace(fitted, **kept)
     card = {**model.card, "backbone": best.backbone.as_json()}
     # Lines of a model that reads more, or learned from photographs, were drawn with that.
     if not model.tuned and model.extras is None and views is None:

@@ -7,7 +7,7 @@ the least loss on the views. 0 is among them: then the views teach nothing, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,9 @@ HARD = 0.5  # of a view's share that a hard one has: what it shows may not tell 
 NOISE = 1.0  # standard errors by which direct pictures may seem to fare worse
 LOST, AUC_LOST = 0.01, 0.002
 """Log loss and AUC that direct pictures may lose where views cost more than noise: in a large set noise is tiny."""
+
+FoldNetworks = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""By a fold's number: embeddings float32 (N, D) and (V, D) of rows and views by the network that did not see it."""
 
 _DRAWS = 100  # of the bootstrap that tells the error of a difference of AUC
 _WITHOUT = (0.0, 1.0)
@@ -100,6 +103,7 @@ def teach(
     *,
     task: str,
     levels: tuple[int, ...],
+    networks: FoldNetworks | None = None,
 ) -> tuple[FittedHead, FieldFit] | None:
     """Fit a head again with views beside the rows, and choose how much these weigh.
 
@@ -111,6 +115,8 @@ def teach(
         As it was fitted on.
     views : FieldFeatures
         Of rows of the embeddings.
+    networks : callable, optional
+        Where each fold has a network of its own; the embeddings are then those of the one that ships.
 
     Returns
     -------
@@ -121,22 +127,24 @@ def teach(
     if not len(views.rows) or balanced_sample_weights(targets, groups, task) is not None:
         return None
     n, fold = len(targets), fitted.folds
-    fitter = _WeighedFitter(embeddings, targets, views, task, levels, fitted.choice)
+    fitter = _WeighedFitter(embeddings, targets, views, task, levels, fitted.choice, networks)
     # One matrix product an iteration for all weights and folds together.
     logits = fitter.out_of_fold(fold[0], (_WITHOUT, *TRIED))
     own = np.concatenate([fold[0], fold[0][views.rows]])
     p = [_calibrate(z, n, targets, own, task) for z in logits]
     p[0][:n] = fitted.out_of_fold[0]  # whose choice among candidates was made without the row's fold
-    losses = np.stack([row_losses(_as_logits(q, task), fitter.targets, task) for q in p])
+    losses = np.stack([row_losses(to_logits(q, task), fitter.targets, task) for q in p])
     every = np.ones(n, bool)
     direct = np.stack([q[:n] for q in p])
-    candidates = _weigh(losses, direct, targets, groups, views, every)
+    tried = (_WITHOUT, *TRIED)
+    candidates = compare_candidates(tried, losses, direct, targets, groups, views, every)
     best = choose_weight(candidates)
     # Each row is predicted by the weight that the other folds choose.
     chosen = np.empty_like(p[0])
     for f in np.unique(fold[0]):
         mine = own == f
-        chosen[mine] = p[choose_weight(_weigh(losses, direct, targets, groups, views, fold[0] != f))][mine]
+        of_others = compare_candidates(tried, losses, direct, targets, groups, views, fold[0] != f)
+        chosen[mine] = p[choose_weight(of_others)][mine]
     found = candidates[best]
     field = FieldFit(
         views=views,
@@ -209,7 +217,9 @@ class _WeighedFitter:
         task: str,
         levels: tuple[int, ...],
         choice: HeadChoice,
+        networks: FoldNetworks | None = None,
     ):
+        self.networks = networks
         self.n, self.rows, self.task, self.choice = len(targets), views.rows, task, choice
         self.x = stack_rows(embeddings, views.embeddings)
         self.targets = np.concatenate([targets, targets[views.rows]])
@@ -220,30 +230,35 @@ class _WeighedFitter:
         """Predict logits float32 (tried, N + V, K), every row by the head that did not see its fold: int (N,)."""
         numbers = np.unique(fold)
         own = np.concatenate([fold, fold[self.rows]])
-        solved = iter(self.solve([(fold != f, *each) for f in numbers for each in tried]))
         z = np.empty((len(tried), len(self.x), self.targets.shape[1]), np.float32)
-        for f in numbers:
-            mine = np.flatnonzero(own == f)
-            for j in range(len(tried)):
-                solution = next(solved)
-                z[j, mine] = self.x[mine] @ solution.weight + solution.bias
+        # by one network all are solved at once
+        parts = [numbers] if self.networks is None else numbers[:, None]
+        for part in parts:
+            x = self.x if self.networks is None else stack_rows(*self.networks(int(part[0])))
+            solved = iter(self.solve([(fold != f, *each) for f in part for each in tried], x))
+            for f in part:
+                mine = np.flatnonzero(own == f)
+                for j in range(len(tried)):
+                    solution = next(solved)
+                    z[j, mine] = x[mine] @ solution.weight + solution.bias
         return z
 
-    def solve(self, problems: Sequence[tuple[np.ndarray, float, float]]) -> list[Solution]:
-        """Solve problems of (rows to fit on as bool (N,), weight of their views, how much freer)."""
+    def solve(self, problems: Sequence[tuple[np.ndarray, float, float]], x: np.ndarray | None = None) -> list[Solution]:
+        """Solve problems of (rows to fit on as bool (N,), weight of their views, how much freer), on x if given."""
+        x = self.x if x is None else x
         scalers: dict[tuple[bytes, bool], tuple[np.ndarray, np.ndarray]] = {}
         full = []
         for rows, weight, freer in problems:
             parts = np.concatenate([rows, rows[self.rows] & (weight > 0)])
             key = np.packbits(rows).tobytes(), weight > 0
             if key not in scalers:
-                mean, scale = mean_and_scale(self.x, parts)
+                mean, scale = mean_and_scale(x, parts)
                 scalers[key] = mean, np.where(self.left_out, np.inf, scale).astype(np.float32)
             mean, scale = scalers[key]
             weights = parts * np.concatenate([np.ones(self.n, np.float32), weight * self.shares])
             c = self.choice.c * freer
             full.append(Problem(weights=weights.astype(np.float32), c=c, mean=mean, scale=scale))
-        return solve(self.x, self.targets, full, task=self.task)
+        return solve(x, self.targets, full, task=self.task)
 
 
 def _calibrate(z: np.ndarray, n: int, targets: np.ndarray, own: np.ndarray, task: str) -> np.ndarray:
@@ -256,16 +271,36 @@ def _calibrate(z: np.ndarray, n: int, targets: np.ndarray, own: np.ndarray, task
     return p
 
 
-def _weigh(
-    losses: np.ndarray, p: np.ndarray, y: np.ndarray, groups: np.ndarray, views: FieldFeatures, rows: np.ndarray
+def compare_candidates(
+    tried: Sequence[tuple[float, float]],
+    losses: np.ndarray,
+    p: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    views: FieldFeatures,
+    rows: np.ndarray,
 ) -> tuple[FieldCandidate, ...]:
-    """Compare the weights (0 first) by losses (W, N + V), and probabilities (W, N, K), on some rows, bool (N,)."""
+    """Compare W ways to learn from views, the first of which learns nothing from them.
+
+    Parameters
+    ----------
+    tried : sequence of (float, float)
+        Of each the weight of the views, and how much freer it is.
+    losses : np.ndarray
+        (W, N + V), of direct pictures and of views.
+    p, y, groups : np.ndarray
+        Probabilities (W, N, K), truth (N, K) and groups (N,) of direct pictures.
+    views : FieldFeatures
+        Of these.
+    rows : np.ndarray
+        bool (N,), by which they are compared.
+    """
     n = len(y)
     fallen, errors = _compare_aucs(p[:, rows], y[rows], groups[rows])
     shares = view_shares(views, n) * rows[views.rows]
     _, group = np.unique(groups[rows], return_inverse=True)
     found = []
-    for i, ((weight, freer), loss) in enumerate(zip((_WITHOUT, *TRIED), losses, strict=True)):
+    for i, ((weight, freer), loss) in enumerate(zip(tried, losses, strict=True)):
         lost = (loss - losses[0])[:n][rows]
         sums = np.bincount(group, lost - lost.mean())
         found.append(
@@ -321,7 +356,7 @@ def choose_weight(candidates: Sequence[FieldCandidate]) -> int:
     return best if candidates[best].weight else least(LOST, AUC_LOST)
 
 
-def _as_logits(p: np.ndarray, task: str) -> np.ndarray:
+def to_logits(p: np.ndarray, task: str) -> np.ndarray:
     """Give logits (N, K) of which probabilities come."""
     q = np.clip(p.astype(np.float64), 1e-7, 1 - 1e-7)
     return np.log(q) if task == "multiclass" else np.log(q) - np.log1p(-q)

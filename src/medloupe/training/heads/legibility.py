@@ -88,7 +88,7 @@ def fit_legibility(
     on_hard = wrong_views[photographed & (views.severities == "hard")]
     if hard.sum() < FEWEST_HARD or folds < 2 or not len(on_hard) or on_hard.mean() - wrong.mean() <= WORSE:
         return nothing
-    both = stack_rows(embeddings, views.embeddings)
+    both = stack_rows(embeddings, views.shared)
     z = sketch_many(both, levels)
     fold = assign_folds(hard[:, None].astype(float), together, folds, seed)
     score = np.empty(len(z), np.float32)

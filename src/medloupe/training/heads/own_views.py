@@ -7,6 +7,7 @@ import numpy as np
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.field import FieldFeatures, embed_field
+from medloupe.embed.field_cuts import embed_field_cuts, embed_field_tuned
 from medloupe.model.bundle import Model
 from medloupe.training.heads.field import refit_with_views
 from medloupe.training.heads.fit import HeadChoice
@@ -17,7 +18,7 @@ from medloupe.utils.stacked import stack_rows
 def see_own_views(model: Model, features: Features, rows: np.ndarray, backbone: Backbone) -> FieldFeatures | None:
     """Embed field views of some rows, numbered by these; None of a model whose head learned from none.
 
-    Of more pictures than training took, as many are taken.
+    Of more pictures than training took, as many are taken. Of a model with a tail they are embedded by it, too.
 
     Parameters
     ----------
@@ -31,11 +32,14 @@ def see_own_views(model: Model, features: Features, rows: np.ndarray, backbone: 
         The model's, or its 8-bit form.
     """
     said = model.card.get("field") or {}
-    if not said.get("weight") or model.tail is not None:
+    if not said.get("weight"):
         return None
     most = int(said.get("pictures") or len(rows))
     some = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:most])]
     rounds, seed = int(said.get("rounds") or 1), int(said.get("seed") or 0)
+    if model.tail is not None:
+        views, cuts = embed_field_cuts(features, some, backbone, rounds=rounds, seed=seed)
+        return embed_field_tuned(views, cuts, model.tail).within(rows)
     return embed_field(features, some, backbone, rounds=rounds, seed=seed).within(rows)
 
 
@@ -64,4 +68,4 @@ def add_soft_views(
     if views is None:
         return embeddings, groups
     soft = views.part(views.severities != "hard")
-    return stack_rows(embeddings, soft.embeddings), np.concatenate([groups, groups[soft.rows]])
+    return stack_rows(embeddings, soft.shared), np.concatenate([groups, groups[soft.rows]])

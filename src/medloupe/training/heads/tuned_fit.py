@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medloupe.metrics.weighted import Metric
+from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.fit import FittedHead
 from medloupe.training.heads.solver import Solution
 
@@ -51,6 +52,8 @@ class TunedFit:
         The best of each alpha.
     worthwhile : bool
         Whether tuning beats the linear head by more than noise (the 95 % interval lies above 0).
+    field : FieldFit or None
+        What views taught the head, numbered by tuned.fitting; None where there are none.
     """
 
     fitted: FittedHead
@@ -58,3 +61,4 @@ class TunedFit:
     on_fitting: Solution
     candidates: tuple[TuningCandidate, ...]
     worthwhile: bool
+    field: FieldFit | None = None

@@ -10,6 +10,7 @@ from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import FEWEST, FEWEST_APART, Novelty
 from medloupe.model.sketch import sketch_many
 from medloupe.training.heads.contrast import draw_contrast
+from medloupe.training.heads.polarity import FittedPolarity
 
 DRAWN = 200
 """Sketches of each known set that stand for its pictures."""
@@ -30,6 +31,8 @@ class Apart:
         Whether its own kind was told by a person, not found by distance.
     needed : int
         Groups that it takes to refuse anything.
+    polarity : FittedPolarity or None
+        How its pictures are told from their negatives; None where they have colours, or cannot be told.
     """
 
     novelty: Novelty | None
@@ -37,6 +40,7 @@ class Apart:
     others: tuple[str, ...] = ()
     told: bool = False
     needed: int = FEWEST
+    polarity: FittedPolarity | None = None
 
     @property
     def words(self) -> str:

@@ -234,6 +234,8 @@ def describe_refusal(apart: Apart) -> dict[str, Any] | None:
     if novelty is None:
         return None
     said: dict[str, Any] = {"own_refused": round(novelty.own_refused, 4), "limit_at": LIMIT_AT, "allowance": ALLOWANCE}
+    if apart.polarity is not None:
+        said["polarity"] = apart.polarity.as_json()
     if novelty.contrast is None:
         return {**said, "method": METHOD}
     if apart.others:

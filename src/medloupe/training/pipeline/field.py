@@ -13,13 +13,16 @@ from medloupe.data.split import sample_rows
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.embed.field import FieldFeatures, embed_field
+from medloupe.embed.field_cuts import FieldCuts, embed_field_cuts
 from medloupe.imaging.field.faults import SEVERITIES
 from medloupe.imaging.field.views import VIEW_KINDS
 from medloupe.imaging.quality import Limits
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
+from medloupe.model.drift import fit_reference
 from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch_many
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.legibility import FittedLegibility, fit_legibility
 from medloupe.training.heads.own_views import add_soft_views
@@ -47,8 +50,14 @@ METHOD = (
 
 
 def see_field(
-    features: Features, groups: np.ndarray, network: Backbone, options: Options, say: StageProgress
-) -> FieldFeatures | None:
+    features: Features,
+    groups: np.ndarray,
+    network: Backbone,
+    options: Options,
+    say: StageProgress,
+    *,
+    keep_cuts: bool = False,
+) -> tuple[FieldFeatures, FieldCuts | None] | None:
     """Embed field views of the pictures that are learned from.
 
     Parameters
@@ -64,9 +73,12 @@ def see_field(
     say : callable
         Told the stage, how much of it is done, and of how much.
 
+    keep_cuts : bool
+        Whether what reaches the cut is kept too, for upper stages to learn from.
+
     Returns
     -------
-    FieldFeatures or None
+    tuple of (FieldFeatures, FieldCuts or None) or None
         None where none are asked for, there are too few pictures, or these are no pictures.
     """
     if options.field == "none" or options.start is not None or features.data.modality != PICTURES.name:
@@ -75,15 +87,17 @@ def see_field(
     if len(rows) < FEWEST:
         return None
     chosen = sample_rows(rows, features.data.targets, groups, MOST, options.seed)
-    found = embed_field(
-        features,
-        chosen,
-        network,
-        rounds=2 if len(chosen) <= FEW else 1,
-        seed=options.seed,
-        progress=lambda done, total: say("field views", done, total),
-    )
-    return found if len(found.rows) else None
+    rounds = 2 if len(chosen) <= FEW else 1
+
+    def tell(done: int, total: int) -> None:
+        say("field views", done, total)
+
+    cuts = None
+    if keep_cuts:
+        found, cuts = embed_field_cuts(features, chosen, network, rounds=rounds, seed=options.seed, progress=tell)
+    else:
+        found = embed_field(features, chosen, network, rounds=rounds, seed=options.seed, progress=tell)
+    return (found, cuts) if len(found.rows) else None
 
 
 def fit_novelty(
@@ -116,10 +130,18 @@ def fit_novelty(
     """
     field = verdict.field
     taught = field is not None and field.weight > 0
-    seen = add_soft_views(embeddings, groups, field.views if field is not None and taught else None)
+    # views are numbered by the rows that judge, which with a tuned network and a test split are not all
+    judging = np.flatnonzero(np.isin(verdict.everything, verdict.judging))
+    views = None if field is None or not taught else replace(field.views, rows=judging[field.views.rows])
+    seen = add_soft_views(embeddings, groups, views)
     apart = set_apart(*seen, levels, bank, kind=kind, direct=len(groups), seed=seed)
+    if apart.novelty is not None:
+        z = sketch_many(embeddings, levels)
+        watched = fit_reference(z, groups, verdict.targets, apart.novelty.gaussian, seed)
+        apart = replace(apart, novelty=replace(apart.novelty, reference=watched))
     if field is None or not taught or apart.novelty is None:
         return apart, None
+    embeddings, groups = embeddings[judging], groups[judging]
     y, task = verdict.targets, verdict.judged.task
     wrong = find_wrong(verdict.fitted.out_of_fold[0], y, task)
     wrong_views = find_wrong(field.out_of_fold, y[field.views.rows], task)
@@ -155,7 +177,7 @@ def describe_field(
     verdict : Verdict
         Of the head.
     groups : np.ndarray
-        int (n,), of the rows verdict.everything.
+        int (n,), of the rows verdict.judging.
     withheld : FittedLegibility or None
         What is withheld.
     novelty : Novelty or None
@@ -169,7 +191,7 @@ def describe_field(
     if field is None:
         return None
     views, y, task = field.views, verdict.targets, verdict.judged.task
-    refused = np.zeros(len(views.rows), bool) if novelty is None else novelty.score(views.embeddings) > 1
+    refused = np.zeros(len(views.rows), bool) if novelty is None else novelty.score(views.shared) > 1
     stopped = refused if withheld is None else refused | withheld.views
     if limits is not None:
         stopped = stopped | are_stopped(views.measures, limits)
@@ -252,7 +274,7 @@ def _word(entry: Mapping[str, Any]) -> list[str]:
         if row is not None and row["auc"]["value"] is not None and row["auc_before"]["value"] is not None:
             words.append(
                 f"On {severity} simulated photographs with the corners undone the AUC is {row['auc']['value']:.3f}"
-                f" ({row['auc_before']['value']:.3f} without having learned from any),"
+                f" ({row['auc_before']['value']:.3f} by a head that learned from direct pictures alone),"
                 f" {row['withheld']['value']:.0%} withheld."
             )
     return words

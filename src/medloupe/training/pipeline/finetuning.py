@@ -11,9 +11,12 @@ from medloupe.data.modalities import MODALITIES
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.field import FieldFeatures
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.embed.modalities import EMBEDDINGS
 from medloupe.embed.tail import Tail, find_upper_part, list_lower_levels, load_graph
 from medloupe.errors import FinetuneError
+from medloupe.graphs.module import import_torch
 from medloupe.settings import home
 from medloupe.training.options import MINUTES, Options
 from medloupe.training.tune.loop import overfitting_epoch
@@ -142,8 +145,26 @@ class Tuning:
         return {**said, "words": " ".join(filter(None, (said["words"], self.extras.get("compared"))))}
 
 
+def learns_views(network: Backbone, options: Options) -> bool:
+    """Tell whether upper stages will be tuned that can learn from field views."""
+    if options.finetune not in ("auto", "tail"):
+        return False
+    try:
+        import_torch()
+        find_upper_part(load_graph(network))
+    except FinetuneError:
+        return False
+    return True
+
+
 def attempt_tuning(
-    features: Features, shared: Features, plan: Plan, network: Backbone, options: Options, say: StageProgress
+    features: Features,
+    shared: Features,
+    plan: Plan,
+    network: Backbone,
+    options: Options,
+    say: StageProgress,
+    field: tuple[FieldFeatures, FieldCuts] | None = None,
 ) -> Tuning:
     """Tune as asked, and compare with a network from scratch where that is asked for.
 
@@ -161,6 +182,8 @@ def attempt_tuning(
         Of the training.
     say : callable
         Told the stage, how much of it is done, and of how much.
+    field : tuple of (FieldFeatures, FieldCuts), optional
+        Field views that upper stages may learn from.
 
     Raises
     ------
@@ -181,7 +204,7 @@ def attempt_tuning(
     made = Tuning()
     if options.finetune != "none":
         try:
-            _tune(made, features, shared, plan, network, options, say)
+            _tune(made, features, shared, plan, network, options, say, field)
         except FinetuneError as e:
             if not automatic:
                 raise
@@ -199,6 +222,7 @@ def _tune(
     network: Backbone,
     options: Options,
     say: StageProgress,
+    field: tuple[FieldFeatures, FieldCuts] | None,
 ) -> None:
     """Search a recipe where that is asked for, and tune by it; both are kept in `made`."""
     from medloupe.training.tune.run import default_recipe, tune
@@ -220,6 +244,7 @@ def _tune(
         minutes=minutes,
         start=options.start,
         base=features.embeddings,
+        field=field,
         progress=say,
     )
 
@@ -252,6 +277,7 @@ def _build_entry(found: TunedFit, tuned: TunedNetworks, options: Options) -> dic
         "folds": len(tuned.of_fold),
         "candidates": candidates,
         "seconds": tuned.seconds,
+        **({} if tuned.share is None else {"field": tuned.share.as_json()}),
     }
 
 
@@ -271,4 +297,15 @@ def _word_result(best: TuningCandidate, alpha: float, tuned: TunedNetworks, opti
     worse = ""
     if d and d["low"] is not None and d["low"] <= 0 and options.finetune != "auto":
         worse = " It was not shown to be better than the linear head; --finetune auto would have kept that."
-    return judged + way + worse + " " + tuned.symmetry.words
+    return " ".join(filter(None, (judged + way + worse, tuned.symmetry.words, _word_views(tuned))))
+
+
+def _word_views(tuned: TunedNetworks) -> str:
+    """Say whether the network learned from field views, and what that costs direct pictures."""
+    if tuned.share is None:
+        return ""
+    _, _, both = tuned.share.candidates
+    cost = f"{-both.auc_lost:+.3f} AUC on the direct pictures of one fold"
+    if tuned.share.share:
+        return f"Half of what it was shown were photographs and worn copies of the pictures ({cost})."
+    return f"It was not shown photographs of the pictures, which would have cost too much ({cost})."

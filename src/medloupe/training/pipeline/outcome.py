@@ -51,6 +51,8 @@ class Outcome:
         Card, curves and examples.
     evidence : Evidence, BoxEvidence or None
         The predictions that the figures come from; of detectors the boxes.
+    out_of_fold : Evidence or None
+        Those of cross-validation, where the figures come from a test split.
     network : bytes
         The ONNX file of a tuned tail, or of a whole tuned network; b"" without fine-tuning.
     whole : bool
@@ -72,6 +74,7 @@ class Outcome:
     extras: Extras | None = None
     detector: Detector | None = None
     sight: SharedSight | None = None
+    out_of_fold: Evidence | None = None
 
     def restore_network(self, backbone: Backbone) -> tuple[Backbone, Tail | None]:
         """Write the model's network under home, and give its backbone and tail.
@@ -137,6 +140,7 @@ def read_outcome(path: Path) -> Outcome | None:
                 extras=Extras.from_json(json.loads(stored["extras"].tobytes())) if "extras" in stored else None,
                 detector=read_detector(stored),
                 sight=SharedSight.from_arrays(stored),
+                out_of_fold=Evidence.from_bytes(stored["out_of_fold"].tobytes()) if "out_of_fold" in stored else None,
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # absent, or spoilt: anew
         return None
@@ -169,6 +173,7 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
         **({"extras": np.frombuffer(extras, np.uint8)} if extras else {}),
         **(detector_arrays(outcome.detector) if outcome.detector else {}),
         **(outcome.sight.as_arrays() if outcome.sight else {}),
+        **({"out_of_fold": np.frombuffer(outcome.out_of_fold.as_bytes(), np.uint8)} if outcome.out_of_fold else {}),
     }
     np.savez(out, allow_pickle=False, **arrays)
     write_cache(path, out.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.hub import text
 from medloupe.errors import BackboneError, FinetuneError
 from medloupe.metrics.box_evidence import BoxEvidence
-from medloupe.metrics.evidence import FILE, Evidence
+from medloupe.metrics.evidence import FILE, OUT_OF_FOLD, Evidence
 from medloupe.model.bundle import Model
 from medloupe.settings import home
 from medloupe.training.options import Options
@@ -32,6 +32,7 @@ from medloupe.training.pipeline.steps import learn
 from medloupe.utils.files import sha256_of
 from medloupe.utils.progress import StageProgress
 
+WriteFiles = Callable[[Path, Model], None]
 CHECKED = 4  # images of the data on which the exported file must agree with the training path
 
 
@@ -44,6 +45,8 @@ def train(
     start: Model | None = None,
     progress: StageProgress | None = None,
     held: bool = False,
+    judged_on: Collection[bytes] | None = None,
+    write_more: WriteFiles | None = None,
     **told: Any,
 ) -> Model:
     """Train, judge and export a classifier, and add it to the store as the next version of `name`.
@@ -68,6 +71,11 @@ def train(
         Told the stage, how much of it is done, and of how much.
     held : bool
         Whether the version waits for a person to put it into production, even where it is the first of its name.
+    judged_on : collection of bytes, optional
+        SHA-256 of the only pictures by which the version may be held against another one; all that judged where left
+        out.
+    write_more : callable, optional
+        Called with the folder of the version and the model, to write further files there.
     **told
         Fields of Options by name, instead of `options` or in place of some of its: `train(data, name="lungs",
         finetune="auto")`. Lists are taken for columns and words, and for `notes_model` what the command line takes,
@@ -114,10 +122,14 @@ def train(
         "reused": reused,
         **({"kind": asked.kind.strip()} if asked.kind.strip() else {}),
     }
-    evidence = outcome.evidence
+    evidence, across = outcome.evidence, outcome.out_of_fold
     if start is not None and isinstance(evidence, Evidence):
         card = lineage.add_lineage(card, start, [found.digest[r.id] for r in data.records])
         evidence = lineage.exclude_tuned_images(evidence, start)
+        across = across and lineage.exclude_tuned_images(across, start)
+    if judged_on is not None and isinstance(evidence, Evidence):
+        across = across or evidence
+        evidence = evidence.take(np.flatnonzero(np.isin(evidence.digests, Evidence.digest(list(judged_on)))))
     own, tail = outcome.restore_network(network)
     if tail is None and not outcome.whole:
         tail = asked.start
@@ -135,7 +147,8 @@ def train(
         model = _write_whole(model)
     unreadable = {entry["file"] for entry in card["data"]["unreadable"]}
     readable = [r for r in data.records if r.id not in unreadable]
-    writer = _VersionFiles({**outcome.report, "card": card}, readable, evidence, data)
+    kept = {FILE: evidence, OUT_OF_FOLD: across}
+    writer = _VersionFiles({**outcome.report, "card": card}, readable, kept, data, write_more)
     whole = model.onnx
     try:
         model = Store(home()).add(model, write_files=writer, production=not held)
@@ -207,9 +220,14 @@ class _VersionFiles:
     """Write the files for people, and the predictions for the promotion gate, into the folder of a version."""
 
     def __init__(
-        self, report: dict[str, Any], records: list[Record], evidence: Evidence | BoxEvidence | None, data: Dataset
+        self,
+        report: dict[str, Any],
+        records: list[Record],
+        kept: Mapping[str, Evidence | BoxEvidence | None],
+        data: Dataset,
+        more: WriteFiles | None = None,
     ):
-        self.report, self.records, self.evidence, self.data = report, records, evidence, data
+        self.report, self.records, self.kept, self.data, self.more = report, records, kept, data, more
         self.page = ""
 
     def __call__(self, folder: Path, model: Model) -> None:
@@ -224,8 +242,11 @@ class _VersionFiles:
         onnx = {"bytes": out.stat().st_size, "parity": parity}
         self.page = render({**self.report, "card": {**model.card, "onnx": onnx}})
         (folder / "report.html").write_bytes(self.page.encode("utf-8", "backslashreplace"))  # names may be no text
-        if self.evidence is not None:
-            (folder / FILE).write_bytes(self.evidence.as_bytes())
+        for file, evidence in self.kept.items():
+            if evidence is not None:
+                (folder / file).write_bytes(evidence.as_bytes())
+        if self.more is not None:
+            self.more(folder, model)
         whereabouts.write_location(folder, self.data.root, **self.data.asked)
 
 

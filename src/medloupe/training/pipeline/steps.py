@@ -127,10 +127,13 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
     with stages.stage("field views", quiet=True):
-        photographed = options.finetune == "none" and cropped is None  # nobody photographs a crop
-        views = see_field(features, planned.groups, network, options, say) if photographed else None
+        cuts = finetuning.learns_views(network, options)
+        photographed = (options.finetune == "none" or cuts) and cropped is None  # nobody photographs a crop
+        field = see_field(features, planned.groups, network, options, say, keep_cuts=cuts) if photographed else None
     with stages.stage("fine-tuning", quiet=True):
-        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say)
+        taught = (field[0], field[1]) if field is not None and field[1] is not None else None
+        tuning = finetuning.attempt_tuning(features, shared, planned, network, options, say, taught)
+    views = field[0] if field is not None else None
     if isinstance(stream_large(shared.embeddings), RowFile):
         say("streaming", 0, 1)
         say("streaming", 1, 1)
@@ -141,11 +144,13 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     seconds = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s not in ("fine-tuning", "field views")}
     report["card"]["seconds"] = seconds
     changed = fit.network is not network
+    across = fit.verdict.secondary
     return Outcome(
         head=fit.head,
         novelty=fit.apart.novelty,
         report=report,
         evidence=collect_evidence(features, fit.verdict.judged, fit.verdict.rows),
+        out_of_fold=None if across is None else collect_evidence(features, across, fit.verdict.judging),
         network=_own_network(fit, changed, options),
         whole=changed,
         extras=fit.extras,
@@ -179,6 +184,7 @@ def _fit(
     from medloupe.training.pipeline import finetuning
     from medloupe.training.pipeline.crops import set_crops_apart
     from medloupe.training.pipeline.field import fit_novelty
+    from medloupe.training.pipeline.polarity import add_polarity
 
     seed, levels = options.seed, network.card.levels
     chosen = joined = weighed = None
@@ -204,6 +210,9 @@ def _fit(
     if shared.wholes is not None and apart.novelty is not None:
         crops = [features.data.records[i] for i in rows]
         apart, wholes = set_crops_apart(apart, known, embeddings, planned.groups[rows], crops, shared.wholes, seed)
+    if features.data.modality == PICTURES.name:
+        pictures = [features.data.records[i] for i in rows]
+        apart = add_polarity(apart, pictures, verdict.targets, planned.groups[rows], own, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
@@ -269,7 +278,9 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         photographed = soft_measures(verdict)
         facts["quality"] = describe_quality(shown, planned.groups[rows], size, seed, digests, photographed)
         limits = Limits.from_json(facts["quality"])
-        facts["field"] = describe_field(verdict, planned.groups[rows], fit.withheld, fit.apart.novelty, limits, seed)
+        facts["field"] = describe_field(
+            verdict, planned.groups[verdict.judging], fit.withheld, fit.apart.novelty, limits, seed
+        )
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from medloupe.imaging.decode import DECODING, FITTING, load
 from medloupe.settings import home
 from medloupe.training.tune.views import LIGHT, TURN, ZOOM, Symmetry, random_view
 from medloupe.utils.batches import map_batches
+from medloupe.utils.mapped import flush, map_array
 from medloupe.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def cache_pixels(
     with explain_disk_errors(folder, n * size * size * 3):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "used").touch()
-        pixels = _map_file(folder / "pixels.u1", np.uint8, shape, folder / "done")
+        pixels = map_array(folder / "pixels.u1", np.uint8, shape, folder / "done")
         if not (folder / "done").exists():
 
             def start() -> Callable[[list[int]], int]:
@@ -137,7 +137,7 @@ def cache_pixels(
                 count += taken
                 if progress:
                     progress(count, n)
-            _flush(pixels)
+            flush(pixels)
             (folder / "done").touch()
         evict_caches(folder)
     return folder / "pixels.u1", shape
@@ -173,24 +173,8 @@ def _row_bytes(n: int, backbone: Backbone) -> int:
 def _open(folder: Path, v: int, n: int, backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
     c, h, w = backbone.card.cut
     done = folder / f"done-{v}.u1"
-    maps = _map_file(folder / f"view-{v}.f16", np.float16, (n, h, w, c), done)
-    return maps, _map_file(done, np.uint8, (n,))
-
-
-def _map_file(path: Path, kind: type, shape: tuple[int, ...], mark: Path | None = None) -> np.ndarray:
-    """Map a file, made where there is none of that length. mark: says what it holds, and goes when it is made."""
-    size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    if not path.exists() or path.stat().st_size != size:
-        if mark:
-            mark.unlink(missing_ok=True)
-        with path.open("wb") as f:
-            # reserved at once: a disk that fills up while a mapping is written would end the process
-            try:
-                os.posix_fallocate(f.fileno(), 0, size) if hasattr(os, "posix_fallocate") else f.truncate(size)
-            except OSError:
-                path.unlink()  # what was reserved so far would keep the disk full
-                raise
-    return np.memmap(path, kind, "r+", shape=shape)
+    maps = map_array(folder / f"view-{v}.f16", np.float16, (n, h, w, c), done)
+    return maps, map_array(done, np.uint8, (n,))
 
 
 def _fill(
@@ -236,16 +220,11 @@ def _fill(
 def _mark(made: Sequence[tuple[np.ndarray, np.ndarray]], written: list[tuple[int, int]]) -> None:
     """Write rows first, then the marks that they are there."""
     for maps, _ in made:
-        _flush(maps)
+        flush(maps)
     for i, v in written:
         made[v][1][i] = 1
     for _, done in made:
-        _flush(done)
-
-
-def _flush(array: np.ndarray) -> None:
-    if isinstance(array, np.memmap):
-        array.flush()
+        flush(done)
 
 
 def evict_caches(keep: Path) -> None:

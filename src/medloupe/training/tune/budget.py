@@ -118,6 +118,8 @@ def describe_reductions(asked: TuningPlan, taken: TuningPlan, minutes: float) ->
         parts.append(f"judged in {taken.folds} folds instead of {asked.folds}")
     if taken.recipe.views < asked.recipe.views:
         parts.append(f"shown {taken.recipe.views} views of each picture instead of {asked.recipe.views}")
+    if taken.recipe.field < asked.recipe.field:
+        parts.append("not shown photographs of them")
     return f"To stay within {_format_minutes(minutes)} it was {', '.join(parts)}." if parts else ""
 
 

@@ -27,6 +27,7 @@ from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_score
 from medloupe.training.heads.solver import Solution
 from medloupe.training.heads.temperature import fit_temperature
 from medloupe.training.heads.tuned_fit import TunedFit, TuningCandidate
+from medloupe.training.tune.photographed import teach_tuned
 from medloupe.training.tune.run import TunedNetworks
 
 DRAWS = 1000
@@ -85,19 +86,28 @@ def fit_tuned(
     x = tuned.embeddings(None, chosen.alpha)
     whole = _fit_rows(x[everything], targets[everything], chosen, task, levels)
     same = len(everything) == len(rows)
+    fitted = FittedHead(
+        head=build_head(whole, temperature, task),
+        choice=chosen,
+        candidates=tuple(zip(kept, scores.tolist(), strict=True)),
+        temperature=temperature,
+        folds=fold[None],
+        out_of_fold=_calibrate_across_choices(searched, fold, y, kept, task)[None],
+    )
+    taught = None
+    if tuned.views is not None and chosen.alpha:
+        taught = teach_tuned(tuned, fitted, targets, groups, everything, task=task, levels=levels)
+    if taught is None:
+        on_fitting = whole if same else _fit_rows(x[rows], y, chosen, task, levels)
+    else:
+        fitted, on_fitting = taught.fitted, taught.on_fitting
     return TunedFit(
-        fitted=FittedHead(
-            head=build_head(whole, temperature, task),
-            choice=chosen,
-            candidates=tuple(zip(kept, scores.tolist(), strict=True)),
-            temperature=temperature,
-            folds=fold[None],
-            out_of_fold=_calibrate_across_choices(searched, fold, y, kept, task)[None],
-        ),
+        fitted=fitted,
         alpha=chosen.alpha,
-        on_fitting=whole if same else _fit_rows(x[rows], y, chosen, task, levels),
+        on_fitting=on_fitting,
         candidates=tuple(candidates),
         worthwhile=worthwhile,
+        field=None if taught is None else taught.field,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from medloupe.data.split import Plan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.embed.tail import Tail, find_upper_part, has_upper_part
 from medloupe.graphs.module import import_torch, randomise_weights
 from medloupe.graphs.session import open_session, run
@@ -67,6 +68,7 @@ def prepare_inputs(
     start: Tail | None,
     say: StageProgress,
     base: np.ndarray | None = None,
+    field: FieldCuts | None = None,
 ) -> tuple[TrainingInputs, int]:
     """Put what all jobs read on the disk.
 
@@ -86,6 +88,8 @@ def prepare_inputs(
         Called while it is prepared.
     base : np.ndarray or None
         float32 (N, D), the embeddings that training starts from, where they are not the backbone's.
+    field : FieldCuts or None
+        Of field views.
 
     Returns
     -------
@@ -116,6 +120,7 @@ def prepare_inputs(
         shape=shape,
         embeddings=seen,
         symmetry=allowed,
+        field=field,
     )
     return inputs, width
 
@@ -124,7 +129,7 @@ def measure_seconds_an_image(inputs: TrainingInputs, recipe: Recipe, model: Mode
     """Measure how long a training step takes an image, in seconds on one core: a few batches on throw-away weights."""
     torch = import_torch()
     rows = np.arange(min(len(features.data), recipe.batch * _TRIED))
-    source = open_source(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe)
+    source = open_source(inputs.files, inputs.shape, inputs.embeddings, inputs.symmetry, recipe, inputs.field)
     module = extract_trainable(model, recipe)
     if recipe.kind == "scratch":
         randomise_weights(module, 0)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.embed.tail import merge_weights
 from medloupe.graphs.module import import_torch, randomise_weights, round_to_stored, weights_of
 from medloupe.training.tune.loader import open_source
 from medloupe.training.tune.loop import Examples, Trained, train
-from medloupe.training.tune.network import embed_rows, extract_trainable, interpolate_weights
+from medloupe.training.tune.network import embed_rows, embed_views, extract_trainable, interpolate_weights
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import write_atomically
@@ -42,7 +43,9 @@ def main(place: Path) -> None:
     if job["start"]:
         model = merge_weights(model, onnx.load(job["start"], load_external_data=False))
     module = extract_trainable(model, recipe)
-    source = open_source([Path(p) for p in job["files"]], job["shape"], embeddings, Symmetry(**job["symmetry"]), recipe)
+    views = _read_field(place, job["field"])
+    allowed = Symmetry(**job["symmetry"])
+    source = open_source([Path(p) for p in job["files"]], job["shape"], embeddings, allowed, recipe, views)
     if recipe.kind == "scratch":
         randomise_weights(module, job["seed"])
     pretrained = weights_of(module)
@@ -61,7 +64,18 @@ def main(place: Path) -> None:
         part = embed_rows(module, source, asked)
         found[f"at_{alpha:g}"] = np.zeros((len(targets), part.shape[1]), np.float32)
         found[f"at_{alpha:g}"][asked] = part
+        if views is not None:
+            found[f"field_{alpha:g}"] = embed_views(module, views)
     _write_result(place, trained, found)
+
+
+def _read_field(place: Path, said: Mapping[str, Any] | None) -> FieldCuts | None:
+    """Read which field views there are."""
+    if said is None:
+        return None
+    with np.load(place / "field.npz", allow_pickle=False) as held:
+        which = {name: held[name] for name in ("rows", "places", "hard")}
+    return FieldCuts(path=Path(said["file"]), shape=tuple(said["shape"]), **which)
 
 
 def _reporter() -> Progress:

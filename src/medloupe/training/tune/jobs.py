@@ -7,6 +7,7 @@ A job is a folder:
 
     job.json, rows.npz      what to do: recipe, paths of the mapped inputs; rows, targets
     checkpoint.pt           after every epoch
+    field.npz               with field views: which there are, and where their activations stand
     done.npz, history.json  the result; there when the job is done, never before
 """
 
@@ -18,11 +19,14 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from medloupe.embed.field import FieldFeatures
+from medloupe.embed.field_cuts import FieldCuts
+from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.jobs.engines import open_pool
@@ -56,6 +60,8 @@ class TrainingInputs:
         float32 (N, U), before training, of what the head sees.
     symmetry : Symmetry
         Which changes leave a picture what it is.
+    field : FieldCuts or None
+        Of V field views, which every job embeds, and those learn from whose recipe says so.
     """
 
     backbone: Path
@@ -64,6 +70,7 @@ class TrainingInputs:
     shape: tuple[int, ...]
     embeddings: np.ndarray
     symmetry: Symmetry
+    field: FieldCuts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +112,20 @@ class FinishedJob(Trained):
         Of the job.
     embeddings : dict of float to np.ndarray
         By alpha, float32 (N, U) of all rows.
+    field : dict of float to np.ndarray
+        By alpha, float16 (V, U) of field views; empty where there are none.
     """
 
     name: str
     embeddings: dict[float, np.ndarray]
+    field: dict[float, np.ndarray] = field(default_factory=dict)
+
+    def see_views(self, views: FieldFeatures, alpha: float) -> FieldFeatures:
+        """Give field views, V by the untuned network, as the tuned one at an alpha sees them."""
+        if alpha == 0:
+            return views
+        upper = self.field[alpha].astype(np.float32)
+        return replace(views, embeddings=join_outputs(upper, views.shared), untuned=views.shared)
 
 
 def run_jobs(
@@ -242,7 +259,11 @@ def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarra
         "files": [str(p) for p in inputs.files],
         "shape": list(inputs.shape),
         "symmetry": inputs.symmetry.as_json(),
+        "field": None if inputs.field is None else {"file": str(inputs.field.path), "shape": inputs.field.shape},
     }
+    if (views := inputs.field) is not None:
+        with (place / "field.npz").open("wb") as f:
+            np.savez(f, rows=views.rows, places=views.places, hard=views.hard)
     with (place / "rows.npz").open("wb") as f:
         asked = np.arange(len(targets)) if job.asked is None else job.asked
         np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)
@@ -320,6 +341,7 @@ def _read_result(place: Path) -> FinishedJob:
         return FinishedJob(
             name=place.name,
             embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
+            field={float(k[6:]): held[k] for k in held.files if k.startswith("field_")},
             weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},
             head=(held["head_weight"], held["head_bias"]),
             history=said["history"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.graphs.module import import_torch
 from medloupe.training.tune.activations import Activations
 from medloupe.training.tune.recipe import Recipe
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 
+HARD = 0.5  # how often a hard view is drawn, against another: what it shows may not tell the label
 LEAST_SCALE = 0.05  # of the median scale: what a number of the embedding is divided by at least
 
 
@@ -51,16 +53,31 @@ class ActivationSource:
         float32 (N, U), before training, of the part that the tail makes.
     views : int
         How many of the views are drawn from.
+    field : FieldCuts, optional
+        Of field views.
+    share : float
+        Of the rows of a batch that have any, how many are shown as one of these.
     """
 
-    def __init__(self, cached: Activations, embeddings: np.ndarray, views: int):
+    def __init__(
+        self,
+        cached: Activations,
+        embeddings: np.ndarray,
+        views: int,
+        field: FieldCuts | None = None,
+        share: float = 0.0,
+    ):
         self._torch = import_torch()
+        self._photographed = None if field is None or not share else _FieldDraw(field, share)
         self._maps, self._embeddings = cached.maps[:views], embeddings
         self._x = np.empty((0, *cached.maps[0].shape[1:]), np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         """Load a random view of each row."""
-        return self._of(rows, rng.integers(0, len(self._maps), len(rows)))
+        x = self._of(rows, rng.integers(0, len(self._maps), len(rows)))
+        if self._photographed is not None:
+            self._photographed.put(self._x, rows, rng)
+        return x
 
     def plain(self, rows: np.ndarray) -> torch.Tensor:
         """Load each row as it is."""
@@ -76,6 +93,26 @@ class ActivationSource:
         for i, (row, v) in enumerate(zip(rows, views, strict=True)):
             self._x[i] = self._maps[v][row]
         return self._torch.from_numpy(self._x[: len(rows)]).permute(0, 3, 1, 2)  # channels last, as it lies in memory
+
+
+class _FieldDraw:
+    """Draws field views of rows: of each all alike, hard ones less often."""
+
+    def __init__(self, field: FieldCuts, share: float):
+        self._maps, self._share = field.open(), share
+        self._of: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        order = np.argsort(field.rows, kind="stable")
+        for some in np.split(order, np.flatnonzero(np.diff(field.rows[order])) + 1):
+            weight = np.where(field.hard[some], HARD, 1.0)
+            self._of[int(field.rows[some[0]])] = field.places[some], weight / weight.sum()
+
+    def put(self, x: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Put a view in the place of some rows of a batch float32 (n, H, W, C)."""
+        for i in np.flatnonzero(rng.random(len(rows)) < self._share):
+            found = self._of.get(int(rows[i]))
+            if found is not None:
+                places, weight = found
+                x[i] = self._maps[rng.choice(places, p=weight)]
 
 
 class PixelSource:
@@ -122,12 +159,17 @@ class PixelSource:
 
 
 def open_source(
-    files: Sequence[Path], shape: Sequence[int], embeddings: np.ndarray, allowed: Symmetry, recipe: Recipe
+    files: Sequence[Path],
+    shape: Sequence[int],
+    embeddings: np.ndarray,
+    allowed: Symmetry,
+    recipe: Recipe,
+    field: FieldCuts | None = None,
 ) -> BatchSource:
     """Open the source that a recipe needs, on mapped files of one shape (jobs.TrainingInputs)."""
     if recipe.kind == "tail":
         maps = tuple(np.memmap(path, np.float16, "r", shape=tuple(shape)) for path in files)
-        return ActivationSource(Activations(maps=maps), embeddings, recipe.views)
+        return ActivationSource(Activations(maps=maps), embeddings, recipe.views, field, recipe.field)
     known = embeddings if recipe.kind == "full" else embeddings[:0]  # what a random network will give, nobody knows
     return PixelSource(np.memmap(files[0], np.uint8, "r", shape=tuple(shape)), known, allowed)
 

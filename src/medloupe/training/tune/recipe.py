@@ -47,6 +47,9 @@ class Recipe:
         Images a step.
     patience : int
         Epochs without a better validation loss after which it ends.
+    field : float
+        Share of the pictures of an epoch that are shown as a photograph or worn copy of themselves, where there are
+        field views.
     """
 
     kind: Kind = "tail"
@@ -64,6 +67,7 @@ class Recipe:
     views: int = 6
     batch: int = 32
     patience: int = 3
+    field: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Give all fields."""

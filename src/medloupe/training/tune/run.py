@@ -17,7 +17,10 @@ import numpy as np
 from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
+from medloupe.embed.field import FieldFeatures
+from medloupe.embed.field_cuts import FieldCuts
 from medloupe.embed.tail import Tail, extract_upper_part, join_outputs, load_graph, merge_weights
+from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch, replace_weights
 from medloupe.graphs.nodes import read_constants
 from medloupe.settings import home
@@ -27,6 +30,7 @@ from medloupe.training.tune.inputs import cache_key, measure_seconds_an_image, p
 from medloupe.training.tune.jobs import ALPHAS, FinishedJob, Job, parallel_jobs, run_jobs
 from medloupe.training.tune.network import interpolate_weights
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
+from medloupe.training.tune.share import SHARE, ShareChoice, choose_share
 from medloupe.training.tune.split import require_folds, split_off_checked
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.files import write_atomically
@@ -68,6 +72,10 @@ class TunedNetworks:
         What was given up for the time, a sentence or "".
     seconds : float
         Of everything, on this machine.
+    views : FieldFeatures or None
+        Field views of rows of the features, by the untuned network; None where no job saw any.
+    share : ShareChoice or None
+        How it was decided whether the networks learn from these; None where that was not asked.
     """
 
     kind: Literal["tail", "full"]
@@ -82,6 +90,13 @@ class TunedNetworks:
     start: Tail | None
     words: str
     seconds: float
+    views: FieldFeatures | None = None
+    share: ShareChoice | None = None
+
+    def see_views(self, fold: int | None, alpha: float) -> FieldFeatures:
+        """Give the field views by the network of a fold (None: the final one) at an alpha."""
+        assert self.views is not None
+        return (self.final if fold is None else self.of_fold[fold]).see_views(self.views, alpha)
 
     def embeddings(self, fold: int | None, alpha: float) -> np.ndarray:
         """Take the embeddings float32 (N, D) by the network of a fold (None: the final one) at an alpha."""
@@ -113,6 +128,7 @@ def tune(
     minutes: float | None = None,
     start: Tail | None = None,
     base: np.ndarray | None = None,
+    field: tuple[FieldFeatures, FieldCuts] | None = None,
     progress: StageProgress | None = None,
 ) -> TunedNetworks:
     """Tune a network on each fold's others and on all of plan.fitting; a killed run goes on where it was.
@@ -133,6 +149,8 @@ def tune(
         A tail to go on from.
     base : np.ndarray or None
         float32 (N, D), embeddings with it, if there is one.
+    field : tuple of (FieldFeatures, FieldCuts), optional
+        Field views to learn from, of a tail; whether that is done is decided on one fold (tune.share).
     progress : StageProgress or None
         Called with the stages "preparing" and "fine-tuning".
 
@@ -156,10 +174,15 @@ def tune(
         fold = assign_folds(y, groups, planned.folds, seed)
         parts = [(f"fold-{f}", plan.fitting[fold != f], seed + f) for f in range(planned.folds)]
         parts.append(("final", plan.fitting, seed))
-        return [_job(name, rows, plan.groups, planned.recipe, s, features.data.targets) for name, rows, s in parts]
+        taught = "field-" if planned.recipe.field else ""
+        return [
+            _job(taught + name, rows, plan.groups, planned.recipe, s, features.data.targets) for name, rows, s in parts
+        ]
 
-    asked = TuningPlan(recipe=recipe, folds=count)
+    asked = TuningPlan(recipe=replace(recipe, field=SHARE if field is not None else 0.0), folds=count)
+    recipe = asked.recipe
     key = cache_key(features, plan, backbone, jobs_of(asked), start, __name__) + (f"-{minutes:g}" if minutes else "")
+    key += f"-{field[1].path.parent.name}" if field is not None else ""
     folder = home() / "cache" / "tuning" / key
     planned = _read_plan(folder)
     model = load_graph(backbone)
@@ -169,17 +192,43 @@ def tune(
     elif minutes is not None and recipe.kind == "tail":
         left = minutes * 60 - (time.perf_counter() - started)
         recipe = limit_views(recipe, lambda views: count_missing(features, backbone, allowed, views), a_view, left)
-    inputs, width = prepare_inputs(features, backbone, model, recipe, allowed, start, say, base)
+    inputs, width = prepare_inputs(
+        features, backbone, model, recipe, allowed, start, say, base, None if field is None else field[1]
+    )
     if planned is None:
         planned = asked
         if minutes is not None:
             each = measure_seconds_an_image(inputs, recipe, model, features)
             left = minutes * 60 - (time.perf_counter() - started)
-            planned = _limit_plan(asked, recipe, len(plan.fitting), each, minutes, left)
+            views = 0 if field is None else len(field[1].places)
+            planned = _limit_plan(asked, recipe, len(plan.fitting), each, minutes, left, views)
         _write_plan(planned, folder)
     data = features.data
+    share = None
+
+    def tell(at: int, of: int) -> None:
+        say("fine-tuning", at, of)
+
+    if field is not None and planned.recipe.field:
+        alone = replace(planned, recipe=replace(planned.recipe, field=0.0))
+        pair = [jobs_of(alone)[0], jobs_of(planned)[0]]  # the first fold, without and with views
+        first, second = run_jobs(pair, inputs, data.targets, data.task, folder, tell)
+        own = assign_folds(y, groups, planned.folds, seed) == 0
+        share = choose_share(
+            first,
+            second,
+            base,
+            field[0],
+            plan.fitting,
+            own,
+            data.targets,
+            plan.groups,
+            task=data.task,
+            levels=backbone.card.levels,
+        )
+        planned = planned if share.share else alone
     jobs = jobs_of(planned)
-    done = run_jobs(jobs, inputs, data.targets, data.task, folder, lambda at, of: say("fine-tuning", at, of))
+    done = run_jobs(jobs, inputs, data.targets, data.task, folder, tell)
     # where trainings were taken up from before, what they took then
     spent = max(time.perf_counter() - started, sum(d.seconds for d in done) / min(parallel_jobs(), len(done)))
     return TunedNetworks(
@@ -195,6 +244,8 @@ def tune(
         start=start,
         words=planned.words,
         seconds=round(spent, 1),
+        views=None if field is None else field[0],
+        share=share,
     )
 
 
@@ -230,16 +281,32 @@ def _job(name: str, rows: np.ndarray, groups: np.ndarray, recipe: Recipe, seed: 
     return Job(name=name, rows=learned, checked=checked, recipe=recipe, seed=seed, alphas=ALPHAS)
 
 
-def _limit_plan(asked: TuningPlan, recipe: Recipe, n: int, each: float, minutes: float, left: float) -> TuningPlan:
-    """Plan what fits into the seconds left, with the views of recipe. each: seconds to train on a picture."""
+def _limit_plan(
+    asked: TuningPlan, recipe: Recipe, n: int, each: float, minutes: float, left: float, views: int = 0
+) -> TuningPlan:
+    """Plan what fits into the seconds left, with the views of recipe; where little does, without field views.
+
+    each: seconds to train on a picture. views: field views, of all pictures.
+    """
     cores = parallel_jobs()
 
-    def needs(epochs: int, folds: int) -> float:
-        rounds = n * (folds - 1) + n  # every fold's others, and all
-        looks = n * each / 2 * len(ALPHAS)
-        side_by_side = min(cores, folds + 1)
-        longest = n * each * epochs + looks  # the final one, on all
-        return max(longest, (rounds * each * epochs + (folds + 1) * looks) / side_by_side)
+    def fit(recipe: Recipe) -> TuningPlan:
+        compared = 1 if recipe.field else 0  # a training of the first fold without views, held against that with them
 
-    planned = limit_trainings(TuningPlan(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
+        def needs(epochs: int, folds: int) -> float:
+            rounds = n * (folds - 1) + n  # every fold's others, and all
+            rounds += compared * n * (folds - 1) / folds
+            looks = (n + views) * each / 2 * len(ALPHAS)
+            side_by_side = min(cores, folds + 1)
+            longest = n * each * epochs + looks  # the final one, on all
+            return max(longest, (rounds * each * epochs + (folds + 1 + compared) * looks) / side_by_side)
+
+        return limit_trainings(TuningPlan(recipe=recipe, folds=asked.folds), n, needs, minutes, left)
+
+    try:
+        planned = fit(recipe)
+    except FinetuneError:
+        if not recipe.field:
+            raise
+        planned = fit(replace(recipe, field=0.0))
     return replace(planned, words=describe_reductions(asked, planned, minutes))

@@ -8,6 +8,7 @@ from medloupe.data.split import Plan
 from medloupe.embed.features import Features
 from medloupe.training.heads.fit import HeadChoice, build_head
 from medloupe.training.heads.learning_curve import learning_curve
+from medloupe.training.heads.line_examples import LineExamples
 from medloupe.training.heads.verdict import Verdict, build_verdict, judge, judge_on_test, labelled_rows
 from medloupe.training.tune.heads import fit_tuned
 from medloupe.training.tune.run import TunedNetworks
@@ -47,16 +48,17 @@ def judge_tuned(
         tuned, targets, plan.groups, everything, task=data.task, levels=levels, seed=seed, may_stay=may_stay
     )
     if found.alpha == 0:
-        return replace(judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity), tuned=found)
+        linear = judge(features, plan, levels=levels, seed=seed, sensitivity=sensitivity, views=tuned.views)
+        return replace(linear, tuned=found)
     fitted, on_test = found.fitted, None
     if plan.test is not None:
         head = build_head(found.on_fitting, fitted.temperature, data.task)
         p = head.probabilities(tuned.embeddings(None, found.alpha)[plan.test])
-        on_test = judge_on_test(
-            features, plan, p, fitted.out_of_fold[0], targets[tuned.fitting], plan.groups[tuned.fitting], sensitivity
-        )
+        y, groups = targets[tuned.fitting], plan.groups[tuned.fitting]
+        drawn = LineExamples.gather(fitted.out_of_fold[0], y, groups, found.field)
+        on_test = judge_on_test(features, plan, p, drawn.p, drawn.y, drawn.groups, sensitivity)
     best = max((c for c in found.candidates if c.alpha == 0), key=lambda c: c.auc["value"] or 0)
-    linear = HeadChoice(c=best.c, levels=best.levels)
+    untuned = HeadChoice(c=best.c, levels=best.levels)
     return build_verdict(
         features,
         plan,
@@ -65,6 +67,7 @@ def judge_tuned(
         sensitivity,
         on_test=on_test,
         on_fitting=fitted if plan.test is not None else None,
-        learning=learning_curve(features, plan, linear, levels=levels, seed=seed),
+        learning=learning_curve(features, plan, untuned, levels=levels, seed=seed),
         tuned=found,
+        field=found.field,
     )

@@ -94,7 +94,7 @@ def _name_picture(task: Mapping[str, Any], where: str) -> str:
     data = task["data"]
     texts = [value for value in data.values() if isinstance(value, str) and value.strip()]
     preferred = [data[key] for key in ("image", "img", "file", "path") if isinstance(data.get(key), str)]
-    named = [text for text in (*preferred, *texts) if text.split("?")[0].lower().endswith(_SUFFIXES)]
+    named = [t for t in (*preferred, *texts) if t.split("?d=")[-1].split("?")[0].lower().endswith(_SUFFIXES)]
     local = [text for text in texts if "?d=" in text]
     found = next(iter((*named, *preferred, *local)), "")
     if not found:

@@ -1,8 +1,13 @@
 // Choosing pictures and sending them one by one, so that a bad connection costs one picture and not all of them.
+import { Camera, hasCamera } from "./camera.js";
 import { Corners } from "./corners.js";
 import { harvest, keep } from "./kept.js";
+import { holding, makeEntry, put, remove } from "./queue.js";
 import { liven } from "./reading.js";
+import { shrinking } from "./shrinking.js";
+import { addressOf } from "./waiting.js";
 
+const SLOW = 100;  // kB a second: below it answers are shown where they come, without fetching another page
 const SHOWN_BY_BROWSERS = /^image\/(jpeg|png|gif|webp|bmp|avif|svg\+xml)$/;
 
 export function asking(form) {
@@ -14,6 +19,7 @@ export function asking(form) {
   const results = document.querySelector("[data-results]");
   const into = document.querySelector("[data-readings]");
   const inputs = form.querySelectorAll("input[type=file]");
+  const { begin, shrink } = shrinking(form);
   let chosen = [];
   let busy = false;
   let [ids, failed] = [[], []];  // of all that was sent from here
@@ -23,6 +29,13 @@ export function asking(form) {
     status.hidden = !text;
   };
 
+  /** While pictures are on their way, a second click does nothing and none is added or removed. */
+  function occupy(now) {
+    busy = now;
+    if (now) submit.setAttribute("aria-disabled", "true");
+    else submit.removeAttribute("aria-disabled");
+  }
+
   function add(files) {
     if (busy) return;
     let problem = "";
@@ -31,6 +44,7 @@ export function asking(form) {
       if (file.size > Number(form.dataset.most)) { problem = `${file.name}: ${say("TooBig")}`; continue; }
       const item = thumbnail(file);
       const photographed = form.dataset.photo && item.querySelector("img.thumb");
+      begin?.(file);
       chosen.push({ file, item, corners: photographed ? new Corners(form, item, file, say) : null });
     }
     for (const input of inputs) input.value = "";
@@ -99,19 +113,28 @@ export function asking(form) {
   });
   addEventListener("paste", (event) => { if (event.clipboardData.files.length) add(event.clipboardData.files); });
 
+  const live = find("live");
+  if (live && hasCamera()) {
+    const dialog = form.parentElement.querySelector("[data-camera]");
+    const camera = new Camera(dialog, (name) => dialog.dataset[`say_${name}`], (file) => add([file]), form);
+    camera.rules = JSON.parse(dialog.dataset.rules);
+    live.hidden = false;
+    live.addEventListener("click", () => camera.open());
+  }
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     if (busy) return;
     if (!chosen.length) return tell(say("None"));
-    await Promise.all(chosen.map((one) => one.corners?.ready));
+    occupy(true);  // before the first wait, as a second click may come in it
+    await Promise.all(chosen.map((one) => one.corners?.settled()));
     const unplaced = chosen.find((one) => one.corners?.unplaced);
     if (unplaced) {
+      occupy(false);
       tell(say("PhotoPlace"));
       return unplaced.corners.focus();
     }
-    busy = true;
-    submit.setAttribute("aria-disabled", "true");
     progress.hidden = false;
     const parts = await together(chosen);
     const all = parts.length;
@@ -119,39 +142,42 @@ export function asking(form) {
     const lost = [];
     let here = false;
     let byApp = false;
+    let waits = 0;
     for (const part of parts) {
       const step = (share) => {
         progress.value = 100 * (done + share) / all;
         tell(share < 1 ? say("Sending", { i: done + 1, n: all }) : say("Looking", { i: done + 1, n: all }));
       };
       step(0);
-      const fields = part.length === 1 ? part[0].corners?.fields() : {};
-      const made = await send(form, part.map((one) => one.file), fields ?? {}, step);
+      const { body, file } = await pack(part);
+      const { made, queued, slow } = await send(form, body, step);
       done += 1;
-      if (!made) {
-        lost.push(...part);
-        continue;
-      }
-      for (const one of part) forget(one.item);
+      if (!made && !queued) lost.push(...part);
+      else for (const one of part) forget(one.item);
+      if (queued) waits += 1;
+      if (!made) continue;
+      const own = made.querySelector("[data-own]");
+      if (own) own.src = await addressOf(file);
       if (!made.dataset.answer) failed.push(made);
       else {
         ids.push(made.dataset.answer);
         byApp ||= "chosenByApp" in made.dataset;
         const asks = part.length === 1 && made.querySelector("[data-question]");  // its answer sends the file again, unchanged
-        if (await keep({ ...harvest(made), source: asks || (part.length === 1 && "reviewing" in document.body.dataset) ? part[0].file : null })) continue;
+        if (await keep({ ...harvest(made), source: asks || (part.length === 1 && "reviewing" in document.body.dataset) ? file : null }) && !slow) continue;
       }
-      here ||= Boolean(made.dataset.answer);  // this browser keeps nothing, so it is shown at once
+      here ||= Boolean(made.dataset.answer);  // this browser keeps nothing, or the way is slow: it is shown at once
       place(made);
     }
     chosen = lost;
-    busy = false;
-    submit.removeAttribute("aria-disabled");
+    occupy(false);
     progress.hidden = true;
     show("");
     if (lost.length) tell(`${say("Lost")} ${say("LostHint")}`);
+    else if (waits) tell(say("Queued", { n: waits }));
+    if (waits) dispatchEvent(new Event("queued"));
     if (!ids.length) return;
     const address = where(byApp);
-    if (!lost.length && !here) {
+    if (!lost.length && !here && !waits) {
       [ids, failed] = [[], []];
       return location.assign(address);
     }
@@ -159,6 +185,19 @@ export function asking(form) {
     link.href = address;
     link.hidden = results.hidden = false;
   });
+
+  /** The fields of the form for one picture or ECG, and the first file as it is sent. */
+  async function pack(part) {
+    const body = new FormData(form);  // with what was entered beside the picture
+    body.delete("image");
+    const small = part.length === 1 ? await shrink(part[0].file) : null;
+    const files = small ? [small.file] : part.map((one) => one.file);
+    for (const file of files) body.append("image", file, file.name);
+    const corners = part.length === 1 ? part[0].corners?.fields(small?.to) : {};
+    const shrunk = small ? { shrunk: `${small.width}x${small.height}` } : {};
+    for (const [name, value] of Object.entries({ ...corners, ...shrunk })) body.set(name, value);
+    return { body, file: files[0] };
+  }
 
   function place(made) {
     into.append(made);
@@ -200,26 +239,42 @@ async function together(chosen) {
   return chosen.filter((one) => parts.has(one) || left.has(one)).map((one) => parts.get(one) ?? [one]);
 }
 
-/** Send one picture or the files of one ECG; the article that answers, or null where connection or server gave way. */
-function send(form, files, fields, step) {
+/**
+ * Send one picture or the files of one ECG: {made: the article that answers, or null; queued: whether it waits, where connection or server gave way; slow}.
+ * It is in the queue before it is sent, so that it is not lost whatever happens then.
+ */
+async function send(form, body, step) {
+  const entry = await makeEntry(form, body, document.querySelector("h1").textContent);
+  return holding(entry.key, async () => {
+    const queued = await put(entry);
+    const { made, slow } = await post(form, body, entry.key, step);
+    if (made) await remove(entry.key);
+    return { made, slow, queued: queued && !made };
+  });
+}
+
+function post(form, body, key, step) {
   return new Promise((done) => {
-    const body = new FormData(form);  // with what was entered beside the picture
-    body.delete("image");
-    for (const file of files) body.append("image", file, file.name);
-    for (const [name, value] of Object.entries(fields)) body.set(name, value);
     const request = new XMLHttpRequest();
+    const began = performance.now();
+    let slow = false;
     request.open("POST", form.action);
     request.setRequestHeader("X-Part", "1");
     request.setRequestHeader("Accept", "text/html");
+    request.setRequestHeader("Idempotency-Key", key);
+    request.setRequestHeader("Medloupe-Person", document.body.dataset.asker);
     request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) step(Math.min(0.99, event.loaded / event.total)); });
-    request.upload.addEventListener("load", () => step(1));
-    request.addEventListener("error", () => done(null));
-    request.addEventListener("timeout", () => done(null));
+    request.upload.addEventListener("load", (event) => {
+      slow = event.loaded / (performance.now() - began) < SLOW;
+      step(1);
+    });
+    request.addEventListener("error", () => done({ made: null, slow }));
+    request.addEventListener("timeout", () => done({ made: null, slow }));
     request.timeout = 180000;
     request.addEventListener("load", () => {
       const made = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("[data-reading]");
       made?.classList.add("arriving");
-      done(made);
+      done({ made, slow });
     });
     request.send(body);
   });

@@ -6,7 +6,7 @@ const STEP = 0.004;  // of the picture, that an arrow key moves a corner; ten ti
 
 /** What a chosen picture is, and where in it the picture lies. item: its entry in the list; say: words by name. */
 export class Corners {
-  #form; #item; #file; #say; #places; #handles = []; #editor = null; #size = null; #line;
+  #form; #item; #file; #say; #places; #handles = []; #editor = null; #size = null; #line; #search = null;
   photo = "auto";
   unplaced = false;
 
@@ -16,17 +16,23 @@ export class Corners {
     this.toggle.type = "button";
     this.toggle.className = "isphoto";
     this.#name("PhotoIs");
-    this.toggle.addEventListener("click", () => (this.#editor ? this.#close("never") : this.#ask("always")));
+    this.toggle.addEventListener("click", () => (this.#editor ? this.#close("never") : (this.ready = this.#ask("always"))));
     item.append(this.toggle);
     this.ready = this.#ask("auto");
   }
 
-  /** Fields of the form: what to do with the picture. */
-  fields() {
+  /** Fields of the form: what to do with the picture. sent: [width, height] of what is sent, where it was shrunk. */
+  fields(sent = null) {
     if (!this.#editor) return this.photo === "auto" ? {} : { photo: this.photo };
-    const { width, height } = this.#size;
+    const [width, height] = sent ?? [this.#size.width, this.#size.height];
     const corners = this.#places.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`);
     return { photo: "always", corners: corners.join(",") };
+  }
+
+  /** Wait for a search that was asked for; one that was not is given up, since the server looks by itself. */
+  async settled() {
+    this.#search?.abort();
+    await this.ready;
   }
 
   /** Put the eye and the keyboard on the first corner, where they still have to be moved. */
@@ -48,6 +54,8 @@ export class Corners {
   }
 
   async #find(photo) {
+    const search = new AbortController();
+    this.#search = photo === "auto" ? search : null;
     try {
       const bitmap = await createImageBitmap(this.#file);
       this.#size = { width: bitmap.width, height: bitmap.height };
@@ -61,7 +69,7 @@ export class Corners {
       body.append("csrf", this.#form.elements.csrf.value);
       body.append("photo", photo);
       body.append("image", small, "photo.jpg");
-      const answer = await fetch(this.#form.dataset.photo, { method: "POST", body, headers: { Accept: "application/json" } });
+      const answer = await fetch(this.#form.dataset.photo, { method: "POST", body, headers: { Accept: "application/json" }, signal: search.signal });
       return answer.ok ? await answer.json() : null;
     } catch { return null; }  // the server looks once more when it is asked
   }

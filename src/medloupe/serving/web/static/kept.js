@@ -23,7 +23,7 @@ function store(mode, work) {
 export const keep = (entry) => store("readwrite", (all) => all.put({ at: Date.now(), ...entry })).then(() => true, () => false);
 export const find = (id) => store("readonly", (all) => all.get(id)).catch(() => undefined);
 export const drop = (id) => store("readwrite", (all) => all.delete(id)).catch(() => undefined);
-const clear = () => store("readwrite", (all) => all.clear()).catch(() => undefined);
+export const clear = () => store("readwrite", (all) => all.clear()).catch(() => undefined);
 
 /** Drop what is not of this session: all of it where nobody is logged in. */
 export async function sweep() {

@@ -4,6 +4,7 @@ import { batch } from "./batch.js";
 import { sweep } from "./kept.js";
 import { nearby } from "./nearby.js";
 import { forgetting, liven } from "./reading.js";
+import { leaving, waiting } from "./waiting.js";
 
 document.documentElement.classList.add("js");
 
@@ -19,13 +20,15 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
 });
 
+for (const one of document.querySelectorAll("[data-logout]")) leaving(one);
+
 const form = document.querySelector("[data-asking]");
 if (form) asking(form);
 
 // A form is sent once: a second click while the first is under way does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method === "get") return;
+  if (event.defaultPrevented || form.method === "get" || form.method === "dialog") return;
   if (form.dataset.sent) return event.preventDefault();
   form.dataset.sent = "yes";
   for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-disabled", "true");
@@ -38,6 +41,7 @@ addEventListener("pageshow", () => {
 });
 
 await sweep();
+waiting();
 for (const one of document.querySelectorAll("[data-forget]")) forgetting(one);
 for (const reading of document.querySelectorAll("[data-reading]")) liven(reading);
 const table = document.querySelector("[data-answers]:not(form)");

@@ -18,6 +18,7 @@ from medloupe.serving.http.intake import Upload
 from medloupe.serving.http.threads import run_read
 
 HEADER = "Idempotency-Key"
+PERSON = "Medloupe-Person"
 _UNASKED = ("csrf",)  # fields that are none of the question
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by key, while its request is at work
 
@@ -52,14 +53,43 @@ def refuse_key(request: Request) -> None:
         )
 
 
-async def open_once(request: Request, person: Person, upload: Upload, i: int) -> Once | None:
-    """Tell what image i of a request asks, where it brought a key; else None."""
+def check_asker(request: Request, person: Person) -> None:
+    """Refuse what a browser kept to send for somebody else than who is logged in now.
+
+    Raises
+    ------
+    HttpError
+        409 where the header Medloupe-Person names another person.
+    """
+    told = request.headers.get(PERSON)
+    if told is not None and told.strip() != name_person(person):
+        raise HttpError(
+            409, "other_person", "This was kept to be sent by another person.", "Log in as the person who asked."
+        )
+
+
+def name_person(person: Person) -> str:
+    """Name a person as pages and the header Medloupe-Person do: by a number, "local" where there are no accounts."""
+    return "local" if person.id is None else str(person.id)
+
+
+async def open_once(request: Request, person: Person, upload: Upload, i: int, path: str = "") -> Once | None:
+    """Tell what image i of a request asks, where it brought a key; else None.
+
+    path: of the API, where a page asks the same; what it began can then be asked for there.
+    """
     key = read_key(request)
     if not key:
         return None
+    check_asker(request, person)
     file, data = upload.images[i]
     fields = sorted((n, v) for n, v in upload.fields.items() if n not in _UNASKED)
-    asked = [str(request.scope["path"]), str(request.url.query), file, *(part for pair in fields for part in pair)]
+    asked = [
+        path or str(request.scope["path"]),
+        str(request.url.query),
+        file,
+        *(part for pair in fields for part in pair),
+    ]
     told = await asyncio.to_thread(digest, *asked, join_bytes(data))
     return Once(key=digest(str(person.id), str(i), key), request=told)
 

@@ -1,0 +1,67 @@
+"""Embed the negatives of grey pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from medloupe.data.contents import read_content
+from medloupe.data.records import Record
+from medloupe.embed.backbone import Backbone
+from medloupe.embed.network import Network
+from medloupe.errors import ImageError
+from medloupe.imaging import decode
+from medloupe.imaging.picture import negative_of
+from medloupe.utils.batches import map_batches
+
+_BATCH = 8
+
+
+def embed_negatives(records: Sequence[Record], backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embed pictures and their negatives, black for white; those with colours, or unreadable, are left out.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of pictures.
+    backbone : Backbone
+        The network, without a tail.
+
+    Returns
+    -------
+    rows : np.ndarray
+        int (n,), which of the records are grey.
+    embeddings, negatives : np.ndarray
+        float32 (n, D), of these and of their negatives.
+    """
+    network = Network(backbone, None, threads=1)
+    size = backbone.card.input_size
+
+    def look(rows: list[int]) -> tuple[list[int], np.ndarray] | None:
+        pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for row in rows:
+            try:
+                picture = decode.decode_picture(read_content(records[row].picture), min_side=size)
+            except ImageError:
+                continue
+            fitted = picture.fit(size)
+            negative = negative_of(fitted, picture.width, picture.height)
+            if negative is not None:
+                pairs[row] = fitted, negative
+        if not pairs:
+            return None
+        seen = network.see(np.stack([one for pair in pairs.values() for one in pair])).embedding
+        return list(pairs), seen.astype(np.float32)
+
+    def start() -> Callable[[list[int]], tuple[list[int], np.ndarray] | None]:
+        return look
+
+    found = [part for part in map_batches(range(len(records)), _BATCH, start) if part is not None]
+    if not found:
+        none = np.zeros((0, backbone.card.dimension), np.float32)
+        return np.zeros(0, np.int64), none, none
+    rows = np.array([row for some, _ in found for row in some])
+    both = np.concatenate([seen for _, seen in found])
+    order = np.argsort(rows)
+    return rows[order], both[0::2][order], both[1::2][order]
