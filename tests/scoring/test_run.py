@@ -31,7 +31,7 @@ from medloupe.scoring.inputs import Item, read_items, write_items
 from medloupe.scoring.rows import json_line
 from medloupe.scoring.run import score
 from medloupe.scoring.shards import ResultFolder
-from medloupe.scoring.worker import Question, ReaderEndedError, Shard, ShardScorer, identify
+from medloupe.scoring.worker import ReaderEndedError, ScoringQuestion, Shard, ShardScorer, identify
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]
@@ -265,7 +265,7 @@ def test_a_worker_that_has_another_model_does_not_answer(trained: Trained, tmp_p
     meant = identify("spots")
     assert meant == identify(f"{find_model('spots').name}@1") != identify(str(trained.onnx))
     with pytest.raises(MedloupeError, match="another model"):
-        ShardScorer(Question(model="spots", identity="ab" * 32), str(tmp_path))()
+        ShardScorer(ScoringQuestion(model="spots", identity="ab" * 32), str(tmp_path))()
 
 
 def test_lists_of_files_with_any_names(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from medloupe.model.bundle import Model
 from medloupe.scoring.inputs import Given, Item, list_inputs, read_items, write_items
 from medloupe.scoring.rows import import_pyarrow
 from medloupe.scoring.shards import ITEMS, ResultFolder
-from medloupe.scoring.worker import Question, Shard, ShardScorer, identify
+from medloupe.scoring.worker import ScoringQuestion, Shard, ShardScorer, identify
 from medloupe.utils.files import exclusive_lock
 from medloupe.utils.progress import Progress
 from medloupe.version import __version__
@@ -119,7 +119,9 @@ def score(
             reference = f"{model.name}@{model.version}"  # whatever is promoted meanwhile
     elif given or cropped:
         raise MedloupeError("`auto` takes nothing beside the files.", "Name the model.")
-    asked = Question(model=reference, identity=identify(reference), rate=rate, gain=gain, photo=photo, cropped=cropped)
+    asked = ScoringQuestion(
+        model=reference, identity=identify(reference), rate=rate, gain=gain, photo=photo, cropped=cropped
+    )
     folder = ResultFolder(out)
     folder.prepare()
     with exclusive_lock(out / ".lock", seconds=60.0):  # a run that was killed may be ending still

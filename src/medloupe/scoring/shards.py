@@ -98,6 +98,9 @@ class ResultFolder:
         sums = {"files": files, "answers": rows, "unreadable": unreadable, "states": dict(sorted(states.items()))}
         head = json.dumps({"plan": dict(plan), **sums}, sort_keys=True)
         text = head[:-1] + ', "shards": [\n' + ",\n".join(lines) + "\n]}\n"
+        for name in (ANSWERS, UNREADABLE, ENTRIES):
+            for left in (self.path / name).glob(".*"):  # begun by a process that was killed, and never whole
+                left.unlink(missing_ok=True)
         write_atomically(self.path / MANIFEST, text.encode())
         return sums
 

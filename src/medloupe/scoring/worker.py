@@ -29,7 +29,7 @@ class ReaderEndedError(ImageError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ScoringQuestion:
     """What all files are asked.
 
     Attributes
@@ -79,13 +79,13 @@ class ShardScorer:
 
     Attributes
     ----------
-    question : Question
+    question : ScoringQuestion
         What is asked.
     out : str
         The folder of results.
     """
 
-    question: Question
+    question: ScoringQuestion
     out: str
 
     def __call__(self) -> Callable[[Shard], dict[str, Any] | None]:
@@ -119,7 +119,7 @@ def _score(shard: Shard, ask: Ask, folder: ResultFolder) -> dict[str, Any] | Non
     return folder.write_shard(shard.number, rows, unreadable) if shard.number >= 0 else None
 
 
-def open_question(question: Question) -> Ask:
+def open_question(question: ScoringQuestion) -> Ask:
     """Open what answers, as `predict` does.
 
     Raises

@@ -170,7 +170,8 @@ class _SolverBatch:
         self.task = task
         self.n, self.d = features.shape
         self.k = targets.shape[1]
-        self.stated = self.known.any(1) if task == "multiclass" else None  # an unlabelled row carries no loss
+        # in a multi-class set an unlabelled row carries no loss
+        self.stated = np.asarray(self.known.any(1)) if task == "multiclass" else None
         self.w = [p.weights for p in problems]  # P of (N,)
         self.total = np.maximum(self._total_weights(), 1e-12)
         self.ridge = np.array([1 / (p.c * t) for p, t in zip(problems, self.total, strict=True)], np.float32)
