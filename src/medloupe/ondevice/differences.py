@@ -51,9 +51,9 @@ class Differences:
     parts
         In the order in which they lie in the file.
     data
-        Deflated (zlib): what lies in the file around the parts, then the sizes of steps, float32 a channel, then the low
-        bytes of all numbers of steps, then the high ones; then the same of corrections. These are uint16: 0, -1, 1, -2,
-        2, … are 0, 1, 2, 3, 4, ….
+        Deflated (zlib): what lies in the file around the parts; the sizes of steps, float32 a channel; the low bytes of
+        all numbers of steps, then the high ones; then the same of corrections. These are uint16: 0, -1, 1, -2, 2, … are
+        0, 1, 2, 3, 4, ….
     """
 
     sha256: str
