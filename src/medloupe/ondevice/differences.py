@@ -31,7 +31,7 @@ _WORTH = 0.7  # of the tail's bytes, above which differences are not sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TensorPart:
     """A tensor of a tail: where in its file and in the network's its bytes begin, how many numbers, and channels."""
 
     at: int
@@ -58,7 +58,7 @@ class Differences:
 
     sha256: str
     length: int
-    parts: tuple[Part, ...]
+    parts: tuple[TensorPart, ...]
     data: bytes
 
     def as_json(self) -> dict[str, Any]:
@@ -134,13 +134,15 @@ def _unfold(folded: np.ndarray) -> np.ndarray:
     return (folded >> 1).astype(np.int16) ^ -(folded & 1).astype(np.int16)
 
 
-def _add(base: bytes, part: Part, steps: np.ndarray, sizes: np.ndarray) -> bytes:
+def _add(base: bytes, part: TensorPart, steps: np.ndarray, sizes: np.ndarray) -> bytes:
     weights = np.frombuffer(base, "<f2", part.count, part.base).astype(np.float64)
     added = steps.reshape(part.channels, -1) * sizes.astype(np.float64)[:, None]
     return (weights + added.ravel()).astype("<f2").tobytes()
 
 
-def _quantise(base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]]) -> tuple[tuple[Part, ...], bytes]:
+def _quantise(
+    base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]]
+) -> tuple[tuple[TensorPart, ...], bytes]:
     """Give parts, and sizes, steps and corrections of all; no bytes where a correction is too large."""
     parts, sizes, steps, corrections = _round(base, own, pairs, _STEPS[0])
     for most in _STEPS[1:]:
@@ -154,11 +156,11 @@ def _quantise(base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]
 
 def _round(
     base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]], most: int
-) -> tuple[tuple[Part, ...], bytes, np.ndarray, np.ndarray]:
+) -> tuple[tuple[TensorPart, ...], bytes, np.ndarray, np.ndarray]:
     """Round differences to steps: parts, the sizes of steps, their numbers, and what is still to be corrected."""
     parts, all_sizes, all_steps, all_corrections = [], [], [], []
     for at, start, count, channels in pairs:
-        part = Part(at=at, base=start, count=count, channels=channels)
+        part = TensorPart(at=at, base=start, count=count, channels=channels)
         weights, wanted = (np.frombuffer(f, "<f2", count, k).astype(np.float64) for f, k in ((base, start), (own, at)))
         apart = (wanted - weights).reshape(channels, -1)
         size = np.maximum(np.abs(apart).max(1), 1e-12) / most
@@ -182,7 +184,7 @@ def _planes(folded: np.ndarray) -> bytes:
     return (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
 
 
-def _leave_out(own: bytes, parts: Sequence[Part]) -> bytes:
+def _leave_out(own: bytes, parts: Sequence[TensorPart]) -> bytes:
     kept, at = [], 0
     for part in parts:
         kept.append(own[at : part.at])
