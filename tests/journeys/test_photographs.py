@@ -56,6 +56,8 @@ def answered(live: Live, page: Any) -> dict[str, Any]:
 def test_corners_are_shown_and_moved(live: Live, open_page: Any, film: tuple[Path, np.ndarray]) -> None:
     path, corners = film
     page = open_page(live)
+    # Corners are told in pixels of what is sent, which here are those of the file.
+    page.context.add_init_script("localStorage.setItem('medloupe_send_whole', '1')")
     watch = Watch(page.context, live.url)
     choose(page, path)
     handles = page.locator("[data-chosen]").get_by_role("slider")

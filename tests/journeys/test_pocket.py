@@ -218,7 +218,7 @@ def test_killed_in_the_middle_of_an_update_while_the_server_is_upgraded_again(
         keep(page, "Spots")
         write_folder(second, folder)
         hanging: list[Any] = []
-        context.route(f"**/app/{second.mark}/view.js", hanging.append)  # the update comes so far
+        context.route(f"**/app/{second.mark}/view.js", lambda route: hanging.append(route))  # so far
         page.goto(f"{origin}/")
         page.wait_for_function("async () => (await caches.keys()).filter((k) => k.includes('-app-')).length === 2")
         while not hanging:

@@ -3,15 +3,14 @@
 A tail's weights bear the names and shapes of those of the backbone that it was tuned from, and lie close to them. Each
 difference is sent as a whole number of steps, with a step for each output channel, which deflate packs well: most are
 small. Shipped tails lie on such steps as they are (starter/pack.py). The browser adds them to the weights of the shared
-network, which it has already, and puts them into what is left of the tail's file; card.py tells where. The file so
-rebuilt is the same in Python and in a browser, to the last bit, and is named by its sha256.
-
-It is not quite the tail: it is sent so only where what comes out of it is as good as the same (`NEAR`).
+network, which it has already, corrects by how many places in the order of all halves it still is off (mostly none), and
+puts them into what is left of the tail's file; card.py tells where. The file so rebuilt is the tail, to the last bit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,23 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.embed.samples import generate_images
-from medloupe.graphs.session import open_session
-
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_STEPS = (31, 127, 511, 2047)
-"""Steps from 0 to a channel's largest difference, the fewest first."""
+_STEPS = (31, 127, 511)
+"""Steps from 0 to a channel's largest difference: the fewest that leave little to correct."""
+_LITTLE = 0.1  # of the numbers of a tail
 _MOST = 16_000
 _FEWEST = 512  # bytes of a tensor, below which it is sent as it is
-NEAR = 0.0012
-"""Of the tail's outputs, by which those of the rebuilt one may differ at most: root mean square of the difference, of
-pictures that are the same everywhere, as a share of that of the outputs."""
+_WORTH = 0.7  # of the tail's bytes, above which differences are not sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TensorPart:
     """A tensor of a tail: where in its file and in the network's its bytes begin, how many numbers, and channels."""
 
     at: int
@@ -56,13 +51,14 @@ class Differences:
     parts
         In the order in which they lie in the file.
     data
-        What lies in the file around the parts, then the sizes of steps, float32 a channel, then the low bytes of all
-        numbers of steps, then the high ones; these are uint16: 0, -1, 1, -2, 2, … are 0, 1, 2, 3, 4, ….
+        Deflated (zlib): what lies in the file around the parts; the sizes of steps, float32 a channel; the low bytes of
+        all numbers of steps, then the high ones; then the same of corrections. These are uint16: 0, -1, 1, -2, 2, … are
+        0, 1, 2, 3, 4, ….
     """
 
     sha256: str
     length: int
-    parts: tuple[Part, ...]
+    parts: tuple[TensorPart, ...]
     data: bytes
 
     def as_json(self) -> dict[str, Any]:
@@ -78,8 +74,7 @@ class Differences:
 def find_differences(network: Path, tail: Path) -> Differences | None:
     """Give the differences of a tail to the network it was tuned from.
 
-    Returns None where it has none worth sending so: other names or shapes, other numbers than of 16 bits, or outputs
-    that would differ.
+    Returns None where it has none worth sending so: other names or shapes, or other numbers than of 16 bits.
 
     Raises
     ------
@@ -90,35 +85,44 @@ def find_differences(network: Path, tail: Path) -> Differences | None:
     pairs = _match(base, own)
     if not pairs:
         return None
-    cut = _run(base, {"image": generate_images(_input_size(base))}, ["cut"])[0]
-    wanted = _run(own, {"cut": cut}, ["embedding"])[0]
-    for most in _STEPS:
-        rebuilt, parts, steps = _quantise(base, own, pairs, most)
-        made = _run(rebuilt, {"cut": cut}, ["embedding"])[0]
-        if float(np.sqrt(np.mean((made - wanted) ** 2)) / np.sqrt(np.mean(wanted**2))) <= NEAR:
-            around = _leave_out(own, parts)
-            digest = hashlib.sha256(rebuilt).hexdigest()
-            return Differences(sha256=digest, length=len(own), parts=parts, data=around + steps)
-    return None
+    parts, data = _quantise(base, own, pairs)
+    if not data:
+        return None
+    packed = zlib.compress(_leave_out(own, parts) + data, 6)
+    if len(packed) > _WORTH * len(own):
+        return None
+    return Differences(sha256=hashlib.sha256(own).hexdigest(), length=len(own), parts=parts, data=packed)
 
 
 def rebuild(base: bytes, told: Differences) -> bytes:
     """Rebuild a tail's file from the network's and its differences, as half.js does."""
-    out, read, at = bytearray(told.length), 0, 0
+    out, read, at, data = bytearray(told.length), 0, 0, zlib.decompress(told.data)
     for part in told.parts:
-        out[at : part.at] = told.data[read : read + part.at - at]
+        out[at : part.at] = data[read : read + part.at - at]
         read, at = read + part.at - at, part.at + 2 * part.count
-    out[at:] = told.data[read : read + told.length - at]
+    out[at:] = data[read : read + told.length - at]
     read += told.length - at
     channels = sum(part.channels for part in told.parts)
-    sizes = np.frombuffer(told.data, "<f4", channels, read)
-    low, high = np.frombuffer(told.data, np.uint8, offset=read + 4 * channels).reshape(2, -1)
-    steps, read, channel = _unfold(low.astype(np.uint16) | high.astype(np.uint16) << 8), 0, 0
+    sizes = np.frombuffer(data, "<f4", channels, read)
+    planes = np.frombuffer(data, np.uint8, offset=read + 4 * channels).reshape(4, -1)
+    steps, corrections = (_unfold(planes[k].astype(np.uint16) | planes[k + 1].astype(np.uint16) << 8) for k in (0, 2))
+    read, channel = 0, 0
     for part in told.parts:
-        own = steps[read : read + part.count], sizes[channel : channel + part.channels]
-        out[part.at : part.at + 2 * part.count] = _add(base, part, *own)
+        place = slice(read, read + part.count)
+        near = _add(base, part, steps[place], sizes[channel : channel + part.channels])
+        out[part.at : part.at + 2 * part.count] = _from_order(_to_order(near) + corrections[place])
         read, channel = read + part.count, channel + part.channels
     return bytes(out)
+
+
+def _to_order(halves: bytes) -> np.ndarray:
+    """Give the places of halves in their order, int32; 0 is nought."""
+    bits = np.frombuffer(halves, "<u2").astype(np.int32)
+    return np.where(bits & 0x8000, -(bits & 0x7FFF), bits)
+
+
+def _from_order(places: np.ndarray) -> bytes:
+    return np.where(places < 0, 0x8000 | -places, places).astype("<u2").tobytes()
 
 
 def _fold(steps: np.ndarray) -> np.ndarray:
@@ -130,37 +134,57 @@ def _unfold(folded: np.ndarray) -> np.ndarray:
     return (folded >> 1).astype(np.int16) ^ -(folded & 1).astype(np.int16)
 
 
-def _add(base: bytes, part: Part, steps: np.ndarray, sizes: np.ndarray) -> bytes:
+def _add(base: bytes, part: TensorPart, steps: np.ndarray, sizes: np.ndarray) -> bytes:
     weights = np.frombuffer(base, "<f2", part.count, part.base).astype(np.float64)
     added = steps.reshape(part.channels, -1) * sizes.astype(np.float64)[:, None]
     return (weights + added.ravel()).astype("<f2").tobytes()
 
 
 def _quantise(
+    base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]]
+) -> tuple[tuple[TensorPart, ...], bytes]:
+    """Give parts, and sizes, steps and corrections of all; no bytes where a correction is too large."""
+    parts, sizes, steps, corrections = _round(base, own, pairs, _STEPS[0])
+    for most in _STEPS[1:]:
+        if np.count_nonzero(corrections) <= _LITTLE * corrections.size:
+            break
+        parts, sizes, steps, corrections = _round(base, own, pairs, most)
+    if np.abs(corrections).max() > _MOST:
+        return parts, b""
+    return parts, sizes + _planes(_fold(steps)) + _planes(_fold(corrections.astype(np.int16)))
+
+
+def _round(
     base: bytes, own: bytes, pairs: Sequence[tuple[int, int, int, int]], most: int
-) -> tuple[bytes, tuple[Part, ...], bytes]:
-    rebuilt, parts, all_sizes, all_steps = bytearray(own), [], [], []
+) -> tuple[tuple[TensorPart, ...], bytes, np.ndarray, np.ndarray]:
+    """Round differences to steps: parts, the sizes of steps, their numbers, and what is still to be corrected."""
+    parts, all_sizes, all_steps, all_corrections = [], [], [], []
     for at, start, count, channels in pairs:
-        part = Part(at=at, base=start, count=count, channels=channels)
+        part = TensorPart(at=at, base=start, count=count, channels=channels)
         weights, wanted = (np.frombuffer(f, "<f2", count, k).astype(np.float64) for f, k in ((base, start), (own, at)))
         apart = (wanted - weights).reshape(channels, -1)
         size = np.maximum(np.abs(apart).max(1), 1e-12) / most
         steps = np.rint(apart / size[:, None])
-        size = ((steps * apart).sum(1) / np.maximum((steps**2).sum(1), 1)).astype(
-            np.float32
-        )  # rounding hid it a little
+        # By least squares, since rounding to 16 bits has hidden it a little.
+        size = ((steps * apart).sum(1) / np.maximum((steps**2).sum(1), 1)).astype(np.float32)
         size[size <= 0] = 1e-12
         steps = np.rint(apart / size[:, None]).clip(-_MOST, _MOST).astype(np.int16).ravel()
-        rebuilt[at : at + 2 * count] = _add(base, part, steps, size)
+        exact = own[at : at + 2 * count]
+        off = _to_order(exact) - _to_order(_add(base, part, steps, size))
+        if _from_order(_to_order(exact)) != exact:
+            off[0] = _MOST + 1  # -0 has no place of its own
         parts.append(part)
         all_sizes.append(size.astype("<f4").tobytes())
-        all_steps.append(_fold(steps))
-    folded = np.concatenate(all_steps)
-    planes = (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
-    return bytes(rebuilt), tuple(parts), b"".join(all_sizes) + planes
+        all_steps.append(steps)
+        all_corrections.append(off)
+    return tuple(parts), b"".join(all_sizes), np.concatenate(all_steps), np.concatenate(all_corrections)
 
 
-def _leave_out(own: bytes, parts: Sequence[Part]) -> bytes:
+def _planes(folded: np.ndarray) -> bytes:
+    return (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
+
+
+def _leave_out(own: bytes, parts: Sequence[TensorPart]) -> bytes:
     kept, at = [], 0
     for part in parts:
         kept.append(own[at : part.at])
@@ -196,13 +220,3 @@ def _read(data: bytes) -> ModelProto:
     import onnx
 
     return onnx.load_from_string(data)
-
-
-def _input_size(data: bytes) -> int:
-    """Read the side of the pictures that a network takes."""
-    (given,) = (i for i in _read(data).graph.input if i.name == "image")
-    return int(given.type.tensor_type.shape.dim[1].dim_value)
-
-
-def _run(data: bytes, given: dict[str, np.ndarray], wanted: list[str]) -> list[np.ndarray]:
-    return open_session(data, threads=1).run(wanted, given)

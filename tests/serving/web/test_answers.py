@@ -331,7 +331,7 @@ def test_labels_as_people_read_them() -> None:
 
 @pytest.mark.parametrize("lang", [EN, FR])
 def test_every_fact_of_a_picture_is_told_in_the_readers_language(base: CheckUp, lang: Any) -> None:
-    values = {"frames": 4, "frame": 3, "declared": "RGB", "found": "YCbCr", "held": 12}
+    values = {"frames": 4, "frame": 3, "declared": "RGB", "found": "YCbCr", "held": 12, "width": 40, "height": 30}
     facts = tuple(Fact(code, values) for code in SENTENCES)
     told = [
         text

@@ -55,13 +55,14 @@ async function tailOf(card, blob) {
   const told = card.tail.rebuilt;
   if (!told) return blob(card.tail.sha256);
   const [base, differences] = await Promise.all([blob(card.network.sha256), blob(card.tail.sha256)]);
-  const rebuilt = rebuild(base, differences, told);
+  const rebuilt = await rebuild(base, differences, told);
   if (globalThis.crypto?.subtle && (await sha256(rebuilt)) !== told.sha256) throw new Error("the tuned part of a check-up could not be rebuilt");
   return rebuilt;
 }
 
 /** As medloupe/ondevice/differences.py does it: an ArrayBuffer. told: {length, parts: [[at, base, count, channels]]}. */
-export function rebuild(base, differences, { length, parts }) {
+export async function rebuild(base, packed, { length, parts }) {
+  const differences = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
   const out = new Uint8Array(length), sent = new Uint8Array(differences);
   let read = 0, at = 0;
   const copy = (to) => {
@@ -78,14 +79,21 @@ export function rebuild(base, differences, { length, parts }) {
   read += 4 * channels;
   let channel = 0;
   for (const [begin, from, count, rows] of parts) {
-    const words = new Uint16Array(base.slice(from, from + 2 * count)), steps = new Int16Array(count), width = count / rows;
-    for (let i = 0; i < count; i++) {
-      const folded = sent[read + i] | (sent[read + total + i] << 8);
-      steps[i] = (folded >> 1) ^ -(folded & 1);
-    }
-    for (let row = 0; row < rows; row++) addSteps(words.subarray(row * width, (row + 1) * width), steps.subarray(row * width, (row + 1) * width), sizes[channel++]);
+    const words = new Uint16Array(base.slice(from, from + 2 * count)), width = count / rows;
+    const steps = unfold(sent, read, total, count), corrections = unfold(sent, read + 2 * total, total, count);
+    for (let at = 0; at < count; at += width) addSteps(words.subarray(at, at + width), steps.subarray(at, at + width), sizes[channel++], corrections.subarray(at, at + width));
     out.set(new Uint8Array(words.buffer), begin);
     read += count;
   }
   return out.buffer;
+}
+
+/** Whole numbers from their places in 0, -1, 1, -2, …, whose low bytes begin at `at` and high ones `apart` bytes later. */
+function unfold(sent, at, apart, count) {
+  const found = new Int16Array(count);
+  for (let i = 0; i < count; i++) {
+    const folded = sent[at + i] | (sent[at + apart + i] << 8);
+    found[i] = (folded >> 1) ^ -(folded & 1);
+  }
+  return found;
 }

@@ -21,10 +21,16 @@ export function fromHalf(words) {
   return Float32Array.from(words, (h) => known[h]);
 }
 
-/** Add steps to halves: words[i] becomes the half nearest to words[i] + steps[i] * size. */
-export function addSteps(words, steps, size) {
+/** Add steps to halves: words[i] becomes the half nearest to words[i] + steps[i] * size, then as many places further in the order of halves as corrections say. */
+export function addSteps(words, steps, size, corrections) {
   const known = doubles();
-  for (let i = 0; i < words.length; i++) words[i] = toHalf(known[words[i]] + steps[i] * size);
+  for (let i = 0; i < words.length; i++) words[i] = move(toHalf(known[words[i]] + steps[i] * size), corrections[i]);
+}
+
+function move(half, by) {
+  if (by === 0 && half !== 0x8000) return half;  // there is one nought
+  const place = (half & 0x8000 ? -(half & 0x7fff) : half) + by;
+  return place < 0 ? 0x8000 | -place : place;
 }
 
 const view = new DataView(new ArrayBuffer(8));

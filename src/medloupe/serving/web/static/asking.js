@@ -7,7 +7,7 @@ import { liven } from "./reading.js";
 import { shrinking } from "./shrinking.js";
 import { addressOf } from "./waiting.js";
 
-const SLOW = 100;  // kB a second: below it answers are shown where they come, without fetching another page
+const SLOW = 40;  // kB a second: below it the answer to a picture that was shrunk is shown where it comes, without fetching another page
 const SHOWN_BY_BROWSERS = /^image\/(jpeg|png|gif|webp|bmp|avif|svg\+xml)$/;
 
 export function asking(form) {
@@ -265,7 +265,7 @@ function post(form, body, key, step) {
     request.setRequestHeader("Medloupe-Person", document.body.dataset.asker);
     request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) step(Math.min(0.99, event.loaded / event.total)); });
     request.upload.addEventListener("load", (event) => {
-      slow = event.loaded / (performance.now() - began) < SLOW;
+      slow = body.has("shrunk") && event.loaded / (performance.now() - began) < SLOW;
       step(1);
     });
     request.addEventListener("error", () => done({ made: null, slow }));
