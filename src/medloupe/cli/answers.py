@@ -28,6 +28,7 @@ _COLOURS: dict[State, str] = {
     "unclear": "yellow",
     "clear": "cyan",
     "answered": "cyan",
+    "pilot": "magenta",
 }
 _WEAK = "A weak check-up: it misses too many, so that this says little."
 
@@ -170,6 +171,8 @@ def _state_words(answer: Prediction, decision: Decision | None) -> tuple[str, st
             return "not flagged", f"; this is no all-clear. {_say_longest(answer, 'Most probable')}"
         case "answered":
             return "answered", f": {_say_longest(answer)}"
+        case "pilot":
+            return "recorded", ", not shown: a pilot runs"
 
 
 def _say_flagged(answer: Prediction, decision: Decision | None) -> str:
