@@ -19,6 +19,7 @@ from browsing import needs_chromium, playwright
 from medloupe.ondevice.release import TYPES, Release
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.device import build_device_release
+from missing import give_up
 from places import ROOT
 from pocket import shipped_pictures
 
@@ -26,11 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import apk
 from medloupe.starter.shipped import load_shipped
 
-pytestmark = [
-    pytest.mark.skipif(bool(apk.missing_tools()), reason=f"not installed: {', '.join(apk.missing_tools())}"),
-    pytest.mark.skipif(shutil.which("keytool") is None, reason="not installed: keytool"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 HOME = "https://appassets.androidplatform.net/"
 ANDROID = {
     "viewport": {"width": 360, "height": 740},
@@ -51,6 +48,8 @@ def release(web_runtime: Path) -> Release:
 
 @pytest.fixture(scope="module")
 def package(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if missing := [*apk.missing_tools(), *([] if shutil.which("keytool") else ["keytool"])]:
+        give_up(f"not installed: {', '.join(missing)}; docs/android.md")
     folder = tmp_path_factory.mktemp("apk")
     key = folder / "own.keystore"
     command = ["keytool", "-genkeypair", "-keystore", str(key), "-storepass", "four grey herons", "-alias", "medloupe"]

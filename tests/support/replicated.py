@@ -21,13 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import drills
 from drills import NAME, Line, Oracle, Reply
 from live import Live, start
 from medloupe.accounts.people import People
 from medloupe.store.models import Store
+from missing import give_up
 from objectstorage import S3Server, free_port, wait_for_port
 from places import ROOT
 from postgres import Server
@@ -93,7 +92,7 @@ def running_nginx(folder: Path, ports: Sequence[int]) -> Iterator[str]:
     """nginx with deploy/nginx-replicas.conf, but for its certificate."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     if not Path(program).is_file():
-        pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
+        give_up("nginx is not installed (Debian: apt-get install nginx-light)")
     folder.mkdir(parents=True)
     port = free_port()
     site = (ROOT / "deploy" / "nginx-replicas.conf").read_text("utf-8")
