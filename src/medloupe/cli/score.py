@@ -17,7 +17,7 @@ def run_score(
     source: Annotated[
         str, typer.Argument(metavar="IN", help="A folder, a glob, a list (.txt, a file a line) or a table of files.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; made where it is missing.")],
+    into: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the results; made where it is missing.")],
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="Processes of this machine, or a Ray cluster (RAY_ADDRESS).")
     ] = "local",
@@ -56,14 +56,21 @@ def run_score(
     from medloupe.inference.inputs import require_inputs
     from medloupe.jobs.engines import ENGINES
     from medloupe.scoring.run import score
+    from medloupe.utils.remote.address import is_remote
 
+    for hint, place in (("IN", source), ("--out", into)):
+        if is_remote(place):
+            raise typer.BadParameter(
+                f"{place} is elsewhere; files are scored from and into folders of this machine, mounted ones too.",
+                param_hint=hint,
+            )
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}.", param_hint="--engine")
     try:
         read_photo_request(photo)
     except CornersError as e:
         raise typer.BadParameter(str(e), param_hint="--photo") from e
-    told = parse_pairs(given or [])
+    out, told = Path(into), parse_pairs(given or [])
     if told and model != AUTO:
         try:
             told = require_inputs(find_model(model, composed=True), told)
