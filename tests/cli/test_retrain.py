@@ -28,7 +28,7 @@ def test_what_is_missing_is_said(begun: Loop, capsys: pytest.CaptureFixture[str]
     run(capsys, "retrain", NAME).failed("No version of marks is in production", "studio")
     assert run(capsys, "retrain").code == 2
     assert run(capsys, "retrain", NAME, "--due").code == 2
-    run(capsys, "retrain", NAME, "--candidate", "x").failed("Workers make candidates")
+    run(capsys, "retrain", NAME, "--candidate", "x").failed("There is no candidate 'x'", "--list")
     assert run(capsys, "jobs", "add", "retrain", NAME).code == 2
 
 
