@@ -105,7 +105,7 @@ def embed_field_cuts(
         key.update(features.digests[row])
     folder = home() / "cache" / "cuts" / f"field-{key.hexdigest()[:24]}"
     try:
-        kept = _Kept(folder, rows, rounds, backbone.card.cut)
+        kept = _CutViews(folder, rows, rounds, backbone.card.cut)
         views = embed_field(features, rows, backbone, rounds=rounds, seed=seed, activations=kept, progress=progress)
     except OSError as e:
         raise StoreError(
@@ -136,7 +136,7 @@ def embed_field_tuned(views: FieldFeatures, cuts: FieldCuts, tail: Tail) -> Fiel
     return replace(views, embeddings=join_outputs(upper, views.shared), untuned=views.shared)
 
 
-class _Kept:
+class _CutViews:
     """The file while it is filled (medloupe.embed.field.KeepsActivations)."""
 
     def __init__(self, folder: Path, rows: np.ndarray, rounds: int, cut: Sequence[int]):
