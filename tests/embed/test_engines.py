@@ -68,5 +68,5 @@ def test_pictures_that_end_every_worker(data: Path, home: Path, monkeypatch: pyt
 
     monkeypatch.setattr(pictures, "open_pool", lambda engine, start: Ending(start, 1))
     monkeypatch.setenv("MEDLOUPE_ENGINE", "ray")
-    with pytest.raises(MedloupeError, match="3 workers ended while they embedded 24 pictures from normal/000"):
+    with pytest.raises(MedloupeError, match="3 workers ended while they embedded 25 pictures from normal/000"):
         embed(scan_dataset(read(data)), backbone())

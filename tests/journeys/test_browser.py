@@ -186,13 +186,9 @@ def test_clicks_while_the_photograph_is_looked_for_ask_once(live: Live, open_pag
     page.locator("input[type=file]").first.set_input_files(pictures[:1])
     button = page.locator("[data-submit]")
     button.click()
-    playwright.expect(button).to_have_attribute("aria-disabled", "true")
-    button.click(force=True)
-    page.wait_for_timeout(100)
-    assert not asked  # where the picture lies in the photograph goes along
-    held[0].continue_()
+    button.click(force=True)  # before the search, which is given up then, has ended
     result(page)
-    assert len(asked) == 1
+    assert len(held) == len(asked) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
