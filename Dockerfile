@@ -7,7 +7,7 @@ WORKDIR /build
 RUN python -m venv /opt/medloupe
 # What medloupe needs comes first and by itself, in the tested versions: this layer is made again only when these change.
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib as t; p = t.load(open('pyproject.toml', 'rb'))['project']; e = p['optional-dependencies']; print(*p['dependencies'], *e['postgres'], *e['s3'], *e['dicom'], sep='\n')" > requirements.txt \
+RUN python -c "import tomllib as t; p = t.load(open('pyproject.toml', 'rb'))['project']; e = p['optional-dependencies']; print(*p['dependencies'], *e['postgres'], *e['s3'], *e['otel'], *e['dicom'], sep='\n')" > requirements.txt \
     && /opt/medloupe/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE NOTICE ./
 COPY src src

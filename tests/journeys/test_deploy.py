@@ -41,6 +41,7 @@ from medloupe.serving.server import DRAIN, FINISH
 from medloupe.store.models import Store
 from medloupe.store.tables import now
 from medloupe.studio.extension import extend_with_studio
+from medloupe.watch.extension import extend_with_watch
 from places import ROOT
 from trained import Trained
 
@@ -332,8 +333,7 @@ def test_the_image_installs_what_the_project_needs(tmp_path: Path):
     extras = project["optional-dependencies"]
     assert (tmp_path / "requirements.txt").read_text().split("\n")[:-1] == [
         *project["dependencies"],
-        *extras["postgres"],
-        *extras["dicom"],
+        *(need for name in ("postgres", "s3", "otel", "dicom") for need in extras[name]),
     ]
 
 
@@ -396,7 +396,8 @@ def manual(name: str) -> str:
 def test_the_manual_of_the_api_names_every_route_and_no_other(home: Path):
     service = Service(Store.open(), memory=2**26, workers=1)
     try:
-        paths = create_app(service, extend=[extend_with_studio(work=False), extend_with_review()]).openapi()["paths"]
+        parts = [extend_with_studio(work=False), extend_with_review(), extend_with_watch()]
+        paths = create_app(service, extend=parts).openapi()["paths"]
     finally:
         service.close()
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
