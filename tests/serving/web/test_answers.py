@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import bordered
 from medloupe.imaging.facts import SENTENCES, Fact
 from medloupe.imaging.sandbox.pool import Preview
-from medloupe.model.decision import STATES, Decision
+from medloupe.model.decision import STATES, WITHHELD, Decision
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.checkup import CheckUp
@@ -195,7 +195,7 @@ def test_the_words_never_say_another_state_label_or_line(weights: list[float], t
 
 
 def test_states_are_sorted_and_all_have_a_word() -> None:
-    assert set(ORDER) == {*STATES, "failed"} and ORDER[:4] == ("flagged", "unclear", "unusable", "refused")
+    assert set(ORDER) == {*STATES, WITHHELD, "failed"} and ORDER[:4] == ("flagged", "unclear", "unusable", "refused")
     assert all(lang.has(f"answer.state_{state}") for lang in (EN, FR) for state in ORDER)
 
 
