@@ -47,8 +47,17 @@ def burden(pid: int) -> Iterator[Burden]:
 
 
 def memory(pid: int) -> float:
-    """MiB of a process and its children, without the pages of files, which all of them share."""
-    return sum(_anonymous(process) for process in _tree(pid)) / 2**20
+    """MiB of a process and its children, without the pages of files, which all of them share.
+
+    A child that has not become another program yet is left out: for these milliseconds its pages are its parent's.
+    """
+    programs: dict[int, bytes] = {}
+    total = 0
+    for process, parent in _tree(pid):
+        programs[process] = _program(process)
+        if programs[process] != programs.get(parent):
+            total += _anonymous(process)
+    return total / 2**20
 
 
 def settled(pid: int) -> float:
@@ -63,13 +72,20 @@ def settled(pid: int) -> float:
     return last
 
 
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+def _tree(pid: int) -> list[tuple[int, int]]:
+    """Processes, each with its parent, which comes before it; the first has none, 0."""
+    found = [(pid, 0)]
+    for process, _ in found:
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
             with contextlib.suppress(OSError):
-                found += map(int, task.read_text().split())
+                found += [(int(child), process) for child in task.read_text().split()]
     return found
+
+
+def _program(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _anonymous(pid: int) -> int:
@@ -83,7 +99,7 @@ def _anonymous(pid: int) -> int:
 def _seconds(pid: int) -> float:
     """Of processors, with those of children that have ended."""
     total = 0.0
-    for process in _tree(pid):
+    for process, _ in _tree(pid):
         with contextlib.suppress(psutil.Error):
             total += sum(psutil.Process(process).cpu_times()[:4])
     return total
