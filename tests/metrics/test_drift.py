@@ -93,3 +93,10 @@ def test_looking_more_often_changes_nothing() -> None:
 
 def test_too_few_first_answers_make_no_reference() -> None:
     assert DriftReference.of_first(np.zeros((2 * BATCH * 4 - 1, 3))) is None
+
+
+def test_examples_that_are_all_the_same_make_no_reference_and_no_error() -> None:
+    same = np.full((200, 8), 0.5)
+    assert DriftReference.of_first(same) is None
+    _, precision = fit_moments(same, np.arange(200))
+    assert np.isfinite(precision).all()

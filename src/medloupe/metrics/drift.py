@@ -31,6 +31,7 @@ SIGN = 0.01  # a p-value below which a batch is a sign
 WILD = 0.8  # standard deviation of T² of its own kind over its mean, from which on batches are too unlike each other
 MOST_EVIDENCE = 60.0  # that a batch can give: one alone, which may be of one patient, is never an alarm
 _RIDGE = 1e-3
+_LEAST = 1e-12  # variance, so that examples that are all the same have one
 _SMALLEST = 1e-290  # of a p-value
 _STEPS = 300  # of the projected gradient
 _FOLDS, _ORDERS = 4, 10  # by which a reference without groups is measured
@@ -67,10 +68,10 @@ class DriftReference:
     def of_first(cls, features: np.ndarray, seed: int = 0) -> DriftReference | None:
         """Make one of the first answers' numbers (N, p), of which neither classes nor groups are known.
 
-        None where there are too few of them for two batches in each of the folds by which T² is measured, or where they
-        are too unlike each other, as where whole batches are of one patient.
+        None where there are too few of them, copies aside, for two batches in each of the folds by which T² is
+        measured, or where they are too unlike each other, as where whole batches are of one patient.
         """
-        if len(features) < 2 * BATCH * _FOLDS:
+        if len(np.unique(features, axis=0)) < 2 * BATCH * _FOLDS:
             return None
         rng, found = np.random.default_rng(seed), []
         for _ in range(_ORDERS):
@@ -130,7 +131,7 @@ def fit_moments(
     shrunk = width / (width + independent)  # towards the diagonal, the more the fewer independent groups there are
     diagonal = np.diag(np.diag(covariance))
     covariance = (1 - shrunk) * covariance + shrunk * diagonal
-    return means, np.linalg.inv(covariance + _RIDGE * np.trace(diagonal) / width * np.eye(width))
+    return means, np.linalg.inv(covariance + (_RIDGE * np.trace(diagonal) / width + _LEAST) * np.eye(width))
 
 
 def measure_distance(mean: np.ndarray, means: np.ndarray, precision: np.ndarray) -> float:

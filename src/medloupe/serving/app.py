@@ -229,7 +229,8 @@ def _operations(app: FastAPI) -> None:
     @app.get("/metrics", tags=["operations"], summary="Figures for Prometheus", response_class=Response)
     async def metrics(request: Request) -> Response:
         require(request, "viewer")
-        return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        figures = await asyncio.to_thread(generate_latest, app.state.metrics.registry)
+        return Response(figures, media_type=CONTENT_TYPE_LATEST)
 
 
 # ------------------------------------------------------------------ errors

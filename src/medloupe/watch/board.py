@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DAYS = 400  # that are looked at
 FEWEST_SAID = 30  # answers that people said something of, with which calibration is told
 FRESH = 20.0  # seconds for which a board is shown again
+EXPORTED = 120.0  # seconds for which its figures are: they are asked for all the time
 _HIDDEN = "pilot"
 _Z99 = 2.5758293035489004  # of the normal distribution, for 99 %
 
@@ -112,9 +113,27 @@ class Board:
         with self._lock:
             if not fresh and self._last is not None and time.monotonic() - self._last[0] < FRESH:
                 return self._last[1]
-            found = self._compute()
-            self._last = (time.monotonic(), found)
-            return found
+            return self._look()
+
+    def glance(self) -> BoardState | None:
+        """Give what was computed within EXPORTED, or compute it; while somebody does already, what was before, if any.
+
+        Raises StorageError.
+        """
+        last = self._last
+        if last is not None and time.monotonic() - last[0] < EXPORTED:
+            return last[1]
+        if not self._lock.acquire(blocking=False):
+            return None if last is None else last[1]
+        try:
+            return self._look()
+        finally:
+            self._lock.release()
+
+    def _look(self) -> BoardState:
+        found = self._compute()
+        self._last = (time.monotonic(), found)
+        return found
 
     def _compute(self) -> BoardState:
         today = datetime.datetime.now(datetime.UTC)

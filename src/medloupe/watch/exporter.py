@@ -1,6 +1,7 @@
 """Give Prometheus what is watched: drift by site, shares flagged and refused, calibration, disk, the pilot.
 
-They are computed when they are asked for, at most every board.FRESH seconds; deploy/alerts.yml has rules for them.
+They are computed when they are asked for, at most every board.EXPORTED seconds; deploy/alerts.yml has rules for them.
+Whatever is wrong with them, the other figures of the server are told all the same.
 """
 
 from __future__ import annotations
@@ -37,12 +38,17 @@ class BoardCollector(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Give the figures; none while the database cannot be read, which `medloupe_watch_up` says."""
+        """Give the figures; none while they cannot be computed, which `medloupe_watch_up` says."""
         up = GaugeMetricFamily("medloupe_watch_up", "Whether what is watched could be computed.")
         try:
-            state = self._board.look()
+            state = self._board.glance()
         except MedloupeError as e:
             log.error("the watch cannot be computed", extra={"reason": str(e)})
+            state = None
+        except Exception:
+            log.exception("unexpected")
+            state = None
+        if state is None:
             up.add_metric([], 0)
             return [up]
         up.add_metric([], 1)
