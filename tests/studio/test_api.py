@@ -239,18 +239,32 @@ def test_for_trainers(tmp_path: Path) -> None:
             ("GET", f"/api/v1/datasets/{id}/uploads/{item}"),
             ("PATCH", f"/api/v1/datasets/{id}/uploads/{item}"),
             ("DELETE", f"/api/v1/datasets/{id}/uploads/{item}"),
+            ("GET", f"/api/v1/datasets/{id}/candidates"),
+            ("POST", f"/api/v1/datasets/{id}/candidates"),
+            ("GET", f"/api/v1/datasets/{id}/candidates/{item}"),
+            ("POST", f"/api/v1/datasets/{id}/candidates/{item}/promote"),
+            ("POST", f"/api/v1/datasets/{id}/candidates/{item}/dismiss"),
+            ("PUT", f"/api/v1/datasets/{id}/candidates/rule"),
             ("GET", "/studio"),
             ("POST", "/studio"),
             ("GET", f"/studio/{id}"),
             ("GET", f"/studio/{id}/now"),
             ("POST", f"/studio/{id}/do"),
             ("POST", f"/studio/{id}/try"),
+            ("GET", f"/studio/{id}/loop"),
+            ("GET", f"/studio/{id}/loop/now"),
+            ("POST", f"/studio/{id}/loop"),
+            ("GET", f"/studio/{id}/candidates/{item}"),
+            ("POST", f"/studio/{id}/candidates/{item}"),
         ]
         bodies = {
             "/datasets": {"title": "x"},
             "/classes": {"classes": []},
             "/changes": {"action": "leave_out"},
             "/erase": {"action": "leave_out"},
+            "/promote": {},
+            "/dismiss": {},
+            "/rule": {},
         }
         for method, path in asked:
             body = next((b for end, b in bodies.items() if path.endswith(end)), None) if method != "GET" else None
@@ -266,6 +280,9 @@ def test_for_trainers(tmp_path: Path) -> None:
         assert client.get("/studio", headers=tokens["tom"]).status_code == 200
         promoted = client.post("/api/v1/models/x/promote", json={"version": 1}, headers=tokens["tom"])
         assert promoted.status_code == 403, "publishing is an admin's"
+        for end in ("promote", "dismiss"):
+            decided = client.post(f"/api/v1/datasets/{id}/candidates/{item}/{end}", json={}, headers=tokens["tom"])
+            assert decided.status_code == 403, "so are candidates"
 
 
 def test_no_other_site_may(client: httpx.Client) -> None:

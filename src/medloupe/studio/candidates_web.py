@@ -51,6 +51,7 @@ async def loop_now(request: Request, id: Id) -> Response:
 @router.post("/studio/{id}/loop")
 async def act(request: Request, id: Id) -> Response:
     """Do what a button of the page says."""
+    require(request, "trainer")
     fields = await read_form(request)
     what = first_value(fields, "do")
     person = require(request, "admin" if what == "rollback" else "trainer")
