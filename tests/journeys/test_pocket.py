@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from medloupe.ondevice.folder import write_folder
 from medloupe.ondevice.release import Release, build_release
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.devicewords import app_styles, app_words
-from pocket import served
+from pocket import Hold, served
 from trained import Trained
 
 _KEPT = """async () => {
@@ -196,8 +197,13 @@ def test_an_update_is_whole_or_none(
     context.close()
 
 
+def _differs(one: Path, other: Path) -> bool:
+    return not other.is_file() or one.read_bytes() != other.read_bytes()
+
+
 _MARKS = """() => {
-  const names = performance.getEntriesByType("resource").map((entry) => new URL(entry.name).pathname.split("/"));
+  const taken = performance.getEntriesByType("resource").filter((entry) => entry.initiatorType !== "fetch");  // by an update
+  const names = taken.map((entry) => new URL(entry.name).pathname.split("/"));
   return [...new Set(names.filter((parts) => parts[1] === "app").map((parts) => parts[2]))];
 }"""
 
@@ -212,22 +218,27 @@ def test_killed_in_the_middle_of_an_update_while_the_server_is_upgraded_again(
     write_folder(first, folder)
     context = chromium.new_context(locale="en")
     context.set_default_timeout(60_000)
-    with served(folder) as origin:
+    write_folder(second, tmp_path / "next")
+    new = tmp_path / "next" / "app" / second.mark
+    old = folder / "app" / first.mark
+    fetched = [p for p in sorted(new.rglob("*")) if p.is_file() and _differs(p, old / p.relative_to(new))]
+    hold = Hold(f"/{fetched[-1].relative_to(tmp_path / 'next').as_posix()}")  # so far it comes
+    with served(folder, hold) as origin:
         page = context.new_page()
         opened(page, f"{origin}/")
         keep(page, "Spots")
         write_folder(second, folder)
-        hanging: list[Any] = []
-        context.route(f"**/app/{second.mark}/view.js", lambda route: hanging.append(route))  # so far
         page.goto(f"{origin}/")
         page.wait_for_function("async () => (await caches.keys()).filter((k) => k.includes('-app-')).length === 2")
-        while not hanging:
+        until = time.monotonic() + 60
+        while not hold.asked.is_set():
+            assert time.monotonic() < until, "the update does not ask for it"
             page.wait_for_timeout(50)
         session = context.new_cdp_session(page)
         session.send("ServiceWorker.enable")
         session.send("ServiceWorker.stopAllWorkers")
         page.close()  # with the update in its middle
-        context.unroute(f"**/app/{second.mark}/view.js")
+        hold.released.set()
         write_folder(third, folder)
         shutil.rmtree(folder / "app" / second.mark)
         page = context.new_page()

@@ -55,17 +55,36 @@ _READ = """async ([origin, data, side]) => {
 }"""
 
 
+class Hold:
+    """Keeps a web server from answering for one path until it is released, for a minute at most."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self.asked, self.released = threading.Event(), threading.Event()
+
+
 class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012
+
+    def __init__(self, *args: Any, hold: Hold | None, **named: Any):
+        self._hold = hold
+        super().__init__(*args, **named)
+
+    def do_GET(self) -> None:
+        if self._hold is not None and self.path == self._hold.path:
+            self._hold.asked.set()
+            self._hold.released.wait(60)
+        super().do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """A folder behind a plain web server of this machine: its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder))) as server:
+def served(folder: Path, hold: Hold | None = None) -> Iterator[str]:
+    """A folder behind a plain web server of this machine: its address. hold: a path for which it does not answer."""
+    handler = functools.partial(_Handler, directory=str(folder), hold=hold)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
