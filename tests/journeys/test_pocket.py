@@ -202,7 +202,7 @@ def _differs(one: Path, other: Path) -> bool:
 
 
 _MARKS = """() => {
-  const taken = performance.getEntriesByType("resource").filter((entry) => entry.initiatorType !== "fetch");  // by an update
+  const taken = performance.getEntriesByType("resource").filter((entry) => entry.initiatorType !== "fetch");
   const names = taken.map((entry) => new URL(entry.name).pathname.split("/"));
   return [...new Set(names.filter((parts) => parts[1] === "app").map((parts) => parts[2]))];
 }"""

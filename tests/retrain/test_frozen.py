@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medloupe.data.split import FEWEST_CASES, SMALLEST_TEST
+from medloupe.erasure.eraser import Eraser
 from medloupe.errors import StoreError
 from medloupe.metrics.evidence import Evidence
 from medloupe.retrain.corrections import is_tested
@@ -85,7 +86,7 @@ def test_it_stays_and_erased_pictures_leave_a_place(sets: Datasets) -> None:
     assert is_tested(frozen, DatasetItem(id="x", digest="0" * 64, file="x.png", patient="p1"))
     assert not is_tested(frozen, items[3])
 
-    sets.erase(id, [items[0].id])
+    Eraser(Store(sets.home)).erase_items(id, [items[0].id], by="ada")
     frozen = find_frozen_test(sets.engine, id)
     assert frozen is not None
     assert (len(frozen.digests), frozen.patients, frozen.erased) == (2, frozenset({"p1"}), 1)

@@ -184,6 +184,9 @@ class _SolverBatch:
         return w if self.stated is None else w * self.stated[part, None]
 
     def _total_weights(self) -> np.ndarray:
+        if all(isinstance(w, np.ndarray) for w in self.w):
+            w = np.stack([np.asarray(w) for w in self.w]).astype(np.float32)  # (P, N)
+            return (w if self.stated is None else w * self.stated).sum(1)
         every = np.arange(len(self.w))
         step = max(ROWS, 2**22 // len(every))
         parts = (slice(a, a + step) for a in range(0, self.n, step))
