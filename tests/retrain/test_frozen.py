@@ -19,6 +19,7 @@ from medloupe.store.database import open_engine
 from medloupe.store.dataset_nouns import DatasetClass, DatasetItem, NewItem
 from medloupe.store.datasets import Datasets
 from medloupe.store.frozen_tests import APART, FOLDS, find_frozen_test, freeze_test
+from medloupe.store.models import Store
 
 
 def evidence(groups: np.ndarray, classes: int, seed: int) -> Evidence:
