@@ -48,7 +48,11 @@ def api(server: Live) -> Any:
     with server.client() as client:
         dataset = studio_client.new(client, "A set", {"normal": "normal", "sick": "sought"})
         made = studio_client.send(client, dataset, "x.png", drills.picture(), "sick").json()
-        there |= {"item": made["result"]["items"][0], "upload": made["id"]}
+        there |= {
+            "item": made["result"]["items"][0],
+            "upload": made["id"],
+            "candidate": "0" * 32,
+        }  # of candidates there are none
         client.post(f"/api/v1/datasets/{dataset}/versions")
     ids = [server.ask(drills.NAME, drills.picture()).json()["id"] for _ in range(3)]
     found = schemathesis.openapi.from_url(server.url + "/openapi.json")
