@@ -215,7 +215,8 @@ def redrawn_polarity(one: Starter, data: Path) -> dict[str, float | int] | None:
     rows = labelled_rows(features.data.targets)
     pictures, groups = [features.data.records[i] for i in rows], audit(features).groups[rows]
     apart = Apart(novelty=model.novelty and replace(model.novelty, polarity=None))
-    apart = add_polarity(apart, pictures, features.data.targets[rows], groups, model.backbone, seed=0)
+    seen, targets = features.embeddings[rows], features.data.targets[rows]
+    apart = add_polarity(apart, pictures, seen, targets, groups, model.backbone, seed=0)
     write_atomically(folder / pack.HEAD, head_bytes(model.head, apart.novelty, model.extras))
     figures = None if apart.polarity is None else apart.polarity.as_json()
     card = json.loads((folder / pack.CARD).read_text("utf-8"))

@@ -18,8 +18,8 @@ from medloupe.utils.batches import map_batches
 _BATCH = 8
 
 
-def embed_negatives(records: Sequence[Record], backbone: Backbone) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embed pictures and their negatives, black for white; those with colours, or unreadable, are left out.
+def embed_negatives(records: Sequence[Record], backbone: Backbone) -> tuple[np.ndarray, np.ndarray]:
+    """Embed the negatives of pictures, black for white; those with colours, or unreadable, are left out.
 
     Parameters
     ----------
@@ -32,36 +32,32 @@ def embed_negatives(records: Sequence[Record], backbone: Backbone) -> tuple[np.n
     -------
     rows : np.ndarray
         int (n,), which of the records are grey.
-    embeddings, negatives : np.ndarray
-        float32 (n, D), of these and of their negatives.
+    negatives : np.ndarray
+        float32 (n, D), of the negatives of these.
     """
     network = Network(backbone, None, threads=1)
     size = backbone.card.input_size
 
     def look(rows: list[int]) -> tuple[list[int], np.ndarray] | None:
-        pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        made: dict[int, np.ndarray] = {}
         for row in rows:
             try:
                 picture = decode.decode_picture(read_content(records[row].picture), min_side=size)
             except ImageError:
                 continue
-            fitted = picture.fit(size)
-            negative = negative_of(fitted, picture.width, picture.height)
+            negative = negative_of(picture.fit(size), picture.width, picture.height)
             if negative is not None:
-                pairs[row] = fitted, negative
-        if not pairs:
+                made[row] = negative
+        if not made:
             return None
-        seen = network.see(np.stack([one for pair in pairs.values() for one in pair])).embedding
-        return list(pairs), seen.astype(np.float32)
+        return list(made), network.see(np.stack(list(made.values()))).embedding.astype(np.float32)
 
     def start() -> Callable[[list[int]], tuple[list[int], np.ndarray] | None]:
         return look
 
     found = [part for part in map_batches(range(len(records)), _BATCH, start) if part is not None]
     if not found:
-        none = np.zeros((0, backbone.card.dimension), np.float32)
-        return np.zeros(0, np.int64), none, none
+        return np.zeros(0, np.int64), np.zeros((0, backbone.card.dimension), np.float32)
     rows = np.array([row for some, _ in found for row in some])
-    both = np.concatenate([seen for _, seen in found])
     order = np.argsort(rows)
-    return rows[order], both[0::2][order], both[1::2][order]
+    return rows[order], np.concatenate([seen for _, seen in found])[order]

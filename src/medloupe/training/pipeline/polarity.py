@@ -21,7 +21,13 @@ MOST = 300
 
 
 def add_polarity(
-    apart: Apart, records: Sequence[Record], targets: np.ndarray, groups: np.ndarray, network: Backbone, seed: int
+    apart: Apart,
+    records: Sequence[Record],
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    network: Backbone,
+    seed: int,
 ) -> Apart:
     """Add to what a check-up refuses a boundary to the negatives of its own pictures, where enough are grey.
 
@@ -31,24 +37,26 @@ def add_polarity(
         By what it refuses other kinds; as it is returned where nothing is, or nothing can be learned.
     records : sequence of Record
         Its N pictures.
+    embeddings : np.ndarray
+        float32 (N, D), of these by the network.
     targets : np.ndarray
         (N, K).
     groups : np.ndarray
         int (N,), of patients and copies.
     network : Backbone
-        Whose embedding is judged by.
+        By whose embeddings it is judged.
     seed : int
         Of what is drawn and of the folds.
     """
     if apart.novelty is None or len(np.unique(groups)) < FEWEST:
         return apart
     drawn = sample_rows(np.arange(len(records)), targets, groups, MOST, seed)
-    found, embeddings, negatives = embed_negatives([records[i] for i in drawn], network)
+    found, negatives = embed_negatives([records[i] for i in drawn], network)
     rows = drawn[found]
     if len(np.unique(groups[rows])) < FEWEST:
         return apart
     levels = apart.novelty.levels
-    fitted = fit_polarity(sketch_many(embeddings, levels), sketch_many(negatives, levels), groups[rows], seed)
+    fitted = fit_polarity(sketch_many(embeddings[rows], levels), sketch_many(negatives, levels), groups[rows], seed)
     if fitted is None:
         return apart
     return replace(apart, novelty=replace(apart.novelty, polarity=fitted.boundary), polarity=fitted)

@@ -212,7 +212,8 @@ def _fit(
         apart, wholes = set_crops_apart(apart, known, embeddings, planned.groups[rows], crops, shared.wholes, seed)
     if features.data.modality == PICTURES.name:
         pictures = [features.data.records[i] for i in rows]
-        apart = add_polarity(apart, pictures, features.data.targets[rows], planned.groups[rows], own, seed)
+        targets = features.data.targets[rows]
+        apart = add_polarity(apart, pictures, embeddings, targets, planned.groups[rows], own, seed)
     return _FittedParts(
         verdict=verdict,
         audited=audited,
