@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 import generated
-from browsing import PHONE, Watch, playwright
-from clinic import PASSWORD
+from browsing import PHONE, Watch, log_in, playwright
 from live import Live
 from pagechecks import CONTRAST, NAMELESS, SMALL
 
@@ -40,14 +39,6 @@ def results(page: Any, count: int) -> Any:
     found = page.locator("[data-row]")
     playwright.expect(found).to_have_count(count)
     return found
-
-
-def log_in(page: Any, name: str) -> None:
-    page.goto("/login")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(re.compile("/$"))
 
 
 def test_choose_upload_result_feedback_history(

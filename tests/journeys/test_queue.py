@@ -13,11 +13,9 @@ import pytest
 from PIL import Image
 
 import generated
-from browsing import PHONE, playwright
-from clinic import PASSWORD
+from browsing import PHONE, log_in, playwright
+from clinic import PASSWORD, add_people
 from live import Live, running
-from medloupe.accounts.people import People
-from medloupe.store.models import Store
 from queueing import LEFT, WAIT, choose_and_send, count_answers, large, wait_for_answers
 from trained import Trained
 
@@ -40,20 +38,9 @@ def own(_trained: Trained, tmp_path: Path) -> Iterator[Live]:
 def shared(_trained: Trained, tmp_path: Path) -> Iterator[Live]:
     """A server of its own with accounts bea and cyd, who share a device."""
     shutil.copytree(_trained.home, tmp_path / "home")
-    people = People(Store(tmp_path / "home").engine)
-    for name in ("bea", "cyd"):
-        people.add(name, PASSWORD, "clinician")
-    people.add("ada", PASSWORD, "admin")
+    add_people(tmp_path / "home", {"bea": "clinician", "cyd": "clinician", "ada": "admin"})
     with running(tmp_path / "home") as server:
         yield server
-
-
-def log_in(page: Any, name: str) -> None:
-    page.goto("/login")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(re.compile("/$"))
 
 
 def last_sent(live: Live) -> bytes:

@@ -14,15 +14,13 @@ import pytest
 
 import generated
 from axe import violations
-from browsing import PHONE, Watch, playwright
+from browsing import PHONE, Watch, log_in, playwright
+from clinic import add_people
 from detectors import TrainedDetector
 from live import Live, running
-from medloupe.accounts.people import People
 from medloupe.store.datasets import Datasets
 from medloupe.store.models import Store
 from trained import Trained
-
-PASSWORD = "seven grey herons"
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +28,9 @@ def house(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A server on which every case needs two readers."""
     home = tmp_path_factory.mktemp("house") / "home"
     shutil.copytree(_trained.home, home)
-    people = People(Store(home).engine)
-    for name, role in (("ada", "admin"), ("rea", "reviewer"), ("rob", "reviewer"), ("bea", "clinician")):
-        people.add(name, PASSWORD, role)
+    add_people(home, {"ada": "admin", "rea": "reviewer", "rob": "reviewer", "bea": "clinician"})
     with running(home, "--review", "double", "--no-worker") as live:
         yield live
-
-
-def log_in(page: Any, name: str) -> None:
-    page.goto("/login")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/")
 
 
 def send_in(page: Any, picture: Path) -> str:

@@ -13,13 +13,11 @@ import pytest
 import generated
 import weekly
 from axe import violations
-from browsing import PHONE, Watch, playwright
+from browsing import PHONE, Watch, log_in, playwright
+from clinic import add_people
 from live import Live, running
-from medloupe.accounts.people import People
-from medloupe.store.models import Store
 from trained import Trained
 
-PASSWORD = "seven grey herons"
 WIDE = {"viewport": {"width": 1280, "height": 860}}
 
 
@@ -28,20 +26,10 @@ def watched(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A server that has answered for twenty weeks, the last of them about pictures of another device."""
     home = tmp_path_factory.mktemp("watched") / "home"
     shutil.copytree(_trained.home, home)
-    people = People(Store(home).engine)
-    for name, role in (("ada", "admin"), ("bea", "clinician")):
-        people.add(name, PASSWORD, role)
+    add_people(home, {"ada": "admin", "bea": "clinician"})
     weekly.fill(home)
     with running(home, "--no-worker") as live:
         yield live
-
-
-def log_in(page: Any, name: str) -> None:
-    page.goto("/login")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/")
 
 
 def test_the_board_says_what_stands_out_and_what_to_do(watched: Live, open_page: Any) -> None:

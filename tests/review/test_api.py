@@ -11,15 +11,14 @@ import httpx
 import pytest
 
 import generated
+from clinic import add_people
 from live import Live, running
-from medloupe.accounts.people import People
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
 from medloupe.store.models import Store
 from trained import Trained
 
 PEOPLE = {"ada": "admin", "tom": "trainer", "rea": "reviewer", "rob": "reviewer", "bea": "clinician", "vic": "viewer"}
-PASSWORD = "seven grey herons"
 
 
 class Site:
@@ -50,11 +49,7 @@ class Site:
 def site(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("review") / "home"
     shutil.copytree(_trained.home, home)
-    people = People(Store(home).engine)
-    tokens = {}
-    for name, role in PEOPLE.items():
-        people.add(name, PASSWORD, role)
-        tokens[name] = people.logins.add_token(people.find(name), "test")
+    tokens = add_people(home, PEOPLE)
     with running(home, "--review", "single", "--no-worker") as live:
         yield Site(live, tokens)
 

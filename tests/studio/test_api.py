@@ -12,9 +12,8 @@ import httpx
 import pytest
 
 import marks
+from clinic import add_people
 from live import Live, running
-from medloupe.accounts.people import People
-from medloupe.store.models import Store
 from studio_client import (
     BINARY,
     audited,
@@ -29,7 +28,6 @@ from studio_client import (
 )
 
 ROLES = {"clear": "normal", "dots": "sought"}
-PASSWORD = "seven grey herons"
 
 
 @pytest.fixture(scope="module")
@@ -208,12 +206,8 @@ def test_versions_are_taken_away(client: httpx.Client, tmp_path: Path) -> None:
 
 def test_for_trainers(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    people = People(Store(home).engine)
     roles = {"ada": "admin", "tom": "trainer", "bea": "clinician", "vic": "viewer"}
-    tokens = {}
-    for name, role in roles.items():
-        person = people.add(name, PASSWORD, role)  # type: ignore[arg-type]
-        tokens[name] = {"Authorization": f"Bearer {people.logins.add_token(person, 'test')}"}
+    tokens = {name: {"Authorization": f"Bearer {token}"} for name, token in add_people(home, roles).items()}
     with running(home, "--no-worker") as live, live.client() as client:
         made = client.post("/api/v1/datasets", json={"title": "Of Tom"}, headers=tokens["tom"])
         id = made.json()["id"]

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,12 @@ from medloupe.store.models import Store
 from trained import Trained
 
 PASSWORD = "seven grey herons"
+
+
+def add_people(home: Path, roles: Mapping[str, str]) -> dict[str, str]:
+    """Make accounts with PASSWORD in a home, each with an API token; the tokens by name."""
+    people = People(Store(home).engine)
+    return {name: people.logins.add_token(people.add(name, PASSWORD, role), "test") for name, role in roles.items()}
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +39,7 @@ def clinic(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Itera
         a.write_bytes(b.read_bytes())
         b.write_bytes(swapped)
     train(worse, home)
-    people = People(Store(home).engine)
-    for name, role in (("ada", "admin"), ("bea", "clinician"), ("vic", "viewer")):
-        people.add(name, PASSWORD, role)
+    add_people(home, {"ada": "admin", "bea": "clinician", "vic": "viewer"})
     with running(home) as server:
         yield server
 

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import drills
+from clinic import add_people
 from drills import NAME, Line, Oracle, Reply
 from live import Live, start
-from medloupe.accounts.people import People
-from medloupe.store.models import Store
 from missing import give_up
 from objectstorage import S3Server, free_port, wait_for_port
 from places import ROOT
@@ -148,9 +147,7 @@ class Seen:
 
 def admin_token(home: Path) -> str:
     """Make an admin, and return an API token."""
-    people = People(Store(home).engine)
-    people.add("ada", "seven grey herons", "admin")
-    return people.logins.add_token(people.find("ada"), "drill")
+    return add_people(home, {"ada": "admin"})["ada"]
 
 
 def with_header(request: bytes, name: str, value: str) -> bytes:

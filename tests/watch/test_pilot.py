@@ -18,15 +18,14 @@ import pytest
 from sqlalchemy import select
 
 import generated
+from clinic import add_people
 from live import Live, running
-from medloupe.accounts.people import People
 from medloupe.store.models import Store
 from medloupe.store.tables import PredictionRow
 from negatives import png
 from trained import Trained
 
 PEOPLE = {"ada": "admin", "tom": "trainer", "rea": "reviewer", "bea": "clinician", "vic": "viewer"}
-PASSWORD = "seven grey herons"
 
 
 class Blind:
@@ -57,11 +56,7 @@ class Blind:
 def blind(_trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Blind]:
     home = tmp_path_factory.mktemp("pilot") / "home"
     shutil.copytree(_trained.home, home)
-    people = People(Store(home).engine)
-    tokens = {}
-    for name, role in PEOPLE.items():
-        people.add(name, PASSWORD, role)
-        tokens[name] = people.logins.add_token(people.find(name), "test")
+    tokens = add_people(home, PEOPLE)
     with running(home, "--pilot", "--keep-images", "--review", "single", "--no-worker") as live:
         yield Blind(live, tokens)
 
