@@ -73,13 +73,8 @@ def run_moto(port: int | None = None) -> Iterator[S3Server]:
     pytest.importorskip("moto")
     port = port or free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(port, process)
-        yield S3Server(port, process, honours=True)
-    finally:
-        process.kill()
-        process.wait()
+    with _running(command, port, honours=True) as server:
+        yield server
 
 
 @contextmanager
@@ -92,10 +87,16 @@ def run_s3rver(folder: Path) -> Iterator[S3Server]:
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     command = [node, str(place), "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--silent"]
+    with _running(command, port, honours=False) as server:
+        yield server
+
+
+@contextmanager
+def _running(command: list[str], port: int, *, honours: bool) -> Iterator[S3Server]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port, process)
-        yield S3Server(port, process, honours=False)
+        yield S3Server(port, process, honours=honours)
     finally:
         process.kill()
         process.wait()

@@ -49,6 +49,33 @@ Engine = Annotated[
         help="Where pictures are embedded: this process, or a Ray cluster (MEDLOUPE_ENGINE; RAY_ADDRESS).",
     ),
 ]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME=VALUE",
+        help="What is known beside the images, such as age=55, or with `auto` age=child; repeated.",
+    ),
+]
+Rate = Annotated[
+    float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
+]
+Gain = Annotated[
+    float | None,
+    typer.Option(
+        metavar="UNITS",
+        min=1e-6,
+        help="How many units make 1 mV in ECGs, where a file does not tell its unit: 1000 of µV.",
+    ),
+]
+Photo = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|never|always",
+        help="Whether pictures are photographs of a screen, film or print, out of which the picture is cut.",
+    ),
+]
+Cropped = Annotated[bool, typer.Option("--cropped", help="The pictures are crops, of a model that learned from crops.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable lines on stdout.")]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", parser=read_named, help="A name, name@version, or an .onnx file.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medloupe.cli.options import Home, Json, parse_pairs
+from medloupe.cli.options import Cropped, Gain, Given, Home, Json, Photo, Rate, parse_pairs
 from medloupe.cli.places import read_named, read_place, write_place
 from medloupe.errors import DataError, MedloupeError
 
@@ -27,31 +27,15 @@ def run_predict(
         ),
     ],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", parser=read_named, help="Files, folders and globs.")],
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--with",
-            metavar="NAME=VALUE",
-            help="What is known beside the images, such as age=55, or with `auto` age=child; repeated.",
-        ),
-    ] = None,
+    given: Given = None,
     table: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", parser=read_place, help="A table that says it for each image, which a column names."
         ),
     ] = None,
-    rate: Annotated[
-        float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
-    ] = None,
-    gain: Annotated[
-        float | None,
-        typer.Option(
-            metavar="UNITS",
-            min=1e-6,
-            help="How many units make 1 mV in ECGs, where a file does not tell its unit: 1000 of µV.",
-        ),
-    ] = None,
+    rate: Rate = None,
+    gain: Gain = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -64,13 +48,7 @@ def run_predict(
             metavar="FILE", parser=write_place, help="Of a detector: write the boxes that are marked as COCO JSON."
         ),
     ] = None,
-    photo: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|never|always",
-            help="Whether pictures are photographs of a screen, film or print, out of which the picture is cut.",
-        ),
-    ] = "auto",
+    photo: Photo = "auto",
     corners: Annotated[
         str | None,
         typer.Option(
@@ -78,9 +56,7 @@ def run_predict(
             help="Of one photograph: the picture's corners in pixels, from the upper left clockwise.",
         ),
     ] = None,
-    cropped: Annotated[
-        bool, typer.Option("--cropped", help="The pictures are crops, of a model that learned from crops.")
-    ] = False,
+    cropped: Cropped = False,
     find: Annotated[
         str | None,
         typer.Option(

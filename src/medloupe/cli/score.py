@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medloupe.cli.options import Home, Json, parse_pairs
+from medloupe.cli.options import Cropped, Gain, Given, Home, Json, Photo, Rate, parse_pairs
 
 
 def run_score(
@@ -28,23 +28,11 @@ def run_score(
     image: Annotated[
         str | None, typer.Option(metavar="COL", help="Of a table: the column that names the files.")
     ] = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="NAME=VALUE", help="What is known beside all files, such as age=55; repeated."),
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(metavar="HZ", min=1, help="Sampling rate of ECGs, where a file does not tell it.")
-    ] = None,
-    gain: Annotated[
-        float | None,
-        typer.Option(metavar="UNITS", min=1e-6, help="How many units make 1 mV in ECGs, where a file does not tell."),
-    ] = None,
-    photo: Annotated[
-        str, typer.Option(metavar="auto|never|always", help="Whether pictures are photographs of a screen or film.")
-    ] = "auto",
-    cropped: Annotated[
-        bool, typer.Option("--cropped", help="The pictures are crops, of a model that learned from crops.")
-    ] = False,
+    given: Given = None,
+    rate: Rate = None,
+    gain: Gain = None,
+    photo: Photo = "auto",
+    cropped: Cropped = False,
     json: Json = False,
     home: Home = None,
 ) -> None:

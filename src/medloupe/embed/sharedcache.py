@@ -14,17 +14,12 @@ import logging
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medloupe.embed.cache import FACTS, FeatureCache
-from medloupe.errors import BusyError, RemoteError, RemoteMissingError
-from medloupe.settings import setting
-from medloupe.utils.remote.address import BUCKETS, parse_address
-
-if TYPE_CHECKING:
-    from medloupe.utils.remote.objects import Bucket
+from medloupe.errors import BusyError, RemoteMissingError
+from medloupe.utils.remote.objects import Bucket, open_told_bucket
 
 ROWS = 1024
 """Pictures of a shard at most."""
@@ -38,20 +33,13 @@ def open_shared_features(cache: FeatureCache) -> SharedFeatures | None:
 
     Raises
     ------
-    RemoteError
+    RemoteRefusedError
         It is no object storage.
     ExtraError
         obstore is not installed.
     """
-    told = setting("MEDLOUPE_FEATURES")
-    if not told:
-        return None
-    from medloupe.utils.remote.objects import Bucket
-
-    address = parse_address(told)
-    if address.scheme not in BUCKETS:
-        raise RemoteError(f"MEDLOUPE_FEATURES is {address}.", "Expected s3://, gs:// or az://.")
-    return SharedFeatures(Bucket(address.join(cache.folder.name), patience=_PATIENCE), cache)
+    bucket = open_told_bucket("MEDLOUPE_FEATURES", below=cache.folder.name, patience=_PATIENCE)
+    return None if bucket is None else SharedFeatures(bucket, cache)
 
 
 class SharedFeatures:

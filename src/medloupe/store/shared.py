@@ -22,14 +22,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medloupe.errors import RemoteMissingError, RemoteRefusedError, StorageError, StoreError
-from medloupe.settings import setting
+from medloupe.errors import RemoteMissingError, StorageError, StoreError
 from medloupe.utils.files import sync_folder, write_atomically
-from medloupe.utils.remote.address import BUCKETS, parse_address
+from medloupe.utils.remote.objects import Bucket, open_told_bucket
 
 if TYPE_CHECKING:
     from medloupe.store.tables import VersionRow
-    from medloupe.utils.remote.objects import Bucket
 
 MARKER = ".shared"  # in a version's folder: which version it is a copy of
 _PRIVATE = ("data.json",)  # where images lie on this machine
@@ -53,15 +51,8 @@ def open_shared(patience: float, owner: Callable[[], str]) -> SharedParts | None
     ExtraError
         obstore is not installed.
     """
-    told = setting("MEDLOUPE_BLOBS")
-    if not told:
-        return None
-    from medloupe.utils.remote.objects import Bucket
-
-    address = parse_address(told)
-    if address.scheme not in BUCKETS:
-        raise RemoteRefusedError(f"MEDLOUPE_BLOBS is {address}.", "Expected s3://, gs:// or az://.")
-    return SharedParts(Bucket(address, patience=patience), owner)
+    bucket = open_told_bucket("MEDLOUPE_BLOBS", patience=patience)
+    return None if bucket is None else SharedParts(bucket, owner)
 
 
 class SharedParts:

@@ -47,6 +47,17 @@ class FieldCandidate:
     auc_lost: float
     auc_error: float
 
+    def describe_losses(self) -> dict[str, float]:
+        """Give what views cost and bring, for the card."""
+        return {
+            "direct_loss": round(self.direct, 4),
+            "field_loss": round(self.field, 4),
+            "lost": round(self.lost, 4),
+            "error": round(self.error, 4),
+            "auc_lost": round(self.auc_lost, 4),
+            "auc_error": round(self.auc_error, 4),
+        }
+
 
 def view_shares(views: FieldFeatures, n: int) -> np.ndarray:
     """Share out what the views of each of n rows weigh together: float32 (V,)."""

@@ -210,19 +210,7 @@ def describe_field(
         "weight": field.weight,
         "freer": field.freer,
         "seed": seed,
-        "tried": [
-            {
-                "weight": c.weight,
-                "freer": c.freer,
-                "direct_loss": round(c.direct, 4),
-                "field_loss": round(c.field, 4),
-                "lost": round(c.lost, 4),
-                "error": round(c.error, 4),
-                "auc_lost": round(c.auc_lost, 4),
-                "auc_error": round(c.auc_error, 4),
-            }
-            for c in field.candidates
-        ],
+        "tried": [{"weight": c.weight, "freer": c.freer, **c.describe_losses()} for c in field.candidates],
         "rows": rows,
         "withholds": withheld is not None and withheld.legibility is not None,
     }

@@ -47,18 +47,7 @@ class ShareChoice:
     def as_json(self) -> dict[str, Any]:
         """Give what the card tells."""
         names = ("direct pictures alone", "views in the head", "views in the network too")
-        tried = [
-            {
-                "name": name,
-                "direct_loss": round(c.direct, 4),
-                "field_loss": round(c.field, 4),
-                "lost": round(c.lost, 4),
-                "error": round(c.error, 4),
-                "auc_lost": round(c.auc_lost, 4),
-                "auc_error": round(c.auc_error, 4),
-            }
-            for name, c in zip(names, self.candidates, strict=True)
-        ]
+        tried = [{"name": n, **c.describe_losses()} for n, c in zip(names, self.candidates, strict=True)]
         return {"share": self.share, "tried": tried}
 
 

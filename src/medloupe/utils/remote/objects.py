@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medloupe.errors import BusyError, ExtraError, RemoteError, RemoteMissingError
-from medloupe.utils.remote.address import Address
+from medloupe.errors import BusyError, ExtraError, RemoteError, RemoteMissingError, RemoteRefusedError
+from medloupe.settings import setting
+from medloupe.utils.remote.address import BUCKETS, Address, parse_address
 from medloupe.utils.remote.source import ChangedError, ObjectInfo
 
 if TYPE_CHECKING:
@@ -182,6 +183,34 @@ class Bucket:
             if any(sign in str(e) for sign in _PASSING):
                 raise BusyError(f"{place} does not answer: {said}", "Try again in a moment.") from e
             raise RemoteError(f"{place} cannot be used: {said}", f"Check {_VARIABLES[place.scheme]}.") from e
+
+
+def open_told_bucket(variable: str, *, below: str = "", patience: float) -> Bucket | None:
+    """Open the place in object storage that a setting names; None where it is not told.
+
+    Parameters
+    ----------
+    variable : str
+        The setting.
+    below : str
+        What is added to the key of the place.
+    patience : float
+        Seconds for which requests that fail for a moment are sent again.
+
+    Raises
+    ------
+    RemoteRefusedError
+        It is no object storage.
+    ExtraError
+        obstore is not installed.
+    """
+    told = setting(variable)
+    if not told:
+        return None
+    address = parse_address(told)
+    if address.scheme not in BUCKETS:
+        raise RemoteRefusedError(f"{variable} is {address}.", "Expected s3://, gs:// or az://.")
+    return Bucket(address.join(below), patience=patience)
 
 
 _VARIABLES = {
