@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from medloupe.errors import StoreError, UnknownError
+from medloupe.model.decision import WITHHELD
 from medloupe.store.database import transaction
 from medloupe.store.models import Store
-from medloupe.store.pilots import HIDDEN, Pilots
+from medloupe.store.pilots import Pilots
 from medloupe.store.tables import PilotReferenceRow, PredictionRow, now
 
 
@@ -24,7 +25,7 @@ def record(pilots: Pilots, pilot: str | None, state: str = "flagged", **more: ob
     id = secrets.token_hex(16)
     answer = {"state": state, "prediction": "sick", "flagged": ["sick"], "probabilities": {"sick": 0.9, "well": 0.1}}
     row = {"id": id, "at": now(), "model": "spots", "version": 1, "answer": answer, "digest": "0" * 64}
-    row |= {"state": HIDDEN if pilot else state, "pilot": pilot, **more}
+    row |= {"state": WITHHELD if pilot else state, "pilot": pilot, **more}
     with transaction(pilots._engine, write=True) as session:
         session.execute(insert(PredictionRow), [row])
     return id
@@ -53,7 +54,7 @@ def test_the_end_shows_all_answers_as_they_are(pilots: Pilots) -> None:
     states = {
         record(pilots, pilot, state): state for state in ("flagged", "clear", "unclear", "refused") for _ in range(150)
     }
-    assert {state_of(pilots, id) for id in states} == {HIDDEN}
+    assert {state_of(pilots, id) for id in states} == {WITHHELD}
     assert pilots.end(by="ada") == 600
     assert all(state_of(pilots, id) == state for id, state in states.items())
     late = record(pilots, pilot)
@@ -65,7 +66,7 @@ def test_a_reference_is_given_once_and_before_the_answer_is_seen(pilots: Pilots)
     pilot = pilots.begin(by="ada").id
     first, second, outside = record(pilots, pilot), record(pilots, pilot), record(pilots, None)
     pilots.refer(first, ["well"], by="bea")
-    assert (state_of(pilots, first), state_of(pilots, second)) == ("flagged", HIDDEN)
+    assert (state_of(pilots, first), state_of(pilots, second)) == ("flagged", WITHHELD)
     with pytest.raises(StoreError, match="already"):
         pilots.refer(first, ["sick"], by="bea")
     for id in (outside, "0" * 32):

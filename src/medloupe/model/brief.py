@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from medloupe.model.decision import WITHHELD
+
 if TYPE_CHECKING:
     from medloupe.model.prediction import Prediction
 
@@ -18,7 +20,7 @@ BRIEF_BYTES = 160
 _CUT = "…"
 _JOINER = "\u200d"
 _LEAST_LABEL = 24  # bytes for a label, below which the reason is left out
-_NOTES = {"clear": "no all-clear", "refused": "not judged", "unusable": "not judged", "pilot": "not shown"}
+_NOTES = {"clear": "no all-clear", "refused": "not judged", "unusable": "not judged", WITHHELD: "not shown"}
 _NO_DIAGNOSIS = "no diagnosis"
 _REASONED = ("unclear", "refused", "unusable")
 
@@ -63,7 +65,7 @@ def encode_brief(said: Mapping[str, Any]) -> bytes:
 def _name_first(answer: Prediction) -> tuple[str, float | None]:
     """Give the label that the headline names, and how probable it is; of grades that one or a worse one."""
     said = answer.said
-    if answer.state in ("refused", "unusable", "pilot"):
+    if answer.state in ("refused", "unusable", WITHHELD):
         return "", None
     reach = said.at_least or {}
     if said.grade is not None and answer.state in ("flagged", "unclear") and said.grade != next(iter(reach), ""):

@@ -15,14 +15,13 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError, UnknownError
+from medloupe.model.decision import WITHHELD
 from medloupe.store.database import transaction
 from medloupe.store.tables import PilotReferenceRow, PilotRow, PredictionRow, now
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-HIDDEN = "pilot"
-"""State of the row of an answer that is not shown."""
 _AT_ONCE = 500
 
 
@@ -125,7 +124,7 @@ class Pilots:
                 raise StoreError(
                     f"The answer {id} has a reference already.", "It stays, since the answer has been shown since."
                 )
-            if found.state != HIDDEN:
+            if found.state != WITHHELD:
                 raise StoreError(f"The answer {id} has been shown.", "A reference is given before the answer is seen.")
             session.add(PilotReferenceRow(prediction_id=id, labels=list(labels), at=now(), by=by))
             session.flush()
@@ -181,7 +180,7 @@ def _show(session: Session, which: ColumnElement[bool]) -> int:
     """Give rows that are hidden the state that their answers have; return how many."""
     shown = 0
     while rows := session.execute(
-        select(PredictionRow.id, PredictionRow.answer).where(which, PredictionRow.state == HIDDEN).limit(_AT_ONCE)
+        select(PredictionRow.id, PredictionRow.answer).where(which, PredictionRow.state == WITHHELD).limit(_AT_ONCE)
     ).all():
         by_state: dict[str, list[str]] = {}
         for id, answer in rows:

@@ -16,6 +16,7 @@ from fastapi import Request
 from sqlalchemy import select
 
 from medloupe.metrics.weighted import wilson
+from medloupe.model.decision import WITHHELD
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.web.lookups import answering_version
 from medloupe.store.database import transaction
@@ -30,7 +31,6 @@ DAYS = 400  # that are looked at
 FEWEST_SAID = 30  # answers that people said something of, with which calibration is told
 FRESH = 20.0  # seconds for which a board is shown again
 EXPORTED = 120.0  # seconds for which its figures are: they are asked for all the time
-_HIDDEN = "pilot"
 _Z99 = 2.5758293035489004  # of the normal distribution, for 99 %
 
 
@@ -163,14 +163,14 @@ class Board:
         for model, rows in by_model.items():
             version, own = offered.get(model, rows[-1].version), grouped.setdefault(model, {})
             for row in rows:
-                if row.version == version and row.watched and row.state != _HIDDEN:
+                if row.version == version and row.watched and row.state != WITHHELD:
                     own.setdefault(row.site or names.get(row.user_id, ""), []).append((row.at, row.watched))
         streams = sum(len(own) for own in grouped.values())
         boards = [
             self._board(model, offered.get(model, rows[-1].version), rows, grouped[model], said.get(model), streams)
             for model, rows in sorted(by_model.items())
         ]
-        hidden = sum(row.state == _HIDDEN for rows in by_model.values() for row in rows)
+        hidden = sum(row.state == WITHHELD for rows in by_model.values() for row in rows)
         at = today.isoformat(timespec="seconds")
         return BoardState(at=at, checkups=tuple(boards), disk=self._measure_disk(), hidden=hidden)
 
@@ -206,7 +206,7 @@ class Board:
             .join(FeedbackRow, FeedbackRow.prediction_id == PredictionRow.id)
             .where(
                 PredictionRow.at >= since,
-                PredictionRow.state != _HIDDEN,
+                PredictionRow.state != WITHHELD,
                 PredictionRow.deleted_at.is_(None),
                 FeedbackRow.right.is_not(None),
             )

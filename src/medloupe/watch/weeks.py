@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medloupe.model.decision import WITHHELD
+
 FEWEST = 100  # answers of before, with which a share can be expected
 SHOWN = 26  # weeks
 _SIGMA = 3.0
@@ -81,7 +83,7 @@ def count_weeks(asked: Iterable[Asked], today: datetime.date) -> list[Week]:
     start, last = min(by_week), max(monday_of(today), max(by_week))
     while start <= last:
         own = by_week.get(start, [])
-        shown = [a for a in own if a.state != "pilot"]
+        shown = [a for a in own if a.state != WITHHELD]
         saying = [a for a in shown if a.state not in ("refused", "unusable")]
         ms = [a.ms for a in own if a.ms is not None]
         weeks.append(

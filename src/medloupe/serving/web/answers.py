@@ -14,7 +14,7 @@ from medloupe.serving.web.cards import Label
 from medloupe.serving.web.cardtext import JOIN, describe_limits, describe_scope, describe_terms
 from medloupe.serving.web.cells import draw_cells, view_cells
 from medloupe.serving.web.ecg import EcgView, describe_ecg
-from medloupe.serving.web.headline import describe_state, state_decided, state_of
+from medloupe.serving.web.headline import describe_state, is_judged, state_decided
 from medloupe.serving.web.heats import strongest_outside, word_pointed
 from medloupe.serving.web.inputs import describe_effects
 from medloupe.serving.web.kinds import ECG, PICTURE, PageKind, page_kind
@@ -346,5 +346,5 @@ def _ecg(
         shipped_checkup(said),
         found,
         start,
-        judged=state_of(said) not in ("refused", "unusable", "pilot"),
+        judged=is_judged(said),
     )

@@ -57,6 +57,11 @@ def state_decided(said: Mapping[str, Any]) -> bool:
     return said.get("state") == state_of(said)
 
 
+def is_judged(said: Mapping[str, Any]) -> bool:
+    """Tell whether an answer judges what was sent, and is shown."""
+    return state_of(said) not in ("refused", "unusable", WITHHELD)
+
+
 def describe_state(
     said: Mapping[str, Any], checkup: CheckUp | None, lang: Language, kind: PageKind = PICTURE
 ) -> Headline:
