@@ -47,6 +47,7 @@ KINDS: Mapping[str, str] = {
     "fundus_idrid": "fundus",
     "fundus": "fundus",
     "breast_ultrasound": "breast ultrasound",
+    "breast_idc": "breast histology",
     "oct": "retinal OCT",
     "ecg_images": "ECG report",
     "bone_boxes": "bone X-ray",

@@ -24,7 +24,8 @@ class Starter:
     call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
-    medloupe.data.originals; source: where it has none there, its title, licence and citation. clinical: columns read
+    medloupe.data.originals; also_original: of the further folders, where they are of others; source: where it has none
+    there, its title, licence and citation. clinical: columns read
     beside it. normal, harmless, sought (the most dangerous first), ordered: what its labels mean. scope: whom and what
     it is for, in up to three short lines above its answers. applies: the same as questions, by which it is meant or not
     where the app chooses among those of its kind. weaknesses: sentences for the card's limits. finds: whether it marks
@@ -41,6 +42,7 @@ class Starter:
     kind: str
     weaknesses: tuple[str, ...]
     original: str = ""
+    also_original: tuple[str, ...] = ()
     source: tuple[str, str, str] = ("", "", "")
     relabel: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
@@ -73,15 +75,22 @@ class Starter:
     @property
     def collection(self) -> str:
         """The data's name, as people know it."""
-        return known.find_original(self.original).title if self.original else self.source[0]
+        return self._join(0, " and ")
 
     @property
     def licence(self) -> str:
-        return known.find_original(self.original).licence if self.original else self.source[1]
+        return self._join(1, "; ")
 
     @property
     def citation(self) -> str:
-        return known.find_original(self.original).citation if self.original else self.source[2]
+        return self._join(2, "; ")
+
+    def _join(self, place: int, between: str) -> str:
+        """Title, licence or citation, of all its sources; what they share is told once."""
+        if not self.original:
+            return self.source[place]
+        found = [known.find_original(name) for name in (self.original, *self.also_original)]
+        return between.join(dict.fromkeys((o.title, o.licence, o.citation)[place] for o in found))
 
     def read(self, folder: Path) -> Dataset:
         """The data set as this check-up sees it. Raises DataError."""

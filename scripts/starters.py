@@ -104,11 +104,14 @@ STARTERS = (
     Starter(
         name="retina",
         data="fundus",
+        also=("fundus_idrid",),
+        parted_by=("hospital", {"fundus": "ODIR", "fundus_idrid": "IDRiD"}),
         title="Diabetic retinopathy, grade (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
         terms="research",
         original="odir5k",
+        also_original=("idrid",),
         normal=("0_no_dr",),
         ordered=True,
         scope=(
@@ -118,7 +121,7 @@ STARTERS = (
         ),
         applies=({"question": "purpose", "values": ["grade"]},),
         weaknesses=(
-            "Grades were derived from doctors' keywords, not graded by an official scale.",
+            "Of most pictures (ODIR) grades were derived from doctors' keywords, not graded by an official scale.",
             "Few severe and proliferative cases; mild ones are often taken for none.",
             "224 pixels do not show single microaneurysms.",
         ),
@@ -126,11 +129,14 @@ STARTERS = (
     Starter(
         name="retina-referable",
         data="fundus",
+        also=("fundus_idrid",),
+        parted_by=("hospital", {"fundus": "ODIR", "fundus_idrid": "IDRiD"}),
         title="Diabetic retinopathy, refer or not (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
         terms="research",
         original="odir5k",
+        also_original=("idrid",),
         normal=("not_referable",),
         sought=("referable",),
         scope=(
@@ -140,7 +146,7 @@ STARTERS = (
         ),
         applies=({"question": "purpose", "values": ["refer"]},),
         weaknesses=(
-            "Grades were derived from doctors' keywords; referable means moderate or worse.",
+            "Of most pictures (ODIR) grades were derived from doctors' keywords; referable means moderate or worse.",
             "Other diseases of the eye are not looked for.",
             "224 pixels do not show single microaneurysms.",
         ),
@@ -170,6 +176,28 @@ STARTERS = (
         weaknesses=(
             "No patient is named in the data: several pictures of one patient may stand on both sides.",
             "Callipers and text burnt into the pictures go with lesions; without them it may do worse.",
+        ),
+    ),
+    Starter(
+        name="breast-tissue",
+        data="breast_idc",
+        title="Invasive ductal carcinoma (breast tissue)",
+        about="a patch of 50 pixels of a stained breast tissue slide, about 0.1 mm wide",
+        kind="breast histology",
+        terms="research",
+        original="idc",
+        normal=("no_IDC",),
+        sought=("IDC",),
+        scope=(
+            "A patch of stained breast tissue",
+            "invasive ductal carcinoma or none",
+            "a patch, not a slide and not a patient",
+        ),
+        weaknesses=(
+            "It judges a patch of a tenth of a millimetre; what a slide or a patient has, it cannot say.",
+            "Labels follow an outline that a pathologist drew around regions, so that patches at borders are uncertain.",
+            "Patches of fat and empty glass are easy and flatter the figures.",
+            "In its data nearly half of the patches are of carcinoma; of a whole slide about a quarter are.",
         ),
     ),
     Starter(

@@ -56,7 +56,7 @@ def ready(live: Live, dataset: str, seconds: float = 400) -> dict[str, Any]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         told = candidates(live, dataset)["candidates"][0]
-        if told["state"] not in ("waiting", "running"):
+        if told["state"] not in ("waiting", "running", "judging"):
             return told
         time.sleep(0.5)
     raise AssertionError("the candidate is not made")

@@ -51,11 +51,13 @@ def test_one_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (job.kind, job.arguments, job.id) == ("retrain", ("spots", "--candidate", one.id), one.job)
     finish(engine, 2, monkeypatch)
     made = Candidates(engine).get(one.id)
-    assert (made.version, made.state) == (2, "ready")
+    assert (made.version, made.state) == (2, "judging")  # nobody is told of one that the gate may still refuse
+    assert Candidates(engine).judge(one.id, {"auc": 0.9}, passed=True, reason="better").state == "ready"
     assert begin(engine).id == one.id  # of the same: nothing new
     other = begin(engine, version=2)
     assert other.id != one.id
     finish(engine, 3, monkeypatch)
+    Candidates(engine).judge(other.id, {"auc": 0.9}, passed=True, reason="better")
     assert [c.state for c in Candidates(engine).list(other.dataset_id)] == ["ready", "superseded"]
 
 

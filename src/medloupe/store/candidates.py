@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CAUSES = ("button", "command", "api", "count", "schedule")
 PROMOTED, REFUSED, DISMISSED = DECISIONS = ("promoted", "refused", "dismissed")
-READY, SUPERSEDED = "ready", "superseded"
+JUDGING, READY, SUPERSEDED = "judging", "ready", "superseded"
 JOB, GATE = "retrain", "gate"
 MOST_CORRECTIONS, MOST_DAYS = 100_000, 3650.0
 
@@ -35,8 +35,8 @@ class Candidate:
     Attributes
     ----------
     state
-        "waiting", "running", "failed" or "cancelled", as its job; "ready" to be decided on; "superseded" by a later
-        one; or what was decided.
+        "waiting", "running", "failed" or "cancelled", as its job; "judging": made, and its figures are still to come;
+        "ready" to be decided on; "superseded" by a later one; or what was decided.
     progress, error
         Of its job.
     """
@@ -258,7 +258,7 @@ def _read(row: CandidateRow, job: JobRow | None, *, superseded: bool) -> Candida
     if row.decision:
         state = row.decision
     elif row.version is not None:
-        state = SUPERSEDED if superseded else READY
+        state = SUPERSEDED if superseded else JUDGING if row.figures is None else READY
     else:
         state = FAILED if job is None or job.state == DONE else job.state
     told = {name: getattr(row, name) for name in CandidateRow.__table__.columns.keys()}  # noqa: SIM118
