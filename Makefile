@@ -85,14 +85,14 @@ pictures: $(VENV)/dev
 	$(BIN)/python scripts/docs_pictures.py docs --only report report-heatmaps page studio studio-publish
 
 # Kills, swaps and faults by the hundred, the API's whole description asked 500 times each, damaged files by the
-# thousand: for hours. Nothing acknowledged may be lost. `pip install atheris` first, and FUZZ=3600 for an hour of
-# guided files for each reader; CI runs a twentieth of all but these.
+# thousand: for hours. Nothing acknowledged may be lost. `pip install atheris` first, and FUZZ=3600 for an hour of the
+# processor for each reader with files that coverage leads to; CI runs a twentieth of all but these.
 FUZZ ?= 0
 soak: $(VENV)/dev
 	$(BIN)/python benchmarks/faults.py store --kills 500
 	$(BIN)/python benchmarks/faults_serving.py swaps sigterm sigkill overload databases
 	$(BIN)/python benchmarks/fuzz.py --count 2000
-	[ $(FUZZ) = 0 ] || $(BIN)/python benchmarks/fuzz.py --guided $(FUZZ)
+	[ $(FUZZ) = 0 ] || $(BIN)/python benchmarks/fuzz_guided.py --seconds $(FUZZ)
 	MEDLOUPE_EXAMPLES=250 $(BIN)/python -m pytest tests/journeys/test_schemathesis.py
 
 # constraints.txt again, from the versions in this environment; run the tests in it first.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _BUNDLED_DICOM = (
     *("liver_1frame.dcm", "693_J2KI.dcm", "no_meta.dcm", "rtdose_1frame.dcm"),
 )
 _BUNDLED_PNG = ("brick.png", "chessboard_GRAY.png", "horse.png", "microaneurysms.png", "phantom.png", "page.png")
+
+_MOST_UNPACKED = 2**20  # bytes of an archive that is changed member by member
 
 
 def mutations(
@@ -56,13 +59,29 @@ def damage(data: bytes, rng: np.random.Generator, other: bytes) -> bytes:
     return _with_checksums(data) if data.startswith(b"\x89PNG") and rng.random() < 0.7 else data
 
 
+def change_below_checksums(data: bytes, seed: int, change: Callable[[bytes], bytes]) -> bytes:
+    """The file changed by `change`: of most archives one member, with sound checksums, which most PNGs have too."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.8 and data.startswith(b"PK\x03\x04"):
+        with contextlib.suppress(Exception):  # an archive that an earlier change has broken is changed as it is
+            return _change_member(data, rng, lambda content, _: change(content))
+    changed = change(data)
+    return _with_checksums(changed) if changed.startswith(b"\x89PNG") and rng.random() < 0.8 else changed
+
+
 def _damage_member(archive: bytes, rng: np.random.Generator) -> bytes:
-    """A zip file one of whose members is damaged, with sound checksums."""
+    return _change_member(archive, rng, lambda content, other: damage(content, rng, other))
+
+
+def _change_member(archive: bytes, rng: np.random.Generator, change: Callable[[bytes, bytes], bytes]) -> bytes:
+    """A zip file one of whose members is changed, told another's content too, with sound checksums."""
     with zipfile.ZipFile(io.BytesIO(archive)) as read:
+        if sum(member.file_size for member in read.infolist()) > _MOST_UNPACKED:
+            raise ValueError("too large to be packed again")
         members = [(name, read.read(name)) for name in read.namelist()]
     at = int(rng.integers(len(members)))
     name, content = members[at]
-    members[at] = name, damage(content, rng, members[int(rng.integers(len(members)))][1])
+    members[at] = name, change(content, members[int(rng.integers(len(members)))][1])
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if rng.random() < 0.5 else zipfile.ZIP_STORED) as written:
         for name, content in members:

@@ -66,8 +66,8 @@ def measure_spread(image: Image.Image | np.ndarray, enough: float) -> float:
 
 def _spread(pixels: np.ndarray) -> float:
     """Measure how far the levels of a channel of (h, w) or (h, w, n) go apart, the widest of all."""
-    values = pixels.reshape(-1, pixels.shape[2] if pixels.ndim == 3 else 1)
-    return float((values.max(axis=0).astype(float) - values.min(axis=0)).max())
+    high, low = (reach(reach(pixels, axis=0), axis=0) for reach in (np.max, np.min))
+    return float(np.max(high.astype(float) - low))
 
 
 def check_levels(

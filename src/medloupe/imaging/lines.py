@@ -7,6 +7,7 @@ transformation to detect lines and curves in pictures".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +107,7 @@ def _peaks(votes: np.ndarray, left: int, h: int, most: int) -> tuple[np.ndarray,
     top = middle - SLOPES[:, None] * (h / 2)
     end = middle + SLOPES[:, None] * (h / 2)
     votes = votes.copy()
-    start, slope = [], []
+    start, slope, reach = [], [], math.ceil(_NEAR)
     for _ in range(most):
         k = int(votes.argmax())
         if votes.flat[k] <= 0:
@@ -114,7 +115,10 @@ def _peaks(votes: np.ndarray, left: int, h: int, most: int) -> tuple[np.ndarray,
         i, j = divmod(k, votes.shape[1])
         start.append(top[i, j])
         slope.append(SLOPES[i])
-        votes[(np.abs(top - top[i, j]) < _NEAR) & (np.abs(end - end[i, j]) < _NEAR)] = 0
+        near = slice(max(0, j - reach), j + reach + 1)  # beyond, one of the ends lies farther off
+        same = np.abs(top[:, near] - top[i, j]) < _NEAR
+        same &= np.abs(end[:, near] - end[i, j]) < _NEAR
+        votes[:, near][same] = 0
     return np.array(start), np.array(slope)
 
 

@@ -65,22 +65,20 @@ def candidates(small: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     tops, bottoms = _pairs(level, w, h)
     if not len(tops):
         return np.empty((0, 4, 2)), np.empty((0, len(FEATURES)))
-    pair, other = (k.ravel() for k in np.meshgrid(np.arange(len(lefts)), np.arange(len(tops)), indexing="ij"))
-    sides = np.stack([tops[other], rights[pair], bottoms[other], lefts[pair]], 1)  # (Q, 4)
-    corners = np.stack(
-        [
-            _cross(upright, lefts[pair], level, tops[other]),
-            _cross(upright, rights[pair], level, tops[other]),
-            _cross(upright, rights[pair], level, bottoms[other]),
-            _cross(upright, lefts[pair], level, bottoms[other]),
-        ],
-        1,
-    )
-    able = ((corners > -0.03 * max(h, w)) & (corners < np.array([w, h]) + 0.03 * max(h, w))).all((1, 2))
-    sides, corners = sides[able], corners[able]
-    if not len(sides):
+    crossings = _cross(upright, level)
+    pair, other = np.nonzero(_within_frame(crossings, lefts, rights, tops, bottoms, h, w))
+    if not len(pair):
         return np.empty((0, 4, 2)), np.empty((0, len(FEATURES)))
-    support, onward = _support(upright, level, sides, corners)
+    left, right, top, bottom = lefts[pair], rights[pair], tops[other], bottoms[other]
+    corners = np.stack(
+        [crossings[left, top], crossings[right, top], crossings[right, bottom], crossings[left, bottom]], 1
+    )
+    x, y = crossings[..., 0], crossings[..., 1].T
+    across, down = _support(level, x[lefts], x[rights]), _support(upright, y[tops], y[bottoms])
+    support, onward = (
+        np.stack([a[pair, top], d[other, right], a[pair, bottom], d[other, left]], 1)
+        for a, d in zip(across, down, strict=True)
+    )
     worth = np.sort(support, 1) @ np.array([0.4, 0.3, 0.2, 0.1]) - 0.3 * onward.mean(1)
     best = np.argsort(-worth)[:most]
     corners, support, onward = corners[best] + 0.5, support[best], onward[best]
@@ -94,33 +92,50 @@ def _pairs(lines: Lines, length: int, breadth: int) -> tuple[np.ndarray, np.ndar
     return first, second
 
 
-def _cross(upright: Lines, u: np.ndarray, level: Lines, v: np.ndarray) -> np.ndarray:
-    """Compute where upright lines u and level lines v cross: (Q, 2)."""
-    a, s = upright.start[u], upright.slope[u]  # x = a + s y
-    b, t = level.start[v], level.slope[v]  # y = b + t x
+def _cross(upright: Lines, level: Lines) -> np.ndarray:
+    """Compute where each upright line crosses each level one: (U, V, 2)."""
+    a, s = upright.start[:, None], upright.slope[:, None]  # x = a + s y
+    b, t = level.start, level.slope  # y = b + t x
     y = (b + t * a) / (1 - s * t)
-    return np.stack([a + s * y, y], 1)
+    return np.stack([a + s * y, y], 2)
 
 
-def _support(upright: Lines, level: Lines, sides: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell how much of each side has an edge on it, and how much its line has one beyond the corners: (Q, 4) each."""
-    support, onward = np.empty(sides.shape), np.empty(sides.shape)
-    for k, (lines, axis) in enumerate(((level, 0), (upright, 1), (level, 0), (upright, 1))):
-        one, other = corners[:, k, axis], corners[:, (k + 1) % 4, axis]
-        begin, end = np.minimum(one, other), np.maximum(one, other)
-        length = lines.light.shape[1] - 1
-        reach = 0.12 * (end - begin)
-        at = [
-            np.clip(np.rint(p), 0, length).astype(int)
-            for p in (begin - reach, begin - 2, begin + 1, end, end + 3, end + reach)
-        ]
-        n = sides[:, k]
-        counts = np.stack([lines.light, lines.dark])
-        within = (counts[:, n, at[3]] - counts[:, n, at[2]]) / np.maximum(end - begin, 1)
-        beyond = counts[:, n, at[1]] - counts[:, n, at[0]] + counts[:, n, at[5]] - counts[:, n, at[4]]
-        room = np.maximum(at[1] - at[0], 0) + np.maximum(at[5] - at[4], 0)
-        support[:, k] = within.max(0) + 0.3 * within.min(0)
-        onward[:, k] = np.where(room > 1, beyond.max(0) / np.maximum(room, 1), 0.5)
+def _within_frame(
+    crossings: np.ndarray,
+    lefts: np.ndarray,
+    rights: np.ndarray,
+    tops: np.ndarray,
+    bottoms: np.ndarray,
+    h: int,
+    w: int,
+) -> np.ndarray:
+    """Tell of which pairs of upright lines and pairs of level lines all corners lie in the frame, or nearly."""
+    off = 0.03 * max(h, w)
+    inside = (crossings > -off) & (crossings < np.array([w, h]) + off)
+    able = inside[..., 0] & inside[..., 1]
+    both = able[lefts] & able[rights]  # of each pair of upright lines, with each level one
+    return both[:, tops] & both[:, bottoms]
+
+
+def _support(lines: Lines, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tell how much of a side has an edge on it, and how much its line has one beyond the corners: (P, N) each.
+
+    one, other : along line n, where pairs of other lines cross it, (P, N).
+    """
+    begin, end = np.minimum(one, other), np.maximum(one, other)
+    length = lines.light.shape[1] - 1
+    reach = 0.12 * (end - begin)
+    at = [
+        np.clip(np.rint(p), 0, length).astype(int)
+        for p in (begin - reach, begin - 2, begin + 1, end, end + 3, end + reach)
+    ]
+    n = np.arange(one.shape[1])
+    light, dark = ([counts[n, k] for k in at] for counts in (lines.light, lines.dark))
+    within = [(counts[3] - counts[2]) / np.maximum(end - begin, 1) for counts in (light, dark)]
+    beyond = [counts[1] - counts[0] + counts[5] - counts[4] for counts in (light, dark)]
+    room = np.maximum(at[1] - at[0], 0) + np.maximum(at[5] - at[4], 0)
+    support = np.maximum(*within) + 0.3 * np.minimum(*within)
+    onward = np.where(room > 1, np.maximum(*beyond) / np.maximum(room, 1), 0.5)
     return support, onward
 
 
