@@ -37,6 +37,7 @@ from medloupe.serving.engine.readiness import Readiness
 from medloupe.serving.engine.recording import answer_and_record, record_answers
 from medloupe.serving.engine.retention import AuditRetention
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.takeups import TakeUps
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
 from medloupe.store.models import Store
@@ -83,7 +84,14 @@ class Service:
         self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
         self.answerer = Answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
-        self.catalog = Catalog(store, self.answerer.warm, Precisions(store.home / "cache" / "graphs").choose)
+        self.take_ups = TakeUps(store)
+        self.catalog = Catalog(
+            store,
+            self.answerer.warm,
+            Precisions(store.home / "cache" / "graphs").choose,
+            self.answerer.networks.prepare,
+            self.take_ups.note,
+        )
         self.journal = Journal(self.engine, store.home / "kept")
         self.pilot = PilotSwitch(self.engine)
         self.log = AuditLog(self.engine)
