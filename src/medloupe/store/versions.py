@@ -56,11 +56,14 @@ class Versions:
     def row(self, name: str, version: Version) -> VersionRow:
         """Find the version that is meant. Raises as resolve does."""
         number = self.resolve(name, version)
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
-        row = self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
+        row = self._find(name, number)
         if row is None:  # removed between the two questions
             raise self.unknown_error(name, number)
         return row
+
+    def _find(self, name: str, number: int) -> VersionRow | None:
+        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        return self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
 
     def lock(self, name: str) -> ModelRow | None:
         """Take the name's own row, which nobody else changes until the session ends."""
@@ -119,12 +122,14 @@ class Versions:
         return {name: (number, "-".join(mark)) for name, (number, mark) in marks.items()}
 
     def state(self, name: str, version: int) -> str:
-        """Give a text that changes with whatever a version is made of, its card included. Raises as resolve does."""
-        row = self.row(name, version)
+        """Give a text that changes with whatever a version is made of, its card included. Raises UnknownError."""
+        row = self._find(name, version)
+        if row is None:
+            raise self.unknown_error(name, version)
         parts = [*row.blobs, _digest(row.card)]
         for variant in self.variants(row):
             parts += [variant.precision, *variant.blobs, _digest(variant.card)]
-        component = self.component(row)
+        component = self.component(row) if row.card.get("composed") else None
         if component is not None:
             parts += [*component.blobs, _digest(component.card)]
         return "-".join(parts)
