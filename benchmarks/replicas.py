@@ -4,7 +4,8 @@
 
 PostgreSQL and nginx are Debian's, object storage is moto's server. Clients send each request with a key of its own, and
 again with the same key after a 503. What is counted is what clients saw; at the end every answer that one of them
-got must be in the database, once. tests/support/replicated.py does it; the suite runs a twentieth.
+got must be in the database, once. How soon a promotion is answered by is told twice: as clients see it, whose requests
+wait among the others, and by each server's own log. tests/support/replicated.py does it; the suite runs a twentieth.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from medloupe.metrics.evidence import FILE
 from medloupe.store.models import Store
 from objectstorage import run_moto
 from postgres import find_programs, running_server
-from replicated import Drill, admin_token, environment_of, lost, running_replicas, summary
+from replicated import Drill, admin_token, environment_of, lost, running_replicas, summary, take_ups
 
 
 def main() -> int:
@@ -72,7 +73,11 @@ def main() -> int:
             drill = Drill(made, oracle, image, postgres, s3, storage_seconds=told.storage, **sizes)
             drill.most_seconds = told.most
             seen = asyncio.run(drill.run())
-            said = {**summary(seen), "seconds": round(time.monotonic() - began), "lost": lost(database, seen)}
+            said = {
+                **summary(seen, take_ups(root, seen)),
+                "seconds": round(time.monotonic() - began),
+                "lost": lost(database, seen),
+            }
         print(json.dumps(said, indent=1))
         for line in seen.other[:20]:
             print(line, file=sys.stderr)

@@ -9,12 +9,24 @@ import pytest
 from generated import run
 
 
-@pytest.mark.parametrize("places", [("s3://bucket/in", "out"), ("in", "s3://bucket/out")])
-def test_places_elsewhere_are_refused_and_nothing_is_made(
-    places: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("source", "out", "said"),
+    [
+        ("http://example.org/in", "out", "unencrypted"),
+        ("ftp://example.org/in", "out", "are not read"),
+        ("in", "https://example.org/out", "can only be read"),
+    ],
+)
+def test_places_that_cannot_be_used_are_refused_and_nothing_is_made(
+    source: str,
+    out: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ran = run(capsys, "score", "pneumonia", places[0], "--out", places[1])
+    ran = run(capsys, "score", "pneumonia", source, "--out", out)
     assert ran.code == 2
-    assert "mounted" in " ".join(ran.err.replace("│", " ").split())
+    assert said in " ".join(ran.err.replace("│", " ").split())
     assert not list(tmp_path.iterdir())

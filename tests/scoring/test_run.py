@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,14 @@ from ecgmodels import recording
 from generated import run
 from medloupe.errors import DataError, MedloupeError, StoreError
 from medloupe.inference.find import find_model
-from medloupe.jobs.pool import Event, WorkerPool
 from medloupe.scoring import run as scoring
 from medloupe.scoring.inputs import Item, read_items, write_items
+from medloupe.scoring.places import open_place
 from medloupe.scoring.rows import json_line
 from medloupe.scoring.run import score
 from medloupe.scoring.shards import ResultFolder
-from medloupe.scoring.worker import ReaderEndedError, ScoringQuestion, Shard, ShardScorer, identify
+from medloupe.scoring.worker import ReaderEndedError, ScoringQuestion, ShardScorer, identify
+from scorepools import WorkHere
 from trained import Trained
 
 Capture = pytest.CaptureFixture[str]
@@ -223,36 +223,11 @@ def test_a_run_killed_again_and_again_ends_with_every_file_once(pictures: Path, 
     assert len(answers_of(out)) + len(unreadable_of(out)) == 35
 
 
-class _Deadly(WorkerPool[Shard]):
-    """Works in this process; a worker ends at any shard with a certain file, unless it is to be skipped."""
-
-    def __init__(self, scorer: ShardScorer, file: str):
-        super().__init__(1)
-        self._work, self._file = scorer(), file
-        self._events: list[Event] = []
-        self._count = 0
-
-    def _start(self) -> Hashable:
-        self._count += 1
-        self._events.append(Event(self._count, "ready"))
-        return self._count
-
-    def _send(self, worker: Hashable, task: Shard) -> None:
-        deadly = any(item.file == self._file and item.file not in task.skip for item in task.items)
-        self._events.append(Event(worker, "died") if deadly else Event(worker, "done", self._work(task)))
-
-    def _wait(self) -> list[Event]:
-        told, self._events = self._events, []
-        return told
-
-    def close(self) -> None: ...
-
-
 def test_a_file_that_ends_the_process_is_found_and_listed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadly = str(pictures / "ward 1" / "004.png")
-    monkeypatch.setattr(scoring, "open_pool", lambda engine, scorer, workers: _Deadly(scorer, deadly))
+    monkeypatch.setattr(scoring, "open_pool", lambda engine, scorer, workers: WorkHere(scorer, deadly))
     told = score("spots", str(pictures), tmp_path / "out", rows=10)
     assert (told.answers, told.unreadable) == (31, 4)
     listed = {row["file"]: row for row in unreadable_of(tmp_path / "out")}
@@ -290,4 +265,4 @@ def test_a_name_that_is_no_text(trained: Trained, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        ResultFolder(tmp_path / "file").prepare()
+        ResultFolder(open_place(tmp_path / "file")).prepare()

@@ -66,6 +66,46 @@ def test_rows_of_the_first_release_live_on(database: str, tmp_path: Path) -> Non
         assert [row.tail_blob for row in session.scalars(select(VersionRow))] == [None] * 4
 
 
+def test_failed_log_ins_that_servers_counted_before_the_schema_had_them_stay(postgres_url: str, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDLOUPE_DATABASE", postgres_url)
+        home = tmp_path / "home"
+        with make_old(home, "0014").begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE UNLOGGED TABLE login_failures (key text PRIMARY KEY, failures integer NOT NULL,"
+                    " at timestamptz NOT NULL, until timestamptz NOT NULL)"
+                )
+            )
+            connection.execute(text("INSERT INTO login_failures VALUES ('k', 3, now(), now())"))
+        opened = open_engine(home)
+        with opened.connect() as connection:
+            assert connection.execute(text("SELECT failures FROM login_failures")).scalar() == 3
+            kind = "SELECT relpersistence FROM pg_class WHERE relname = 'login_failures'"
+            assert connection.execute(text(kind)).scalar() == "u"
+
+
+def test_failed_log_ins_are_not_written_to_the_log_of_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    from medloupe.serving.access.failures import SharedFailures
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDLOUPE_DATABASE", postgres_url)
+        opened = open_engine(tmp_path)
+        with opened.connect() as connection:
+            kind = "SELECT relpersistence FROM pg_class WHERE relname = 'login_failures'"
+            assert connection.execute(text(kind)).scalar() == "u"
+        here, there = SharedFailures(opened), SharedFailures(open_engine(tmp_path))
+        key = ("pair", "ada", "10.0.0.1")
+        for server in (here, there, here):
+            assert server.seconds_to_wait([key]) == 0
+            server.add({key: (3, 300.0)})
+        assert 0 < there.seconds_to_wait([key]) <= 1
+        here.add({key: (3, 300.0)})
+        assert 1 < there.seconds_to_wait([key]) <= 2
+        there.forget(key)
+        assert here.seconds_to_wait([key]) == 0
+
+
 def test_a_real_model_lives_in_either(database: str, trained: Trained, tmp_path: Path) -> None:
     """Cards hold all that JSON can, among it figures that could not be computed."""
     with pytest.MonkeyPatch.context() as patch:  # the trained model itself lies in SQLite

@@ -6,6 +6,7 @@ The suite runs it small, benchmarks/replicas.py in full.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import math
 import random
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,8 @@ class Seen:
 
     answers: of 200. busy: 503 with Retry-After. other: any other answer, or none. mixed: not what the version says.
     promoted: acknowledged promotions; delays: seconds until each of the replicas at hand had it, apart those while
-    storage stood still. acknowledged: ids of answers by the key of their request.
+    storage stood still. acknowledged: ids of answers by the key of their request. restarted, stood_still: from when
+    until when, time.time().
     """
 
     answers: int = 0
@@ -142,6 +144,8 @@ class Seen:
     killed: int = 0
     restarts: int = 0
     storage_stops: int = 0
+    restarted: list[tuple[float, float]] = field(default_factory=list)
+    stood_still: list[tuple[float, float]] = field(default_factory=list)
     acknowledged: dict[str, str] = field(default_factory=dict)
 
 
@@ -269,18 +273,42 @@ class Drill:
                 self.seen.killed += 1
             if step < self.restarts:
                 await asyncio.sleep(self.draw.uniform(1.0, 3.0))
+                began = time.time()
                 await asyncio.to_thread(self.postgres.stop)
                 await asyncio.to_thread(self.postgres.start)
                 self.seen.restarts += 1
+                self.seen.restarted.append((began, time.time() + 1.0))
 
     async def _stop_storage(self) -> None:
         if self.storage_seconds:
             await asyncio.sleep(2.0)
-            self.stopped_from = time.monotonic()
+            self.stopped_from, began = time.monotonic(), time.time()
             with self.s3.stopped():
                 await asyncio.sleep(self.storage_seconds)
             self.stopped_until = time.monotonic() + 2.0  # until the next look for what could not be loaded
             self.seen.storage_stops += 1
+            self.seen.stood_still.append((began, time.time()))
+
+
+def take_ups(root: Path, seen: Seen) -> dict[str, list[float]]:
+    """By the logs of all servers, seconds from each promotion until they answered with it: usually, and where
+    PostgreSQL was restarted or storage stood still meanwhile."""
+    found: dict[str, list[float]] = {"usually": [], "PostgreSQL restarted": [], "storage stopped": []}
+    for log in root.glob("replica-*/home-*.log"):
+        for line in log.read_text("utf-8").splitlines():
+            if '"version taken up"' not in line or not line.endswith("}"):
+                continue
+            said = json.loads(line)
+            if said.get("model") != NAME or said.get("ms") is None:
+                continue
+            until = datetime.datetime.fromisoformat(said["time"]).timestamp()
+            since = until - said["ms"] / 1000
+            among = "usually"
+            for name, times in (("storage stopped", seen.stood_still), ("PostgreSQL restarted", seen.restarted)):
+                if any(since < end and until > begin for begin, end in times):
+                    among = name
+            found[among].append(said["ms"] / 1000)
+    return found
 
 
 def lost(database: str, seen: Seen) -> int:
@@ -294,8 +322,17 @@ def lost(database: str, seen: Seen) -> int:
     return sum(id not in there for id in seen.acknowledged.values())
 
 
-def summary(seen: Seen) -> dict[str, Any]:
-    return json.loads(
+def summary(seen: Seen, taken_up: Mapping[str, Sequence[float]] | None = None) -> dict[str, Any]:
+    swaps = {
+        f"taken up, {name}": {
+            "count": len(times),
+            **{f"{share:.0%}": round(drills.percentile(times, share), 3) for share in (0.5, 0.9, 0.99, 1.0)},
+            "within 2 s": sum(t <= 2 for t in times),
+        }
+        for name, times in (taken_up or {}).items()
+        if times
+    }
+    return swaps | json.loads(
         json.dumps(
             {
                 "answers": seen.answers,

@@ -23,6 +23,7 @@ from medloupe.errors import StoreError
 from medloupe.metrics.box_evidence import BoxEvidence
 from medloupe.metrics.evidence import Evidence
 from medloupe.utils.files import write_cache
+from medloupe.utils.scratch import remove_left
 
 WHOLE = ("signals", "cuts", "maps", "tuning", "search", "scratch")
 """Under home/cache: what is kept for a data set as a whole, from which no single picture can be taken out."""
@@ -72,6 +73,7 @@ def erase_from_caches(home: Path, digests: frozenset[str], *, again: bool = Fals
                 else:
                     path.unlink(missing_ok=True)
                 gone += 1
+    gone += remove_left(root / "scoring")  # files from elsewhere that a killed worker was scoring
     for half in root.glob("*/.*"):  # of a process that was killed while it wrote
         with suppress(OSError):
             half.unlink()

@@ -15,6 +15,11 @@ from medloupe.jobs.local_pool import ONE_CORE
 from medloupe.jobs.pool import Event, Start, WorkerPool
 from medloupe.jobs.worker import attempt
 
+PLACES = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ALLOW_HTTP"),
+    *("GOOGLE_BASE_URL", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ENDPOINT"),
+)
+"""Variables of object storage that a worker is told, beside settings; no secret goes through Ray."""
 _STARTS = 5  # of a cluster on this machine, before it is given up
 _PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
 
@@ -83,7 +88,7 @@ class RayPool(WorkerPool[Any]):
         if self._own:
             connect()
         super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
-        settings = {name: value for name, value in os.environ.items() if name.startswith("MEDLOUPE_")}
+        settings = {n: value for n, value in os.environ.items() if n.startswith("MEDLOUPE_") or n in PLACES}
         # No restarts by Ray itself: a restarted actor may wait for room while its task waits with it.
         actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RayWorker)
         work = ray.put(start)

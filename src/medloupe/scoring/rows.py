@@ -61,11 +61,11 @@ def unreadable_schema() -> pyarrow.Schema:
     return pa.schema([("file", pa.string()), ("kind", pa.string()), ("error", pa.string())])
 
 
-def answer_row(answer: Prediction) -> dict[str, Any]:
-    """Make the row of an answer."""
+def answer_row(answer: Prediction, file: str) -> dict[str, Any]:
+    """Make the row of an answer. file: as it was named, whatever path it was read at."""
     told = answer.as_json()
     row: dict[str, Any] = {name: told.pop(name) for name in list(told) if name not in AS_TEXT and name not in MAPS}
-    row["file"] = _text(row["file"])
+    row["file"] = _text(file)
     for name in MAPS:
         if told.get(name) is not None:
             row[name] = list(told[name].items())

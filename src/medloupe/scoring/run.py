@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from medloupe.inference.inputs import list_askable_inputs, match_inputs
 from medloupe.jobs.engines import open_pool
 from medloupe.jobs.pool import Lost, WorkerPool
 from medloupe.model.bundle import Model
-from medloupe.scoring.inputs import Given, Item, list_inputs, read_items, write_items
+from medloupe.scoring.inputs import Given, Item, list_inputs, read_items
+from medloupe.scoring.places import open_place
 from medloupe.scoring.rows import import_pyarrow
-from medloupe.scoring.shards import ITEMS, ResultFolder
+from medloupe.scoring.shards import ResultFolder
 from medloupe.scoring.worker import ScoringQuestion, Shard, ShardScorer, identify
-from medloupe.utils.files import exclusive_lock
 from medloupe.utils.progress import Progress
+from medloupe.utils.remote.address import is_remote
 from medloupe.version import __version__
 
 ROWS = 500  # files of a shard: half a minute of one core, so that little is lost and little is waited for at the end
@@ -31,8 +32,8 @@ class Scored:
 
     Attributes
     ----------
-    out : Path
-        The folder of its results.
+    out : str
+        The folder of its results, or its address.
     files, answers, unreadable : int
         How many files there were, have an answer, and have none.
     states : mapping
@@ -43,7 +44,7 @@ class Scored:
         Workers that died and were replaced.
     """
 
-    out: Path
+    out: str
     files: int
     answers: int
     unreadable: int
@@ -53,13 +54,13 @@ class Scored:
 
     def as_json(self) -> dict[str, Any]:
         """Give the line that `score --json` prints."""
-        return {**asdict(self), "out": str(self.out)}
+        return asdict(self)
 
 
 def score(
     reference: str,
     source: str,
-    out: Path,
+    out: str | Path,
     *,
     engine: str = "local",
     workers: int | None = None,
@@ -70,6 +71,7 @@ def score(
     gain: float | None = None,
     photo: str = "auto",
     cropped: bool = False,
+    urls: bool = False,
     progress: Progress | None = None,
 ) -> Scored:
     """Score all files of a folder, list or table, each once.
@@ -82,9 +84,9 @@ def score(
     reference : str
         A model by name, name@version or file; or `auto`.
     source : str
-        A folder, a file, a glob, a list (.txt, a file a line) or a table.
-    out : Path
-        The folder of results.
+        A folder, a file, a glob, a list (.txt, a file a line) or a table; here, or by its address (s3, gs, az, https).
+    out : str or Path
+        The folder of results, or its address in object storage.
     engine, workers
         As medloupe.jobs.engines.open_pool has them.
     rows : int
@@ -99,6 +101,8 @@ def score(
         Whether pictures are photographs: auto, never or always.
     cropped : bool
         Whether they are crops, of a model that looks at crops alone.
+    urls : bool
+        Whether a list or table may name addresses.
     progress : callable, optional
         Called with how many files are done, and of how many.
 
@@ -108,6 +112,8 @@ def score(
         When there is nothing to score.
     StoreError
         When there is no such model, or the folder holds results of another run.
+    RemoteError, BusyError
+        When what lies elsewhere cannot be read or written; what is done is kept.
     MedloupeError
         When what is told does not go with the model.
     """
@@ -122,17 +128,17 @@ def score(
     asked = ScoringQuestion(
         model=reference, identity=identify(reference), rate=rate, gain=gain, photo=photo, cropped=cropped
     )
-    folder = ResultFolder(out)
+    place = open_place(out)
+    folder = ResultFolder(place)
     folder.prepare()
-    with exclusive_lock(out / ".lock", seconds=60.0):  # a run that was killed may be ending still
-        items = lambda: _list_items(model, source, image, given or {})  # noqa: E731
-        plan = _make_plan(folder, {"question": asdict(asked), "rows": rows, "source": source}, items)
+    with folder.hold() as here:
+        told = {"question": asdict(asked), "rows": rows, "source": source, **({"urls": True} if urls else {})}
+        plan = _make_plan(folder, told, lambda: _list_items(model, source, image, given or {}, urls=urls), here)
         count = plan["inputs"]["count"]
         shards = -(-count // rows)
         done = kept = 0
         waiting: list[int] = []
-        for number in range(shards):
-            entry = folder.read_entry(number)
+        for number, entry in enumerate(folder.read_entries(shards)):
             if entry is None:
                 waiting.append(number)
             else:
@@ -141,21 +147,26 @@ def score(
             progress(kept, count)
         replaced = 0
         if waiting:
-            with open_pool(engine, ShardScorer(asked, str(out.absolute())), workers) as pool:
-                for shard in _score_shards(pool, folder, waiting, rows):
+            listed = folder.bring_items(plan, here)
+            where = str(out) if is_remote(str(out)) else str(Path(out).absolute())
+            with open_pool(engine, ShardScorer(asked, where), workers) as pool:
+                for shard in _score_shards(pool, listed, waiting, rows):
                     done += len(shard.items)
                     if progress:
                         progress(kept + done, count)
                 replaced = pool.replaced
         sums = folder.write_manifest(plan, shards)
-    return Scored(out=out, kept=kept, replaced=replaced, **sums)
+    return Scored(out=str(out), kept=kept, replaced=replaced, **sums)
 
 
-def _score_shards(pool: WorkerPool[Shard], folder: ResultFolder, numbers: Iterable[int], rows: int) -> Iterator[Shard]:
-    """Have shards scored, and yield each that is whole; of those at which workers die, the files to blame are found."""
+def _score_shards(pool: WorkerPool[Shard], listed: Path, numbers: Iterable[int], rows: int) -> Iterator[Shard]:
+    """Have shards scored, and yield each that is whole; of those at which workers die, the files to blame are found.
+
+    listed: the list of all files.
+    """
     wanted = set(numbers)
     lost: list[Shard] = []
-    parts = enumerate(read_items(folder.path / ITEMS, rows))
+    parts = enumerate(read_items(listed, rows))
     for shard, result in pool.run(Shard(k, items) for k, items in parts if k in wanted):
         if isinstance(result, Lost):
             lost.append(shard)
@@ -173,37 +184,37 @@ def _score_shards(pool: WorkerPool[Shard], folder: ResultFolder, numbers: Iterab
             yield again
 
 
-def _list_items(model: Model | None, source: str, image: str | None, given: Given) -> Iterator[Item]:
+def _list_items(model: Model | None, source: str, image: str | None, given: Given, *, urls: bool) -> Iterator[Item]:
     kinds = MODALITIES.names if model is None else (model.backbone.card.modality,)
     if model is None or model.extras is None:
-        yield from list_inputs(source, kinds, image)
+        yield from list_inputs(source, kinds, image, urls=urls)
         return
     askable, extras = list_askable_inputs(model), model.extras
 
     def match(row: Given) -> Given:
         return {name: value for name, value in match_inputs(extras, row)[0].items() if name in askable}
 
-    for item in list_inputs(source, kinds, image, match):
-        yield Item(item.file, {**given, **item.given})
+    for item in list_inputs(source, kinds, image, match, urls=urls):
+        yield replace(item, given={**given, **item.given})
 
 
-def _make_plan(folder: ResultFolder, told: Mapping[str, Any], items: Callable[[], Iterator[Item]]) -> dict[str, Any]:
+def _make_plan(
+    folder: ResultFolder, told: Mapping[str, Any], items: Callable[[], Iterator[Item]], here: Path
+) -> dict[str, Any]:
     """Make the plan, or take up the one that is there."""
     told = {"medloupe": __version__, **told}
     plan = folder.read_plan()
-    if plan is not None:
-        if other := [name for name in told if plan.get(name) != told[name]]:
-            said = {"question": "another model or other options", "source": "other files"}
-            raise StoreError(
-                f"{folder.path} holds results of {said.get(other[0], f'another {other[0]}')}.",
-                "Give another --out, or the same command as before to go on.",
-            )
-        return plan
-    count, digest = write_items(folder.path / ITEMS, items())
-    if not count:
+    if plan is None:
+        plan = folder.make_plan(told, items(), here) or folder.read_plan()
+    if plan is None:
         raise DataError(f"There is nothing to score in {told['source']}.", "Give a folder with files in it.")
-    plan = {**told, "inputs": {"count": count, "sha256": digest}}
-    folder.write_plan(plan)
+    if other := [name for name in {*told, *plan} - {"inputs"} if plan.get(name) != told.get(name)]:
+        said = {"question": "another model or other options", "source": "other files"}
+        named = next((said[name] for name in said if name in other), f"another {min(other)}")
+        raise StoreError(
+            f"{folder.place.name} holds results of {named}.",
+            "Give another --out, or the same command as before to go on.",
+        )
     return plan
 
 

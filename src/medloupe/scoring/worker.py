@@ -16,7 +16,9 @@ from medloupe.inference.pictures import Predictor, Unanswered
 from medloupe.inference.predictors import AnyPredictor, predictor
 from medloupe.model.bundle import Model
 from medloupe.model.prediction import Prediction
-from medloupe.scoring.inputs import Given, Item, fetch
+from medloupe.scoring.fetching import FetchedItems, GoneError
+from medloupe.scoring.inputs import Given, Item
+from medloupe.scoring.places import open_place
 from medloupe.scoring.rows import answer_row, unreadable_row
 from medloupe.scoring.shards import ResultFolder
 
@@ -82,7 +84,7 @@ class ShardScorer:
     question : ScoringQuestion
         What is asked.
     out : str
-        The folder of results.
+        The folder of results, or its address.
     """
 
     question: ScoringQuestion
@@ -96,26 +98,33 @@ class ShardScorer:
                 "All machines must share the home folder or the model file, and nothing be promoted meanwhile.",
             )
         ask = open_question(self.question)
-        folder = ResultFolder(Path(self.out))
+        folder = ResultFolder(open_place(self.out))
         return lambda shard: _score(shard, ask, folder)
 
 
 def _score(shard: Shard, ask: Ask, folder: ResultFolder) -> dict[str, Any] | None:
-    given = {item.file: item.given for item in shard.items}
-    waiting = (fetch(item.file) for item in shard.items if item.file not in shard.skip)
-    answers = ask(waiting, lambda path: given.get(str(path), {}))
     rows: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
-    for item in shard.items:
-        if item.file in shard.skip:
-            said = "The process that reads it ended each time."
-            answer = ReaderEndedError(said, "It may want too much memory, or be made to break decoders.")
-        else:
+    with FetchedItems(shard.items) as files:
+        asked = [k for k, item in enumerate(shard.items) if item.file not in shard.skip]
+        answers = ask(files.readable(asked), lambda path: files.items[path].given)
+        for k, item in enumerate(shard.items):
+            if item.file in shard.skip:
+                said = "The process that reads it ended each time."
+                ended = ReaderEndedError(said, "It may want too much memory, or be made to break decoders.")
+                unreadable.append(unreadable_row(item.file, ended))
+                continue
+            path = files.locate(k)
+            if isinstance(path, GoneError):
+                unreadable.append(unreadable_row(item.file, path))
+                continue
             answer = next(answers)[1]
-        if isinstance(answer, Prediction):
-            rows.append({**answer_row(answer)})
-        else:
-            unreadable.append(unreadable_row(item.file, answer))
+            if isinstance(answer, Prediction):
+                rows.append(answer_row(answer, item.file))
+            else:
+                row = unreadable_row(item.file, answer)
+                unreadable.append({**row, "error": files.name(row["error"], item, path)})
+            files.drop(path)
     return folder.write_shard(shard.number, rows, unreadable) if shard.number >= 0 else None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -36,8 +37,9 @@ from medloupe.serving.web import home
 from medloupe.store.notices import ChangeListener
 from medloupe.version import __version__
 
-POLL = 0.4  # seconds between two looks for new production versions
+POLL = 0.4  # seconds between two looks for new production versions, and after one that failed
 LISTENED = 1.2  # the same where the database tells of them
+PREPARE = 5.0  # seconds between two looks for what may be promoted next
 SWEEP = 60.0  # seconds between two looks for deleted answers to erase
 RESUME = 20.0  # seconds between two looks for deletions that were interrupted
 QUEUE = 32  # requests that may be at work or waiting together
@@ -140,8 +142,10 @@ def create_app(
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    added = asyncio.Event()
     tasks = [
-        asyncio.create_task(_watch(app.state.service)),
+        asyncio.create_task(_watch(app.state.service, added)),
+        asyncio.create_task(_prepare(app.state.service, added)),
         asyncio.create_task(_watch_facilities(app.state.facilities)),
         asyncio.create_task(_repeat("what is over was not erased", partial(_erase_what_is_over, app), SWEEP)),
         asyncio.create_task(_repeat("a deletion is not complete", app.state.eraser.resume, RESUME, first=0.0)),
@@ -160,23 +164,44 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(app.state.tracing.close)
 
 
-async def _watch(service: Service) -> None:
-    """Take up new production versions, from wherever they were promoted."""
+async def _watch(service: Service, added: asyncio.Event) -> None:
+    """Take up new production versions, from wherever they were promoted; added: set when the store told of a change."""
     changed, loop = asyncio.Event(), asyncio.get_running_loop()
     listener = ChangeListener(service.engine, lambda: loop.call_soon_threadsafe(changed.set))
+    own = ThreadPoolExecutor(1, "production")  # whatever else is done waits in other threads
+    failed = False
     try:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), LISTENED if listener.listening else POLL)
+                await asyncio.wait_for(changed.wait(), LISTENED if listener.listening and not failed else POLL)
+            if changed.is_set():
+                added.set()
             changed.clear()
+            failed = True
             try:
-                await asyncio.to_thread(service.refresh)
+                await loop.run_in_executor(own, service.refresh)
+                failed = False
             except MedloupeError as e:  # what is in production goes on answering
                 log.error("store not readable", extra={"reason": str(e)})
             except Exception:
                 log.exception("unexpected")
     finally:
+        own.shutdown(wait=False)
         await asyncio.to_thread(listener.close)
+
+
+async def _prepare(service: Service, added: asyncio.Event) -> None:
+    """Load what may be promoted next, so that a promotion needs no more than an exchange."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(added.wait(), PREPARE)
+        added.clear()
+        try:
+            await asyncio.to_thread(service.catalog.prepare)
+        except MedloupeError as e:  # it is loaded when it is promoted
+            log.warning("nothing prepared", extra={"reason": str(e)})
+        except Exception:
+            log.exception("unexpected")
 
 
 async def _watch_facilities(lists: FacilityLists) -> None:

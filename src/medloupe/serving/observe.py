@@ -56,6 +56,14 @@ class Metrics:
             "medloupe_predictions_total", "Pictures answered.", ["model", "version", "refused"], **here
         )
 
+        take_up = Histogram(
+            "medloupe_take_up_seconds",
+            "Seconds from a promotion, wherever it was made, until this server answers with it.",
+            buckets=_BUCKETS,
+            **here,
+        )
+        service.take_ups.observe = take_up.observe
+
         def gauge(name: str, help: str, value: Any) -> None:
             Gauge(name, help, **here).set_function(value)
 

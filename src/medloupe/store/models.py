@@ -160,6 +160,7 @@ class Store(ProductionStorage):
                 log_action(session, "add", f"{model.name}@{number}", actor=actor)
                 if row.production is None and production:
                     set_production(session, row, number, kind="first", actor=actor)
+                announce_change(session, model.name)  # servers prepare for it
                 finish_within(session, {"name": model.name, "version": number})
                 session.commit()
         return made if asked is not None else replace(made, onnx=folder / "model.onnx")

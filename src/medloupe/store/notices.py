@@ -1,4 +1,4 @@
-"""Tell all servers on a PostgreSQL database at once that another version is in production (LISTEN and NOTIFY).
+"""Tell all servers on a PostgreSQL database at once that another version is there or answers (LISTEN and NOTIFY).
 
 A notice is sent by the transaction that changes it, so it never comes before the change can be read. One may be lost
 with a connection: servers look from time to time all the same.
@@ -22,7 +22,7 @@ _AGAIN = 1.0  # seconds until a lost connection is made again
 
 
 def announce_change(session: Session, name: str) -> None:
-    """Tell, with the session's transaction, that what answers under a name changes; does nothing on SQLite."""
+    """Tell, with the session's transaction, that versions of a name, or which answers, change; nothing on SQLite."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_notify(:channel, :name)"), {"channel": CHANNEL, "name": name})
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from medloupe.store.chain import append_lines
@@ -96,12 +96,21 @@ def log_action(
 
 def read_changes(session: Session, name: str) -> list[ProductionChange]:
     """Read all changes of a name, the oldest first."""
-    wanted = select(PromotionRow).join(ModelRow, ModelRow.id == PromotionRow.model_id).where(ModelRow.name == name)
-    fields = ProductionChange.__dataclass_fields__
-    return [
-        ProductionChange(**{f: getattr(row, f) for f in fields})
-        for row in session.scalars(wanted.order_by(PromotionRow.id))
-    ]
+    return [_read_change(row) for row in session.scalars(_changes_of(name).order_by(PromotionRow.id))]
+
+
+def read_last_change(session: Session, name: str) -> ProductionChange | None:
+    """Read the last change of a name; None where there was none."""
+    row = session.scalar(_changes_of(name).order_by(PromotionRow.id.desc()).limit(1))
+    return None if row is None else _read_change(row)
+
+
+def _changes_of(name: str) -> Select[tuple[PromotionRow]]:
+    return select(PromotionRow).join(ModelRow, ModelRow.id == PromotionRow.model_id).where(ModelRow.name == name)
+
+
+def _read_change(row: PromotionRow) -> ProductionChange:
+    return ProductionChange(**{f: getattr(row, f) for f in ProductionChange.__dataclass_fields__})
 
 
 def previous_version(made: Sequence[ProductionChange], present: int, there: Collection[int]) -> int | None:

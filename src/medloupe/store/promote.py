@@ -39,6 +39,26 @@ class ProductionStorage(Storage):
             with self._read_session() as versions:
                 return versions.production()
 
+    def list_awaited(self) -> list[tuple[str, int]]:
+        """List what may come into production next (Versions.awaited), for servers to prepare for. Raises StoreError."""
+        with self._explain_errors():
+            if not self._exists:
+                return []
+            with self._read_session() as versions:
+                return versions.awaited()
+
+    def version_state(self, name: str, version: int) -> str:
+        """Give a text that changes with whatever a version is made of. Raises StoreError where there is none."""
+        with self._read_session() as versions:
+            return versions.state(name, version)
+
+    def last_change(self, name: str) -> ProductionChange | None:
+        """Find the last change of what is in production under a name. Raises StoreError."""
+        from medloupe.store.production import read_last_change
+
+        with self._read_session() as versions:
+            return read_last_change(versions.session, name)
+
     def compare(self, name: str, candidate: Version, production: Version = "production") -> Comparison:
         """Compare two versions on the records that both were judged on.
 

@@ -6,9 +6,10 @@ is in migrations/versions; tests hold the two against each other.
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import JSON, DateTime, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from medloupe.store.answer_tables import FeedbackRow, PilotReferenceRow, PilotRow, PredictionRow
@@ -179,6 +180,27 @@ class TokenRow(Base):
     name: Mapped[str] = mapped_column(String(64))
     created: Mapped[str] = mapped_column(String(32))
     last_used: Mapped[str | None] = mapped_column(String(32))
+
+
+class LoginFailureRow(Base):
+    """Wrong passwords of late, which servers that share a PostgreSQL database count together; empty on SQLite.
+
+    Attributes
+    ----------
+    key
+        Keyed hash of a name, an address, or both.
+    at
+        Of the last one; after an hour the row counts no more.
+    until
+        When the next try is taken.
+    """
+
+    __tablename__ = "login_failures"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    failures: Mapped[int]
+    at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+    until: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
 
 
 class AuditRow(Base):

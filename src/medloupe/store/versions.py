@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import and_, select, text
+from sqlalchemy import and_, func, select, text
 from sqlalchemy.orm import Session
 
 from medloupe.errors import StoreError, UnknownError, did_you_mean
 from medloupe.store.names import Version
-from medloupe.store.tables import ComponentRow, ModelRow, VariantRow, VersionRow
+from medloupe.store.tables import ComponentRow, ModelRow, PromotionRow, VariantRow, VersionRow
 
 _BLOBS = (VersionRow.backbone_blob, VersionRow.head_blob, VersionRow.tail_blob)
 _COMPONENT_BLOBS = (ComponentRow.backbone_blob, ComponentRow.head_blob, ComponentRow.tail_blob)
@@ -53,11 +56,14 @@ class Versions:
     def row(self, name: str, version: Version) -> VersionRow:
         """Find the version that is meant. Raises as resolve does."""
         number = self.resolve(name, version)
-        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
-        row = self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
+        row = self._find(name, number)
         if row is None:  # removed between the two questions
             raise self.unknown_error(name, number)
         return row
+
+    def _find(self, name: str, number: int) -> VersionRow | None:
+        wanted = select(VersionRow).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        return self.session.scalar(wanted.where(ModelRow.name == name, VersionRow.number == number))
 
     def lock(self, name: str) -> ModelRow | None:
         """Take the name's own row, which nobody else changes until the session ends."""
@@ -115,6 +121,42 @@ class Versions:
                 marks[name][1].append(f"{precision}.{head[:16]}")
         return {name: (number, "-".join(mark)) for name, (number, mark) in marks.items()}
 
+    def state(self, name: str, version: int) -> str:
+        """Give a text that changes with whatever a version is made of, its card included. Raises UnknownError."""
+        row = self._find(name, version)
+        if row is None:
+            raise self.unknown_error(name, version)
+        parts = [*row.blobs, _digest(row.card)]
+        for variant in self.variants(row):
+            parts += [variant.precision, *variant.blobs, _digest(variant.card)]
+        component = self.component(row) if row.card.get("composed") else None
+        if component is not None:
+            parts += [*component.blobs, _digest(component.card)]
+        return "-".join(parts)
+
+    def awaited(self) -> list[tuple[str, int]]:
+        """List what may come into production next: of each name the newest version, and the one before the present.
+
+        The newest versions come first, the latest made before others.
+        """
+        newest = (
+            select(func.max(VersionRow.number)).where(VersionRow.model_id == ModelRow.id).correlate(ModelRow)
+        ).scalar_subquery()
+        latest = (
+            select(func.max(PromotionRow.id)).where(PromotionRow.model_id == ModelRow.id).correlate(ModelRow)
+        ).scalar_subquery()
+        made = select(ModelRow.name, VersionRow.number, ModelRow.production).join(
+            VersionRow, VersionRow.model_id == ModelRow.id
+        )
+        candidates = self.session.execute(made.where(VersionRow.number == newest).order_by(VersionRow.id.desc())).all()
+        before = self.session.execute(
+            made.join(
+                PromotionRow, and_(PromotionRow.id == latest, PromotionRow.previous == VersionRow.number)
+            ).order_by(PromotionRow.id.desc())
+        ).all()
+        found = [(name, number) for name, number, present in (*candidates, *before) if number != present]
+        return list(dict.fromkeys(found))
+
     def unknown_error(self, name: str, version: int | None = None) -> UnknownError:
         """Make the error that says what there is instead."""
         versions, _ = self.numbers(name)
@@ -127,3 +169,7 @@ class Versions:
             f"The store {self.home} has no model {name!r}; {listed}",
             did_you_mean(name, names) or "Train one: medloupe train FOLDER --name NAME",
         )
+
+
+def _digest(card: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:32]

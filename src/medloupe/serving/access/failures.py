@@ -1,13 +1,12 @@
 """Count failed log-ins for all servers of a store together, where they share a PostgreSQL database.
 
-What one server counts would let whoever guesses have as many tries at each of them. The table is no part of the schema
-and not written to PostgreSQL's log (UNLOGGED): it is made when it is first needed, holds keyed hashes for an hour, and
-may be lost at any time, as the memory of a single server is.
+What one server counts would let whoever guesses have as many tries at each of them. The table is not written to
+PostgreSQL's log (UNLOGGED): it holds keyed hashes for an hour, and is empty again after a crash of PostgreSQL, as the
+memory of a single server is.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,6 @@ from medloupe.store.database import transaction
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_TABLE = """
-CREATE UNLOGGED TABLE IF NOT EXISTS login_failures (
-  key text PRIMARY KEY, failures integer NOT NULL, at timestamptz NOT NULL, until timestamptz NOT NULL)
-"""
 _ADD = """
 INSERT INTO login_failures AS f (key, failures, at, until)
 VALUES (:key, 1, now(), now() + make_interval(secs => CASE WHEN :free <= 1 THEN 1 ELSE 0 END))
@@ -46,8 +41,6 @@ class SharedFailures:
 
     def __init__(self, engine: Engine):
         self._engine = engine
-        self._made = False
-        self._lock = threading.Lock()
 
     def add(self, limits: Mapping[Sequence[str], tuple[int, float]]) -> None:
         """Count a failure.
@@ -62,7 +55,6 @@ class SharedFailures:
         StorageError
             The database cannot be used.
         """
-        self._make()
         with transaction(self._engine, write=True) as session:
             rows = [
                 {"key": self._hash(key), "free": free, "longest": longest} for key, (free, longest) in limits.items()
@@ -73,7 +65,6 @@ class SharedFailures:
 
     def seconds_to_wait(self, keys: Sequence[Sequence[str]]) -> float:
         """Return how long the next try has to wait, in seconds. Raises StorageError."""
-        self._make()
         asked = "SELECT max(extract(epoch FROM until - now())) FROM login_failures WHERE key = ANY(:keys)"
         with transaction(self._engine) as session:
             found = session.execute(text(asked), {"keys": [self._hash(key) for key in keys]}).scalar()
@@ -81,18 +72,8 @@ class SharedFailures:
 
     def forget(self, key: Sequence[str]) -> None:
         """Begin anew with a key. Raises StorageError."""
-        self._make()
         with transaction(self._engine, write=True) as session:
             session.execute(text("DELETE FROM login_failures WHERE key = :key"), {"key": self._hash(key)})
 
     def _hash(self, key: Sequence[str]) -> str:
         return keyed_hash(self._engine, "\0".join(key))
-
-    def _make(self) -> None:
-        with self._lock:
-            if self._made:
-                return
-            with transaction(self._engine, write=True) as session:
-                session.execute(text("SELECT pg_advisory_xact_lock(7023303)"))  # IF NOT EXISTS alone may collide
-                session.execute(text(_TABLE))
-            self._made = True

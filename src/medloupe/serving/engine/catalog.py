@@ -5,22 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-from medloupe.errors import BusyError, MedloupeError, StorageError, UnknownError, did_you_mean
-from medloupe.model.bundle import Model
-from medloupe.modelfile.schema import drop_unsound_entries
+from medloupe.errors import MedloupeError, StorageError, UnknownError, did_you_mean
 from medloupe.serving.engine.checkup import CheckUp
+from medloupe.serving.engine.loaded import LoadedVersions
 from medloupe.starter import shipped
 from medloupe.store.models import Store
 
 _SHIPPED = (None, "")  # the mark of a model of the package
-_RETRY = 30.0  # seconds until what could not be loaded is tried again
-_SOON = 1.0  # the same where its storage was only busy
-_KEPT = 60.0  # seconds for which a version is kept that is not in production
-_OTHERS = 16  # versions kept that are not in production but were asked for
+_SOON = 1.0  # seconds until what could not be loaded is tried again; each time twice as long
+_RETRY = 30.0  # at most
 log = logging.getLogger("medloupe.serving")
 
 
@@ -37,6 +32,10 @@ class Catalog:
         Called with each new check-up before it answers anybody, so that no request waits for its network to open.
     choose
         Which of a version's check-ups by precision is to answer (precisions.py); by default the one trained in.
+    prepare
+        As LoadedVersions has it; by default nothing is opened before it is needed.
+    taken_up
+        Called with each check-up that answers from now on in the place of another, or anew.
 
     Attributes
     ----------
@@ -49,17 +48,19 @@ class Catalog:
         store: Store,
         warm: Callable[[CheckUp], None] = lambda _: None,
         choose: Callable[[Mapping[str, CheckUp]], CheckUp] = lambda options: options["fp32"],
+        prepare: Callable[[CheckUp], bool] = lambda _: False,
+        taken_up: Callable[[CheckUp], None] = lambda _: None,
     ):
         self._store = store
         self._warm = warm
-        self._choose = choose
+        self._taken_up = taken_up
+        self._versions = LoadedVersions(store, warm, choose, prepare)
         self._now: Mapping[str, CheckUp] = {}
         self._marks: dict[str, tuple[int, str]] = {}
         self._loaded: dict[str, tuple[int | None, str]] = {}  # the mark of each that is in `_now`
-        self._busy = False
+        self._failures = 0  # in a row, of what is in production
         self._again = 0.0  # when to try again what could not be loaded
-        self._others: OrderedDict[tuple[str, int], tuple[float, CheckUp]] = OrderedDict()
-        self._lock, self._others_lock = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self.broken: dict[str, str] = {}
         """Names whose version in production cannot be loaded, with the error; what answered before goes on."""
         self.swaps = 0
@@ -82,7 +83,7 @@ class Catalog:
                 f"The check-up {name} cannot be loaded: {self.broken[name]}", "Its version in production is damaged."
             )
         if found is None and version is not None and self._store.has(name):
-            return self._other(name, version)  # none of its versions is in production yet
+            return self._versions.take(name, version)  # none of its versions is in production yet
         if found is None:
             raise UnknownError(
                 f"There is no check-up {name!r}.",
@@ -90,7 +91,7 @@ class Catalog:
             )
         if version is not None and found.version is None:
             raise UnknownError(f"{name} comes with medloupe and has no version {version}.", "Leave the version out.")
-        return found if version in (None, found.version) else self._other(name, version)
+        return found if version in (None, found.version) else self._versions.take(name, version)
 
     def refresh(self) -> bool:
         """Take up what changed in the store.
@@ -111,16 +112,28 @@ class Catalog:
             if marks == self._marks and self._now and not again:
                 return False
             made, broken = self._load_all({**dict.fromkeys(shipped.list_offered(), _SHIPPED), **marks})
-            self.swaps += sum(self._now.get(n) is not c for n, c in made.items())
-            self._again = time.monotonic() + (_SOON if self._busy else _RETRY)
+            swapped = [c for n, c in made.items() if self._now.get(n) is not c]
+            first = not self._now
+            self._failures = self._failures + 1 if broken else 0
+            self._again = time.monotonic() + min(_SOON * 2.0 ** (self._failures - 1), _RETRY)
             self._marks, self._now, self.broken = marks, made, broken
+            self.swaps += len(swapped)
+            if not first:
+                for checkup in swapped:
+                    self._taken_up(checkup)
             return True
+
+    def prepare(self) -> None:
+        """Load what may be promoted next (LoadedVersions.prepare). Raises StoreError where the store is not readable.
+
+        Nobody waits for it: what is promoted meanwhile is taken up.
+        """
+        self._versions.prepare()
 
     def _load_all(self, marks: Mapping[str, tuple[int | None, str]]) -> tuple[dict[str, CheckUp], dict[str, str]]:
         """Load what changed: the check-ups by name, and the errors of those that cannot be loaded."""
         made: dict[str, CheckUp] = {}
         broken: dict[str, str] = {}
-        self._busy = False
         for name, mark in marks.items():
             if name in self._now and self._loaded.get(name) == mark:
                 made[name] = self._now[name]
@@ -132,7 +145,6 @@ class Catalog:
                 if not isinstance(e, MedloupeError):
                     log.exception("unexpected", extra={"model": name, "version": mark[0]})
                 broken[name] = str(e)
-                self._busy |= isinstance(e, BusyError)
                 log.error("version not loaded", extra={"model": name, "version": mark[0], "reason": str(e)})
                 if name in self._now:  # the one that answered so far goes on
                     made[name] = self._now[name]
@@ -146,50 +158,9 @@ class Catalog:
         StoreError
             There is no such version, or it cannot be loaded.
         """
-        if version is None:
-            checkup = CheckUp.of(shipped.load_shipped(name))
-            shipped.load_shipped.cache_clear()  # what is needed of them is in the check-ups now
-        else:
-            checkup = self._load_chosen(name, version)
+        if version is not None:
+            return self._versions.take(name, version)
+        checkup = CheckUp.of(shipped.load_shipped(name))
+        shipped.load_shipped.cache_clear()  # what is needed of them is in the check-ups now
         self._warm(checkup)
         return checkup
-
-    def _load_chosen(self, name: str, version: int) -> CheckUp:
-        """Load a version in the precision that is to answer here."""
-        options = {"fp32": CheckUp.of(_mend_card(self._store.get(name, version, report=False)))}
-        try:
-            variants = self._store.variants(name, version)
-        except MedloupeError as e:  # the version itself is whole: it answers
-            log.error("precision not loaded", extra={"model": name, "version": version, "reason": str(e)})
-            variants = {}
-        usual = options["fp32"]
-        if not usual.whole:
-            options |= {
-                p: replace(CheckUp.of(_mend_card(m)), precision=p, base=usual.base) for p, m in variants.items()
-            }
-        kept = ("fp32", *(p for p in options if p != "fp32"))
-        chosen = self._choose({p: replace(c, precisions=kept) for p, c in options.items()})
-        if len(options) > 1:
-            log.info("precision chosen", extra={"model": name, "version": version, "reason": chosen.precision})
-        return chosen
-
-    def _other(self, name: str, version: int) -> CheckUp:
-        with self._others_lock:
-            now = time.monotonic()
-            until, found = self._others.get((name, version), (0.0, None))
-            if found is None or until < now:  # it may have been removed meanwhile
-                found = self.load(name, version)
-                self._others[name, version] = now + _KEPT, found
-            self._others.move_to_end((name, version))
-            if len(self._others) > _OTHERS:
-                self._others.popitem(last=False)
-            return found
-
-
-def _mend_card(model: Model) -> Model:
-    """Leave out of a stored card what only describes and cannot be shown: it may be older than the checks of today."""
-    card, dropped = drop_unsound_entries(model.card)
-    if not dropped:
-        return model
-    log.error("card mended", extra={"model": model.name, "version": model.version, "reason": ", ".join(dropped)})
-    return replace(model, card=card)

@@ -77,6 +77,15 @@ class Networks:
         self._sessions = sessions
         self._idle = idle
 
+    def prepare(self, checkup: CheckUp) -> bool:
+        """Make what opening a check-up's network and tail needs; tell whether there is room to open them now."""
+        room = self._sessions.prepare(checkup.network_sha256, checkup.network)
+        if checkup.tail is not None:
+            room &= self._sessions.prepare(checkup.tail.sha256, checkup.tail.path)
+        if checkup.asks is not None:
+            room &= self.prepare(checkup.asks.checkup)
+        return room
+
     def run(self, checkup: CheckUp, names: Sequence[str], given: np.ndarray) -> list[np.ndarray]:
         """Run a check-up's network, without its tail: its outputs, by name, for examples as it takes them."""
         lease = self._sessions.lease(checkup.network_sha256, checkup.network, alone=self._idle())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ log = logging.getLogger("medloupe.serving")
 
 
 class Precisions:
-    """Chooses among the precisions of check-ups; used by one thread at a time.
+    """Chooses among the precisions of check-ups; safe to use from several threads.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ class Precisions:
     def __init__(self, folder: Path):
         self._folder = folder
         self._known = read_measurements(folder)
+        self._measuring = threading.Lock()  # two at once would slow each other
 
     def choose(self, options: Mapping[str, CheckUp]) -> CheckUp:
         """Choose one of a version's check-ups by precision; "fp32", in which it was trained, is one of them.
@@ -62,11 +64,14 @@ class Precisions:
     def _times_faster(self, usual: CheckUp, other: CheckUp) -> float:
         """Tell how many times as fast the network of `other` is; raises ModelFileError, StoreError."""
         key = measurement_key(usual.network_sha256, other.network_sha256)
-        if key not in self._known:
-            self._known[key] = times = self._measure(usual, other)
-            said = f"{other.precision} is {times:.2f} times as fast as {usual.precision}"
-            log.info("precision timed", extra={"model": other.name, "version": other.version, "reason": said})
-            self._write()
+        if key in self._known:
+            return self._known[key]
+        with self._measuring:
+            if key not in self._known:
+                self._known[key] = times = self._measure(usual, other)
+                said = f"{other.precision} is {times:.2f} times as fast as {usual.precision}"
+                log.info("precision timed", extra={"model": other.name, "version": other.version, "reason": said})
+                self._write()
         return self._known[key]
 
     def _measure(self, usual: CheckUp, other: CheckUp) -> float:

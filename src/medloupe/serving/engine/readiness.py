@@ -32,9 +32,10 @@ PATIENCE = 2.0
 """Seconds that a look may take."""
 LEAST_FREE = 100 * 2**20
 """Bytes of the disk, or a twentieth of a small one, below which it counts as full: answers must be written down."""
-_DOT = (  # a GIF of one pixel
+DOT = (  # a GIF of one pixel
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
+"""Which every decoder reads."""
 
 
 class Readiness:
@@ -95,7 +96,7 @@ class Readiness:
         if self._decoders_answered(FRESH):
             return ""
         try:
-            self._decoders.preview(_DOT, 16)
+            self._decoders.preview(DOT, 16)
         except (MedloupeError, RuntimeError):
             return "do not answer"
         return ""

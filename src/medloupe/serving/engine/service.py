@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -33,10 +33,11 @@ from medloupe.serving.engine.pictures import Answerer
 from medloupe.serving.engine.precisions import Precisions
 from medloupe.serving.engine.priority import lower_priority
 from medloupe.serving.engine.question import Question
-from medloupe.serving.engine.readiness import Readiness
+from medloupe.serving.engine.readiness import DOT, Readiness
 from medloupe.serving.engine.recording import answer_and_record, record_answers
 from medloupe.serving.engine.retention import AuditRetention
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.takeups import TakeUps
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
 from medloupe.store.models import Store
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
 
     from medloupe.metrics.gate import Comparison
 
-_DOT = (  # a GIF of one pixel
-    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
-)
 PATIENCE = 5.0
 """Seconds for which a request waits for another writer of the store."""
 _NO_FIELDS: Mapping[str, str] = {}
@@ -68,9 +66,19 @@ class Service:
         Whether the images that people send are kept (`Journal.keep`).
     workers
         Threads that answer; by default as the settings say.
+    make_answerer
+        Makes what answers, as Answerer is made.
     """
 
-    def __init__(self, store: Store, *, memory: int, keep_images: bool = False, workers: int | None = None):
+    def __init__(
+        self,
+        store: Store,
+        *,
+        memory: int,
+        keep_images: bool = False,
+        workers: int | None = None,
+        make_answerer: Callable[..., Answerer] = Answerer,
+    ):
         self.store = store
         store.patience = PATIENCE
         self.engine: Engine = store.engine
@@ -82,8 +90,11 @@ class Service:
         self._busy = 0
         self._refreshing = threading.Lock()
         self._adding = asyncio.Lock()
-        self.answerer = Answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
-        self.catalog = Catalog(store, self.answerer.warm, Precisions(store.home / "cache" / "graphs").choose)
+        self.answerer = make_answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
+        self.take_ups = TakeUps(store)
+        precisions = Precisions(store.home / "cache" / "graphs")
+        opens = (self.answerer.warm, precisions.choose, self.answerer.networks.prepare)
+        self.catalog = Catalog(store, *opens, self.take_ups.note)
         self.journal = Journal(self.engine, store.home / "kept")
         self.pilot = PilotSwitch(self.engine)
         self.log = AuditLog(self.engine)
@@ -95,7 +106,7 @@ class Service:
         self._ecg_pool = ThreadPoolExecutor(self.workers + 1, "answer-ecg", initializer=lower_priority)
         self.refresh()
         for _ in range(self.workers):  # so that the first picture does not wait for a decoder to start
-            self._pool.submit(self.decoders.decode, _DOT, 32)
+            self._pool.submit(self.decoders.decode, DOT, 32)
 
     def refresh(self) -> bool:
         """Take up what changed in the store, and tell whether anything did."""

@@ -87,6 +87,19 @@ class Sessions:
         with self._free:
             return len(self._entries)
 
+    def prepare(self, sha256: str, path: Path) -> bool:
+        """Make the optimised copy of a network; tell whether it is held, or could be beside those that are.
+
+        Raises
+        ------
+        ModelFileError, StoreError
+            As `lease` does.
+        """
+        copy = self._prepare(sha256, path)
+        size = _session_bytes(copy)
+        with self._free:
+            return sha256 in self._entries or sum(e.bytes for e in self._entries.values()) + size <= self.budget
+
     @contextmanager
     def lease(self, sha256: str, path: Path, *, alone: bool = False) -> Iterator[InferenceSession]:
         """Lease a session of a network for as long as the block runs.
@@ -163,7 +176,7 @@ class Sessions:
                 log.error("network file changed", extra={"reason": entry.path.name})
         copy = self._prepare(sha256, path)
         file = describe_file(copy)
-        size = copy.stat().st_size * (1 + computes_in_integers(copy)) + OVERHEAD  # those pack a copy of their weights
+        size = _session_bytes(copy)
         if size > self.budget:
             raise ModelFileError(
                 f"The network {path.name} takes {size >> 20} MiB; all networks together may take {self.budget >> 20}.",
@@ -201,6 +214,11 @@ class Sessions:
         if gone:
             _trim()
         return held + size <= self.budget
+
+
+def _session_bytes(copy: Path) -> int:
+    """Count the bytes of a session; integer networks pack a copy of their weights."""
+    return copy.stat().st_size * (1 + computes_in_integers(copy)) + OVERHEAD
 
 
 def _no_trim() -> None: ...
