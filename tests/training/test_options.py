@@ -13,6 +13,7 @@ from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.training.options import FINETUNE_MODES, Options
 
+TAIL = Tail(path=Path("x.onnx"), sha256="ab" * 32, width=6)
 NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
 
 
@@ -37,6 +38,10 @@ NETWORK = TextNetwork(folder=Path("x"), words="x", sha256="cd" * 32)
         ({"false_flags": 0.6}, "0.6 of false flags", "0.1"),
         ({"field": "atuo"}, "'atuo'; known are auto, none", "auto"),
         ({"kind": "x" * 61}, "at most 60 letters", "chest X-ray"),
+        ({"source": "hospital"}, "nothing asks for it", "--robust"),
+        ({"robust": True, "finetune": "tail"}, "linear head", "--finetune"),
+        ({"robust": True, "finetune": "auto"}, "linear head", "--finetune"),
+        ({"robust": True, "start": TAIL}, "may have learned from the source", "--from"),
     ],
 )
 def test_what_makes_no_sense_is_said(wrong: dict[str, Any], said: str, hint: str) -> None:
@@ -52,13 +57,12 @@ def test_every_way_of_fine_tuning(how: str) -> None:
 
 
 def test_each_option_makes_another_outcome() -> None:
-    tail = Tail(path=Path("x.onnx"), sha256="ab" * 32, width=6)
     others: dict[str, Any] = {
         "seed": 1,
         "sensitivity": 0.8,
         "finetune": "tail",
         "minutes": 5.0,
-        "start": tail,
+        "start": TAIL,
         "search": True,
         "scratch": True,
         "clinical": ("age",),
@@ -75,11 +79,14 @@ def test_each_option_makes_another_outcome() -> None:
         "false_marks": 0.5,
         "measure": ("ctr = heart.width / lungs.width",),
         "field": "none",
+        "robust": True,
+        "source": "hospital",
         "kind": "chest X-ray",
     }
     assert others.keys() == {f.name for f in fields(Options)}
     plain: dict[str, Any] = {"finetune": "full", "notes": "history"}
-    made = [Options(**plain), *(Options(**{**plain, k: v}) for k, v in others.items())]
+    needed: dict[str, dict[str, Any]] = {"robust": {"finetune": "none"}, "source": {"finetune": "none", "robust": True}}
+    made = [Options(**plain), *(Options(**{**plain, k: v, **needed.get(k, {})}) for k, v in others.items())]
     assert len({o.key for o in made}) == len(made)
-    moved = Tail(path=Path("elsewhere.onnx"), sha256=tail.sha256, width=6)
-    assert Options(start=tail).key == Options(start=moved).key
+    moved = Tail(path=Path("elsewhere.onnx"), sha256=TAIL.sha256, width=6)
+    assert Options(start=TAIL).key == Options(start=moved).key

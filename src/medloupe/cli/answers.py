@@ -114,7 +114,8 @@ class AnswerPrinter:
         if answer.tiling is not None:
             typer.echo(f"  {answer.tiling.text}")
         if answer.refused:
-            instead = f" It looks like {answer.refused.looks_like}." if answer.refused.looks_like else ""
+            named = answer.refused.looks_like if answer.refused.code == "foreign" else ""
+            instead = f" It looks like {named}." if named else ""
             typer.echo(f"  {answer.refused.reason}{instead}")
         if answer.state not in ("refused", "unusable"):
             if decision is not None and decision.weak:

@@ -201,6 +201,8 @@ def print_card(model: Model) -> None:
     for part in ("finetuning", "search", "novelty"):
         if words := (card.get(part) or {}).get("words"):
             typer.echo(f"  {words}")
+    for sentence in (card.get("robust") or {}).get("words") or ():
+        typer.echo(f"  {sentence}")
     for warning in card.get("warnings") or ():
         mark, colour = _MARKS.get(warning["level"], ("!", None))  # cards come from elsewhere, too
         typer.echo(typer.style(f"  {mark} {warning['text']}", fg=colour))

@@ -88,6 +88,17 @@ def run_train(
             help="Learn from simulated photographs of the pictures too; auto: where there are enough pictures.",
         ),
     ] = "auto",
+    robust: Annotated[
+        bool,
+        typer.Option(
+            "--robust",
+            help="Choose the head by leaving one source (hospital, device) out at a time, and judge by sources.",
+        ),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="With --robust: the column that tells the source (found by its name)."),
+    ] = None,
     sensitivity: Sensitivity = 0.9,
     clinical: Clinical = None,
     notes: Notes = None,
@@ -173,6 +184,8 @@ def run_train(
             finetune=finetune,
             minutes=minutes,
             field=field,
+            robust=robust,
+            source=source,
             search=search,
             scratch=compare == "scratch",
             clinical=parse_columns(clinical),

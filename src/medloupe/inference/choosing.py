@@ -28,6 +28,7 @@ from medloupe.model.polarity import looks_inverted, refuse_everywhere, refuse_in
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.quality import judge_for_all, judge_photo, judge_picture
 from medloupe.model.router import Router, find_kind, kind_key, refusal_reason
+from medloupe.starter.printed_ecg import load_printed_ecg
 
 
 class AutoPredictor:
@@ -78,7 +79,7 @@ class AutoPredictor:
         self._told, _ = read_told(told or {}, gather_questions(self._applies.values()))
         checkups = {m.name: m.novelty for m in models if m.novelty is not None}
         checkups |= {m.name: seen for m in beside if (seen := m.find_sight(backbone.sha256)) is not None}
-        self._router = Router(checkups, load_everyday(backbone.sha256))
+        self._router = Router(checkups, load_everyday(backbone.sha256), load_printed_ecg(backbone.sha256))
         self._threads = network_threads
         self._network = open_session(backbone.path, threads=network_threads)
         self._tails = {m.name: open_session(m.tail.path, threads=network_threads) for m in models if m.tail is not None}

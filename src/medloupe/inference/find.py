@@ -161,6 +161,7 @@ def make_looks_like(backbone_sha256: str) -> LooksLike:
     """
     from medloupe.inference.everyday import load_everyday
     from medloupe.model.router import Router
+    from medloupe.starter.printed_ecg import load_printed_ecg
 
     @cache
     def router() -> Router:
@@ -170,6 +171,7 @@ def make_looks_like(backbone_sha256: str) -> LooksLike:
             others |= {m.name: m.find_sight(backbone_sha256) for m in list_beside(able)}
         except StoreError:  # empty or damaged: the refusal stands, and nothing more can be said
             others = {}
-        return Router({name: n for name, n in others.items() if n is not None}, load_everyday(backbone_sha256))
+        known = {name: n for name, n in others.items() if n is not None}
+        return Router(known, load_everyday(backbone_sha256), load_printed_ecg(backbone_sha256))
 
     return lambda embedding, asked: router().looks_like(embedding, asked)

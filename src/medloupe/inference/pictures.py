@@ -20,6 +20,7 @@ from medloupe.imaging.photo import AUTO, Photo, PhotoRequest
 from medloupe.imaging.picture import Picture, negative_of
 from medloupe.imaging.quality import Limits
 from medloupe.inference.answering import apply_head, make_prediction
+from medloupe.model import printed_ecg
 from medloupe.model.boxes import name_boxes, score_logits
 from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision, Why
@@ -153,9 +154,10 @@ class Predictor:
                     own, boxes = score_logits(large.best).astype(np.float32), large.boxes
                     seen, embedding, at = large.pixels, large.embedding, (self.size, self.size)
         refused = None
-        if embedding is not None and not unusable:
-            refused = self.refusal(embedding, self._negative(seen, at))
-            unusable = None if refused else judge_legibility(self.model.novelty, embedding)
+        if embedding is not None:
+            refused = self.refusal(embedding, None if unusable else self._negative(seen, at))
+            refused = refused if not unusable or (refused and refused.code == printed_ecg.CODE) else None
+            unusable = None if refused else unusable or judge_legibility(self.model.novelty, embedding)
         prediction = make_prediction(
             self.model,
             self._decision,
@@ -286,9 +288,9 @@ class Predictor:
             return refuse_inverted(name)
         if (score := float(novelty.score(embedding[None])[0])) <= 1:
             return None
-        return Refusal(
-            reason=refusal_reason(name, score), looks_like=self._looks_like(embedding, name) if self._looks_like else ""
-        )
+        alike = self._looks_like(embedding, name) if self._looks_like else ""
+        alike = "" if alike == printed_ecg.KIND and printed_ecg.is_of_printed_ecgs(self.model.card) else alike
+        return printed_ecg.refuse_foreign(refusal_reason(name, score), alike)
 
     def run_with_shared(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Run on pictures uint8 (N, S, S, 3): logits (N, K), and what novelty reads (N, D), None where it has none."""

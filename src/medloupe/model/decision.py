@@ -38,7 +38,7 @@ class Why:
         "over_line", "most_probable", "close", "grade", "not_announced", "boxes", "foreign", "inverted"; of a picture
         whose things were asked about "cells", "few_cells", "no_cells", "cells_refused", "cells_unusual"; where the app
         chose also "unasked", "unfamiliar", "no_normal" and "not_meant" (model/choosing.py), "photo_corners"
-        and "photo_untrained" (model/quality.py), or a code of quality.
+        and "photo_untrained" (model/quality.py), "printed_ecg" (model/printed_ecg.py), or a code of quality.
     text : str
         The same as a sentence.
     """

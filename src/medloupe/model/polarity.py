@@ -16,6 +16,7 @@ from medloupe.model.decision import Why
 from medloupe.model.novelty import Novelty
 from medloupe.model.polarity_boundary import MARGIN
 from medloupe.model.prediction import Prediction, Refusal, refuse_by_all, stop_by_all
+from medloupe.model.printed_ecg import CODE, refuse_foreign
 from medloupe.model.router import UNKNOWN_TO_ALL
 from medloupe.model.sketch import sketch
 
@@ -78,11 +79,12 @@ def refuse_everywhere(
     timings
         Milliseconds by stage.
     unusable
-        Why it cannot be used, where that is the reason.
+        Why it cannot be used, where that is the reason; a printed ECG could not be answered however it was taken.
     """
-    if unusable is not None:
+    foreign = refuse_foreign(UNKNOWN_TO_ALL, alike)
+    if unusable is not None and foreign.code != CODE:
         return stop_by_all(file, unusable, timings)
-    refused = refuse_inverted(inverted) if inverted else Refusal(reason=UNKNOWN_TO_ALL, looks_like=alike)
+    refused = refuse_inverted(inverted) if inverted else foreign
     return refuse_by_all(file, refused, timings, refused.code)
 
 

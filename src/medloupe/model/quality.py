@@ -12,6 +12,7 @@ from medloupe.model.decision import Why
 from medloupe.model.legibility import CODE, SENTENCE
 from medloupe.model.novelty import Novelty
 from medloupe.model.prediction import Refusal
+from medloupe.model.printed_ecg import CODE as CODE_PRINTED
 
 if TYPE_CHECKING:
     from medloupe.imaging.photo import Photo
@@ -85,9 +86,12 @@ def judge_picture(
 ) -> tuple[Refusal | None, Why | None]:
     """Say what keeps a picture from being answered: that it is refused, or else why it cannot be used.
 
-    What is wrong with how it was taken comes first, then whether it is foreign, then whether it shows too little.
+    What is wrong with how it was taken comes first, then whether it is foreign, then whether it shows too little. Of a
+    printed ECG that is said before all else: the same, taken better, would be refused as well.
     learned: as for `judge_photo`.
     """
+    if refused is not None and refused.code == CODE_PRINTED:
+        return refused, None
     unusable = judge_photo(photo, learned) or judge_quality(measures, limits)
     if unusable is not None or refused is not None:
         return (None, unusable) if unusable is not None else (refused, None)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medloupe.model.novelty import Novelty
+from medloupe.model.printed_ecg import KIND, PrintedEcg
 from medloupe.model.sketch import sketch
 
 CLEAR = 0.5  # probability from which an everyday object is named
@@ -83,12 +84,14 @@ class Everyday:
 class Router:
     """A choice among check-ups by name; each Novelty was fitted on embeddings of the same backbone.
 
-    everyday: names what is foreign to all of them (see `Everyday`), or None.
+    everyday: names what is foreign to all of them (see `Everyday`), or None. printed: recognises printed ECGs, or None.
     """
 
-    def __init__(self, checkups: Mapping[str, Novelty], everyday: Everyday | None = None):
+    def __init__(
+        self, checkups: Mapping[str, Novelty], everyday: Everyday | None = None, printed: PrintedEcg | None = None
+    ):
         self.checkups = dict(checkups)
-        self.everyday = everyday
+        self.everyday, self.printed = everyday, printed
 
     def scores(self, embedding: np.ndarray) -> dict[str, float]:
         """Score how foreign an embedding (D,) is to each check-up, by name: above 1 it is refused."""
@@ -112,12 +115,14 @@ class Router:
     def looks_like(self, embedding: np.ndarray, asked: str = "") -> str:
         """Say what a picture that the check-up `asked` refused looks like instead.
 
-        That is the name of another check-up that knows its kind, else "an everyday object: …" where one is clearly
-        seen, else "".
+        That is the name of another check-up that knows its kind, else printed_ecg.KIND where it is a printed ECG, else
+        "an everyday object: …" where one is clearly seen, else "".
         """
         other = next((name for name in self.rank(embedding) if name != asked), "")
         if other:
             return other
+        if self.printed is not None and self.printed.recognise(embedding):
+            return KIND
         seen = self.everyday.name(embedding) if self.everyday is not None else ""
         return f"an everyday object: {seen}" if seen else ""
 

@@ -60,6 +60,7 @@ from medloupe.modelfile.evaluation import (
 )
 from medloupe.modelfile.localisation import CardLocalisation
 from medloupe.modelfile.measuring import MOST_MEASUREMENTS, CardComposed, CardCrop, CardMeasurement
+from medloupe.modelfile.robust import CardRobust
 from medloupe.utils.validation import MISSING, ROOT, explain
 
 _TAGS = ("image", "ecg", "added")
@@ -155,6 +156,7 @@ class ModelCard(OpenEntry):
     subgroups: list[CardSubgroup] | None = Field(None, description="by sex, age band, view, site")
     stress: CardStress | None = None
     field: CardField | None = None
+    robust: CardRobust | None = Field(None, description="how heads fare on sources that they have not seen")
     localisation: CardLocalisation | None = Field(None, description="where the heat maps point")
     inputs: CardInputs | None = None
     calibration: CardCalibration | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medloupe.report import detection, field, inputs, sentences, stress, suspects, training
+from medloupe.report import detection, field, inputs, robust, sentences, stress, suspects, training
 from medloupe.report.charts import rows
 from medloupe.report.curves import calibration, learning, panels, ranking
 from medloupe.report.formats import bounds, is_number, value
@@ -56,6 +56,7 @@ def build(report: Mapping[str, Any]) -> dict[str, Any]:
         "subgroups": subgroups(card.get("subgroups"), metrics),
         "inputs": inputs.section(as_mapping(card.get("inputs")), report.get("moved"), sentences.noun(card)),
         "probed": inputs.probed(audit.get("columns")),
+        "robust": robust.section(card.get("robust")),
         "field": field.section(card.get("field")),
         "stress": stress.section(card.get("stress")),
         "pictures": pictures(examples),
@@ -89,6 +90,7 @@ def sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("operating", "Set to miss few cases", context["operating"]),
         ("subgroups", "Does it work for everyone?", context["subgroups"]),
+        ("robust", "Does it hold at another hospital?", context["robust"]),
         ("inputs", "What each input adds", context["inputs"]),
         ("field", "When the picture is a photograph", context["field"]),
         ("stress", "What the field does to it", context["stress"]),

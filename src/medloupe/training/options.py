@@ -82,6 +82,12 @@ class Options:
         One of FIELD_MODES. "auto" makes simulated photographs and worn copies of the pictures and learns from them too,
         where there are enough pictures: two to three times the time of embedding. "none" does not. Only heads on an
         untuned network learn from them.
+    robust : bool
+        Whether penalty and share of field views are chosen by leaving one source (hospital, device) out at a time, and
+        heads are judged on sources that they had not seen; costs as many trainings of a head as there are sources, and
+        as many again for each. Needs a linear head, and a column that tells the source.
+    source : str or None
+        The column that tells the source; None finds it by its name. Needs `robust`.
     kind : str
         Of picture, in words ("chest X-ray"): where the app chooses, all check-ups of one kind answer, and of the kinds
         that are known it is its own; "" for a kind of its own, and one that is found by distance.
@@ -113,6 +119,8 @@ class Options:
     false_marks: float = 1.0
     measure: tuple[str, ...] = ()
     field: str = "auto"
+    robust: bool = False
+    source: str | None = None
     kind: str = ""
 
     def __post_init__(self) -> None:
@@ -143,6 +151,7 @@ class Options:
                 f"There are no field views {self.field!r}; known are {', '.join(FIELD_MODES)}.",
                 did_you_mean(self.field, FIELD_MODES),
             )
+        self._check_robust()
         if self.minutes is not None and not 0 < self.minutes < 100_000:
             raise DataError(f"{self.minutes:g} minutes make no sense.", "Give for example --minutes 15.")
         if self.search and self.finetune not in ("tail", "full"):
@@ -155,6 +164,16 @@ class Options:
             raise DataError(
                 f"At most {MOST_MASKS} words of at most {LONGEST_MASK} letters can be masked.",
                 "Use * for any letters: *covid* masks every word that holds it.",
+            )
+
+    def _check_robust(self) -> None:
+        if self.source is not None and not self.robust:
+            raise DataError("The column of the source is told, and nothing asks for it.", "Add --robust.")
+        if self.robust and (self.finetune != "none" or self.start is not None):
+            raise DataError(
+                "A robust training chooses a linear head on the network as it is: upper stages are tuned in folds that"
+                " mix sources, and those of an earlier model may have learned from the source that is to judge.",
+                "Leave --finetune and --from out, or leave --robust out.",
             )
 
     @property
@@ -178,6 +197,7 @@ class Options:
         asked = asked if self.false_marks == 1.0 else (*asked, self.false_marks)
         asked = asked if self.field == "auto" else (*asked, self.field)
         asked = (*asked, "kind", self.kind) if self.kind else asked
+        asked = (*asked, "robust", self.source) if self.robust else asked
         return (*asked, self.measure) if self.measure else asked
 
     def assign_roles(self, data: Dataset) -> Dataset:

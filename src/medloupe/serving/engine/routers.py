@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from medloupe.inference.everyday import load_everyday
 from medloupe.model.router import Router
+from medloupe.starter.printed_ecg import load_printed_ecg
 
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
@@ -30,5 +31,5 @@ def routers_by_network(checkups: Sequence[CheckUp]) -> Sequence[tuple[Router, Ch
         kinds = {c.name: c.novelty for c in sharing if c.novelty is not None}
         if not found:
             kinds |= {c.name: c.sight.novelty for c in checkups if c.sight is not None and c.sight.network == base}
-        found.append((Router(kinds, load_everyday(network)), sharing[0]))
+        found.append((Router(kinds, load_everyday(network), load_printed_ecg(network)), sharing[0]))
     return found

@@ -66,8 +66,8 @@ def describe_refusal(
     what = titles.get(looks_like) or lang.label(looks_like)
     if kind.section:
         return {"because": lang.t(kind.key("result.refused_because"))}
-    if (said.get("why") or {}).get("code") == "inverted":
-        return {"headline": lang.t("refused.inverted"), "because": lang.t("refused.inverted_because")}
+    if (code := (said.get("why") or {}).get("code")) in ("inverted", "printed_ecg"):
+        return {"headline": lang.t(f"refused.{code}"), "because": lang.t(f"refused.{code}_because")}
     return {
         **({} if said.get("model") else {"headline": lang.t("refused.none")}),
         "because": lang.t("refused.because"),

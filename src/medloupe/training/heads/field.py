@@ -18,6 +18,7 @@ from medloupe.model.head import probabilities
 from medloupe.training.heads.field_candidates import FieldCandidate, choose_weight, compare_candidates, view_shares
 from medloupe.training.heads.fit import FittedHead, HeadChoice, balanced_sample_weights, build_head
 from medloupe.training.heads.solver import Problem, Solution, mean_and_scale, solve
+from medloupe.training.heads.sources import SourceParts
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 from medloupe.utils.stacked import stack_rows
 
@@ -68,6 +69,7 @@ def teach(
     task: str,
     levels: tuple[int, ...],
     networks: FoldNetworks | None = None,
+    sources: SourceParts | None = None,
 ) -> tuple[FittedHead, FieldFit] | None:
     """Fit a head again with views beside the rows, and choose how much these weigh.
 
@@ -81,6 +83,9 @@ def teach(
         Of rows of the embeddings.
     networks : callable, optional
         Where each fold has a network of its own; the embeddings are then those of the one that ships.
+    sources : SourceParts, optional
+        Where the weight is to be chosen by sources left out: direct pictures and views of a source are then answered by
+        heads without it.
 
     Returns
     -------
@@ -97,17 +102,23 @@ def teach(
     own = np.concatenate([fold[0], fold[0][views.rows]])
     p = [_calibrate(z, n, targets, own, task) for z in logits]
     p[0][:n] = fitted.out_of_fold[0]  # whose choice among candidates was made without the row's fold
-    losses = np.stack([row_losses(to_logits(q, task), fitter.targets, task) for q in p])
-    every = np.ones(n, bool)
-    direct = np.stack([q[:n] for q in p])
     tried = (_WITHOUT, *TRIED)
-    candidates = compare_candidates(tried, losses, direct, targets, groups, views, every)
+    compared = p
+    if sources is not None:
+        # The same for rows answered without their source; those that judge nothing count for nothing.
+        left_out = np.concatenate([sources.source, sources.source[views.rows]])
+        z = fitter.predict_apart(sources.part, sources.taught, tried)
+        compared = [_calibrate(each, n, targets, left_out, task) for each in z]
+    counted = np.ones(n, bool) if sources is None else sources.part >= 0
+    losses = np.stack([row_losses(to_logits(q, task), fitter.targets, task) for q in compared])
+    direct = np.stack([q[:n] for q in compared])
+    candidates = compare_candidates(tried, losses, direct, targets, groups, views, counted)
     best = choose_weight(candidates)
     # Each row is predicted by the weight that the other folds choose.
     chosen = np.empty_like(p[0])
     for f in np.unique(fold[0]):
         mine = own == f
-        of_others = compare_candidates(tried, losses, direct, targets, groups, views, fold[0] != f)
+        of_others = compare_candidates(tried, losses, direct, targets, groups, views, counted & (fold[0] != f))
         chosen[mine] = p[choose_weight(of_others)][mine]
     found = candidates[best]
     field = FieldFit(
@@ -124,7 +135,7 @@ def teach(
     others = [fitter.out_of_fold(f, (asked,))[0][:n] for f in fold[1:]]
     more = [calibrate_across_folds(z, targets, f, task) for z, f in zip(others, fold[1:], strict=True)]
     temperature = fit_temperature(logits[best][:n], targets, task)
-    whole = fitter.solve([(every, *asked)])[0]
+    whole = fitter.solve([(np.ones(n, bool), *asked)])[0]
     taught = replace(
         fitted,
         head=build_head(whole, temperature, task),
@@ -186,15 +197,37 @@ class _WeighedFitter:
     def out_of_fold(self, fold: np.ndarray, tried: Sequence[tuple[float, float]]) -> np.ndarray:
         """Predict logits float32 (tried, N + V, K), every row by the head that did not see its fold: int (N,)."""
         numbers = np.unique(fold)
-        own = np.concatenate([fold, fold[self.rows]])
-        z = np.empty((len(tried), len(self.x), self.targets.shape[1]), np.float32)
+        return self.predict_apart(np.searchsorted(numbers, fold), [fold != f for f in numbers], tried, numbers.tolist())
+
+    def predict_apart(
+        self,
+        part: np.ndarray,
+        taught: Sequence[np.ndarray],
+        tried: Sequence[tuple[float, float]],
+        networks: Sequence[int] = (),
+    ) -> np.ndarray:
+        """Predict logits float32 (tried, N + V, K), every row and its views by the head of its part.
+
+        Parameters
+        ----------
+        part : np.ndarray
+            int (N,), the part of each row; of rows with -1, which are in none, the logits are 0.
+        taught : sequence of np.ndarray
+            bool (N,) for each part, the rows that its heads are fitted on.
+        tried : sequence of (float, float)
+            Weights of the views, and how much freer.
+        networks : sequence of int
+            The number of each part's network, where parts have networks of their own.
+        """
+        own = np.concatenate([part, part[self.rows]])
+        z = np.zeros((len(tried), len(self.x), self.targets.shape[1]), np.float32)
         # by one network all are solved at once
-        parts = [numbers] if self.networks is None else numbers[:, None]
-        for part in parts:
-            x = self.x if self.networks is None else stack_rows(*self.networks(int(part[0])))
-            solved = iter(self.solve([(fold != f, *each) for f in part for each in tried], x))
-            for f in part:
-                mine = np.flatnonzero(own == f)
+        together = [range(len(taught))] if self.networks is None else [[i] for i in range(len(taught))]
+        for parts in together:
+            x = self.x if self.networks is None else stack_rows(*self.networks(networks[parts[0]]))
+            solved = iter(self.solve([(taught[i], *each) for i in parts for each in tried], x))
+            for i in parts:
+                mine = np.flatnonzero(own == i)
                 for j in range(len(tried)):
                     solution = next(solved)
                     z[j, mine] = x[mine] @ solution.weight + solution.bias
@@ -219,10 +252,13 @@ class _WeighedFitter:
 
 
 def _calibrate(z: np.ndarray, n: int, targets: np.ndarray, own: np.ndarray, task: str) -> np.ndarray:
-    """Calibrate rows and views (N + V, K), each fold by the temperature of the other folds' rows: direct pictures."""
-    p = np.empty_like(z)
-    for f in np.unique(own):
-        others = own[:n] != f
+    """Calibrate rows and views (N + V, K), each fold by the temperature of the other folds' rows: direct pictures.
+
+    Those of fold -1 are in none: they calibrate nothing, and of them nothing is said.
+    """
+    p = np.full_like(z, 0.5)
+    for f in np.unique(own[own >= 0]):
+        others = (own[:n] != f) & (own[:n] >= 0)
         temperature = fit_temperature(z[:n][others], targets[others], task)
         p[own == f] = probabilities(z[own == f] / temperature, task)
     return p

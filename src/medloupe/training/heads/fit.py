@@ -10,8 +10,9 @@ import numpy as np
 from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.model.head import Head
-from medloupe.training.heads.ranking import macro_auc, macro_aucs, ranking_scores
+from medloupe.training.heads.ranking import macro_aucs
 from medloupe.training.heads.solver import Problem, Solution
+from medloupe.training.heads.sources import SourceParts
 from medloupe.training.heads.streaming import measure_scales, predict_streamed, solve_problems
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature
 from medloupe.utils.rowfile import RowFile, stream_large
@@ -81,6 +82,7 @@ def fit(
     levels: tuple[int, ...],
     seed: int = 0,
     repeats: int | None = None,
+    sources: SourceParts | None = None,
 ) -> FittedHead:
     """Search, judge and fit a head; the result depends on the arguments alone.
 
@@ -100,6 +102,9 @@ def fit(
         Of the folds.
     repeats : int or None
         Of the cross-validation; None: REPEATS, or 1 for sets above LARGE_SET.
+    sources : SourceParts, optional
+        Where the choice among candidates is to go by sources left out instead of the folds, which then calibrate and
+        predict alone.
 
     Returns
     -------
@@ -122,14 +127,24 @@ def fit(
     fold = np.stack([assign_folds(targets, groups, count, seed + r) for r in range(repeats)])
     fitter = Fitter(embeddings, targets, task, levels, balanced_sample_weights(targets, groups, task))
     choices = scale_choices(CS, len(targets), levels)
-    searched, scores, choices = search_levels(
-        lambda asked: fitter.out_of_fold(fold[0], asked), choices, targets, task, levels
-    )
+
+    def score(z: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        if sources is not None:
+            return sources.score(z, targets, task, rows)
+        return macro_aucs(z if rows is None else z[:, rows], targets if rows is None else targets[rows], task)
+
+    def ask(asked: Sequence[HeadChoice]) -> np.ndarray:
+        if sources is not None:
+            return fitter.predict_apart(sources.part, sources.taught, asked)
+        return fitter.out_of_fold(fold[0], asked)
+
+    compared, scores, choices = search_levels(ask, choices, score, levels)
+    searched = compared if sources is None else fitter.out_of_fold(fold[0], choices)
     best = best_index(scores, choices)
     chosen = choices[best]
 
     logits = [
-        _select_across_folds(searched, fold[0], targets, choices, task),
+        _select_across_folds(searched, fold[0], choices, lambda rows: score(compared, rows)),
         *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
     ]
     out_of_fold = np.stack([calibrate_across_folds(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
@@ -154,8 +169,7 @@ def scale_choices(cs: Sequence[float], rows: int, levels: tuple[int, ...], alpha
 def search_levels(
     ask: Callable[[Sequence[HeadChoice]], np.ndarray],
     choices: list[HeadChoice],
-    targets: np.ndarray,
-    task: str,
+    score: Callable[[np.ndarray], np.ndarray],
     levels: tuple[int, ...],
 ) -> tuple[np.ndarray, np.ndarray, list[HeadChoice]]:
     """Score choices out of fold, then the best of them with fewer levels.
@@ -168,17 +182,19 @@ def search_levels(
         Gives the logits out of fold float32 (C, N, K) of C choices.
     choices : list of HeadChoice
         With all levels.
-    targets : np.ndarray
-        (N, K) of 1, 0 and NaN.
+    score : callable
+        Gives what is compared (C,) of logits (C, N, K), such as their macro AUC.
+    levels : tuple of int
+        How the embedding divides.
 
     Returns
     -------
     tuple of (np.ndarray, np.ndarray, list of HeadChoice)
-        Logits (C, N, K), their macro AUC (C,), and what they were made by: the choices given and those with fewer
+        Logits (C, N, K), their scores (C,), and what they were made by: the choices given and those with fewer
         levels.
     """
     searched = ask(choices)
-    scores = macro_aucs(searched, targets, task)
+    scores = score(searched)
     every = tuple(range(len(levels)))
     parts = {every[1:], every[:-1], every[1:-1]} if len(levels) > 1 else set()
     best = choices[best_index(scores, choices)]
@@ -186,41 +202,8 @@ def search_levels(
     if fewer:
         more = ask(fewer)
         searched = np.concatenate([searched, more])
-        scores = np.concatenate([scores, macro_aucs(more, targets, task)])
+        scores = np.concatenate([scores, score(more)])
     return searched, scores, choices + fewer
-
-
-def refit(
-    embeddings: np.ndarray,
-    targets: np.ndarray,
-    rows: Sequence[np.ndarray],
-    choice: HeadChoice,
-    *,
-    task: str,
-    levels: tuple[int, ...],
-    weights: np.ndarray | None = None,
-) -> list[Solution]:
-    """Fit heads by a choice made before, each on its rows alone; uncalibrated.
-
-    Parameters
-    ----------
-    embeddings, targets, weights : np.ndarray
-        As for Fitter.
-    rows : sequence of np.ndarray
-        int (n,) for each head, rows of the embeddings.
-
-    Returns
-    -------
-    list of Solution
-        One for each entry of `rows`.
-    """
-    fitter = Fitter(embeddings, targets, task, levels, weights)
-    masks = []
-    for r in rows:
-        mask = np.zeros(len(targets), bool)
-        mask[r] = True
-        masks.append((mask, choice))
-    return fitter.solve(masks)
 
 
 def build_head(solution: Solution, temperature: np.ndarray, task: str) -> Head:
@@ -290,14 +273,30 @@ class Fitter:
     def out_of_fold(self, fold: np.ndarray, choices: Sequence[HeadChoice]) -> np.ndarray:
         """Predict logits float32 (choices, N, K), every row by the head that did not see its fold: int (N,)."""
         numbers = np.unique(fold)
-        solutions = self.solve([(fold != f, c) for f in numbers for c in choices])
+        return self.predict_apart(np.searchsorted(numbers, fold), [fold != f for f in numbers], choices)
+
+    def predict_apart(
+        self, part: np.ndarray, taught: Sequence[np.ndarray], choices: Sequence[HeadChoice]
+    ) -> np.ndarray:
+        """Predict logits float32 (choices, N, K), every row by the head of its part.
+
+        Parameters
+        ----------
+        part : np.ndarray
+            int (N,), the part of each row; of rows with -1, which are in none, the logits say nothing.
+        taught : sequence of np.ndarray
+            bool (N,) for each part, the rows that its heads are fitted on.
+        choices : sequence of HeadChoice
+            By which.
+        """
+        solutions = self.solve([(mask, c) for mask in taught for c in choices])
         if isinstance(self.x, RowFile):
             each = len(choices)
-            by_fold = [solutions[i * each : (i + 1) * each] for i in range(len(numbers))]
-            return predict_streamed(self.x, np.searchsorted(numbers, fold), by_fold)
-        z = np.empty((len(choices), *self.y.shape), np.float32)
-        for i, f in enumerate(numbers):
-            rows = np.flatnonzero(fold == f)
+            by_part = [solutions[i * each : (i + 1) * each] for i in range(len(taught))]
+            return predict_streamed(self.x, np.maximum(part, 0), by_part)
+        z = np.zeros((len(choices), *self.y.shape), np.float32)
+        for i in range(len(taught)):
+            rows = np.flatnonzero(part == i)
             for j in range(len(choices)):
                 s = solutions[i * len(choices) + j]
                 z[j, rows] = self.x[rows] @ s.weight + s.bias
@@ -335,12 +334,13 @@ def best_index(scores: np.ndarray, choices: Sequence[HeadChoice]) -> int:
 
 
 def _select_across_folds(
-    searched: np.ndarray, fold: np.ndarray, targets: np.ndarray, choices: Sequence[HeadChoice], task: str
+    searched: np.ndarray,
+    fold: np.ndarray,
+    choices: Sequence[HeadChoice],
+    score: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Take for each fold the logits (N, K) of the choice that is best on the other folds."""
+    """Take for each fold the logits (N, K) of the choice that is best on the others: score gives (C,) of rows (N,)."""
     z = np.empty(searched.shape[1:], np.float32)
     for f in np.unique(fold):
-        others = fold != f
-        scores = np.array([macro_auc(ranking_scores(s[others], task), targets[others]) for s in searched])
-        z[fold == f] = searched[best_index(scores, choices)][fold == f]
+        z[fold == f] = searched[best_index(score(fold != f), choices)][fold == f]
     return z

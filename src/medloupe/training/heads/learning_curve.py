@@ -10,7 +10,8 @@ from medloupe.data.split import Plan, assign_folds
 from medloupe.embed.features import Features
 from medloupe.metrics.weighted import Ranking, average, bootstrap_intervals
 from medloupe.model.head import probabilities
-from medloupe.training.heads.fit import HeadChoice, build_head, refit
+from medloupe.training.heads.fit import HeadChoice, build_head
+from medloupe.training.heads.refit import refit
 
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the training part on the learning curve
 _SMALLEST = 20  # records in a part

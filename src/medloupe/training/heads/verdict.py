@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from medloupe.embed.field import FieldFeatures
 from medloupe.metrics.lines import FlagRule, cross_fit_rules, fit_rule, reached
 from medloupe.metrics.tables import Judged
 from medloupe.model.head import Head
-from medloupe.training.heads.field import FieldFit, teach
-from medloupe.training.heads.fit import FittedHead, fit
+from medloupe.training.heads.field import FieldFit
+from medloupe.training.heads.fit import FittedHead
 from medloupe.training.heads.learning_curve import learning_curve
 from medloupe.training.heads.line_examples import LineExamples
+from medloupe.training.heads.source_verdict import SourceVerdict, judge_sources
+from medloupe.training.heads.taught import fit_taught
 from medloupe.training.heads.tuned_fit import TunedFit
-from medloupe.utils.stacked import take_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Verdict:
         With a test split, the head that answered it, fitted on the plan's fitting part.
     field : FieldFit or None
         What views taught the head, numbered by `everything`; None where there are none.
+    by_source : SourceVerdict or None
+        How heads fared on sources that they had not seen; None where none were told.
     """
 
     fitted: FittedHead
@@ -68,6 +72,7 @@ class Verdict:
     tuned: TunedFit | None = None
     on_fitting: FittedHead | None = None
     field: FieldFit | None = None
+    by_source: SourceVerdict | None = None
 
     @property
     def targets(self) -> np.ndarray:
@@ -93,6 +98,7 @@ def judge(
     seed: int,
     sensitivity: float,
     views: FieldFeatures | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Verdict:
     """Judge by the plan, then fit on everything labelled.
 
@@ -110,6 +116,9 @@ def judge(
         At which operating points are set, 0.5 to below 1.
     views : FieldFeatures, optional
         Field views of rows of the features, to learn from beside these.
+    sources : sequence of str, optional
+        Of each of the N rows, "" where it is not told: heads are then chosen by leaving sources out. The test split
+        takes no part in the choice of the head that it judges, nor in the figures of sources.
 
     Raises
     ------
@@ -118,19 +127,17 @@ def judge(
     """
     data = features.data
     everything = labelled_rows(data.targets)
-    x, y, groups = features.embeddings, data.targets[everything], plan.groups[everything]
-    whole = len(everything) == len(x)
-    x = x if whole else x[everything]
-    fitted = fit(x, y, groups, task=data.task, levels=levels, seed=seed)
+    fitted, field = fit_taught(features, plan, everything, levels, seed, views, sources, repeats=None)
     choice = fitted.choice
-    fitted, field = _teach(fitted, x, y, groups, views, everything, data.task, levels)
     on_test, leaky, on_fitting = None, None, None
     if plan.test is not None:
-        on_test, on_fitting = _fit_and_judge_on_test(features, plan, plan.fitting, levels, seed, sensitivity, views)
+        on_test, on_fitting = _fit_and_judge_on_test(
+            features, plan, plan.fitting, levels, seed, sensitivity, views, sources
+        )
         if len(plan.leaking):
             part = np.sort(np.concatenate([plan.fitting, plan.leaking]))
-            leaky, _ = _fit_and_judge_on_test(features, plan, part, levels, seed, sensitivity, views)
-    return build_verdict(
+            leaky, _ = _fit_and_judge_on_test(features, plan, part, levels, seed, sensitivity, views, sources)
+    judged = build_verdict(
         features,
         plan,
         fitted,
@@ -142,23 +149,10 @@ def judge(
         learning=learning_curve(features, plan, choice, levels=levels, seed=seed),
         field=field,
     )
-
-
-def _teach(
-    fitted: FittedHead,
-    x: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    views: FieldFeatures | None,
-    rows: np.ndarray,
-    task: str,
-    levels: tuple[int, ...],
-) -> tuple[FittedHead, FieldFit | None]:
-    """Teach a head, fitted on some rows of the features, the views of these."""
-    if views is None:
-        return fitted, None
-    taught = teach(fitted, x, y, groups, views.within(rows), task=task, levels=levels)
-    return (fitted, None) if taught is None else taught
+    if sources is None:
+        return judged
+    by_source = judge_sources(features, plan, sources, levels=levels, seed=seed, views=views)
+    return replace(judged, by_source=by_source)
 
 
 def labelled_rows(targets: np.ndarray) -> np.ndarray:
@@ -269,13 +263,12 @@ def _fit_and_judge_on_test(
     seed: int,
     sensitivity: float,
     views: FieldFeatures | None = None,
+    sources: Sequence[str] | None = None,
 ) -> tuple[Judged, FittedHead]:
     """Judge the test split by a head searched, calibrated and fitted on the rows `part` alone."""
     assert plan.test is not None
-    data, targets = features.data, features.data.targets
-    x, y, groups = take_rows(features.embeddings, part), targets[part], plan.groups[part]
-    trained = fit(x, y, groups, task=data.task, levels=levels, seed=seed, repeats=1)
-    trained, field = _teach(trained, x, y, groups, views, part, data.task, levels)
+    y, groups = features.data.targets[part], plan.groups[part]
+    trained, field = fit_taught(features, plan, part, levels, seed, views, sources)
     p = trained.head.probabilities(features.embeddings[plan.test])
     drawn = LineExamples.gather(trained.out_of_fold[0], y, groups, field)
     return judge_on_test(features, plan, p, drawn.p, drawn.y, drawn.groups, sensitivity), trained

@@ -16,6 +16,7 @@ from medloupe.data import whereabouts
 from medloupe.data.modalities import MODALITIES
 from medloupe.data.records import Dataset, Record
 from medloupe.data.scan import Scan, scan_dataset
+from medloupe.data.source_column import find_source_column
 from medloupe.embed import registry
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.hub import text
@@ -108,6 +109,8 @@ def train(
     asked = _resolve_options(options or Options(), start, told)
     data = asked.assign_roles(data)
     choose.check_columns(data, asked)
+    if asked.robust and data.task != "detection":
+        find_source_column(data, asked.source)
     network = _choose_network(data, backbone, start)
     say = progress or (lambda stage, done, total: None)
     began = time.perf_counter()

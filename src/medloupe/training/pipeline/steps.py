@@ -13,6 +13,7 @@ from medloupe.data.scan import Scan
 from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
+from medloupe.errors import DataError
 from medloupe.model.head import Head
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
@@ -23,6 +24,7 @@ from medloupe.utils.rowfile import RowFile, stream_large
 from medloupe.utils.stacked import take_rows
 
 if TYPE_CHECKING:
+    from medloupe.data.source_column import SourceColumn
     from medloupe.data.split import Plan
     from medloupe.embed.field import FieldFeatures
     from medloupe.inputs.extras import Extras
@@ -78,6 +80,7 @@ class _FittedParts:
     chosen: ChosenInputs | None
     joined: JointFeatures | None
     weighed: WeighedVerdict | None
+    sources: SourceColumn | None
 
 
 def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) -> Outcome:
@@ -104,13 +107,17 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
     MedloupeError
         As `train` does.
     """
+    from medloupe.data.source_column import find_source_column
     from medloupe.data.split import plan_split
     from medloupe.training.audit.findings import audit, require_sound
+    from medloupe.training.heads.source_verdict import check_sources
     from medloupe.training.pipeline import finetuning
     from medloupe.training.pipeline.crops import check_options
     from medloupe.training.pipeline.field import see_field
 
     if found.data.task == "detection":
+        if options.robust:
+            raise DataError("A detector is not chosen by sources left out.", "Leave --robust out.")
         from medloupe.training.pipeline.detection import learn_boxes
 
         return learn_boxes(found, network, options, say)
@@ -126,6 +133,9 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         audited = audit(shared, options.seed)
     require_sound(audited.findings)
     planned = plan_split(features.data, audited.groups)
+    sources = find_source_column(features.data, options.source) if options.robust else None
+    if sources is not None:
+        check_sources(sources.told, planned, features.data.targets, options.seed)
     with stages.stage("field views", quiet=True):
         cuts = finetuning.learns_views(network, options)
         photographed = (options.finetune == "none" or cuts) and cropped is None  # nobody photographs a crop
@@ -138,7 +148,7 @@ def learn(found: Scan, network: Backbone, options: Options, say: StageProgress) 
         say("streaming", 0, 1)
         say("streaming", 1, 1)
     with stages.stage("fitting"):
-        fit = _fit(features, shared, planned, tuning, audited, network, options, views)
+        fit = _fit(features, shared, planned, tuning, audited, network, options, views, sources)
     with stages.stage("judging"):
         report = _describe(features, planned, tuning, fit, options)
     seconds = {s: t for s, t in stages.seconds.items() if t >= 0.005 or s not in ("fine-tuning", "field views")}
@@ -176,6 +186,7 @@ def _fit(
     network: Backbone,
     options: Options,
     views: FieldFeatures | None,
+    sources: SourceColumn | None,
 ) -> _FittedParts:
     """Fit the head, what it reads beside, and the refusal of other kinds."""
     from medloupe.starter.kind_bank import load_kind_bank
@@ -193,7 +204,7 @@ def _fit(
         audited = audited.with_columns(chosen.findings, [p.as_json() for p in chosen.probes])
         if beats.holds_beats(features.data):
             joined = beats.join_rhythm(features, planned, chosen, levels, seed)
-    verdict = _judge(features, planned, tuning, joined, levels, options, views)
+    verdict = _judge(features, planned, tuning, joined, levels, options, views, sources)
     if chosen is not None and joined is None:
         weighed = weigh_inputs(features, planned, verdict, chosen, seed=seed, sensitivity=options.sensitivity)
         verdict = weighed.verdict
@@ -227,6 +238,7 @@ def _fit(
         chosen=chosen,
         joined=joined,
         weighed=weighed,
+        sources=sources,
     )
 
 
@@ -238,6 +250,7 @@ def _judge(
     levels: tuple[int, ...],
     options: Options,
     views: FieldFeatures | None,
+    sources: SourceColumn | None,
 ) -> Verdict:
     """Judge heads on the network that was tuned, or as it is; of beats, on shape and rhythm together."""
     from medloupe.training.heads.verdict import judge
@@ -246,7 +259,15 @@ def _judge(
         return tuning.judge(features, planned, levels, options)
     if joined is not None:
         features, levels = joined.features, joined.levels
-    return judge(features, planned, levels=levels, seed=options.seed, sensitivity=options.sensitivity, views=views)
+    return judge(
+        features,
+        planned,
+        levels=levels,
+        seed=options.seed,
+        sensitivity=options.sensitivity,
+        views=views,
+        sources=None if sources is None else sources.told,
+    )
 
 
 def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedParts, options: Options) -> dict[str, Any]:
@@ -263,6 +284,7 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     from medloupe.training.pipeline.leads import describe_leads
     from medloupe.training.pipeline.quality import describe_quality
     from medloupe.training.pipeline.second_look import render_suspects
+    from medloupe.training.pipeline.sources import describe_sources
 
     verdict, seed = fit.verdict, options.seed
     facts = build_card(
@@ -271,6 +293,8 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
     if (crop := describe_crops(features, verdict.everything, fit.wholes, seed)) is not None:
         facts |= {"crop": crop, "warnings": [*warn_of_wholes(crop), *facts["warnings"]]}
         facts["limits"] = [*crop["words"], *facts["limits"]]
+    if fit.sources is not None:
+        facts["robust"] = describe_sources(fit.sources, verdict)
     facts["leads"] = describe_leads(features, fit.network, planned.groups, verdict, seed)
     if features.data.modality == PICTURES.name:
         rows = verdict.everything

@@ -136,7 +136,7 @@ def _search_alpha(
         return z
 
     choices = scale_choices((*CS, 4 * CS[-1]), len(rows), levels, alpha)
-    return search_levels(ask, choices, y, task, levels)
+    return search_levels(ask, choices, lambda z: macro_aucs(z, y, task), levels)
 
 
 def _best_index_of_alpha(alpha: float, scores: np.ndarray, choices: Sequence[HeadChoice]) -> int:

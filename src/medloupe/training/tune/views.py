@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from medloupe.training.heads.fit import HeadChoice, build_head, refit
+from medloupe.training.heads.fit import HeadChoice, build_head
 from medloupe.training.heads.ranking import macro_auc
+from medloupe.training.heads.refit import refit
 
 PROBE_PICTURES = 120  # pictures that the probe looks at
 UNSEEN_AUC = 0.70  # AUC of the probe up to which a change counts as unseen
