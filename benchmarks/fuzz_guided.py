@@ -111,8 +111,7 @@ def run_here(name: str, told: argparse.Namespace) -> NoReturn:
     folder.mkdir(parents=True, exist_ok=True)
     with atheris.instrument_imports(include=["medloupe", *target.include]):
         run = Guided(name, told)
-        for data in target.seeds():  # what is imported when first needed is instrumented here
-            run.one(data)
+        for data in fuzzing.warm(target):  # what is imported when first needed is instrumented here
             (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     words = told.out / f"{name}.dict"
     words.write_text("\n".join(fuzztokens.dictionary(name)) + "\n")
@@ -123,7 +122,13 @@ def run_here(name: str, told: argparse.Namespace) -> NoReturn:
         return mutations.change_below_checksums(data, seed, lambda part: atheris.Mutate(part, most))[:most]
 
     options = [
-        *(f"-max_total_time={told.clock}", f"-seed={told.seed + 1}", "-timeout=600", f"-rss_limit_mb={MEMORY >> 20}"),
+        *(
+            f"-max_total_time={told.clock}",
+            f"-seed={told.seed + 1}",
+            "-timeout=600",
+            "-report_slow_units=600",
+            f"-rss_limit_mb={MEMORY >> 20}",
+        ),
         *(f"-dict={words}", f"-artifact_prefix={told.out}/faults/{name}-died-", f"-max_len={LONGEST}"),
     ]
     (told.out / "faults").mkdir(exist_ok=True)
