@@ -101,17 +101,16 @@ def run_here(name: str, told: argparse.Namespace) -> NoReturn:
     """Let atheris look for files that a target fails at, in this process."""
     import atheris
 
-    with atheris.instrument_imports(include=["medloupe"]):
-        import fuzzing
     import fuzztokens
-    import mutations
 
-    target = fuzzing.TARGETS[name]
     folder = told.out / "corpus" / name
     folder.mkdir(parents=True, exist_ok=True)
-    with atheris.instrument_imports(include=["medloupe", *target.include]):
+    with atheris.instrument_imports(include=["medloupe", *fuzztokens.PACKAGES.get(name, ())]):
+        import fuzzing
+        import mutations
+
         run = Guided(name, told)
-        for data in fuzzing.warm(target):  # what is imported when first needed is instrumented here
+        for data in fuzzing.warm(fuzzing.TARGETS[name]):  # what is imported when first needed is instrumented here
             (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     words = told.out / f"{name}.dict"
     words.write_text("\n".join(fuzztokens.dictionary(name)) + "\n")
