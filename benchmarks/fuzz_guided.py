@@ -101,18 +101,16 @@ def run_here(name: str, told: argparse.Namespace) -> NoReturn:
     """Let atheris look for files that a target fails at, in this process."""
     import atheris
 
-    with atheris.instrument_imports(include=["medloupe"]):
-        import fuzzing
     import fuzztokens
-    import mutations
 
-    target = fuzzing.TARGETS[name]
     folder = told.out / "corpus" / name
     folder.mkdir(parents=True, exist_ok=True)
-    with atheris.instrument_imports(include=["medloupe", *target.include]):
+    with atheris.instrument_imports(include=["medloupe", *fuzztokens.PACKAGES.get(name, ())]):
+        import fuzzing
+        import mutations
+
         run = Guided(name, told)
-        for data in target.seeds():  # what is imported when first needed is instrumented here
-            run.one(data)
+        for data in fuzzing.warm(fuzzing.TARGETS[name]):  # what is imported when first needed is instrumented here
             (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     words = told.out / f"{name}.dict"
     words.write_text("\n".join(fuzztokens.dictionary(name)) + "\n")
@@ -123,7 +121,13 @@ def run_here(name: str, told: argparse.Namespace) -> NoReturn:
         return mutations.change_below_checksums(data, seed, lambda part: atheris.Mutate(part, most))[:most]
 
     options = [
-        *(f"-max_total_time={told.clock}", f"-seed={told.seed + 1}", "-timeout=600", f"-rss_limit_mb={MEMORY >> 20}"),
+        *(
+            f"-max_total_time={told.clock}",
+            f"-seed={told.seed + 1}",
+            "-timeout=600",
+            "-report_slow_units=600",
+            f"-rss_limit_mb={MEMORY >> 20}",
+        ),
         *(f"-dict={words}", f"-artifact_prefix={told.out}/faults/{name}-died-", f"-max_len={LONGEST}"),
     ]
     (told.out / "faults").mkdir(exist_ok=True)

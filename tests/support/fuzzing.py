@@ -49,14 +49,11 @@ class Target:
         Returns what it read, as bytes or text that are the same whenever the same file is read.
     suffixes : tuple of str
         Of further files, from a folder, that it can begin with.
-    include : tuple of str
-        Packages whose coverage guides beside medloupe's.
     """
 
     seeds: Callable[[], Sequence[bytes]]
     run: Callable[[bytes], object]
     suffixes: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,10 +92,19 @@ def try_one(target: Target, data: bytes, outcome: Outcome, called: str, *, again
         outcome.note(f"{called}: {spent:.1f} s of the processor")
 
 
+def warm(target: Target) -> Sequence[bytes]:
+    """Give a target its sound files, and return them: what is imported when first needed is no file's doing."""
+    seeds = target.seeds()
+    for data in seeds:
+        with contextlib.suppress(MedloupeError, HttpError):
+            target.run(data)
+    return seeds
+
+
 def hammer(name: str, count: int, seed: int) -> Outcome:
     """Give a target count damaged files."""
     target, outcome = TARGETS[name], Outcome()
-    seeds = target.seeds()
+    seeds = warm(target)
     for data in seeds:  # so that what follows is about damage; some bundled DICOM files are refused as they are
         try_one(target, data, outcome, "sound")
     if outcome.refused > len(seeds) / 4:
@@ -405,22 +411,18 @@ TARGETS: dict[str, Target] = {
     "pictures": Target(
         seeds=_pictures("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "PPM"), run=_picture, suffixes=_IMAGES
     ),
-    "dicom": Target(seeds=_pictures("DICOM"), run=_picture, suffixes=(".dcm", ".ima"), include=("pydicom",)),
-    "heif": Target(seeds=_heif_seeds, run=_picture, suffixes=(".heic", ".avif"), include=("pillow_heif",)),
+    "dicom": Target(seeds=_pictures("DICOM"), run=_picture, suffixes=(".dcm", ".ima")),
+    "heif": Target(seeds=_heif_seeds, run=_picture, suffixes=(".heic", ".avif")),
     "ecg-text": Target(seeds=_text_seeds, run=_ecg_named("r1.csv"), suffixes=(".csv", ".txt")),
-    "ecg-npz": Target(seeds=_npz_seeds, run=_ecg_named("r1.npz"), suffixes=(".npz",), include=("zipfile",)),
-    "ecg-edf": Target(seeds=_edf_seeds, run=_ecg_named("r1.edf"), suffixes=(".edf", ".bdf"), include=("edfio",)),
-    "ecg-dicom": Target(
-        seeds=lambda: [ecgwriters.dicom_waveform(_signal())], run=_ecg_named("r1.dcm"), include=("pydicom",)
-    ),
+    "ecg-npz": Target(seeds=_npz_seeds, run=_ecg_named("r1.npz"), suffixes=(".npz",)),
+    "ecg-edf": Target(seeds=_edf_seeds, run=_ecg_named("r1.edf"), suffixes=(".edf", ".bdf")),
+    "ecg-dicom": Target(seeds=lambda: [ecgwriters.dicom_waveform(_signal())], run=_ecg_named("r1.dcm")),
     "ecg-wfdb": Target(seeds=_wfdb_seeds, run=_wfdb),
     "table": Target(seeds=_table_seeds, run=_table_named("labels.csv"), suffixes=(".csv", ".tsv", ".txt")),
-    "excel": Target(
-        seeds=_excel_seeds, run=_table_named("labels.xlsx"), suffixes=(".xlsx",), include=("openpyxl", "zipfile")
-    ),
+    "excel": Target(seeds=_excel_seeds, run=_table_named("labels.xlsx"), suffixes=(".xlsx",)),
     "annotations": Target(seeds=_annotation_seeds, run=_annotations, suffixes=(".json", ".xml")),
     "facilities": Target(seeds=_facility_seeds, run=_facilities),
     "card": Target(seeds=_card_seeds, run=_card),
-    "model": Target(seeds=_model_seeds, run=_model, include=("onnx",)),
+    "model": Target(seeds=_model_seeds, run=_model),
     "inference": Target(seeds=_inference_seeds, run=_inference),
 }

@@ -1,4 +1,7 @@
-"""Words of each format, which a fuzzer guided by coverage puts into files: names, marks, sizes that go wrong."""
+"""What guides a fuzzer: words of each format, which it puts into files, and the packages whose coverage counts.
+
+Nothing of medloupe is imported here, so that it can be read before what is imported is instrumented.
+"""
 
 from __future__ import annotations
 
@@ -175,6 +178,17 @@ TOKENS: dict[str, tuple[bytes, ...]] = {
     "model": (*_WHOLE, *_JSON, b"medloupe", b"card", b"\x0a", b"\x12", b"\x1a", b"\x2a", b"\x3a"),
     "inference": (*_JSON, *_INFERENCE),
 }
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "pictures": ("PIL", "tifffile"),
+    "dicom": ("pydicom",),
+    "heif": ("PIL", "pillow_heif"),
+    "ecg-npz": ("zipfile",),
+    "ecg-edf": ("edfio",),
+    "ecg-dicom": ("pydicom",),
+    "excel": ("openpyxl", "zipfile"),
+}
+"""Whose coverage guides, too, beside that of medloupe."""
 
 
 def dictionary(name: str) -> Iterator[str]:

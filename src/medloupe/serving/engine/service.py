@@ -40,6 +40,7 @@ from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.engine.takeups import TakeUps
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
+from medloupe.store.commits import CommitWatch
 from medloupe.store.models import Store
 from medloupe.utils.spans import carry_spans
 
@@ -88,7 +89,7 @@ class Service:
         self.decoders = DecoderPool(self.workers)
         self.parsers = EcgParsers(self.workers)
         self._busy = 0
-        self._refreshing = threading.Lock()
+        self._refreshing, self._commits = threading.Lock(), CommitWatch(self.engine)
         self._adding = asyncio.Lock()
         self.answerer = make_answerer(self.sessions, self.decoders, lambda: self._busy <= 1, self.parsers)
         self.take_ups = TakeUps(store)
@@ -111,8 +112,14 @@ class Service:
     def refresh(self) -> bool:
         """Take up what changed in the store, and tell whether anything did."""
         with self._refreshing:
-            self.pilot.refresh()
-            changed = self.catalog.refresh()
+            if not self._commits.look() and not self.catalog.broken:
+                return False
+            try:
+                self.pilot.refresh()
+                changed = self.catalog.refresh()
+            except BaseException:
+                self._commits.forget()
+                raise
             if changed:
                 self.answerer.route_among(self.catalog.all())
             return changed
@@ -124,6 +131,7 @@ class Service:
         self.journal.close()
         self.decoders.close()
         self.parsers.close()
+        self._commits.close()
 
     # ------------------------------------------------------------------ models
 
