@@ -21,7 +21,6 @@ PLACES = (
 )
 """Variables of object storage that a worker is told, beside settings; no secret goes through Ray."""
 _STARTS = 5  # of a cluster on this machine, before it is given up
-_AGENT_MS = 300_000
 _PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
 
 
@@ -35,8 +34,6 @@ def connect(cores: int | None = None) -> None:
         not have.
     """
     address = os.environ.get("RAY_ADDRESS")
-    if not address:  # its node waits half a minute for parts of itself, and ends where a busy machine needs longer
-        os.environ.setdefault("RAY_agent_register_timeout_ms", str(_AGENT_MS))
     for attempts_left in reversed(range(1 if address else _STARTS)):
         try:
             ray.init(
