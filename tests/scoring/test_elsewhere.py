@@ -12,9 +12,9 @@ from typing import Any
 
 import obstore
 import pyarrow as pa
-import pyarrow.parquet
 import pytest
 from obstore.store import from_url
+from pyarrow import parquet
 
 from generated import run
 from medloupe.errors import BusyError, DataError, RemoteMissingError, RemoteRefusedError
@@ -60,7 +60,7 @@ def read_folder(out: Path) -> Files:
 
 
 def rows_of(files: Files, folder: str) -> list[dict[str, Any]]:
-    tables = [pa.parquet.read_table(pa.BufferReader(files[name])) for name in sorted(files) if name.startswith(folder)]
+    tables = [parquet.read_table(pa.BufferReader(files[name])) for name in sorted(files) if name.startswith(folder)]
     return moved([row for table in tables for row in table.to_pylist()], "", "")
 
 

@@ -22,7 +22,7 @@ from medloupe.errors import CornersError, MedloupeError
 from objectstorage import free_port
 from trained import Trained
 
-PATIENCE = 400.0
+PATIENCE = 600.0
 """Seconds until it answers: it starts four processes on a machine that may be busy."""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from objectstorage import CREDENTIALS
+
 PATIENCE = 600.0  # seconds for its first sign; Ray itself gives half a minute, which a crowded machine may not have
 
 
@@ -33,6 +35,8 @@ def ray_here() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "get_node", wait_for_node)
+        for name, value in CREDENTIALS.items():  # of machines of a cluster: workers are told none
+            patch.setenv(name, value)
         connect(cores=2)
     yield
     ray.shutdown()

@@ -15,11 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import serve
+from ray.exceptions import RayError
 
 from medloupe import settings
 from medloupe.data.modalities import PICTURES, recognise_upload
 from medloupe.ecg.parsers import EcgParsers
-from medloupe.errors import MedloupeError
+from medloupe.errors import BusyError, MedloupeError
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.serving import observe
 from medloupe.serving.app import create_app
@@ -86,7 +87,8 @@ class CheckUpReplica:
         """Answer a question to the version that the call names (its multiplexed model id)."""
         self._busy += 1
         try:
-            checkup = await self.hold(serve.get_multiplexed_model_id())
+            hold: Any = self.hold  # what the decorator makes of it takes the version alone
+            checkup = await hold(serve.get_multiplexed_model_id())
             work = partial(self._answerer.ask, self._catalog, checkup, question)
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, work)
             return replace(answer, checkup=None)  # whoever asked has it
@@ -143,7 +145,10 @@ def build_front() -> FastAPI:
 
     def ask_elsewhere(version: str, question: Question) -> Answer | Failure:
         asked: Any = handle.options(multiplexed_model_id=version).ask.remote(question)
-        return asked.result(timeout_s=SECONDS)
+        try:
+            return asked.result(timeout_s=SECONDS)
+        except (TimeoutError, RayError) as e:
+            raise BusyError(f"No replica answers for {version}.", "Try again in a moment.") from e
 
     service = Service(Store.open(), memory=MEMORY, make_answerer=partial(ClusterAnswerer, ask_elsewhere))
     return create_app(service, loopback=False)
@@ -151,7 +156,7 @@ def build_front() -> FastAPI:
 
 def _make_app() -> serve.Application:
     core: Mapping[str, Any] = {"num_cpus": 1}
-    replicas = serve.deployment(CheckUpReplica, name=_CHECKUPS, ray_actor_options=dict(core))
+    replicas: Any = serve.deployment(CheckUpReplica, name=_CHECKUPS, ray_actor_options=dict(core))
     front: Any = serve.deployment(serve.ingress(build_front)(), name="Front", ray_actor_options=dict(core))
     return front.bind(replicas.bind())
 

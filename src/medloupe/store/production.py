@@ -105,7 +105,7 @@ def read_last_change(session: Session, name: str) -> ProductionChange | None:
     return None if row is None else _read_change(row)
 
 
-def _changes_of(name: str) -> Select[tuple[PromotionRow]]:
+def _changes_of(name: str) -> Select[PromotionRow]:
     return select(PromotionRow).join(ModelRow, ModelRow.id == PromotionRow.model_id).where(ModelRow.name == name)
 
 

@@ -69,6 +69,18 @@ def test_one_copy_a_network_and_machine(networks: list[tuple[str, Path]], tmp_pa
     assert [p.suffix for p in tmp_path.iterdir() if p.name != "lock"] == [".ort"]
 
 
+def test_what_is_prepared_is_made_and_drives_out_nobody(networks: list[tuple[str, Path]], copies: Path) -> None:
+    (first, one), (second, two) = networks[:2]
+    size = optimised.ensure_optimised(one, first, copies).stat().st_size + OVERHEAD
+    sessions = Sessions(size + size // 2, copies, cores=1)
+    assert sessions.prepare(first, one), "nothing is held yet"
+    with sessions.lease(first, one) as opened:
+        run(opened, ["embedding"], image())
+    assert sessions.prepare(first, one), "it is held"
+    assert not sessions.prepare(second, two), "there is no room beside the first"
+    assert (sessions.count, sessions.evictions, sessions.loads) == (1, 0, 1)
+
+
 def test_many_who_ask_at_once_open_it_once(networks: list[tuple[str, Path]], tmp_path: Path) -> None:
     sessions = Sessions(1 << 30, tmp_path, cores=1)
     sha256, path = networks[0]

@@ -20,7 +20,9 @@ from medloupe.serving.engine.checkup import CheckUp
 from medloupe.store.models import Store
 
 KEPT = 16
-"""Versions kept that are not in production."""
+"""Versions kept, those used last; what is in production is held by the catalog besides."""
+PREPARED = 8
+"""Of them at most so many before anybody asks, so that they do not drive out each other."""
 AGAIN = 60.0
 """Seconds until a version that could not be prepared is tried again."""
 log = logging.getLogger("medloupe.serving")
@@ -94,7 +96,7 @@ class LoadedVersions:
             The store cannot be read.
         """
         now = time.monotonic()
-        for name, version in self._store.list_awaited()[:KEPT]:
+        for name, version in self._store.list_awaited()[:PREPARED]:
             key = (name, version)
             with self._lock:
                 slot = self._slots.get(key)
